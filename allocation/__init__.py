@@ -1,0 +1,1 @@
+"""The ledger: charges, usage, rules, drivers, split, runs, periods. Imports neither `reports` nor `portal`."""

@@ -1,0 +1,690 @@
+"""The ledger's tables. Partitioned ones and functions are made by SQL in migration 0001; grain stands in each docstring."""
+
+from __future__ import annotations
+
+from django.db import models
+from django.db.models import Q
+
+from allocation.fields import CostField, ExactNumericField, within_range
+
+# ---------------------------------------------------------------- organisation
+
+
+class LegalEntity(models.Model):
+    slug = models.SlugField(unique=True)
+    name = models.TextField()
+
+
+class BusinessUnit(models.Model):
+    slug = models.SlugField(unique=True)
+    name = models.TextField()
+    legal_entity = models.ForeignKey(LegalEntity, on_delete=models.PROTECT)
+
+
+class CostCenterMode(models.TextChoices):
+    SHOWBACK = "showback"
+    CHARGEBACK = "chargeback"
+
+
+class CostCenter(models.Model):
+    code = models.TextField(unique=True)
+    name = models.TextField()
+    legal_entity = models.ForeignKey(LegalEntity, on_delete=models.PROTECT)
+    mode = models.TextField(choices=CostCenterMode.choices, default=CostCenterMode.SHOWBACK)
+
+
+class Team(models.Model):
+    slug = models.SlugField(unique=True)
+    name = models.TextField()
+
+
+class TeamPlacement(models.Model):
+    """Where a team stands from a day on; valid until its next placement (see view `team_placement_period`)."""
+
+    team = models.ForeignKey(Team, on_delete=models.PROTECT, related_name="placements")
+    business_unit = models.ForeignKey(BusinessUnit, on_delete=models.PROTECT)
+    cost_center = models.ForeignKey(CostCenter, on_delete=models.PROTECT, null=True)
+    valid_from = models.DateField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["team", "valid_from"], name="team_placement_once_a_day")]
+
+
+class Product(models.Model):
+    """Groups features across teams."""
+
+    slug = models.SlugField(unique=True)
+    name = models.TextField()
+
+
+class Feature(models.Model):
+    slug = models.SlugField(unique=True)
+    name = models.TextField()
+
+
+class FeaturePlacement(models.Model):
+    feature = models.ForeignKey(Feature, on_delete=models.PROTECT, related_name="placements")
+    owner_team = models.ForeignKey(Team, on_delete=models.PROTECT)
+    product = models.ForeignKey(Product, on_delete=models.PROTECT, null=True)
+    criticality = models.TextField(null=True)
+    has_sla = models.BooleanField(default=False)
+    valid_from = models.DateField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["feature", "valid_from"], name="feature_placement_once_a_day")]
+
+
+# ---------------------------------------------------------------- bills
+
+
+class SourceRole(models.TextChoices):
+    INVOICE = "invoice"
+    USAGE_DETAIL = "usage_detail"
+    ESTIMATE = "estimate"
+
+
+class Delivery(models.TextChoices):
+    OVERWRITE = "overwrite"
+    APPEND = "append"
+
+
+class Untraced(models.TextChoices):
+    """What happens to the part of a bill line that no span explains."""
+
+    AUTO = "auto"  # spread where coverage is at least 80%, else owner, else unallocated
+    SPREAD = "spread"
+    OWNER = "owner"
+    UNALLOCATED = "unallocated"
+
+
+class Source(models.Model):
+    """One place bills or telemetry come from."""
+
+    name = models.TextField(unique=True)
+    role = models.TextField(choices=SourceRole.choices, default=SourceRole.INVOICE)
+    delivery = models.TextField(choices=Delivery.choices, default=Delivery.OVERWRITE)
+    billing_timezone = models.TextField(default="UTC")
+    project_match = models.BooleanField(default=True)
+    untraced = models.TextField(choices=Untraced.choices, default=Untraced.AUTO)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+
+class ImportStatus(models.TextChoices):
+    LOADING = "loading"
+    LOADED = "loaded"
+    UNCHANGED = "unchanged"
+    REFUSED = "refused"
+    FAILED = "failed"
+
+
+class Import(models.Model):
+    """One delivered file (bill or traces)."""
+
+    source = models.ForeignKey(Source, on_delete=models.PROTECT, null=True)
+    kind = models.TextField(choices=[("bill", "bill"), ("traces", "traces")], default="bill")
+    status = models.TextField(choices=ImportStatus.choices, default=ImportStatus.LOADING)
+    file_name = models.TextField()
+    content_sha256 = models.TextField(null=True)  # of the decompressed content
+    content_bytes = models.BigIntegerField(null=True)
+    focus_version = models.TextField(null=True)
+    rows_read = models.BigIntegerField(default=0)
+    rows_loaded = models.BigIntegerField(default=0)
+    rows_rejected = models.BigIntegerField(default=0)
+    rows_duplicate = models.BigIntegerField(default=0)  # traces: spans already known
+    totals = models.JSONField(default=list)  # per currency, amounts as strings
+    repairs = models.JSONField(default=dict)  # {"rule": count}
+    changes = models.JSONField(default=list)  # per replaced scope and currency: before, after, difference
+    refusal = models.TextField(null=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+    finished_at = models.DateTimeField(null=True)
+    created_by = models.TextField(null=True)
+
+    class Meta:
+        indexes = [models.Index(fields=["source", "-created_at"], name="import_source_created")]
+
+
+class RejectedRow(models.Model):
+    """One problem of one row of a delivered file."""
+
+    bill_import = models.ForeignKey(Import, on_delete=models.CASCADE, related_name="rejected")
+    line = models.BigIntegerField()
+    column = models.TextField(null=True)
+    value = models.TextField(null=True)
+    reason = models.TextField()
+
+    class Meta:
+        indexes = [models.Index(fields=["bill_import", "line"], name="rejected_import_line")]
+
+
+class ScopeState(models.TextChoices):
+    STAGED = "staged"  # loaded, not published: no reader joins it
+    CURRENT = "current"
+    SUPERSEDED = "superseded"
+
+
+class ChargeScope(models.Model):
+    """The rows of one import that belong to one (source, billing account, billing period): the unit of overwrite.
+
+    Publishing moves `state` in one short transaction. For overwrite sources at most one scope of a key is current.
+    """
+
+    source = models.ForeignKey(Source, on_delete=models.PROTECT)
+    bill_import = models.ForeignKey(Import, on_delete=models.PROTECT, related_name="scopes")
+    billing_account_id = models.TextField()
+    billing_period_start = models.DateTimeField()
+    billing_period_end = models.DateTimeField()
+    billing_month = models.DateField()  # first day; calendar month of billing_period_start in the source's zone
+    delivery = models.TextField(choices=Delivery.choices)
+    state = models.TextField(choices=ScopeState.choices, default=ScopeState.STAGED)
+    rows = models.BigIntegerField(default=0)
+    totals = models.JSONField(default=list)  # per currency, as Import.totals
+    published_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["source", "billing_account_id", "billing_period_start"],
+                condition=Q(state="current", delivery="overwrite"),
+                name="one_current_snapshot_per_scope",
+            ),
+            models.UniqueConstraint(
+                fields=["bill_import", "billing_account_id", "billing_period_start"],
+                name="scope_once_per_import",
+            ),
+        ]
+        indexes = [models.Index(fields=["billing_month", "state"], name="scope_month_state")]
+
+
+class ChargeDimension(models.Model):
+    """One distinct combination of a charge's descriptive FOCUS columns; charges point at it.
+
+    A month of a million hourly rows has some ten thousand of these, so rules are evaluated once per combination.
+    """
+
+    content_hash = models.BinaryField(unique=True)  # 16 bytes over every column below
+    billing_period_start = models.DateTimeField()
+    billing_period_end = models.DateTimeField()
+    billing_account_id = models.TextField()
+    billing_account_name = models.TextField(null=True)
+    billing_account_type = models.TextField(null=True)
+    billing_currency = models.TextField()
+    charge_category = models.TextField()
+    charge_class = models.TextField(null=True)
+    charge_description = models.TextField(null=True)
+    charge_frequency = models.TextField(null=True)
+    availability_zone = models.TextField(null=True)
+    capacity_reservation_id = models.TextField(null=True)
+    capacity_reservation_status = models.TextField(null=True)
+    commitment_discount_category = models.TextField(null=True)
+    commitment_discount_id = models.TextField(null=True)
+    commitment_discount_name = models.TextField(null=True)
+    commitment_discount_status = models.TextField(null=True)
+    commitment_discount_type = models.TextField(null=True)
+    commitment_discount_unit = models.TextField(null=True)
+    commitment_program_eligibility_details = models.TextField(null=True)
+    consumed_unit = models.TextField(null=True)
+    contract_applied = models.TextField(null=True)
+    host_provider_name = models.TextField(null=True)
+    invoice_detail_id = models.TextField(null=True)
+    invoice_id = models.TextField(null=True)
+    invoice_issuer_name = models.TextField(null=True)
+    pricing_category = models.TextField(null=True)
+    pricing_currency = models.TextField(null=True)
+    pricing_unit = models.TextField(null=True)
+    principal_id = models.TextField(null=True)
+    provider_name = models.TextField(null=True)  # ProviderName, or ServiceProviderName where a file has only that
+    publisher_name = models.TextField(null=True)
+    region_id = models.TextField(null=True)
+    region_name = models.TextField(null=True)
+    resource_id = models.TextField(null=True)
+    resource_name = models.TextField(null=True)
+    resource_type = models.TextField(null=True)
+    service_category = models.TextField(null=True)
+    service_name = models.TextField(null=True)
+    service_provider_name = models.TextField(null=True)
+    service_subcategory = models.TextField(null=True)
+    sku_id = models.TextField(null=True)
+    sku_meter = models.TextField(null=True)
+    sku_price_details = models.TextField(null=True)
+    sku_price_id = models.TextField(null=True)
+    sub_account_id = models.TextField(null=True)
+    sub_account_name = models.TextField(null=True)
+    sub_account_type = models.TextField(null=True)
+    allocated_method_id = models.TextField(null=True)
+    allocated_method_details = models.TextField(null=True)
+    allocated_resource_id = models.TextField(null=True)
+    allocated_resource_name = models.TextField(null=True)
+    allocated_tags = models.TextField(null=True)
+    tags = models.JSONField(null=True)
+
+
+class Charge(models.Model):
+    """One FOCUS row as delivered (partitioned by billing_month; no foreign keys point here)."""
+
+    pk = models.CompositePrimaryKey("billing_month", "scope_id", "line")
+    billing_month = models.DateField()
+    scope_id = models.BigIntegerField()  # charge_scope.id
+    line = models.BigIntegerField()  # line of the delivered file (data row ordinal + header for Parquet)
+    dimension_id = models.BigIntegerField()  # charge_dimension.id
+    charge_period_start = models.DateTimeField()
+    charge_period_end = models.DateTimeField()
+    billed_cost = CostField()
+    effective_cost = CostField()
+    list_cost = CostField(null=True)
+    contracted_cost = CostField(null=True)
+    list_unit_price = ExactNumericField(null=True)
+    contracted_unit_price = ExactNumericField(null=True)
+    consumed_quantity = ExactNumericField(null=True)
+    pricing_quantity = ExactNumericField(null=True)
+    commitment_discount_quantity = ExactNumericField(null=True)
+    pricing_currency_effective_cost = ExactNumericField(null=True)
+    pricing_currency_list_unit_price = ExactNumericField(null=True)
+    pricing_currency_contracted_unit_price = ExactNumericField(null=True)
+    extra = models.JSONField(null=True)  # x_ and unknown columns, as delivered
+
+    class Meta:
+        db_table = "charge"
+        constraints = [
+            within_range("billed_cost", "effective_cost", name="charge_cost_in_range"),
+            models.CheckConstraint(
+                condition=Q(charge_period_end__gt=models.F("charge_period_start")),
+                name="charge_period_ordered",
+            ),
+        ]
+
+
+# ---------------------------------------------------------------- usage
+
+
+class UsageDimension(models.Model):
+    """One distinct combination of what a model call is about; spans and rollups point at it."""
+
+    content_hash = models.BinaryField(unique=True)
+    is_inference = models.BooleanField()
+    operation = models.TextField(null=True)
+    provider = models.TextField(null=True)  # normalised OTel name: openai, anthropic, aws.bedrock, gcp.vertex_ai ...
+    project = models.TextField(null=True)  # provider's project / account / workspace the call was billed to
+    region = models.TextField(null=True)
+    model_requested = models.TextField(null=True)
+    model_answered = models.TextField(null=True)
+    model = models.TextField(null=True)  # canonical name, shared with the bill side (allocation.catalogue)
+    tier = models.TextField(null=True)  # standard, batch, priority, flex
+    context_band = models.IntegerField(default=0)  # lower end, in input tokens, of the price band the call falls in
+    service = models.TextField(null=True)
+    team = models.TextField(null=True)  # slug as told by key or attribute; may be unknown to the tree
+    feature = models.TextField(null=True)
+    product = models.TextField(null=True)
+    environment = models.TextField(null=True)
+    customer = models.TextField(null=True)
+    prompt_name = models.TextField(null=True)
+    prompt_version = models.TextField(null=True)
+    observer = models.TextField(null=True)  # application, gateway
+    api_key_id = models.BigIntegerField(
+        null=True
+    )  # the ingest key; not a foreign key, since `allocation` knows no accounts
+
+
+class Span(models.Model):
+    """One span (partitioned by span_day; a default partition keeps spans outside the time window, not counted)."""
+
+    pk = models.CompositePrimaryKey("span_day", "trace_id", "span_id")
+    span_day = models.DateField()  # UTC day of the span's own start
+    trace_id = models.UUIDField()  # the 16 bytes
+    span_id = models.BigIntegerField()  # the 8 bytes as a signed integer
+    parent_span_id = models.BigIntegerField(null=True)
+    dimension_id = models.BigIntegerField()
+    started_at = models.DateTimeField()
+    duration_us = models.BigIntegerField()
+    received_at = models.DateTimeField()
+    name = models.TextField()
+    status_code = models.SmallIntegerField(default=0)  # OTel: 0 unset, 1 ok, 2 error
+    error_type = models.TextField(null=True)
+    counted = models.BooleanField()  # is in usage_delta
+    not_counted = models.TextField(null=True)  # reason: not inference, outside the time window, nested duplicate
+    adjusted_count = ExactNumericField(default=1)
+    input_uncached = models.BigIntegerField(default=0)
+    cache_read = models.BigIntegerField(default=0)
+    cache_write_5m = models.BigIntegerField(default=0)
+    cache_write_1h = models.BigIntegerField(default=0)
+    output_text = models.BigIntegerField(default=0)
+    reasoning = models.BigIntegerField(default=0)
+    input_audio = models.BigIntegerField(default=0)
+    input_image = models.BigIntegerField(default=0)
+    output_audio = models.BigIntegerField(default=0)
+    output_image = models.BigIntegerField(default=0)
+    has_usage = models.BooleanField(default=False)
+    usage_shape = models.TextField(null=True)  # inclusive, exclusive_inferred, ...
+    session_id = models.TextField(null=True)
+    response_id = models.TextField(null=True)
+    time_to_first_chunk_us = models.BigIntegerField(null=True)
+    finish_reason = models.TextField(null=True)
+    client_cost = ExactNumericField(null=True)  # as claimed by the client; never used as cost
+    attributes = models.JSONField(null=True)  # allow-listed rest, content dropped
+
+    class Meta:
+        db_table = "span"
+
+
+class UsageMeasures(models.Model):
+    """Counts weighted by adjusted count, except `spans` (stored spans)."""
+
+    hour = models.DateTimeField()
+    dimension_id = models.BigIntegerField()
+    spans = models.BigIntegerField()
+    calls = ExactNumericField()
+    calls_without_usage = ExactNumericField()
+    errors = ExactNumericField()
+    input_uncached = ExactNumericField()
+    cache_read = ExactNumericField()
+    cache_write_5m = ExactNumericField()
+    cache_write_1h = ExactNumericField()
+    output_text = ExactNumericField()
+    reasoning = ExactNumericField()
+    input_audio = ExactNumericField()
+    input_image = ExactNumericField()
+    output_audio = ExactNumericField()
+    output_image = ExactNumericField()
+    duration_us = ExactNumericField()
+    # Sampling variance terms, sums of w(w-1)xx, for the sampling error a page shows.
+    variance_input = models.FloatField(default=0)
+    variance_output = models.FloatField(default=0)
+    covariance = models.FloatField(default=0)
+
+    class Meta:
+        abstract = True
+
+
+class UsageDelta(UsageMeasures):
+    """What one accepted batch adds to an hour; appended in the batch's own transaction, merged by one folder."""
+
+    class Meta:
+        db_table = "usage_delta"
+
+
+class UsageHourly(UsageMeasures):
+    """Hour x usage dimension. `list_cost` is NULL where any of it is unpriced; `list_cost_priced` is the priced part."""
+
+    pk = models.CompositePrimaryKey("hour", "dimension_id")
+    list_cost = CostField(null=True)  # USD, by price version `price_version_id`
+    price_version_id = models.BigIntegerField(null=True)
+
+    class Meta:
+        db_table = "usage_hourly"
+
+
+class LatencyDelta(models.Model):
+    """Calls per latency bucket of one batch. Bucket b holds durations in [2^(b/2), 2^((b+1)/2)) ms."""
+
+    hour = models.DateTimeField()
+    dimension_id = models.BigIntegerField()
+    bucket = models.SmallIntegerField()
+    calls = ExactNumericField()
+
+    class Meta:
+        db_table = "latency_delta"
+
+
+class LatencyHourly(models.Model):
+    pk = models.CompositePrimaryKey("hour", "dimension_id", "bucket")
+    hour = models.DateTimeField()
+    dimension_id = models.BigIntegerField()
+    bucket = models.SmallIntegerField()
+    calls = ExactNumericField()
+
+    class Meta:
+        db_table = "latency_hourly"
+
+
+# ---------------------------------------------------------------- prices
+
+
+class PriceVersion(models.Model):
+    """One imported price list, immutable."""
+
+    source = models.TextField()  # "genai-prices 0.2.3"
+    content_sha256 = models.TextField(unique=True)
+    imported_at = models.DateTimeField(auto_now_add=True)
+
+
+class Price(models.Model):
+    """USD per million tokens of one token class of one listed model, valid from a time until the next of the same key."""
+
+    version = models.ForeignKey(PriceVersion, on_delete=models.CASCADE)
+    provider = models.TextField()
+    model = models.TextField()  # the price list's own model id
+    token_class = models.TextField()  # a token column of UsageMeasures
+    context_from = models.IntegerField(default=0)  # input tokens, inclusive lower end of the band
+    time_of_day_from = models.TimeField(null=True)  # UTC window, both or neither
+    time_of_day_to = models.TimeField(null=True)
+    valid_from = models.DateField(null=True)
+    is_undated = models.BooleanField(default=True)
+    per_million = ExactNumericField()
+
+    class Meta:
+        indexes = [models.Index(fields=["version", "provider", "model"], name="price_version_model")]
+
+
+class PriceMatch(models.Model):
+    """Which listed model a usage dimension's (provider, model) resolves to; resolved once per distinct pair."""
+
+    version = models.ForeignKey(PriceVersion, on_delete=models.CASCADE)
+    provider = models.TextField()
+    model_text = models.TextField()
+    price_provider = models.TextField(null=True)
+    price_model = models.TextField(null=True)  # NULL: unpriced
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["version", "provider", "model_text"], name="price_match_once")]
+
+
+# ---------------------------------------------------------------- allocation
+
+
+class RuleSet(models.Model):
+    """One immutable version of the rules."""
+
+    number = models.IntegerField(unique=True)
+    text = models.TextField()  # YAML
+    content_sha256 = models.TextField()
+    effective_from = models.DateField()  # month
+    created_at = models.DateTimeField(auto_now_add=True)
+    created_by = models.TextField(null=True)
+    note = models.TextField(default="")
+
+
+class RunStatus(models.TextChoices):
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+
+
+class AllocationRun(models.Model):
+    """One immutable, reproducible execution for a billing month and currency. Readers use the latest succeeded one."""
+
+    billing_month = models.DateField()
+    currency = models.TextField()
+    rule_set = models.ForeignKey(RuleSet, on_delete=models.PROTECT)
+    status = models.TextField(choices=RunStatus.choices, default=RunStatus.RUNNING)
+    is_current = models.BooleanField(default=False)
+    inputs = models.JSONField(default=dict)  # scope ids, price version, usage watermark, catalogue, tree, code version
+    rows = models.BigIntegerField(default=0)
+    sha256 = models.TextField(null=True)
+    detail = models.TextField(null=True)
+    started_at = models.DateTimeField(auto_now_add=True)
+    finished_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["billing_month", "currency"],
+                condition=Q(is_current=True),
+                name="one_current_run",
+            )
+        ]
+
+
+class RunSource(models.Model):
+    """The balance of one run, source and metric: charges = allocated + unallocated, checked before publishing."""
+
+    run = models.ForeignKey(AllocationRun, on_delete=models.CASCADE, related_name="balances")
+    source = models.ForeignKey(Source, on_delete=models.PROTECT)
+    metric = models.TextField()  # billed_cost, effective_cost
+    charges = CostField()
+    allocated = CostField()
+    unallocated = CostField()
+    other = CostField(default=0)  # part of `charges` whose AI scope is other (for the AI share)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["run", "source", "metric"], name="run_source_metric_once"),
+            models.CheckConstraint(
+                condition=Q(charges=models.F("allocated") + models.F("unallocated")),
+                name="run_source_balances",
+            ),
+        ]
+
+
+class ChargeKind(models.TextChoices):
+    DIRECT = "direct"
+    SHARED = "shared"
+    IDLE = "idle"
+    UNTRACED = "untraced"
+    ADJUSTMENT = "adjustment"
+    TAX = "tax"
+    CREDIT = "credit"
+    COMMITMENT_UNUSED = "commitment_unused"
+    UNALLOCATED = "unallocated"
+
+
+class Evidence(models.IntegerChoices):
+    """The rung of evidence behind an allocated line."""
+
+    TRACES = 1
+    GATEWAY_LOGS = 2
+    PROVIDER_USAGE = 3
+    KEY_OWNER = 4
+    INFERRED_OWNER = 5
+    UNALLOCATED = 6
+
+
+class ChargeBucket(models.Model):
+    """Charges of one run with equal rule and split key. With a day it is a charge group: (run, bucket, day)."""
+
+    pk = models.CompositePrimaryKey("run_id", "bucket")
+    run = models.ForeignKey(AllocationRun, on_delete=models.CASCADE)
+    bucket = models.IntegerField()
+    source = models.ForeignKey(Source, on_delete=models.PROTECT)
+    rule = models.TextField()
+    method = models.TextField()  # direct, traced_usage, follow, unallocated
+    ai_scope = models.TextField()  # ai, ai_supporting, other
+    provider_name = models.TextField(null=True)
+    service_name = models.TextField(null=True)
+    charge_category = models.TextField()
+    split_key = (
+        models.JSONField()
+    )  # {"provider", "project", "model", "token_class", "owner", ...}; what the driver is matched on
+
+    class Meta:
+        db_table = "charge_bucket"
+
+
+class BucketMember(models.Model):
+    """The run's charge-to-group map: every charge of the run's scopes with this dimension is in this bucket, on its own days."""
+
+    pk = models.CompositePrimaryKey("run_id", "source_id", "dimension_id")
+    run_id = models.BigIntegerField()
+    source_id = models.BigIntegerField()
+    dimension_id = models.BigIntegerField()
+    bucket = models.IntegerField()
+
+    class Meta:
+        db_table = "bucket_member"
+
+
+class ChargeGroup(models.Model):
+    """Run x bucket x day: what is split, and by which driver total. Copied, so Explain survives retention."""
+
+    pk = models.CompositePrimaryKey("run_id", "bucket", "day")
+    run_id = models.BigIntegerField()
+    bucket = models.IntegerField()
+    day = models.DateField()
+    charges = models.BigIntegerField()
+    billed_cost = CostField()
+    effective_cost = CostField()
+    list_cost = CostField(null=True)
+    quantity = ExactNumericField(null=True)  # billed quantity in tokens where the unit converts
+    driver = models.TextField(null=True)  # input_uncached tokens, list cost ...
+    driver_total = ExactNumericField(null=True)
+    coverage = ExactNumericField(null=True)  # traced / billed quantity; NULL where the quantity does not convert
+    widened = models.TextField(null=True)  # month, model, provider: where a narrower join had no data
+    note = models.TextField(null=True)
+
+    class Meta:
+        db_table = "charge_group"
+
+
+class Target(models.Model):
+    """Who a share belongs to. `reason` is set exactly for the unallocated ones."""
+
+    content_hash = models.BinaryField(unique=True)
+    team = models.TextField(null=True)
+    model = models.TextField(null=True)
+    feature = models.TextField(null=True)
+    product = models.TextField(null=True)
+    environment = models.TextField(null=True)
+    customer = models.TextField(null=True)
+    phase = models.TextField(null=True)  # build, run, move
+    reason = models.TextField(null=True)  # unallocated: untraced, unknown team, no rule, driver is zero ...
+
+
+class AllocatedCost(models.Model):
+    """Charge group x target x kind (partitioned by billing_month, versioned by run)."""
+
+    pk = models.CompositePrimaryKey("billing_month", "run_id", "bucket", "day", "target_id", "charge_kind")
+    billing_month = models.DateField()
+    run_id = models.BigIntegerField()
+    bucket = models.IntegerField()
+    day = models.DateField()
+    target_id = models.BigIntegerField()
+    charge_kind = models.TextField(choices=ChargeKind.choices)
+    billed_cost = CostField()
+    effective_cost = CostField()
+    list_cost = CostField(null=True)
+    driver_quantity = ExactNumericField(null=True)
+    evidence = models.SmallIntegerField(choices=Evidence.choices)
+
+    class Meta:
+        db_table = "allocated_cost"
+
+
+class CostDaily(models.Model):
+    """Rollup for pages: run x day x everything pages group by. A cache; a test compares it with allocated_cost."""
+
+    run_id = models.BigIntegerField()
+    billing_month = models.DateField()
+    day = models.DateField()
+    currency = models.TextField()
+    source_id = models.BigIntegerField()
+    ai_scope = models.TextField()
+    provider_name = models.TextField(null=True)
+    service_name = models.TextField(null=True)
+    team = models.TextField(null=True)
+    product = models.TextField(null=True)
+    feature = models.TextField(null=True)
+    model = models.TextField(null=True)
+    environment = models.TextField(null=True)
+    phase = models.TextField(null=True)
+    charge_kind = models.TextField()
+    rule = models.TextField()
+    reason = models.TextField(null=True)
+    evidence = models.SmallIntegerField()
+    billed_cost = CostField()
+    effective_cost = CostField()
+    list_cost = CostField(null=True)
+
+    class Meta:
+        db_table = "cost_daily"
+        indexes = [
+            models.Index(fields=["run_id", "team"], name="cost_daily_run_team"),
+            models.Index(fields=["run_id", "day"], name="cost_daily_run_day"),
+        ]

@@ -1,0 +1,1 @@
+"""The site: settings, servers, accounts, ingest, jobs, API and pages."""

@@ -1,0 +1,75 @@
+"""The one checked doorway: which pages and which teams a user may read. Asked on every request, never cached."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+from django.contrib.auth.decorators import login_required
+from django.http import Http404, HttpRequest, HttpResponseBase
+
+from allocation.models import Team
+from portal.accounts.models import Membership, Role, User
+from reports.scope import TeamScope
+
+# Roles that read every team's numbers.
+ORGANISATION_WIDE = {Role.EXECUTIVE, Role.FINANCE, Role.ON_CALL, Role.FINOPS_ADMIN}
+
+# Which roles open which page, in the order of the left rail. Superusers are nobody special here.
+PAGES: dict[str, frozenset[Role]] = {
+    "executive": frozenset({Role.EXECUTIVE, Role.FINANCE, Role.FINOPS_ADMIN}),
+    "showback": frozenset({Role.EXECUTIVE, Role.TEAM_LEAD, Role.FINANCE, Role.FINOPS_ADMIN}),
+    "chargeback": frozenset({Role.FINANCE, Role.FINOPS_ADMIN}),
+    "on-call": frozenset({Role.ON_CALL, Role.FINOPS_ADMIN}),
+    "debug": frozenset({Role.ON_CALL, Role.FINOPS_ADMIN}),
+    "imports": frozenset({Role.FINANCE, Role.FINOPS_ADMIN}),
+    "rules": frozenset({Role.EXECUTIVE, Role.FINANCE, Role.FINOPS_ADMIN}),
+    "jobs": frozenset({Role.FINANCE, Role.FINOPS_ADMIN}),
+    "explain": frozenset({Role.EXECUTIVE, Role.TEAM_LEAD, Role.FINANCE, Role.FINOPS_ADMIN}),
+}
+
+View = Callable[..., HttpResponseBase]
+
+
+def roles_of(user: User) -> frozenset[Role]:
+    return frozenset(Role(role) for role in Membership.objects.filter(user=user).values_list("role", flat=True))
+
+
+def team_scope(user: User) -> TeamScope:
+    """The teams whose numbers the user may read; nothing for a user without a role."""
+    memberships = list(Membership.objects.filter(user=user).values_list("role", "team__slug"))
+    if any(role in ORGANISATION_WIDE for role, _ in memberships):
+        return TeamScope.everything()
+    return TeamScope(teams=frozenset(team for _, team in memberships if team))
+
+
+def team_for_user(user: User, slug: str) -> Team:
+    """The team, or 404 both where it does not exist and where the user may not see it."""
+    if not team_scope(user).allows(slug):
+        raise Http404
+    try:
+        return Team.objects.get(slug=slug)
+    except Team.DoesNotExist:
+        raise Http404 from None
+
+
+def pages_of(user: User) -> list[str]:
+    roles = roles_of(user)
+    return [page for page, allowed in PAGES.items() if roles & allowed]
+
+
+def page(name: str) -> Callable[[View], View]:
+    """Guards a view: sign-in first, then 404 unless one of the user's roles opens the page."""
+
+    def decorate(view: View) -> View:
+        @wraps(view)
+        @login_required
+        def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+            if not roles_of(request.user) & PAGES[name]:  # type: ignore[arg-type]
+                raise Http404
+            return view(request, *args, **kwargs)
+
+        return guarded
+
+    return decorate

@@ -1,0 +1,62 @@
+"""Who may see and do what: users, their roles, API keys."""
+
+from __future__ import annotations
+
+from django.contrib.auth.models import AbstractUser
+from django.db import models
+from django.db.models import Q
+
+
+class User(AbstractUser):
+    """A person. Permissions come from memberships only, read on every request."""
+
+
+class Role(models.TextChoices):
+    EXECUTIVE = "executive"
+    TEAM_LEAD = "team_lead"
+    FINANCE = "finance"
+    ON_CALL = "on_call"
+    FINOPS_ADMIN = "finops_admin"
+
+
+class Membership(models.Model):
+    """One role of one user; a team lead's names the team."""
+
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="memberships")
+    role = models.TextField(choices=Role.choices)
+    team = models.ForeignKey("allocation.Team", on_delete=models.CASCADE, null=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["user", "role", "team"],
+                name="membership_once",
+                nulls_distinct=False,
+            ),
+            models.CheckConstraint(
+                condition=Q(role="team_lead", team__isnull=False) | (~Q(role="team_lead") & Q(team__isnull=True)),
+                name="only_team_leads_name_a_team",
+            ),
+        ]
+
+
+class KeyScope(models.TextChoices):
+    INGEST = "ingest"
+    READ = "read"
+    GATE = "gate"
+    ADMIN = "admin"
+
+
+class ApiKey(models.Model):
+    """A program's credential: 256 random bits, shown once, kept as SHA-256."""
+
+    name = models.TextField()
+    prefix = models.TextField()  # shown in lists and found by secret scanners: apn_<scope>_<first characters>
+    key_sha256 = models.BinaryField(unique=True)
+    scope = models.TextField(choices=KeyScope.choices)
+    team = models.ForeignKey("allocation.Team", on_delete=models.PROTECT, null=True)  # NULL: may speak for all teams
+    created_at = models.DateTimeField(auto_now_add=True)
+    created_by = models.TextField(null=True)
+    expires_at = models.DateTimeField(null=True)
+    revoked_at = models.DateTimeField(null=True)
+    last_used_at = models.DateTimeField(null=True)

@@ -1,0 +1,9 @@
+"""Bearer keys for programs."""
+
+from __future__ import annotations
+
+from rest_framework.authentication import BaseAuthentication
+
+
+class ApiKeyAuthentication(BaseAuthentication):
+    pass

@@ -1,0 +1,7 @@
+"""Addresses of pages. Each page module lists its own."""
+
+from __future__ import annotations
+
+from django.urls import URLPattern, URLResolver
+
+urlpatterns: list[URLPattern | URLResolver] = []

@@ -1,0 +1,264 @@
+"""Django settings. The environment is read here and nowhere else; docs/settings.md lists every name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+from csp.constants import NONCE, NONE, SELF
+from django.core.exceptions import ImproperlyConfigured
+
+from portal import env
+from portal.embedded import layout
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+
+# ---------------------------------------------------------------- where things run
+
+APPORTION_HOME = Path(env.text("APPORTION_HOME", str(BASE_DIR / "var"))).absolute()
+DATABASE_URL = env.text("DATABASE_URL")
+DATABASE_OWNER_URL = env.text("DATABASE_OWNER_URL")
+CELERY_BROKER_URL = env.text("CELERY_BROKER_URL")
+
+# Embedded servers stand in for each real one that is not named (portal/embedded).
+EMBEDDED = layout.Layout(home=APPORTION_HOME)
+EMBEDDED_POSTGRES = not DATABASE_URL
+EMBEDDED_REDIS = not CELERY_BROKER_URL
+
+
+def database(url: str) -> dict[str, object]:
+    """One Django database from a `postgresql://user:password@host:port/name?option=value` address."""
+    parts = urlsplit(url)
+    if parts.scheme not in ("postgresql", "postgres"):
+        raise ImproperlyConfigured("DATABASE_URL and DATABASE_OWNER_URL must start with postgresql://")
+    options: dict[str, object] = dict(parse_qsl(parts.query))
+    host = options.pop("host", None) or unquote(parts.hostname or "")
+    return {
+        "ENGINE": "django.db.backends.postgresql",
+        "NAME": unquote(parts.path.lstrip("/")),
+        "USER": unquote(parts.username or ""),
+        "PASSWORD": unquote(parts.password or ""),
+        "HOST": host,
+        "PORT": str(parts.port or ""),
+        "CONN_MAX_AGE": 60,
+        "CONN_HEALTH_CHECKS": True,
+        "OPTIONS": options,
+    }
+
+
+# "default" is the application's role, which owns nothing; "owner" migrates and makes partitions.
+if EMBEDDED_POSTGRES:
+    DATABASES = {
+        "default": database(EMBEDDED.database_url("apportion_app")),
+        "owner": database(EMBEDDED.database_url("apportion_owner")),
+    }
+    SECRET_KEY = env.text("SECRET_KEY") or EMBEDDED.secret_key()
+else:
+    DATABASES = {
+        "default": database(DATABASE_URL),
+        "owner": database(DATABASE_OWNER_URL or DATABASE_URL),
+    }
+    SECRET_KEY = env.text("SECRET_KEY")
+    if not SECRET_KEY:
+        raise ImproperlyConfigured("SECRET_KEY must be set when DATABASE_URL is: 50 random characters, kept secret")
+
+CELERY_BROKER_URL = CELERY_BROKER_URL or EMBEDDED.broker_url()
+
+# ---------------------------------------------------------------- security
+
+DEBUG = env.boolean("DEBUG", False)
+ALLOWED_HOSTS = env.words("ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]")
+CSRF_TRUSTED_ORIGINS = env.words("CSRF_TRUSTED_ORIGINS")
+SECURE_COOKIES = env.boolean("SECURE_COOKIES", False)  # set where the portal is served over HTTPS
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_COOKIES
+SESSION_COOKIE_HTTPONLY = True
+SECURE_CONTENT_TYPE_NOSNIFF = True
+SECURE_REFERRER_POLICY = "same-origin"
+SECURE_HSTS_SECONDS = env.integer("SECURE_HSTS_SECONDS", 0)
+X_FRAME_OPTIONS = "DENY"
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": [NONE],
+        "script-src": [SELF, NONCE],
+        "style-src": [SELF, NONCE],
+        "img-src": [SELF, "data:"],
+        "font-src": [SELF],
+        "connect-src": [SELF],
+        "form-action": [SELF],
+        "base-uri": [NONE],
+        "frame-ancestors": [NONE],
+    }
+}
+
+# ---------------------------------------------------------------- applications
+
+INSTALLED_APPS = [
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "django.contrib.humanize",
+    "allauth",
+    "allauth.account",
+    "allauth.mfa",
+    "rest_framework",
+    "drf_spectacular",
+    "django_celery_beat",
+    "django_htmx",
+    "csp",
+    "allocation",
+    "portal",
+    "portal.accounts",
+    "portal.control",
+]
+
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "csp.middleware.CSPMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "allauth.account.middleware.AccountMiddleware",
+    "django_htmx.middleware.HtmxMiddleware",
+]
+
+ROOT_URLCONF = "portal.urls"
+WSGI_APPLICATION = "portal.wsgi.application"
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+                "csp.context_processors.nonce",
+            ],
+        },
+    }
+]
+
+AUTH_USER_MODEL = "accounts.User"
+AUTHENTICATION_BACKENDS = ["allauth.account.auth_backends.AuthenticationBackend"]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {
+        "NAME": "django.contrib.auth.password_validation.MinimumLengthValidator",
+        "OPTIONS": {"min_length": 12},
+    },
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+]
+LOGIN_URL = "account_login"
+LOGIN_REDIRECT_URL = "/"
+ACCOUNT_ADAPTER = "portal.accounts.adapter.AccountAdapter"
+ACCOUNT_LOGIN_METHODS = {"username", "email"}
+ACCOUNT_SIGNUP_FIELDS = ["email*", "username*", "password1*"]
+ACCOUNT_EMAIL_VERIFICATION = "none"
+ACCOUNT_LOGOUT_ON_GET = False
+
+EMAIL_BACKEND = "django.core.mail.backends.console.EmailBackend"
+
+# ---------------------------------------------------------------- language, time, files
+
+LANGUAGE_CODE = "en"
+TIME_ZONE = "UTC"
+USE_TZ = True
+USE_I18N = False
+
+STATIC_URL = "/static/"
+STATIC_ROOT = EMBEDDED.home / "static"
+STATICFILES_DIRS = [BASE_DIR / "static"]
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
+}
+MEDIA_ROOT = EMBEDDED.home / "uploads"
+FILE_UPLOAD_PERMISSIONS = 0o600
+
+# ---------------------------------------------------------------- API
+
+REST_FRAMEWORK = {
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "DEFAULT_AUTHENTICATION_CLASSES": [
+        "portal.api.authentication.ApiKeyAuthentication",
+        "rest_framework.authentication.SessionAuthentication",
+    ],
+    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "COERCE_DECIMAL_TO_STRING": True,
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Apportion API",
+    "DESCRIPTION": "AI cost showback and chargeback. Amounts are decimal strings, currencies ISO 4217.",
+    "VERSION": "1",
+    "SERVE_INCLUDE_SCHEMA": False,
+}
+
+# ---------------------------------------------------------------- jobs
+
+CELERY_TASK_SERIALIZER = "json"
+CELERY_ACCEPT_CONTENT = ["json"]
+CELERY_TASK_ACKS_LATE = True
+CELERY_TASK_REJECT_ON_WORKER_LOST = True
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_TIMEZONE = "UTC"
+CELERY_BEAT_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+
+JOB_LEASE_SECONDS = env.integer("JOB_LEASE_SECONDS", 60)
+
+# ---------------------------------------------------------------- limits and attribution
+
+IMPORT_MAX_BYTES = env.integer("IMPORT_MAX_BYTES", 20 * 1024**3)  # after decompression
+IMPORT_MAX_RATIO = env.integer("IMPORT_MAX_RATIO", 200)  # decompressed over compressed
+OTLP_MAX_BYTES = env.integer("OTLP_MAX_BYTES", 64 * 1024**2)  # after decompression
+SPAN_RETENTION_DAYS = env.integer("SPAN_RETENTION_DAYS", 120)
+SPAN_WINDOW_PAST_DAYS = env.integer("SPAN_WINDOW_PAST_DAYS", 400)
+SPAN_WINDOW_FUTURE_HOURS = env.integer("SPAN_WINDOW_FUTURE_HOURS", 1)
+
+# Attribute names looked up in order, on the span first, then on its resource.
+ATTRIBUTE_TEAM = env.words(
+    "ATTRIBUTE_TEAM",
+    "team,app.team,cost.team,gen_ai.team,traceloop.association.properties.team,metadata.team",
+)
+ATTRIBUTE_FEATURE = env.words(
+    "ATTRIBUTE_FEATURE",
+    "feature,app.feature,gen_ai.feature,traceloop.association.properties.feature,metadata.feature,gen_ai.workflow.name,traceloop.workflow.name,gen_ai.agent.name",
+)
+ATTRIBUTE_PRODUCT = env.words("ATTRIBUTE_PRODUCT", "product,app.product,service.namespace,metadata.product")
+ATTRIBUTE_ENVIRONMENT = env.words(
+    "ATTRIBUTE_ENVIRONMENT",
+    "deployment.environment.name,deployment.environment,environment,env",
+)
+ATTRIBUTE_CUSTOMER = env.words(
+    "ATTRIBUTE_CUSTOMER",
+    "customer,app.customer,tenant,traceloop.association.properties.customer,metadata.customer",
+)
+ATTRIBUTE_SESSION = env.words(
+    "ATTRIBUTE_SESSION",
+    "gen_ai.conversation.id,session.id,langfuse.session.id,traceloop.association.properties.session_id",
+)
+ATTRIBUTE_PROJECT = env.words(
+    "ATTRIBUTE_PROJECT",
+    "gen_ai.project,cloud.account.id,openai.project,gcp.project.id,aws.account.id",
+)
+
+# ---------------------------------------------------------------- logs
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {"handlers": ["console"], "level": env.text("LOG_LEVEL", "WARNING")},
+}

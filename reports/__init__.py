@@ -1,0 +1,1 @@
+"""The read side: queries, charts, exports, analysis. Imports `allocation` only."""
