@@ -60,3 +60,13 @@ class ApiKey(models.Model):
     expires_at = models.DateTimeField(null=True)
     revoked_at = models.DateTimeField(null=True)
     last_used_at = models.DateTimeField(null=True)
+
+
+class AuditEntry(models.Model):
+    """One change of access. A trigger refuses UPDATE and DELETE; the application's role has no TRUNCATE anyway."""
+
+    at = models.DateTimeField(auto_now_add=True)
+    actor = models.TextField(null=True)  # user name; NULL: the command line
+    action = models.TextField()
+    subject = models.TextField()
+    detail = models.JSONField(default=dict)
