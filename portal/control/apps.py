@@ -1,7 +1,13 @@
 from django.apps import AppConfig
+from django.db.models.signals import post_migrate
 
 
 class ControlConfig(AppConfig):
     name = "portal.control"
     label = "control"
     default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        from portal.control.grants import grant_to_application
+
+        post_migrate.connect(grant_to_application, sender=self, dispatch_uid="grant_to_application")

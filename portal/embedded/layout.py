@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 DATABASE_NAME = "apportion"
+OWNER_ROLE = "apportion_owner"
+APP_ROLE = "apportion_app"
 
 
 @dataclass(frozen=True)
@@ -18,10 +20,14 @@ class Layout:
     home: Path
 
     @property
+    def mark(self) -> str:
+        """A short name of this home, for what must live elsewhere."""
+        return hashlib.sha256(str(self.home).encode()).hexdigest()[:12]
+
+    @property
     def sockets(self) -> Path:
-        """A short path: a Unix socket's address holds 107 bytes. One folder for each user and home, mode 0700."""
-        mark = hashlib.sha256(str(self.home).encode()).hexdigest()[:12]
-        return Path("/tmp") / f"apportion-{os.getuid()}-{mark}"
+        """A short path: a Unix socket's address holds 107 bytes. One folder for each user and home."""
+        return Path("/tmp") / f"apportion-{os.getuid()}-{self.mark}"
 
     @property
     def postgres_socket_dir(self) -> Path:
@@ -29,7 +35,15 @@ class Layout:
 
     @property
     def redis_socket(self) -> Path:
-        return self.sockets / "redis.sock"
+        return self.sockets / "redis" / "redis.sock"
+
+    @property
+    def logs(self) -> Path:
+        return self.home / "log"
+
+    @property
+    def locks(self) -> Path:
+        return self.home / "locks"
 
     def database_url(self, role: str) -> str:
         return f"postgresql://{role}@/{DATABASE_NAME}?host={self.postgres_socket_dir}"
@@ -42,9 +56,18 @@ class Layout:
         path = self.home / "secret_key"
         self.home.mkdir(parents=True, exist_ok=True)
         try:
-            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            return path.read_text(encoding="ascii").strip()
+        except FileNotFoundError:
+            pass
+        # Written whole under another name, then linked: two processes that start together agree on one key.
+        draft = self.home / f".secret_key.{os.getpid()}"
+        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "w", encoding="ascii") as file:
+            file.write(secrets.token_urlsafe(64))
+        try:
+            path.hardlink_to(draft)
         except FileExistsError:
             return path.read_text(encoding="ascii").strip()
-        with os.fdopen(descriptor, "w", encoding="ascii") as file:
-            file.write(key := secrets.token_urlsafe(64))
-        return key
+        finally:
+            draft.unlink()
+        return path.read_text(encoding="ascii").strip()

