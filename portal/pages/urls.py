@@ -1,7 +1,11 @@
-"""Addresses of pages. Each page module lists its own."""
+"""Addresses of pages. Each page module lists its own `urlpatterns`; a page is named as in access.PAGES."""
 
 from __future__ import annotations
 
 from django.urls import URLPattern, URLResolver
 
-urlpatterns: list[URLPattern | URLResolver] = []
+from portal.pages import home
+
+urlpatterns: list[URLPattern | URLResolver] = [
+    *home.urlpatterns,
+]

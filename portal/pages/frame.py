@@ -1,0 +1,183 @@
+"""The frame of every page: rail, top bar, trust line."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import Any, cast
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.urls import NoReverseMatch, reverse
+from django.utils import timezone
+
+from portal.accounts.access import pages_of
+from portal.accounts.models import User
+from portal.pages.state import COMPARISONS, METRICS, PageState
+from reports.period import Period
+from reports.queries.spend_scopes import TeamInTree, environments, teams_in_tree
+from reports.queries.trust import Trust, trust
+from reports.readable import ago, percent
+
+LABELS = {
+    "executive": "Executive",
+    "showback": "Showback",
+    "chargeback": "Chargeback",
+    "on-call": "On-call",
+    "debug": "Debug",
+    "explore": "Explore",
+    "imports": "Imports",
+    "rules": "Rules",
+    "jobs": "Jobs",
+    "admin": "Admin",
+}
+BILLS_STALE_AFTER = timedelta(days=3)
+TRACES_STALE_AFTER = timedelta(hours=1)
+
+
+@dataclass(frozen=True)
+class RailLink:
+    label: str
+    href: str
+    is_here: bool
+
+
+@dataclass(frozen=True)
+class TrustPart:
+    """One statement of the trust line; `advice` makes it amber."""
+
+    text: str
+    href: str | None
+    advice: str | None = None
+
+
+@dataclass(frozen=True)
+class Crumb:
+    label: str
+    href: str | None = None
+
+
+def page_address(page: str) -> str | None:
+    """Where a page of access.PAGES lives, or None while it has no address."""
+    for name in (page, page.replace("-", "_")):
+        try:
+            return reverse(name)
+        except NoReverseMatch:
+            continue
+    return None
+
+
+def render_page(
+    request: HttpRequest,
+    template: str,
+    context: dict[str, Any],
+    *,
+    page: str,
+    title: str,
+    state: PageState,
+    status: int = 200,
+) -> HttpResponse:
+    """A full page in its frame. `page` is a name of access.PAGES; the template extends base.html.
+
+    The template also sees `state`, `state_query` (for links that keep the view), `teams` (the readable tree) and
+    `crumbs` where the context gives a list of `Crumb`.
+    """
+    user = cast(User, request.user)
+    now = timezone.now()
+    opened = pages_of(user)
+    teams = teams_in_tree(scope=state.reader_scope, day=state.period.last_day)
+    known = trust(runs=state.run_ids(state.period), scope=state.scope, now=now)
+    frame = {
+        "page": page,
+        "title": title,
+        "state": state,
+        "state_query": state.query_string(),
+        "rail": _rail(opened, page, state),
+        "bar": _bar(state, teams),
+        "teams": teams,
+        "trust_parts": _trust_parts(known, state, opened, now),
+    }
+    return render(request, template, {**frame, **context}, status=status)
+
+
+def _rail(opened: list[str], here: str, state: PageState) -> list[RailLink]:
+    links = []
+    for name in opened:
+        address = page_address(name)
+        if name in LABELS and address:
+            links.append(RailLink(LABELS[name], f"{address}?{state.query_string(team=None)}", name == here))
+    return links
+
+
+def _bar(state: PageState, teams: list[TeamInTree]) -> dict[str, Any]:
+    """Choices of the top bar, each a (value, label, is chosen)."""
+    months = state.months
+    if state.period.is_month and state.period.start not in months:
+        months = sorted({*months, state.period.start}, reverse=True)
+    units = {team.unit: team.unit_name for team in teams if team.unit}
+    return {
+        "months": [(f"{month:%Y-%m}", f"{month:%B %Y}", _is_month(state.period, month)) for month in months],
+        "is_range": not state.period.is_month,
+        "compares": [(key, label, key == state.compare_choice) for key, label in COMPARISONS.items()],
+        "metrics": [(key, label, key == state.metric) for key, label in METRICS.items()],
+        "currencies": [(code, code, code == state.currency) for code in state.currencies],
+        "units": [
+            (slug, name, slug == state.unit) for slug, name in sorted(units.items(), key=lambda unit: unit[1] or "")
+        ],
+        "teams": [(team.slug, team.name, team.slug == state.team) for team in teams],
+        "environments": [(name, name, name == state.environment) for name in environments()],
+    }
+
+
+def _is_month(period: Period, month: date) -> bool:
+    return period.is_month and period.start == month
+
+
+def _trust_parts(known: Trust, state: PageState, opened: list[str], now: Any) -> list[TrustPart]:
+    """The line's statements in reading order; links only where the reader may follow them."""
+
+    def link(page: str, **changes: str | None) -> str | None:
+        address = page_address(page) if page in opened else None
+        return f"{address}?{state.query_string(**changes)}" if address else None
+
+    parts = _bill_parts(known, link("imports"), now.date())
+    if known.traces_at is None:
+        parts.append(TrustPart("no traces yet", link("debug"), "send spans to /v1/traces to see features and models"))
+    else:
+        stale = now - known.traces_at > TRACES_STALE_AFTER
+        advice = "no spans for over an hour: check the exporter and its key" if stale else None
+        parts.append(TrustPart(f"traces {ago(known.traces_at, now)}", link("debug"), advice))
+    if known.explained is not None:
+        parts.append(TrustPart(f"{percent(known.explained)} explained", _evidence_link(link)))
+    if known.unallocated is not None:
+        address = link("explain", kind="unallocated")
+        parts.append(TrustPart(f"{percent(known.unallocated)} unallocated", address))
+    if known.runs:
+        numbers = ", ".join(str(run) for run in known.runs)
+        parts.append(TrustPart(f"{'run' if len(known.runs) == 1 else 'runs'} {numbers}", link("rules")))
+    return parts
+
+
+def _evidence_link(link: Any) -> str | None:
+    address = link("chargeback") or link("executive")
+    return f"{address}#evidence" if address else None
+
+
+def _bill_parts(known: Trust, address: str | None, today: date) -> list[TrustPart]:
+    """ "Bills through 18 Nov (AWS, OpenAI)": sources that reach the same day stand together."""
+    if not known.sources:
+        return [TrustPart("no bills yet", address, "import a bill to see costs")]
+    parts = []
+    by_day: dict[date | None, list[str]] = {}
+    for source in known.sources:
+        by_day.setdefault(source.through, []).append(source.name)
+    for through, names in by_day.items():
+        who = ", ".join(names)
+        if through is None:
+            parts.append(TrustPart(f"bills of {who} not allocated", address, "allocate the month they belong to"))
+            continue
+        stale = today - through > BILLS_STALE_AFTER
+        advice = f"no newer bill of {who} has arrived: import it" if stale else None
+        parts.append(TrustPart(f"bills through {through.day} {through:%b} ({who})", address, advice))
+    parts.extend(TrustPart("bill problem", address, source.problem) for source in known.sources if source.problem)
+    return parts

@@ -1,0 +1,187 @@
+"""What a page shows, as its address says it: period, comparison, metric, currency, scope, environment."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+from typing import Any, cast
+from urllib.parse import urlencode
+
+from django import forms
+from django.http import Http404, HttpRequest
+from django.utils import timezone
+
+from portal.accounts.access import team_scope
+from portal.accounts.models import User
+from reports.period import DAY, Period, first_of_month
+from reports.queries.spend_coverage import MonthRun, current_runs
+from reports.queries.spend_scopes import teams_of_unit
+from reports.scope import TeamScope
+
+METRICS = {"effective_cost": "Effective", "billed_cost": "Billed"}
+COMPARISONS = {"previous": "the period before", "year": "a year before", "none": "nothing"}
+
+
+class StateForm(forms.Form):
+    """The top bar's parameters. Anything not understood falls back to its default and is named in a notice."""
+
+    period = forms.RegexField(r"^\d{4}-(0[1-9]|1[0-2])$", required=False)
+    to = forms.DateField(required=False)
+    compare = forms.ChoiceField(choices=list(COMPARISONS.items()), required=False)
+    metric = forms.ChoiceField(choices=list(METRICS.items()), required=False)
+    currency = forms.RegexField(r"^[A-Z]{3}$", required=False)
+    unit = forms.SlugField(required=False)
+    team = forms.SlugField(required=False)
+    environment = forms.CharField(required=False, max_length=200)
+
+
+StateForm.base_fields["from"] = forms.DateField(required=False)  # a Python keyword, and the right word in an address
+
+
+@dataclass(frozen=True)
+class PageState:
+    """One reader's view. `scope` is what they may read, narrowed by `team` or `unit`; give it to every query.
+
+    `elapsed` is the part of `period` that bills cover; `compare` matches it, and is None for "compare with nothing".
+    """
+
+    period: Period
+    elapsed: Period
+    compare: Period | None
+    compare_choice: str
+    metric: str
+    currency: str
+    scope: TeamScope
+    reader_scope: TeamScope
+    unit: str | None
+    team: str | None
+    environment: str | None
+    runs: tuple[MonthRun, ...]
+    problems: tuple[str, ...] = ()
+
+    @classmethod
+    def from_request(cls, request: HttpRequest) -> PageState:
+        """Raises Http404 for a team the reader may not see; other bad parameters become `problems`."""
+        form = StateForm(request.GET)
+        form.is_valid()
+        asked = form.cleaned_data
+        problems = [f"{name}: {request.GET.get(name, '')[:40]!r} is not understood, so ignored" for name in form.errors]
+        runs = tuple(current_runs())
+        reader_scope = team_scope(cast(User, request.user))
+        scope = _narrowed(reader_scope, team=asked.get("team"), unit=asked.get("unit"))
+        period = _period(asked, runs, problems)
+        currency = asked.get("currency") or _costliest_currency(runs, period)
+        elapsed = period.through(_last_day(runs, currency))
+        choice = asked.get("compare") or "previous"
+        return cls(
+            period=period,
+            elapsed=elapsed,
+            compare=_comparison(elapsed, choice),
+            compare_choice=choice,
+            metric=asked.get("metric") or "effective_cost",
+            currency=currency,
+            scope=scope,
+            reader_scope=reader_scope,
+            unit=asked.get("unit") or None,
+            team=asked.get("team") or None,
+            environment=asked.get("environment") or None,
+            runs=runs,
+            problems=tuple(problems),
+        )
+
+    def query_string(self, **changes: str | None) -> str:
+        """The address parameters of this view with `changes` applied; None leaves a parameter out. No question mark."""
+        return urlencode(self.parameters(**changes))
+
+    def parameters(self, **changes: str | None) -> dict[str, str]:
+        """Period and currency are always named, so that a shared address keeps its meaning next month."""
+        values: dict[str, str | None] = {
+            **self.period_parameters,
+            "currency": self.currency or None,
+            "compare": self.compare_choice if self.compare_choice != "previous" else None,
+            "metric": self.metric if self.metric != "effective_cost" else None,
+            "unit": self.unit,
+            "team": self.team,
+            "environment": self.environment,
+            **changes,
+        }
+        return {name: value for name, value in values.items() if value}
+
+    @property
+    def period_parameters(self) -> dict[str, str | None]:
+        if self.period.is_month:
+            return {"period": f"{self.period.start:%Y-%m}"}
+        return {"from": self.period.start.isoformat(), "to": self.period.last_day.isoformat()}
+
+    @property
+    def metric_label(self) -> str:
+        return METRICS[self.metric]
+
+    @property
+    def has_data(self) -> bool:
+        """Some succeeded run covers a month of the period in this currency."""
+        return bool(self.run_ids(self.period))
+
+    @property
+    def is_running(self) -> bool:
+        """Bills do not reach the end of the period yet."""
+        return self.elapsed != self.period
+
+    @property
+    def comparison_known(self) -> bool:
+        """Some run covers the compared time, so that nothing spent there means zero and not unknown."""
+        return self.compare is not None and bool(self.run_ids(self.compare))
+
+    def run_ids(self, period: Period) -> tuple[int, ...]:
+        months = set(period.months())
+        return tuple(run.id for run in self.runs if run.currency == self.currency and run.month in months)
+
+    @property
+    def months(self) -> list[date]:
+        return sorted({run.month for run in self.runs}, reverse=True)
+
+    @property
+    def currencies(self) -> list[str]:
+        return sorted({run.currency for run in self.runs} | ({self.currency} if self.currency else set()))
+
+
+def _narrowed(scope: TeamScope, *, team: str | None, unit: str | None) -> TeamScope:
+    if unit:
+        members = teams_of_unit(unit=unit, today=timezone.now().date())
+        scope = TeamScope(teams=members if scope.teams is None else members & scope.teams)
+    if not team:
+        return scope
+    try:
+        return scope.narrowed_to(team)
+    except PermissionError:
+        raise Http404 from None
+
+
+def _period(asked: dict[str, Any], runs: tuple[MonthRun, ...], problems: list[str]) -> Period:
+    first, last = asked.get("from"), asked.get("to")
+    if first and last:
+        if last >= first:
+            return Period(first, last + DAY)
+        problems.append("the range ends before it starts, so ignored")
+    if asked.get("period"):
+        return Period.month(date.fromisoformat(f"{asked['period']}-01"))
+    if runs:
+        return Period.month(max(run.month for run in runs))
+    return Period.month(first_of_month(timezone.now().date()))
+
+
+def _costliest_currency(runs: tuple[MonthRun, ...], period: Period) -> str:
+    months = set(period.months())
+    candidates = [run for run in runs if run.month in months] or list(runs)
+    return max(candidates, key=lambda run: (run.cost, run.currency)).currency if candidates else ""
+
+
+def _last_day(runs: tuple[MonthRun, ...], currency: str) -> date | None:
+    days = [run.last_day for run in runs if run.currency == currency and run.last_day]
+    return min(max(days), timezone.now().date()) if days else None
+
+
+def _comparison(elapsed: Period, choice: str) -> Period | None:
+    if choice == "none":
+        return None
+    return elapsed.a_year_before() if choice == "year" else elapsed.before()

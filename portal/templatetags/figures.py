@@ -1,0 +1,83 @@
+"""How numbers, changes and names appear in templates. Rounding lives in reports.readable; nothing here calculates."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+from urllib.parse import urlencode
+
+from django import template
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from portal.pages.frame import page_address
+from reports import readable
+
+register = template.Library()
+
+
+@register.simple_tag
+def money(value: Decimal | None, places: int = 2) -> SafeString:
+    """Rounded for reading, exact on hover."""
+    return format_html(
+        '<span class="n" title="{}">{}</span>', readable.exact(value) or "unknown", readable.money(value, places)
+    )
+
+
+@register.simple_tag
+def unit_cost(value: Decimal | None) -> SafeString:
+    return format_html(
+        '<span class="n" title="{}">{}</span>', readable.exact(value) or "unknown", readable.unit_cost(value)
+    )
+
+
+@register.simple_tag
+def count(value: Decimal | int | None) -> SafeString:
+    return format_html(
+        '<span class="n" title="{}">{}</span>', readable.exact(value) or "unknown", readable.count(value)
+    )
+
+
+@register.simple_tag
+def percent(value: Decimal | None, places: int = 1) -> SafeString:
+    """`value` is a fraction."""
+    return format_html(
+        '<span class="n" title="{}">{}</span>', readable.exact(value) or "unknown", readable.percent(value, places)
+    )
+
+
+@register.simple_tag
+def change(now: Decimal | None, before: Decimal | None) -> SafeString:
+    """ "up 1,234 (12.3%)", or "no comparison"; exact difference on hover."""
+    moved = readable.change(now, before)
+    return format_html(
+        '<span class="change change-{}" title="{}">{}</span>',
+        moved.word.replace(" ", "-"),
+        readable.exact(moved.amount) or moved.word,
+        str(moved),
+    )
+
+
+@register.simple_tag
+def name(text: str | None, length: int = 28, unknown: str = "unknown") -> SafeString:
+    """A name, cut in the middle where long, whole on hover."""
+    if text is None:
+        return format_html('<span class="unknown">{}</span>', unknown)
+    shown = readable.middle_cut(str(text), length)
+    if shown == text:
+        return format_html("{}", text)
+    return format_html('<span title="{}">{}</span>', text, shown)
+
+
+@register.simple_tag
+def explain_link(state: Any, **filters: str | None) -> str:
+    """The Explain address for one amount of this view, or "" while that page has no address."""
+    address = page_address("explain")
+    chosen = {key: value for key, value in filters.items() if value is not None}
+    return f"{address}?{urlencode({**state.parameters(), **chosen})}" if address else ""
+
+
+@register.simple_tag
+def state_query(state: Any, **changes: str | None) -> str:
+    """The view's address parameters with changes; an empty string leaves one out."""
+    return state.query_string(**{key: value or None for key, value in changes.items()})  # type: ignore[no-any-return]

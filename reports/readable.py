@@ -1,0 +1,128 @@
+"""Numbers as a reader sees them. Pages round here and nowhere else; exact values travel beside, for hover and CSV."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import ROUND_HALF_EVEN, Decimal
+
+MINUS = "\u2212"
+UNKNOWN = "\u2013"
+HALF_CENT = Decimal("0.005")
+
+
+def exact(value: Decimal | int | None) -> str:
+    """All digits, no exponent, no trailing zeros; "" where unknown."""
+    if value is None:
+        return ""
+    text = f"{value:f}"
+    if "." in text:
+        text = text.rstrip("0").rstrip(".")
+    return "0" if text in ("-0", "") else text
+
+
+def grouped(value: Decimal | int | None, places: int = 0) -> str:
+    """Thousands separated, rounded half-even, with a real minus; a dash where unknown."""
+    if value is None:
+        return UNKNOWN
+    rounded = Decimal(value).quantize(Decimal(1).scaleb(-places), rounding=ROUND_HALF_EVEN)
+    if rounded == 0:
+        rounded = abs(rounded)
+    return f"{rounded:,f}".replace("-", MINUS)
+
+
+def money(value: Decimal | None, places: int = 2) -> str:
+    """As `grouped`, but something too small to show is not shown as nothing."""
+    if value is not None and value != 0 and abs(value) < HALF_CENT and places == 2:
+        return "<0.01" if value > 0 else f">{MINUS}0.01"
+    return grouped(value, places)
+
+
+def unit_cost(value: Decimal | None) -> str:
+    """Two decimals from one up, four significant digits below."""
+    if value is None:
+        return UNKNOWN
+    if value == 0 or abs(value) >= 1:
+        return grouped(value, 2)
+    return grouped(value, min(12, 3 - value.adjusted()))
+
+
+def ratio(part: Decimal | None, whole: Decimal | None) -> Decimal | None:
+    """part / whole, or None where there is no whole."""
+    if part is None or not whole:
+        return None
+    return part / whole
+
+
+def percent(value: Decimal | None, places: int = 1) -> str:
+    """A fraction as percent; a dash where unknown. What is not all is not called 100%, and something is not 0%."""
+    if value is None:
+        return UNKNOWN
+    step = Decimal(1).scaleb(-places)
+    hundredfold = value * 100
+    if Decimal(100) - step < hundredfold < Decimal(100):
+        return f">{grouped(Decimal(100) - step, places)}%"
+    if 0 < hundredfold < step / 2:
+        return f"<{grouped(step, places)}%"
+    return f"{grouped(hundredfold, places)}%"
+
+
+def count(value: Decimal | int | None) -> str:
+    """Whole numbers up to a million, then millions and billions with two decimals."""
+    if value is None:
+        return UNKNOWN
+    for size, letter in ((10**9, "B"), (10**6, "M")):
+        if abs(value) >= size:
+            return f"{grouped(Decimal(value) / size, 2)} {letter}"
+    return grouped(value)
+
+
+@dataclass(frozen=True)
+class Change:
+    """How an amount moved against a comparison. `word` says it without colour: up, down, new, ended, same."""
+
+    word: str
+    amount: Decimal | None
+    fraction: Decimal | None
+
+    def __str__(self) -> str:
+        if self.word in ("no comparison", "same"):
+            return self.word
+        if self.fraction is None:
+            return f"{self.word} {grouped(abs(self.amount or Decimal(0)))}"
+        return f"{self.word} {grouped(abs(self.amount or Decimal(0)))} ({percent(abs(self.fraction))})"
+
+
+def change(now: Decimal | None, before: Decimal | None) -> Change:
+    """Compared with `before`; None there means nothing is known of that time, and 0 that nothing was spent."""
+    if before is None or now is None:
+        return Change("no comparison", None, None)
+    amount = now - before
+    if amount == 0:
+        return Change("same", amount, None)
+    if before == 0:
+        return Change("new", amount, None)
+    if now == 0:
+        return Change("ended", amount, None)
+    word = "up" if amount > 0 else "down"
+    return Change(word, amount, amount / before if before > 0 else None)
+
+
+def middle_cut(text: str, length: int = 28) -> str:
+    """A long name without its middle, so that its telling ends stay."""
+    if len(text) <= length:
+        return text
+    tail = (length - 1) // 2
+    return f"{text[: length - 1 - tail]}\u2026{text[-tail:]}"
+
+
+def ago(then: datetime, now: datetime) -> str:
+    """ "2 min ago", "3 h ago", "5 days ago"."""
+    gone = max(now - then, timedelta(0))
+    if gone < timedelta(minutes=1):
+        return "just now"
+    if gone < timedelta(hours=1):
+        return f"{gone.seconds // 60} min ago"
+    if gone < timedelta(days=2):
+        return f"{int(gone.total_seconds() // 3600)} h ago"
+    return f"{gone.days} days ago"
