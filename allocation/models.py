@@ -688,3 +688,21 @@ class CostDaily(models.Model):
             models.Index(fields=["run_id", "team"], name="cost_daily_run_team"),
             models.Index(fields=["run_id", "day"], name="cost_daily_run_day"),
         ]
+
+
+class UsageDaily(models.Model):
+    """Calls and tokens per run, day and target: what unit costs divide by. A cache of usage at the time of the run."""
+
+    run_id = models.BigIntegerField()
+    day = models.DateField()
+    team = models.TextField(null=True)
+    feature = models.TextField(null=True)
+    model = models.TextField(null=True)
+    environment = models.TextField(null=True)
+    calls = ExactNumericField()
+    tokens_input = ExactNumericField()
+    tokens_output = ExactNumericField()
+
+    class Meta:
+        db_table = "usage_daily"
+        indexes = [models.Index(fields=["run_id", "day"], name="usage_daily_run_day")]

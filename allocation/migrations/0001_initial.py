@@ -633,6 +633,35 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
+            name="UsageDaily",
+            fields=[
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True,
+                        primary_key=True,
+                        serialize=False,
+                        verbose_name="ID",
+                    ),
+                ),
+                ("run_id", models.BigIntegerField()),
+                ("day", models.DateField()),
+                ("team", models.TextField(null=True)),
+                ("feature", models.TextField(null=True)),
+                ("model", models.TextField(null=True)),
+                ("environment", models.TextField(null=True)),
+                ("calls", allocation.fields.ExactNumericField(decimal_places=60, max_digits=120)),
+                ("tokens_input", allocation.fields.ExactNumericField(decimal_places=60, max_digits=120)),
+                ("tokens_output", allocation.fields.ExactNumericField(decimal_places=60, max_digits=120)),
+            ],
+            options={
+                "db_table": "usage_daily",
+                "indexes": [
+                    models.Index(fields=["run_id", "day"], name="usage_daily_run_day"),
+                ],
+            },
+        ),
+        migrations.CreateModel(
             name="CostCenter",
             fields=[
                 (
