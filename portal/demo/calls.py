@@ -1,0 +1,220 @@
+"""The population of model calls: every request of every feature and day, whether its trace is kept or not.
+
+Token counts are lognormal and arrivals follow an hour-of-day profile, as in public request traces (Azure 2023 conversations:
+sigma of log input 0.99, of log output 0.86; Mooncake: 1.20, and 37% of prompt blocks seen before). Drawn by numpy from a generator
+seeded by (seed, day, traffic), so a day is the same whenever it is made, and a demo started later only adds days.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+
+import numpy as np
+from numpy.typing import NDArray
+
+from portal.demo import events
+from portal.demo.company import FEATURES, MODELS, PROJECTS, DemoFeature, Traffic
+from portal.demo.settings import DemoSettings, at
+
+Ints = NDArray[np.int64]
+Floats = NDArray[np.float64]
+Flags = NDArray[np.bool_]
+
+EMBEDDING_MODEL = "text-embedding-3-large"  # what a retrieval asks first, where the project is OpenAI's
+
+# Requests by hour of the UTC day, relative.
+_HOURS = {
+    "us": (3, 2, 2, 1, 1, 1, 2, 3, 4, 5, 6, 7, 9, 12, 14, 15, 15, 14, 14, 13, 11, 8, 6, 4),
+    "eu": (1, 1, 1, 1, 2, 4, 9, 13, 15, 15, 14, 12, 13, 14, 12, 9, 6, 4, 3, 2, 2, 1, 1, 1),
+    "flat": (1,) * 24,
+    "night": (2, 9, 12, 10, 5, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1),
+}
+_WEEKEND = {"us": 0.45, "eu": 0.22, "flat": 1.0, "night": 0.9}
+_GROWTH_PER_DAY = 0.0014  # about 4% a month
+_LONGEST_INPUT = 190_000  # below the next price tier of every demo model
+
+
+@dataclass(frozen=True)
+class Kept:
+    """Calls whose trace is kept, call by call; `request` numbers the requests, `step` the calls of one request."""
+
+    request: Ints
+    step: Ints
+    start: Floats  # seconds of the day; of the request, not of the call
+    uncached: Ints
+    cache_read: Ints
+    cache_write: Ints
+    output: Ints
+    reasoning: Ints
+    embedding: Ints  # tokens of the retrieval's own call, on the first step of a rag request
+    failed: Flags
+    retried: Flags  # a first attempt failed, this is the second
+    loses_usage: Flags
+    speed: Floats  # factor on the model's latency
+    random: NDArray[np.uint64]  # five columns: trace id (2), root span, span base, free
+
+
+@dataclass(frozen=True)
+class TrafficDay:
+    """What one feature asked one model on one day: the population's token sums, and the calls whose trace is kept."""
+
+    feature: DemoFeature
+    traffic: Traffic
+    day: date
+    requests: int
+    tokens: dict[str, int]  # by token class
+    embedding_tokens: int
+    kept: Kept
+
+
+def traffic_days(settings: DemoSettings, days: list[date]) -> Iterator[TrafficDay]:
+    """Every feature's traffic on these days, day by day."""
+    for day in days:
+        number = 0
+        for feature in FEATURES:
+            for traffic in feature.traffic:
+                number += 1
+                if events.is_running(traffic, day, settings):
+                    yield _traffic_day(settings, feature, traffic, number, day)
+
+
+def keep_probability(settings: DemoSettings, traffic: Traffic) -> float:
+    """The probability that a request's trace is kept at the head."""
+    if settings.sampling == "declared":
+        return 1.0 / traffic.keep_one_in
+    return 1.0 if isinstance(settings.sampling, str) else settings.sampling
+
+
+def expected_requests(settings: DemoSettings, traffic: Traffic, day: date) -> float:
+    requests = traffic.requests * settings.scale
+    if settings.sampling != "declared":
+        requests /= traffic.keep_one_in
+    if day.weekday() >= 5:
+        requests *= _WEEKEND[traffic.rhythm]
+    if traffic.rhythm == "flat":
+        return requests
+    return requests * (1.0 + _GROWTH_PER_DAY * (day - settings.first_day).days)
+
+
+def _traffic_day(settings: DemoSettings, feature: DemoFeature, traffic: Traffic, number: int, day: date) -> TrafficDay:
+    rng = np.random.Generator(np.random.PCG64([settings.seed, day.toordinal(), number]))
+    requests = int(rng.poisson(expected_requests(settings, traffic, day)))
+    start = _arrivals(rng, traffic.rhythm, requests)
+    calls = np.ones(requests, np.int64)
+    if traffic.shape == "agent":
+        calls += rng.poisson(traffic.calls - 1.0, requests)
+    request = np.repeat(np.arange(requests), calls)
+    step = np.arange(len(request)) - np.repeat(np.cumsum(calls) - calls, calls)
+
+    uncached, read, write, output = _tokens(rng, feature, traffic, day, settings, step, calls[request])
+    failed, retried = _failures(rng, feature, traffic, day, settings, start[request])
+    for column in (uncached, read, write, output):
+        column[failed] = 0
+    embedding = np.zeros(len(request), np.int64)
+    if traffic.shape == "rag" and PROJECTS[traffic.project].source == "openai":
+        embedding = np.where(step == 0, rng.integers(12, 90, len(request)), 0)
+
+    keep = (rng.random(requests) < keep_probability(settings, traffic))[request]
+    if settings.lost:
+        keep &= rng.random(len(request)) >= settings.lost
+    thinks = MODELS[traffic.model].thinks
+    kept_output = output[keep]
+    size = int(keep.sum())
+    loses_usage = np.zeros(size, bool) if settings.complete else rng.random(size) < traffic.missing_usage
+    kept = Kept(
+        request=request[keep],
+        step=step[keep],
+        start=start[request][keep],
+        uncached=uncached[keep],
+        cache_read=read[keep],
+        cache_write=write[keep],
+        output=kept_output,
+        reasoning=(kept_output * np.clip(rng.normal(thinks, 0.08, size), 0, 0.9)).astype(np.int64)
+        if thinks
+        else np.zeros(size, np.int64),
+        embedding=embedding[keep],
+        failed=failed[keep],
+        retried=retried[keep],
+        loses_usage=loses_usage,
+        speed=np.exp(rng.normal(0.0, 0.35, size)) * _slowness(traffic, day, settings, start[request][keep]),
+        random=rng.integers(1, 2**64 - 1, (size, 5), dtype=np.uint64),
+    )
+    tokens = {
+        "input": int(uncached.sum()),
+        "cache_read": int(read.sum()),
+        "cache_write": int(write.sum()),
+        "output": int(output.sum()),
+    }
+    return TrafficDay(feature, traffic, day, requests, tokens, int(embedding.sum()), kept)
+
+
+def _arrivals(rng: np.random.Generator, rhythm: str, requests: int) -> Floats:
+    """Seconds of the day, ascending, by the rhythm's hourly profile."""
+    hours = np.array(_HOURS[rhythm], float)
+    reached = np.concatenate([[0.0], np.cumsum(hours) / hours.sum()])
+    return np.sort(np.interp(rng.random(requests), reached, np.arange(25) * 3600.0)).clip(0, 86399.0)
+
+
+def _tokens(
+    rng: np.random.Generator,
+    feature: DemoFeature,
+    traffic: Traffic,
+    day: date,
+    settings: DemoSettings,
+    step: Ints,
+    calls: Ints,
+) -> tuple[Ints, Ints, Ints, Ints]:
+    """(uncached, cache read, cache write, output) of each call."""
+    size = len(step)
+    longer, wordier = events.token_factors(feature, day, settings)
+    total = traffic.input_median * longer * np.exp(rng.normal(0.0, traffic.spread, size))
+    if traffic.shape == "agent":  # the context grows with each step
+        total *= 0.55 + 0.9 * (step / np.maximum(calls, 1))
+    longest = 2_000_000 if traffic.shape == "embed" else _LONGEST_INPUT
+    whole = np.clip(total, 8, longest).astype(np.int64)
+    read = np.zeros(size, np.int64)
+    write = np.zeros(size, np.int64)
+    if traffic.cached:
+        hit = (step > 0) if traffic.shape == "agent" else rng.random(size) < 0.8
+        share = np.clip(traffic.cached * rng.uniform(0.75, 1.12, size), 0, 0.97)
+        read = np.where(hit, (whole * share).astype(np.int64), 0)
+        if MODELS[traffic.model].writes_cache:
+            write = np.where(hit, (whole - read) // 3, (whole * share).astype(np.int64))
+    output = np.zeros(size, np.int64)
+    if traffic.output_median:
+        spread = min(0.86, traffic.spread + 0.1)
+        output = np.clip(traffic.output_median * wordier * np.exp(rng.normal(0.0, spread, size)), 1, 16_000).astype(
+            np.int64
+        )
+    return whole - read - write, read, write, output
+
+
+def _failures(
+    rng: np.random.Generator, feature: DemoFeature, traffic: Traffic, day: date, settings: DemoSettings, start: Floats
+) -> tuple[Flags, Flags]:
+    """(failed for good, answered at the second attempt) of each call."""
+    size = len(start)
+    fails, retries = np.full(size, 0.0025), np.full(size, 0.008)
+    for slug, begins, ends in (events.error_burst(settings), events.earlier_error_burst(settings)):
+        if feature.slug == slug:
+            inside = _between(day, start, begins, ends)
+            fails[inside], retries[inside] = 0.22, 0.3
+    draw = rng.random(size)
+    failed = draw < fails
+    return failed, ~failed & (draw < fails + retries)
+
+
+def _slowness(traffic: Traffic, day: date, settings: DemoSettings, start: Floats) -> Floats:
+    model, begins = events.latency_regression(settings)
+    slow = np.ones(len(start))
+    if traffic.model == model:
+        slow[_between(day, start, begins, begins + timedelta(days=3650))] = 2.8
+    return slow
+
+
+def _between(day: date, start: Floats, begins: datetime, ends: datetime) -> Flags:
+    midnight = at(day)
+    flags: Flags = (start >= (begins - midnight).total_seconds()) & (start < (ends - midnight).total_seconds())
+    return flags
