@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import wraps
-from typing import Any
+from typing import Any, cast
 
 from django.contrib.auth.decorators import login_required
-from django.http import Http404, HttpRequest, HttpResponseBase
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
+from django.shortcuts import render
 
 from allocation.models import Team
 from portal.accounts.models import Membership, Role, User
@@ -27,21 +28,28 @@ PAGES: dict[str, frozenset[Role]] = {
     "rules": frozenset({Role.EXECUTIVE, Role.FINANCE, Role.FINOPS_ADMIN}),
     "jobs": frozenset({Role.FINANCE, Role.FINOPS_ADMIN}),
     "explain": frozenset({Role.EXECUTIVE, Role.TEAM_LEAD, Role.FINANCE, Role.FINOPS_ADMIN}),
+    "admin": frozenset({Role.FINOPS_ADMIN}),
 }
 
 View = Callable[..., HttpResponseBase]
 
 
 def roles_of(user: User) -> frozenset[Role]:
-    return frozenset(Role(role) for role in Membership.objects.filter(user=user).values_list("role", flat=True))
+    """The roles the user holds now; none for someone who is signed out or deactivated."""
+    if not user.is_active:
+        return frozenset()
+    held = Membership.objects.filter(user_id=user.pk, role__in=Role.values).values_list("role", flat=True)
+    return frozenset(Role(role) for role in held)
 
 
 def team_scope(user: User) -> TeamScope:
     """The teams whose numbers the user may read; nothing for a user without a role."""
-    memberships = list(Membership.objects.filter(user=user).values_list("role", "team__slug"))
+    if not user.is_active:
+        return TeamScope(teams=frozenset())
+    memberships = list(Membership.objects.filter(user_id=user.pk).values_list("role", "team__slug"))
     if any(role in ORGANISATION_WIDE for role, _ in memberships):
         return TeamScope.everything()
-    return TeamScope(teams=frozenset(team for _, team in memberships if team))
+    return TeamScope(teams=frozenset(team for role, team in memberships if role == Role.TEAM_LEAD and team))
 
 
 def team_for_user(user: User, slug: str) -> Team:
@@ -61,15 +69,26 @@ def pages_of(user: User) -> list[str]:
 
 def page(name: str) -> Callable[[View], View]:
     """Guards a view: sign-in first, then 404 unless one of the user's roles opens the page."""
+    allowed = PAGES[name]
 
     def decorate(view: View) -> View:
         @wraps(view)
         @login_required
         def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
-            if not roles_of(request.user) & PAGES[name]:  # type: ignore[arg-type]
+            roles = roles_of(cast(User, request.user))
+            if not roles:
+                return without_role(request)
+            if not roles & allowed:
                 raise Http404
             return view(request, *args, **kwargs)
 
         return guarded
 
     return decorate
+
+
+def without_role(request: HttpRequest) -> HttpResponse:
+    """A plain page for somebody who is signed in and may see nothing yet: whom to ask."""
+    admins = User.objects.filter(is_active=True, memberships__role=Role.FINOPS_ADMIN).order_by("username").distinct()
+    names = [admin.get_full_name() or admin.username for admin in admins]
+    return render(request, "account/without_role.html", {"admins": names}, status=403)

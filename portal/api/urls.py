@@ -1,5 +1,25 @@
+"""Addresses of the REST API. Its description for programs is at schema/."""
+
 from __future__ import annotations
 
-from django.urls import URLPattern, URLResolver
+from django.urls import URLPattern, URLResolver, path
 
-urlpatterns: list[URLPattern | URLResolver] = []
+from portal.api.allocation import runs
+from portal.api.costs import costs
+from portal.api.imports import list_imports, one_import, rejected_rows
+from portal.api.jobs import job, jobs
+from portal.api.schema import SchemaView
+from portal.api.teams import team, teams
+
+urlpatterns: list[URLPattern | URLResolver] = [
+    path("schema/", SchemaView.as_view(), name="api_schema"),
+    path("costs/", costs, name="api_costs"),
+    path("teams/", teams, name="api_teams"),
+    path("teams/<slug:slug>/", team, name="api_team"),
+    path("imports/", list_imports, name="api_imports"),
+    path("imports/<int:import_id>/", one_import, name="api_import"),
+    path("imports/<int:import_id>/rejected/", rejected_rows, name="api_import_rejected"),
+    path("jobs/", jobs, name="api_jobs"),
+    path("jobs/<int:job_id>/", job, name="api_job"),
+    path("runs/", runs, name="api_runs"),
+]

@@ -1,0 +1,122 @@
+"""`GET /api/v1/costs/`: allocated cost by any allow-listed dimensions."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Any
+
+from django.http import Http404
+from drf_spectacular.utils import extend_schema
+from rest_framework import serializers
+from rest_framework.decorators import api_view, permission_classes
+from rest_framework.exceptions import ValidationError
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from portal.api.callers import caller_of, readable_team, reads
+from portal.api.parameters import CostField, MonthField, PageParameters, parameters_of
+from reports.queries.cost_rollup import DIMENSIONS, FILTERS, METRICS, CostRollup, UnknownDimension, cost_rollup
+from reports.queries.spend_coverage import current_runs
+
+
+def filter_field() -> serializers.CharField:
+    return serializers.CharField(required=False, max_length=500, trim_whitespace=False)
+
+
+class CostParameters(PageParameters):
+    period = MonthField(required=False, help_text="Billing month; the latest one with a run where left out.")
+    metric = serializers.ChoiceField(choices=METRICS, default="effective_cost")
+    group_by = serializers.CharField(
+        default="team", max_length=200, help_text=f"Comma-separated, of: {', '.join(DIMENSIONS)}."
+    )
+    ai = serializers.ChoiceField(
+        choices=["only", "all"], default="only", help_text="`all` adds spend outside AI, which balances with invoices."
+    )
+    # One exact-match filter for each dimension.
+    team = serializers.SlugField(required=False)
+    feature = filter_field()
+    model = filter_field()
+    product = filter_field()
+    provider = filter_field()
+    service = filter_field()
+    environment = filter_field()
+    phase = filter_field()
+    charge_kind = filter_field()
+    rule = filter_field()
+    reason = filter_field()
+
+
+class CostLine(serializers.Serializer[Any]):
+    key = serializers.DictField(child=serializers.CharField(allow_null=True))
+    currency = serializers.CharField()
+    cost = CostField()
+
+
+class CostTotal(serializers.Serializer[Any]):
+    currency = serializers.CharField()
+    cost = CostField()
+
+
+class CostPage(serializers.Serializer[Any]):
+    period = MonthField()
+    metric = serializers.CharField()
+    group_by = serializers.ListField(child=serializers.CharField())
+    runs = serializers.ListField(child=serializers.IntegerField())
+    totals = CostTotal(many=True)
+    rows = CostLine(many=True)
+    next_offset = serializers.IntegerField(allow_null=True)
+
+
+@extend_schema(parameters=[CostParameters], responses=CostPage, operation_id="costs")
+@api_view(["GET"])
+@permission_classes([reads("showback")])
+def costs(request: Request) -> Response:
+    """Cost by the asked dimensions for one billing month, in the caller's teams. Currencies are never added up."""
+    asked = parameters_of(request, CostParameters)
+    if "team" in asked:
+        readable_team(request, asked["team"])
+    period = asked.get("period") or latest_month()
+    group_by = asked["group_by"].split(",")
+    if len(set(group_by)) < len(group_by):
+        raise ValidationError({"group_by": ["A dimension is named twice."]})
+    try:
+        found = cost_rollup(
+            billing_month=period,
+            group_by=group_by,
+            metric=asked["metric"],
+            teams=caller_of(request).scope,
+            filters={name: asked[name] for name in FILTERS if name in asked},
+            ai_only=asked["ai"] == "only",
+            limit=asked["limit"],
+            offset=asked["offset"],
+        )
+    except UnknownDimension as error:
+        raise ValidationError({"group_by": [str(error)]}) from error
+    return Response(CostPage(page_of(found, asked, group_by, period)).data)
+
+
+def page_of(found: CostRollup, asked: dict[str, Any], group_by: list[str], period: date) -> dict[str, Any]:
+    return {
+        "period": period,
+        "metric": asked["metric"],
+        "group_by": group_by,
+        "runs": found.runs,
+        "totals": [{"currency": currency, "cost": cost} for currency, cost in found.totals],
+        "rows": [
+            {"key": dict(zip(group_by, map(text, row.key), strict=True)), "currency": row.currency, "cost": row.cost}
+            for row in found.rows
+        ],
+        "next_offset": asked["offset"] + asked["limit"] if found.has_more else None,
+    }
+
+
+def text(value: Any) -> str | None:
+    return None if value is None else str(value)
+
+
+def latest_month() -> date:
+    """The last month with a run; 404 where nothing has been allocated yet."""
+    runs = current_runs()
+    if not runs:
+        raise Http404
+    return max(run.month for run in runs)

@@ -1,0 +1,93 @@
+"""`/api/v1/imports/`: delivered files, what was rejected, and the upload of a bill."""
+
+from __future__ import annotations
+
+from django.http import Http404
+from drf_spectacular.utils import extend_schema
+from rest_framework import serializers
+from rest_framework.decorators import api_view, permission_classes
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from allocation.models import Import, ImportStatus, RejectedRow
+from portal.api.callers import reads_everything_of
+from portal.api.parameters import NoParameters, PageParameters, parameters_of
+
+
+class ImportParameters(PageParameters):
+    status = serializers.ChoiceField(choices=ImportStatus.choices, required=False)
+    source = serializers.CharField(max_length=200, required=False)  # type: ignore[assignment]
+
+
+class ImportLine(serializers.ModelSerializer[Import]):
+    """Amounts in `totals` and `changes` are strings beside their currency."""
+
+    source = serializers.CharField(source="source.name", allow_null=True, default=None)  # type: ignore[assignment]
+
+    class Meta:
+        model = Import
+        fields = [
+            "id",
+            "source",
+            "kind",
+            "status",
+            "file_name",
+            "content_sha256",
+            "content_bytes",
+            "focus_version",
+            "rows_read",
+            "rows_loaded",
+            "rows_rejected",
+            "rows_duplicate",
+            "totals",
+            "repairs",
+            "changes",
+            "refusal",
+            "created_at",
+            "finished_at",
+        ]
+        read_only_fields = fields
+
+
+class RejectedLine(serializers.ModelSerializer[RejectedRow]):
+    class Meta:
+        model = RejectedRow
+        fields = ["line", "column", "value", "reason"]
+        read_only_fields = fields
+
+
+@extend_schema(parameters=[ImportParameters], responses=ImportLine(many=True), operation_id="imports")
+@api_view(["GET"])
+@permission_classes([reads_everything_of("imports")])
+def list_imports(request: Request) -> Response:
+    """Newest first."""
+    asked = parameters_of(request, ImportParameters)
+    columns = {"status": "status", "source": "source__name"}
+    picked = {column: asked[name] for name, column in columns.items() if name in asked}
+    found = Import.objects.select_related("source").filter(**picked).order_by("-id")
+    return Response(ImportLine(found[asked["offset"] : asked["offset"] + asked["limit"]], many=True).data)
+
+
+@extend_schema(responses=ImportLine, operation_id="import")
+@api_view(["GET"])
+@permission_classes([reads_everything_of("imports")])
+def one_import(request: Request, import_id: int) -> Response:
+    parameters_of(request, NoParameters)
+    return Response(ImportLine(import_or_404(import_id)).data)
+
+
+@extend_schema(parameters=[PageParameters], responses=RejectedLine(many=True), operation_id="import_rejected_rows")
+@api_view(["GET"])
+@permission_classes([reads_everything_of("imports")])
+def rejected_rows(request: Request, import_id: int) -> Response:
+    """By line of the delivered file."""
+    asked = parameters_of(request, PageParameters)
+    found = RejectedRow.objects.filter(bill_import=import_or_404(import_id)).order_by("line", "id")
+    return Response(RejectedLine(found[asked["offset"] : asked["offset"] + asked["limit"]], many=True).data)
+
+
+def import_or_404(import_id: int) -> Import:
+    found = Import.objects.select_related("source").filter(pk=import_id).first()
+    if found is None:
+        raise Http404
+    return found
