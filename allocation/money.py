@@ -1,0 +1,55 @@
+"""Exact amounts: Decimal or text to whole quanta and back. Pure."""
+
+from __future__ import annotations
+
+import decimal
+from collections.abc import Iterable
+from decimal import Decimal
+
+LEAST_PLACES = 12  # a split is cut at least this fine; finer where the source amount is
+
+# Wide enough for any ledger sum (15 digits before the point, 60 after); inexact results are errors, not roundings.
+EXACT = decimal.Context(prec=200, traps=[decimal.Inexact, decimal.InvalidOperation, decimal.Overflow])
+
+
+def places_of(text: str) -> int:
+    """Decimal places written in plain decimal text: "1.50" has 2."""
+    _, point, fraction = text.partition(".")
+    return len(fraction) if point else 0
+
+
+def quanta_of(text: str, places: int) -> int:
+    """Plain decimal text as whole quanta of 10**-places; raises ValueError where it is finer than that.
+
+    >>> quanta_of("-1.5", 3)
+    -1500
+    """
+    whole, _, fraction = text.partition(".")
+    missing = places - len(fraction)
+    if missing < 0:
+        raise ValueError(f"{text} has more than {places} decimal places")
+    return int(whole + fraction) * 10**missing
+
+
+def text_of(quanta: int, places: int) -> str:
+    """Whole quanta as plain decimal text with exactly `places` places, as PostgreSQL prints numeric of that scale."""
+    if quanta < 0:
+        return "-" + text_of(-quanta, places)
+    digits = str(quanta).rjust(places + 1, "0")
+    return f"{digits[:-places]}.{digits[-places:]}" if places else digits
+
+
+def plain(amount: Decimal) -> str:
+    """An amount for people and JSON: no exponent, no trailing zeros, "0" and never "-0"."""
+    text = format(amount, "f")
+    if "." in text:
+        text = text.rstrip("0").rstrip(".")
+    return "0" if text in ("-0", "") else text
+
+
+def exact_sum(amounts: Iterable[Decimal]) -> Decimal:
+    """The sum, never rounded; raises decimal.Inexact beyond 200 digits."""
+    total = Decimal(0)
+    for amount in amounts:
+        total = EXACT.add(total, amount)
+    return total
