@@ -116,6 +116,7 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
+    "portal.accounts.headers.security_headers",
     "csp.middleware.CSPMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -164,6 +165,20 @@ ACCOUNT_LOGIN_METHODS = {"username", "email"}
 ACCOUNT_SIGNUP_FIELDS = ["email*", "username*", "password1*"]
 ACCOUNT_EMAIL_VERIFICATION = "none"
 ACCOUNT_LOGOUT_ON_GET = False
+ACCOUNT_SESSION_REMEMBER = None  # the reader chooses at sign-in
+MFA_SUPPORTED_TYPES = ["totp", "recovery_codes"]
+MFA_TOTP_ISSUER = "Apportion"
+MFA_ALLOW_UNVERIFIED_EMAIL = True  # accounts are made by an administrator, who knows the person
+# Sign-in limits count in this cache, over all web processes. Addresses in X-Forwarded-For are believed from as many
+# proxies as are named.
+ALLAUTH_TRUSTED_PROXY_COUNT = env.integer("TRUSTED_PROXY_COUNT", 0)
+CACHES = {
+    "default": {
+        "BACKEND": "django.core.cache.backends.db.DatabaseCache",
+        "LOCATION": "shared_cache",
+        "OPTIONS": {"MAX_ENTRIES": 100_000},
+    }
+}
 
 EMAIL_BACKEND = "django.core.mail.backends.console.EmailBackend"
 
@@ -199,6 +214,7 @@ REST_FRAMEWORK = {
     ],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
     "COERCE_DECIMAL_TO_STRING": True,
 }
 SPECTACULAR_SETTINGS = {
@@ -219,8 +235,17 @@ CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_TIMEZONE = "UTC"
 CELERY_BEAT_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_BROKER_CONNECTION_MAX_RETRIES = None  # a worker waits for its broker as long as it takes
+CELERY_BROKER_CONNECTION_TIMEOUT = 2
+# These bound a request that sends a hint while the broker is away; the sweep sends it later.
+CELERY_BROKER_TRANSPORT_OPTIONS: dict[str, object] = {"max_retries": 1, "interval_start": 0, "interval_max": 0.2}
+if "redis" in CELERY_BROKER_URL:
+    CELERY_BROKER_TRANSPORT_OPTIONS |= {"socket_connect_timeout": 1, "visibility_timeout": 12 * 3600}
+CELERY_BEAT_SCHEDULE = {
+    "sweep": {"task": "portal.control.sweep", "schedule": 10.0, "options": {"expires": 10.0}},
+}
 
-JOB_LEASE_SECONDS = env.integer("JOB_LEASE_SECONDS", 60)
+JOB_LEASE_SECONDS = env.integer("JOB_LEASE_SECONDS", 30)
 
 # ---------------------------------------------------------------- limits and attribution
 
@@ -257,6 +282,10 @@ ATTRIBUTE_PROJECT = env.words(
     "ATTRIBUTE_PROJECT",
     "gen_ai.project,cloud.account.id,openai.project,gcp.project.id,aws.account.id",
 )
+# More attribute names to keep with a span, beside the built-in ones; never name one that carries message content.
+ATTRIBUTES_KEPT = env.words("ATTRIBUTES_KEPT")
+# Share of its spans that a service sends where its SDK does not say so in the trace state: "chat-api=0.1,search=0.5".
+SAMPLING_RATES = env.words("SAMPLING_RATES")
 
 # ---------------------------------------------------------------- logs
 
