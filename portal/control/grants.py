@@ -20,7 +20,7 @@ STATEMENTS = (
 
 def grant_to_application(*, using: str, **_: Any) -> None:
     """After each migration, by the owner. With one role for both there is nothing to grant."""
-    role = settings.DATABASES["default"]["USER"]
+    role = str(settings.DATABASES["default"]["USER"])
     if using != "owner" or role == settings.DATABASES["owner"]["USER"]:
         return
     with connections[using].cursor() as cursor:

@@ -16,7 +16,8 @@ class JobStatus(models.TextChoices):
 class Job(models.Model):
     """One unit of work; written in the transaction of the change that asks for it (the outbox row, too).
 
-    `fence` grows by one with each claim; the final write names the fence it was claimed with and is refused if it moved.
+    `fence` grows by one with each claim; the final write names the fence it was claimed with and is refused if
+    it moved.
     """
 
     kind = models.TextField()
@@ -24,7 +25,7 @@ class Job(models.Model):
     dedupe_key = models.TextField(null=True)  # at most one open job of a key
     status = models.TextField(choices=JobStatus.choices, default=JobStatus.QUEUED)
     attempts = models.IntegerField(default=0)
-    max_attempts = models.IntegerField(default=3)
+    max_attempts = models.IntegerField(default=5)
     fence = models.BigIntegerField(default=0)
     lease_until = models.DateTimeField(null=True)
     worker = models.TextField(null=True)

@@ -112,7 +112,7 @@ def start(
         env=environment,
         cwd=directory,
         start_new_session=True,
-        preexec_fn=tie,  # noqa: PLW1509
+        preexec_fn=tie,
         user=account.uid if other and account else None,
         group=account.gid if other and account else None,
         extra_groups=[] if other else None,

@@ -37,7 +37,7 @@ class Migration(migrations.Migration):
                     ),
                 ),
                 ("attempts", models.IntegerField(default=0)),
-                ("max_attempts", models.IntegerField(default=3)),
+                ("max_attempts", models.IntegerField(default=5)),
                 ("fence", models.BigIntegerField(default=0)),
                 ("lease_until", models.DateTimeField(null=True)),
                 ("worker", models.TextField(null=True)),

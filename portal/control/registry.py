@@ -1,0 +1,19 @@
+"""The modules whose import registers handlers and periodic work. Each area adds its own."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from importlib.util import find_spec
+
+MODULES = (
+    "portal.ingest.jobs",
+    "portal.ingest.otlp.jobs",
+    "portal.control.allocation_jobs",
+)
+
+
+def load() -> None:
+    """Import every module of handlers; cheap when done before."""
+    for module in MODULES:
+        if find_spec(module) is not None:
+            import_module(module)
