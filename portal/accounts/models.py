@@ -12,11 +12,11 @@ class User(AbstractUser):
 
 
 class Role(models.TextChoices):
-    EXECUTIVE = "executive"
-    TEAM_LEAD = "team_lead"
-    FINANCE = "finance"
-    ON_CALL = "on_call"
-    FINOPS_ADMIN = "finops_admin"
+    EXECUTIVE = "executive", "Executive"
+    TEAM_LEAD = "team_lead", "Team lead"
+    FINANCE = "finance", "Finance"
+    ON_CALL = "on_call", "On-call"
+    FINOPS_ADMIN = "finops_admin", "FinOps admin"
 
 
 class Membership(models.Model):

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 from django.urls import URLPattern, URLResolver
 
-from portal.pages import home
+from portal.pages import admin, debug, home, jobs, on_call, rules
 
 urlpatterns: list[URLPattern | URLResolver] = [
     *home.urlpatterns,
+    *admin.urlpatterns,
+    *on_call.urlpatterns,
+    *debug.urlpatterns,
+    *rules.urlpatterns,
+    *jobs.urlpatterns,
 ]

@@ -175,10 +175,10 @@ class Migration(migrations.Migration):
                     models.TextField(
                         choices=[
                             ("executive", "Executive"),
-                            ("team_lead", "Team Lead"),
+                            ("team_lead", "Team lead"),
                             ("finance", "Finance"),
-                            ("on_call", "On Call"),
-                            ("finops_admin", "Finops Admin"),
+                            ("on_call", "On-call"),
+                            ("finops_admin", "FinOps admin"),
                         ]
                     ),
                 ),
