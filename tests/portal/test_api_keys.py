@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import re
 from datetime import UTC, datetime, timedelta
 
 import pytest
 import time_machine
+from django.core.management import call_command
 from django.db import IntegrityError, connection, transaction
 from django.db.utils import ProgrammingError
 from django.http import HttpRequest
@@ -102,3 +104,19 @@ def test_audit_entries_are_append_only() -> None:
             connection.cursor() as cursor,
         ):
             cursor.execute(statement)
+
+
+@pytest.mark.django_db(databases=["default", "owner"])
+def test_the_command_prints_the_secret_once(capsys: pytest.CaptureFixture[str]) -> None:
+    Team.objects.create(slug="search", name="Search")
+
+    call_command("create_api_key", "collector", scope="ingest", team="search", json=True)
+    made = json.loads(capsys.readouterr().out)
+    with pytest.raises(SystemExit) as refused:
+        call_command("create_api_key", "collector", scope="ingest", team="sorch")
+
+    key = key_from_request(presenting(made["key"]), ["ingest"])
+    assert key is not None
+    assert (key.pk, key.team and key.team.slug) == (made["id"], "search")
+    assert refused.value.code == 1
+    assert "no team 'sorch'. Teams: search" in capsys.readouterr().err
