@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from decimal import Decimal
 
 from portal.demo.company import DemoFeature, Traffic
 from portal.demo.settings import DemoSettings, at
@@ -64,3 +66,19 @@ def earlier_error_burst(settings: DemoSettings) -> tuple[str, datetime, datetime
 def latency_regression(settings: DemoSettings) -> tuple[str, datetime]:
     """Model and start: Gemini 2.5 Pro answers almost three times slower since the day before the anchor."""
     return "gemini-2.5-pro", settings.anchor - timedelta(hours=30)
+
+
+@dataclass(frozen=True)
+class LateCredit:
+    billed_in: date  # month
+    outage: date
+    amount: Decimal
+    description: str
+
+
+def late_credit(settings: DemoSettings) -> LateCredit:
+    """OpenAI's credit for an outage, on the bill of a month long after it."""
+    billed_in = (settings.anchor_month - timedelta(days=1)).replace(day=1)
+    outage = (billed_in - timedelta(days=20)).replace(day=12)
+    description = f"Service credit for the API outage on {outage.isoformat()}"
+    return LateCredit(billed_in, outage, Decimal("-1240.00"), description)
