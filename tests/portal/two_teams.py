@@ -378,6 +378,8 @@ def one_person_per_role() -> dict[str, User]:
     }
 
 
-def gives_away(body: str, canary: Canary) -> list[str]:
-    """Marks of the team found in an output, also where JSON escapes or HTML entities stand between."""
-    return [mark for mark in canary.marks if mark in body or json.dumps(mark)[1:-1] in body]
+def gives_away(body: str, canary: Canary, asked: str = "") -> list[str]:
+    """Marks of the team found in an output, also as JSON writes them; not those that the caller wrote in `asked`."""
+    total = int(ALPHA.amount + BRAVO.amount)
+    marks = [*canary.marks, str(total), f"{total:,}"]
+    return [mark for mark in marks if mark not in asked and (mark in body or json.dumps(mark)[1:-1] in body)]

@@ -32,4 +32,4 @@ class Command(PortalCommand):
 
     def show(self, outcome: dict[str, Any]) -> str:
         whom = f"team {outcome['team']}" if outcome["team"] else "every team"
-        return f"{outcome['key']}\nKey {outcome['name']!r} for {whom}, shown this once. Header: Authorization: Bearer KEY"
+        return f"{outcome['key']}\nKey {outcome['name']!r} for {whom}, shown this once: Authorization: Bearer KEY"
