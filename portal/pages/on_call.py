@@ -9,10 +9,12 @@ from typing import Any
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.urls import path
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
 from portal.accounts.access import page
+from portal.pages.durations import milliseconds
 from portal.pages.frame import render_page
 from portal.pages.state import PageState
 from reports.analysis.on_call import OnCall, Reading, Subject, on_call
@@ -172,21 +174,6 @@ def in_unit(measure: str, value: Decimal | None) -> str:
     return count(value)
 
 
-def milliseconds(value: Decimal | float | None) -> str:
-    """ "840 ms", "1.24 s", "2 min 5 s"."""
-    if value is None:
-        return "\u2013"
-    ms = float(value)
-    if ms < 1:
-        return "<1 ms"
-    if ms < 1000:
-        return f"{ms:.0f} ms"
-    if ms < 59_950:
-        return f"{ms / 1000:.2f} s" if ms < 9_995 else f"{ms / 1000:.1f} s"
-    minutes, seconds = divmod(round(ms / 1000), 60)
-    return f"{minutes} min {seconds} s"
-
-
 def gauge(reading: Reading) -> dict[str, float] | None:
     """Where the range, the median and now lie on a scale from zero to a little beyond the largest."""
     comparison = reading.comparison
@@ -201,3 +188,6 @@ def gauge(reading: Reading) -> dict[str, float] | None:
 
     low, high = at(comparison.low), at(comparison.high)
     return {"low": low, "width": max(high - low, 1.0), "usual": at(comparison.usual), "now": at(comparison.now)}
+
+
+urlpatterns = [path("on-call/", show_on_call, name="on-call")]

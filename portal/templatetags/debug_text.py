@@ -1,0 +1,80 @@
+"""How spans read in the debug templates."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import urlencode
+
+from django import template
+from django.urls import reverse
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
+
+from portal.pages.durations import milliseconds
+from reports.analysis.waterfall import Node
+from reports.charts.histogram import Bar
+from reports.readable import grouped
+
+register = template.Library()
+
+
+@register.simple_tag
+def duration(microseconds: int | None) -> SafeString:
+    """Rounded for reading, exact on hover."""
+    if microseconds is None:
+        return format_html("\u2013")
+    return format_html('<span class="n" title="{} \u00b5s">{}</span>', microseconds, milliseconds(microseconds / 1000))
+
+
+@register.simple_tag
+def tick(ms: float) -> str:
+    if ms < 1000:
+        return f"{ms:g} ms"
+    return f"{ms / 1000:g} s"
+
+
+@register.simple_tag
+def bar_title(bar: Bar) -> str:
+    return f"{grouped(bar.calls)} calls from {milliseconds(bar.from_ms)} to {milliseconds(bar.to_ms)}"
+
+
+@register.simple_tag
+def trace_link(call: Any, state: Any) -> str:
+    """The trace of a call; its day makes the look-up narrow."""
+    address = reverse("debug-trace", args=[call.trace_id.hex])
+    return f"{address}?{urlencode({**state.parameters(), 'day': call.span_day.isoformat()})}"
+
+
+@register.simple_tag
+def span_state(call: Any) -> SafeString:
+    """Whether a span failed, and why it is not counted where it is not."""
+    notes = []
+    if call.error_type or call.status_code == 2:
+        notes.append(("failed", f"failed: {call.error_type}" if call.error_type else "failed"))
+    if call.not_counted and call.not_counted != "not inference":
+        notes.append(("note-out", call.not_counted))
+    if not call.is_inference and not call.counted:
+        notes.append(("", "no inference call"))
+    if not notes:
+        notes.append(("", "ok"))
+    return format_html_join(", ", '<span class="{}">{}</span>', notes)
+
+
+@register.simple_tag
+def span_notes(node: Node) -> SafeString:
+    """What a reader must know of a span in a waterfall: failure, a missing parent, a claim that does not add up."""
+    span, notes = node.span, []
+    if span.error_type or span.status_code == 2:
+        notes.append(("failed", span.error_type or "failed"))
+    if node.is_orphan:
+        notes.append(("", "parent not received"))
+    if span.not_counted and span.not_counted != "not inference":
+        notes.append(("note-out", span.not_counted))
+    difference = node.claim_difference
+    if difference == 0:
+        notes.append(("note-ok", f"{grouped(span.tokens)} tokens, agrees with its calls"))
+    elif difference is not None:
+        word = "more" if difference > 0 else "fewer"
+        claim = f"says {grouped(span.tokens)} tokens, {grouped(abs(difference))} {word} than its calls"
+        notes.append(("note-out", claim))
+    return format_html_join("", ' <span class="wf-note {}">{}</span>', notes)

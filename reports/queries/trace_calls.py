@@ -1,0 +1,205 @@
+"""Single calls of a window: the newest, the slowest, the failed; and the spans that fell outside the time window."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from reports.queries.rows import fetch
+from reports.queries.trace_costs import span_costs
+from reports.queries.usage_filter import PICKED_DIMENSIONS, UsageFilter
+from reports.scope import TeamScope
+from reports.window import Window
+
+SLICE = 20_000  # spans looked at, the newest of the window: pages read raw rows of a narrow slice only
+SHOWN = 15
+
+
+@dataclass(frozen=True)
+class CallRow:
+    """One span; tokens as the span tells them, not weighted by its adjusted count."""
+
+    span_day: date
+    trace_id: UUID
+    span_id: int
+    started_at: datetime
+    received_at: datetime
+    duration_us: int
+    name: str
+    status_code: int
+    error_type: str | None
+    counted: bool
+    not_counted: str | None
+    is_inference: bool
+    provider: str | None
+    model: str | None
+    service: str | None
+    team: str | None
+    feature: str | None
+    tokens: int
+    adjusted_count: Decimal
+    cost: Decimal | None = None  # USD at list prices; only `costliest_calls` tells it
+
+
+COLUMNS = """
+    s.span_day, s.trace_id, s.span_id, s.started_at, s.received_at, s.duration_us, s.name, s.status_code, s.error_type,
+    s.counted, s.not_counted, d.is_inference, d.provider, d.model, d.service, d.team, d.feature,
+    s.input_uncached + s.cache_read + s.cache_write_5m + s.cache_write_1h + s.output_text + s.reasoning
+        + s.input_audio + s.input_image + s.output_audio + s.output_image AS tokens,
+    s.adjusted_count
+"""
+
+# One row per span, newest first.
+NEWEST = f"""
+SELECT {COLUMNS}
+FROM span s JOIN allocation_usagedimension d ON d.id = s.dimension_id
+WHERE s.span_day BETWEEN %(first_day)s AND %(last_day)s AND s.started_at >= %(start)s AND s.started_at < %(end)s
+    AND {PICKED_DIMENSIONS}
+ORDER BY s.started_at DESC
+LIMIT %(shown)s
+"""  # noqa: S608  no value is written into it
+
+# One row per model call, slowest first, among the newest of the window.
+SLOWEST = f"""
+WITH slice AS MATERIALIZED (
+    SELECT * FROM span
+    WHERE span_day BETWEEN %(first_day)s AND %(last_day)s AND started_at >= %(start)s AND started_at < %(end)s
+    ORDER BY started_at DESC LIMIT %(slice)s
+)
+SELECT {COLUMNS}
+FROM slice s JOIN allocation_usagedimension d ON d.id = s.dimension_id
+WHERE s.counted AND {PICKED_DIMENSIONS}
+ORDER BY s.duration_us DESC, s.trace_id, s.span_id
+LIMIT %(shown)s
+"""  # noqa: S608  no value is written into it
+
+# One row per priced model call, dearest first, among the newest of the window. Ranked by the prices of the window's
+# last day; `span_costs` then says what each costs at its own time.
+COSTLIEST = f"""
+WITH slice AS MATERIALIZED (
+    SELECT * FROM span
+    WHERE span_day BETWEEN %(first_day)s AND %(last_day)s AND started_at >= %(start)s AND started_at < %(end)s
+    ORDER BY started_at DESC LIMIT %(slice)s
+), picked AS MATERIALIZED (
+    SELECT d.* FROM allocation_usagedimension d
+    WHERE d.id IN (SELECT dimension_id FROM slice WHERE counted) AND {PICKED_DIMENSIONS}
+), newest AS (
+    SELECT max(id) AS id FROM allocation_priceversion
+), price AS MATERIALIZED (
+    SELECT DISTINCT ON (picked.id, p.token_class) picked.id AS dimension_id, p.token_class, p.per_million
+    FROM picked CROSS JOIN newest
+    JOIN allocation_pricematch m ON m.version_id = newest.id AND m.provider = picked.provider
+        AND m.model_text = coalesce(picked.model_answered, picked.model_requested)
+    JOIN allocation_price p ON p.version_id = newest.id AND p.provider = m.price_provider AND p.model = m.price_model
+        AND (p.tier IS NULL OR p.tier = picked.tier) AND p.context_from <= picked.context_band
+        AND (p.valid_from IS NULL OR p.valid_from <= %(last_day)s)
+    ORDER BY picked.id, p.token_class, p.tier IS NULL, p.valid_from DESC NULLS LAST, p.context_from DESC
+), unit AS (
+    SELECT dimension_id,
+        coalesce(max(per_million) FILTER (WHERE token_class = 'input_uncached'), 0) AS input_uncached,
+        coalesce(max(per_million) FILTER (WHERE token_class = 'cache_read'), 0) AS cache_read,
+        coalesce(max(per_million) FILTER (WHERE token_class = 'cache_write_5m'), 0) AS cache_write_5m,
+        coalesce(max(per_million) FILTER (WHERE token_class = 'cache_write_1h'), 0) AS cache_write_1h,
+        coalesce(max(per_million) FILTER (WHERE token_class = 'output_text'), 0) AS output_text,
+        coalesce(max(per_million) FILTER (WHERE token_class = 'reasoning'), 0) AS reasoning,
+        coalesce(max(per_million) FILTER (WHERE token_class = 'input_audio'), 0) AS input_audio,
+        coalesce(max(per_million) FILTER (WHERE token_class = 'input_image'), 0) AS input_image,
+        coalesce(max(per_million) FILTER (WHERE token_class = 'output_audio'), 0) AS output_audio,
+        coalesce(max(per_million) FILTER (WHERE token_class = 'output_image'), 0) AS output_image
+    FROM price GROUP BY dimension_id
+)
+SELECT {COLUMNS}
+FROM slice s JOIN picked d ON d.id = s.dimension_id JOIN unit ON unit.dimension_id = s.dimension_id
+WHERE s.counted
+ORDER BY s.input_uncached * unit.input_uncached + s.cache_read * unit.cache_read
+    + s.cache_write_5m * unit.cache_write_5m + s.cache_write_1h * unit.cache_write_1h
+    + s.output_text * unit.output_text + s.reasoning * unit.reasoning + s.input_audio * unit.input_audio
+    + s.input_image * unit.input_image + s.output_audio * unit.output_audio + s.output_image * unit.output_image DESC,
+    s.trace_id, s.span_id
+LIMIT %(shown)s
+"""  # noqa: S608  no value is written into it
+
+# One row per span that fell outside the time window, as they arrived, newest first.
+OUTSIDE = f"""
+SELECT {COLUMNS}
+FROM span_outside_window s JOIN allocation_usagedimension d ON d.id = s.dimension_id
+WHERE (%(all_teams)s OR d.team = ANY(%(teams)s))
+ORDER BY s.received_at DESC, s.trace_id, s.span_id
+LIMIT %(shown)s
+"""  # noqa: S608  no value is written into it
+
+
+@dataclass(frozen=True)
+class ErrorRow:
+    error_type: str | None
+    calls: int
+    models: str
+    newest: datetime
+    newest_day: date
+    newest_trace: UUID
+
+
+# One row per type of error, among the newest failed spans of the window.
+ERRORS = f"""
+WITH slice AS MATERIALIZED (
+    SELECT * FROM span
+    WHERE span_day BETWEEN %(first_day)s AND %(last_day)s AND started_at >= %(start)s AND started_at < %(end)s
+        AND (status_code = 2 OR error_type IS NOT NULL)
+    ORDER BY started_at DESC LIMIT %(slice)s
+)
+SELECT s.error_type, count(*), string_agg(DISTINCT d.model, ', '), max(s.started_at),
+    (array_agg(s.span_day ORDER BY s.started_at DESC))[1], (array_agg(s.trace_id ORDER BY s.started_at DESC))[1]
+FROM slice s JOIN allocation_usagedimension d ON d.id = s.dimension_id
+WHERE s.counted AND {PICKED_DIMENSIONS}
+GROUP BY s.error_type
+ORDER BY count(*) DESC, s.error_type COLLATE "C"
+LIMIT %(shown)s
+"""  # noqa: S608  no value is written into it
+
+
+def _parameters(window: Window, picked: UsageFilter, teams: TeamScope) -> dict[str, Any]:
+    first_day, last_day = window.days
+    return {
+        "start": window.start,
+        "end": window.end,
+        "first_day": first_day,
+        "last_day": last_day,
+        "slice": SLICE,
+        "shown": SHOWN,
+        **picked.parameters(teams),
+    }
+
+
+def newest_spans(*, window: Window, picked: UsageFilter, teams: TeamScope) -> list[CallRow]:
+    """The last 15 spans that began in the window, of any kind."""
+    return fetch(CallRow, NEWEST, _parameters(window, picked, teams))
+
+
+def slowest_calls(*, window: Window, picked: UsageFilter, teams: TeamScope) -> list[CallRow]:
+    """The 15 longest model calls among the newest 20,000 spans of the window."""
+    return fetch(CallRow, SLOWEST, _parameters(window, picked, teams))
+
+
+def costliest_calls(*, window: Window, picked: UsageFilter, teams: TeamScope) -> list[CallRow]:
+    """The 15 dearest priced model calls among the newest 20,000 spans of the window, each with its cost."""
+    calls = fetch(CallRow, COSTLIEST, _parameters(window, picked, teams))
+    costs = span_costs(calls)
+    priced = [replace(call, cost=costs.get((call.trace_id, call.span_id))) for call in calls]
+    return sorted((call for call in priced if call.cost is not None), key=lambda call: -(call.cost or 0))
+
+
+def errors_by_type(*, window: Window, picked: UsageFilter, teams: TeamScope) -> list[ErrorRow]:
+    """Failed model calls by type of error, among the newest 20,000 failed spans of the window."""
+    return fetch(ErrorRow, ERRORS, _parameters(window, picked, teams))
+
+
+def spans_outside_window(*, teams: TeamScope) -> list[CallRow]:
+    """The last 15 spans that arrived with a start outside the time window; kept, flagged and not counted."""
+    return fetch(
+        CallRow,
+        OUTSIDE,
+        {"shown": SHOWN, "all_teams": teams.is_everything, "teams": sorted(teams.teams or ())},
+    )

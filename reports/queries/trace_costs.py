@@ -1,0 +1,86 @@
+"""What single calls cost at list prices, by the newest imported price list and the call's own time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+from typing import Protocol
+from uuid import UUID
+
+from reports.queries.rows import fetch
+
+
+class SpanKey(Protocol):
+    @property
+    def span_day(self) -> date: ...
+    @property
+    def trace_id(self) -> UUID: ...
+    @property
+    def span_id(self) -> int: ...
+
+
+@dataclass(frozen=True)
+class CostRow:
+    trace_id: UUID
+    span_id: int
+    cost: Decimal | None
+
+
+# One row per model call among the given spans; NULL where any token class it used has no price.
+# Of the lines that fit, the tier's own goes before the general one, then the latest date, then the highest context
+# band, as in allocation.price_list.applicable.
+SQL = """
+WITH wanted AS (
+    SELECT * FROM unnest(%(days)s::date[], %(traces)s::uuid[], %(spans)s::bigint[]) AS k(span_day, trace_id, span_id)
+), newest AS (
+    SELECT max(id) AS id FROM allocation_priceversion
+)
+SELECT s.trace_id, s.span_id,
+    CASE WHEN bool_and(class.tokens = 0 OR line.per_million IS NOT NULL)
+        THEN sum(class.tokens * line.per_million) / 1000000 END
+FROM wanted
+JOIN span s ON s.span_day = wanted.span_day AND s.trace_id = wanted.trace_id AND s.span_id = wanted.span_id
+    AND s.span_day = ANY(%(days)s)
+JOIN allocation_usagedimension d ON d.id = s.dimension_id
+CROSS JOIN newest
+LEFT JOIN allocation_pricematch m ON m.version_id = newest.id AND m.provider = d.provider
+    AND m.model_text = coalesce(d.model_answered, d.model_requested)
+CROSS JOIN LATERAL (VALUES
+    ('input_uncached', s.input_uncached), ('cache_read', s.cache_read), ('cache_write_5m', s.cache_write_5m),
+    ('cache_write_1h', s.cache_write_1h), ('output_text', s.output_text), ('reasoning', s.reasoning),
+    ('input_audio', s.input_audio), ('input_image', s.input_image), ('output_audio', s.output_audio),
+    ('output_image', s.output_image), ('calls', 1)
+) AS class(token_class, tokens)
+LEFT JOIN LATERAL (
+    SELECT p.per_million FROM allocation_price p
+    WHERE p.version_id = newest.id AND p.provider = m.price_provider AND p.model = m.price_model
+        AND p.token_class = class.token_class AND (p.tier IS NULL OR p.tier = d.tier)
+        AND p.context_from <= d.context_band
+        AND (p.valid_from IS NULL OR p.valid_from <= (s.started_at AT TIME ZONE 'UTC')::date)
+        AND (p.time_of_day_from IS NULL OR CASE WHEN p.time_of_day_to <= p.time_of_day_from
+            THEN (s.started_at AT TIME ZONE 'UTC')::time >= p.time_of_day_from
+                OR (s.started_at AT TIME ZONE 'UTC')::time < p.time_of_day_to
+            ELSE (s.started_at AT TIME ZONE 'UTC')::time >= p.time_of_day_from
+                AND (s.started_at AT TIME ZONE 'UTC')::time < p.time_of_day_to END)
+    ORDER BY p.tier IS NULL, p.valid_from DESC NULLS LAST, p.context_from DESC LIMIT 1
+) AS line ON class.tokens > 0
+WHERE d.is_inference AND (class.token_class <> 'calls' OR line.per_million IS NOT NULL)
+GROUP BY s.trace_id, s.span_id
+"""
+
+
+def span_costs(spans: Iterable[SpanKey]) -> dict[tuple[UUID, int], Decimal | None]:
+    """USD of each model call among the spans; None where unpriced, no entry where it is no model call."""
+    keys = list(spans)
+    rows = fetch(
+        CostRow,
+        SQL,
+        {
+            "days": [key.span_day for key in keys],
+            "traces": [key.trace_id for key in keys],
+            "spans": [key.span_id for key in keys],
+        },
+    )
+    return {(row.trace_id, row.span_id): row.cost for row in rows}
