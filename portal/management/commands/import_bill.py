@@ -1,0 +1,56 @@
+"""manage.py import_bill PATH --source NAME: load one bill and publish it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import CommandParser
+
+from allocation.models import Delivery
+from portal.commands import PortalCommand
+from portal.ingest.bills import FORMATS, load_bill
+
+
+class Command(PortalCommand):
+    help = "Load a FOCUS bill (CSV, CSV.gz or Parquet) and publish it."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        super().add_arguments(parser)
+        parser.add_argument("path", type=Path)
+        parser.add_argument("--source", required=True, help="where the bill comes from, for example aws-main")
+        parser.add_argument("--format", default="auto", choices=FORMATS)
+        parser.add_argument("--delivery", choices=Delivery.values, help="how a new source delivers (default: overwrite)")
+        parser.add_argument(
+            "--confirm-shrink", action="store_true", help="load it although it holds less than half of what is published"
+        )
+
+    def run(self, **options: Any) -> dict[str, Any]:
+        outcome = load_bill(
+            path=options["path"],
+            source_name=options["source"],
+            delivery=options["delivery"],
+            format=options["format"],
+            confirm_shrink=options["confirm_shrink"],
+            created_by="import_bill",
+        )
+        return outcome.to_json()
+
+    def show(self, outcome: dict[str, Any]) -> str:
+        lines = [f"import {outcome['import']}: {outcome['status']}"]
+        if outcome.get("reason"):
+            lines.append(outcome["reason"])
+        lines.append(
+            f"{outcome['rows_read']:,} rows read, {outcome['rows_loaded']:,} loaded, "
+            f"{outcome['rows_rejected']:,} rejected, in {outcome['seconds']:.1f} s"
+        )
+        lines += [
+            f"{total['currency']}: billed {total['billed_cost']}, effective {total['effective_cost']}"
+            for total in outcome["totals"]
+        ]
+        lines += [f"repaired: {rule} {count:,} times" for rule, count in outcome["repairs"].items()]
+        lines += [
+            f"line {each['line']}, {each['column'] or 'row'}, {each['value']!r}: {each['reason']}"
+            for each in outcome["rejected"]
+        ]
+        return "\n".join(lines)
