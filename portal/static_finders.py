@@ -16,16 +16,16 @@ PACKAGED = {"plotly/plotly.min.js": Path(plotly.__file__).parent / "package_data
 
 
 class PackagedScriptFinder(BaseFinder):
-    def check(self, **kwargs: Any) -> list[CheckMessage]:
+    def check(self, **_kwargs: Any) -> list[CheckMessage]:
         return []
 
-    def find(self, path: str, find_all: bool = False, **kwargs: Any) -> Any:
+    def find(self, path: str, find_all: bool = False, **_kwargs: Any) -> Any:
         found = PACKAGED.get(path)
         if found is None or not found.is_file():
             return []
         return [str(found)] if find_all else str(found)
 
-    def list(self, ignore_patterns: Iterable[str] | None) -> Iterable[Any]:
+    def list(self, _ignore_patterns: Iterable[str] | None) -> Iterable[Any]:
         for path, file in PACKAGED.items():
             storage = FileSystemStorage(location=file.parent)
             storage.prefix = str(Path(path).parent)  # type: ignore[attr-defined]

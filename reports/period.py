@@ -6,7 +6,8 @@ import calendar
 from dataclasses import dataclass
 from datetime import date, timedelta
 
-DAY = timedelta(days=1)
+import allocation.periods
+from allocation.periods import DAY
 
 
 def first_of_month(day: date) -> date:
@@ -27,35 +28,25 @@ def a_year_earlier(day: date) -> date:
     return day.replace(year=day.year - 1, day=min(day.day, last))
 
 
-@dataclass(frozen=True)
-class Period:
-    """Days from `start` (included) to `end` (excluded)."""
-
-    start: date
-    end: date
-
-    def __post_init__(self) -> None:
-        if self.end <= self.start:
-            raise ValueError(f"a period ends after it starts, not {self.start} to {self.end}")
+@dataclass(frozen=True, order=True)
+class Period(allocation.periods.Period):
+    """Days from `start` (included) to `end` (excluded), as pages speak of them."""
 
     @classmethod
     def month(cls, day: date) -> Period:
-        return cls(start=first_of_month(day), end=next_month(day))
-
-    @property
-    def days(self) -> int:
-        return (self.end - self.start).days
-
-    @property
-    def last_day(self) -> date:
-        return self.end - DAY
+        return cls(first_of_month(day), next_month(day))
 
     @property
     def is_month(self) -> bool:
         return self.start.day == 1 and self.end == next_month(self.start)
 
-    def each_day(self) -> list[date]:
-        return [self.start + DAY * n for n in range(self.days)]
+    @property
+    def length(self) -> int:
+        return (self.end - self.start).days
+
+    @property
+    def last_day(self) -> date:
+        return self.end - DAY
 
     def months(self) -> list[date]:
         """First days of the calendar months the period touches."""
@@ -76,17 +67,17 @@ class Period:
         Ten days of November compare with the first ten of October; a whole month with the whole month before.
         """
         if self.start.day != 1 or self.end > next_month(self.start):
-            return Period(self.start - DAY * self.days, self.start)
+            return Period(self.start - DAY * self.length, self.start)
         start = previous_month(self.start)
         if self.is_month:
             return Period.month(start)
-        return Period(start, min(start + DAY * self.days, self.start))
+        return Period(start, min(start + DAY * self.length, self.start))
 
     def a_year_before(self) -> Period:
         start = a_year_earlier(self.start)
         if self.is_month:
             return Period.month(start)
-        return Period(start, start + DAY * self.days)
+        return Period(start, start + DAY * self.length)
 
     def __str__(self) -> str:
         if self.is_month:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from decimal import ROUND_HALF_EVEN, Decimal
+from decimal import ROUND_HALF_EVEN, Decimal, localcontext
+
+from allocation.money import EXACT, plain
 
 MINUS = "\u2212"
 UNKNOWN = "\u2013"
@@ -12,20 +14,16 @@ HALF_CENT = Decimal("0.005")
 
 
 def exact(value: Decimal | int | None) -> str:
-    """All digits, no exponent, no trailing zeros; "" where unknown."""
-    if value is None:
-        return ""
-    text = f"{value:f}"
-    if "." in text:
-        text = text.rstrip("0").rstrip(".")
-    return "0" if text in ("-0", "") else text
+    """All digits; "" where unknown."""
+    return "" if value is None else plain(Decimal(value))
 
 
 def grouped(value: Decimal | int | None, places: int = 0) -> str:
     """Thousands separated, rounded half-even, with a real minus; a dash where unknown."""
     if value is None:
         return UNKNOWN
-    rounded = Decimal(value).quantize(Decimal(1).scaleb(-places), rounding=ROUND_HALF_EVEN)
+    with localcontext(prec=200):
+        rounded = Decimal(value).quantize(Decimal(1).scaleb(-places), rounding=ROUND_HALF_EVEN)
     if rounded == 0:
         rounded = abs(rounded)
     return f"{rounded:,f}".replace("-", MINUS)
@@ -97,7 +95,7 @@ def change(now: Decimal | None, before: Decimal | None) -> Change:
     """Compared with `before`; None there means nothing is known of that time, and 0 that nothing was spent."""
     if before is None or now is None:
         return Change("no comparison", None, None)
-    amount = now - before
+    amount = EXACT.subtract(now, before)
     if amount == 0:
         return Change("same", amount, None)
     if before == 0:

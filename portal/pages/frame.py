@@ -86,7 +86,7 @@ def render_page(
     now = timezone.now()
     opened = pages_of(user)
     teams = teams_in_tree(scope=state.reader_scope, day=state.period.last_day)
-    known = trust(runs=state.run_ids(state.period), scope=state.scope, now=now)
+    known = trust(runs=state.run_ids(state.period), scope=state.scope, metric=state.metric, now=now)
     frame = {
         "page": page,
         "title": title,
@@ -95,9 +95,17 @@ def render_page(
         "rail": _rail(opened, page, state),
         "bar": _bar(state, teams),
         "teams": teams,
+        "trust": known,
+        "first_step": _first_step(opened),
         "trust_parts": _trust_parts(known, state, opened, now),
     }
     return render(request, template, {**frame, **context}, status=status)
+
+
+def _first_step(opened: list[str]) -> RailLink | None:
+    """The one button that leads out of an empty database, for readers who may press it."""
+    address = page_address("imports") if "imports" in opened else None
+    return RailLink("Import a bill", address, is_here=False) if address else None
 
 
 def _rail(opened: list[str], here: str, state: PageState) -> list[RailLink]:
@@ -149,7 +157,7 @@ def _trust_parts(known: Trust, state: PageState, opened: list[str], now: Any) ->
         parts.append(TrustPart(f"traces {ago(known.traces_at, now)}", link("debug"), advice))
     if known.explained is not None:
         parts.append(TrustPart(f"{percent(known.explained)} explained", _evidence_link(link)))
-    if known.unallocated is not None:
+    if known.unallocated is not None and state.scope.is_everything:
         address = link("explain", kind="unallocated")
         parts.append(TrustPart(f"{percent(known.unallocated)} unallocated", address))
     if known.runs:

@@ -14,6 +14,7 @@ from django.utils import timezone
 from portal.accounts.access import team_scope
 from portal.accounts.models import User
 from reports.period import DAY, Period, first_of_month
+from reports.queries.spend_cells import Spend
 from reports.queries.spend_coverage import MonthRun, current_runs
 from reports.queries.spend_scopes import teams_of_unit
 from reports.scope import TeamScope
@@ -132,7 +133,13 @@ class PageState:
         """Some run covers the compared time, so that nothing spent there means zero and not unknown."""
         return self.compare is not None and bool(self.run_ids(self.compare))
 
+    def spend(self) -> Spend:
+        """What the page's queries read: every current run of the currency, since charge days cross billing months."""
+        runs = tuple(run.id for run in self.runs if run.currency == self.currency)
+        return Spend(runs=runs, scope=self.scope, metric=self.metric, environment=self.environment)
+
     def run_ids(self, period: Period) -> tuple[int, ...]:
+        """Current runs of the billing months the period touches, in this currency."""
         months = set(period.months())
         return tuple(run.id for run in self.runs if run.currency == self.currency and run.month in months)
 

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from django.urls import URLPattern, URLResolver
 
-from portal.pages import admin, debug, home, jobs, on_call, rules
+from portal.pages import admin, chargeback, debug, executive, home, jobs, on_call, rules, showback
 
 urlpatterns: list[URLPattern | URLResolver] = [
     *home.urlpatterns,
+    *executive.urlpatterns,
+    *showback.urlpatterns,
+    *chargeback.urlpatterns,
     *admin.urlpatterns,
     *on_call.urlpatterns,
     *debug.urlpatterns,

@@ -8,9 +8,10 @@ from urllib.parse import urlencode
 
 from django import template
 from django.utils.html import format_html
-from django.utils.safestring import SafeString
+from django.utils.safestring import SafeString, mark_safe
 
 from portal.pages.frame import page_address
+from portal.pages.tables import Cell, Column
 from reports import readable
 
 register = template.Library()
@@ -81,3 +82,54 @@ def explain_link(state: Any, **filters: str | None) -> str:
 def state_query(state: Any, **changes: str | None) -> str:
     """The view's address parameters with changes; an empty string leaves one out."""
     return state.query_string(**{key: value or None for key, value in changes.items()})  # type: ignore[no-any-return]
+
+
+@register.simple_tag
+def table_cell(column: Column, cell: Cell, is_head: bool = False) -> SafeString:
+    """One cell of a `portal.pages.tables.Table`; the first of a row is its header."""
+    tag = "th" if is_head else "td"
+    scope = mark_safe(' scope="row"') if is_head else ""
+    if column.kind == "spark":
+        return format_html('<td class="spark-cell">{}</td>', _spark(cell.points))
+    classes = " ".join(filter(None, ["num" if column.is_number else "", f"heat-{cell.heat}" if cell.heat else ""]))
+    marked = format_html(' class="{}"', classes) if classes else ""
+    return format_html(
+        "<{}{}{}>{}{}{}</{}>", tag, scope, marked, _swatch(cell), _linked(column, cell), _note(cell), tag
+    )
+
+
+def _swatch(cell: Cell) -> SafeString | str:
+    return format_html('<span class="swatch shade-{}"></span>', cell.shade) if cell.shade else ""
+
+
+def _note(cell: Cell) -> SafeString | str:
+    return format_html(' <span class="sub">{}</span>', cell.note) if cell.note else ""
+
+
+def _linked(column: Column, cell: Cell) -> SafeString | str:
+    shown = _value(column, cell)
+    if not cell.href:
+        return shown
+    if not cell.explain:
+        return format_html('<a href="{}">{}</a>', cell.href, shown)
+    return format_html('<a href="{}" hx-get="{}" hx-target="#explain">{}</a>', cell.href, cell.href, shown)
+
+
+def _value(column: Column, cell: Cell) -> SafeString | str:
+    value: Any = cell.value
+    if column.kind == "change":
+        return change(value, cell.before)
+    if value is None:
+        return "" if column.is_number else name(None)
+    shown = {"money": money, "unit": unit_cost, "count": count, "percent": percent}.get(column.kind)
+    return shown(value) if shown else name(value)
+
+
+def _spark(points: str) -> SafeString | str:
+    if not points:
+        return ""
+    return format_html(
+        '<svg class="spark" viewBox="0 0 100 20" preserveAspectRatio="none" aria-hidden="true">'
+        '<line x1="0" y1="19.500" x2="100" y2="19.500"/><polyline points="{}"/></svg>',
+        points,
+    )

@@ -8,7 +8,11 @@ from decimal import Decimal
 
 from django.db import connection
 
+from allocation.money import exact_sum
+from reports.readable import ratio
 from reports.scope import TeamScope
+
+EXPLAINED_UP_TO = 4
 
 # One row per source of bills: how far its charges reach in current runs (days after today are prepaid, not news),
 # and its newest delivery.
@@ -40,21 +44,21 @@ ORDER BY reach.through DESC NULLS LAST, source.name
 LAST_TRACE = """
 SELECT coalesce(
     (SELECT max(received_at) FROM span
-        WHERE span_day >= %(today)s::date - 1 AND span_day <= %(today)s
-        AND started_at >= (SELECT max(started_at) FROM span WHERE span_day >= %(today)s::date - 1 AND span_day <= %(today)s)),
+        WHERE span_day BETWEEN %(today)s::date - 1 AND %(today)s::date AND started_at >= (
+            SELECT max(started_at) FROM span WHERE span_day BETWEEN %(today)s::date - 1 AND %(today)s::date)),
     (SELECT max(hour) + interval '1 hour' FROM usage_hourly WHERE hour <= %(now)s),
     (SELECT max(hour) FROM usage_delta WHERE hour <= %(now)s)
 )
 """
 
-# One row. Explained: evidence of rung 1 to 4, without the untraced part that is only spread.
+# One row per evidence rung and certainty. The untraced part is spread over traced shares, so it is not explained.
 EVIDENCE = """
-SELECT coalesce(sum(effective_cost), 0),
-    coalesce(sum(effective_cost) FILTER (WHERE evidence <= 4 AND charge_kind <> 'untraced'), 0),
-    coalesce(sum(effective_cost) FILTER (WHERE reason IS NOT NULL), 0)
+SELECT evidence, charge_kind = 'untraced' AS is_untraced, reason IS NOT NULL AS is_unallocated,
+    sum(CASE %(metric)s WHEN 'billed_cost' THEN billed_cost ELSE effective_cost END)
 FROM cost_daily
 WHERE run_id = ANY(%(runs)s) AND ai_scope <> 'other'
     AND (%(teams)s::text[] IS NULL OR team = ANY(%(teams)s))
+GROUP BY 1, 2, 3
 """
 
 
@@ -79,32 +83,53 @@ class SourceTrust:
 
 
 @dataclass(frozen=True)
+class EvidenceShare:
+    """Cost that rests on one rung of evidence (1 traces to 6 unallocated)."""
+
+    rung: int
+    is_untraced: bool
+    is_unallocated: bool
+    cost: Decimal
+
+    @property
+    def is_explained(self) -> bool:
+        """Measured by traces, gateway logs or the provider, or owned by whom the key or project belongs to."""
+        return self.rung <= EXPLAINED_UP_TO and not self.is_untraced and not self.is_unallocated
+
+
+@dataclass(frozen=True)
 class Trust:
-    """Shares are fractions of the AI cost in scope, None where there is none. `unallocated` is None for one team."""
+    """Sources and times are the organisation's; evidence is of the AI cost in scope, for the runs named."""
 
     sources: list[SourceTrust]
     traces_at: datetime | None
-    explained: Decimal | None
-    unallocated: Decimal | None
+    evidence: list[EvidenceShare]
     runs: tuple[int, ...]
 
+    @property
+    def total(self) -> Decimal:
+        return exact_sum(share.cost for share in self.evidence)
 
-def trust(*, runs: tuple[int, ...], scope: TeamScope, now: datetime) -> Trust:
-    """Three statements. Sources and times are the organisation's; shares are those of the scope."""
+    @property
+    def explained(self) -> Decimal | None:
+        """Fraction of the cost, None where there is no cost."""
+        return ratio(exact_sum(share.cost for share in self.evidence if share.is_explained), self.total)
+
+    @property
+    def unallocated(self) -> Decimal | None:
+        return ratio(exact_sum(share.cost for share in self.evidence if share.is_unallocated), self.total)
+
+
+def trust(*, runs: tuple[int, ...], scope: TeamScope, metric: str, now: datetime) -> Trust:
+    """Three statements."""
     with connection.cursor() as cursor:
         cursor.execute(SOURCES, {"today": now.date()})
         sources = [SourceTrust(*row) for row in cursor.fetchall()]
         cursor.execute(LAST_TRACE, {"today": now.date(), "now": now})
         traces_at = cursor.fetchone()[0]
-        cursor.execute(EVIDENCE, {"runs": list(runs), "teams": scope_list(scope)})
-        total, explained, unallocated = cursor.fetchone()
-    return Trust(
-        sources=sources,
-        traces_at=traces_at,
-        explained=explained / total if total else None,
-        unallocated=unallocated / total if total and scope.is_everything else None,
-        runs=runs,
-    )
+        cursor.execute(EVIDENCE, {"runs": list(runs), "teams": scope_list(scope), "metric": metric})
+        evidence = [EvidenceShare(*row) for row in cursor.fetchall()]
+    return Trust(sources=sources, traces_at=traces_at, evidence=evidence, runs=runs)
 
 
 def scope_list(scope: TeamScope) -> list[str] | None:

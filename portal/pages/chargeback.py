@@ -1,0 +1,215 @@
+"""Chargeback: a month as a path of stations, what each source's bills became, and the cost of each cost centre."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from decimal import Decimal
+
+from django.http import HttpRequest, HttpResponseBase
+from django.urls import path
+
+from allocation.money import EXACT, exact_sum
+from portal.accounts.access import page
+from portal.pages.frame import page_address, render_page
+from portal.pages.state import PageState
+from portal.pages.tables import Cell, Column, Row, Table, arranged, asked_download
+from reports.period import Period, previous_month
+from reports.queries.balances import SourceBalance, balances
+from reports.queries.month_sources import CostCenterSpend, LoadedSource, cost_centers, loaded_sources
+from reports.readable import grouped
+
+ZERO = Decimal(0)
+
+
+@dataclass(frozen=True)
+class Station:
+    """One step of the month. `state` is a class of the stylesheet: done, trouble or open."""
+
+    name: str
+    state: str
+    evidence: str
+
+
+@dataclass(frozen=True)
+class MonthFigures:
+    loaded: list[LoadedSource]
+    balances: list[SourceBalance]
+    billed: list[SourceBalance]
+    centers: list[CostCenterSpend]
+    runs: tuple[int, ...]
+
+
+@page("chargeback")
+def chargeback(request: HttpRequest) -> HttpResponseBase:
+    state = _whole_month(PageState.from_request(request))
+    month = state.period.start
+    runs = state.run_ids(state.period)
+    figures = MonthFigures(
+        loaded=[
+            source
+            for source in loaded_sources(month=month, metric=state.metric, scope=state.reader_scope)
+            if source.currency == state.currency or not state.currency
+        ],
+        balances=balances(runs=runs, scope=state.reader_scope, metric=state.metric),
+        billed=balances(runs=runs, scope=state.reader_scope, metric=_other_metric(state)),
+        centers=cost_centers(
+            runs=runs,
+            runs_before=state.run_ids(Period.month(previous_month(month))),
+            metric=state.metric,
+            scope=state.scope,
+        ),
+        runs=runs,
+    )
+    frame = {"page": "chargeback", "title": f"Chargeback, {state.period}", "state": state}
+    if not (figures.loaded or figures.runs):
+        return render_page(request, "chargeback/empty.html", {}, **frame)  # type: ignore[arg-type]
+    sources, centers = _sources_table(request, state, figures), _centers_table(request, state, figures)
+    download = asked_download(request, [sources, centers], file_name=f"chargeback-{month:%Y-%m}")
+    context = {
+        "stations": _stations(figures),
+        "sources": sources,
+        "centers": centers,
+        "charges": exact_sum(balance.charges for balance in figures.balances),
+        "other_metric_charges": exact_sum(balance.charges for balance in figures.billed),
+        "other_metric": "Billed" if state.metric == "effective_cost" else "Effective",
+        "downloads": _downloads(state) if runs else [],
+        "page_address": page_address("chargeback"),
+    }
+    return download or render_page(request, "chargeback/page.html", context, **frame)  # type: ignore[arg-type]
+
+
+def _whole_month(state: PageState) -> PageState:
+    """Chargeback works in billing months: a custom range becomes the month of its last day."""
+    if state.period.is_month:
+        return state
+    month = Period.month(state.period.last_day)
+    return replace(
+        state,
+        period=month,
+        elapsed=month,
+        compare=month.before(),
+        problems=(*state.problems, f"chargeback works in whole months: {month} is shown"),
+    )
+
+
+def _other_metric(state: PageState) -> str:
+    return "billed_cost" if state.metric == "effective_cost" else "effective_cost"
+
+
+def _sources_table(request: HttpRequest, state: PageState, figures: MonthFigures) -> Table:
+    """Loaded against charges tells whether the run saw the newest bills; the difference is of the whole chain."""
+    loaded = {source.source: source for source in figures.loaded}
+    balanced = {balance.source: balance for balance in figures.balances}
+    rows: list[Row] = []
+    for name in sorted({*loaded, *balanced}):
+        rows.append(_source_row(name, loaded.get(name), balanced.get(name)))
+    columns = [
+        Column("source", "Source"),
+        Column("rows", "Bill rows", "count"),
+        Column("rejected", "Rejected", "count"),
+        Column("loaded", f"Loaded, {state.currency}", "money"),
+        Column("allocated", "Allocated", "money"),
+        Column("unallocated", "Unallocated", "money"),
+        Column("other", "Of it not AI", "money"),
+        Column("difference", "Difference", "money"),
+    ]
+    total: Row = {"source": Cell(value="Total")}
+    for column in columns[1:]:
+        values = [row[column.key].value for row in rows if column.key in row]
+        total[column.key] = Cell(value=exact_sum(Decimal(value) for value in values if value is not None))
+    table = Table("sources", "Charges per source", columns, rows, total=total, sort="source")
+    return arranged(table, request)
+
+
+def _source_row(name: str, loaded: LoadedSource | None, balance: SourceBalance | None) -> Row:
+    row: Row = {"source": Cell(value=name)}
+    if loaded:
+        row |= {
+            "rows": Cell(value=loaded.rows),
+            "rejected": Cell(value=loaded.rejected),
+            "loaded": Cell(value=loaded.cost),
+        }
+    if balance:
+        row |= {
+            "allocated": Cell(value=balance.allocated),
+            "unallocated": Cell(value=balance.unallocated),
+            "other": Cell(value=balance.other),
+        }
+    row["difference"] = Cell(value=_difference(loaded, balance))
+    return row
+
+
+def _difference(loaded: LoadedSource | None, balance: SourceBalance | None) -> Decimal:
+    """Loaded minus allocated minus unallocated; nothing on either side counts as zero."""
+    made = exact_sum([balance.allocated, balance.unallocated]) if balance else ZERO
+    return EXACT.subtract(loaded.cost if loaded else ZERO, made)
+
+
+def _centers_table(request: HttpRequest, state: PageState, figures: MonthFigures) -> Table:
+    known = bool(state.run_ids(Period.month(previous_month(state.period.start))))
+    columns = [
+        Column("center", "Cost centre"),
+        Column("name", "Name"),
+        Column("mode", "Mode"),
+        Column("cost", f"Cost, {state.currency}", "money"),
+        Column("change", "Against last month", "change"),
+    ]
+    rows: list[Row] = [
+        {
+            "center": Cell(value=center.code or ("unallocated" if center.is_unallocated else "no cost centre")),
+            "name": Cell(value=center.name or ("no owner yet" if center.is_unallocated else "team without placement")),
+            "mode": Cell(value=center.mode or ""),
+            "cost": Cell(value=center.now),
+            "change": Cell(value=center.now, before=center.before if known else None),
+        }
+        for center in figures.centers
+    ]
+    now = exact_sum(center.now for center in figures.centers)
+    before = exact_sum(center.before for center in figures.centers) if known else None
+    total = {"center": Cell(value="Total"), "cost": Cell(value=now), "change": Cell(value=now, before=before)}
+    return arranged(Table("centers", "Cost centres", columns, rows, total=total, sort="-cost"), request)
+
+
+def _stations(figures: MonthFigures) -> list[Station]:
+    """The five stations with their evidence. Review and closing are not built yet, and say so."""
+    rejected = sum(source.rejected for source in figures.loaded)
+    bills = sum(source.bills for source in figures.loaded)
+    differences = _differences(figures)
+    return [
+        Station(
+            "Imported",
+            "trouble" if rejected else "done" if bills else "open",
+            f"{grouped(bills)} bills of {len(figures.loaded)} sources, {grouped(rejected)} rows rejected",
+        ),
+        Station("Reconciled", *_reconciled(figures, differences)),
+        Station(
+            "Allocated",
+            "done" if figures.runs else "open",
+            f"run {', '.join(str(run) for run in figures.runs)}" if figures.runs else "no succeeded run yet",
+        ),
+        Station("Reviewed", "open", "not in this version"),
+        Station("Closed", "open", "not in this version: the month stays open"),
+    ]
+
+
+def _reconciled(figures: MonthFigures, differences: Sequence[Decimal]) -> tuple[str, str]:
+    if not figures.runs:
+        return "open", "nothing to compare before the month is allocated"
+    if any(differences):
+        return "trouble", "bills changed after the run: allocate the month again"
+    return "done", f"difference 0 for {len(differences)} sources"
+
+
+def _differences(figures: MonthFigures) -> list[Decimal]:
+    loaded = {source.source: source for source in figures.loaded}
+    balanced = {balance.source: balance for balance in figures.balances}
+    return [_difference(loaded.get(name), balanced.get(name)) for name in sorted({*loaded, *balanced})]
+
+
+def _downloads(state: PageState) -> list[tuple[str, str]]:
+    """(label, address) of the month's exports."""
+    return []
+
+
+urlpatterns = [path("chargeback/", chargeback, name="chargeback")]

@@ -1,0 +1,187 @@
+"""The executive page: on plan, why up, who drives it, which vendor, can I trust it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from decimal import Decimal
+
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.urls import path
+
+from portal.accounts.access import page
+from portal.pages.chart import Chart
+from portal.pages.frame import render_page
+from portal.pages.spend_blocks import (
+    UNALLOCATED_NAME,
+    change_chart,
+    day_chart,
+    names_and_shades,
+    period_in_words,
+    spend_table,
+    team_address,
+    team_series,
+)
+from portal.pages.state import PageState
+from portal.pages.tables import Cell, Table, asked_download
+from reports.analysis.spend_totals import Amounts, UnitCost, ai_cells, total_of, totals_by, unit_costs
+from reports.analysis.why_changed import why_changed
+from reports.queries.balances import SourceBalance, balances
+from reports.queries.spend_cells import SpendCell, spend_cells
+from reports.queries.spend_days import SpendDays, spend_days
+from reports.queries.spend_scopes import TeamInTree, teams_in_tree
+from reports.queries.spend_usage import UsageCell, spend_usage
+from reports.readable import ratio
+
+
+@dataclass(frozen=True)
+class Figures:
+    """Everything the page reads."""
+
+    cells: list[SpendCell]
+    days: SpendDays
+    usage: list[UsageCell]
+    teams: list[TeamInTree]
+    balances: list[SourceBalance]
+
+    @property
+    def ai(self) -> list[SpendCell]:
+        return ai_cells(self.cells)
+
+
+@page("executive")
+def executive(request: HttpRequest) -> HttpResponseBase:
+    state = PageState.from_request(request)
+    if not state.has_data:
+        return render_page(request, "executive/empty.html", {}, page="executive", title="Executive", state=state)
+    figures = _read(state)
+    tables = _tables(request, state, figures)
+    charts = _charts(request, state, figures)
+    wanted = [*tables.values(), *(chart.table for chart in charts.values() if chart)]
+    download = asked_download(request, wanted, file_name=f"executive-{state.period.start}")
+    return download or _page(request, state, figures, tables, charts)
+
+
+def _read(state: PageState) -> Figures:
+    spend = state.spend()
+    return Figures(
+        cells=spend_cells(spend=spend, period=state.elapsed, compare=state.compare),
+        days=spend_days(spend=spend, period=state.elapsed),
+        usage=spend_usage(spend=spend, period=state.elapsed, compare=state.compare),
+        teams=teams_in_tree(scope=state.reader_scope, day=state.period.last_day),
+        balances=balances(runs=state.run_ids(state.period), scope=state.reader_scope, metric=state.metric),
+    )
+
+
+def _tables(request: HttpRequest, state: PageState, figures: Figures) -> dict[str, Table]:
+    known = names_and_shades(figures.teams)
+
+    def team_cell(slug: str | None) -> Cell:
+        if slug is None:
+            return Cell(value=UNALLOCATED_NAME, shade=known[None][1])
+        name, shade = known.get(slug, (slug, "other"))
+        return Cell(value=name, shade=shade, href=team_address(state, slug) if slug in known else "")
+
+    def named(unknown: str) -> Callable[[str | None], Cell]:
+        return lambda value: Cell(value=value or unknown)
+
+    ai = figures.ai
+    by_feature = unit_costs(ai, figures.usage, lambda cell: cell.feature)
+    return {
+        "by_team": spend_table(
+            request,
+            state,
+            totals_by(ai, lambda cell: cell.team),
+            name="teams",
+            label="Team",
+            caption="AI cost by team",
+            name_cell=team_cell,
+            amount_filters=lambda slug: {"team": slug} if slug else {"kind": "unallocated"},
+            days=figures.days.by_team,
+            units=unit_costs(ai, figures.usage, lambda cell: cell.team),
+            limit=14,
+        ),
+        "by_feature": spend_table(
+            request,
+            state,
+            totals_by(ai, lambda cell: cell.feature),
+            name="features",
+            label="Feature",
+            caption="AI cost by feature",
+            name_cell=named("no feature"),
+            amount_filters=lambda feature: {"feature": feature},
+            days=figures.days.by_feature,
+            units=by_feature,
+        ),
+        "by_model": spend_table(
+            request,
+            state,
+            totals_by(ai, lambda cell: cell.model),
+            name="models",
+            label="Model",
+            caption="AI cost by model",
+            name_cell=named("no model"),
+            amount_filters=lambda model: {"model": model},
+            days=figures.days.by_model,
+        ),
+        "by_provider": spend_table(
+            request,
+            state,
+            totals_by(ai, lambda cell: cell.provider),
+            name="providers",
+            label="Provider",
+            caption="AI cost by provider",
+            name_cell=named("unknown provider"),
+            amount_filters=lambda provider: {"provider": provider},
+        ),
+    }
+
+
+def _charts(request: HttpRequest, state: PageState, figures: Figures) -> dict[str, Chart | None]:
+    parts = why_changed(figures.ai, figures.usage)
+    return {
+        "day_chart": day_chart(request, state, team_series(figures.days.by_team, figures.teams)),
+        "change_chart": change_chart(request, state, parts, total_of(figures.ai)),
+    }
+
+
+def _page(
+    request: HttpRequest,
+    state: PageState,
+    figures: Figures,
+    tables: dict[str, Table],
+    charts: dict[str, Chart | None],
+) -> HttpResponse:
+    total = total_of(figures.ai)
+    whole_bill = total_of(figures.cells)
+    context = {
+        **tables,
+        **charts,
+        "total": total,
+        "before": total.before if state.comparison_known else None,
+        "period_words": period_in_words(state.elapsed),
+        "compare_words": period_in_words(state.compare) if state.compare else "",
+        "unit": _organisation_unit_cost(figures),
+        "ai_share": ratio(total.now, whole_bill.now),
+        "other_cost": whole_bill.now - total.now,
+        "largest_provider": _largest(figures),
+        "balances": figures.balances,
+        "is_reconciled": all(balance.difference == 0 for balance in figures.balances),
+    }
+    return render_page(request, "executive/page.html", context, page="executive", title="Executive", state=state)
+
+
+def _organisation_unit_cost(figures: Figures) -> UnitCost | None:
+    return unit_costs(figures.ai, figures.usage, lambda _: None).get(None)
+
+
+def _largest(figures: Figures) -> tuple[str, Decimal | None] | None:
+    """The provider with the largest share of AI cost, and that share."""
+    providers: dict[str | None, Amounts] = totals_by(figures.ai, lambda cell: cell.provider)
+    total = total_of(figures.ai).now
+    for provider, amounts in providers.items():
+        return provider or "unknown", ratio(amounts.now, total)
+    return None
+
+
+urlpatterns = [path("executive/", executive, name="executive")]

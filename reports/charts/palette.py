@@ -1,0 +1,34 @@
+"""Chart colours, one place for every page: a team keeps its colour, unallocated is always the same hatched grey.
+
+Twelve middle tones that stay apart for the three common colour blindnesses when neighbours in a stack, and stand out
+from light and dark paper alike (3:1 or more). `static/css/apportion.css` repeats them for swatches; a test compares.
+"""
+
+from __future__ import annotations
+
+SHADES = (
+    "#3b6fb0",
+    "#d07b1a",
+    "#2f8f6f",
+    "#a5508f",
+    "#8a7a1f",
+    "#4aa3c9",
+    "#b5483f",
+    "#6d62b5",
+    "#6f8f3a",
+    "#c77398",
+    "#2c7d8c",
+    "#9b6a45",
+)
+GREY = "#8b8f94"
+OTHER = "other"
+UNALLOCATED = "unallocated"
+
+
+def shade_of(number: int) -> str:
+    """The shade name of the n-th team; names, not colours, travel through pages."""
+    return str(number % len(SHADES))
+
+
+def colour_of(shade: str) -> str:
+    return SHADES[int(shade)] if shade.isdigit() else GREY

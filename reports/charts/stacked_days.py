@@ -1,0 +1,85 @@
+"""What did we spend each day? Stacked bars, one series per team, at most six and "other"."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+
+import plotly.graph_objects as go
+
+from allocation.money import exact_sum
+from reports.charts.palette import GREY, OTHER, UNALLOCATED, colour_of
+from reports.readable import grouped
+
+LARGEST = 6
+
+
+@dataclass(frozen=True)
+class DaySeries:
+    """Cost per day of one name; a day without cost is missing."""
+
+    name: str
+    shade: str
+    costs: dict[date, Decimal]
+
+    @property
+    def total(self) -> Decimal:
+        return exact_sum(self.costs.values())
+
+
+def folded(series: Sequence[DaySeries]) -> list[DaySeries]:
+    """The six largest, then everything else as "other", then unallocated on top."""
+    named = sorted((one for one in series if one.shade != UNALLOCATED), key=lambda one: (-one.total, one.name))
+    shown, rest = named[:LARGEST], named[LARGEST:]
+    if len(rest) == 1:
+        shown, rest = named, []
+    if rest:
+        costs: dict[date, Decimal] = {}
+        for one in rest:
+            for day, cost in one.costs.items():
+                costs[day] = exact_sum([costs.get(day, Decimal(0)), cost])
+        shown.append(DaySeries(f"{len(rest)} others", OTHER, costs))
+    return [*shown, *(one for one in series if one.shade == UNALLOCATED)]
+
+
+def stacked_days(series: Sequence[DaySeries], *, days: Sequence[date], currency: str) -> go.Figure:
+    """A bar per day over `days`, gaps as zero. The largest series stands at the bottom; hover shows two decimals."""
+    figure = go.Figure()
+    for one in folded(series):
+        costs = [one.costs.get(day, Decimal(0)) for day in days]
+        figure.add_bar(
+            x=[day.isoformat() for day in days],
+            y=[float(cost) for cost in costs],
+            name=one.name,
+            marker=_marker(one.shade),
+            customdata=[grouped(cost, 2) for cost in costs],
+            hovertemplate="%{fullData.name}: %{customdata}<extra></extra>",
+        )
+    figure.update_layout(
+        barmode="relative",
+        bargap=0.15,
+        hovermode="x unified",
+        legend={"orientation": "h", "y": -0.16, "x": 0, "traceorder": "normal"},
+        margin={"l": 8, "r": 8, "t": 8, "b": 8},
+        xaxis={"type": "date", "tickformat": "%-d %b", "hoverformat": "%a %-d %b", "fixedrange": True},
+        yaxis={
+            "tickformat": "~s" if _is_large(series) else ",",
+            "ticksuffix": f" {currency}",
+            "rangemode": "tozero",
+            "fixedrange": True,
+            "automargin": True,
+        },
+    )
+    return figure
+
+
+def _is_large(series: Sequence[DaySeries]) -> bool:
+    return max((abs(cost) for one in series for cost in one.costs.values()), default=Decimal(0)) >= 10_000
+
+
+def _marker(shade: str) -> dict[str, object]:
+    if shade == UNALLOCATED:
+        return {"color": GREY, "pattern": {"shape": "/", "fillmode": "overlay", "fgcolor": "#ffffff", "size": 6}}
+    return {"color": colour_of(shade)}

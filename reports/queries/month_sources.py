@@ -1,0 +1,95 @@
+"""What was imported for a billing month: per source its bills, rows, rejected rows and loaded totals."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
+
+from django.db import connection
+
+from reports.scope import TeamScope
+
+# One row per source and currency with a current snapshot in the month; totals as kept when it was loaded.
+LOADED = """
+SELECT source.name, total ->> 'currency' AS currency, count(DISTINCT scope.id), sum(scope.rows),
+    coalesce((SELECT sum(rows_rejected) FROM allocation_import AS delivered WHERE delivered.id = ANY(array_agg(
+        DISTINCT scope.bill_import_id))), 0),
+    sum((total ->> %(metric)s)::numeric), max(scope.published_at)
+FROM allocation_chargescope AS scope
+JOIN allocation_source AS source ON source.id = scope.source_id
+CROSS JOIN LATERAL jsonb_array_elements(scope.totals) AS total
+WHERE scope.state = 'current' AND scope.billing_month = %(month)s
+GROUP BY source.name, total ->> 'currency'
+ORDER BY source.name, currency
+"""
+
+# One row per cost centre (and one without) of some runs; a team belongs where it stood on the charge day.
+COST_CENTERS = """
+SELECT center.code, center.name, center.mode, costs.team IS NULL AS is_unallocated,
+    coalesce(sum(costs.cost) FILTER (WHERE costs.is_now), 0),
+    coalesce(sum(costs.cost) FILTER (WHERE NOT costs.is_now), 0)
+FROM (
+    SELECT team, day, run_id = ANY(%(runs)s) AS is_now,
+        sum(CASE %(metric)s WHEN 'billed_cost' THEN billed_cost ELSE effective_cost END) AS cost
+    FROM cost_daily
+    WHERE (run_id = ANY(%(runs)s) OR run_id = ANY(%(runs_before)s))
+        AND (%(teams)s::text[] IS NULL OR team = ANY(%(teams)s))
+    GROUP BY team, day, run_id = ANY(%(runs)s)
+) AS costs
+LEFT JOIN allocation_team AS team ON team.slug = costs.team
+LEFT JOIN team_placement_period AS placed ON placed.team_id = team.id
+    AND placed.valid_from <= costs.day AND (placed.valid_to IS NULL OR placed.valid_to > costs.day)
+LEFT JOIN allocation_costcenter AS center ON center.id = placed.cost_center_id
+GROUP BY center.code, center.name, center.mode, costs.team IS NULL
+ORDER BY 5 DESC, center.code
+"""
+
+
+@dataclass(frozen=True)
+class LoadedSource:
+    source: str
+    currency: str
+    bills: int
+    rows: int
+    rejected: int
+    cost: Decimal
+    published_at: datetime | None
+
+
+@dataclass(frozen=True)
+class CostCenterSpend:
+    """`code` None: no owner (unallocated), or a team without a cost centre."""
+
+    code: str | None
+    name: str | None
+    mode: str | None
+    is_unallocated: bool
+    now: Decimal
+    before: Decimal
+
+
+def loaded_sources(*, month: date, metric: str, scope: TeamScope) -> list[LoadedSource]:
+    """Whole bills, so nothing for a reader who sees only some teams."""
+    if not scope.is_everything:
+        return []
+    with connection.cursor() as cursor:
+        cursor.execute(LOADED, {"month": month, "metric": metric})
+        return [LoadedSource(*row) for row in cursor.fetchall()]
+
+
+def cost_centers(
+    *, runs: tuple[int, ...], runs_before: tuple[int, ...], metric: str, scope: TeamScope
+) -> list[CostCenterSpend]:
+    """Everything in the runs, not only AI, so that the lines make the bills' total. Largest first."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            COST_CENTERS,
+            {
+                "runs": list(runs),
+                "runs_before": list(runs_before),
+                "metric": metric,
+                "teams": None if scope.teams is None else sorted(scope.teams),
+            },
+        )
+        return [CostCenterSpend(*row) for row in cursor.fetchall()]

@@ -1,0 +1,86 @@
+"""What did each target cost, now and in the compared period?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from django.db import connection
+
+from reports.period import Period
+from reports.queries.trust import scope_list
+from reports.scope import TeamScope
+
+# One row per AI scope, team, feature, model, provider, kind and reason. Charge days decide what is now and before.
+CELLS = """
+SELECT ai_scope, team, feature, model, provider_name, charge_kind, reason,
+    coalesce(sum(cost) FILTER (WHERE day >= %(start)s AND day < %(end)s), 0) AS now,
+    coalesce(sum(cost) FILTER (WHERE day >= %(before_start)s AND day < %(before_end)s), 0) AS before
+FROM (
+    SELECT *, CASE %(metric)s WHEN 'billed_cost' THEN billed_cost ELSE effective_cost END AS cost
+    FROM cost_daily
+    WHERE run_id = ANY(%(runs)s)
+        AND (day >= %(start)s AND day < %(end)s OR day >= %(before_start)s AND day < %(before_end)s)
+        AND (%(teams)s::text[] IS NULL OR team = ANY(%(teams)s))
+        AND (%(environment)s::text IS NULL OR environment = %(environment)s)
+) AS costs
+GROUP BY ai_scope, team, feature, model, provider_name, charge_kind, reason
+"""
+
+
+@dataclass(frozen=True)
+class Spend:
+    """Which part of the rollup a page reads: runs of one currency, a scope, a metric, perhaps one environment."""
+
+    runs: tuple[int, ...]
+    scope: TeamScope
+    metric: str
+    environment: str | None = None
+
+    def bound(self) -> dict[str, Any]:
+        return {
+            "runs": list(self.runs),
+            "teams": scope_list(self.scope),
+            "metric": self.metric,
+            "environment": self.environment,
+        }
+
+
+@dataclass(frozen=True)
+class SpendCell:
+    """Cost of one target and kind. `team` None is unallocated, for `reason`."""
+
+    ai_scope: str
+    team: str | None
+    feature: str | None
+    model: str | None
+    provider: str | None
+    kind: str
+    reason: str | None
+    now: Decimal
+    before: Decimal
+
+
+def spend_cells(*, spend: Spend, period: Period, compare: Period | None) -> list[SpendCell]:
+    """Half-open periods, exact amounts; `before` is 0 throughout where nothing is compared."""
+    before = compare or Period(period.start, period.end)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            CELLS,
+            {
+                **spend.bound(),
+                "start": period.start,
+                "end": period.end,
+                "before_start": before.start,
+                "before_end": before.end,
+            },
+        )
+        cells = [SpendCell(*row) for row in cursor.fetchall()]
+    if compare is None:
+        return [SpendCell(*(*_key(cell), cell.now, Decimal(0))) for cell in cells]
+    return cells
+
+
+def _key(cell: SpendCell) -> tuple[Any, ...]:
+    return (cell.ai_scope, cell.team, cell.feature, cell.model, cell.provider, cell.kind, cell.reason)
