@@ -435,6 +435,16 @@ class LatencyHourly(models.Model):
         db_table = "latency_hourly"
 
 
+class SealedDay(models.Model):
+    """A day whose spans are gone, or going: its rollup is final, and spans that arrive for it are kept uncounted."""
+
+    day = models.DateField(primary_key=True)
+    spans = models.BigIntegerField()
+    content_sha256 = models.TextField()  # over the day's rows of usage_hourly
+    sealed_at = models.DateTimeField(auto_now_add=True)
+    dropped_at = models.DateTimeField(null=True)
+
+
 # ---------------------------------------------------------------- prices
 
 
@@ -452,7 +462,8 @@ class Price(models.Model):
     version = models.ForeignKey(PriceVersion, on_delete=models.CASCADE)
     provider = models.TextField()
     model = models.TextField()  # the price list's own model id
-    token_class = models.TextField()  # a token column of UsageMeasures
+    tier = models.TextField(null=True)  # NULL: every tier without a price of its own
+    token_class = models.TextField()  # a token column of UsageMeasures, or calls
     context_from = models.IntegerField(default=0)  # input tokens, inclusive lower end of the band
     time_of_day_from = models.TimeField(null=True)  # UTC window, both or neither
     time_of_day_to = models.TimeField(null=True)

@@ -245,6 +245,8 @@ CELERY_BEAT_SCHEDULE = {
     "sweep": {"task": "portal.control.sweep", "schedule": 10.0, "options": {"expires": 10.0}},
 }
 
+WEB_WORKERS = env.integer("WEB_WORKERS", 2)
+WORKER_PROCESSES = env.integer("WORKER_PROCESSES", 2)
 JOB_LEASE_SECONDS = env.integer("JOB_LEASE_SECONDS", 30)
 
 # ---------------------------------------------------------------- limits and attribution
@@ -289,10 +291,11 @@ SAMPLING_RATES = env.words("SAMPLING_RATES")
 
 # ---------------------------------------------------------------- logs
 
+LOG_LEVEL = env.text("LOG_LEVEL", "WARNING").upper()
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
-    "root": {"handlers": ["console"], "level": env.text("LOG_LEVEL", "WARNING")},
+    "root": {"handlers": ["console"], "level": LOG_LEVEL},
 }

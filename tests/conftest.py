@@ -1,15 +1,15 @@
 """Real servers for every test: one embedded PostgreSQL and Redis per run, one database per worker.
 
 Tests connect as the application's role (alias "default"), so its grants are tested all the time. A test that needs the
-owner says `@pytest.mark.django_db(databases=["default", "owner"])`. Whole portals of their own: `embedded_portal`.
+owner says `@pytest.mark.django_db(databases=["default", "owner"])`. Whole portals: `embedded_portal`, `new_portal`.
 """
 
 from __future__ import annotations
 
 import os
 import shutil
-import sys
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -21,8 +21,10 @@ from django.db import connections
 from django.test import TransactionTestCase
 from psycopg import sql
 
+from portal.celery import app as celery
 from portal.embedded.layout import OWNER_ROLE
 from portal.embedded.servers import embedded_servers
+from tests.portals import Portal
 
 # Rows that migrations and Django itself put there; emptying them would break the tests that follow.
 KEPT_TABLES = ("django_migrations", "django_content_type", "auth_permission")
@@ -70,6 +72,11 @@ def servers() -> Iterator[None]:
         yield
 
 
+def worker_number() -> int:
+    """1, 2 ... for the workers of pytest-xdist, 0 without."""
+    return int(os.environ.get("PYTEST_XDIST_WORKER", "gw-1").removeprefix("gw")) + 1
+
+
 def owner_connection(database: str) -> psycopg.Connection[tuple[object, ...]]:
     return psycopg.connect(
         host=str(settings.EMBEDDED.postgres_socket_dir), user=OWNER_ROLE, dbname=database, autocommit=True
@@ -82,7 +89,9 @@ def django_db_setup(servers: None, django_db_blocker: pytest.FixtureRequest) -> 
     name = f"test_{os.environ.get('PYTEST_XDIST_WORKER', 'main')}"
     with owner_connection("apportion") as connection:
         connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
-    os.environ["APPORTION_TEST_DATABASE"] = name
+    broker = f"{settings.CELERY_BROKER_URL}?virtual_host={worker_number()}"
+    os.environ |= {"APPORTION_TEST_DATABASE": name, "APPORTION_TEST_BROKER": broker}
+    settings.CELERY_BROKER_URL = celery.conf.broker_url = broker
     for alias in connections:
         connections[alias].close()
         connections[alias].settings_dict["NAME"] = name
@@ -112,6 +121,36 @@ def empty_tables(self: TransactionTestCase) -> None:
 TransactionTestCase._fixture_teardown = empty_tables  # type: ignore[attr-defined]
 
 
-def manage(*arguments: str) -> list[str]:
-    """The command line of a management command, for tests that start processes."""
-    return [sys.executable, str(settings.BASE_DIR / "manage.py"), *arguments]
+@pytest.fixture
+def new_portal() -> Iterator[Callable[..., Portal]]:
+    """Makes portals on homes of their own, not yet started; each is ended and removed after the test."""
+    made: list[Portal] = []
+
+    def make(**environment: str) -> Portal:
+        home = Path(tempfile.mkdtemp(prefix="apportion-portal-"))
+        home.chmod(0o755)
+        made.append(Portal(home, **environment))
+        return made[-1]
+
+    yield make
+    for portal in made:
+        remove(portal)
+
+
+@pytest.fixture(scope="module")
+def embedded_portal() -> Iterator[Portal]:
+    """A running portal, one per test file: `manage.py up` with web, worker, beat, PostgreSQL and Redis."""
+    home = Path(tempfile.mkdtemp(prefix="apportion-portal-"))
+    home.chmod(0o755)
+    portal = Portal(home)
+    try:
+        yield portal.start()
+    finally:
+        remove(portal)
+
+
+def remove(portal: Portal) -> None:
+    portal.clean_up()
+    shutil.rmtree(portal.home)
+    shutil.rmtree(portal.layout.sockets, ignore_errors=True)
+    portal.output.unlink(missing_ok=True)

@@ -1062,6 +1062,16 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
+            name="SealedDay",
+            fields=[
+                ("day", models.DateField(primary_key=True, serialize=False)),
+                ("spans", models.BigIntegerField()),
+                ("content_sha256", models.TextField()),
+                ("sealed_at", models.DateTimeField(auto_now_add=True)),
+                ("dropped_at", models.DateTimeField(null=True)),
+            ],
+        ),
+        migrations.CreateModel(
             name="Price",
             fields=[
                 (
@@ -1075,6 +1085,7 @@ class Migration(migrations.Migration):
                 ),
                 ("provider", models.TextField()),
                 ("model", models.TextField()),
+                ("tier", models.TextField(null=True)),
                 ("token_class", models.TextField()),
                 ("context_from", models.IntegerField(default=0)),
                 ("time_of_day_from", models.TimeField(null=True)),

@@ -102,6 +102,12 @@ BEGIN
     EXECUTE format('CREATE TABLE public.%I (LIKE public.%I INCLUDING DEFAULTS INCLUDING CONSTRAINTS)', leaf, parent);
     EXECUTE format('ALTER TABLE public.%I ADD CONSTRAINT %I CHECK (%s = %L)', leaf, leaf || '_key',
         CASE parent WHEN 'span' THEN 'span_day' ELSE 'billing_month' END, value);
+    IF parent = 'span' THEN
+        -- Spans that were outside the window when they came, for a day that has come into it since.
+        LOCK TABLE public.span_outside_window IN ACCESS EXCLUSIVE MODE;
+        EXECUTE format('WITH moved AS (DELETE FROM public.span_outside_window WHERE span_day = %L RETURNING *)'
+            ' INSERT INTO public.%I SELECT * FROM moved', value, leaf);
+    END IF;
     EXECUTE format('ALTER TABLE public.%I ATTACH PARTITION public.%I FOR VALUES IN (%L)', parent, leaf, value);
 END
 $$;

@@ -1,5 +1,9 @@
+"""Addresses that OpenTelemetry exporters send to."""
+
 from __future__ import annotations
 
-from django.urls import URLPattern, URLResolver
+from django.urls import URLPattern, URLResolver, path
 
-urlpatterns: list[URLPattern | URLResolver] = []
+from portal.ingest.otlp.views import traces
+
+urlpatterns: list[URLPattern | URLResolver] = [path("v1/traces", traces, name="otlp_traces")]
