@@ -111,9 +111,13 @@ def month_lines(settings: DemoSettings, usage: Usage, account: Account, month: d
 
 
 def _tell(truth: Truth, line: Line) -> None:
+    """A charge of several days belongs to them equally, clipped to its billing period (outside of it: to its first day)."""
+    end = month_after(line.month)
+    first, until = max(line.start, line.month), min(line.end, end)
+    days = [first + timedelta(days=n) for n in range((until - first).days)] or [line.start]
     truth.add(
         month=line.month,
-        day=min(max(line.start, line.month), month_after(line.month) - timedelta(days=1)),
+        days=days,
         source=line.account.source,
         currency=line.account.currency,
         costs=line.costs,

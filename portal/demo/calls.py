@@ -80,10 +80,11 @@ def traffic_days(settings: DemoSettings, days: list[date]) -> Iterator[TrafficDa
                     yield _traffic_day(settings, feature, traffic, number, day)
 
 
-def keep_probability(settings: DemoSettings, traffic: Traffic) -> float:
+def keep_probability(settings: DemoSettings, traffic: Traffic, day: date) -> float:
     """The probability that a request's trace is kept at the head."""
     if settings.sampling == "declared":
-        return 1.0 / traffic.keep_one_in
+        more = events.INCIDENT_SAMPLING if day >= events.incident_day(settings) else 1
+        return min(1.0, more / traffic.keep_one_in)
     return 1.0 if isinstance(settings.sampling, str) else settings.sampling
 
 
@@ -116,7 +117,7 @@ def _traffic_day(settings: DemoSettings, feature: DemoFeature, traffic: Traffic,
     if traffic.shape == "rag" and PROJECTS[traffic.project].source == "openai":
         embedding = np.where(step == 0, rng.integers(12, 90, len(request)), 0)
 
-    keep = (rng.random(requests) < keep_probability(settings, traffic))[request]
+    keep = (rng.random(requests) < keep_probability(settings, traffic, day))[request]
     if settings.lost:
         keep &= rng.random(len(request)) >= settings.lost
     thinks = MODELS[traffic.model].thinks

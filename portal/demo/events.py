@@ -16,6 +16,7 @@ RUNAWAY_RETRAIN = ("ranker-retrain", -18, -14)  # a retry loop starts the same t
 IDLE_NODE = ("staging-inference", -62)  # last traffic; the node stays
 MISTAGGED = (-24, -13)  # Vision's serving nodes carry Search's team tag after a template was copied
 HACKWEEK = "hackweek-copilot"  # began in a hack week, calls itself round the clock since
+INCIDENT_SAMPLING = 12  # on-call keeps this many times more traces since the latest incident began
 RELEASE_EVERY_DAYS = 19  # ordinary prompt releases
 
 
@@ -54,7 +55,7 @@ def named_team(feature: DemoFeature, traffic: Traffic, day: date, settings: Demo
 
 
 def error_burst(settings: DemoSettings) -> tuple[str, datetime, datetime]:
-    """Feature, start and end: Bedrock throttles reply suggestions for most of yesterday's afternoon, and again now."""
+    """Feature, start and end: Bedrock throttles reply suggestions as the demo begins."""
     return "reply-suggest", settings.anchor - timedelta(hours=5), settings.anchor + timedelta(hours=1)
 
 
@@ -82,3 +83,8 @@ def late_credit(settings: DemoSettings) -> LateCredit:
     outage = (billed_in - timedelta(days=20)).replace(day=12)
     description = f"Service credit for the API outage on {outage.isoformat()}"
     return LateCredit(billed_in, outage, Decimal("-1240.00"), description)
+
+
+def incident_day(settings: DemoSettings) -> date:
+    """Since when on-call samples more densely."""
+    return settings.anchor.date() - timedelta(days=2)

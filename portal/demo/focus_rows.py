@@ -8,11 +8,11 @@ import io
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 
 from allocation.money import plain
-from portal.demo.settings import at, month_after
+from portal.demo.settings import month_after
 from portal.demo.truth import Cause
 
 _1_0 = (
@@ -85,7 +85,7 @@ class Line:
 
 
 def _time(day: date) -> str:
-    return f"{datetime(day.year, day.month, day.day):%Y-%m-%dT%H:%M:%SZ}"
+    return f"{day.isoformat()}T00:00:00Z"
 
 
 def focus_row(line: Line) -> dict[str, str]:
@@ -134,12 +134,11 @@ def focus_csv(lines: Sequence[Line], *, version: str, extra: Sequence[str] = ())
     return out.getvalue().encode()
 
 
-def gzipped(content: bytes) -> bytes:
+def gzipped(content: bytes, level: int = 6) -> bytes:
     """Compressed without clock or name, so that equal content gives equal bytes."""
-    return gzip.compress(content, compresslevel=6, mtime=0)
+    return gzip.compress(content, compresslevel=level, mtime=0)
 
 
 def billed_through(account: Account, now: datetime) -> date:
     """The first day that is not on the bill yet."""
-    day = now.date()
-    return at(day, -24.0 * (account.lag_days - 1)).date()
+    return now.date() - timedelta(days=account.lag_days - 1)

@@ -136,7 +136,7 @@ class _Writer:
         traffic = self.found.traffic
         self.model = MODELS[traffic.model]
         self.names = _DIALECTS[traffic.dialect]
-        self.trace_state, self.threshold = sampling_threshold(keep_probability(self.settings, traffic))
+        self.trace_state, self.threshold = sampling_threshold(keep_probability(self.settings, traffic, self.found.day))
         self.midnight_ns = int(at(self.found.day).timestamp()) * 10**9
         feature = self.found.feature
         self.prompt = [

@@ -19,7 +19,7 @@ import csv
 import io
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
@@ -77,19 +77,21 @@ class Truth:
         self,
         *,
         month: date,
-        day: date,
+        days: Sequence[date],
         source: str,
         currency: str,
         costs: tuple[Decimal, Decimal],
         causes: Mapping[Cause, int],
     ) -> None:
-        """Give one line's (billed, effective) to its causes by weight."""
+        """Give one line's (billed, effective) to its days equally and to its causes by weight."""
         ordered = sorted(causes, key=str)
         weights = [causes[cause] for cause in ordered]
         for metric, cost in enumerate(costs):
-            quanta = quanta_of(format(cost, "f"), PLACES)
-            for cause, share in zip(ordered, split_quanta(quanta, weights), strict=True):
-                self.amounts[Entry(month, day, source, currency, cause)][metric] += share
+            daily = split_quanta(quanta_of(format(cost, "f"), PLACES), [1] * len(days))
+            for day, quanta in zip(days, daily, strict=True):
+                for cause, share in zip(ordered, split_quanta(quanta, weights), strict=True):
+                    if share:
+                        self.amounts[Entry(month, day, source, currency, cause)][metric] += share
 
     def weights(self, *, month: date, source: str) -> dict[Cause, int]:
         """Effective cost by cause, of one source and month; what tax, support and credits follow."""
