@@ -28,7 +28,8 @@ def quanta_of(text: str, places: int) -> int:
     missing = places - len(fraction)
     if missing < 0:
         raise ValueError(f"{text} has more than {places} decimal places")
-    return int(whole + fraction) * 10**missing
+    quanta: int = int(whole + fraction) * 10**missing
+    return quanta
 
 
 def text_of(quanta: int, places: int) -> str:

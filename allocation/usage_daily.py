@@ -2,29 +2,60 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+from datetime import date
+from decimal import Decimal
+from typing import NamedTuple
+
 from django.db import connection
 
-from allocation.models import AllocationRun
+from allocation.catalogue import TOKEN_COLUMNS
+from allocation.drivers import ToldUsage
+from allocation.periods import Period
+from allocation.rules import Owner
+from allocation.targets import Organisation, Target, resolve
 
-# One row per day of the run's month, team, feature, model and environment.
-WRITE = """
-INSERT INTO usage_daily (run_id, day, team, feature, model, environment, calls, tokens_input, tokens_output)
-SELECT %(run)s, (usage.hour AT TIME ZONE 'UTC')::date AS day, about.team, about.feature, about.model, about.environment,
-    sum(usage.calls),
-    sum(usage.input_uncached + usage.cache_read + usage.cache_write_5m + usage.cache_write_1h
-        + usage.input_audio + usage.input_image),
-    sum(usage.output_text + usage.reasoning + usage.output_audio + usage.output_image)
-FROM usage_live AS usage
-JOIN allocation_usagedimension AS about ON about.id = usage.dimension_id
-WHERE about.is_inference
-    AND usage.hour >= %(month)s::date::timestamp AT TIME ZONE 'UTC'
-    AND usage.hour < (%(month)s::date + interval '1 month') AT TIME ZONE 'UTC'
-GROUP BY day, about.team, about.feature, about.model, about.environment
-"""
+INPUT = tuple(n for n, name in enumerate(TOKEN_COLUMNS) if name.startswith(("input", "cache")))
+OUTPUT = tuple(n for n in range(len(TOKEN_COLUMNS)) if n not in INPUT)
 
 
-def write_usage_daily(run: AllocationRun) -> int:
-    """Number of rows written. Call it once, in the transaction that publishes the run."""
-    with connection.cursor() as cursor:
-        cursor.execute(WRITE, {"run": run.pk, "month": run.billing_month})
-        return cursor.rowcount
+class DailyKey(NamedTuple):
+    day: date
+    team: str | None
+    feature: str | None
+    model: str | None
+    environment: str | None
+
+
+def daily_usage(
+    rows: Iterable[ToldUsage], *, period: Period, organisation: Organisation
+) -> dict[DailyKey, list[Decimal]]:
+    """Calls, input and output tokens per day and target, teams named as the ledger names them."""
+    found: dict[DailyKey, list[Decimal]] = {}
+    targets: dict[tuple[object, ...], Target] = {}
+    for row in rows:
+        if not period.start <= row.day < period.end:
+            continue
+        name = (row.attributes, row.key.model, organisation.epoch(row.day))
+        target = targets.get(name)
+        if target is None:
+            target = targets[name] = resolve(organisation, Owner(*row.attributes), model=row.key.model, day=row.day)
+        sums = found.setdefault(
+            DailyKey(row.day, target.team, target.feature, target.model, target.environment), [Decimal(0)] * 3
+        )
+        sums[0] += Decimal(row.calls)
+        sums[1] += sum([Decimal(row.tokens[n]) for n in INPUT], Decimal(0))
+        sums[2] += sum([Decimal(row.tokens[n]) for n in OUTPUT], Decimal(0))
+    return found
+
+
+def write_usage_daily(run_id: int, daily: Mapping[DailyKey, list[Decimal]]) -> None:
+    with (
+        connection.cursor() as cursor,
+        cursor.copy(
+            "COPY usage_daily (run_id, day, team, feature, model, environment, calls, tokens_input, tokens_output)"
+            " FROM STDIN"
+        ) as copy,
+    ):
+        for key, sums in daily.items():
+            copy.write_row((run_id, *key, *sums))

@@ -1,0 +1,215 @@
+"""Reading the charges of a billing month: pinned snapshots, their dimensions, and their sums by bucket and day."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
+from fractions import Fraction
+from typing import Any
+
+from django.db import connection, transaction
+
+from allocation.buckets import DimensionRow
+from allocation.money import LEAST_PLACES, places_of, quanta_of
+from allocation.periods import microseconds_by_day
+from allocation.split import split_quanta
+
+DIMENSIONS_SQL = """
+-- One row per source and distinct dimension among the pinned snapshots' charges.
+SELECT DISTINCT s.source_id, c.dimension_id
+FROM charge c JOIN allocation_chargescope s ON s.id = c.scope_id
+WHERE c.billing_month = %(month)s AND c.scope_id = ANY(%(scopes)s)
+"""
+
+GROUPS_SQL = """
+-- One row per bucket and UTC day; charges that touch several days: per bucket and period, clipped to the billing period.
+COPY (
+    SELECT m.bucket, c.first_day, c.spread_start, c.spread_end, count(*),
+        sum(c.billed_cost), sum(c.effective_cost),
+        CASE WHEN count(c.list_cost) = count(*) THEN sum(c.list_cost) END,
+        CASE WHEN count(c.consumed_quantity) = count(*) THEN sum(c.consumed_quantity) END,
+        CASE WHEN count(c.pricing_quantity) = count(*) THEN sum(c.pricing_quantity) END
+    FROM (
+        SELECT x.source_id, x.dimension_id, x.first_day,
+            CASE WHEN x.is_long THEN least(greatest(x.charge_period_start, x.billing_period_start), x.charge_period_end) END
+                AS spread_start,
+            CASE WHEN x.is_long THEN least(x.charge_period_end, x.billing_period_end) END AS spread_end,
+            x.billed_cost, x.effective_cost, x.list_cost, x.consumed_quantity, x.pricing_quantity
+        FROM (
+            SELECT s.source_id, s.billing_period_start, s.billing_period_end, c.*,
+                (c.charge_period_start AT TIME ZONE 'UTC')::date AS first_day,
+                (c.charge_period_end AT TIME ZONE 'UTC') > (c.charge_period_start AT TIME ZONE 'UTC')::date + 1 AS is_long
+            FROM charge c JOIN allocation_chargescope s ON s.id = c.scope_id
+            WHERE c.billing_month = '{month}' AND c.scope_id = ANY('{{{scopes}}}')
+        ) x
+    ) c
+    JOIN bucket_member m ON m.run_id = {run} AND m.source_id = c.source_id AND m.dimension_id = c.dimension_id
+    GROUP BY 1, 2, 3, 4
+) TO STDOUT
+"""
+
+# What readers of a month's charges may count on, straight from the charges: one row per source and currency.
+TOTALS_SQL = """
+SELECT s.source_id, d.billing_currency, count(*), sum(c.billed_cost), sum(c.effective_cost)
+FROM charge c
+JOIN allocation_chargescope s ON s.id = c.scope_id
+JOIN allocation_chargedimension d ON d.id = c.dimension_id
+WHERE c.billing_month = %(month)s AND c.scope_id = ANY(%(scopes)s)
+GROUP BY 1, 2
+"""
+
+
+@dataclass(frozen=True)
+class SourceTotal:
+    source_id: int
+    currency: str
+    charges: int
+    billed_cost: Decimal
+    effective_cost: Decimal
+
+
+def source_totals(*, month: date, scopes: Sequence[int]) -> list[SourceTotal]:
+    with whole_month_plans(), connection.cursor() as cursor:
+        cursor.execute(TOTALS_SQL, {"month": month, "scopes": list(scopes)})
+        return [SourceTotal(*row) for row in cursor.fetchall()]
+
+
+# What rules, the catalogue and buckets look at; dates and identities of the snapshot itself are not part of it.
+RULE_COLUMNS_EXCLUDED = frozenset({"id", "content_hash", "billing_period_start", "billing_period_end"})
+
+
+def dimension_rows(*, month: date, scopes: Sequence[int]) -> Iterator[DimensionRow]:
+    """Every dimension that the month's charges have, with its columns, in no order."""
+    from allocation.models import ChargeDimension
+
+    with whole_month_plans(), connection.cursor() as cursor:
+        cursor.execute(DIMENSIONS_SQL, {"month": month, "scopes": list(scopes)})
+        members: dict[int, list[int]] = {}
+        for source_id, dimension_id in cursor.fetchall():
+            members.setdefault(dimension_id, []).append(source_id)
+    names = [f.attname for f in ChargeDimension._meta.concrete_fields if f.attname not in RULE_COLUMNS_EXCLUDED]
+    ids = list(members)
+    for first in range(0, len(ids), 20_000):
+        rows = ChargeDimension.objects.filter(id__in=ids[first : first + 20_000]).values_list("id", *names)
+        for dimension_id, *values in rows.iterator(chunk_size=5000):
+            columns: dict[str, Any] = dict(zip(names, values, strict=True))
+            for source_id in members[dimension_id]:
+                yield DimensionRow(source_id, dimension_id, columns)
+
+
+# ---------------------------------------------------------------- groups
+
+
+@dataclass(slots=True)
+class Amount:
+    """Whole quanta of 10**-places, at least twelve places."""
+
+    quanta: int
+    places: int
+
+    @classmethod
+    def of(cls, text: str) -> Amount:
+        places = max(LEAST_PLACES, places_of(text))
+        return cls(quanta_of(text, places), places)
+
+    def plus(self, quanta: int, places: int) -> None:
+        if places > self.places:
+            self.quanta *= 10 ** (places - self.places)
+            self.places = places
+        self.quanta += quanta * 10 ** (self.places - places)
+
+
+@dataclass(slots=True)
+class Group:
+    """The charges of one bucket on one UTC day. `list_cost` or a quantity is None where any charge lacks it."""
+
+    bucket: int
+    day: date
+    charges: int
+    billed_cost: Amount
+    effective_cost: Amount
+    list_cost: Amount | None
+    consumed: Fraction | None
+    pricing: Fraction | None
+
+
+def read_groups(*, run_id: int, month: date, scopes: Sequence[int]) -> list[Group]:
+    """All charge groups of the run in (bucket, day) order. Amounts of several days are spread by seconds, exactly."""
+    sql = GROUPS_SQL.format(month=month.isoformat(), scopes=",".join(str(int(s)) for s in scopes), run=int(run_id))
+    groups: dict[tuple[int, date], Group] = {}
+    for line in copy_lines(sql):
+        for part in _days_of(line.split("\t")):
+            known = groups.get((part.bucket, part.day))
+            if known is None:
+                groups[part.bucket, part.day] = part
+            else:
+                _merge(known, part)
+    return [groups[key] for key in sorted(groups)]
+
+
+# Whole-month reads join tables that were filled a moment ago, of which the planner knows nothing yet: hashing is right
+# at every size, a nested loop never is.
+WHOLE_MONTH = "SET LOCAL enable_nestloop = off; SET LOCAL work_mem = '128MB'"
+
+
+@contextmanager
+def whole_month_plans() -> Iterator[None]:
+    """A transaction whose queries are planned for reading a whole month."""
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(WHOLE_MONTH)
+        yield
+        cursor.execute("RESET enable_nestloop; RESET work_mem")
+
+
+def copy_lines(sql: str) -> Iterator[str]:
+    """Lines of a COPY ... TO STDOUT in text format."""
+    with whole_month_plans(), connection.cursor() as cursor, cursor.copy(sql) as copy:
+        rest = b""
+        for block in copy:
+            lines = (rest + bytes(block)).split(b"\n")
+            rest = lines.pop()
+            for line in lines:
+                yield line.decode()
+
+
+def _days_of(cells: list[str]) -> Iterable[Group]:
+    bucket, first_day, start, end, charges, billed, effective, list_cost, consumed, pricing = cells
+    amounts = [None if text == "\\N" else Amount.of(text) for text in (billed, effective, list_cost)]
+    quantities = [None if text == "\\N" else Fraction(text) for text in (consumed, pricing)]
+    if start == "\\N":
+        day = date.fromisoformat(first_day)
+        return [Group(int(bucket), day, int(charges), *amounts, *quantities)]  # type: ignore[arg-type]
+    begin, until = datetime.fromisoformat(start), datetime.fromisoformat(end)
+    if until <= begin:  # outside its billing period: the charge's own first day
+        spread = [(date.fromisoformat(first_day), 1)]
+    else:
+        spread = microseconds_by_day(begin, until, clip_start=begin, clip_end=until)
+    weights = [weight for _, weight in spread]
+    cut = [split_quanta(amount.quanta, weights) if amount else None for amount in amounts]
+    return [
+        Group(
+            int(bucket),
+            day,
+            int(charges),
+            *(Amount(pieces[n], amount.places) if pieces and amount else None for pieces, amount in zip(cut, amounts, strict=True)),  # type: ignore[arg-type]
+            *(quantity * weight / sum(weights) if quantity is not None else None for quantity in quantities),  # type: ignore[arg-type]
+        )
+        for n, (day, weight) in enumerate(spread)
+    ]  # fmt: skip
+
+
+def _merge(known: Group, part: Group) -> None:
+    known.charges += part.charges
+    known.billed_cost.plus(part.billed_cost.quanta, part.billed_cost.places)
+    known.effective_cost.plus(part.effective_cost.quanta, part.effective_cost.places)
+    if known.list_cost and part.list_cost:
+        known.list_cost.plus(part.list_cost.quanta, part.list_cost.places)
+    else:
+        known.list_cost = None
+    known.consumed = (
+        known.consumed + part.consumed if known.consumed is not None and part.consumed is not None else None
+    )
+    known.pricing = known.pricing + part.pricing if known.pricing is not None and part.pricing is not None else None

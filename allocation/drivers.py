@@ -1,0 +1,281 @@
+"""Drivers: what traces say about who used what, and how one bill line is weighted by it. `UsageIndex` is pure."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from typing import NamedTuple
+
+from allocation.catalogue import (
+    CACHE_READ,
+    CACHE_WRITE,
+    CACHE_WRITE_1H,
+    CACHE_WRITE_5M,
+    CLASS_COLUMNS,
+    INPUT,
+    INPUT_AUDIO,
+    INPUT_IMAGE,
+    OUTPUT,
+    OUTPUT_AUDIO,
+    OUTPUT_IMAGE,
+    REASONING,
+    TOKEN_COLUMNS,
+)
+
+# Names under which traces and bills may mean the same door of a provider.
+SAME_PROVIDER = {"gcp.gen_ai": "gcp.vertex_ai", "azure.ai.inference": "azure.ai.openai"}
+
+# Columns that fall to a class unless the bill has a line of its own for them.
+FALLS_TO: dict[str, tuple[tuple[str, tuple[str, ...]], ...]] = {
+    INPUT: (
+        ("cache_read", (CACHE_READ,)),
+        ("cache_write_5m", (CACHE_WRITE, CACHE_WRITE_5M)),
+        ("cache_write_1h", (CACHE_WRITE, CACHE_WRITE_1H)),
+        ("input_audio", (INPUT_AUDIO,)),
+        ("input_image", (INPUT_IMAGE,)),
+    ),
+    OUTPUT: (("reasoning", (REASONING,)), ("output_audio", (OUTPUT_AUDIO,)), ("output_image", (OUTPUT_IMAGE,))),
+}
+
+
+def columns_of(token_class: str, billed_classes: frozenset[str]) -> tuple[int, ...]:
+    """Indexes into TOKEN_COLUMNS that a line of this class pays for, given the classes that the model's bill has."""
+    names = list(CLASS_COLUMNS[token_class])
+    if token_class == CACHE_WRITE:
+        own = {CACHE_WRITE_5M: "cache_write_5m", CACHE_WRITE_1H: "cache_write_1h"}
+        names = [name for name in names if not any(own[c] == name for c in own if c in billed_classes)]
+    for name, lines in FALLS_TO.get(token_class, ()):
+        if not billed_classes.intersection(lines):
+            names.append(name)
+    return tuple(sorted(TOKEN_COLUMNS.index(name) for name in names))
+
+
+ALL_COLUMNS = tuple(range(len(TOKEN_COLUMNS)))
+
+
+class Key(NamedTuple):
+    """What bills and traces are joined on. `project` None is its own key; "*" stands for all projects together."""
+
+    provider: str | None
+    project: str | None
+    model: str | None
+    is_batch: bool
+
+
+ANY_PROJECT = "*"
+
+
+class Usage(NamedTuple):
+    """Traced usage of one target on one day under one key, in the index's own units."""
+
+    target: int
+    rung: int
+    tokens: tuple[int, ...]  # as TOKEN_COLUMNS
+    list_cost: int | None  # None: some of it is unpriced
+
+
+class Weights(NamedTuple):
+    """A driver: targets in canonical order with a weight above zero each. `total` is their sum."""
+
+    entries: tuple[tuple[int, int, int], ...]  # target, weight, rung
+    total: int
+    name: str  # "input tokens", "list cost", "total tokens"
+    places: int  # weights are whole numbers of 10**-places
+
+
+NOTHING = Weights((), 0, "", 0)
+COST_PLACES = 18
+
+
+@dataclass
+class UsageIndex:
+    """Usage by key and day, resolved to targets. `token_places`: tokens are whole numbers of 10**-token_places."""
+
+    token_places: int
+    order: Sequence[int]  # target number -> its rank in canonical order
+    days: dict[Key, dict[date, list[Usage]]]
+    _cache: dict[tuple[object, ...], Weights] = field(default_factory=dict)
+    _pools: dict[tuple[object, ...], dict[date, list[Usage]]] = field(default_factory=dict)
+
+    def of_model(self, key: Key) -> dict[date, list[Usage]]:
+        """Usage by day of exactly this key, or of all projects where the key says so."""
+        if key.project != ANY_PROJECT:
+            return self.days.get(key, {})
+        return self._pool(("projects", key), (k for k in self.days if k._replace(project=ANY_PROJECT) == key))
+
+    def of_provider(self, key: Key) -> dict[date, list[Usage]]:
+        """Usage by day of every model of the key's provider and project."""
+        everything = key.project == ANY_PROJECT
+        return self._pool(
+            ("models", key.provider, key.project),
+            (k for k in self.days if k.provider == key.provider and (everything or k.project == key.project)),
+        )
+
+    def _pool(self, name: tuple[object, ...], keys: Iterable[Key]) -> dict[date, list[Usage]]:
+        if name not in self._pools:
+            pool: dict[date, list[Usage]] = {}
+            for key in keys:
+                for day, rows in self.days[key].items():
+                    pool.setdefault(day, []).extend(rows)
+            self._pools[name] = pool
+        return self._pools[name]
+
+    def tokens(self, key: Key, day: date | None, columns: tuple[int, ...], *, whole_provider: bool = False) -> Weights:
+        """Weights by tokens of these columns; `day` None is the month."""
+        return self._weights("tokens", key, day, columns, whole_provider)
+
+    def list_cost(self, key: Key, day: date | None, *, whole_provider: bool = False) -> Weights:
+        """Weights by list price of all classes; by total tokens where some of it has no price."""
+        found = self._weights("list cost", key, day, ALL_COLUMNS, whole_provider)
+        return found if found is not NOTHING else self.tokens(key, day, ALL_COLUMNS, whole_provider=whole_provider)
+
+    def _weights(self, by: str, key: Key, day: date | None, columns: tuple[int, ...], whole_provider: bool) -> Weights:
+        name = (by, key if not whole_provider else (key.provider, key.project), day, columns)
+        found = self._cache.get(name)
+        if found is None:
+            by_day = self.of_provider(key) if whole_provider else self.of_model(key)
+            rows = by_day.get(day, []) if day else [row for rows in by_day.values() for row in rows]
+            found = self._cache[name] = self._summed(by, rows, columns)
+        return found
+
+    def _summed(self, by: str, rows: Sequence[Usage], columns: tuple[int, ...]) -> Weights:
+        amounts: dict[int, int] = {}
+        rungs: dict[int, int] = {}
+        for row in rows:
+            if by == "tokens":
+                amount = sum([row.tokens[column] for column in columns])
+            elif row.list_cost is None:
+                if any(row.tokens):
+                    return NOTHING
+                continue
+            else:
+                amount = row.list_cost
+            if amount > 0:
+                amounts[row.target] = amounts.get(row.target, 0) + amount
+                rungs[row.target] = max(rungs.get(row.target, 0), row.rung)
+        if not amounts:
+            return NOTHING
+        targets = sorted(amounts, key=self.order.__getitem__)
+        places = self.token_places if by == "tokens" else COST_PLACES
+        label = by if by != "tokens" else "total tokens" if columns == ALL_COLUMNS else _token_label(columns)
+        return Weights(tuple((t, amounts[t], rungs[t]) for t in targets), sum(amounts.values()), label, places)
+
+
+def _token_label(columns: tuple[int, ...]) -> str:
+    return " + ".join(TOKEN_COLUMNS[column] for column in columns) + " tokens"
+
+
+# ---------------------------------------------------------------- from the database
+
+
+# One row per day, join key and told attributes. `is_priced` false: some usage of the row has no list price.
+USAGE_SQL = """
+COPY (
+    SELECT u.day, d.provider, d.project, d.model, d.tier IS NOT DISTINCT FROM 'batch',
+        d.team, d.feature, d.product, d.environment, d.customer,
+        max(CASE WHEN d.observer = 'gateway' THEN 2 ELSE 1 END),
+        trim_scale(round(sum(u.calls), {places})), {sums},
+        CASE WHEN bool_and(u.is_priced) THEN trim_scale(round(sum(u.list_cost), 18)) END
+    FROM (
+        SELECT (hour AT TIME ZONE 'UTC')::date AS day, dimension_id, sum(calls) AS calls, {inner},
+            sum(list_cost) AS list_cost, bool_and(list_cost IS NOT NULL) AS is_priced
+        FROM (
+            SELECT hour, dimension_id, calls, {columns}, list_cost FROM usage_hourly
+            WHERE hour >= '{start}' AND hour < '{end}'
+            UNION ALL
+            SELECT hour, dimension_id, calls, {columns}, NULL FROM usage_delta
+            WHERE hour >= '{start}' AND hour < '{end}'
+        ) live
+        GROUP BY 1, 2
+    ) u
+    JOIN allocation_usagedimension d ON d.id = u.dimension_id
+    WHERE d.is_inference
+    GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9, 10
+    ORDER BY 1, d.provider COLLATE "C", d.project COLLATE "C", d.model COLLATE "C", 5, d.team COLLATE "C",
+        d.feature COLLATE "C", d.product COLLATE "C", d.environment COLLATE "C", d.customer COLLATE "C"
+) TO STDOUT
+"""
+DRIVER_PLACES = 6  # of weighted token counts that are not whole
+
+
+class ToldUsage(NamedTuple):
+    """One row of USAGE_SQL."""
+
+    day: date
+    key: Key
+    attributes: tuple[str | None, ...]  # team, feature, product, environment, customer
+    rung: int
+    calls: str
+    tokens: tuple[str, ...]
+    list_cost: str | None
+
+
+def usage_sql(start: date, end: date) -> str:
+    return USAGE_SQL.format(
+        places=DRIVER_PLACES,
+        sums=", ".join(f"trim_scale(round(sum(u.{name}), {DRIVER_PLACES}))" for name in TOKEN_COLUMNS),
+        inner=", ".join(f"sum({name}) AS {name}" for name in TOKEN_COLUMNS),
+        columns=", ".join(TOKEN_COLUMNS),
+        start=f"{start.isoformat()} 00:00+00",
+        end=f"{end.isoformat()} 00:00+00",
+    )
+
+
+def told_usage(lines: Iterable[str]) -> Iterable[ToldUsage]:
+    """Rows of COPY text; providers under one name."""
+    count = len(TOKEN_COLUMNS)
+    dates: dict[str, date] = {}
+    for line in lines:
+        cells = [None if cell == "\\N" else _unescaped(cell) for cell in line.split("\t")]
+        day = dates.get(cells[0] or "") or dates.setdefault(cells[0] or "", date.fromisoformat(cells[0] or ""))
+        provider = SAME_PROVIDER.get(cells[1] or "", cells[1])
+        yield ToldUsage(
+            day=day,
+            key=Key(provider, cells[2], cells[3], cells[4] == "t"),
+            attributes=tuple(cells[5:10]),
+            rung=int(cells[10] or 1),
+            calls=cells[11] or "0",
+            tokens=tuple(cell or "0" for cell in cells[12 : 12 + count]),
+            list_cost=cells[12 + count],
+        )
+
+
+_ESCAPES = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v"}
+
+
+def _unescaped(cell: str) -> str:
+    """COPY text format back to plain text."""
+    if "\\" not in cell:
+        return cell
+    out, escaped = [], False
+    for character in cell:
+        if escaped:
+            out.append(_ESCAPES.get(character, character))
+        elif character != "\\":
+            out.append(character)
+        escaped = character == "\\" and not escaped
+    return "".join(out)
+
+
+class Digest:
+    """The fingerprint of the driver rows that a run used."""
+
+    def __init__(self) -> None:
+        self._hash = hashlib.sha256()
+
+    def add(self, line: str) -> None:
+        self._hash.update(line.encode() + b"\n")
+
+    def hexdigest(self) -> str:
+        return self._hash.hexdigest()
+
+
+def billed_classes(lines: Iterable[tuple[Key, str | None]]) -> Mapping[Key, frozenset[str]]:
+    """The token classes that a bill has lines for, by key."""
+    found: dict[Key, set[str]] = {}
+    for key, token_class in lines:
+        if token_class:
+            found.setdefault(key, set()).add(token_class)
+    return {key: frozenset(classes) for key, classes in found.items()}

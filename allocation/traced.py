@@ -1,0 +1,153 @@
+"""Traced usage: how one day of one bill line is shared among those who called the model. Pure.
+
+The plan has up to two parts. The traced part goes to the callers by their driver; what the bill has beyond the traces
+is the untraced part, which follows the source's policy. `Plan` is also the shape every other method is carried out in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+from fractions import Fraction
+
+from allocation.drivers import ALL_COLUMNS, NOTHING, Key, UsageIndex, Weights, columns_of
+from allocation.split import whole_weights
+
+SPREAD_FROM = Fraction(80, 100)  # coverage from which lost spans are taken to be like those that arrived
+
+AUTO, SPREAD, OWNER, UNALLOCATED = "auto", "spread", "owner", "unallocated"
+
+
+@dataclass(frozen=True)
+class Part:
+    """A piece of the amount and who shares it: (target, weight, evidence rung) with weights above zero."""
+
+    weight: int
+    kind: str
+    entries: tuple[tuple[int, int, int], ...]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How one charge group is cut, with what Explain shows. `driver_total` and weights are in 10**-places."""
+
+    parts: tuple[Part, ...]
+    driver: str | None = None
+    driver_total: int | None = None
+    places: int = 0
+    coverage: Fraction | None = None
+    widened: str | None = None
+    note: str | None = None
+    quantity: Fraction | None = None  # billed, in tokens, where it converts
+
+
+@dataclass(frozen=True)
+class TracedLine:
+    """The split key of a traced-usage bucket."""
+
+    key: Key
+    token_class: str | None
+    billed_classes: frozenset[str]
+    policy: str
+    owner: int | None  # target of the project's or key's owner
+    owner_rung: int
+    nobody: int  # target "unallocated: untraced"
+
+
+@dataclass(frozen=True)
+class Billed:
+    """Tokens on the bill under one key and class; a day is missing, or the month None, where any does not convert."""
+
+    by_day: Mapping[date, Fraction | None]
+    month: Fraction | None
+
+
+def traced_plan(line: TracedLine, day: date, index: UsageIndex, billed: Billed) -> Plan:
+    """The plan of one day. Joins narrow first, and widens only where the narrower has no data at all."""
+    columns = columns_of(line.token_class, line.billed_classes) if line.token_class else ALL_COLUMNS
+    for widened, width_day in ((None, day), ("month", None)):
+        found = _weights(line, width_day, index, columns)
+        if found is not NOTHING:
+            quantity = billed.by_day.get(day) if width_day else billed.month
+            return _shared(line, found, _traced(line, width_day, index, columns), quantity, widened)
+    quantity = billed.month
+    if quantity is None or quantity <= 0 or line.policy == SPREAD or line.key.model is None:
+        wider = _wider(line, day, index)
+        if wider:
+            widened, found = wider
+            return _shared(line, found, None, None, widened)
+    return Plan(
+        parts=(_to_owner(line, 1),), coverage=Fraction(0) if quantity and quantity > 0 else None, note="no traces"
+    )
+
+
+def _weights(line: TracedLine, day: date | None, index: UsageIndex, columns: tuple[int, ...]) -> Weights:
+    if line.key.model is None:
+        return NOTHING
+    if line.token_class is None:
+        return index.list_cost(line.key, day)
+    return index.tokens(line.key, day, columns)
+
+
+def _traced(line: TracedLine, day: date | None, index: UsageIndex, columns: tuple[int, ...]) -> Fraction:
+    """Tokens traced under the key, for coverage."""
+    return Fraction(index.tokens(line.key, day, columns).total, 10**index.token_places)
+
+
+def _wider(line: TracedLine, day: date, index: UsageIndex) -> tuple[str, Weights] | None:
+    """From the token class to the whole model, then to every model of the provider in the project; day, then month."""
+    for widened, width_day, whole_provider in (
+        ("model", day, False),
+        ("model, month", None, False),
+        ("provider", day, True),
+        ("provider, month", None, True),
+    ):
+        if line.key.model is None and not whole_provider:
+            continue
+        found = index.list_cost(line.key, width_day, whole_provider=whole_provider)
+        if found is not NOTHING:
+            return widened, found
+    return None
+
+
+def _shared(
+    line: TracedLine, weights: Weights, traced: Fraction | None, quantity: Fraction | None, widened: str | None
+) -> Plan:
+    """The driver's shares, with the untraced part by policy where coverage is known and below one."""
+    entries = weights.entries
+    parts: tuple[Part, ...] = (Part(1, "shared", entries),)
+    coverage, note = None, None
+    if traced is not None and quantity is not None and quantity > 0:
+        coverage = traced / quantity
+        if coverage > 1:
+            note = "over-traced"
+        elif coverage < 1:
+            of_traced, of_untraced = whole_weights([traced, quantity - traced])
+            spread = line.policy == SPREAD or (line.policy == AUTO and coverage >= SPREAD_FROM)
+            rest = Part(of_untraced, "untraced", entries) if spread else _to_owner(line, of_untraced)
+            parts = (Part(of_traced, "shared", entries), rest)
+            note = (
+                f"untraced {'spread' if spread else 'to owner' if rest.entries[0][0] == line.owner else 'unallocated'}"
+            )
+    return Plan(
+        parts=parts,
+        driver=weights.name,
+        driver_total=weights.total,
+        places=weights.places,
+        coverage=coverage,
+        widened=widened,
+        note=note,
+    )
+
+
+def _to_owner(line: TracedLine, weight: int) -> Part:
+    if line.owner is not None and line.policy in (AUTO, OWNER, SPREAD):
+        return Part(weight, "untraced", ((line.owner, 1, line.owner_rung),))
+    return Part(weight, "unallocated", ((line.nobody, 1, 6),))
+
+
+def tokens_of(quantity: Fraction | None, factor: Decimal | None) -> Fraction | None:
+    """A billed quantity in tokens; None where either is unknown."""
+    return None if quantity is None or factor is None else quantity * Fraction(factor)
