@@ -23,6 +23,7 @@ from portal.settings import DATABASES, STORAGES  # noqa: E402
 if "APPORTION_TEST_DATABASE" in os.environ:
     for database in DATABASES.values():
         database["NAME"] = os.environ["APPORTION_TEST_DATABASE"]
+    CELERY_BROKER_URL = os.environ["APPORTION_TEST_BROKER"]
 
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 STORAGES["staticfiles"] = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}

@@ -70,6 +70,15 @@ def start_keeper(layout: Layout, name: str, say: Callable[[str], None]) -> None:
         time.sleep(0.05)
 
 
+def revive(layout: Layout, names: list[str], say: Callable[[str], None]) -> None:
+    """For a long-lived user: start the keepers that were killed. Returns at once."""
+    for name in names:
+        if not is_kept(layout, name):
+            say(f"The keeper of {name} ended; starting it again (log: {layout.logs / name}.log)")
+            spawn(layout, name)
+            time.sleep(1)  # until it holds its lock
+
+
 def spawn(layout: Layout, name: str) -> subprocess.Popen[bytes]:
     """A keeper on its own: not a child to be ended with this process, and deaf to the terminal's Ctrl-C."""
     with (layout.logs / f"{name}.log").open("ab") as log:

@@ -1,0 +1,45 @@
+# The project's commands. `make demo` and `make test` need Python 3.11 with venv and pip, and nothing else.
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV := .venv
+BIN := $(VENV)/bin
+PORT ?= 8000
+
+.PHONY: help setup up demo test lint types bench
+
+help:
+	@echo "make demo    the portal with the demo company on http://127.0.0.1:$(PORT)"
+	@echo "make test    the whole test suite"
+	@echo "make setup | up | lint | types | bench"
+
+# One file marks what is installed, and holds the checksum of the list it came from.
+$(VENV)/.installed: requirements.txt
+	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(None if v >= (3, 11) else "Apportion needs Python 3.11 or later; this is %d.%d" % v[:2])'
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements.txt
+	@touch $@
+
+$(VENV)/.installed-dev: requirements-dev.txt $(VENV)/.installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements-dev.txt
+	@touch $@
+
+setup: $(VENV)/.installed-dev
+
+up: $(VENV)/.installed
+	@$(BIN)/python manage.py up --port $(PORT)
+
+demo: $(VENV)/.installed
+	@$(BIN)/python manage.py demo --port $(PORT)
+
+test: setup
+	@$(BIN)/python -m pytest -n 2 --dist loadfile
+
+lint: setup
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/python -W ignore::RuntimeWarning manage.py makemigrations --check --dry-run
+
+types: setup
+	@$(BIN)/mypy portal reports allocation tests benchmarks
+
+bench: setup
+	@for script in benchmarks/*.py; do $(BIN)/python $$script || exit 1; done
