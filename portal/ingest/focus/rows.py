@@ -130,9 +130,10 @@ class Validator:
             parts.append(pa.array(quoted, type=pa.string()).take(array.indices))
         if not parts:
             return None
-        joined = pc.binary_join_element_wise(*parts, ", ", null_handling="skip")
-        whole = pc.binary_join_element_wise("{", joined, "}", "")
         has_any = reduce(pc.or_, [part.is_valid() for part in parts])
+        # The join leaves out rows whose parts are all null, so those get an empty first part.
+        joined = pc.binary_join_element_wise(pc.if_else(has_any, parts[0], ""), *parts[1:], ", ", null_handling="skip")
+        whole = pc.binary_join_element_wise("{", joined, "}", "")
         return pc.if_else(has_any, whole, pa.scalar(None, pa.string()))
 
 
