@@ -20,7 +20,8 @@ from portal.ingest.focus.lexer import LONGEST_FIELD, misquoted
 from portal.ingest.focus.problems import BillRefused, Problem, shown
 from portal.ingest.focus.stream import BOM, BillStream, invalid_utf8_at
 
-BLOCK_BYTES = 8 << 20  # of text: some ten thousand rows
+BLOCK_BYTES = 8 << 20  # of text: some thousands of rows
+BLOCKS_AHEAD = 3
 LONGEST_HEADER = 1 << 20
 CODES = pa.dictionary(pa.int32(), pa.string())
 
@@ -106,6 +107,7 @@ class CsvRows:
         if not first:
             return
         self._stream.push_back(first)
+        self._stream.limit_read_ahead(BLOCKS_AHEAD)
         reader = pa.csv.open_csv(
             pa.PythonFile(self._stream, mode="r"),
             # Without threads the reader knows the number of a malformed row, from which its line is counted.
@@ -121,6 +123,7 @@ class CsvRows:
             ),
         )
         for batch in reader:
+            self._stream.one_used()
             yield self._placed(dict(zip(names, batch.columns, strict=True)), batch.num_rows)
         if self._invalid:
             yield self._placed({name: pa.nulls(0, pa.string()) for name in names}, 0)

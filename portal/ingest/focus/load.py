@@ -5,12 +5,12 @@ from __future__ import annotations
 import io
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
-from queue import Queue
-from threading import Thread
+from queue import Full, Queue
+from threading import Event, Thread
 from typing import Any, Protocol
 from zoneinfo import ZoneInfo
 
@@ -134,7 +134,7 @@ class Loader:
     def load(self, batches: Iterable[RowBatch]) -> Iterator[Loaded]:
         """Loads batch after batch; yields the counts so far after each."""
         with row_writer(self._copy_statement()) as write:
-            for batch in batches:
+            for batch in read_ahead(batches):
                 clean = self._validator.clean(batch)
                 self._count(clean)
                 if len(clean):
@@ -243,6 +243,39 @@ def group_sums(numbers: dict[str, pa.Array], group_of_row: npt.NDArray[np.int64]
     return list(zip(*(summed.column(f"{name}_sum").to_pylist() for name in COSTS), strict=True))
 
 
+def read_ahead(batches: Iterable[RowBatch]) -> Iterator[RowBatch]:
+    """The same batches, each read in a thread while the one before it is worked on. Errors come out where they stood."""
+    queue: Queue[RowBatch | BaseException | None] = Queue(maxsize=1)
+    stopped = Event()
+
+    def put(item: RowBatch | BaseException | None) -> None:
+        while not stopped.is_set():
+            with suppress(Full):
+                queue.put(item, timeout=0.1)
+                return
+
+    def read() -> None:
+        try:
+            for batch in batches:
+                put(batch)
+                if stopped.is_set():
+                    return
+            put(None)
+        except BaseException as error:
+            put(error)
+
+    thread = Thread(target=read, name="bill-reader", daemon=True)
+    thread.start()
+    try:
+        while (item := queue.get()) is not None:
+            if isinstance(item, BaseException):
+                raise item
+            yield item
+    finally:
+        stopped.set()
+        thread.join()
+
+
 @contextmanager
 def row_writer(statement: str) -> Iterator[Any]:
     """A function that sends CSV to the caller's connection from a thread, while the next batch is prepared.
@@ -292,6 +325,8 @@ GROUP BY c.scope_id, d.billing_currency
 def check_totals(loaded: Loaded) -> None:
     """Compares rows and sums of each scope and currency with the database's. Raises TotalsDiffer."""
     with connection.cursor() as cursor:
+        # Nothing is known yet about rows that are not committed; a plan made for two rows takes three times as long.
+        cursor.execute("SET LOCAL enable_nestloop = off; SET LOCAL enable_sort = off; SET LOCAL jit = off")
         months = sorted({scope.billing_month for scope in loaded.scopes})
         cursor.execute(SUMS, [months, [scope.id for scope in loaded.scopes]])
         stored = {(row[0], row[1]): row[2:] for row in cursor.fetchall()}

@@ -6,12 +6,14 @@ import hashlib
 import io
 import zlib
 from pathlib import Path
+from threading import Semaphore
 
 from django.conf import settings
 
 from portal.ingest.focus.problems import BillRefused
 
 READ_BYTES = 1 << 20
+PATIENCE_SECONDS = 0.5
 RATIO_MATTERS_FROM = 16 * 1024**2  # a small file may compress well by chance
 BOM = b"\xef\xbb\xbf"
 NUL_AS = "\ufffd".encode()
@@ -70,6 +72,15 @@ class BillStream(io.RawIOBase):
         self.quotes = 0
         self.nuls = 0
         self._digest = hashlib.sha256()
+        self._credit: Semaphore | None = None
+
+    def limit_read_ahead(self, reads: int) -> None:
+        """Lets a reader in another thread be this many reads ahead of `one_used`; Arrow would fetch 32 blocks."""
+        self._credit = Semaphore(reads)
+
+    def one_used(self) -> None:
+        if self._credit is not None:
+            self._credit.release()
 
     def readable(self) -> bool:
         return True
@@ -84,6 +95,8 @@ class BillStream(io.RawIOBase):
 
     def read(self, size: int = -1, /) -> bytes:
         """Exactly `size` bytes unless the content ends."""
+        if self._credit is not None:
+            self._credit.acquire(timeout=PATIENCE_SECONDS)  # a block may give no batch, so never wait for good
         if size is None or size < 0:
             size = READ_BYTES
         parts = [self._unread[:size]] if self._unread else []
