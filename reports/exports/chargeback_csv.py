@@ -1,0 +1,143 @@
+"""The chargeback CSV of a billing month, streamed from PostgreSQL in constant memory.
+
+Text cells cannot become formulas in a spreadsheet: one that starts like a formula, also behind spaces or in full-width
+form, gets an apostrophe. Numbers stay numbers. Lines end with LF and are ordered by their keys, as bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from decimal import Decimal
+from typing import Any, Literal
+
+from django.db import connection
+
+from allocation.models import AllocationRun
+from allocation.periods import Period
+from reports.scope import TeamScope
+
+Basis = Literal["billed", "effective"]
+
+KEYS = (
+    "period", "cost_center", "team", "product", "model", "feature", "environment", "phase", "provider_name",
+    "service_name", "billing_currency", "charge_kind", "rule", "source",
+)  # fmt: skip
+MEASURES = ("billed_cost", "effective_cost", "list_cost", "evidence")
+COLUMNS = KEYS + MEASURES
+CONTROL_TOTAL = "CONTROL TOTAL"
+EVIDENCE = {
+    1: "traces",
+    2: "gateway logs",
+    3: "provider usage",
+    4: "key or project owner",
+    5: "inferred owner",
+    6: "unallocated",
+}
+
+# Characters that a spreadsheet may skip before it looks for a formula, and those a formula starts with.
+SKIPPED = (
+    " \u00a0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u200b\u202f\u205f\u3000\ufeff"
+)
+FORMULA_STARTS = "=+-@\t\r\n＝＋－＠"
+
+
+def safe_cell(column: str) -> str:
+    """SQL for a text column that cannot be read as a formula."""
+    starts = ", ".join(str(ord(character)) for character in FORMULA_STARTS)
+    return f"CASE WHEN ascii(ltrim({column}, %(skipped)s)) IN ({starts}) THEN '''' || {column} ELSE {column} END"
+
+
+# One row per KEYS; `evidence` is the weakest rung among what a line sums up. A team's cost centre is that of the charge day.
+LINES = """
+WITH placed AS (
+    SELECT t.slug, p.valid_from, p.valid_to, c.code
+    FROM team_placement_period p
+    JOIN allocation_team t ON t.id = p.team_id
+    JOIN allocation_costcenter c ON c.id = p.cost_center_id
+), lines AS MATERIALIZED (
+    SELECT p.code AS cost_center, d.team, d.product, d.model, d.feature, d.environment, d.phase, d.provider_name,
+        d.service_name, d.currency AS billing_currency, d.charge_kind, d.rule, d.source_id,
+        sum(d.billed_cost) AS billed_cost, sum(d.effective_cost) AS effective_cost,
+        CASE WHEN count(d.list_cost) = count(*) THEN sum(d.list_cost) END AS list_cost, max(d.evidence) AS evidence
+    FROM cost_daily d
+    LEFT JOIN placed p ON p.slug = d.team AND d.day >= p.valid_from AND (p.valid_to IS NULL OR d.day < p.valid_to)
+    WHERE d.run_id = ANY(%(runs)s) AND (%(everything)s OR d.team = ANY(%(teams)s))
+    GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13
+)
+"""
+EXPORT = (
+    "COPY ("
+    + LINES
+    + """
+    SELECT period, {cells}, billed_cost, effective_cost, list_cost, evidence FROM (
+        SELECT 0 AS section, %(period)s AS period, l.cost_center, l.team, l.product, l.model, l.feature, l.environment,
+            l.phase, l.provider_name, l.service_name, l.billing_currency, l.charge_kind, l.rule, s.name AS source,
+            trim_scale(l.billed_cost) AS billed_cost, trim_scale(l.effective_cost) AS effective_cost,
+            trim_scale(l.list_cost) AS list_cost, {evidence} AS evidence
+        FROM lines l JOIN allocation_source s ON s.id = l.source_id
+        UNION ALL
+        SELECT 1, %(control_total)s, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, billing_currency, NULL, NULL,
+            NULL, trim_scale(sum(billed_cost)), trim_scale(sum(effective_cost)),
+            CASE WHEN count(list_cost) = count(*) THEN trim_scale(sum(list_cost)) END, NULL
+        FROM lines GROUP BY billing_currency
+    ) x
+    ORDER BY section, {order}
+) TO STDOUT WITH (FORMAT csv, HEADER)
+"""
+)
+
+
+class NotAllocated(Exception):
+    """The month has no current run, so there is nothing to charge back."""
+
+
+def current_run_ids(period: Period) -> list[int]:
+    runs = AllocationRun.objects.filter(billing_month=period.start, is_current=True)
+    return list(runs.order_by("currency").values_list("pk", flat=True))
+
+
+def chargeback_csv(*, period: Period, basis: Basis, scope: TeamScope) -> Iterator[bytes]:
+    """Blocks of the month's CSV for a reader; raises NotAllocated before the first one.
+
+    Both bases stand side by side in columns of their own, so that either can be posted and the other seen; `basis` only
+    says which one the reader charges by. Control totals are sums over the reader's own lines.
+    """
+    if basis not in ("billed", "effective"):
+        raise ValueError(f"basis is billed or effective, not {basis!r}")
+    runs = current_run_ids(period)
+    if not runs:
+        raise NotAllocated(f"{period} is not allocated yet; allocate it first")
+    return _blocks(runs, period, scope)
+
+
+def _blocks(runs: list[int], period: Period, scope: TeamScope) -> Iterator[bytes]:
+    texts = [name for name in KEYS if name != "period"]
+    statement = EXPORT.format(
+        cells=", ".join(f"{safe_cell(name)} AS {name}" for name in texts),
+        order=", ".join(f'x.{name} COLLATE "C" NULLS FIRST' for name in texts),
+        evidence="CASE l.evidence "
+        + " ".join(f"WHEN {rung} THEN '{text}'" for rung, text in EVIDENCE.items())
+        + " END",
+    )
+    values: dict[str, Any] = {
+        "runs": runs,
+        "period": str(period),
+        "everything": scope.is_everything,
+        "teams": sorted(scope.teams or ()),
+        "control_total": CONTROL_TOTAL,
+        "skipped": SKIPPED,
+    }
+    with connection.cursor() as cursor, cursor.copy(statement, values) as copy:
+        for block in copy:
+            yield bytes(block)
+
+
+def control_totals(*, period: Period, scope: TeamScope) -> list[tuple[str, Decimal, Decimal]]:
+    """(currency, billed, effective) of what the CSV holds, for pages that print them beside the download."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT currency, sum(billed_cost), sum(effective_cost) FROM cost_daily"
+            " WHERE run_id = ANY(%s) AND (%s OR team = ANY(%s)) GROUP BY 1 ORDER BY 1",
+            [current_run_ids(period), scope.is_everything, sorted(scope.teams or ())],
+        )
+        return [tuple(row) for row in cursor.fetchall()]
