@@ -142,7 +142,7 @@ def embedded_portal() -> Iterator[Portal]:
     """A running portal, one per test file: `manage.py up` with web, worker, beat, PostgreSQL and Redis."""
     home = Path(tempfile.mkdtemp(prefix="apportion-portal-"))
     home.chmod(0o755)
-    portal = Portal(home)
+    portal = Portal(home, JOB_LEASE_SECONDS="4")  # so that tests of killed workers need not wait half a minute
     try:
         yield portal.start()
     finally:
