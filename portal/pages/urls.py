@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import URLPattern, URLResolver
 
-from portal.pages import admin, chargeback, debug, executive, home, jobs, on_call, rules, showback
+from portal.pages import admin, chargeback, debug, explain, executive, home, jobs, on_call, rules, showback
 
 urlpatterns: list[URLPattern | URLResolver] = [
     *home.urlpatterns,
@@ -14,6 +14,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     *admin.urlpatterns,
     *on_call.urlpatterns,
     *debug.urlpatterns,
+    *explain.urlpatterns,
     *rules.urlpatterns,
     *jobs.urlpatterns,
 ]

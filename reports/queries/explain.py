@@ -16,7 +16,7 @@ from uuid import UUID
 from reports.queries.rows import fetch
 from reports.scope import TeamScope
 
-LINES = 12
+LINES = 12  # shown at once
 BILL_ROWS = 25
 TRACES = 5
 METRICS = ("effective_cost", "billed_cost")
@@ -42,6 +42,7 @@ class Question:
     source: str | None = None
     rule: str | None = None
     charge_kind: str | None = None
+    evidence: int | None = None
     reason: str | None = None
 
     def __post_init__(self) -> None:
@@ -102,7 +103,9 @@ WHERE t.run_id = ANY(%(runs)s) AND {TARGET}
     AND (%(rule)s::text IS NULL OR t.rule = %(rule)s)
     AND (%(source)s::text IS NULL OR source.name = %(source)s)
     AND (%(charge_kind)s::text IS NULL OR t.charge_kind = %(charge_kind)s)
-    AND (%(first_day)s::date IS NULL OR t.day >= %(first_day)s) AND (%(last_day)s::date IS NULL OR t.day <= %(last_day)s)
+    AND (%(evidence)s::smallint IS NULL OR t.evidence = %(evidence)s)
+    AND (%(first_day)s::date IS NULL OR t.day >= %(first_day)s)
+    AND (%(last_day)s::date IS NULL OR t.day <= %(last_day)s)
 GROUP BY t.rule, t.charge_kind, t.evidence, t.reason, source.name
 ORDER BY abs(sum({AMOUNT.format("t")})) DESC, t.rule COLLATE "C", t.charge_kind COLLATE "C", t.evidence
 """  # noqa: S608  no value is written into it
@@ -138,6 +141,7 @@ WITH wanted AS MATERIALIZED (
     FROM wanted JOIN allocated_cost a ON a.run_id = wanted.run_id AND a.bucket = wanted.bucket
     WHERE a.billing_month = ANY(%(months)s) AND a.target_id IN (SELECT id FROM target)
         AND (%(charge_kind)s::text IS NULL OR a.charge_kind = %(charge_kind)s)
+        AND (%(evidence)s::smallint IS NULL OR a.evidence = %(evidence)s)
         AND (%(first_day)s::date IS NULL OR a.day >= %(first_day)s)
         AND (%(last_day)s::date IS NULL OR a.day <= %(last_day)s)
     GROUP BY a.run_id, a.bucket, wanted.source
@@ -181,7 +185,9 @@ JOIN charge_group g ON g.run_id = a.run_id AND g.bucket = a.bucket AND g.day = a
 JOIN allocation_target t ON t.id = a.target_id
 WHERE a.billing_month = ANY(%(months)s) AND a.run_id = %(run)s AND a.bucket = %(bucket)s AND {TARGET}
     AND (%(charge_kind)s::text IS NULL OR a.charge_kind = %(charge_kind)s)
-    AND (%(first_day)s::date IS NULL OR a.day >= %(first_day)s) AND (%(last_day)s::date IS NULL OR a.day <= %(last_day)s)
+    AND (%(evidence)s::smallint IS NULL OR a.evidence = %(evidence)s)
+    AND (%(first_day)s::date IS NULL OR a.day >= %(first_day)s)
+    AND (%(last_day)s::date IS NULL OR a.day <= %(last_day)s)
 GROUP BY a.day, a.charge_kind, a.evidence, g.charges, g.billed_cost, g.effective_cost, g.quantity, g.driver,
     g.driver_total, g.coverage, g.widened, g.note
 ORDER BY a.day, a.charge_kind COLLATE "C", a.evidence
@@ -209,8 +215,8 @@ class BillRow:
     invoice_id: str | None
 
 
-# One row per charge of one bucket, in the order of its files; the scopes are those that the run pinned. A reader of some
-# teams gets the rows only where nobody else has a share in them.
+# One row per charge of one bucket, in the order of its files; the scopes are those that the run pinned. A reader of
+# some teams gets the rows only where nobody else has a share in them.
 BILL = """
 SELECT c.scope_id, c.line, delivered.file_name, delivered.id, c.charge_period_start, c.charge_period_end, c.billed_cost,
     c.effective_cost, c.consumed_quantity, d.consumed_unit, d.charge_description, coalesce(d.sku_meter, d.sku_id),

@@ -1,0 +1,175 @@
+"""/explain/: where one amount comes from, down to bill rows and traces; beside a page, by itself, or as JSON."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any, cast
+from urllib.parse import urlencode
+
+from django.http import HttpRequest, HttpResponseBase, JsonResponse
+from django.shortcuts import render
+from django.urls import path, reverse
+from django.views.decorators.http import require_safe
+
+from portal.accounts.access import page, pages_of
+from portal.accounts.models import User
+from portal.pages.explain_json import as_json
+from portal.pages.explanation import Explanation, explain, page_offset, rule_number
+from portal.pages.frame import Crumb, render_page
+from portal.pages.state import PageState
+from reports.analysis.arithmetic import EVIDENCE_WORDS, METHOD_WORDS, Step, steps, widened_words
+from reports.queries.explain import LINES, Day, Line, Part, Question
+
+KIND_WORDS = {
+    "direct": "direct",
+    "shared": "shared",
+    "idle": "idle",
+    "untraced": "untraced",
+    "adjustment": "adjustment",
+    "tax": "tax",
+    "credit": "credit",
+    "commitment_unused": "unused commitment",
+    "unallocated": "unallocated",
+}
+
+
+OWN_PARAMETERS = ("line", "bill", "offset", "part", "format")
+
+
+@dataclass(frozen=True)
+class LineText:
+    """One bill line in words."""
+
+    line: Line
+    title: str
+    detail: str
+    query: str
+    is_chosen: bool
+
+
+@dataclass(frozen=True)
+class PartText:
+    part: Part
+    kind: str
+    evidence: str
+    query: str
+    is_chosen: bool
+
+
+@dataclass(frozen=True)
+class DayText:
+    day: Day
+    kind: str
+    evidence: str
+    steps: list[Step]
+    widened: str | None
+
+
+@page("explain")
+@require_safe
+def show_explain(request: HttpRequest) -> HttpResponseBase:
+    state = PageState.from_request(request)
+    found = explain(request, state)
+    if request.GET.get("format") == "json":
+        return JsonResponse(as_json(found, state), json_dumps_params={"indent": 1})
+    context = describe(found, request, state)
+    if request.headers.get("HX-Request") and not request.headers.get("HX-Boosted"):
+        return render(request, "explain/panel.html", {"state": state, "is_panel": True, **context})
+    context["crumbs"] = [Crumb("Overview", f"{reverse('home')}?{state.query_string()}"), Crumb("Explain")]
+    return render_page(request, "explain/page.html", context, page="explain", title="Explain", state=state)
+
+
+def describe(found: Explanation, request: HttpRequest, state: PageState) -> dict[str, Any]:
+    asked = {name: value for name, value in request.GET.items() if name not in OWN_PARAMETERS}
+    kept = {**state.parameters(), **asked}
+    place = found.parts.index(found.chosen) if found.chosen else 0
+    offset = page_offset(request.GET.get("offset"))
+
+    def query(place: int, line: Line | None = None, offset: int = 0, **more: str) -> str:
+        own = {"part": str(place) if place else None, "line": f"{line.run}-{line.bucket}" if line else None}
+        values = {**kept, **own, "offset": str(offset) if offset else None, **more}
+        return urlencode({name: value for name, value in values.items() if value})
+
+    here = query(place, found.line, offset)
+    return {
+        "found": found,
+        "subject": subject(found.question, state),
+        "basis": "charge days, AI spending only" if found.question.ai_only else "the whole billing month, AI or not",
+        "parts": [
+            PartText(
+                part,
+                KIND_WORDS.get(part.charge_kind, part.charge_kind),
+                EVIDENCE_WORDS[part.evidence],
+                query(number),
+                part is found.chosen,
+            )
+            for number, part in enumerate(found.parts)
+        ],
+        "lines": [
+            LineText(line, *line_words(line), query(place, line, offset), line is found.line) for line in found.lines
+        ],
+        "more_lines_query": query(place, offset=offset + LINES) if found.has_more_lines else None,
+        "first_lines_query": query(place) if offset else None,
+        "line_words": line_words(found.line) if found.line else None,
+        "method_words": METHOD_WORDS.get(found.line.method, found.line.method) if found.line else None,
+        "evidence_words": EVIDENCE_WORDS[found.chosen.evidence] if found.chosen else None,
+        "rule_number": rule_number(found),
+        "example": day_text(found.line.method, found.example) if found.line and found.example else None,
+        "days": [day_text(found.line.method, day) for day in found.days] if found.line else [],
+        "line_total": sum((day.amount for day in found.days), Decimal(0)),
+        "bill_query": query(place, found.line, offset, bill="0-0"),
+        "next_bill_query": query(place, found.line, offset, bill="{}-{}".format(*found.next_bill_row))
+        if found.next_bill_row
+        else None,
+        "page_query": here,
+        "json_query": query(place, found.line, offset, format="json", bill="0-0"),
+        "opens_traces": "debug" in pages_of(cast(User, request.user)),
+    }
+
+
+def subject(question: Question, state: PageState) -> str:
+    """What the amount is of: `team-03, gpt-4o, untraced`, or `Everything`."""
+    words = [
+        question.team,
+        question.feature,
+        question.product,
+        question.model,
+        question.environment,
+        question.provider,
+        question.service,
+        question.source,
+        question.rule,
+        KIND_WORDS.get(question.charge_kind or "", question.charge_kind),
+        question.reason,
+        state.unit,
+    ]
+    return ", ".join(word for word in words if word) or (
+        "Everything" if state.reader_scope.is_everything else "Your teams"
+    )
+
+
+def line_words(line: Line) -> tuple[str, str]:
+    """What the bill line is about, and where on the bill it stands."""
+    key = json.loads(line.split_key)
+    about = [key.get("model"), (key.get("token_class") or "").replace("_", " "), key.get("tier")]
+    title = " ".join(word for word in about if word)
+    service = line.service_name or line.provider_name or "Charges"
+    if not title:
+        title = f"{service}, {line.charge_category.lower()}" if line.charge_category != "Usage" else service
+    where = [line.source, service, key.get("project") or key.get("sub_account")]
+    return title, ", ".join(dict.fromkeys(word for word in where if word))
+
+
+def day_text(method: str, day: Day) -> DayText:
+    return DayText(
+        day=day,
+        kind=KIND_WORDS.get(day.charge_kind, day.charge_kind),
+        evidence=EVIDENCE_WORDS[day.evidence],
+        steps=steps(method, day),
+        widened=widened_words(method, day.widened),
+    )
+
+
+urlpatterns = [path("explain/", show_explain, name="explain")]

@@ -1,0 +1,94 @@
+"""How one day's share was calculated, as steps a reader can follow with a calculator."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+
+from reports.queries.explain import Day
+
+EVIDENCE_WORDS = {
+    1: "traces",
+    2: "gateway logs",
+    3: "the provider's usage report",
+    4: "the owner named by tag, key or rule",
+    5: "an inferred owner",
+    6: "none: unallocated",
+}
+METHOD_WORDS = {
+    "direct": "Direct: the whole charge goes to one owner.",
+    "traced_usage": "Traced usage: each caller pays in proportion to what its spans say it used.",
+    "follow": "Follow: split in proportion to the cost of the charges it relates to.",
+    "unallocated": "Unallocated: nobody is known to owe this.",
+}
+WIDENED_WORDS = {
+    "month": "No spans of this model on that day, so the whole month's usage decides.",
+    "model": "No spans with this token class, so all usage of the model decides, weighted by list price.",
+    "model, month": "No spans of this model and class on that day, so the model's whole month decides.",
+    "provider": "No spans of this model, so all models of this provider and project decide.",
+    "provider, month": "No spans of this model, so the month's usage of this provider and project decides.",
+    "service": "Related charges of the same service.",
+    "sub-account": "No related charge of the same service, so those of the same sub-account decide.",
+    "provider-wide": "No related charge of the same sub-account, so those of the same provider decide.",
+    "source": "No related charge of the same provider, so those of the same source decide.",
+}
+
+
+@dataclass(frozen=True)
+class Step:
+    """One factor: what it is, the number, and what it does."""
+
+    label: str
+    value: Decimal | None
+    kind: str  # money, share, ratio
+    of: Decimal | None = None  # ratio: the whole
+    unit: str | None = None
+
+
+def widened_words(method: str, widened: str | None) -> str | None:
+    if widened is None:
+        return None
+    if method == "follow" and widened == "provider":
+        return WIDENED_WORDS["provider-wide"]
+    return WIDENED_WORDS.get(widened, f"Widened to {widened}.")
+
+
+def steps(method: str, day: Day) -> list[Step]:
+    """The charge, the part of it this kind covers, and the driver's share. Their product is the amount, up to the
+    last digit, which the largest remainders decide."""
+    found = [Step(f"{day.charges:,} charge{'s' if day.charges != 1 else ''} of the day", day.group_amount, "money")]
+    if method == "traced_usage" and day.coverage is not None and day.coverage < 1:
+        if _is_untraced(day):
+            found.append(Step("not covered by traces", 1 - day.coverage, "share"))
+        else:
+            found.append(Step("covered by traces", day.coverage, "share"))
+    if _has_driver(day):
+        found.append(Step("share of the driver", day.driver_quantity, "ratio", day.driver_total, day.driver))
+    return found
+
+
+def product(found: list[Step]) -> Decimal | None:
+    """What the steps multiply to; None where a number is missing."""
+    amount = Decimal(1)
+    for step in found:
+        if step.value is None or (step.kind == "ratio" and not step.of):
+            return None
+        amount *= step.value / step.of if step.kind == "ratio" and step.of else step.value
+    return amount
+
+
+def _is_untraced(day: Day) -> bool:
+    return day.charge_kind == "untraced" or (day.charge_kind == "unallocated" and not _covers_by_driver(day))
+
+
+def _covers_by_driver(day: Day) -> bool:
+    return day.note is None or "unallocated" not in day.note
+
+
+def _has_driver(day: Day) -> bool:
+    """The untraced part of an owner, and what nobody owes, is not split by the driver."""
+    if day.driver_total is None or not day.driver_total or day.driver_quantity is None:
+        return False
+    if day.charge_kind == "untraced":
+        return day.note == "untraced spread"
+    return not (day.charge_kind == "unallocated" and not _covers_by_driver(day))
