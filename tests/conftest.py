@@ -121,6 +121,14 @@ def empty_tables(self: TransactionTestCase) -> None:
 TransactionTestCase._fixture_teardown = empty_tables  # type: ignore[attr-defined]
 
 
+@pytest.fixture(autouse=True)
+def forget_dimensions() -> None:
+    """The OTLP store remembers ids and partitions of a database that tests empty and roll back."""
+    from portal.ingest.otlp import store
+
+    store.forget()
+
+
 @pytest.fixture
 def new_portal() -> Iterator[Callable[..., Portal]]:
     """Makes portals on homes of their own, not yet started; each is ended and removed after the test."""
