@@ -402,14 +402,15 @@ class UsageDelta(UsageMeasures):
 
 
 class UsageHourly(UsageMeasures):
-    """Hour x usage dimension. `list_cost` is NULL where any of it is unpriced; `list_cost_priced` is the priced part."""
+    """Hour x usage dimension. `list_cost` is NULL where any of it is unpriced."""
 
     pk = models.CompositePrimaryKey("hour", "dimension_id")
     list_cost = CostField(null=True)  # USD, by price version `price_version_id`
-    price_version_id = models.BigIntegerField(null=True)
+    price_version_id = models.BigIntegerField(null=True)  # NULL: changed since it was priced last
 
     class Meta:
         db_table = "usage_hourly"
+        indexes = [models.Index(fields=["hour"], condition=Q(price_version_id=None), name="usage_hourly_to_price")]
 
 
 class LatencyDelta(models.Model):

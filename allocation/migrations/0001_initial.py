@@ -579,6 +579,13 @@ class Migration(migrations.Migration):
             ],
             options={
                 "db_table": "usage_hourly",
+                "indexes": [
+                    models.Index(
+                        condition=models.Q(("price_version_id", None)),
+                        fields=["hour"],
+                        name="usage_hourly_to_price",
+                    )
+                ],
             },
         ),
         migrations.CreateModel(

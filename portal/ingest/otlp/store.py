@@ -323,8 +323,8 @@ def settle_stored(traces: Sequence[str], days: Sequence[str]) -> None:
             c.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"apportion trace {trace}"])
         rows = c.execute(sql.TRACE_SPANS, [list(days), array(traces)]).fetchall()
         stored: dict[str, dict[Key, tuple[Seen, bool]]] = {}
-        for trace, counted, *rest in rows:
-            span = Seen(*(tuple(value) if isinstance(value, list) else value for value in rest))
+        for trace, counted, day, span_id, parent, is_inference, shape, tokens, *rest in rows:
+            span = Seen(day, span_id, parent, is_inference, shape, tuple(tokens), *rest)
             stored.setdefault(trace.hex, {})[span.key] = (span, counted)
         changes = []
         for trace, spans in stored.items():

@@ -1,0 +1,48 @@
+"""Regular work on usage: folding, retention, and pricing again after a new price list."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from django.conf import settings
+from django.utils import timezone
+
+from allocation.models import PriceVersion
+from allocation.prices import current_version, ensure_prices, reprice
+from portal.control.jobs import JobContext, enqueue, every, handles
+from portal.ingest.otlp.fold import fold
+from portal.ingest.otlp.retention import retain
+
+REPRICE = "reprice_usage"
+
+
+def import_packaged_prices(created_by: str | None = None) -> tuple[PriceVersion, bool]:
+    """Bring the installed package's prices in; usage priced by an older version is priced again by a job."""
+    before = current_version()
+    version, is_new = ensure_prices()
+    if is_new and before is not None:
+        enqueue(REPRICE, {"version": version.pk}, dedupe_key=f"reprice {version.pk}", created_by=created_by)
+    return version, is_new
+
+
+@every(seconds=10)
+@handles("fold_usage")
+def fold_usage(context: JobContext) -> dict[str, Any]:
+    """Merge what arrived since the last time. Safe to run twice: each delta is taken once."""
+    return {"deltas": fold()}
+
+
+@every(seconds=3600)
+@handles("retain_spans")
+def retain_spans(context: JobContext) -> dict[str, Any]:
+    oldest = timezone.now().date() - timedelta(days=settings.SPAN_RETENTION_DAYS)
+    sealed, dropped = retain(oldest)
+    return {"days_sealed": sealed, "days_dropped": dropped}
+
+
+@handles(REPRICE)
+def reprice_usage(context: JobContext) -> dict[str, Any]:
+    version = int(context.payload["version"])
+    rows = reprice(version, lambda done, total: context.progress(done, total, "days priced"))
+    return {"rows": rows, "version": version}
