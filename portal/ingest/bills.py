@@ -5,13 +5,14 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from decimal import localcontext
 from pathlib import Path
 from typing import Any
 
-from django.db import connection, transaction
+from django.db import DatabaseError, connection, transaction
 from django.utils import timezone
 
 from allocation.models import Delivery, Import, ImportStatus, RejectedRow, Source
@@ -98,7 +99,7 @@ def load_bill(
     """
     began = time.monotonic()
     source = source_of(source_name, delivery)
-    close_abandoned(source)
+    close_abandoned()
     bill_import = Import.objects.create(source=source, file_name=file_name or path.name, created_by=created_by)
     attempt = Attempt(bill_import, source, path, format, confirm_shrink, progress, finish_guard)
     try:
@@ -110,7 +111,8 @@ def load_bill(
     except BillRefused as refusal:
         status, reason, same_as = ImportStatus.REFUSED, str(refusal), None
     except BaseException as error:
-        attempt.record(ImportStatus.FAILED, f"{type(error).__name__}: {error}")
+        with suppress(DatabaseError):  # where the database is what failed, `close_abandoned` says so later
+            attempt.record(ImportStatus.FAILED, f"{type(error).__name__}: {error}")
         raise
     if status != ImportStatus.LOADED:
         attempt.record(status, reason)
@@ -145,26 +147,27 @@ def source_of(name: str, delivery: str | None) -> Source:
     return source
 
 
-def close_abandoned(source: Source) -> None:
-    """Marks imports whose loader died as failed. A living one holds the lock of its row."""
+def close_abandoned() -> int:
+    """Marks imports whose loader died as failed; how many. A living loader holds the lock of its import's row."""
     with transaction.atomic():
         abandoned = Import.objects.select_for_update(skip_locked=True).filter(
-            source=source,
-            kind="bill",
-            status=ImportStatus.LOADING,
-            created_at__lt=timezone.now() - timedelta(minutes=1),
+            kind="bill", status=ImportStatus.LOADING, created_at__lt=timezone.now() - timedelta(minutes=1)
         )
-        for each in abandoned:
-            each.status = ImportStatus.FAILED
-            each.refusal = "the loader ended before the file was loaded; nothing of it was published"
-            each.finished_at = timezone.now()
-            each.save(update_fields=["status", "refusal", "finished_at"])
+        return Import.objects.filter(pk__in=[each.pk for each in abandoned]).update(
+            status=ImportStatus.FAILED,
+            refusal="the loader ended before the file was loaded; nothing of it was published",
+            finished_at=timezone.now(),
+        )
+
+
+def check_format(format: str) -> None:
+    if format not in FORMATS:
+        raise BillRefused(f"format {format!r} is not known; use one of {', '.join(FORMATS)}")
 
 
 def rows_of(path: Path, format: str) -> Rows:
     """The reader that the file's first bytes ask for."""
-    if format not in FORMATS:
-        raise BillRefused(f"format {format!r} is not known; use one of {', '.join(FORMATS)}")
+    check_format(format)
     if first_bytes(path).startswith(PARQUET):
         from portal.ingest.focus.parquet_rows import ParquetRows
 
@@ -225,9 +228,9 @@ class Attempt:
         if found.rows_rejected * 100 > MOST_REJECTED_PERCENT * found.rows_read:
             first = found.problems[0]
             raise BillRefused(
-                f"{found.rows_rejected:,} of {found.rows_read:,} rows can't be loaded, more than {MOST_REJECTED_PERCENT}%; "
-                f"the first is line {first.line}, column {first.column or '-'}, value {first.value!r}: {first.reason}. "
-                "Nothing was loaded; correct the export and deliver it again"
+                f"{found.rows_rejected:,} of {found.rows_read:,} rows can't be loaded, more than "
+                f"{MOST_REJECTED_PERCENT}%; the first is line {first.line}, column {first.column or '-'}, "
+                f"value {first.value!r}: {first.reason}. Nothing was loaded; correct the export and deliver it again"
             )
 
     def _publish(self) -> None:
@@ -277,5 +280,3 @@ def ask_for_allocation(period: str, *, created_by: str | None) -> None:
     if job.status == JobStatus.RUNNING:
         key = f"allocate:{period}:after:{job.pk}"
         enqueue("allocate", {"period": period}, dedupe_key=key, created_by=created_by)
-
-

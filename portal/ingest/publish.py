@@ -30,11 +30,13 @@ class Replacement:
 
 def totals_as_json(totals: dict[str, Costs]) -> list[dict[str, str | None]]:
     """One object per currency; amounts as plain decimal strings, null where no row has the cost."""
-    return [
-        {"currency": currency}
-        | {name: None if cost is None else plain(cost) for name, cost in zip(COST_FIELDS, costs, strict=True)}
-        for currency, costs in totals.items()
-    ]
+    found: list[dict[str, str | None]] = []
+    for currency, costs in totals.items():
+        entry: dict[str, str | None] = {"currency": currency}
+        for name, cost in zip(COST_FIELDS, costs, strict=True):
+            entry[name] = None if cost is None else plain(cost)
+        found.append(entry)
+    return found
 
 
 def lock_source(source_id: int) -> Source:
@@ -57,7 +59,7 @@ def already_loaded(source: Source, sha256: str, scopes: list[LoadedScope]) -> Im
 
 
 def replacements(source: Source, scopes: list[LoadedScope]) -> list[Replacement]:
-    """Each scope with the current snapshot of the same billing account and period. An append source replaces nothing."""
+    """Each scope with the current snapshot of the same billing account and period. Appending replaces nothing."""
     if source.delivery == Delivery.APPEND:
         return [Replacement(scope, None) for scope in scopes]
     current = {
@@ -118,9 +120,9 @@ def refuse_overlap(source: Source, scope: LoadedScope, other: ChargeScope) -> No
     amount = ", ".join(f"{each['billed_cost']} {each['currency']}" for each in other.totals)
     if other.source_id == source.pk:
         raise BillRefused(
-            f"billing account {scope.billing_account_id}: the billing period {days(scope)} overlaps {days(other)}, which "
-            f"import {other.bill_import_id} loaded with {amount} billed; deliver the same period again to replace it, "
-            "or declare the source append"
+            f"billing account {scope.billing_account_id}: the billing period {days(scope)} overlaps {days(other)}, "
+            f"which import {other.bill_import_id} loaded with {amount} billed; deliver the same period again to replace "
+            "it, or declare the source append"
         )
     shared = providers(scope.id, scope.billing_month) & providers(other.pk, other.billing_month)
     if shared:
@@ -279,5 +281,3 @@ def publish(changes: list[Replacement]) -> None:
     ChargeScope.objects.filter(pk__in=[change.new.id for change in changes]).update(
         state=ScopeState.CURRENT, published_at=Now()
     )
-
-

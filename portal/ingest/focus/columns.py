@@ -10,7 +10,7 @@ from allocation.models import ChargeDimension
 from portal.ingest.focus.problems import BillRefused
 
 Kind = Literal["text", "number", "time", "json"]
-VERSIONS = ("1.0", "1.1", "1.2", "1.3", "1.4")
+VERSIONS: tuple[str, ...] = ("1.0", "1.1", "1.2", "1.3", "1.4")
 
 # Without these a row can't stand in the ledger, so a file that lacks one is refused.
 ESSENTIAL = (
@@ -132,14 +132,16 @@ def understand_header(delivered: list[str], *, line: int = 1) -> Header:
     if len(delivered) == 1 and (found := re.search(r"[;\t|]", delivered[0])):
         separator = {"\t": "a tab"}.get(found[0], found[0])
         raise BillRefused(
-            f"line {line}: the header is separated by {separator}, not by commas; export the bill as comma-separated CSV"
+            f"line {line}: the header is separated by {separator}, not by commas; export comma-separated CSV"
         )
     names: list[str] = []
     recased = 0
     for position, text in enumerate(delivered, start=1):
         stripped = text.strip()
         if not stripped:
-            raise BillRefused(f"line {line}, column {position}: the header has no name there; name or remove the column")
+            raise BillRefused(
+                f"line {line}, column {position}: the header has no name there; name or remove the column"
+            )
         name = _BY_FOLDED.get(stripped.lower(), stripped)
         recased += name != text
         names.append(name)
@@ -172,10 +174,10 @@ def focus_version(present: set[str]) -> str:
     """The oldest FOCUS version that has every delivered column; 1.4 where the provider columns it removed are gone."""
     if "ServiceProviderName" in present and "ProviderName" not in present:
         return "1.4"
-    for version in reversed(VERSIONS[1:]):
+    for version in VERSIONS[:0:-1]:
         if present.intersection(ADDED[version]):
             return version
-    return "1.0"
+    return VERSIONS[0]
 
 
 def mandatory(version: str) -> tuple[str, ...]:

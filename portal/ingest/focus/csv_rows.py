@@ -20,7 +20,7 @@ from portal.ingest.focus.lexer import LONGEST_FIELD, misquoted
 from portal.ingest.focus.problems import BillRefused, Problem, shown
 from portal.ingest.focus.stream import BOM, BillStream, invalid_utf8_at
 
-BLOCK_BYTES = 8 << 20  # of text: some thousands of rows
+BLOCK_BYTES = 4 << 20  # of text: some five thousand rows
 BLOCKS_AHEAD = 3
 LONGEST_HEADER = 1 << 20
 CODES = pa.dictionary(pa.int32(), pa.string())
@@ -151,7 +151,7 @@ class CsvRows:
             Problem(int(line), None, shown(text), _columns_reason(found, len(self.header.names)))
             for line, (_, found, text) in zip(lines[numbers[:taken]], malformed, strict=True)
         ]
-        return _without_blank_lines(RowBatch(arrays, lines[is_row], problems))
+        return without_blank_lines(RowBatch(arrays, lines[is_row], problems))
 
     def _line_breaks(self, arrays: dict[str, pa.Array], rows: int) -> npt.NDArray[np.int64]:
         """How many line breaks stand inside the fields of each row. Refuses a field that is too long."""
@@ -214,7 +214,7 @@ def _columns_reason(found: int, expected: int) -> str:
 
 
 def _record_end(data: bytes, start: int) -> int | None:
-    """Where the record that starts at `start` ends, its line break included; the end of the data if that comes first."""
+    """Where the record that starts at `start` ends, with its line break; the end of the data if that comes first."""
     at = start
     while True:
         at = data.find(b"\n", at) + 1
@@ -224,7 +224,7 @@ def _record_end(data: bytes, start: int) -> int | None:
             return at
 
 
-def _without_blank_lines(batch: RowBatch) -> RowBatch:
+def without_blank_lines(batch: RowBatch) -> RowBatch:
     """A line with nothing in any column is no row."""
     if not batch.columns["BilledCost"].null_count:
         return batch

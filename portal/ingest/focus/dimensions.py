@@ -22,16 +22,16 @@ MIX = np.array([0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F], dtype=np.uint64)  # odd
 
 TABLE = "allocation_chargedimension"
 NAMES = ", ".join(DIMENSION_FIELDS)
-# The newcomers of one batch. Ordered inserts make two loads that bring the same rows wait for each other, not deadlock.
+# The newcomers of one batch. In order, so that two loads which bring the same rows wait for each other, not deadlock.
 MAKE_NEWCOMERS = f"""
 CREATE TEMPORARY TABLE IF NOT EXISTS newcomer AS SELECT content_hash, {NAMES} FROM {TABLE} WITH NO DATA
-"""
+"""  # noqa: S608 - names of this module's own
 INSERT_NEWCOMERS = f"""
 INSERT INTO {TABLE} (content_hash, {NAMES})
 SELECT content_hash, {NAMES} FROM newcomer ORDER BY content_hash
 ON CONFLICT (content_hash) DO NOTHING
-"""
-FIND_NEWCOMERS = f"SELECT n.content_hash, d.id FROM newcomer n JOIN {TABLE} d USING (content_hash)"
+"""  # noqa: S608
+FIND_NEWCOMERS = f"SELECT n.content_hash, d.id FROM newcomer n JOIN {TABLE} d USING (content_hash)"  # noqa: S608
 
 
 class DimensionIds:
@@ -54,10 +54,10 @@ class DimensionIds:
         if len(self._ids) > MOST_IDS:
             self._ids.clear()
         lanes = self._row_lanes(batch)
-        keys, first, inverse = np.unique(lanes[:, 0], return_index=True, return_inverse=True)
+        _, first, inverse = np.unique(lanes[:, 0], return_index=True, return_inverse=True)
         if (lanes[first[inverse], 1] != lanes[:, 1]).any():
             # Two combinations share 64 bits: look at all 128.
-            keys, first, inverse = np.unique(lanes, axis=0, return_index=True, return_inverse=True)
+            _, first, inverse = np.unique(lanes, axis=0, return_index=True, return_inverse=True)
             inverse = inverse.reshape(-1)
         pairs = list(zip(lanes[first, 0].tolist(), lanes[first, 1].tolist(), strict=True))
         missing = [position for position, pair in enumerate(pairs) if pair not in self._ids]
@@ -105,7 +105,7 @@ class DimensionIds:
 
 
 def content_hashes(table: dict[str, pa.Array]) -> list[bytes]:
-    """16 bytes over every column. Texts hold no NUL and are never empty, so NUL between and nothing for null is exact."""
+    """16 bytes over every column. Texts hold no NUL and are never empty: NUL between them, nothing for null."""
     parts = [each.fill_null("") for each in table.values()]
     joined = pc.binary_join_element_wise(*parts, "\0")
     return [hashlib.blake2b(text.encode(), digest_size=16).digest() for text in joined.to_pylist()]

@@ -64,7 +64,8 @@ class Interner:
         indices = array.indices
         if indices.null_count:
             indices = indices.fill_null(len(texts))
-        return of_text[indices.to_numpy(zero_copy_only=False)]
+        of_row: npt.NDArray[np.int32] = of_text[indices.to_numpy(zero_copy_only=False)]
+        return of_row
 
     def _add(self, fresh: list[str]) -> None:
         cells = [self._read(text) for text in fresh]

@@ -48,6 +48,8 @@ NUMBER_FIELDS = dict(
     )
 )
 
+Rowwise = npt.NDArray[np.int64]
+SCOPE_COLUMNS = ("BillingAccountId", "BillingPeriodStart", "BillingPeriodEnd")
 Costs = tuple[Decimal | None, ...]  # one per COST_FIELDS; None where no row has the cost
 
 
@@ -156,9 +158,7 @@ class Loader:
 
     def _payload(self, clean: CleanBatch) -> memoryview:
         """The batch as CSV for COPY."""
-        first, group_of_row = groups(
-            [clean.codes[name] for name in ("BillingAccountId", "BillingPeriodStart", "BillingPeriodEnd", "BillingCurrency")]
-        )
+        first, group_of_row = groups([clean.codes[name] for name in (*SCOPE_COLUMNS, "BillingCurrency")])
         scopes = [self._scope(clean, int(row)) for row in first]
         self._add_totals(clean, first, group_of_row, scopes)
         group = pa.array(group_of_row)
@@ -183,8 +183,7 @@ class Loader:
     def _scope(self, clean: CleanBatch, row: int) -> LoadedScope:
         """The scope of this row, made on first sight together with the partition of its month."""
         account, start, end = (
-            self._validator.interners[name].cells[clean.codes[name][row]].value or ""
-            for name in ("BillingAccountId", "BillingPeriodStart", "BillingPeriodEnd")
+            self._validator.interners[name].cells[clean.codes[name][row]].value or "" for name in SCOPE_COLUMNS
         )
         scope = self._scopes.get((account, start))
         if scope is not None:
@@ -203,9 +202,7 @@ class Loader:
         self.loaded.scopes.append(scope)
         return scope
 
-    def _add_totals(
-        self, clean: CleanBatch, first: npt.NDArray[np.int64], group_of_row: npt.NDArray[np.int64], scopes: list[LoadedScope]
-    ) -> None:
+    def _add_totals(self, clean: CleanBatch, first: Rowwise, group_of_row: Rowwise, scopes: list[LoadedScope]) -> None:
         currencies = self._validator.interners["BillingCurrency"].cells
         counts = np.bincount(group_of_row, minlength=len(scopes))
         for group, costs in enumerate(group_sums(clean.numbers, group_of_row, len(scopes))):
@@ -215,7 +212,7 @@ class Loader:
             scope.totals[currency] = added(scope.totals.get(currency), costs)
 
 
-def groups(columns: list[npt.NDArray[np.int32]]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+def groups(columns: list[npt.NDArray[np.int32]]) -> tuple[Rowwise, Rowwise]:
     """Distinct combinations of the columns: a row of each, and the number of each row's combination."""
     key = np.zeros(len(columns[0]), dtype=np.int64)
     width = 1
@@ -230,7 +227,7 @@ def groups(columns: list[npt.NDArray[np.int32]]) -> tuple[npt.NDArray[np.int64],
     return first, inverse.reshape(-1)
 
 
-def group_sums(numbers: dict[str, pa.Array], group_of_row: npt.NDArray[np.int64], count: int) -> list[Costs]:
+def group_sums(numbers: dict[str, pa.Array], group_of_row: Rowwise, count: int) -> list[Costs]:
     """Exact sums of the cost columns of each group; 53 digits and a batch of rows stay below the type's 76."""
     exact = {
         name: numbers[name].cast(EXACT) if name in numbers else pa.nulls(len(group_of_row), EXACT) for name in COSTS
@@ -244,7 +241,7 @@ def group_sums(numbers: dict[str, pa.Array], group_of_row: npt.NDArray[np.int64]
 
 
 def read_ahead(batches: Iterable[RowBatch]) -> Iterator[RowBatch]:
-    """The same batches, each read in a thread while the one before it is worked on. Errors come out where they stood."""
+    """The same batches, each read in a thread while the one before it is worked on. Errors come out in their place."""
     queue: Queue[RowBatch | BaseException | None] = Queue(maxsize=1)
     stopped = Event()
 

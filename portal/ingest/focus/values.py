@@ -18,9 +18,7 @@ COST_LIMIT = Decimal(10) ** 15
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 NUMBER = re.compile(r"-?[0-9]+(?:\.[0-9]+)?(?:[eE](-?[0-9]+))?", re.ASCII)
-TIME = re.compile(
-    r"(\d{4}-\d{2}-\d{2})([T ])(\d{2}:\d{2}(?::\d{2})?)(\.\d{1,9})?(Z|\+00:00|)", re.ASCII
-)
+TIME = re.compile(r"(\d{4}-\d{2}-\d{2})([T ])(\d{2}:\d{2}(?::\d{2})?)(\.\d{1,9})?(Z|\+00:00|)", re.ASCII)
 CURRENCY = re.compile(r"[A-Z]{3}", re.ASCII)
 NULL_WORDS = frozenset({"NULL", "null", "Null"})
 REPLACEMENT = "\ufffd"
@@ -207,8 +205,10 @@ def _json_text(content: Any, repairs: list[str]) -> str:
     """JSON text that PostgreSQL stores: numbers by their own digits, no NUL, no half of a surrogate pair."""
     if isinstance(content, _Literal):
         # jsonb numbers end at some 10^131000; a longer literal is nobody's quantity and stays as text.
-        return str(content) if len(content) <= MAX_NUMBER_LENGTH and read_number(content).reason is None else _quoted(
-            content, repairs
+        return (
+            str(content)
+            if len(content) <= MAX_NUMBER_LENGTH and read_number(content).reason is None
+            else _quoted(content, repairs)
         )
     if isinstance(content, dict):
         pairs = (f"{_quoted(key, repairs)}: {_json_text(value, repairs)}" for key, value in content.items())

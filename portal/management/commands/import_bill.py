@@ -20,9 +20,13 @@ class Command(PortalCommand):
         parser.add_argument("path", type=Path)
         parser.add_argument("--source", required=True, help="where the bill comes from, for example aws-main")
         parser.add_argument("--format", default="auto", choices=FORMATS)
-        parser.add_argument("--delivery", choices=Delivery.values, help="how a new source delivers (default: overwrite)")
         parser.add_argument(
-            "--confirm-shrink", action="store_true", help="load it although it holds less than half of what is published"
+            "--delivery", choices=Delivery.values, help="how a new source delivers (default: overwrite)"
+        )
+        parser.add_argument(
+            "--confirm-shrink",
+            action="store_true",
+            help="load it although it holds less than half of what is published",
         )
 
     def run(self, **options: Any) -> dict[str, Any]:
