@@ -126,12 +126,32 @@ class Portal:
         return [
             process
             for process in psutil.process_iter()
-            if mark in command_of(process) and str(self.home) in environment_of(process)
+            if mark in command_of(process)
+            and (str(self.home) in environment_of(process) or str(self.layout.sockets) in command_of(process))
         ]
 
     def main_process(self, mark: str) -> psutil.Process:
         """The oldest of them: the one that the supervisor or keeper started."""
         return min(self.processes(mark), key=lambda process: process.create_time())
+
+    def stop_postgres(self) -> None:
+        """Take the database away: its keeper is suspended, so that nothing starts it again."""
+        self.main_process("embedded.keeper postgres").suspend()
+        server = self.main_process("bin/postgres -D")
+        server.send_signal(signal.SIGINT)
+        wait_until(
+            lambda: not server.is_running() or server.status() == psutil.STATUS_ZOMBIE, seconds=30, what="its end"
+        )
+
+    def start_postgres(self) -> None:
+        self.main_process("embedded.keeper postgres").resume()
+        wait_until(self.database_answers, seconds=60, what="the database")
+
+    def database_answers(self) -> bool:
+        try:
+            return bool(self.value("SELECT true"))
+        except psycopg.OperationalError:
+            return False
 
     def clean_up(self) -> None:
         """End whatever is left, whatever a test did."""

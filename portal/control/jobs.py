@@ -24,6 +24,7 @@ from typing import Any, TypeVar
 from django.conf import settings
 from django.db import IntegrityError, InterfaceError, OperationalError, connection, transaction
 
+from portal.celery import app as celery
 from portal.control.models import Job, JobStatus
 from portal.errors import Refused
 
@@ -36,7 +37,7 @@ SEND_AGAIN_SECONDS = 60  # a message may be lost with the broker's memory
 UNSENT_SECONDS = 5  # leave the request that wrote the row this long to send its own message
 SWEEP_ROWS = 500
 SCHEDULE = "schedule"  # `created_by` of periodic work
-KEEP_PERIODIC_HOURS = 24
+KEEP_PERIODIC_HOURS = 6
 
 
 class LostLease(Exception):
@@ -138,12 +139,21 @@ def enqueue(kind: str, payload: dict[str, Any], *, dedupe_key: str | None = None
         return job
 
 
+def publishing() -> dict[str, object]:
+    """Options of a connection that gives up soon; a worker's, which waits for as long as it takes, has none of them."""
+    options: dict[str, object] = {"max_retries": 1, "interval_start": 0, "interval_max": 0.2}
+    if "redis" in settings.CELERY_BROKER_URL:
+        options |= {"socket_connect_timeout": 1, "socket_timeout": 1, "retry_on_timeout": False}
+    return options
+
+
 def nudge(job_id: int, *, delay: int = 0) -> bool:
     """Send the hint; False, and a line in the log, when the broker is away. Returns within a second or two."""
     from portal.control.tasks import run_job
 
     try:
-        run_job.apply_async(args=(job_id,), countdown=delay, retry=False)
+        with celery.connection_for_write(connect_timeout=1, transport_options=publishing()) as broker:
+            run_job.apply_async(args=(job_id,), countdown=delay, retry=False, connection=broker)
     except Exception as error:  # whatever the transport raises: the sweep will send it
         log.warning("job %s waits for the sweep: the broker can't be reached (%s)", job_id, error)
         return False

@@ -242,7 +242,7 @@ def test_periodic_work_is_queued_once_per_slot(handlers: dict[str, Any]) -> None
 def test_old_periodic_jobs_are_tidied_away_and_others_kept() -> None:
     for created_by in ("schedule", "someone"):
         job = Job.objects.create(kind="fold", created_by=created_by, status="succeeded")
-        age(job.pk, "finished_at", 25 * 3600)
+        age(job.pk, "finished_at", 7 * 3600)
 
     sweep.enqueue_due()
 
