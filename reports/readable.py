@@ -69,8 +69,8 @@ def count(value: Decimal | int | None) -> str:
     """Whole numbers up to a million, then millions and billions with two decimals."""
     if value is None:
         return UNKNOWN
-    for size, letter in ((10**9, "B"), (10**6, "M")):
-        if abs(value) >= size:
+    for size, letter in ((Decimal(10**9), "B"), (Decimal(10**6), "M")):
+        if abs(Decimal(value)) >= size:
             return f"{grouped(Decimal(value) / size, 2)} {letter}"
     return grouped(value)
 

@@ -4,22 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from datetime import date
 from decimal import Decimal
+from typing import cast
+from urllib.parse import urlencode
 
-from django.http import HttpRequest, HttpResponseBase
-from django.urls import path
+from django import forms
+from django.http import Http404, HttpRequest, HttpResponseBadRequest, HttpResponseBase, StreamingHttpResponse
+from django.urls import path, reverse
 
 from allocation.money import EXACT, exact_sum
-from portal.accounts.access import page
+from portal.accounts.access import page, team_scope
+from portal.accounts.models import User
 from portal.pages.frame import page_address, render_page
+from portal.pages.spend_blocks import explain_address
 from portal.pages.state import PageState
 from portal.pages.tables import Cell, Column, Row, Table, arranged, asked_download
+from reports.exports.chargeback_csv import NotAllocated, chargeback_csv
 from reports.period import Period, previous_month
 from reports.queries.balances import SourceBalance, balances
 from reports.queries.month_sources import CostCenterSpend, LoadedSource, cost_centers, loaded_sources
 from reports.readable import grouped
 
 ZERO = Decimal(0)
+BASES = {"effective": "Effective", "billed": "Billed"}
 
 
 @dataclass(frozen=True)
@@ -56,6 +64,7 @@ def chargeback(request: HttpRequest) -> HttpResponseBase:
         centers=cost_centers(
             runs=runs,
             runs_before=state.run_ids(Period.month(previous_month(month))),
+            before_until=state.elapsed.before().end if state.is_running else None,
             metric=state.metric,
             scope=state.scope,
         ),
@@ -103,7 +112,7 @@ def _sources_table(request: HttpRequest, state: PageState, figures: MonthFigures
     balanced = {balance.source: balance for balance in figures.balances}
     rows: list[Row] = []
     for name in sorted({*loaded, *balanced}):
-        rows.append(_source_row(name, loaded.get(name), balanced.get(name)))
+        rows.append(_source_row(state, name, loaded.get(name), balanced.get(name)))
     columns = [
         Column("source", "Source"),
         Column("rows", "Bill rows", "count"),
@@ -122,7 +131,7 @@ def _sources_table(request: HttpRequest, state: PageState, figures: MonthFigures
     return arranged(table, request)
 
 
-def _source_row(name: str, loaded: LoadedSource | None, balance: SourceBalance | None) -> Row:
+def _source_row(state: PageState, name: str, loaded: LoadedSource | None, balance: SourceBalance | None) -> Row:
     row: Row = {"source": Cell(value=name)}
     if loaded:
         row |= {
@@ -133,7 +142,11 @@ def _source_row(name: str, loaded: LoadedSource | None, balance: SourceBalance |
     if balance:
         row |= {
             "allocated": Cell(value=balance.allocated),
-            "unallocated": Cell(value=balance.unallocated),
+            "unallocated": Cell(
+                value=balance.unallocated,
+                href=explain_address(state, source=name, kind="unallocated", whole="1"),
+                explain=True,
+            ),
             "other": Cell(value=balance.other),
         }
     row["difference"] = Cell(value=_difference(loaded, balance))
@@ -153,7 +166,7 @@ def _centers_table(request: HttpRequest, state: PageState, figures: MonthFigures
         Column("name", "Name"),
         Column("mode", "Mode"),
         Column("cost", f"Cost, {state.currency}", "money"),
-        Column("change", "Against last month", "change"),
+        Column("change", "Against the same days of last month" if state.is_running else "Against last month", "change"),
     ]
     rows: list[Row] = [
         {
@@ -180,7 +193,7 @@ def _stations(figures: MonthFigures) -> list[Station]:
         Station(
             "Imported",
             "trouble" if rejected else "done" if bills else "open",
-            f"{grouped(bills)} bills of {len(figures.loaded)} sources, {grouped(rejected)} rows rejected",
+            f"bills: {grouped(bills)}, sources: {len(figures.loaded)}, rejected rows: {grouped(rejected)}",
         ),
         Station("Reconciled", *_reconciled(figures, differences)),
         Station(
@@ -198,7 +211,7 @@ def _reconciled(figures: MonthFigures, differences: Sequence[Decimal]) -> tuple[
         return "open", "nothing to compare before the month is allocated"
     if any(differences):
         return "trouble", "bills changed after the run: allocate the month again"
-    return "done", f"difference 0 for {len(differences)} sources"
+    return "done", f"difference 0 for {len(differences)} source{'' if len(differences) == 1 else 's'}"
 
 
 def _differences(figures: MonthFigures) -> list[Decimal]:
@@ -208,8 +221,41 @@ def _differences(figures: MonthFigures) -> list[Decimal]:
 
 
 def _downloads(state: PageState) -> list[tuple[str, str]]:
-    """(label, address) of the month's exports."""
-    return []
+    """(label, address) of the month's statement, for either basis."""
+    address = reverse("chargeback_csv")
+    month = f"{state.period.start:%Y-%m}"
+    return [
+        (f"{label} chargeback CSV", f"{address}?{urlencode({'period': month, 'basis': basis})}")
+        for basis, label in BASES.items()
+    ]
 
 
-urlpatterns = [path("chargeback/", chargeback, name="chargeback")]
+class DownloadForm(forms.Form):
+    period = forms.RegexField(r"^\d{4}-(0[1-9]|1[0-2])$")
+    basis = forms.ChoiceField(choices=list(BASES.items()))
+
+
+@page("chargeback")
+def download_csv(request: HttpRequest) -> HttpResponseBase:
+    """The month's lines with control totals, streamed; 404 where the month is not allocated."""
+    form = DownloadForm(request.GET)
+    if not form.is_valid():
+        return HttpResponseBadRequest("period is a month such as 2026-10, basis is billed or effective\n")
+    month, basis = form.cleaned_data["period"], form.cleaned_data["basis"]
+    try:
+        blocks = chargeback_csv(
+            period=Period.month(date.fromisoformat(f"{month}-01")),
+            basis=basis,
+            scope=team_scope(cast(User, request.user)),
+        )
+    except NotAllocated:
+        raise Http404 from None
+    response = StreamingHttpResponse(blocks, content_type="text/csv; charset=utf-8")
+    response["Content-Disposition"] = f'attachment; filename="chargeback-{month}-{basis}.csv"'
+    return response
+
+
+urlpatterns = [
+    path("chargeback/", chargeback, name="chargeback"),
+    path("chargeback/lines.csv", download_csv, name="chargeback_csv"),
+]

@@ -9,13 +9,15 @@ from decimal import Decimal
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.urls import path
 
+from allocation.money import exact_sum
 from portal.accounts.access import page
 from portal.pages.chart import Chart
-from portal.pages.frame import render_page
+from portal.pages.frame import read_trust, render_page
 from portal.pages.spend_blocks import (
     UNALLOCATED_NAME,
     change_chart,
     day_chart,
+    headline_words,
     names_and_shades,
     period_in_words,
     spend_table,
@@ -23,7 +25,8 @@ from portal.pages.spend_blocks import (
     team_series,
 )
 from portal.pages.state import PageState
-from portal.pages.tables import Cell, Table, asked_download
+from portal.pages.tables import Cell, Column, Row, Table, arranged, asked_download
+from reports.analysis.arithmetic import EVIDENCE_WORDS
 from reports.analysis.spend_totals import Amounts, UnitCost, ai_cells, total_of, totals_by, unit_costs
 from reports.analysis.why_changed import why_changed
 from reports.queries.balances import SourceBalance, balances
@@ -31,6 +34,7 @@ from reports.queries.spend_cells import SpendCell, spend_cells
 from reports.queries.spend_days import SpendDays, spend_days
 from reports.queries.spend_scopes import TeamInTree, teams_in_tree
 from reports.queries.spend_usage import UsageCell, spend_usage
+from reports.queries.trust import Trust
 from reports.readable import ratio
 
 
@@ -43,6 +47,7 @@ class Figures:
     usage: list[UsageCell]
     teams: list[TeamInTree]
     balances: list[SourceBalance]
+    known: Trust
 
     @property
     def ai(self) -> list[SpendCell]:
@@ -70,6 +75,7 @@ def _read(state: PageState) -> Figures:
         usage=spend_usage(spend=spend, period=state.elapsed, compare=state.compare),
         teams=teams_in_tree(scope=state.reader_scope, day=state.period.last_day),
         balances=balances(runs=state.run_ids(state.period), scope=state.reader_scope, metric=state.metric),
+        known=read_trust(state),
     )
 
 
@@ -86,7 +92,6 @@ def _tables(request: HttpRequest, state: PageState, figures: Figures) -> dict[st
         return lambda value: Cell(value=value or unknown)
 
     ai = figures.ai
-    by_feature = unit_costs(ai, figures.usage, lambda cell: cell.feature)
     return {
         "by_team": spend_table(
             request,
@@ -111,7 +116,7 @@ def _tables(request: HttpRequest, state: PageState, figures: Figures) -> dict[st
             name_cell=named("no feature"),
             amount_filters=lambda feature: {"feature": feature},
             days=figures.days.by_feature,
-            units=by_feature,
+            compact=True,
         ),
         "by_model": spend_table(
             request,
@@ -123,6 +128,7 @@ def _tables(request: HttpRequest, state: PageState, figures: Figures) -> dict[st
             name_cell=named("no model"),
             amount_filters=lambda model: {"model": model},
             days=figures.days.by_model,
+            compact=True,
         ),
         "by_provider": spend_table(
             request,
@@ -133,8 +139,27 @@ def _tables(request: HttpRequest, state: PageState, figures: Figures) -> dict[st
             caption="AI cost by provider",
             name_cell=named("unknown provider"),
             amount_filters=lambda provider: {"provider": provider},
+            compact=True,
         ),
+        "by_evidence": _evidence_table(request, state, figures.known),
     }
+
+
+def _evidence_table(request: HttpRequest, state: PageState, known: Trust) -> Table:
+    """What the figures rest on, strongest evidence first; the untraced part stands apart, since it is only spread."""
+    sums: dict[tuple[int, str], Decimal] = {}
+    for share in known.evidence:
+        words = "untraced, spread" if share.is_untraced and not share.is_unallocated else EVIDENCE_WORDS[share.rung]
+        key = (share.rung + (5 if share.is_untraced else 0), words)
+        sums[key] = exact_sum([sums.get(key, Decimal(0)), share.cost])
+    columns = [Column("evidence", "Evidence"), Column("cost", f"Cost, {state.currency}", "whole")]
+    columns.append(Column("share", "Share", "percent"))
+    rows: list[Row] = [
+        {"evidence": Cell(value=words), "cost": Cell(value=cost), "share": Cell(value=ratio(cost, known.total))}
+        for (_, words), cost in sorted(sums.items())
+    ]
+    total = {"evidence": Cell(value="Total"), "cost": Cell(value=known.total), "share": Cell(value=Decimal(1))}
+    return arranged(Table("evidence", "Cost by evidence", columns, rows, total=total), request)
 
 
 def _charts(request: HttpRequest, state: PageState, figures: Figures) -> dict[str, Chart | None]:
@@ -159,7 +184,7 @@ def _page(
         **charts,
         "total": total,
         "before": total.before if state.comparison_known else None,
-        "period_words": period_in_words(state.elapsed),
+        "period_words": headline_words(state),
         "compare_words": period_in_words(state.compare) if state.compare else "",
         "unit": _organisation_unit_cost(figures),
         "ai_share": ratio(total.now, whole_bill.now),
@@ -168,7 +193,15 @@ def _page(
         "balances": figures.balances,
         "is_reconciled": all(balance.difference == 0 for balance in figures.balances),
     }
-    return render_page(request, "executive/page.html", context, page="executive", title="Executive", state=state)
+    return render_page(
+        request,
+        "executive/page.html",
+        context,
+        page="executive",
+        title="Executive",
+        state=state,
+        known=figures.known,
+    )
 
 
 def _organisation_unit_cost(figures: Figures) -> UnitCost | None:

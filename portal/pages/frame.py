@@ -57,6 +57,10 @@ class Crumb:
     href: str | None = None
 
 
+def read_trust(state: PageState) -> Trust:
+    return trust(spend=state.spend(), period=state.elapsed, runs=state.run_ids(state.period), now=timezone.now())
+
+
 def page_address(page: str) -> str | None:
     """Where a page of access.PAGES lives, or None while it has no address."""
     for name in (page, page.replace("-", "_")):
@@ -75,18 +79,19 @@ def render_page(
     page: str,
     title: str,
     state: PageState,
+    known: Trust | None = None,
     status: int = 200,
 ) -> HttpResponse:
     """A full page in its frame. `page` is a name of access.PAGES; the template extends base.html.
 
     The template also sees `state`, `state_query` (for links that keep the view), `teams` (the readable tree) and
-    `crumbs` where the context gives a list of `Crumb`.
+    `crumbs` where the context gives a list of `Crumb`. A page that shows trust itself passes it as `known`.
     """
     user = cast(User, request.user)
     now = timezone.now()
     opened = pages_of(user)
     teams = teams_in_tree(scope=state.reader_scope, day=state.period.last_day)
-    known = trust(runs=state.run_ids(state.period), scope=state.scope, metric=state.metric, now=now)
+    known = known or read_trust(state)
     frame = {
         "page": page,
         "title": title,
@@ -174,7 +179,7 @@ def _evidence_link(link: Any) -> str | None:
 def _bill_parts(known: Trust, address: str | None, today: date) -> list[TrustPart]:
     """ "Bills through 18 Nov (AWS, OpenAI)": sources that reach the same day stand together."""
     if not known.sources:
-        return [TrustPart("no bills yet", address, "import a bill to see costs")]
+        return [TrustPart("No bills yet", address, "import a bill to see costs")]
     parts = []
     by_day: dict[date | None, list[str]] = {}
     for source in known.sources:
@@ -182,10 +187,10 @@ def _bill_parts(known: Trust, address: str | None, today: date) -> list[TrustPar
     for through, names in by_day.items():
         who = ", ".join(names)
         if through is None:
-            parts.append(TrustPart(f"bills of {who} not allocated", address, "allocate the month they belong to"))
+            parts.append(TrustPart(f"Bills of {who} not allocated", address, "allocate the month they belong to"))
             continue
         stale = today - through > BILLS_STALE_AFTER
         advice = f"no newer bill of {who} has arrived: import it" if stale else None
-        parts.append(TrustPart(f"bills through {through.day} {through:%b} ({who})", address, advice))
+        parts.append(TrustPart(f"Bills through {through.day} {through:%b} ({who})", address, advice))
     parts.extend(TrustPart("bill problem", address, source.problem) for source in known.sources if source.problem)
     return parts

@@ -22,6 +22,7 @@ from portal.pages.spend_blocks import (
     change_chart,
     day_chart,
     explain_address,
+    headline_words,
     names_and_shades,
     period_in_words,
     spend_table,
@@ -73,7 +74,7 @@ def showback(request: HttpRequest) -> HttpResponseBase:
     usage = spend_usage(spend=spend, period=state.elapsed, compare=state.compare)
     table = _teams_table(request, state, cells, days, usage, teams)
     download = asked_download(request, [table], file_name=f"showback-{state.period.start}")
-    context = {"table": table, "period_words": period_in_words(state.elapsed)}
+    context = {"table": table, "period_words": headline_words(state)}
     return download or render_page(
         request, "showback/teams.html", context, page="showback", title="Showback", state=state
     )
@@ -151,7 +152,7 @@ def showback_team(request: HttpRequest, slug: str) -> HttpResponseBase:
         "team": team,
         "total": total,
         "before": before_of(state, total),
-        "period_words": period_in_words(state.elapsed),
+        "period_words": headline_words(state),
         "compare_words": period_in_words(state.compare) if state.compare else "",
         "unit": unit_costs(figures.cells, figures.usage, lambda _: None).get(None),
         "kinds": _kinds(figures.parts),

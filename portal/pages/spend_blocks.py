@@ -34,6 +34,11 @@ def period_in_words(period: Period) -> str:
     return str(period) if period.is_month else days_in_words(period.start, period.last_day)
 
 
+def headline_words(state: PageState) -> str:
+    """ "November 2026 so far", "October 2026", or the days of a range."""
+    return f"{period_in_words(state.period)}{' so far' if state.is_running else ''}"
+
+
 def names_and_shades(teams: Sequence[TeamInTree]) -> dict[str | None, tuple[str, str]]:
     """Team slug -> (name, shade); None is unallocated."""
     known: dict[str | None, tuple[str, str]] = {team.slug: (team.name, shade_of(team.shade)) for team in teams}
@@ -42,10 +47,12 @@ def names_and_shades(teams: Sequence[TeamInTree]) -> dict[str | None, tuple[str,
 
 
 def explain_address(state: PageState, **filters: str | None) -> str:
-    """Where one amount of this view is explained; "" while that page has no address."""
+    """Where one amount of this view is explained; "" without a filter, since nothing can be asked about "unknown"."""
     address = page_address("explain")
     chosen = {key: value for key, value in filters.items() if value}
-    return f"{address}?{urlencode({**state.parameters(), **chosen})}" if address else ""
+    if not address or not chosen:
+        return ""
+    return f"{address}?{urlencode({**state.parameters(), **chosen})}"
 
 
 def team_address(state: PageState, slug: str) -> str:
@@ -95,8 +102,6 @@ def change_chart(request: HttpRequest, state: PageState, parts: Sequence[ChangeP
         before=total.before,
         parts=[(part.label, part.amount) for part in parts],
         after=total.now,
-        before_label=before_label,
-        after_label=after_label,
     )
     rows: list[Row] = [{"part": Cell(value=before_label), "amount": Cell(value=total.before)}]
     rows += [
@@ -122,9 +127,13 @@ def spend_table(
     days: Named | None = None,
     units: Mapping[str | None, UnitCost] | None = None,
     limit: int = 12,
+    compact: bool = False,
 ) -> Table:
-    """Cost, share, change, perhaps trend and unit cost, per name; largest first; the total is that of the page."""
-    columns = [Column("name", label), Column("cost", f"Cost, {state.currency}", "money")]
+    """Cost, share, change, perhaps trend and unit cost, per name; largest first; the total is that of the page.
+
+    Compact rounds costs to whole units, for narrow columns.
+    """
+    columns = [Column("name", label), Column("cost", f"Cost, {state.currency}", "whole" if compact else "money")]
     columns += [Column("share", "Share", "percent"), Column("change", "Change", "change")]
     if days is not None:
         columns.append(Column("trend", "Trend", "spark"))

@@ -11,9 +11,10 @@ from django import forms
 from django.http import Http404, HttpRequest
 from django.utils import timezone
 
+from allocation.periods import DAY
 from portal.accounts.access import team_scope
 from portal.accounts.models import User
-from reports.period import DAY, Period, first_of_month
+from reports.period import Period, first_of_month
 from reports.queries.spend_cells import Spend
 from reports.queries.spend_coverage import MonthRun, current_runs
 from reports.queries.spend_scopes import teams_of_unit

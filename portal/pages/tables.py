@@ -13,8 +13,9 @@ from django.http import HttpRequest, HttpResponse
 from allocation.money import exact_sum
 from reports.readable import change, exact
 
-Kind = Literal["text", "money", "unit", "count", "percent", "change", "spark"]
-NUMBERS: frozenset[str] = frozenset({"money", "unit", "count", "percent", "change"})
+# "whole" is money without decimals, "unit" small money with significant digits, "change" an amount against `before`.
+Kind = Literal["text", "money", "whole", "unit", "count", "percent", "change", "spark"]
+NUMBERS: frozenset[str] = frozenset({"money", "whole", "unit", "count", "percent", "change"})
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
@@ -197,7 +198,7 @@ def _sum(table: Table, rows: list[Row]) -> Row:
     total: Row = {table.columns[0].key: Cell(value=f"{len(rows)} more")}
     for column in table.columns[1:]:
         cells = [row.get(column.key, Cell()) for row in rows]
-        if column.kind in ("money", "count"):
+        if column.kind in ("money", "whole", "count"):
             total[column.key] = Cell(value=exact_sum(_number(cell.value) or Decimal(0) for cell in cells))
         elif column.kind == "change" and all(cell.before is not None for cell in cells):
             now = exact_sum(_number(cell.value) or Decimal(0) for cell in cells)

@@ -120,7 +120,9 @@ def _value(column: Column, cell: Cell) -> SafeString | str:
     if column.kind == "change":
         return change(value, cell.before)
     if value is None:
-        return "" if column.is_number else name(None)
+        return ""
+    if column.kind == "whole":
+        return money(value, 0)
     shown = {"money": money, "unit": unit_cost, "count": count, "percent": percent}.get(column.kind)
     return shown(value) if shown else name(value)
 

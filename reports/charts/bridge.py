@@ -1,4 +1,4 @@
-"""Why did it change? A waterfall from the compared period's cost to this one's."""
+"""Why did it change? A waterfall of the difference to the compared period, one bar per cause."""
 
 from __future__ import annotations
 
@@ -7,39 +7,57 @@ from decimal import Decimal
 
 import plotly.graph_objects as go
 
-from allocation.money import exact_sum
+from allocation.money import EXACT, exact_sum
+from reports.charts.palette import GREY, SHADES
 from reports.readable import grouped
 
+UP, DOWN, TOTAL = SHADES[1], SHADES[2], SHADES[0]
+NET = "Net change"
 
-def bridge(
-    *, before: Decimal, parts: Sequence[tuple[str, Decimal]], after: Decimal, before_label: str, after_label: str
-) -> go.Figure:
-    """`parts` are (label, amount) and must make after - before, exactly; ValueError otherwise."""
-    if exact_sum([before, *(amount for _, amount in parts)]) != after:
+
+def bridge(*, before: Decimal, parts: Sequence[tuple[str, Decimal]], after: Decimal) -> go.Figure:
+    """`parts` are (label, amount) and must make after - before, exactly; ValueError otherwise.
+
+    It starts at zero and ends at the net change: beside the two totals the causes would be too small to see.
+    """
+    net = EXACT.subtract(after, before)
+    if exact_sum(amount for _, amount in parts) != net:
         raise ValueError("the parts of the bridge do not add up")
-    amounts = [before, *(amount for _, amount in parts), after]
-    figure = go.Figure(
-        go.Waterfall(
-            x=[before_label, *(label for label, _ in parts), after_label],
-            y=[float(amount) for amount in amounts],
-            measure=["absolute", *("relative" for _ in parts), "total"],
-            text=[grouped(amounts[0]), *(_signed(amount) for _, amount in parts), grouped(amounts[-1])],
-            textposition="outside",
-            cliponaxis=False,
-            hoverinfo="none",
-            connector={"line": {"width": 1, "color": "#8b8f94"}},
-            increasing={"marker": {"color": "#d07b1a"}},
-            decreasing={"marker": {"color": "#2f8f6f"}},
-            totals={"marker": {"color": "#3b6fb0"}},
-        )
-    )
-    figure.update_layout(
-        showlegend=False,
-        margin={"l": 8, "r": 8, "t": 24, "b": 8},
-        xaxis={"fixedrange": True, "automargin": True},
-        yaxis={"rangemode": "tozero", "fixedrange": True, "visible": False},
-    )
-    return figure
+    amounts = [*(amount for _, amount in parts), net]
+    low, high = _reach(amounts[:-1])
+    room = (high - low) * 0.22
+    bars = {
+        "type": "waterfall",
+        "orientation": "h",
+        "y": [*(label for label, _ in parts), NET],
+        "x": [float(amount) for amount in amounts],
+        "measure": [*("relative" for _ in parts), "total"],
+        "text": [_signed(amount) for amount in amounts],
+        "textposition": "outside",
+        "cliponaxis": False,
+        "hoverinfo": "none",
+        "connector": {"line": {"width": 1, "color": GREY}},
+        "increasing": {"marker": {"color": UP}},
+        "decreasing": {"marker": {"color": DOWN}},
+        "totals": {"marker": {"color": TOTAL}},
+    }
+    layout = {
+        "showlegend": False,
+        "margin": {"l": 8, "r": 8, "t": 8, "b": 8},
+        "bargap": 0.35,
+        "yaxis": {"autorange": "reversed", "fixedrange": True, "automargin": True, "showgrid": False},
+        "xaxis": {"range": [low - room, high + room], "fixedrange": True, "visible": False},
+    }
+    return go.Figure(data=[bars], layout=layout)
+
+
+def _reach(amounts: Sequence[Decimal]) -> tuple[float, float]:
+    """How far left and right the running sum gets, zero included; never an empty range."""
+    level, low, high = 0.0, 0.0, 0.0
+    for amount in amounts:
+        level += float(amount)
+        low, high = min(low, level), max(high, level)
+    return (low, high) if high > low else (-1.0, 1.0)
 
 
 def _signed(amount: Decimal) -> str:

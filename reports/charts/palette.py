@@ -21,6 +21,7 @@ SHADES = (
     "#9b6a45",
 )
 GREY = "#8b8f94"
+OTHER_GREY = "#6f6a60"
 OTHER = "other"
 UNALLOCATED = "unallocated"
 
@@ -31,4 +32,6 @@ def shade_of(number: int) -> str:
 
 
 def colour_of(shade: str) -> str:
-    return SHADES[int(shade)] if shade.isdigit() else GREY
+    if shade.isdigit():
+        return SHADES[int(shade)]
+    return GREY if shade == UNALLOCATED else OTHER_GREY

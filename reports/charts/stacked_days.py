@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
+from typing import Any
 
 import plotly.graph_objects as go
 
@@ -46,33 +47,36 @@ def folded(series: Sequence[DaySeries]) -> list[DaySeries]:
 
 def stacked_days(series: Sequence[DaySeries], *, days: Sequence[date], currency: str) -> go.Figure:
     """A bar per day over `days`, gaps as zero. The largest series stands at the bottom; hover shows two decimals."""
-    figure = go.Figure()
-    for one in folded(series):
-        costs = [one.costs.get(day, Decimal(0)) for day in days]
-        figure.add_bar(
-            x=[day.isoformat() for day in days],
-            y=[float(cost) for cost in costs],
-            name=one.name,
-            marker=_marker(one.shade),
-            customdata=[grouped(cost, 2) for cost in costs],
-            hovertemplate="%{fullData.name}: %{customdata}<extra></extra>",
-        )
-    figure.update_layout(
-        barmode="relative",
-        bargap=0.15,
-        hovermode="x unified",
-        legend={"orientation": "h", "y": -0.16, "x": 0, "traceorder": "normal"},
-        margin={"l": 8, "r": 8, "t": 8, "b": 8},
-        xaxis={"type": "date", "tickformat": "%-d %b", "hoverformat": "%a %-d %b", "fixedrange": True},
-        yaxis={
+    bars = [_bar(one, days) for one in folded(series)]
+    layout = {
+        "barmode": "relative",
+        "bargap": 0.15,
+        "hovermode": "x unified",
+        "legend": {"orientation": "h", "y": -0.16, "x": 0, "traceorder": "normal"},
+        "margin": {"l": 8, "r": 8, "t": 8, "b": 8},
+        "xaxis": {"type": "date", "tickformat": "%-d %b", "hoverformat": "%a %-d %b", "fixedrange": True},
+        "yaxis": {
             "tickformat": "~s" if _is_large(series) else ",",
             "ticksuffix": f" {currency}",
             "rangemode": "tozero",
             "fixedrange": True,
             "automargin": True,
         },
-    )
-    return figure
+    }
+    return go.Figure(data=bars, layout=layout)
+
+
+def _bar(one: DaySeries, days: Sequence[date]) -> dict[str, Any]:
+    costs = [one.costs.get(day, Decimal(0)) for day in days]
+    return {
+        "type": "bar",
+        "x": [day.isoformat() for day in days],
+        "y": [float(cost) for cost in costs],
+        "name": one.name,
+        "marker": _marker(one.shade),
+        "customdata": [grouped(cost, 2) for cost in costs],
+        "hovertemplate": "%{fullData.name}: %{customdata}<extra></extra>",
+    }
 
 
 def _is_large(series: Sequence[DaySeries]) -> bool:

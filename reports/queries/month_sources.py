@@ -33,7 +33,8 @@ FROM (
     SELECT team, day, run_id = ANY(%(runs)s) AS is_now,
         sum(CASE %(metric)s WHEN 'billed_cost' THEN billed_cost ELSE effective_cost END) AS cost
     FROM cost_daily
-    WHERE (run_id = ANY(%(runs)s) OR run_id = ANY(%(runs_before)s))
+    WHERE (run_id = ANY(%(runs)s) OR run_id = ANY(%(runs_before)s)
+            AND (%(before_until)s::date IS NULL OR day < %(before_until)s))
         AND (%(teams)s::text[] IS NULL OR team = ANY(%(teams)s))
     GROUP BY team, day, run_id = ANY(%(runs)s)
 ) AS costs
@@ -79,15 +80,24 @@ def loaded_sources(*, month: date, metric: str, scope: TeamScope) -> list[Loaded
 
 
 def cost_centers(
-    *, runs: tuple[int, ...], runs_before: tuple[int, ...], metric: str, scope: TeamScope
+    *,
+    runs: tuple[int, ...],
+    runs_before: tuple[int, ...],
+    before_until: date | None,
+    metric: str,
+    scope: TeamScope,
 ) -> list[CostCenterSpend]:
-    """Everything in the runs, not only AI, so that the lines make the bills' total. Largest first."""
+    """Everything in the runs, not only AI, so that the lines make the bills' total. Largest first.
+
+    `before_until` cuts the compared runs, days before it only, for a month that is still running.
+    """
     with connection.cursor() as cursor:
         cursor.execute(
             COST_CENTERS,
             {
                 "runs": list(runs),
                 "runs_before": list(runs_before),
+                "before_until": before_until,
                 "metric": metric,
                 "teams": None if scope.teams is None else sorted(scope.teams),
             },

@@ -9,7 +9,6 @@ from typing import Any
 from django.db import connection
 
 from reports.period import Period
-from reports.queries.trust import scope_list
 from reports.scope import TeamScope
 
 # One row per AI scope, team, feature, model, provider, kind and reason. Charge days decide what is now and before.
@@ -39,9 +38,10 @@ class Spend:
     environment: str | None = None
 
     def bound(self) -> dict[str, Any]:
+        """Query parameters. Teams NULL is everything, an empty list nothing."""
         return {
             "runs": list(self.runs),
-            "teams": scope_list(self.scope),
+            "teams": None if self.scope.teams is None else sorted(self.scope.teams),
             "metric": self.metric,
             "environment": self.environment,
         }

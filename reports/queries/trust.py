@@ -9,8 +9,9 @@ from decimal import Decimal
 from django.db import connection
 
 from allocation.money import exact_sum
+from reports.period import Period
+from reports.queries.spend_cells import Spend
 from reports.readable import ratio
-from reports.scope import TeamScope
 
 EXPLAINED_UP_TO = 4
 
@@ -56,8 +57,9 @@ EVIDENCE = """
 SELECT evidence, charge_kind = 'untraced' AS is_untraced, reason IS NOT NULL AS is_unallocated,
     sum(CASE %(metric)s WHEN 'billed_cost' THEN billed_cost ELSE effective_cost END)
 FROM cost_daily
-WHERE run_id = ANY(%(runs)s) AND ai_scope <> 'other'
+WHERE run_id = ANY(%(runs)s) AND ai_scope <> 'other' AND day >= %(start)s AND day < %(end)s
     AND (%(teams)s::text[] IS NULL OR team = ANY(%(teams)s))
+    AND (%(environment)s::text IS NULL OR environment = %(environment)s)
 GROUP BY 1, 2, 3
 """
 
@@ -99,7 +101,7 @@ class EvidenceShare:
 
 @dataclass(frozen=True)
 class Trust:
-    """Sources and times are the organisation's; evidence is of the AI cost in scope, for the runs named."""
+    """Sources and times are the organisation's; evidence is of the AI cost that the page shows."""
 
     sources: list[SourceTrust]
     traces_at: datetime | None
@@ -120,18 +122,13 @@ class Trust:
         return ratio(exact_sum(share.cost for share in self.evidence if share.is_unallocated), self.total)
 
 
-def trust(*, runs: tuple[int, ...], scope: TeamScope, metric: str, now: datetime) -> Trust:
-    """Three statements."""
+def trust(*, spend: Spend, period: Period, runs: tuple[int, ...], now: datetime) -> Trust:
+    """Three statements. `runs` are those of the period's billing months, to be named."""
     with connection.cursor() as cursor:
         cursor.execute(SOURCES, {"today": now.date()})
         sources = [SourceTrust(*row) for row in cursor.fetchall()]
         cursor.execute(LAST_TRACE, {"today": now.date(), "now": now})
         traces_at = cursor.fetchone()[0]
-        cursor.execute(EVIDENCE, {"runs": list(runs), "teams": scope_list(scope), "metric": metric})
+        cursor.execute(EVIDENCE, {**spend.bound(), "start": period.start, "end": period.end})
         evidence = [EvidenceShare(*row) for row in cursor.fetchall()]
     return Trust(sources=sources, traces_at=traces_at, evidence=evidence, runs=runs)
-
-
-def scope_list(scope: TeamScope) -> list[str] | None:
-    """The scope as a query parameter: NULL is everything, an empty list nothing."""
-    return None if scope.teams is None else sorted(scope.teams)
