@@ -1,4 +1,4 @@
-"""Charges with equal rule and split key form a bucket; with a day, a charge group. Rules are asked once per dimension."""
+"""Charges with equal rule and split key form a bucket; with a day, a charge group. Rules see each dimension once."""
 
 from __future__ import annotations
 

@@ -235,7 +235,7 @@ class BillLine:
 
 
 _UNIT = re.compile(
-    r"^(?:(?P<count>[\d,]+(?:\.\d+)?)\s*(?P<scale>k|m|b|thousand|million|billion)?\s*)?(?P<word>tokens?|[a-z ]*tokens?)$"
+    r"^(?:(?P<count>[\d,]+(?:\.\d+)?)\s*(?P<scale>k|m|b|thousand|million|billion)?\s*)?(?:tokens?|[a-z ]*tokens?)$"
 )
 _UNIT_SCALES = {"k": 10**3, "thousand": 10**3, "m": 10**6, "million": 10**6, "b": 10**9, "billion": 10**9}
 
@@ -285,11 +285,23 @@ _TIERS: tuple[tuple[re.Pattern[str], str], ...] = (
 )
 _MODEL_WORDING: tuple[re.Pattern[str], ...] = (
     re.compile(r"ft:[\w.-]+(?::[\w:-]*)?"),
-    re.compile(r"claude[- ]?(?:(?:opus|sonnet|haiku|instant)[- ]?\d+(?:[.-]\d{1,2}(?!\d))?|\d+(?:[.-]\d{1,2})?[- ]?(?:opus|sonnet|haiku|instant))(?:-20\d{6})?"),
-    re.compile(r"gemini[- ]?\d(?:[.-]\d)?[- ](?:pro|flash[- ]lite|flash[- ]image|flash|ultra|nano)(?:[- ]preview)?|gemini[- ]embedding(?:[- ]\d{3})?"),
+    re.compile(
+        r"claude[- ]?(?:(?:opus|sonnet|haiku|instant)[- ]?\d+(?:[.-]\d{1,2}(?!\d))?"
+        r"|\d+(?:[.-]\d{1,2})?[- ]?(?:opus|sonnet|haiku|instant))(?:-20\d{6})?"
+    ),
+    re.compile(
+        r"gemini[- ]?\d(?:[.-]\d)?[- ](?:pro|flash[- ]lite|flash[- ]image|flash|ultra|nano)(?:[- ]preview)?"
+        r"|gemini[- ]embedding(?:[- ]\d{3})?"
+    ),
     re.compile(r"text[- ]embedding[- ](?:3[- ](?:small|large)|ada(?:[- ]002)?|00\d)"),
-    re.compile(r"(?:chat)?gpt[- ]?(?:35|3\.5|4\.1|4\.5|4o|4|5\.\d|5|image-1|oss)(?:[- ](?:mini|nano|turbo|pro|codex|chat|audio|realtime|search|transcribe|tts|vision|preview|120b|20b)\b)*(?:[- ]20\d{2}-\d{2}-\d{2}|[- ]\d{4}(?!\d))?"),
-    re.compile(r"\bo[134](?:[- ](?:mini|pro|preview|deep-research))*(?:-20\d{2}-\d{2}-\d{2}|[- ]\d{4}(?!\d))?(?=[ ,_-]|$)"),
+    re.compile(
+        r"(?:chat)?gpt[- ]?(?:35|3\.5|4\.1|4\.5|4o|4|5\.\d|5|image-1|oss)"
+        r"(?:[- ](?:mini|nano|turbo|pro|codex|chat|audio|realtime|search|transcribe|tts|vision|preview|120b|20b)\b)*"
+        r"(?:[- ]20\d{2}-\d{2}-\d{2}|[- ]\d{4}(?!\d))?"
+    ),
+    re.compile(
+        r"\bo[134](?:[- ](?:mini|pro|preview|deep-research))*(?:-20\d{2}-\d{2}-\d{2}|[- ]\d{4}(?!\d))?(?=[ ,_-]|$)"
+    ),
     re.compile(r"nova[- ]?(?:pro|lite|micro|premier|canvas|reel|sonic)"),
     re.compile(r"titan[- ]?embed(?:ding)?s?[\w-]*?v2-text|titan[- ]?embed(?:ding)?s?(?:[- ]text)?(?:[- ]v\d)?"),
     re.compile(r"llama[- ]?\d(?:[.-]\d(?=[-. ]))?[- ]?(?:\d+b|scout[\w-]*|maverick[\w-]*)(?:[- ]instruct)?"),
@@ -297,7 +309,7 @@ _MODEL_WORDING: tuple[re.Pattern[str], ...] = (
     re.compile(r"deepseek[- ](?:r1|v3(?:\.\d)?|chat|reasoner)"),
     re.compile(r"command[- ]r(?:[- ]?plus|\+)?"),
     re.compile(r"whisper(?:-1)?|dall-?e-?\d"),
-)  # fmt: skip
+)
 _MODEL_SERVICES: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"bedrock"), "aws.bedrock"),
     (re.compile(r"azure openai|openai service|foundry models|azure ai foundry"), "azure.ai.openai"),
@@ -307,6 +319,7 @@ _MODEL_SERVICES: tuple[tuple[re.Pattern[str], str], ...] = (
 _MODEL_SELLERS = frozenset(PROVIDER_NAMES.values()) - {"azure.ai.openai"} | {
     "cohere", "deepseek", "groq", "perplexity", "fireworks", "openrouter"
 }  # fmt: skip
+_GPU_COLUMNS = ("sku_meter", "charge_description", "resource_type", "sku_id", "sku_price_details")
 _GPU = re.compile(
     r"\bgpu|\b(?:p[2-6][a-z]*|g[4-7][a-z]*|trn\d[a-z]*|inf\d)\.(?:\d*x?large|metal|48xlarge)"
     r"|\b(?:a2|a3|a4|g2)-(?:high|mega|ultra|standard|edge)gpu?|\bnc\d+|\bnd\d+|\b(?:nvidia|tesla)\b"
@@ -347,7 +360,7 @@ def bill_line(dimension: Mapping[str, Any]) -> BillLine:
         token_class=token_class,
         tier=tier,
         is_model_usage=is_usage,
-        is_gpu=bool(_GPU.search(_text(dimension, "sku_meter", "charge_description", "resource_type", "sku_id", "sku_price_details"))),
+        is_gpu=_GPU.search(_text(dimension, *_GPU_COLUMNS)) is not None,
         tokens_per_consumed_unit=tokens_per_unit(dimension.get("consumed_unit")),
         tokens_per_pricing_unit=tokens_per_unit(dimension.get("pricing_unit")),
     )  # fmt: skip

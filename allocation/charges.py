@@ -13,9 +13,20 @@ from typing import Any
 from django.db import connection, transaction
 
 from allocation.buckets import DimensionRow
+from allocation.models import ChargeDimension, ChargeScope, ScopeState, SourceRole
 from allocation.money import LEAST_PLACES, places_of, quanta_of
 from allocation.periods import microseconds_by_day
 from allocation.split import split_quanta
+
+
+def pinned_scopes(month: date) -> list[int]:
+    """The published snapshots of invoice sources, which alone carry ledger money."""
+    return list(
+        ChargeScope.objects.filter(
+            billing_month=month, state=ScopeState.CURRENT, source__role=SourceRole.INVOICE
+        ).order_by("id").values_list("id", flat=True)
+    )  # fmt: skip
+
 
 DIMENSIONS_SQL = """
 -- One row per source and distinct dimension among the pinned snapshots' charges.
@@ -25,7 +36,8 @@ WHERE c.billing_month = %(month)s AND c.scope_id = ANY(%(scopes)s)
 """
 
 GROUPS_SQL = """
--- One row per bucket and UTC day; charges that touch several days: per bucket and period, clipped to the billing period.
+-- One row per bucket and UTC day; for charges that touch several days one per bucket and period, clipped to the
+-- billing period.
 COPY (
     SELECT m.bucket, c.first_day, c.spread_start, c.spread_end, count(*),
         sum(c.billed_cost), sum(c.effective_cost),
@@ -34,14 +46,15 @@ COPY (
         CASE WHEN count(c.pricing_quantity) = count(*) THEN sum(c.pricing_quantity) END
     FROM (
         SELECT x.source_id, x.dimension_id, x.first_day,
-            CASE WHEN x.is_long THEN least(greatest(x.charge_period_start, x.billing_period_start), x.charge_period_end) END
-                AS spread_start,
+            CASE WHEN x.is_long THEN
+                least(greatest(x.charge_period_start, x.billing_period_start), x.charge_period_end) END AS spread_start,
             CASE WHEN x.is_long THEN least(x.charge_period_end, x.billing_period_end) END AS spread_end,
             x.billed_cost, x.effective_cost, x.list_cost, x.consumed_quantity, x.pricing_quantity
         FROM (
             SELECT s.source_id, s.billing_period_start, s.billing_period_end, c.*,
                 (c.charge_period_start AT TIME ZONE 'UTC')::date AS first_day,
-                (c.charge_period_end AT TIME ZONE 'UTC') > (c.charge_period_start AT TIME ZONE 'UTC')::date + 1 AS is_long
+                (c.charge_period_end AT TIME ZONE 'UTC')
+                    > (c.charge_period_start AT TIME ZONE 'UTC')::date + 1 AS is_long
             FROM charge c JOIN allocation_chargescope s ON s.id = c.scope_id
             WHERE c.billing_month = '{month}' AND c.scope_id = ANY('{{{scopes}}}')
         ) x
@@ -83,8 +96,6 @@ RULE_COLUMNS_EXCLUDED = frozenset({"id", "content_hash", "billing_period_start",
 
 def dimension_rows(*, month: date, scopes: Sequence[int]) -> Iterator[DimensionRow]:
     """Every dimension that the month's charges have, with its columns, in no order."""
-    from allocation.models import ChargeDimension
-
     with whole_month_plans(), connection.cursor() as cursor:
         cursor.execute(DIMENSIONS_SQL, {"month": month, "scopes": list(scopes)})
         members: dict[int, list[int]] = {}
@@ -124,7 +135,10 @@ class Amount:
 
 @dataclass(slots=True)
 class Group:
-    """The charges of one bucket on one UTC day. `list_cost` or a quantity is None where any charge lacks it."""
+    """The charges of one bucket on one UTC day. `list_cost` or a quantity is None where any charge lacks it.
+
+    A charge of several days is counted on its first one, so that counts add up over days.
+    """
 
     bucket: int
     day: date
@@ -176,9 +190,9 @@ def copy_lines(sql: str) -> Iterator[str]:
 
 
 def _days_of(cells: list[str]) -> Iterable[Group]:
-    bucket, first_day, start, end, charges, billed, effective, list_cost, consumed, pricing = cells
-    amounts = [None if text == "\\N" else Amount.of(text) for text in (billed, effective, list_cost)]
-    quantities = [None if text == "\\N" else Fraction(text) for text in (consumed, pricing)]
+    bucket, first_day, start, end, charges = cells[:5]
+    amounts = [None if text == "\\N" else Amount.of(text) for text in cells[5:8]]
+    quantities = [None if text == "\\N" else Fraction(text) for text in cells[8:10]]
     if start == "\\N":
         day = date.fromisoformat(first_day)
         return [Group(int(bucket), day, int(charges), *amounts, *quantities)]  # type: ignore[arg-type]
@@ -187,18 +201,24 @@ def _days_of(cells: list[str]) -> Iterable[Group]:
         spread = [(date.fromisoformat(first_day), 1)]
     else:
         spread = microseconds_by_day(begin, until, clip_start=begin, clip_end=until)
-    weights = [weight for _, weight in spread]
-    cut = [split_quanta(amount.quanta, weights) if amount else None for amount in amounts]
+    days, weights = [day for day, _ in spread], [weight for _, weight in spread]
+    billed, effective, listed = (_spread(amount, weights) for amount in amounts)
+    consumed, pricing = (_spread_quantity(quantity, weights) for quantity in quantities)
     return [
-        Group(
-            int(bucket),
-            day,
-            int(charges),
-            *(Amount(pieces[n], amount.places) if pieces and amount else None for pieces, amount in zip(cut, amounts, strict=True)),  # type: ignore[arg-type]
-            *(quantity * weight / sum(weights) if quantity is not None else None for quantity in quantities),  # type: ignore[arg-type]
-        )
-        for n, (day, weight) in enumerate(spread)
-    ]  # fmt: skip
+        Group(int(bucket), day, 0 if n else int(charges), b, e, c, q, p)
+        for n, (day, b, e, c, q, p) in enumerate(zip(days, billed, effective, listed, consumed, pricing, strict=True))
+    ]
+
+
+def _spread(amount: Amount | None, weights: list[int]) -> list[Any]:
+    if amount is None:
+        return [None] * len(weights)
+    return [Amount(quanta, amount.places) for quanta in split_quanta(amount.quanta, weights)]
+
+
+def _spread_quantity(quantity: Fraction | None, weights: list[int]) -> list[Fraction | None]:
+    total = sum(weights)
+    return [None if quantity is None else quantity * weight / total for weight in weights]
 
 
 def _merge(known: Group, part: Group) -> None:

@@ -23,6 +23,7 @@ from allocation.catalogue import (
     REASONING,
     TOKEN_COLUMNS,
 )
+from allocation.rules import Owner
 
 # Names under which traces and bills may mean the same door of a provider.
 SAME_PROVIDER = {"gcp.gen_ai": "gcp.vertex_ai", "azure.ai.inference": "azure.ai.openai"}
@@ -210,6 +211,12 @@ class ToldUsage(NamedTuple):
     calls: str
     tokens: tuple[str, ...]
     list_cost: str | None
+
+
+def told_owner(row: ToldUsage) -> Owner:
+    """The row's attributes as names to be resolved."""
+    team, feature, product, environment, customer = row.attributes
+    return Owner(team, feature, product, environment, customer)
 
 
 def usage_sql(start: date, end: date) -> str:

@@ -22,6 +22,7 @@ from allocation.drivers import (
     Usage,
     UsageIndex,
     billed_classes,
+    told_owner,
     told_usage,
     usage_sql,
 )
@@ -55,7 +56,7 @@ FROM charge WHERE billing_month = %(month)s AND scope_id = ANY(%(scopes)s)
 def load_drivers(
     *, month: date, scopes: Sequence[int], buckets: Iterable[Bucket], organisation: Organisation, book: TargetBook
 ) -> Drivers:
-    """Usage of the charge days, by key and day. Days outside month and charges by more than a year are not asked for."""
+    """Usage of the charge days, by key and day; charge days more than a year before the month are not asked for."""
     digest = Digest()
     start, end = _charge_days(month, scopes)
 
@@ -95,9 +96,8 @@ def build_index(
         name = (row.attributes, key.model, organisation.epoch(row.day))
         number = numbers.get(name)
         if number is None:
-            team, feature, product, environment, customer = row.attributes
-            told = Owner(team, feature, product, environment, customer)
-            number = numbers[name] = book.number(resolve(organisation, told, model=key.model, day=row.day))
+            target = resolve(organisation, told_owner(row), model=key.model, day=row.day)
+            number = numbers[name] = book.number(target)
         usage = Usage(
             target=number,
             rung=row.rung,
@@ -288,7 +288,7 @@ class Related:
         return cls(sums, places)
 
     def plan(self, bucket: Bucket, book: TargetBook) -> Plan:
-        """Shares by effective cost of the narrowest related charges, by billed cost where no effective cost is above zero."""
+        """Shares by effective cost of the narrowest related charges; by billed cost where none is above zero."""
         levels = followed_keys(bucket)
         for number, level in enumerate(levels):
             rows = self.sums.get(level, {})

@@ -235,8 +235,8 @@ def _decimal(value: Fraction) -> Decimal:
 CANONICAL_SQL = """
 COPY (
     SELECT s.name, b.rule, b.method, b.ai_scope, b.provider_name, b.service_name, b.charge_category,
-        b.split_key::text AS split_key, a.day, t.team, t.model, t.feature, t.product, t.environment, t.customer, t.phase, t.reason,
-        a.charge_kind, a.billed_cost, a.effective_cost, a.list_cost, a.driver_quantity, a.evidence
+        b.split_key::text AS split_key, a.day, t.team, t.model, t.feature, t.product, t.environment, t.customer, t.phase,
+        t.reason, a.charge_kind, a.billed_cost, a.effective_cost, a.list_cost, a.driver_quantity, a.evidence
     FROM allocated_cost a
     JOIN charge_bucket b ON b.run_id = a.run_id AND b.bucket = a.bucket
     JOIN allocation_source s ON s.id = b.source_id

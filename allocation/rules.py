@@ -32,7 +32,7 @@ COLUMNS = frozenset(
     InvoiceDetailId InvoiceId InvoiceIssuerName PricingCategory PricingCurrency PricingUnit PrincipalId ProviderName
     PublisherName RegionId RegionName ResourceId ResourceName ResourceType ServiceCategory ServiceName
     ServiceProviderName ServiceSubcategory SkuId SkuMeter SkuPriceDetails SkuPriceId SubAccountId SubAccountName
-    SubAccountType""".split()
+    SubAccountType""".split()  # noqa: SIM905 - sixty names read better without sixty pairs of quotes
 )
 CATALOGUE_COLUMNS = ("Provider", "Project", "Model", "TokenClass", "Tier", "Kind")
 OPERATORS = ("equals", "in", "prefix", "contains", "regex", "missing")
@@ -56,7 +56,7 @@ def normal_name(text: str) -> str:
 
 @dataclass(frozen=True)
 class Facts:
-    """One charge dimension as rules see it: FOCUS columns (snake_case keys), tags, and what the catalogue reads."""
+    """One charge dimension as rules see it: FOCUS columns (by snake_case name), tags, and what the catalogue reads."""
 
     columns: Mapping[str, Any]
 
@@ -66,7 +66,7 @@ class Facts:
 
     @cached_property
     def tags(self) -> dict[str, str]:
-        """Values by normal key. Of keys that differ only in case or spaces, the first in key order with a value wins."""
+        """Values by normal key. Of keys that differ only in case or spaces, the first with a value wins."""
         found: dict[str, str] = {}
         tags = self.columns.get("tags") or {}
         for key in sorted(tags):
@@ -99,7 +99,7 @@ def _snake(column: str) -> str:
 
 
 def reader(name: str) -> Reader:
-    """What reads the named value off a charge: a FOCUS column, `Tags.<key>` or `Catalogue.<what>`; raises ValueError."""
+    """What reads a FOCUS column, `Tags.<key>` or `Catalogue.<what>` off a charge; raises ValueError for other names."""
     if name.startswith("Tags."):
         key = normal_name(name.removeprefix("Tags."))
         return lambda facts: facts.tags.get(key)

@@ -6,33 +6,29 @@ checks the balance and moves the pointer, so that an interrupted run is never se
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime
-from importlib.resources import files
 from typing import Any
 
 from django.db import connection, transaction
 
 from allocation.buckets import Bucket, SourceSettings, bucket_of, numbered, with_follower_scopes
-from allocation.charges import SourceTotal, dimension_rows, read_groups, source_totals, whole_month_plans
+from allocation.charges import SourceTotal, dimension_rows, pinned_scopes, read_groups, source_totals, whole_month_plans
 from allocation.engine import Drivers, Engine, load_drivers
 from allocation.ledger import LedgerWriter, TargetBook
 from allocation.models import (
     AllocationRun,
     ChargeBucket,
-    ChargeScope,
     PriceVersion,
     RuleSet,
     RunSource,
     RunStatus,
-    ScopeState,
     Source,
-    SourceRole,
 )
 from allocation.periods import Period
+from allocation.rule_sets import rule_set_for
 from allocation.rules import parse_rules
 from allocation.targets import load_organisation
 from allocation.usage_daily import write_usage_daily
@@ -54,10 +50,6 @@ class AllocationBusy(AllocationError):
 
 class NotBalanced(AllocationError):
     """Shares do not add up to the charges: a fault of this program, so the run is not published."""
-
-
-class UnknownRuleSet(AllocationError):
-    """No rule set has this number or is in force."""
 
 
 @dataclass(frozen=True)
@@ -97,8 +89,8 @@ def allocate_period(
 ) -> AllocationOutcome:
     """Allocate the charges billed in one month and publish the result; `guard` is called in the publishing transaction.
 
-    `reuse` keeps the current run where nothing it depends on has changed. Raises AllocationBusy, UnknownRuleSet or
-    RuleError; NotBalanced, which leaves the former run current, is a fault of the program.
+    `reuse` keeps the current run where nothing it depends on has changed. Raises AllocationBusy or RuleError;
+    NotBalanced, which leaves the former run current, is a fault of the program.
     """
     month = Period.month(period.start).start
     report = progress or _no_progress
@@ -132,42 +124,6 @@ def only_one(month: date) -> Iterator[None]:
         if not connection.needs_rollback:
             with connection.cursor() as cursor:
                 cursor.execute("SELECT pg_advisory_unlock(%s, %s)", key)
-
-
-def pinned_scopes(month: date) -> list[int]:
-    """The published snapshots of invoice sources, which alone carry ledger money."""
-    return list(
-        ChargeScope.objects.filter(
-            billing_month=month, state=ScopeState.CURRENT, source__role=SourceRole.INVOICE
-        ).order_by("id").values_list("id", flat=True)
-    )  # fmt: skip
-
-
-# ---------------------------------------------------------------- rule sets
-
-
-def default_rules_text() -> str:
-    return files("allocation").joinpath("default_rules.yaml").read_text(encoding="utf-8")
-
-
-def rule_set_for(month: date) -> RuleSet:
-    """The latest rule set in force in the month; the built-in one becomes number 1 where there is none yet."""
-    found = RuleSet.objects.filter(effective_from__lte=month).order_by("-number").first()
-    return found or first_rule_set()
-
-
-def first_rule_set() -> RuleSet:
-    text = default_rules_text()
-    made, _ = RuleSet.objects.get_or_create(
-        number=1,
-        defaults={
-            "text": text,
-            "content_sha256": hashlib.sha256(text.encode()).hexdigest(),
-            "effective_from": date(1970, 1, 1),
-            "note": "built-in rules",
-        },
-    )
-    return made
 
 
 # ---------------------------------------------------------------- one month
@@ -333,7 +289,8 @@ MEMBER_COPY = "COPY bucket_member (run_id, source_id, dimension_id, bucket) FROM
 ROLL_UP_SQL = """
 -- One row per run, day and everything that pages group by; only customer and the split key are summed away.
 INSERT INTO cost_daily (run_id, billing_month, day, currency, source_id, ai_scope, provider_name, service_name, team,
-    product, feature, model, environment, phase, charge_kind, rule, reason, evidence, billed_cost, effective_cost, list_cost)
+    product, feature, model, environment, phase, charge_kind, rule, reason, evidence, billed_cost, effective_cost,
+    list_cost)
 SELECT a.run_id, a.billing_month, a.day, %(currency)s, b.source_id, b.ai_scope, b.provider_name, b.service_name, t.team,
     t.product, t.feature, t.model, t.environment, t.phase, a.charge_kind, b.rule, t.reason, a.evidence,
     sum(a.billed_cost), sum(a.effective_cost), CASE WHEN count(a.list_cost) = count(*) THEN sum(a.list_cost) END

@@ -10,6 +10,7 @@ from datetime import date
 from functools import cached_property, lru_cache
 from typing import NamedTuple
 
+from allocation.models import Feature, FeaturePlacement, Team
 from allocation.rules import Owner, normal_name
 
 NO_RULE = "no rule"
@@ -129,8 +130,6 @@ def canonical_target(target: Target) -> str:
 
 def load_organisation() -> Organisation:
     """The tree as it stands; placements carry their own dates."""
-    from allocation.models import Feature, FeaturePlacement, Team
-
     teams: dict[str, str] = {}
     for slug, name in Team.objects.order_by("slug").values_list("slug", "name"):
         teams.setdefault(normal_name(name), slug)

@@ -10,9 +10,8 @@ from typing import NamedTuple
 from django.db import connection
 
 from allocation.catalogue import TOKEN_COLUMNS
-from allocation.drivers import ToldUsage
+from allocation.drivers import ToldUsage, told_owner
 from allocation.periods import Period
-from allocation.rules import Owner
 from allocation.targets import Organisation, Target, resolve
 
 INPUT = tuple(n for n, name in enumerate(TOKEN_COLUMNS) if name.startswith(("input", "cache")))
@@ -39,7 +38,7 @@ def daily_usage(
         name = (row.attributes, row.key.model, organisation.epoch(row.day))
         target = targets.get(name)
         if target is None:
-            target = targets[name] = resolve(organisation, Owner(*row.attributes), model=row.key.model, day=row.day)
+            target = targets[name] = resolve(organisation, told_owner(row), model=row.key.model, day=row.day)
         sums = found.setdefault(
             DailyKey(row.day, target.team, target.feature, target.model, target.environment), [Decimal(0)] * 3
         )

@@ -47,7 +47,7 @@ def safe_cell(column: str) -> str:
     return f"CASE WHEN ascii(ltrim({column}, %(skipped)s)) IN ({starts}) THEN '''' || {column} ELSE {column} END"
 
 
-# One row per KEYS; `evidence` is the weakest rung among what a line sums up. A team's cost centre is that of the charge day.
+# One row per KEYS; `evidence` is the weakest rung among what a line sums up. A team's cost centre is that of the day.
 LINES = """
 WITH placed AS (
     SELECT t.slug, p.valid_from, p.valid_to, c.code
@@ -66,7 +66,7 @@ WITH placed AS (
 )
 """
 EXPORT = (
-    "COPY ("
+    "COPY ("  # noqa: S608 - constants; values are bound
     + LINES
     + """
     SELECT period, {cells}, billed_cost, effective_cost, list_cost, evidence FROM (

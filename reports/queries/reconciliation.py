@@ -7,15 +7,15 @@ from decimal import Decimal
 
 from django.db import connection
 
-from allocation.charges import source_totals
+from allocation.charges import pinned_scopes, source_totals
 from allocation.models import AllocationRun, Source
 from allocation.periods import Period
-from allocation.runs import BALANCE_SQL, METRICS, pinned_scopes
+from allocation.runs import BALANCE_SQL, METRICS
 
 
 @dataclass(frozen=True)
 class ReconciliationRow:
-    """`difference` is charges - allocated - unallocated: zero unless bills changed since the run, or there is no run."""
+    """`difference` is charges - allocated - unallocated: not zero where bills changed since the run, or none exists."""
 
     source: str
     currency: str

@@ -9,7 +9,7 @@ from django.core.management.base import CommandParser
 from django.utils import timezone
 
 from allocation.rules import RuleError
-from allocation.runs import AllocationBusy, UnknownRuleSet, allocate_period
+from allocation.runs import AllocationBusy, allocate_period
 from portal.commands import PortalCommand, Refused
 from portal.management.periods import month_argument
 
@@ -25,7 +25,7 @@ class Command(PortalCommand):
         began = time.monotonic()
         try:
             outcome = allocate_period(period=options["period"], now=timezone.now(), progress=self.progress)
-        except (AllocationBusy, UnknownRuleSet) as error:
+        except AllocationBusy as error:
             raise Refused(str(error)) from error
         except RuleError as error:
             raise Refused(f"the rules in force can't be used: {error}") from error
@@ -53,7 +53,8 @@ class Command(PortalCommand):
 
     def show(self, outcome: dict[str, Any]) -> str:
         lines = [
-            f"run {run['run']}: {run['rows']} rows in {run['currency']}, rule set {run['rule_set']}, sha256 {run['sha256']}"
+            f"run {run['run']}: {run['rows']} rows in {run['currency']}, rule set {run['rule_set']},"
+            f" sha256 {run['sha256']}"
             for run in outcome["runs"]
         ]
         return "\n".join(lines) or f"no bill has a charge in {outcome['period']}"

@@ -41,8 +41,8 @@ class Command(PortalCommand):
 
     def show(self, outcome: dict[str, Any]) -> str:
         lines = [
-            f"{row['source']} {row['currency']} {row['metric']}: charges {row['charges']}, allocated {row['allocated']},"
-            f" unallocated {row['unallocated']}, difference {row['difference']}"
+            f"{row['source']} {row['currency']} {row['metric']}: charges {row['charges']},"
+            f" allocated {row['allocated']}, unallocated {row['unallocated']}, difference {row['difference']}"
             for row in outcome["rows"]
         ]
         verdict = "balanced" if outcome["balanced"] else "NOT balanced: allocate the month again"
