@@ -1,23 +1,25 @@
-"""The demo's files: one OTLP request (protobuf, gzip) for each day, three FOCUS bills for each month, and the truth."""
+"""The demo's files: one OTLP request (protobuf, gzip) for each week, three FOCUS bills for each month, and the truth."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from pathlib import Path
 
-from portal.demo.bills import ACCOUNTS, BillFile, Usage, bill_files
+from portal.demo.bills import ACCOUNTS, BillFile, Usage, bill_files, month_lines
 from portal.demo.calls import traffic_days
 from portal.demo.focus_rows import billed_through, gzipped
-from portal.demo.settings import DemoSettings
+from portal.demo.settings import DemoSettings, at
 from portal.demo.traces import requests_of_day
 from portal.demo.truth import Truth
+
+DAYS_PER_FILE = timedelta(days=7)
+BYTES_PER_FILE = 24 * 1024**2
 
 
 @dataclass(frozen=True)
 class DemoFiles:
-    traces: list[Path]  # in day order
+    traces: list[Path]  # in order of time
     bills: list[tuple[BillFile, Path]]  # in month order
     truth: Truth  # of the months written
 
@@ -27,34 +29,29 @@ def write_files(
     folder: Path,
     *,
     since: datetime | None = None,
-    every_month: bool = False,
-    progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> DemoFiles:
     """Writes what is new since `since`, or everything; equal settings give equal bytes.
 
-    A bill is delivered whole, so a month in which anything is new is written from its first day on. `every_month` makes the
-    truth (and the bills) of all months.
+    A bill is delivered whole, so a month in which anything is new is written from its first day on.
     """
     for name in ("traces", "bills"):
         (folder / name).mkdir(parents=True, exist_ok=True)
     first_new = since.date() if since else settings.first_day
     months = settings.months
-    if since and not every_month:
+    if since:
         # A closed month is new until its last day has been billed by the slowest provider.
         months = [month for month in months if _last_day(month) >= _billed_before(since)]
     days = [day for day in settings.days if day >= first_new or day.replace(day=1) in months]
-    usage, traces = Usage(), []
-    for number, day in enumerate(days, 1):
+    usage, traces = Usage(), _TraceFiles(folder / "traces")
+    for day in days:
         found = list(traffic_days(settings, [day]))
         for each in found:
             usage.add(each)
         if day >= first_new:
-            body = b"".join(requests_of_day(settings, found, since=since))
-            if body:
-                path = folder / "traces" / _trace_name(day, since)
-                path.write_bytes(gzipped(body, level=1))
-                traces.append(path)
-        progress(number, len(days))
+            traces.add(
+                max(since, at(day)) if since else at(day), b"".join(requests_of_day(settings, found, since=since))
+            )
+    traces.flush()
     usage.add_playground(settings, days)
     truth = Truth()
     bills = []
@@ -62,13 +59,31 @@ def write_files(
         path = folder / "bills" / bill.name
         path.write_bytes(bill.content)
         bills.append((bill, path))
-    return DemoFiles(traces, bills, truth)
+    return DemoFiles(traces.paths, bills, truth)
 
 
-def _trace_name(day: date, since: datetime | None) -> str:
-    if since and since.date() == day:
-        return f"{day}-from-{since:%H%M%S}.pb.gz"
-    return f"{day}.pb.gz"
+class _TraceFiles:
+    """Joins the requests of some days into one file, as a collector's file exporter rotates."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.paths: list[Path] = []
+        self.since: datetime | None = None
+        self.pieces: list[bytes] = []
+
+    def add(self, since: datetime, requests: bytes) -> None:
+        if self.since and (since - self.since >= DAYS_PER_FILE or sum(map(len, self.pieces)) > BYTES_PER_FILE):
+            self.flush()
+        self.since = self.since or since
+        self.pieces.append(requests)
+
+    def flush(self) -> None:
+        content = b"".join(self.pieces)
+        if content and self.since:
+            path = self.folder / f"traces-from-{self.since:%Y-%m-%d-%H%M%S}.pb.gz"
+            path.write_bytes(gzipped(content, level=1))
+            self.paths.append(path)
+        self.since, self.pieces = None, []
 
 
 def _last_day(month: date) -> date:
@@ -78,3 +93,15 @@ def _last_day(month: date) -> date:
 def _billed_before(since: datetime) -> date:
     """The first day that some bill did not hold at `since`."""
     return min(billed_through(account, since) for account in ACCOUNTS.values())
+
+
+def whole_truth(settings: DemoSettings) -> Truth:
+    """The truth of every month, without writing files."""
+    usage, truth = Usage(), Truth()
+    for each in traffic_days(settings, settings.days):
+        usage.add(each)
+    usage.add_playground(settings, settings.days)
+    for month in settings.months:
+        for account in ACCOUNTS.values():
+            month_lines(settings, usage, account, month, truth)
+    return truth

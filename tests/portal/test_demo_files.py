@@ -53,6 +53,10 @@ def read_spans(path: Path) -> list[tuple[dict[str, str], Span, dict[str, object]
     return found
 
 
+def day_of(span: Span) -> str:
+    return datetime.fromtimestamp(span.start_time_unix_nano / 1e9, UTC).date().isoformat()
+
+
 def test_equal_settings_give_equal_bytes_and_another_seed_does_not(tmp_path: Path) -> None:
     contents = []
     for number, seed in enumerate((7, 7, 8)):
@@ -74,7 +78,7 @@ def test_a_day_is_the_same_whenever_it_is_made(tmp_path: Path) -> None:
     whole = write_files(today, tmp_path / "whole")
 
     def spans(files: DemoFiles, day: str) -> set[bytes]:
-        return {span.span_id for path in files.traces if day in path.name for _, span, _ in read_spans(path)}
+        return {span.span_id for path in files.traces for _, span, _ in read_spans(path) if day_of(span) == day}
 
     assert spans(early, "2026-11-21") | spans(late, "2026-11-21") == spans(whole, "2026-11-21")
     assert not spans(early, "2026-11-21") & spans(late, "2026-11-21")
@@ -117,8 +121,11 @@ def test_a_complete_demo_traces_every_token_on_the_bill(tmp_path: Path) -> None:
     settings = demo_settings(now=NOW, days=3, scale=0.3, sampling="none", complete=True)
     files = write_files(settings, tmp_path)
     traced = 0
-    for path in files.traces[:2]:
-        for resource, _, values in read_spans(path):
+    billed = {settings.first_day.isoformat(), (settings.first_day + timedelta(days=1)).isoformat()}
+    for path in files.traces:
+        for resource, span, values in read_spans(path):
+            if day_of(span) not in billed:
+                continue
             if resource["gen_ai.project"].startswith("proj_") and values.get("gen_ai.operation.name") != "invoke_agent":
                 traced += sum(
                     int(str(values.get(name, 0)))
@@ -172,9 +179,9 @@ def test_the_verbose_release_writes_more_tokens_per_call(made: tuple[DemoSetting
     release = settings.day(events.VERBOSE_RELEASE[1]).isoformat()
     counts: dict[str, list[int]] = defaultdict(list)
     for path in files.traces:
-        for resource, _, values in read_spans(path):
+        for resource, span, values in read_spans(path):
             if resource.get("feature") == "ticket-summary" and "gen_ai.usage.output_tokens" in values:
-                counts[path.name[:10]].append(int(str(values["gen_ai.usage.output_tokens"])))
+                counts[day_of(span)].append(int(str(values["gen_ai.usage.output_tokens"])))
 
     before = [count for day, found in counts.items() if day < release for count in found]
     after = [count for day, found in counts.items() if day >= release for count in found]
@@ -185,9 +192,9 @@ def test_the_idle_node_is_billed_after_its_last_call(made: tuple[DemoSettings, D
     settings, files = made
     last = settings.day(events.IDLE_NODE[1])
     called = {
-        path.name[:10]
+        day_of(span)
         for path in files.traces
-        for resource, _, _ in read_spans(path)
+        for resource, span, _ in read_spans(path)
         if resource.get("feature") == "staging-inference"
     }
 
@@ -216,7 +223,7 @@ def test_the_late_credit_is_billed_a_month_after_the_outage(made: tuple[DemoSett
 def test_the_hack_week_goes_on(made: tuple[DemoSettings, DemoFiles]) -> None:
     settings, files = made
     hours = {
-        (path.name[:10], span.start_time_unix_nano // (3600 * 10**9) % 24)
+        (day_of(span), span.start_time_unix_nano // (3600 * 10**9) % 24)
         for path in files.traces
         for resource, span, _ in read_spans(path)
         if resource["deployment.environment.name"] == "experiment"
@@ -280,7 +287,7 @@ def test_traces_have_agents_retries_sampling_customers_and_gaps(made: tuple[Demo
 
 def test_spans_of_one_trace_nest(made: tuple[DemoSettings, DemoFiles]) -> None:
     _, files = made
-    for path in files.traces[-10:]:
+    for path in files.traces[-2:]:
         ids: dict[bytes, Span] = {}
         for _, span, _ in read_spans(path):
             assert span.span_id not in ids
