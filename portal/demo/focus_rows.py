@@ -122,7 +122,7 @@ def focus_row(line: Line) -> dict[str, str]:
         cells["SubAccountType"] = account.sub_account_type
     if line.tags:
         cells["Tags"] = json.dumps(dict(sorted(line.tags.items())))
-    return cells | line.columns
+    return {**cells, **line.columns}
 
 
 def focus_csv(lines: Sequence[Line], *, version: str, extra: Sequence[str] = ()) -> bytes:

@@ -39,8 +39,9 @@ def write_files(
     first_new = since.date() if since else settings.first_day
     months = settings.months
     if since:
-        # A closed month is new until its last day has been billed by the slowest provider.
-        months = [month for month in months if _last_day(month) >= _billed_before(since)]
+        # Bills grow by whole days; a closed month is new until its last day has been billed by the slowest provider.
+        is_another_day = since.date() < settings.now.date()
+        months = [month for month in months if is_another_day and _last_day(month) >= _billed_before(since)]
     days = [day for day in settings.days if day >= first_new or day.replace(day=1) in months]
     usage, traces = Usage(), _TraceFiles(folder / "traces")
     for day in days:
