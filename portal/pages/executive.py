@@ -26,7 +26,6 @@ from portal.pages.spend_blocks import (
 )
 from portal.pages.state import PageState
 from portal.pages.tables import Cell, Column, Row, Table, arranged, asked_download
-from reports.analysis.arithmetic import EVIDENCE_WORDS
 from reports.analysis.spend_totals import Amounts, UnitCost, ai_cells, total_of, totals_by, unit_costs
 from reports.analysis.why_changed import why_changed
 from reports.queries.balances import SourceBalance, balances
@@ -36,6 +35,15 @@ from reports.queries.spend_scopes import TeamInTree, teams_in_tree
 from reports.queries.spend_usage import UsageCell, spend_usage
 from reports.queries.trust import Trust
 from reports.readable import ratio
+
+EVIDENCE_WORDS = {
+    1: "Traces",
+    2: "Gateway logs",
+    3: "Provider's usage report",
+    4: "Owner by tag, key or rule",
+    5: "Inferred owner",
+    6: "None: unallocated",
+}
 
 
 @dataclass(frozen=True)
@@ -149,7 +157,7 @@ def _evidence_table(request: HttpRequest, state: PageState, known: Trust) -> Tab
     """What the figures rest on, strongest evidence first; the untraced part stands apart, since it is only spread."""
     sums: dict[tuple[int, str], Decimal] = {}
     for share in known.evidence:
-        words = "untraced, spread" if share.is_untraced and not share.is_unallocated else EVIDENCE_WORDS[share.rung]
+        words = "Untraced, spread" if share.is_untraced and not share.is_unallocated else EVIDENCE_WORDS[share.rung]
         key = (share.rung + (5 if share.is_untraced else 0), words)
         sums[key] = exact_sum([sums.get(key, Decimal(0)), share.cost])
     columns = [Column("evidence", "Evidence"), Column("cost", f"Cost, {state.currency}", "whole")]
@@ -201,6 +209,7 @@ def _page(
         title="Executive",
         state=state,
         known=figures.known,
+        tree=figures.teams,
     )
 
 

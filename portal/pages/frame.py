@@ -80,17 +80,18 @@ def render_page(
     title: str,
     state: PageState,
     known: Trust | None = None,
+    tree: list[TeamInTree] | None = None,
     status: int = 200,
 ) -> HttpResponse:
     """A full page in its frame. `page` is a name of access.PAGES; the template extends base.html.
 
     The template also sees `state`, `state_query` (for links that keep the view), `teams` (the readable tree) and
-    `crumbs` where the context gives a list of `Crumb`. A page that shows trust itself passes it as `known`.
+    `crumbs` where the context gives a list of `Crumb`. A page that has read trust or tree already passes them.
     """
     user = cast(User, request.user)
     now = timezone.now()
     opened = pages_of(user)
-    teams = teams_in_tree(scope=state.reader_scope, day=state.period.last_day)
+    teams = tree if tree is not None else teams_in_tree(scope=state.reader_scope, day=state.period.last_day)
     known = known or read_trust(state)
     frame = {
         "page": page,

@@ -59,11 +59,8 @@ MATRIX_MODELS = 6
 def showback(request: HttpRequest) -> HttpResponseBase:
     """Every team the reader may see; a lead of one team goes straight to it."""
     state = PageState.from_request(request)
-    teams = [
-        team
-        for team in teams_in_tree(scope=state.reader_scope, day=state.period.last_day)
-        if state.scope.allows(team.slug)
-    ]
+    tree = teams_in_tree(scope=state.reader_scope, day=state.period.last_day)
+    teams = [team for team in tree if state.scope.allows(team.slug)]
     if len(teams) == 1 and not state.reader_scope.is_everything:
         return redirect(team_address(state, teams[0].slug))
     if not state.has_data:
@@ -76,7 +73,7 @@ def showback(request: HttpRequest) -> HttpResponseBase:
     download = asked_download(request, [table], file_name=f"showback-{state.period.start}")
     context = {"table": table, "period_words": headline_words(state)}
     return download or render_page(
-        request, "showback/teams.html", context, page="showback", title="Showback", state=state
+        request, "showback/teams.html", context, page="showback", title="Showback", state=state, tree=tree
     )
 
 
@@ -132,7 +129,7 @@ def showback_team(request: HttpRequest, slug: str) -> HttpResponseBase:
     asked = PageState.from_request(request)
     state = replace(asked, scope=asked.reader_scope.narrowed_to(slug), team=slug, unit=None)
     teams = teams_in_tree(scope=state.reader_scope, day=state.period.last_day)
-    frame = {"page": "showback", "title": team.name, "state": state}
+    frame = {"page": "showback", "title": team.name, "state": state, "tree": teams}
     context = {"crumbs": _crumbs(state, team.name, teams), "others": _others(state, teams)}
     if not state.has_data:
         return render_page(request, "showback/empty.html", context, **frame)  # type: ignore[arg-type]

@@ -10,6 +10,7 @@ from django.urls import reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
+from portal.ingest.otlp.normalise import NOT_INFERENCE, OUTSIDE_WINDOW, REPEATS_CALLS
 from portal.pages.durations import milliseconds
 from reports.analysis.waterfall import Node
 from reports.charts.histogram import Bar
@@ -51,10 +52,12 @@ def span_state(call: Any) -> SafeString:
     notes = []
     if call.error_type or call.status_code == 2:
         notes.append(("failed", f"failed: {call.error_type}" if call.error_type else "failed"))
-    if call.not_counted and call.not_counted != "not inference":
-        notes.append(("note-out", call.not_counted))
-    if not call.is_inference and not call.counted:
+    if call.is_outside:
+        notes.append(("note-out", OUTSIDE_WINDOW))
+    if call.not_counted == NOT_INFERENCE or not (call.is_inference or call.counted):
         notes.append(("", "no inference call"))
+    elif call.not_counted and call.not_counted != OUTSIDE_WINDOW:
+        notes.append(("note-out", call.not_counted))
     if not notes:
         notes.append(("", "ok"))
     return format_html_join(", ", '<span class="{}">{}</span>', notes)
@@ -68,7 +71,9 @@ def span_notes(node: Node) -> SafeString:
         notes.append(("failed", span.error_type or "failed"))
     if node.is_orphan:
         notes.append(("", "parent not received"))
-    if span.not_counted and span.not_counted != "not inference":
+    if span.is_outside:
+        notes.append(("note-out", OUTSIDE_WINDOW))
+    if span.not_counted and span.not_counted not in (NOT_INFERENCE, OUTSIDE_WINDOW, REPEATS_CALLS):
         notes.append(("note-out", span.not_counted))
     difference = node.claim_difference
     if difference == 0:

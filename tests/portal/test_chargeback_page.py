@@ -1,0 +1,149 @@
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from django.test import Client
+
+from allocation.models import ChargeScope, Import
+from portal.accounts.models import Role
+from tests.factories import Costs, make_source, make_team, make_user
+
+pytestmark = pytest.mark.django_db
+
+
+def loaded_bill(source: str, cost: str, *, rejected: int = 0) -> None:
+    """A published bill of October 2026, as importing leaves it, without its rows."""
+    delivered = Import.objects.create(
+        source=make_source(source), status="loaded", file_name="bill.csv", rows_rejected=rejected
+    )
+    ChargeScope.objects.create(
+        source=make_source(source),
+        bill_import=delivered,
+        billing_account_id="1",
+        billing_period_start=datetime(2026, 10, 1, tzinfo=UTC),
+        billing_period_end=datetime(2026, 11, 1, tzinfo=UTC),
+        billing_month=date(2026, 10, 1),
+        delivery="overwrite",
+        state="current",
+        rows=12,
+        totals=[{"currency": "USD", "billed_cost": cost, "effective_cost": cost}],
+    )
+
+
+@pytest.fixture
+def month() -> None:
+    make_team("search", cost_center="CC-1")
+    make_team("support", cost_center="CC-2")
+    costs = Costs(date(2026, 10, 1))
+    costs.add(2, "100.10", billed="90", team="search", source="AWS")
+    costs.add(3, "50", team="support", source="OpenAI")
+    costs.add(3, "9.9", source="AWS")
+    costs.add(4, "40", source="AWS", ai_scope="other", reason="not AI")
+    costs.balance()
+    loaded_bill("AWS", "150")
+    loaded_bill("OpenAI", "50")
+
+
+def finance() -> Client:
+    client = Client()
+    client.force_login(make_user(Role.FINANCE))
+    return client
+
+
+def test_sources_reconcile_line_by_line(month: None) -> None:
+    response = finance().get("/chargeback/?period=2026-10")
+
+    table = response.context["sources"]
+    rows = {row["source"].value: row for row in table.rows}
+    assert rows["AWS"]["loaded"].value == Decimal(150)
+    assert rows["AWS"]["allocated"].value == Decimal("100.1")
+    assert rows["AWS"]["unallocated"].value == Decimal("49.9")
+    assert rows["AWS"]["other"].value == Decimal(40)
+    assert [row["difference"].value for row in table.rows] == [0, 0]
+    assert table.total["loaded"].value == Decimal(200)
+
+
+def test_stations_say_what_is_done_and_what_does_not_exist_yet(month: None) -> None:
+    stations = finance().get("/chargeback/?period=2026-10").context["stations"]
+
+    assert [(station.name, station.state) for station in stations] == [
+        ("Imported", "done"),
+        ("Reconciled", "done"),
+        ("Allocated", "done"),
+        ("Reviewed", "open"),
+        ("Closed", "open"),
+    ]
+
+
+def test_a_bill_that_changed_after_the_run_is_trouble(month: None) -> None:
+    ChargeScope.objects.filter(source__name="AWS").update(totals=[{"currency": "USD", "effective_cost": "151"}])
+
+    stations = finance().get("/chargeback/?period=2026-10").context["stations"]
+
+    assert (stations[1].state, "allocate the month again" in stations[1].evidence) == ("trouble", True)
+
+
+def test_rejected_rows_are_trouble(month: None) -> None:
+    Import.objects.filter(source__name="AWS").update(rows_rejected=2)
+
+    stations = finance().get("/chargeback/?period=2026-10").context["stations"]
+
+    assert (stations[0].state, stations[0].evidence) == ("trouble", "bills: 2, sources: 2, rejected rows: 2")
+
+
+def test_cost_centres_make_the_total_of_the_bills(month: None) -> None:
+    table = finance().get("/chargeback/?period=2026-10").context["centers"]
+
+    assert [(row["center"].value, row["cost"].value) for row in table.rows] == [
+        ("CC-1", Decimal("100.1")),
+        ("CC-2", Decimal(50)),
+        ("unallocated", Decimal("49.9")),
+    ]
+    assert table.total["cost"].value == Decimal(200)
+
+
+def test_billed_metric_shows_what_is_invoiced(month: None) -> None:
+    table = finance().get("/chargeback/?period=2026-10&metric=billed_cost").context["centers"]
+
+    assert table.total["cost"].value == Decimal("189.9")
+
+
+def test_the_statement_downloads_with_control_totals(month: None) -> None:
+    response = finance().get("/chargeback/lines.csv?period=2026-10&basis=effective")
+    text = b"".join(response.streaming_content).decode()  # type: ignore[attr-defined]
+
+    assert response["Content-Disposition"] == 'attachment; filename="chargeback-2026-10-effective.csv"'
+    assert text.startswith("period,cost_center,team,")
+    assert "CONTROL TOTAL" in text.splitlines()[-1]
+
+
+def test_downloads_refuse_what_they_do_not_understand(month: None) -> None:
+    client = finance()
+
+    assert client.get("/chargeback/lines.csv?period=2026-10&basis=list").status_code == 400
+    assert client.get("/chargeback/lines.csv?period=2031-01&basis=billed").status_code == 404
+
+
+def test_only_finance_and_admins_open_it(month: None) -> None:
+    client = Client()
+    client.force_login(make_user(Role.EXECUTIVE))
+
+    assert finance().get("/chargeback/").status_code == 200
+    assert client.get("/chargeback/").status_code == 404
+    assert client.get("/chargeback/lines.csv?period=2026-10&basis=billed").status_code == 404
+
+
+def test_empty_portal_says_what_will_be_here() -> None:
+    response = finance().get("/chargeback/")
+
+    assert "A month, from bills to cost centres" in response.content.decode()
+
+
+def test_number_of_statements_does_not_grow(month: None, django_assert_num_queries: Any) -> None:
+    client = finance()
+
+    with django_assert_num_queries(15):
+        client.get("/chargeback/?period=2026-10")
