@@ -254,7 +254,7 @@ def show_trace(request: HttpRequest, trace: str) -> HttpResponse:
         "spans": len(spans),
         "left_out": len(found) > LIMIT,
         "limit": LIMIT,
-        "outside": any(span.not_counted == "outside the time window" for span in spans),
+        "outside": any(span.is_outside for span in spans),
         "crumbs": [Crumb("Debug", f"{reverse('debug')}?{state.query_string()}"), Crumb(f"Trace {trace_id.hex[:8]}")],
     }
     return render_page(request, "debug/trace.html", context, page="debug", title="Trace", state=state)

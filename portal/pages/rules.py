@@ -44,7 +44,7 @@ class RuleLine:
 def show_rules(request: HttpRequest) -> HttpResponse:
     state = PageState.from_request(request)
     month = max(state.period.months())
-    rule_set = RuleSet.objects.filter(effective_from__lte=month).order_by("-effective_from", "-number").first()
+    rule_set = RuleSet.objects.filter(effective_from__lte=month).order_by("-number").first()
     runs = state.run_ids(state.period)
     taken = rules_taken(runs=runs, teams=state.scope)
     lines = rule_lines(rule_set.text, taken, state.metric, bool(runs)) if rule_set else []
@@ -88,7 +88,8 @@ def condition_words(when: Any) -> str:
     """A condition in one line: "ChargeCategory is Usage and Tags.team is missing"."""
     if not when:
         return "every charge"
-    return " and ".join(_clause(str(name), value) for name, value in when.items())
+    words = " and ".join(_clause(str(name), value) for name, value in when.items())
+    return words[1:-1] if len(when) == 1 and ("all" in when or "any" in when) and words.startswith("(") else words
 
 
 def _clause(name: str, value: Any) -> str:

@@ -63,8 +63,14 @@ def steps(method: str, day: Day) -> list[Step]:
         else:
             found.append(Step("covered by traces", day.coverage, "share"))
     if _has_driver(day):
-        found.append(Step("share of the driver", day.driver_quantity, "ratio", day.driver_total, day.driver))
+        unit = driver_words(day.driver)
+        found.append(Step("share of the driver", day.driver_quantity, "ratio", day.driver_total, unit))
     return found
+
+
+def driver_words(driver: str | None) -> str | None:
+    """`input_uncached + cache_read tokens` as `input uncached + cache read tokens`."""
+    return driver.replace("_", " ") if driver else None
 
 
 def product(found: list[Step]) -> Decimal | None:

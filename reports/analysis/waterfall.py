@@ -9,6 +9,12 @@ from decimal import Decimal
 
 from reports.queries.trace_spans import SpanRow
 
+# Reasons of portal.ingest.otlp for which a span's usage stands on another span.
+TOLD_ELSEWHERE = (
+    "the same call as another span",
+    "repeats the usage of its calls",
+    "fetches an answer counted elsewhere",
+)
 DEEPEST = 12  # deeper spans are drawn at this depth, still in order
 
 
@@ -30,8 +36,8 @@ class Node:
 
     @property
     def is_call(self) -> bool:
-        """A model call whose tokens and cost count: an inference span that is not a repeat of another."""
-        return self.span.counted or (self.span.is_inference and self.span.not_counted != "nested duplicate")
+        """A model call whose tokens and cost count: an inference span that does not tell another's usage again."""
+        return self.span.counted or (self.span.is_inference and self.span.not_counted not in TOLD_ELSEWHERE)
 
     @property
     def claim_difference(self) -> int | None:

@@ -41,6 +41,7 @@ class CallRow:
     feature: str | None
     tokens: int
     adjusted_count: Decimal
+    is_outside: bool  # of the time window: kept, counted nowhere
     cost: Decimal | None = None  # USD at list prices; only `costliest_calls` tells it
 
 
@@ -49,12 +50,11 @@ COLUMNS = """
     s.counted, s.not_counted, d.is_inference, d.provider, d.model, d.service, d.team, d.feature,
     s.input_uncached + s.cache_read + s.cache_write_5m + s.cache_write_1h + s.output_text + s.reasoning
         + s.input_audio + s.input_image + s.output_audio + s.output_image AS tokens,
-    s.adjusted_count
-"""
+    s.adjusted_count, """
 
 # One row per span, newest first.
 NEWEST = f"""
-SELECT {COLUMNS}
+SELECT {COLUMNS} s.tableoid = 'span_outside_window'::regclass
 FROM span s JOIN allocation_usagedimension d ON d.id = s.dimension_id
 WHERE s.span_day BETWEEN %(first_day)s AND %(last_day)s AND s.started_at >= %(start)s AND s.started_at < %(end)s
     AND {PICKED_DIMENSIONS}
@@ -69,7 +69,7 @@ WITH slice AS MATERIALIZED (
     WHERE span_day BETWEEN %(first_day)s AND %(last_day)s AND started_at >= %(start)s AND started_at < %(end)s
     ORDER BY started_at DESC LIMIT %(slice)s
 )
-SELECT {COLUMNS}
+SELECT {COLUMNS} false
 FROM slice s JOIN allocation_usagedimension d ON d.id = s.dimension_id
 WHERE s.counted AND {PICKED_DIMENSIONS}
 ORDER BY s.duration_us DESC, s.trace_id, s.span_id
@@ -91,8 +91,12 @@ WITH slice AS MATERIALIZED (
 ), price AS MATERIALIZED (
     SELECT DISTINCT ON (picked.id, p.token_class) picked.id AS dimension_id, p.token_class, p.per_million
     FROM picked CROSS JOIN newest
-    JOIN allocation_pricematch m ON m.version_id = newest.id AND m.provider = picked.provider
-        AND m.model_text = coalesce(picked.model_answered, picked.model_requested)
+    CROSS JOIN LATERAL (
+        SELECT m.price_provider, m.price_model FROM allocation_pricematch m
+        WHERE m.version_id = newest.id AND m.provider = coalesce(picked.provider, '')
+            AND m.model_text IN (picked.model_answered, picked.model_requested) AND m.price_model IS NOT NULL
+        ORDER BY m.model_text = picked.model_answered DESC NULLS LAST LIMIT 1
+    ) AS m
     JOIN allocation_price p ON p.version_id = newest.id AND p.provider = m.price_provider AND p.model = m.price_model
         AND (p.tier IS NULL OR p.tier = picked.tier) AND p.context_from <= picked.context_band
         AND (p.valid_from IS NULL OR p.valid_from <= %(last_day)s)
@@ -111,7 +115,7 @@ WITH slice AS MATERIALIZED (
         coalesce(max(per_million) FILTER (WHERE token_class = 'output_image'), 0) AS output_image
     FROM price GROUP BY dimension_id
 )
-SELECT {COLUMNS}
+SELECT {COLUMNS} false
 FROM slice s JOIN picked d ON d.id = s.dimension_id JOIN unit ON unit.dimension_id = s.dimension_id
 WHERE s.counted
 ORDER BY s.input_uncached * unit.input_uncached + s.cache_read * unit.cache_read
@@ -124,7 +128,7 @@ LIMIT %(shown)s
 
 # One row per span that fell outside the time window, as they arrived, newest first.
 OUTSIDE = f"""
-SELECT {COLUMNS}
+SELECT {COLUMNS} true
 FROM span_outside_window s JOIN allocation_usagedimension d ON d.id = s.dimension_id
 WHERE (%(all_teams)s OR d.team = ANY(%(teams)s))
 ORDER BY s.received_at DESC, s.trace_id, s.span_id

@@ -29,8 +29,8 @@ class CostRow:
 
 
 # One row per model call among the given spans; NULL where any token class it used has no price.
-# Of the lines that fit, the tier's own goes before the general one, then the latest date, then the highest context
-# band, as in allocation.price_list.applicable.
+# The same choices as allocation.prices makes for the rollup: the model that answered before the one asked for; of the
+# price lines the tier's own, then the latest date, then the highest context band. Multiplied, since a division rounds.
 SQL = """
 WITH wanted AS (
     SELECT * FROM unnest(%(days)s::date[], %(traces)s::uuid[], %(spans)s::bigint[]) AS k(span_day, trace_id, span_id)
@@ -39,14 +39,18 @@ WITH wanted AS (
 )
 SELECT s.trace_id, s.span_id,
     CASE WHEN bool_and(class.tokens = 0 OR line.per_million IS NOT NULL)
-        THEN sum(class.tokens * line.per_million) / 1000000 END
+        THEN sum(class.tokens * line.per_million) * 0.000001 END
 FROM wanted
 JOIN span s ON s.span_day = wanted.span_day AND s.trace_id = wanted.trace_id AND s.span_id = wanted.span_id
     AND s.span_day = ANY(%(days)s)
 JOIN allocation_usagedimension d ON d.id = s.dimension_id
 CROSS JOIN newest
-LEFT JOIN allocation_pricematch m ON m.version_id = newest.id AND m.provider = d.provider
-    AND m.model_text = coalesce(d.model_answered, d.model_requested)
+LEFT JOIN LATERAL (
+    SELECT m.price_provider, m.price_model FROM allocation_pricematch m
+    WHERE m.version_id = newest.id AND m.provider = coalesce(d.provider, '')
+        AND m.model_text IN (d.model_answered, d.model_requested) AND m.price_model IS NOT NULL
+    ORDER BY m.model_text = d.model_answered DESC NULLS LAST LIMIT 1
+) AS m ON true
 CROSS JOIN LATERAL (VALUES
     ('input_uncached', s.input_uncached), ('cache_read', s.cache_read), ('cache_write_5m', s.cache_write_5m),
     ('cache_write_1h', s.cache_write_1h), ('output_text', s.output_text), ('reasoning', s.reasoning),
@@ -66,7 +70,7 @@ LEFT JOIN LATERAL (
                 AND (s.started_at AT TIME ZONE 'UTC')::time < p.time_of_day_to END)
     ORDER BY p.tier IS NULL, p.valid_from DESC NULLS LAST, p.context_from DESC LIMIT 1
 ) AS line ON class.tokens > 0
-WHERE d.is_inference AND (class.token_class <> 'calls' OR line.per_million IS NOT NULL)
+WHERE (d.is_inference OR s.counted) AND (class.token_class <> 'calls' OR line.per_million IS NOT NULL)
 GROUP BY s.trace_id, s.span_id
 """
 

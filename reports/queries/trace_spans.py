@@ -43,7 +43,7 @@ class SpanRow:
     cached_tokens: int  # cache reads and writes
     output_tokens: int  # reasoning included
     finish_reason: str | None
-    attributes: str | None  # JSON
+    is_outside: bool  # of the time window: kept, counted nowhere
 
     @property
     def tokens(self) -> int:
@@ -58,7 +58,7 @@ SELECT s.span_day, s.trace_id, s.span_id, s.parent_span_id, s.name, s.started_at
     s.input_uncached + s.input_audio + s.input_image,
     s.cache_read + s.cache_write_5m + s.cache_write_1h,
     s.output_text + s.reasoning + s.output_audio + s.output_image,
-    s.finish_reason, s.attributes::text
+    s.finish_reason, s.tableoid = 'span_outside_window'::regclass
 FROM span s
 JOIN allocation_usagedimension d ON d.id = s.dimension_id
 WHERE s.span_day = ANY(%(days)s) AND s.trace_id = %(trace_id)s
