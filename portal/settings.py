@@ -239,14 +239,6 @@ CELERY_BROKER_CONNECTION_MAX_RETRIES = None  # a worker waits for its broker as 
 CELERY_BROKER_CONNECTION_TIMEOUT = 2
 if "redis" in CELERY_BROKER_URL:
     CELERY_BROKER_TRANSPORT_OPTIONS = {"visibility_timeout": 12 * 3600}
-CELERY_BEAT_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"
-CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
-CELERY_BROKER_CONNECTION_MAX_RETRIES = None  # a worker waits for its broker as long as it takes
-CELERY_BROKER_CONNECTION_TIMEOUT = 2
-# These bound a request that sends a hint while the broker is away; the sweep sends it later.
-CELERY_BROKER_TRANSPORT_OPTIONS: dict[str, object] = {"max_retries": 1, "interval_start": 0, "interval_max": 0.2}
-if "redis" in CELERY_BROKER_URL:
-    CELERY_BROKER_TRANSPORT_OPTIONS |= {"socket_connect_timeout": 1, "visibility_timeout": 12 * 3600}
 CELERY_BEAT_SCHEDULE = {
     "sweep": {"task": "portal.control.sweep", "schedule": 5.0, "options": {"expires": 5.0}},
 }

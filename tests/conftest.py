@@ -91,7 +91,8 @@ def django_db_setup(servers: None, django_db_blocker: pytest.FixtureRequest) -> 
         connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
     broker = f"{settings.CELERY_BROKER_URL}?virtual_host={worker_number()}"
     os.environ |= {"APPORTION_TEST_DATABASE": name, "APPORTION_TEST_BROKER": broker}
-    settings.CELERY_BROKER_URL = celery.conf.broker_url = broker
+    settings.CELERY_BROKER_URL = broker
+    celery.conf.update(broker_url=broker)
     for alias in connections:
         connections[alias].close()
         connections[alias].settings_dict["NAME"] = name

@@ -18,7 +18,7 @@ from typing import Any
 import psutil
 import psycopg
 
-from portal.embedded.layout import APP_ROLE, DATABASE_NAME, Layout
+from portal.embedded.layout import APP_ROLE, Layout
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 STAGED = "tests.staged.settings"  # the portal's settings and a few handlers that tests steer
@@ -102,8 +102,8 @@ class Portal:
 
     def rows(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
         """What the application's role sees."""
-        where = {"host": str(self.layout.postgres_socket_dir), "user": APP_ROLE, "dbname": DATABASE_NAME}
-        with psycopg.connect(**where, autocommit=True, connect_timeout=5) as connection:
+        address = self.layout.database_url(APP_ROLE)
+        with psycopg.connect(address, autocommit=True, connect_timeout=5) as connection:
             return connection.execute(statement.encode(), values).fetchall()
 
     def value(self, statement: str, *values: object) -> Any:

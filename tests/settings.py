@@ -21,8 +21,8 @@ from portal.settings import DATABASES, STORAGES  # noqa: E402
 
 # Set by conftest.py once this worker has its database, for the processes that a test starts.
 if "APPORTION_TEST_DATABASE" in os.environ:
-    for database in DATABASES.values():
-        database["NAME"] = os.environ["APPORTION_TEST_DATABASE"]
+    for alias in DATABASES:
+        DATABASES[alias]["NAME"] = os.environ["APPORTION_TEST_DATABASE"]
     CELERY_BROKER_URL = os.environ["APPORTION_TEST_BROKER"]
 
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]

@@ -153,7 +153,7 @@ def nudge(job_id: int, *, delay: int = 0) -> bool:
 
     try:
         with celery.connection_for_write(connect_timeout=1, transport_options=publishing()) as broker:
-            run_job.apply_async(args=(job_id,), countdown=delay, retry=False, connection=broker)
+            run_job.apply_async((job_id,), countdown=delay, retry=False, connection=broker)  # type: ignore[call-arg]
     except Exception as error:  # whatever the transport raises: the sweep will send it
         log.warning("job %s waits for the sweep: the broker can't be reached (%s)", job_id, error)
         return False

@@ -121,8 +121,8 @@ class Child:
                 os.killpg(self.process.pid, signal.SIGKILL)
 
 
-class Stopped(Exception):
-    """The portal was told to stop."""
+class Stopped(BaseException):
+    """The portal was told to stop. Like KeyboardInterrupt, not to be caught as an error by what it interrupts."""
 
 
 def run_portal(
