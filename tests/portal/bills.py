@@ -71,11 +71,12 @@ def rows(count: int, **changes: str) -> list[dict[str, str]]:
     return [row(ResourceId=f"r-{number}", **changes) for number in range(count)]
 
 
-def text(*lines: dict[str, str], columns: Iterable[str] | None = None) -> str:
+def text(*lines: dict[str, str], columns: Iterable[str] | None = None, quote_all: bool = False) -> str:
     """The CSV of these rows; by default with the columns of the first."""
     out = io.StringIO()
     names = list(columns or (lines[0] if lines else ROW))
-    writer = csv.DictWriter(out, names, lineterminator="\n", extrasaction="ignore")
+    quoting = csv.QUOTE_ALL if quote_all else csv.QUOTE_MINIMAL
+    writer = csv.DictWriter(out, names, lineterminator="\n", extrasaction="ignore", quoting=quoting)
     writer.writeheader()
     writer.writerows(lines)
     return out.getvalue()

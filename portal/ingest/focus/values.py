@@ -48,7 +48,7 @@ def read_number(text: str) -> Cell:
     if abs(int(found[1] or 0)) > MAX_EXPONENT:
         return Cell(None, reason="out of range: at most 15 digits before the point and 38 after it")
     number = Decimal(text)  # exact: the constructor does not round
-    if abs(number) >= COST_LIMIT:
+    if number.copy_abs() >= COST_LIMIT:  # abs() would round to the context
         return Cell(None, reason="out of range: amounts stay below 1e15 either side of zero")
     plain = format(number, "f")
     if "." in plain and len(plain.rpartition(".")[2]) > MAX_DECIMALS:
