@@ -27,6 +27,13 @@ def make_folder(path: Path, *, mode: int, account: Account | None = None) -> Pat
     return path
 
 
+def make_home(layout: Layout) -> None:
+    """The home and its private folders of logs and locks."""
+    layout.home.mkdir(parents=True, exist_ok=True)
+    for folder in (layout.logs, layout.locks):
+        make_folder(folder, mode=0o700)
+
+
 def socket_folder(layout: Layout, name: str, account: Account) -> Path:
     """A private folder for one server's socket under a short path in /tmp; refused when it is someone else's."""
     base = make_folder(layout.sockets, mode=0o711 if account.is_other else 0o700)

@@ -37,9 +37,7 @@ def embedded_servers(layout: Layout, names: list[str], say: Callable[[str], None
 
 @contextlib.contextmanager
 def in_use(layout: Layout, name: str, say: Callable[[str], None]) -> Iterator[None]:
-    layout.home.mkdir(parents=True, exist_ok=True)
-    for folder in (layout.logs, layout.locks):
-        places.make_folder(folder, mode=0o700)
+    places.make_home(layout)
     with (layout.locks / f"{name}.users").open("wb") as users:
         fcntl.flock(users, fcntl.LOCK_SH)  # waits while a keeper that saw no users is leaving
         start_keeper(layout, name, say)

@@ -26,6 +26,7 @@ from dataclasses import dataclass
 from django.conf import settings
 from django.core.management import call_command
 
+from portal.embedded.places import make_home
 from portal.embedded.processes import start
 from portal.embedded.servers import embedded_servers, revive, where
 from portal.embedded.static import collect_static
@@ -153,7 +154,7 @@ def run_portal(
 @contextlib.contextmanager
 def only_portal(address: str) -> Iterator[None]:
     """Hold this home, or say who does."""
-    settings.EMBEDDED.locks.mkdir(parents=True, exist_ok=True, mode=0o700)
+    make_home(settings.EMBEDDED)
     with (settings.EMBEDDED.locks / "portal").open("a+", encoding="utf-8") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
