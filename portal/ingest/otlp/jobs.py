@@ -41,6 +41,14 @@ def retain_spans(context: JobContext) -> dict[str, Any]:
     return {"days_sealed": sealed, "days_dropped": dropped}
 
 
+@every(seconds=600)
+@handles("import_prices")
+def import_prices(context: JobContext) -> dict[str, Any]:
+    """Brings the first list in soon after the first start, and a newer one after an upgrade."""
+    version, is_new = import_packaged_prices()
+    return {"version": version.pk, "source": version.source, "is_new": is_new}
+
+
 @handles(REPRICE)
 def reprice_usage(context: JobContext) -> dict[str, Any]:
     version = int(context.payload["version"])

@@ -1,4 +1,4 @@
-"""The statements of the store. Values are bound; nothing here comes from a request."""
+"""The statements of the store, with PostgreSQL's own $n; values are bound, nothing here comes from a request."""
 
 # ruff: noqa: S608 - the pieces are constants of this file
 from __future__ import annotations
@@ -19,12 +19,12 @@ INSERT_DIMENSION: Final[LiteralString] = """
 INSERT INTO allocation_usagedimension (content_hash, is_inference, operation, provider, project, region,
     model_requested, model_answered, model, tier, context_band, service, team, feature, product, environment, customer,
     prompt_name, prompt_version, observer, api_key_id)
-VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21)
 ON CONFLICT (content_hash) DO NOTHING
 """
 
 FIND_DIMENSIONS: Final[LiteralString] = """
-SELECT id, content_hash FROM allocation_usagedimension WHERE content_hash = ANY(%s)
+SELECT id, content_hash FROM allocation_usagedimension WHERE content_hash = ANY($1)
 """
 
 # What a set of spans adds to the rollup. `sign` is 1, or -1 to take back what a span has added before; `weight` is how
@@ -67,11 +67,11 @@ GROUP BY 1, 2, 3
 """
 
 # Columns as sent, with their types; `started_us` becomes started_at.
-SENT: Final[LiteralString] = """unnest(%s::date[], %s::uuid[], %s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[],
-    %s::bigint[], %s::text[], %s::smallint[], %s::text[], %s::boolean[], %s::text[], %s::numeric[],
-    %s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[],
-    %s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[],
-    %s::boolean[], %s::text[], %s::text[], %s::text[], %s::bigint[], %s::text[], %s::numeric[], %s::jsonb[])
+SENT: Final[LiteralString] = """unnest($1::date[], $2::uuid[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[],
+    $7::bigint[], $8::text[], $9::smallint[], $10::text[], $11::boolean[], $12::text[], $13::numeric[],
+    $14::bigint[], $15::bigint[], $16::bigint[], $17::bigint[], $18::bigint[],
+    $19::bigint[], $20::bigint[], $21::bigint[], $22::bigint[], $23::bigint[],
+    $24::boolean[], $25::text[], $26::text[], $27::text[], $28::bigint[], $29::text[], $30::numeric[], $31::jsonb[])
   AS sent(span_day, trace_id, span_id, parent_span_id, dimension_id, started_us, duration_us, name, status_code,
     error_type, counted, not_counted, adjusted_count, input_uncached, cache_read, cache_write_5m, cache_write_1h,
     output_text, reasoning, input_audio, input_image, output_audio, output_image, has_usage, usage_shape, session_id,
@@ -134,7 +134,7 @@ WHERE (span.dimension_id, span.started_at, span.duration_us, span.name, span.sta
 SUSPICIOUS_TRACES: Final[LiteralString] = """
 SELECT trace_id, count(*)
 FROM span
-WHERE span_day = ANY(%s::date[]) AND trace_id = ANY(%s::uuid[]) AND (has_usage OR response_id IS NOT NULL)
+WHERE span_day = ANY($1::date[]) AND trace_id = ANY($2::uuid[]) AND (has_usage OR response_id IS NOT NULL)
 GROUP BY trace_id
 HAVING bool_or(usage_shape = 'agent_total')
     OR (count(*) > 1 AND (count(response_id) > count(DISTINCT response_id)
@@ -154,11 +154,11 @@ SELECT s.trace_id, s.counted, s.span_day::text, s.span_id, s.parent_span_id, d.i
     coalesce(s.not_counted NOT IN ('outside the time window', 'its day is sealed'), true)
 FROM span AS s
 JOIN allocation_usagedimension AS d ON d.id = s.dimension_id
-WHERE s.span_day = ANY(%s::date[]) AND s.trace_id = ANY(%s::uuid[])
+WHERE s.span_day = ANY($1::date[]) AND s.trace_id = ANY($2::uuid[])
 """
 
 CHANGED: Final[LiteralString] = """
-unnest(%s::date[], %s::uuid[], %s::bigint[], %s::text[]) AS change(span_day, trace_id, span_id, reason)
+unnest($1::date[], $2::uuid[], $3::bigint[], $4::text[]) AS change(span_day, trace_id, span_id, reason)
 """
 
 RECOUNT: Final[LiteralString] = (

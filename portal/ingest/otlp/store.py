@@ -68,10 +68,10 @@ def forget() -> None:
 
 
 @contextmanager
-def cursor() -> Iterator[psycopg.Cursor[tuple[Any, ...]]]:
-    """A cursor that binds on the server and keeps its statements prepared; errors come as Django's."""
+def cursor() -> Iterator[psycopg.RawCursor[tuple[Any, ...]]]:
+    """A cursor that binds on the server and reads no placeholders of its own; errors come as Django's."""
     connection.ensure_connection()
-    with connection.wrap_database_errors, psycopg.Cursor(connection.connection) as opened:
+    with connection.wrap_database_errors, psycopg.RawCursor(connection.connection) as opened:
         yield opened
 
 
@@ -118,7 +118,7 @@ def prepare_days(records: Iterable[SpanRecord]) -> None:
         known.sealed_read_at = time.monotonic()
     for day in sorted(days - known.days - known.sealed):
         with cursor() as c:
-            c.execute("SELECT ensure_span_partition(%s)", [day])
+            c.execute("SELECT ensure_span_partition($1)", [day])
         known.days.add(day)
     if not days.isdisjoint(known.sealed):
         for record in records:
@@ -320,7 +320,7 @@ def settle_stored(traces: Sequence[str], days: Sequence[str]) -> None:
     """Make the stored spans of these traces count as `decide` says; the rollup gets the difference."""
     with cursor() as c:
         for trace in traces:  # in order, so that two of these never wait for each other in a circle
-            c.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"apportion trace {trace}"])
+            c.execute("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", [f"apportion trace {trace}"])
         rows = c.execute(sql.TRACE_SPANS, [list(days), array(traces)]).fetchall()
         stored: dict[str, dict[Key, tuple[Seen, bool]]] = {}
         for trace, counted, day, span_id, parent, is_inference, shape, tokens, *rest in rows:
@@ -338,7 +338,7 @@ def settle_stored(traces: Sequence[str], days: Sequence[str]) -> None:
             apply_changes(c, changes)
 
 
-def apply_changes(c: psycopg.Cursor[tuple[Any, ...]], changes: Sequence[tuple[str, str, int, str | None]]) -> None:
+def apply_changes(c: psycopg.RawCursor[tuple[Any, ...]], changes: Sequence[tuple[str, str, int, str | None]]) -> None:
     days, traces, spans, reasons = (list(column) for column in zip(*changes, strict=True))
     statements: tuple[LiteralString, ...] = (sql.RECOUNT, sql.RECOUNT_USAGE, sql.RECOUNT_LATENCY)
     for statement in statements:

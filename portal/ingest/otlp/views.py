@@ -14,12 +14,11 @@ from django.views.decorators.csrf import csrf_exempt
 from google.protobuf.json_format import MessageToJson
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 
-from portal.accounts.keys import key_from_request
-from portal.accounts.models import KeyScope
 from portal.ingest.otlp.attributes import installed
 from portal.ingest.otlp.bodies import Broken, Readable, TooLarge, UnknownEncoding, read_body
 from portal.ingest.otlp.decode import Undecodable, from_json, from_protobuf
-from portal.ingest.otlp.normalise import Sender, Window, normalise
+from portal.ingest.otlp.normalise import Window, normalise
+from portal.ingest.otlp.senders import NoSender, sender_of
 from portal.ingest.otlp.store import Stored, store_spans
 
 log = logging.getLogger(__name__)
@@ -50,13 +49,9 @@ def traces(request: HttpRequest) -> HttpResponse:
 
 
 def receive(request: HttpRequest, media_type: str) -> HttpResponse:
-    key = key_from_request(request, [KeyScope.INGEST, KeyScope.ADMIN])
-    if key is None and key_from_request(request, list(KeyScope)) is not None:
-        return problem(media_type, 403, PERMISSION_DENIED, "the key is not for ingest; make one with scope ingest")
-    if key is None:
-        response = problem(media_type, 401, UNAUTHENTICATED, "send Authorization: Bearer KEY with a live ingest key")
-        response["WWW-Authenticate"] = "Bearer"
-        return response
+    sender = sender_of(request)
+    if isinstance(sender, NoSender):
+        return turned_away(media_type, sender)
     words = installed()
     try:
         body = read_body(
@@ -64,7 +59,6 @@ def receive(request: HttpRequest, media_type: str) -> HttpResponse:
         )
         items = from_protobuf(body, words.wanted) if media_type == PROTOBUF else from_json(body, words.wanted)
         del body  # the decoded form is all that is needed from here on
-        sender = Sender(key.pk, key.team.slug if key.team else None)
         records, refused = normalise(items, words=words, sender=sender, window=window(time.time()))
     except TooLarge as error:
         return problem(media_type, 413, RESOURCE_EXHAUSTED, str(error))
@@ -74,6 +68,14 @@ def receive(request: HttpRequest, media_type: str) -> HttpResponse:
         return problem(media_type, 400, INVALID_ARGUMENT, str(error))
     stored = store_spans(records) if records else Stored()
     return accepted(media_type, refused, stored)
+
+
+def turned_away(media_type: str, sender: NoSender) -> HttpResponse:
+    if sender.is_known:
+        return problem(media_type, 403, PERMISSION_DENIED, "the key is not for ingest; make one with scope ingest")
+    response = problem(media_type, 401, UNAUTHENTICATED, "send Authorization: Bearer KEY with a live ingest key")
+    response["WWW-Authenticate"] = "Bearer"
+    return response
 
 
 def source(request: HttpRequest) -> Readable:

@@ -88,13 +88,14 @@ def send(
     *,
     content_type: str = "application/json",
     compress: bool = False,
-    **headers: str,
+    encoding: str | None = None,
 ) -> Any:
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
+    headers = {"Authorization": f"Bearer {secret}"}
     if compress:
-        content = gzip.compress(content)
-        headers["Content-Encoding"] = "gzip"
-    headers = {"Authorization": f"Bearer {secret}", **headers}
+        content, encoding = gzip.compress(content), "gzip"
+    if encoding:
+        headers["Content-Encoding"] = encoding
     # Named twice: the test client drops the type of an empty body.
     return Client().post("/v1/traces", content, content_type=content_type, headers=headers, CONTENT_TYPE=content_type)
 
@@ -133,7 +134,8 @@ def fill(target: Any, pairs: Sequence[dict[str, Any]]) -> None:
 def rows(statement: str, *values: Any) -> list[tuple[Any, ...]]:
     with connection.cursor() as cursor:
         cursor.execute(statement, values)
-        return cursor.fetchall()
+        found: list[tuple[Any, ...]] = cursor.fetchall()
+        return found
 
 
 def totals() -> dict[str, Decimal]:

@@ -90,7 +90,7 @@ def test_damaged_bodies_get_400_with_a_status_in_the_same_encoding() -> None:
     broken = send(b"{", secret)
     assert broken.status_code == 400
     assert broken.json()["code"] == 3
-    early = send(zlib.compress(b"{}" * 100, wbits=31)[:-9], secret, **{"Content-Encoding": "gzip"})
+    early = send(zlib.compress(b"{}" * 100, wbits=31)[:-9], secret, encoding="gzip")
     assert early.status_code == 400
     assert send([1], secret).status_code == 400  # type: ignore[arg-type]
     assert send({"resourceSpans": {}}, secret).status_code == 400
@@ -274,7 +274,7 @@ def test_span_of_the_future_moves_into_its_day_when_that_comes() -> None:
 
 @pytest.mark.parametrize("encoding", ["zstd", "br", "gzip, gzip", "x-gzip", "deflate"])
 def test_fault_054_other_content_encodings_are_refused(encoding: str) -> None:
-    response = send({}, ingest_secret(), **{"Content-Encoding": encoding})
+    response = send({}, ingest_secret(), encoding=encoding)
 
     assert response.status_code == 415
 

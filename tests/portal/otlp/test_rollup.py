@@ -259,7 +259,7 @@ def test_new_price_list_prices_the_past_again() -> None:
             [version.pk],
         )
         cursor.execute("SELECT max(id) FROM allocation_priceversion")
-        (newer,) = cursor.fetchone() or (None,)
+        newer = int((cursor.fetchone() or (0,))[0])
 
     assert reprice(newer) == 1
 
