@@ -2,6 +2,7 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install -qq --no-compile --disable-pip-version-check --require-hashes --no-deps
 PORT ?= 8000
 
 .PHONY: help setup up demo test lint types bench
@@ -15,11 +16,13 @@ help:
 $(VENV)/.installed: requirements.txt
 	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(None if v >= (3, 11) else "Apportion needs Python 3.11 or later; this is %d.%d" % v[:2])'
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements.txt
+	@echo "Installing what requirements.txt lists into $(VENV)"
+	@$(PIP) -r requirements.txt
 	@touch $@
 
 $(VENV)/.installed-dev: requirements-dev.txt $(VENV)/.installed
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements-dev.txt
+	@echo "Installing what requirements-dev.txt lists into $(VENV)"
+	@$(PIP) -r requirements-dev.txt
 	@touch $@
 
 setup: $(VENV)/.installed-dev
