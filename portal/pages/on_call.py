@@ -22,7 +22,7 @@ from reports.queries.usage_filter import UsageFilter
 from reports.queries.usage_now import WEEKS, Known, known_telemetry, latency_now, usage_now
 from reports.readable import ago, count, money, percent
 
-HEADLINES = 4  # unusual readings told at the top; the table holds all of them
+HEADLINES = 3  # subjects told at the top; the table holds all of them
 GAUGE_WIDTH = Decimal(100)
 
 
@@ -51,8 +51,10 @@ class ModelText:
 
 @dataclass(frozen=True)
 class Headline:
+    """What is off with one subject, the furthest from usual first."""
+
     subject: str
-    reading: ReadingText
+    readings: list[ReadingText]
 
 
 @page("on-call")
@@ -99,6 +101,7 @@ def last_busy(known: Known) -> str | None:
 
 def describe(found: OnCall, known: Known, now: datetime) -> dict[str, Any]:
     readings = [reading_text(reading) for reading in found.total.readings]
+    off = list(dict.fromkeys(subject for subject, _ in found.off))
     return {
         "now": now,
         "from": now - timedelta(hours=1),
@@ -108,9 +111,10 @@ def describe(found: OnCall, known: Known, now: datetime) -> dict[str, Any]:
         "total": readings,
         "weeks": found.total.reading("calls").comparison.weeks,
         "headlines": [
-            Headline(subject_name(subject), reading_text(reading)) for subject, reading in found.off[:HEADLINES]
+            Headline(subject_name(subject), [reading_text(reading) for reading in subject.off])
+            for subject in off[:HEADLINES]
         ],
-        "more_off": max(len(found.off) - HEADLINES, 0),
+        "more_off": max(len(off) - HEADLINES, 0),
         "models": [model_text(subject) for subject in found.models],
         "unpriced_calls": found.total.now.unpriced_calls,
         "pending_calls": found.total.now.pending_calls,

@@ -95,8 +95,10 @@ def test_cost_per_call_comes_from_the_list_and_percentiles_from_the_histogram(re
     assert usage.cost_per_call == Decimal("0.00045")
     assert (usage.calls, usage.tokens_per_call) == (20, 120)
     p50, p99 = histogram.percentile_ms(0.5), histogram.percentile_ms(0.99)
-    assert p50 is not None and 700 < p50 < 1450
-    assert p99 is not None and 46_000 < p99 < 93_000
+    assert p50 is not None
+    assert 700 < p50 < 1450
+    assert p99 is not None
+    assert 46_000 < p99 < 93_000
 
 
 def test_unpriced_models_are_listed_and_never_zero(reader: Client) -> None:
