@@ -27,10 +27,11 @@ from allocation.models import (
     RunStatus,
     Source,
 )
+from allocation.money import exact_sum
 from allocation.periods import Period
 from allocation.rule_sets import rule_set_for
 from allocation.rules import parse_rules
-from allocation.targets import load_organisation
+from allocation.targets import OUTSIDE_SCOPE, load_organisation
 from allocation.usage_daily import write_usage_daily
 
 ENGINE_VERSION = "1"  # grows with every change that can move a cost: part of what makes a run reproducible
@@ -291,7 +292,8 @@ ROLL_UP_SQL = """
 INSERT INTO cost_daily (run_id, billing_month, day, currency, source_id, ai_scope, provider_name, service_name, team,
     product, feature, model, environment, phase, charge_kind, rule, reason, evidence, billed_cost, effective_cost,
     list_cost)
-SELECT a.run_id, a.billing_month, a.day, %(currency)s, b.source_id, b.ai_scope, b.provider_name, b.service_name, t.team,
+SELECT a.run_id, a.billing_month, a.day, %(currency)s, b.source_id,
+    CASE WHEN t.reason = %(outside)s THEN 'other' ELSE b.ai_scope END, b.provider_name, b.service_name, t.team,
     t.product, t.feature, t.model, t.environment, t.phase, a.charge_kind, b.rule, t.reason, a.evidence,
     sum(a.billed_cost), sum(a.effective_cost), CASE WHEN count(a.list_cost) = count(*) THEN sum(a.list_cost) END
 FROM allocated_cost a
@@ -304,7 +306,8 @@ GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18
 
 def roll_up(run: AllocationRun) -> None:
     with whole_month_plans(), connection.cursor() as cursor:
-        cursor.execute(ROLL_UP_SQL, {"run": run.pk, "month": run.billing_month, "currency": run.currency})
+        values = {"run": run.pk, "month": run.billing_month, "currency": run.currency, "outside": OUTSIDE_SCOPE}
+        cursor.execute(ROLL_UP_SQL, values)
 
 
 BALANCE_SQL = """
@@ -314,9 +317,11 @@ SELECT b.source_id,
     coalesce(sum(a.billed_cost) FILTER (WHERE a.charge_kind = 'unallocated'), 0),
     coalesce(sum(a.effective_cost) FILTER (WHERE a.charge_kind <> 'unallocated'), 0),
     coalesce(sum(a.effective_cost) FILTER (WHERE a.charge_kind = 'unallocated'), 0),
-    coalesce(sum(a.billed_cost) FILTER (WHERE b.ai_scope = 'other'), 0),
-    coalesce(sum(a.effective_cost) FILTER (WHERE b.ai_scope = 'other'), 0)
-FROM allocated_cost a JOIN charge_bucket b ON b.run_id = a.run_id AND b.bucket = a.bucket
+    coalesce(sum(a.billed_cost) FILTER (WHERE b.ai_scope = 'other' OR t.reason = %(outside)s), 0),
+    coalesce(sum(a.effective_cost) FILTER (WHERE b.ai_scope = 'other' OR t.reason = %(outside)s), 0)
+FROM allocated_cost a
+JOIN charge_bucket b ON b.run_id = a.run_id AND b.bucket = a.bucket
+JOIN allocation_target t ON t.id = a.target_id
 WHERE a.billing_month = %(month)s AND a.run_id = %(run)s
 GROUP BY 1
 """
@@ -328,7 +333,7 @@ SELECT source_id, sum(billed_cost), sum(effective_cost) FROM cost_daily WHERE ru
 def record_balances(run: AllocationRun, totals: list[SourceTotal]) -> None:
     """Write run_source, whose CHECK refuses a difference; raises NotBalanced naming source and amounts."""
     with whole_month_plans(), connection.cursor() as cursor:
-        cursor.execute(BALANCE_SQL, {"run": run.pk, "month": run.billing_month})
+        cursor.execute(BALANCE_SQL, {"run": run.pk, "month": run.billing_month, "outside": OUTSIDE_SCOPE})
         found = {row[0]: row[1:] for row in cursor.fetchall()}
         cursor.execute(ROLLED_UP_SQL, {"run": run.pk})
         rolled_up = {row[0]: row[1:] for row in cursor.fetchall()}
@@ -338,7 +343,7 @@ def record_balances(run: AllocationRun, totals: list[SourceTotal]) -> None:
         for n, (metric, charges) in enumerate(zip(METRICS, (total.billed_cost, total.effective_cost), strict=True)):
             allocated, unallocated, other = shares[2 * n], shares[2 * n + 1], shares[4 + n]
             rolled = rolled_up.get(total.source_id, (0, 0))[n]
-            if allocated + unallocated != charges or rolled != charges:
+            if exact_sum((allocated, unallocated)) != charges or rolled != charges:
                 raise NotBalanced(
                     f"source {total.source_id}, {run.currency} {metric}: charges {charges}, allocated {allocated}, "
                     f"unallocated {unallocated}, rolled up {rolled}"

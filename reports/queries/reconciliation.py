@@ -9,8 +9,10 @@ from django.db import connection
 
 from allocation.charges import pinned_scopes, source_totals
 from allocation.models import AllocationRun, Source
+from allocation.money import exact_sum
 from allocation.periods import Period
 from allocation.runs import BALANCE_SQL, METRICS
+from allocation.targets import OUTSIDE_SCOPE
 
 
 @dataclass(frozen=True)
@@ -27,7 +29,7 @@ class ReconciliationRow:
 
     @property
     def difference(self) -> Decimal:
-        return self.charges - self.allocated - self.unallocated
+        return exact_sum((self.charges, self.allocated.copy_negate(), self.unallocated.copy_negate()))
 
 
 @dataclass(frozen=True)
@@ -75,5 +77,5 @@ def reconcile_period(*, period: Period) -> Reconciliation:
 
 def _balances(run: int, month: str) -> list[tuple[int, Decimal, Decimal, Decimal, Decimal]]:
     with connection.cursor() as cursor:
-        cursor.execute(BALANCE_SQL, {"run": run, "month": month})
+        cursor.execute(BALANCE_SQL, {"run": run, "month": month, "outside": OUTSIDE_SCOPE})
         return [row[:5] for row in cursor.fetchall()]
