@@ -68,6 +68,7 @@ TARGET = """
     AND (%(model)s::text IS NULL OR t.model = %(model)s)
     AND (%(environment)s::text IS NULL OR t.environment = %(environment)s)
     AND (%(reason)s::text IS NULL OR t.reason = %(reason)s)
+    AND (NOT %(ai_only)s OR t.reason IS DISTINCT FROM 'outside AI scope')
 """
 BUCKET = """
     (NOT %(ai_only)s OR b.ai_scope <> 'other')
