@@ -133,8 +133,8 @@ def bucket_of(row: DimensionRow, *, source: SourceSettings, rules: Rules, month:
         kind=rule.kind if rule else None,
     )
     if rule is None or rule.method == NONE:
-        if scope == "other" and rule is None:  # one line per source and provider, followed like others
-            return replace(base, reason=OUTSIDE_SCOPE, service_name=None, sub_account=None)
+        if scope == "other" and rule is None:  # nobody's work list, but tax and support follow it like anything else
+            return replace(base, reason=OUTSIDE_SCOPE)
         return replace(base, reason=(rule.reason if rule else None) or NO_RULE, model=facts.line.model)
     if rule.method == DIRECT:
         return replace(base, owner=rule.target(facts), model=facts.line.model)

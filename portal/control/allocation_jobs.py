@@ -9,12 +9,14 @@ from django.utils import timezone
 from allocation.periods import Period
 from allocation.runs import AllocationBusy, allocate_period
 from portal.control.jobs import JobContext, Temporary, handles
+from portal.ingest.otlp.fold import fold
 
 
 @handles("allocate")
 def allocate(context: JobContext) -> dict[str, Any]:
     """Allocate the month of the payload, {"period": "YYYY-MM"}."""
     period = Period.parse(context.payload["period"])
+    fold()  # list prices weigh what no token class does, and only merged usage is priced
     try:
         outcome = allocate_period(
             period=period, now=timezone.now(), progress=context.progress, guard=context.finish_guard

@@ -11,6 +11,7 @@ from django.utils import timezone
 from allocation.rules import RuleError
 from allocation.runs import AllocationBusy, allocate_period
 from portal.commands import PortalCommand, Refused
+from portal.ingest.otlp.fold import fold
 from portal.management.periods import month_argument
 
 
@@ -23,6 +24,7 @@ class Command(PortalCommand):
 
     def run(self, **options: Any) -> dict[str, Any]:
         began = time.monotonic()
+        fold()  # list prices weigh what no token class does, and only merged usage is priced
         try:
             outcome = allocate_period(period=options["period"], now=timezone.now(), progress=self.progress)
         except AllocationBusy as error:
