@@ -86,9 +86,11 @@ class Change:
     def __str__(self) -> str:
         if self.word in ("no comparison", "same"):
             return self.word
+        size = abs(self.amount or Decimal(0))
+        amount = grouped(size, 2 if size < 10 and size != size.to_integral_value() else 0)
         if self.fraction is None:
-            return f"{self.word} {grouped(abs(self.amount or Decimal(0)))}"
-        return f"{self.word} {grouped(abs(self.amount or Decimal(0)))} ({percent(abs(self.fraction))})"
+            return f"{self.word} {amount}"
+        return f"{self.word} {amount} ({percent(abs(self.fraction))})"
 
 
 def change(now: Decimal | None, before: Decimal | None) -> Change:

@@ -178,20 +178,20 @@ def _evidence_link(link: Any) -> str | None:
 
 
 def _bill_parts(known: Trust, address: str | None, today: date) -> list[TrustPart]:
-    """ "Bills through 18 Nov (AWS, OpenAI)": sources that reach the same day stand together."""
+    """"Bills through 21 Nov (AWS, OpenAI), 20 Nov (Google)": sources that reach the same day stand together."""
     if not known.sources:
         return [TrustPart("No bills yet", address, "import a bill to see costs")]
-    parts = []
     by_day: dict[date | None, list[str]] = {}
     for source in known.sources:
         by_day.setdefault(source.through, []).append(source.name)
-    for through, names in by_day.items():
-        who = ", ".join(names)
-        if through is None:
-            parts.append(TrustPart(f"Bills of {who} not allocated", address, "allocate the month they belong to"))
-            continue
-        stale = today - through > BILLS_STALE_AFTER
-        advice = f"no newer bill of {who} has arrived: import it" if stale else None
-        parts.append(TrustPart(f"Bills through {through.day} {through:%b} ({who})", address, advice))
+    reached = [(through, names) for through, names in by_day.items() if through is not None]
+    parts = []
+    if reached:
+        text = ", ".join(f"{through.day} {through:%b} ({', '.join(names)})" for through, names in reached)
+        late = [name for through, names in reached if today - through > BILLS_STALE_AFTER for name in names]
+        advice = f"no newer bill of {', '.join(late)} has arrived, import it" if late else None
+        parts.append(TrustPart(f"Bills through {text}", address, advice))
+    for name in by_day.get(None, []):
+        parts.append(TrustPart(f"{name} is not allocated", address, "allocate the month of its bill"))
     parts.extend(TrustPart("bill problem", address, source.problem) for source in known.sources if source.problem)
     return parts

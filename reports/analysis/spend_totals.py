@@ -47,7 +47,7 @@ def totals_by(cells: Iterable[SpendCell], key: Callable[[SpendCell], K]) -> dict
 
 @dataclass(frozen=True)
 class UnitCost:
-    """Cost of a thousand calls, None where there were no calls. Only targets with calls count on either side."""
+    """Model cost of a thousand calls, None where there were no calls or no cost of theirs."""
 
     now: Decimal | None
     before: Decimal | None
@@ -58,11 +58,14 @@ class UnitCost:
 def unit_costs(
     cells: Sequence[SpendCell], usage: Sequence[UsageCell], key: Callable[[SpendCell | UsageCell], str | None]
 ) -> dict[str | None, UnitCost]:
-    """Per key: cost of the (team, feature) pairs that have calls, over these calls, times 1,000."""
+    """Per key: cost of models for the (team, feature) pairs that have calls, over these calls, times 1,000.
+
+    What a feature costs besides (GPUs, storage, a vector database) is no cost of its calls.
+    """
     traced = {(cell.team, cell.feature) for cell in usage if cell.team and cell.feature}
     costs: dict[str | None, Amounts] = {}
     for cell in cells:
-        if (cell.team, cell.feature) in traced:
+        if cell.model and (cell.team, cell.feature) in traced:
             costs[key(cell)] = costs.get(key(cell), NOTHING) + Amounts(cell.now, cell.before)
     calls: dict[str | None, Amounts] = {}
     for use in usage:
@@ -80,4 +83,4 @@ def unit_costs(
 
 
 def _per_thousand(cost: Decimal, calls: Decimal) -> Decimal | None:
-    return cost * 1000 / calls if calls > 0 else None
+    return cost * 1000 / calls if calls > 0 and cost else None

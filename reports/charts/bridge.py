@@ -25,7 +25,7 @@ def bridge(*, before: Decimal, parts: Sequence[tuple[str, Decimal]], after: Deci
         raise ValueError("the parts of the bridge do not add up")
     amounts = [*(amount for _, amount in parts), net]
     low, high = _reach(amounts[:-1])
-    room = (high - low) * 0.22
+    left, right = (high - low) * 0.2, (high - low) * 0.34  # for the amounts beside the bars
     bars = {
         "type": "waterfall",
         "orientation": "h",
@@ -46,7 +46,7 @@ def bridge(*, before: Decimal, parts: Sequence[tuple[str, Decimal]], after: Deci
         "margin": {"l": 8, "r": 8, "t": 8, "b": 8},
         "bargap": 0.35,
         "yaxis": {"autorange": "reversed", "fixedrange": True, "automargin": True, "showgrid": False},
-        "xaxis": {"range": [low - room, high + room], "fixedrange": True, "visible": False},
+        "xaxis": {"range": [low - left, high + right], "fixedrange": True, "visible": False},
     }
     return go.Figure(data=[bars], layout=layout)
 
