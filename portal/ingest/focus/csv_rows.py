@@ -21,6 +21,7 @@ from portal.ingest.focus.problems import BillRefused, Problem, shown
 from portal.ingest.focus.stream import BOM, BillStream, invalid_utf8_at
 
 BLOCK_BYTES = 4 << 20  # of text: some five thousand rows
+MOST_MALFORMED = 10_000  # in the few blocks that are in memory
 BLOCKS_AHEAD = 3
 LONGEST_HEADER = 1 << 20
 CODES = pa.dictionary(pa.int32(), pa.string())
@@ -130,7 +131,7 @@ class CsvRows:
 
     def _on_invalid(self, row: pa.csv.InvalidRow) -> str:
         self._invalid.append((row.number - 1, row.actual_columns, row.text))
-        return "skip"
+        return "skip" if len(self._invalid) <= MOST_MALFORMED else "error"
 
     def _placed(self, arrays: dict[str, pa.Array], rows: int) -> RowBatch:
         """The batch with its lines: records are counted, malformed ones too, and line breaks inside fields added."""
@@ -180,8 +181,13 @@ class CsvRows:
         )
 
     def _explained(self, error: pa.ArrowInvalid) -> BillRefused:
-        if "UTF8" in str(error) and (offset := invalid_utf8_at(self.path)) is not None:
+        if (offset := invalid_utf8_at(self.path)) is not None:
             return self._not_utf8(offset)
+        if len(self._invalid) > MOST_MALFORMED:
+            return BillRefused(
+                f"{self.path.name}, after line {self._next_line}: more than {MOST_MALFORMED:,} rows with the "
+                "wrong number of columns; this is no FOCUS bill, or its columns are not separated by commas"
+            )
         if "straddling" in str(error):
             return BillRefused(
                 f"{self.path.name}, at or after line {self._next_line}: a row longer than {BLOCK_BYTES:,} bytes; "

@@ -6,15 +6,17 @@ import hashlib
 import io
 import zlib
 from pathlib import Path
-from threading import Semaphore
+from threading import Event, Semaphore
 
 from django.conf import settings
 
 from portal.ingest.focus.problems import BillRefused
 
 READ_BYTES = 1 << 20
-PATIENCE_SECONDS = 0.5
+PATIENCE_SECONDS = 0.2
 RATIO_MATTERS_FROM = 16 * 1024**2  # a small file may compress well by chance
+FLOOD_MATTERS_FROM = 64 * 1024
+SHORTEST_LINE = 20  # bytes, on average; a row has ten columns or more, and a line without any still costs memory
 BOM = b"\xef\xbb\xbf"
 NUL_AS = "\ufffd".encode()
 
@@ -73,6 +75,8 @@ class BillStream(io.RawIOBase):
         self.nuls = 0
         self._digest = hashlib.sha256()
         self._credit: Semaphore | None = None
+        self._stopped = False
+        self._ended = Event()
 
     def limit_read_ahead(self, reads: int) -> None:
         """Lets a reader in another thread be this many reads ahead of `one_used`; Arrow would fetch 32 blocks."""
@@ -81,6 +85,16 @@ class BillStream(io.RawIOBase):
     def one_used(self) -> None:
         if self._credit is not None:
             self._credit.release()
+
+    def stop(self) -> None:
+        """Ends the content here, and waits for a reader in another thread to have seen it.
+
+        Arrow's own threads must not be inside this object when the interpreter ends.
+        """
+        self._stopped = True
+        if self._credit is not None:
+            self._credit.release(100)
+            self._ended.wait(timeout=2)
 
     def readable(self) -> bool:
         return True
@@ -95,10 +109,18 @@ class BillStream(io.RawIOBase):
 
     def read(self, size: int = -1, /) -> bytes:
         """Exactly `size` bytes unless the content ends."""
-        if self._credit is not None:
+        if self._credit is not None and not self._stopped:
             self._credit.acquire(timeout=PATIENCE_SECONDS)  # a block may give no batch, so never wait for good
-        if size is None or size < 0:
-            size = READ_BYTES
+        part = b""
+        try:
+            if not self._stopped:
+                part = self._next(READ_BYTES if size is None or size < 0 else size)
+        finally:
+            if not part:
+                self._ended.set()
+        return part
+
+    def _next(self, size: int) -> bytes:
         parts = [self._unread[:size]] if self._unread else []
         self._unread = self._unread[size:]
         wanted = size - sum(map(len, parts))
@@ -118,6 +140,11 @@ class BillStream(io.RawIOBase):
             raise BillRefused(
                 f"{self.name}: more than {settings.IMPORT_MAX_BYTES:,} bytes of content; "
                 "split the file, or raise IMPORT_MAX_BYTES"
+            )
+        if len(part) >= FLOOD_MATTERS_FROM and part.count(b"\n") * SHORTEST_LINE > len(part):
+            raise BillRefused(
+                f"{self.name}: most lines are blank or nearly so around byte {self.bytes_out:,} of the content; "
+                "this is no bill, export it again"
             )
         if self.bytes_out > RATIO_MATTERS_FROM and self.bytes_out > settings.IMPORT_MAX_RATIO * self.bytes_in:
             raise BillRefused(
@@ -181,6 +208,7 @@ class BillStream(io.RawIOBase):
         self._between_members = False
 
     def close(self) -> None:
+        self.stop()
         self._file.close()
         super().close()
 
