@@ -31,6 +31,7 @@ from allocation.money import exact_sum
 from allocation.periods import Period
 from allocation.rule_sets import rule_set_for
 from allocation.rules import parse_rules
+from allocation.sampling import record_sampling
 from allocation.targets import OUTSIDE_SCOPE, load_organisation
 from allocation.usage_daily import write_usage_daily
 
@@ -212,6 +213,7 @@ class MonthJob:
             self.report(85, 100, f"rolling up {currency}")
             roll_up(run)
             write_usage_daily(run.pk, drivers.daily)
+            record_sampling(run.pk)
             run.rows = writer.rows
             run.sha256 = writer.hash.hexdigest()
             self.report(95, 100, f"checking {currency}")
@@ -306,7 +308,7 @@ GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18
 
 def roll_up(run: AllocationRun) -> None:
     with whole_month_plans(), connection.cursor() as cursor:
-        values = {"run": run.pk, "month": run.billing_month, "currency": run.currency, "outside": OUTSIDE_SCOPE}
+        values: dict[str, Any] = {"run": run.pk, "month": run.billing_month, "currency": run.currency, "outside": OUTSIDE_SCOPE}
         cursor.execute(ROLL_UP_SQL, values)
 
 

@@ -1,4 +1,4 @@
-"""Property tests: short by default; `pytest --hypothesis-profile longer tests/allocation` for a hundred times as many."""
+"""Property tests are short by default; `--hypothesis-profile longer` runs a hundred times as many examples."""
 
 from __future__ import annotations
 

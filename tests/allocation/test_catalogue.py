@@ -1,0 +1,149 @@
+"""Names on bills and in traces meet: real wording of five providers."""
+
+# ruff: noqa: E501 - a table row stands on one line
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from allocation.catalogue import bill_line, canonical_model, canonical_provider, tokens_per_unit
+
+
+@pytest.mark.parametrize(
+    ("name", "model"),
+    [
+        ("gpt-4o-2024-08-06", "gpt-4o"),
+        ("gpt-4o", "gpt-4o"),
+        ("GPT-4o", "gpt-4o"),
+        ("gpt-4o-mini-2024-07-18", "gpt-4o-mini"),
+        ("gpt-4o-0806", "gpt-4o"),
+        ("gpt-4.1-mini-2025-04-14", "gpt-4.1-mini"),
+        ("gpt-5-mini-2025-08-07", "gpt-5-mini"),
+        ("gpt-35-turbo", "gpt-3.5-turbo"),
+        ("gpt-3.5-turbo-0125", "gpt-3.5-turbo"),
+        ("gpt-4-0613", "gpt-4"),
+        ("gpt-4-turbo-2024-04-09", "gpt-4-turbo"),
+        ("o3-mini-2025-01-31", "o3-mini"),
+        ("openai/gpt-4o:free", "gpt-4o"),
+        ("ft:gpt-4o-mini-2024-07-18:acme::x1", "ft:gpt-4o-mini"),
+        ("text-embedding-3-small", "text-embedding-3-small"),
+        ("text-embedding-ada-002", "text-embedding-ada-002"),
+        ("claude-sonnet-4-5-20250929", "claude-sonnet-4-5"),
+        ("claude-sonnet-4-5@20250929", "claude-sonnet-4-5"),
+        ("Claude Sonnet 4.5", "claude-sonnet-4-5"),
+        ("us.anthropic.claude-sonnet-4-5-20250929-v1:0", "claude-sonnet-4-5"),
+        ("anthropic.claude-3-5-sonnet-20241022-v2:0", "claude-3-5-sonnet"),
+        ("claude-3-5-sonnet-v2@20241022", "claude-3-5-sonnet"),
+        ("claude-3-haiku-20240307", "claude-3-haiku"),
+        ("claude-opus-4-20250514", "claude-opus-4"),
+        ("claude-opus-4-0", "claude-opus-4"),
+        ("arn:aws:bedrock:us-east-1:1:inference-profile/us.anthropic.claude-haiku-4-5-20251001-v1:0", "claude-haiku-4-5"),
+        ("meta.llama3-1-70b-instruct-v1:0", "llama-3.1-70b"),
+        ("meta-llama/Llama-3.1-70B-Instruct", "llama-3.1-70b"),
+        ("amazon.nova-pro-v1:0", "nova-pro"),
+        ("amazon.titan-embed-text-v2:0", "titan-embed-text-v2"),
+        ("mistral.mistral-large-2407-v1:0", "mistral-large"),
+        ("models/gemini-2.0-flash-001", "gemini-2.0-flash"),
+        ("publishers/google/models/gemini-2.5-flash", "gemini-2.5-flash"),
+        ("gemini-2.5-flash-preview-09-2025", "gemini-2.5-flash"),
+        ("gemini-embedding-001", "gemini-embedding-001"),
+        ("my-own-model", "my-own-model"),
+    ],
+)  # fmt: skip
+def test_a_model_has_one_name(name: str, model: str) -> None:
+    assert canonical_model(name) == model
+    assert canonical_model(model) == model
+
+
+@pytest.mark.parametrize(
+    ("name", "provider"),
+    [
+        ("OpenAI", "openai"),
+        (" open ai ", "openai"),
+        ("az.ai.openai", "azure.ai.openai"),
+        ("bedrock", "aws.bedrock"),
+        ("vertex_ai", "gcp.vertex_ai"),
+        ("xai", "x_ai"),
+        ("Amazon Web Services", "aws"),
+        ("Google Cloud", "gcp"),
+        ("Microsoft", "azure"),
+        ("Somebody New", "somebody new"),
+    ],
+)
+def test_a_provider_has_one_name(name: str, provider: str) -> None:
+    assert canonical_provider(name) == provider
+
+
+OPENAI = {"provider_name": "OpenAI", "service_name": "OpenAI API"}
+ANTHROPIC = {"provider_name": "Anthropic", "service_name": "Claude API"}
+BEDROCK = {"provider_name": "AWS", "service_name": "Amazon Bedrock"}
+VERTEX = {"provider_name": "Google Cloud", "service_name": "Vertex AI"}
+AZURE = {"provider_name": "Microsoft", "service_name": "Azure OpenAI"}
+
+
+@pytest.mark.parametrize(
+    ("row", "meter", "provider", "model", "token_class", "tier"),
+    [
+        (OPENAI, "gpt-4o-2024-08-06, input", "openai", "gpt-4o", "input", None),
+        (OPENAI, "gpt-4o-2024-08-06, cached input", "openai", "gpt-4o", "cache_read", None),
+        (OPENAI, "gpt-4o-2024-08-06, output", "openai", "gpt-4o", "output", None),
+        (OPENAI, "gpt-4o-mini-2024-07-18 batch, input", "openai", "gpt-4o-mini", "input", "batch"),
+        (OPENAI, "o4-mini-2025-04-16, cached input", "openai", "o4-mini", "cache_read", None),
+        (OPENAI, "text-embedding-3-small, input", "openai", "text-embedding-3-small", "input", None),
+        (ANTHROPIC, "Claude Sonnet 4.5 Usage - Input Tokens", "anthropic", "claude-sonnet-4-5", "input", None),
+        (ANTHROPIC, "Claude Sonnet 4.5 Usage - Input Tokens, Cache Read", "anthropic", "claude-sonnet-4-5", "cache_read", None),
+        (ANTHROPIC, "Claude Sonnet 4.5 Usage - Input Tokens, Cache Write (5m)", "anthropic", "claude-sonnet-4-5", "cache_write_5m", None),
+        (ANTHROPIC, "Claude Haiku 4.5 Usage - Input Tokens, Cache Write (1h)", "anthropic", "claude-haiku-4-5", "cache_write_1h", None),
+        (ANTHROPIC, "Claude 3.5 Sonnet Usage - Output Tokens", "anthropic", "claude-3-5-sonnet", "output", None),
+        (BEDROCK, "USE1-Claude4.5Sonnet-input-tokens", "aws.bedrock", "claude-sonnet-4-5", "input", None),
+        (BEDROCK, "USE1-Claude4.5Sonnet-output-tokens-batch", "aws.bedrock", "claude-sonnet-4-5", "output", "batch"),
+        (BEDROCK, "USE1-Claude4.5Sonnet-cache-read-input-token-count", "aws.bedrock", "claude-sonnet-4-5", "cache_read", None),
+        (BEDROCK, "USE1-Claude4.5Sonnet-cache-write-input-token-count", "aws.bedrock", "claude-sonnet-4-5", "cache_write", None),
+        (BEDROCK, "USW2-NovaPro-input-tokens", "aws.bedrock", "nova-pro", "input", None),
+        (BEDROCK, "USE1-Llama3-1-70B-input-tokens", "aws.bedrock", "llama-3.1-70b", "input", None),
+        (VERTEX, "Gemini 2.5 Flash Input Text Tokens", "gcp.vertex_ai", "gemini-2.5-flash", "input", None),
+        (VERTEX, "Gemini 2.5 Flash Output Text Tokens", "gcp.vertex_ai", "gemini-2.5-flash", "output", None),
+        (VERTEX, "Gemini 2.5 Flash-Lite Text Input - Predictions", "gcp.vertex_ai", "gemini-2.5-flash-lite", "input", None),
+        (VERTEX, "Gemini 2.5 Flash Input Text Caching", "gcp.vertex_ai", "gemini-2.5-flash", "cache_read", None),
+        (AZURE, "gpt-4o-0806-Inp-glbl Tokens", "azure.ai.openai", "gpt-4o", "input", None),
+        (AZURE, "gpt 4o 0806 cached Inp glbl Tokens", "azure.ai.openai", "gpt-4o", "cache_read", None),
+        (AZURE, "gpt-4o-mini-0718-Outp-regnl Tokens", "azure.ai.openai", "gpt-4o-mini", "output", None),
+    ],
+)  # fmt: skip
+def test_a_bill_line_says_what_was_called(
+    row: dict[str, str], meter: str, provider: str, model: str, token_class: str, tier: str | None
+) -> None:
+    for column in ("sku_meter", "charge_description"):
+        line = bill_line(row | {column: meter, "charge_category": "Usage"})
+
+        assert (line.provider, line.model, line.token_class, line.tier) == (provider, model, token_class, tier)
+        assert line.is_model_usage
+        assert not line.is_gpu
+
+
+@pytest.mark.parametrize(
+    ("row", "is_gpu"),
+    [
+        ({"sku_meter": "BoxUsage:p5.48xlarge"}, True),
+        ({"resource_type": "g6.xlarge"}, True),
+        ({"charge_description": "A3 Instance a3-highgpu-8g running in Americas"}, True),
+        ({"charge_description": "Nvidia H100 80GB GPU running in Americas"}, True),
+        ({"sku_meter": "Standard_ND96isr_H100_v5"}, True),
+        ({"sku_meter": "BoxUsage:m5.large"}, False),
+        ({"sku_meter": "TimedStorage-ByteHrs"}, False),
+    ],
+)
+def test_accelerators_are_known_by_their_wording(row: dict[str, Any], is_gpu: bool) -> None:
+    assert bill_line({"provider_name": "AWS", "service_name": "Compute"} | row).is_gpu == is_gpu
+
+
+@pytest.mark.parametrize(
+    ("unit", "tokens"),
+    [("Tokens", 1), ("1K tokens", 1000), ("1M Tokens", 10**6), ("1,000 tokens", 1000), ("M tokens", 10**6),
+     ("Hours", None), ("Requests", None), ("", None), (None, None)],
+)  # fmt: skip
+def test_units_convert_to_tokens_or_not_at_all(unit: str | None, tokens: int | None) -> None:
+    assert tokens_per_unit(unit) == (None if tokens is None else Decimal(tokens))
