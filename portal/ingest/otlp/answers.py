@@ -1,4 +1,4 @@
-"""Usage objects as providers answer them (OpenAI, Anthropic, Google, Bedrock, Cohere and their lookalikes) as our counts.
+"""Usage objects as providers answer them (OpenAI, Anthropic, Google, Bedrock, Cohere, their lookalikes), as our counts.
 
 Instrumentations copy these objects into span attributes; the names tell whether cache and reasoning are included.
 """

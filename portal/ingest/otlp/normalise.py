@@ -14,6 +14,7 @@ import orjson
 
 from allocation.catalogue import canonical_model, canonical_provider
 from allocation.price_list import context_band
+from portal.ingest.otlp.answers import counts_of_answer
 from portal.ingest.otlp.attributes import Vocabulary
 from portal.ingest.otlp.decode import Item, RawSpan, Refused, Resource
 from portal.ingest.otlp.usage import NOTHING, BadTokenCount, Buckets, buckets
@@ -342,28 +343,29 @@ def token_buckets(fields: Fields, name: str) -> tuple[Buckets, str | None]:
         raise ValueError(f"span {name!r:.60}: {error}") from error
 
 
+# Langfuse's own names; it also passes on what the provider answered.
+LANGFUSE_COUNTS = {
+    "input": "input",
+    "output": "output",
+    "total": "total",
+    "input_cached_tokens": "cache_read",
+    "cache_read_input_tokens": "cache_read",
+    "cache_creation_input_tokens": "cache_write",
+    "output_reasoning_tokens": "reasoning",
+    "input_audio_tokens": "input_audio",
+    "output_audio_tokens": "output_audio",
+}
+
+
 def add_langfuse_usage(fields: Fields) -> None:
-    """Langfuse writes usage as a JSON object whose keys name exclusive or total counts of either dialect."""
+    """Add the counts of Langfuse's JSON object; attributes of their own come first."""
     details = parsed(fields.pop("usage_details"))
     if not isinstance(details, dict):
         return
-    names = {
-        "input": "input",
-        "prompt_tokens": "input",
-        "output": "output",
-        "completion_tokens": "output",
-        "total": "total",
-        "total_tokens": "total",
-        "input_cached_tokens": "cache_read",
-        "cache_read_input_tokens": "cache_read",
-        "cache_creation_input_tokens": "cache_write",
-        "output_reasoning_tokens": "reasoning",
-        "input_audio_tokens": "input_audio",
-        "output_audio_tokens": "output_audio",
-    }
-    for key, value in details.items():
-        if key in names:
-            fields.setdefault(names[key], value)
+    own = {name: details[key] for key, name in LANGFUSE_COUNTS.items() if key in details}
+    counts = own if "input" in details or "output" in details else counts_of_answer(details)
+    for name, count in counts.items():
+        fields.setdefault(name, count)
 
 
 def dimension(

@@ -17,7 +17,7 @@ from allocation.models import Team
 from portal.accounts.keys import create_key
 
 NOW = datetime(2026, 11, 20, 12, 30, tzinfo=UTC)
-CALL = {
+CALL: dict[str, Any] = {
     "gen_ai.operation.name": "chat",
     "gen_ai.provider.name": "openai",
     "gen_ai.request.model": "gpt-4o",

@@ -11,6 +11,7 @@ import urllib.error
 import urllib.request
 import zlib
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import psutil
@@ -46,6 +47,10 @@ def post(portal: Portal, secret: str, body: bytes, **headers: str) -> tuple[int,
         return error.code, dict(error.headers), error.read()
     except (urllib.error.URLError, OSError, http.client.HTTPException):
         return 0, {}, b""
+
+
+def at_least(found: set[int], number: int) -> bool:
+    return len(found) >= number
 
 
 def web_memory(portal: Portal) -> int:
@@ -164,7 +169,7 @@ def test_fault_039_what_was_acknowledged_survives_kill_9(embedded_portal: Portal
     try:
         for kill in range(10):
             enough = len(acknowledged) + 25
-            wait_until(lambda enough=enough: len(acknowledged) >= enough, seconds=60, what="answers")
+            wait_until(partial(at_least, acknowledged, enough), seconds=60, what="answers")
             if kill % 5 == 4:
                 embedded_portal.main_process("bin/postgres -D").kill()
                 wait_until(embedded_portal.database_answers, seconds=60, what="the database")
