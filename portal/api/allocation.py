@@ -1,7 +1,11 @@
-"""`/api/v1/runs/` and `/api/v1/reconcile/`: allocation runs and the balance of a month."""
+"""`/api/v1/runs/`, `reconcile/` and `chargeback/`: runs, the balance of a month, and what is charged back."""
 
 from __future__ import annotations
 
+from typing import Any
+
+from django.http import Http404, StreamingHttpResponse
+from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.decorators import api_view, permission_classes
@@ -9,8 +13,11 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from allocation.models import AllocationRun, RunStatus
-from portal.api.callers import reads_everything_of
-from portal.api.parameters import MonthField, PageParameters, parameters_of
+from allocation.periods import Period
+from portal.api.callers import caller_of, reads, reads_everything_of
+from portal.api.parameters import CostField, MonthField, PageParameters, StrictSerializer, parameters_of
+from reports.exports.chargeback_csv import NotAllocated, chargeback_csv
+from reports.queries.reconciliation import reconcile_period
 
 
 class RunParameters(PageParameters):
@@ -50,3 +57,58 @@ def runs(request: Request) -> Response:
     picked = {column: asked[name] for name, column in columns.items() if name in asked}
     found = AllocationRun.objects.select_related("rule_set").filter(**picked).order_by("-id")
     return Response(RunLine(found[asked["offset"] : asked["offset"] + asked["limit"]], many=True).data)
+
+
+class MonthParameters(StrictSerializer):
+    period = MonthField()
+
+
+class BalanceLine(serializers.Serializer[Any]):
+    source = serializers.CharField()  # type: ignore[assignment]
+    currency = serializers.CharField()
+    metric = serializers.CharField()
+    run = serializers.IntegerField(allow_null=True)
+    charges = CostField()
+    allocated = CostField()
+    unallocated = CostField()
+    difference = CostField()
+
+
+class Balance(serializers.Serializer[Any]):
+    period = serializers.CharField()
+    balanced = serializers.BooleanField()
+    rows = BalanceLine(many=True)
+
+
+@extend_schema(parameters=[MonthParameters], responses=Balance, operation_id="reconcile")
+@api_view(["GET"])
+@permission_classes([reads_everything_of("chargeback")])
+def reconcile(request: Request) -> Response:
+    """Per source, currency and metric: charges = allocated + unallocated, or by how much they differ."""
+    period = Period.month(parameters_of(request, MonthParameters)["period"])
+    found = reconcile_period(period=period)
+    return Response(Balance({"period": str(period), "balanced": found.is_balanced, "rows": found.rows}).data)
+
+
+class ChargebackParameters(MonthParameters):
+    basis = serializers.ChoiceField(choices=["effective", "billed"], default="effective")
+
+
+@extend_schema(
+    parameters=[ChargebackParameters],
+    responses={(200, "text/csv"): OpenApiTypes.BINARY},
+    operation_id="chargeback",
+)
+@api_view(["GET"])
+@permission_classes([reads("showback")])
+def chargeback(request: Request) -> StreamingHttpResponse:
+    """The chargeback CSV of the caller's teams, exact; its last rows are control totals, one for each currency."""
+    asked = parameters_of(request, ChargebackParameters)
+    period = Period.month(asked["period"])
+    try:
+        blocks = chargeback_csv(period=period, basis=asked["basis"], scope=caller_of(request).scope)
+    except NotAllocated as missing:
+        raise Http404(str(missing)) from missing
+    name = f"chargeback-{period}-{asked['basis']}.csv"
+    headers = {"Content-Disposition": f'attachment; filename="{name}"'}
+    return StreamingHttpResponse(blocks, content_type="text/csv; charset=utf-8", headers=headers)

@@ -39,5 +39,5 @@ class ApiKeyAuthentication(BaseAuthentication):
             raise AuthenticationFailed("The Authorization header holds no live API key. It reads: Bearer apn_...")
         return KeyHolder(key), key
 
-    def authenticate_header(self, request: Request) -> str:  # noqa: ARG002  DRF's signature
+    def authenticate_header(self, request: Request) -> str:
         return 'Bearer realm="apportion"'

@@ -69,7 +69,7 @@ def reads(page: str) -> type[BasePermission]:
     class Reads(BasePermission):
         message = f"Your role or key does not open {page}."
 
-        def has_permission(self, request: Request, view: APIView) -> bool:  # noqa: ARG002  DRF's signature
+        def has_permission(self, request: Request, view: APIView) -> bool:
             return page in caller_of(request).pages
 
     return Reads
@@ -81,7 +81,7 @@ def reads_everything_of(page: str) -> type[BasePermission]:
     class ReadsEverything(BasePermission):
         message = f"Your role or key does not open {page} of the whole organisation."
 
-        def has_permission(self, request: Request, view: APIView) -> bool:  # noqa: ARG002  DRF's signature
+        def has_permission(self, request: Request, view: APIView) -> bool:
             caller = caller_of(request)
             return page in caller.pages and caller.scope.is_everything
 
@@ -91,5 +91,5 @@ def reads_everything_of(page: str) -> type[BasePermission]:
 class MayUpload(BasePermission):
     message = "Uploading needs the finance or FinOps admin role, or a key of scope ingest or admin without a team."
 
-    def has_permission(self, request: Request, view: APIView) -> bool:  # noqa: ARG002  DRF's signature
+    def has_permission(self, request: Request, view: APIView) -> bool:
         return caller_of(request).may_upload

@@ -1,17 +1,24 @@
-"""`/api/v1/imports/`: delivered files, what was rejected, and the upload of a bill."""
+"""`/api/v1/imports/`: delivered files and what was rejected; `/api/v1/bills/`: the upload of a bill."""
 
 from __future__ import annotations
+
+from typing import Any
 
 from django.http import Http404
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
-from rest_framework.decorators import api_view, permission_classes
+from rest_framework.decorators import api_view, parser_classes, permission_classes
+from rest_framework.exceptions import ValidationError
+from rest_framework.parsers import MultiPartParser
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from allocation.models import Import, ImportStatus, RejectedRow
-from portal.api.callers import reads_everything_of
-from portal.api.parameters import NoParameters, PageParameters, parameters_of
+from allocation.models import Delivery, Import, ImportStatus, RejectedRow
+from portal.api.callers import MayUpload, caller_of, reads_everything_of
+from portal.api.jobs import JobLine
+from portal.api.parameters import NoParameters, PageParameters, StrictSerializer, parameters_of
+from portal.ingest.focus.problems import BillRefused
+from portal.ingest.uploads import accept_upload
 
 
 class ImportParameters(PageParameters):
@@ -91,3 +98,35 @@ def import_or_404(import_id: int) -> Import:
     if found is None:
         raise Http404
     return found
+
+
+class BillUpload(StrictSerializer):
+    file = serializers.FileField(help_text="FOCUS 1.0 to 1.4: CSV, CSV.gz or Parquet")
+    source = serializers.CharField(max_length=200)  # type: ignore[assignment]
+    delivery = serializers.ChoiceField(choices=Delivery.choices, required=False)
+    format = serializers.CharField(max_length=20, default="auto")
+    confirm_shrink = serializers.BooleanField(default=False)
+
+
+@extend_schema(request=BillUpload, responses={202: JobLine}, operation_id="upload_bill")
+@api_view(["POST"])
+@permission_classes([MayUpload])
+@parser_classes([MultiPartParser])
+def upload_bill(request: Request) -> Response:
+    """202 with the job that loads the file; what becomes of it is told by the job and its import."""
+    parameters_of(request, NoParameters)
+    checked = BillUpload(data=request.data)
+    checked.is_valid(raise_exception=True)
+    asked: dict[str, Any] = checked.validated_data
+    try:
+        job = accept_upload(
+            file=asked["file"],
+            source_name=asked["source"],
+            delivery=asked.get("delivery"),
+            format=asked["format"],
+            confirm_shrink=asked["confirm_shrink"],
+            created_by=caller_of(request).name,
+        )
+    except BillRefused as refusal:
+        raise ValidationError({"file": [str(refusal)]}) from refusal
+    return Response(JobLine(job).data, status=202)

@@ -62,14 +62,18 @@ class PageState:
     problems: tuple[str, ...] = ()
 
     @classmethod
-    def from_request(cls, request: HttpRequest) -> PageState:
-        """Raises Http404 for a team the reader may not see; other bad parameters become `problems`."""
+    def from_request(cls, request: HttpRequest, reader_scope: TeamScope | None = None) -> PageState:
+        """Raises Http404 for a team the reader may not see; other bad parameters become `problems`.
+
+        `reader_scope` is what a program's key may read; for a person it is asked here.
+        """
         form = StateForm(request.GET)
         form.is_valid()
         asked = form.cleaned_data
         problems = [f"{name}: {request.GET.get(name, '')[:40]!r} is not understood, so ignored" for name in form.errors]
         runs = tuple(current_runs())
-        reader_scope = team_scope(cast(User, request.user))
+        if reader_scope is None:
+            reader_scope = team_scope(cast(User, request.user))
         scope = _narrowed(reader_scope, team=asked.get("team"), unit=asked.get("unit"))
         period = _period(asked, runs, problems)
         currency = asked.get("currency") or _costliest_currency(runs, period)
