@@ -714,6 +714,7 @@ class UsageDaily(models.Model):
     calls = ExactNumericField()
     tokens_input = ExactNumericField()
     tokens_output = ExactNumericField()
+    cost_variance = models.FloatField(db_default=0.0)  # of the effective cost, by sampling alone (allocation.sampling)
 
     class Meta:
         db_table = "usage_daily"

@@ -75,3 +75,23 @@ def largest_differences(truth: Truth, *, metric: int = 1, most: int = 20) -> lis
         for key in true[currency].keys() | found.get(currency, {}).keys()
     ]
     return sorted(rows, key=lambda row: -abs(row[2] - row[3]))[:most]
+
+
+SAMPLING_SQL = """
+-- One row per currency, team, feature and model: the variance by sampling of its effective cost over the current runs.
+SELECT r.currency, u.team, u.feature, u.model, sum(u.cost_variance)
+FROM usage_daily u JOIN allocation_allocationrun r ON r.id = u.run_id
+WHERE r.is_current
+GROUP BY 1, 2, 3, 4
+"""
+
+
+def sampling_errors() -> dict[str, float]:
+    """By currency: the sum of the standard errors that the portal shows for each (team, model, feature), over effective cost."""
+    errors: dict[str, float] = defaultdict(float)
+    with connection.cursor() as cursor:
+        cursor.execute(SAMPLING_SQL)
+        for currency, _, _, _, variance in cursor.fetchall():
+            errors[currency] += variance**0.5
+    totals = {currency: sum(abs(pair[1]) for pair in keys.values()) for currency, keys in allocated().items()}
+    return {currency: errors[currency] / float(total) for currency, total in sorted(totals.items())}

@@ -74,11 +74,19 @@ def load_demo(
     return outcome
 
 
-def load_settings(settings: DemoSettings, folder: Path, *, since: datetime | None, say: Say) -> DemoLoad:
-    """Write the files, import them, allocate their months."""
+def load_settings(
+    settings: DemoSettings, folder: Path, *, since: datetime | None, say: Say, untraced: str = Untraced.SPREAD
+) -> DemoLoad:
+    """Write the files, import them, allocate their months. `untraced` is the policy of sources that are new.
+
+    Most calls are of services that sample at the head: a day's extrapolated tokens miss the bill's by chance, either way, so by
+    default what is missing belongs to those who were seen. Where nothing is traced at all, nobody gets it even so.
+    """
     with step(say, f"Writing what happened since {since:%d %b %H:%M} UTC" if since else "Writing bills and traces"):
         files = write_files(settings, folder, since=since)
     ensure_organisation(valid_from=min(settings.first_day, settings.anchor_month))
+    for name in ACCOUNTS:
+        Source.objects.get_or_create(name=name, defaults={"untraced": untraced})
     spans = _import_traces(files, say)
     bills = _import_bills(files, say)
     months = sorted({bill.month for bill, _ in files.bills})
@@ -105,10 +113,6 @@ def _import_traces(files: DemoFiles, say: Say) -> int:
 
 
 def _import_bills(files: DemoFiles, say: Say) -> int:
-    # Most calls are of services that sample at the head: a day's extrapolated tokens miss the bill's by chance, either way,
-    # so what is missing belongs to those who were seen. Where nothing is traced at all, nobody gets it even so.
-    for name in ACCOUNTS:
-        Source.objects.get_or_create(name=name, defaults={"untraced": Untraced.SPREAD})
     loaded, rows = 0, 0
     with step(say, f"Importing {len(files.bills)} bills") as report:
         for bill, path in files.bills:
