@@ -11,12 +11,12 @@ from typing import Any, Literal
 from django.http import HttpRequest, HttpResponse
 
 from allocation.money import exact_sum
+from reports.exports.chargeback_csv import FORMULA_STARTS, SKIPPED
 from reports.readable import change, exact
 
 # "whole" is money without decimals, "unit" small money with significant digits, "change" an amount against `before`.
 Kind = Literal["text", "money", "whole", "unit", "count", "percent", "change", "spark"]
 NUMBERS: frozenset[str] = frozenset({"money", "whole", "unit", "count", "percent", "change"})
-FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
 @dataclass(frozen=True)
@@ -169,7 +169,9 @@ def asked_download(request: HttpRequest, tables: Iterable[Table], *, file_name: 
 
 
 def safe_text(text: str) -> str:
-    return f"'{text}" if text.startswith(FORMULA_STARTS) else text
+    """The text, which no spreadsheet reads as a formula."""
+    start = text.lstrip(SKIPPED)[:1]
+    return f"'{text}" if start and start in FORMULA_STARTS else text
 
 
 def _csv_value(column: Column, cell: Cell) -> str:
