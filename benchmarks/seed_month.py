@@ -13,6 +13,7 @@ from datetime import UTC, date, datetime, timedelta
 from django.db import connection, transaction
 
 from allocation.models import BusinessUnit, CostCenter, LegalEntity, Source, Team, TeamPlacement
+from allocation.usage_summary import summarise
 
 TEAMS = 12
 FEATURES = 40
@@ -172,6 +173,7 @@ def seed_month(*, month: date, charges: int, usage_rows: int) -> Seeded:
         cursor.execute(CHARGE_DIMENSIONS, {**values, "dimensions": max(charges // hours, 240)})
         cursor.execute(CHARGES, values)
         charges_written = cursor.rowcount
+    summarise(seconds=3600)
     with connection.cursor() as cursor:
         cursor.execute("ANALYZE")
     return Seeded(charges_written, usage_written, latency_written, SPANS_A_DAY)

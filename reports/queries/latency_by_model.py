@@ -22,11 +22,10 @@ class BucketRow:
 
 # One row per provider, model and latency bucket; hours [first, last).
 SQL = f"""
-SELECT d.provider, d.model, l.bucket, sum(l.calls)
-FROM latency_live l
-JOIN allocation_usagedimension d ON d.id = l.dimension_id
-WHERE l.hour >= %(first)s AND l.hour < %(last)s AND {PICKED_DIMENSIONS}
-GROUP BY d.provider, d.model, l.bucket
+SELECT d.provider, d.model, d.bucket, sum(d.calls)
+FROM latency_by_subject d
+WHERE d.hour >= %(first)s AND d.hour < %(last)s AND {PICKED_DIMENSIONS}
+GROUP BY d.provider, d.model, d.bucket
 """  # noqa: S608  no value is written into it
 
 

@@ -61,30 +61,13 @@ class ModelUsage:
 
 # One row per provider and model; hours [first, last).
 SQL = f"""
-WITH measured AS (
-    SELECT dimension_id, calls, errors, calls_without_usage, input_uncached, cache_read, cache_write_5m,
-        cache_write_1h, output_text, reasoning, input_audio, input_image, output_audio, output_image,
-        list_cost, price_version_id IS NULL AS is_pending
-    FROM usage_hourly WHERE hour >= %(first)s AND hour < %(last)s
-    UNION ALL
-    SELECT dimension_id, calls, errors, calls_without_usage, input_uncached, cache_read, cache_write_5m,
-        cache_write_1h, output_text, reasoning, input_audio, input_image, output_audio, output_image,
-        NULL, true
-    FROM usage_delta WHERE hour >= %(first)s AND hour < %(last)s
-)
-SELECT d.provider, d.model, sum(u.calls), sum(u.errors), sum(u.calls_without_usage),
-    sum(u.input_uncached + u.input_audio + u.input_image),
-    sum(u.cache_read + u.cache_write_5m + u.cache_write_1h),
-    sum(u.output_text + u.reasoning + u.output_audio + u.output_image),
-    coalesce(sum(u.list_cost), 0),
-    coalesce(sum(u.calls) FILTER (WHERE u.list_cost IS NOT NULL), 0),
-    coalesce(sum(u.calls) FILTER (WHERE u.list_cost IS NULL AND NOT u.is_pending), 0),
-    coalesce(sum(u.calls) FILTER (WHERE u.list_cost IS NULL AND u.is_pending), 0)
-FROM measured u
-JOIN allocation_usagedimension d ON d.id = u.dimension_id
-WHERE {PICKED_DIMENSIONS}
+SELECT d.provider, d.model, sum(d.calls), sum(d.errors), sum(d.calls_without_usage), sum(d.input_tokens),
+    sum(d.cached_tokens), sum(d.output_tokens), sum(d.list_cost), sum(d.priced_calls), sum(d.unpriced_calls),
+    sum(d.pending_calls)
+FROM usage_by_subject d
+WHERE d.hour >= %(first)s AND d.hour < %(last)s AND {PICKED_DIMENSIONS}
 GROUP BY d.provider, d.model
-ORDER BY sum(u.calls) DESC, d.model COLLATE "C", d.provider COLLATE "C"
+ORDER BY sum(d.calls) DESC, d.model COLLATE "C", d.provider COLLATE "C"
 """  # noqa: S608  no value is written into it
 
 

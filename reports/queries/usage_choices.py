@@ -27,12 +27,11 @@ class ChoiceRow:
     value: str
 
 
-# One row per kind and value; the dimensions are those with calls in hours [first, last).
+# One row per kind and value; of calls in hours [first, last).
 SQL = """
 WITH seen AS (
-    SELECT DISTINCT model, feature, prompt_version, service FROM allocation_usagedimension
-    WHERE id IN (SELECT dimension_id FROM usage_live WHERE hour >= %(first)s AND hour < %(last)s)
-        AND (%(all_teams)s OR team = ANY(%(teams)s))
+    SELECT DISTINCT model, feature, prompt_version, service FROM usage_by_subject
+    WHERE hour >= %(first)s AND hour < %(last)s AND (%(all_teams)s OR team = ANY(%(teams)s))
 ), listed AS (
     SELECT 'model' AS kind, model AS value FROM seen
     UNION SELECT 'feature', feature FROM seen

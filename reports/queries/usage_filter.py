@@ -33,7 +33,7 @@ class UsageFilter:
         }
 
 
-# A condition over usage dimension `d`; every value is bound.
+# A condition over a usage dimension or a row by subject, named `d`; every value is bound.
 PICKED_DIMENSIONS = """
     (%(all_teams)s OR d.team = ANY(%(teams)s))
     AND (%(model)s::text IS NULL OR d.model = %(model)s)

@@ -56,48 +56,29 @@ class Known:
 # Hours are whole in the rollup, so the 60 minutes up to now are the running hour plus the part of the hour before that
 # is still inside. For past weeks the hour that runs now counts with the part that had passed.
 SLOTS = """
-    SELECT k AS weeks_back,
-        date_trunc('hour', %(now)s - k * interval '7 days', 'UTC') - part * interval '1 hour' AS hour,
-        CASE WHEN part = 1 THEN 1 - %(elapsed)s::numeric WHEN k = 0 THEN 1 ELSE %(elapsed)s::numeric END AS weight
-    FROM generate_series(0, %(weeks)s) AS k, generate_series(0, 1) AS part
+    SELECT * FROM unnest(%(weeks_back)s::int[], %(hours)s::timestamptz[], %(weights)s::numeric[])
+        AS slot(weeks_back, hour, weight)
 """
 
 # One row per week back and model.
 USAGE = f"""
-WITH slot AS ({SLOTS}), measured AS (
-    SELECT hour, dimension_id, calls, errors,
-        input_uncached + cache_read + cache_write_5m + cache_write_1h + output_text + reasoning
-            + input_audio + input_image + output_audio + output_image AS tokens,
-        list_cost, price_version_id IS NULL AS is_pending
-    FROM usage_hourly WHERE hour = ANY(ARRAY(SELECT hour FROM slot))
-    UNION ALL
-    SELECT hour, dimension_id, calls, errors,
-        input_uncached + cache_read + cache_write_5m + cache_write_1h + output_text + reasoning
-            + input_audio + input_image + output_audio + output_image,
-        NULL, true
-    FROM usage_delta WHERE hour = ANY(ARRAY(SELECT hour FROM slot))
-)
+WITH slot AS MATERIALIZED ({SLOTS})
 SELECT slot.weeks_back, d.provider, d.model,
-    sum(u.calls * slot.weight), sum(u.errors * slot.weight), sum(u.tokens * slot.weight),
-    coalesce(sum(u.list_cost * slot.weight), 0),
-    coalesce(sum(u.calls * slot.weight) FILTER (WHERE u.list_cost IS NULL AND NOT u.is_pending), 0),
-    coalesce(sum(u.calls * slot.weight) FILTER (WHERE u.list_cost IS NULL AND u.is_pending), 0)
-FROM slot
-JOIN measured u ON u.hour = slot.hour
-JOIN allocation_usagedimension d ON d.id = u.dimension_id
-WHERE {PICKED_DIMENSIONS}
+    sum(d.calls * slot.weight), sum(d.errors * slot.weight),
+    sum((d.input_tokens + d.cached_tokens + d.output_tokens) * slot.weight), sum(d.list_cost * slot.weight),
+    sum(d.unpriced_calls * slot.weight), sum(d.pending_calls * slot.weight)
+FROM usage_by_subject d JOIN slot ON slot.hour = d.hour
+WHERE d.hour = ANY(%(hours)s) AND {PICKED_DIMENSIONS}
 GROUP BY slot.weeks_back, d.provider, d.model
 """  # noqa: S608  no value is written into it
 
 # One row per week back, model and latency bucket.
 LATENCY = f"""
-WITH slot AS ({SLOTS})
-SELECT slot.weeks_back, d.provider, d.model, l.bucket, sum(l.calls * slot.weight)
-FROM slot
-JOIN latency_live l ON l.hour = slot.hour
-JOIN allocation_usagedimension d ON d.id = l.dimension_id
-WHERE {PICKED_DIMENSIONS}
-GROUP BY slot.weeks_back, d.provider, d.model, l.bucket
+WITH slot AS MATERIALIZED ({SLOTS})
+SELECT slot.weeks_back, d.provider, d.model, d.bucket, sum(d.calls * slot.weight)
+FROM latency_by_subject d JOIN slot ON slot.hour = d.hour
+WHERE d.hour = ANY(%(hours)s) AND {PICKED_DIMENSIONS}
+GROUP BY slot.weeks_back, d.provider, d.model, d.bucket
 """  # noqa: S608  no value is written into it
 
 KNOWN = """
@@ -108,8 +89,15 @@ SELECT least((SELECT min(hour) FROM usage_hourly), (SELECT min(hour) FROM usage_
 
 
 def _parameters(now: datetime, picked: UsageFilter, teams: TeamScope) -> dict[str, object]:
-    elapsed = Decimal(now.minute * 60 + now.second) / 3600
-    return {"now": now, "elapsed": elapsed, "weeks": WEEKS, **picked.parameters(teams)}
+    running = now.replace(minute=0, second=0, microsecond=0)
+    passed = Decimal(now.minute * 60 + now.second) / 3600
+    slots = [
+        (week, running - timedelta(weeks=week, hours=before), 1 - passed if before else passed if week else Decimal(1))
+        for week in range(WEEKS + 1)
+        for before in (0, 1)
+    ]
+    weeks_back, hours, weights = (list(column) for column in zip(*slots, strict=True))
+    return {"weeks_back": weeks_back, "hours": hours, "weights": weights, **picked.parameters(teams)}
 
 
 def usage_now(*, now: datetime, picked: UsageFilter, teams: TeamScope) -> list[HourRow]:

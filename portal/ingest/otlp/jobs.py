@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from allocation.models import PriceVersion
 from allocation.prices import current_version, ensure_prices, reprice
+from allocation.usage_summary import summarise
 from portal.control.jobs import JobContext, enqueue, every, handles
 from portal.ingest.otlp.fold import fold
 from portal.ingest.otlp.retention import retain
@@ -30,7 +31,7 @@ def import_packaged_prices(created_by: str | None = None) -> tuple[PriceVersion,
 @handles("fold_usage")
 def fold_usage(context: JobContext) -> dict[str, Any]:
     """Merge what arrived since the last time. Safe to run twice: each delta is taken once."""
-    return {"deltas": fold()}
+    return {"deltas": fold(), "hours_summarised": summarise()}
 
 
 @every(seconds=3600)
