@@ -121,7 +121,7 @@ def refuse_overlap(source: Source, scope: LoadedScope, other: ChargeScope) -> No
     if other.source_id == source.pk:
         raise BillRefused(
             f"billing account {scope.billing_account_id}: the billing period {days(scope)} overlaps {days(other)}, "
-            f"which import {other.bill_import_id} loaded with {amount} billed; deliver that period again to replace it, "
+            f"which import {other.bill_import_id} loaded with {amount} billed; deliver it again to replace it, "
             "or declare the source append"
         )
     shared = providers(scope.id, scope.billing_month) & providers(other.pk, other.billing_month)

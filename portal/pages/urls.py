@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import URLPattern, URLResolver
 
-from portal.pages import admin, chargeback, debug, explain, executive, home, jobs, on_call, rules, showback
+from portal.pages import admin, chargeback, debug, explain, executive, home, imports, jobs, on_call, rules, showback
 
 urlpatterns: list[URLPattern | URLResolver] = [
     *home.urlpatterns,
@@ -16,5 +16,6 @@ urlpatterns: list[URLPattern | URLResolver] = [
     *debug.urlpatterns,
     *explain.urlpatterns,
     *rules.urlpatterns,
+    *imports.urlpatterns,
     *jobs.urlpatterns,
 ]

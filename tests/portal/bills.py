@@ -75,8 +75,7 @@ def text(*lines: dict[str, str], columns: Iterable[str] | None = None, quote_all
     """The CSV of these rows; by default with the columns of the first."""
     out = io.StringIO()
     names = list(columns or (lines[0] if lines else ROW))
-    quoting = csv.QUOTE_ALL if quote_all else csv.QUOTE_MINIMAL
-    writer = csv.DictWriter(out, names, lineterminator="\n", extrasaction="ignore", quoting=quoting)
+    writer = csv.DictWriter(out, names, lineterminator="\n", extrasaction="ignore", quoting=1 if quote_all else 0)
     writer.writeheader()
     writer.writerows(lines)
     return out.getvalue()
