@@ -127,14 +127,16 @@ def enqueue(kind: str, payload: dict[str, Any], *, dedupe_key: str | None = None
     """
     json.dumps(payload)  # a value that JSON can't hold fails here, not in a worker
     while True:
+        open_jobs = Job.objects.filter(dedupe_key=dedupe_key, status__in=[JobStatus.QUEUED, JobStatus.RUNNING])
+        if dedupe_key is not None and (found := open_jobs.first()) is not None:
+            return found
         try:
             with transaction.atomic():
                 job = Job.objects.create(kind=kind, payload=payload, dedupe_key=dedupe_key, created_by=created_by)
         except IntegrityError:
-            found = Job.objects.filter(dedupe_key=dedupe_key, status__in=[JobStatus.QUEUED, JobStatus.RUNNING]).first()
-            if found is None:
-                continue  # it ended meanwhile
-            return found
+            if dedupe_key is None:
+                raise
+            continue  # another transaction wrote one at the same moment
         transaction.on_commit(partial(nudge, job.pk), robust=True)
         return job
 
