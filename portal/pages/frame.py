@@ -178,7 +178,7 @@ def _evidence_link(link: Any) -> str | None:
 
 
 def _bill_parts(known: Trust, address: str | None, today: date) -> list[TrustPart]:
-    """"Bills through 21 Nov (AWS, OpenAI), 20 Nov (Google)": sources that reach the same day stand together."""
+    """ "Bills through 21 Nov (AWS, OpenAI), 20 Nov (Google)": sources that reach the same day stand together."""
     if not known.sources:
         return [TrustPart("No bills yet", address, "import a bill to see costs")]
     by_day: dict[date | None, list[str]] = {}

@@ -153,7 +153,7 @@ def csv_response(table: Table, *, file_name: str) -> HttpResponse:
     response["Content-Disposition"] = f'attachment; filename="{file_name}-{table.name}.csv"'
     writer = csv.writer(response, lineterminator="\r\n")
     columns = [column for column in table.columns if column.kind != "spark"]
-    writer.writerow([column.label for column in columns])
+    writer.writerow([safe_text(column.label) for column in columns])
     for row in [*table.rows, *([table.rest] if table.rest else []), *([table.total] if table.total else [])]:
         writer.writerow([_csv_value(column, row.get(column.key, Cell())) for column in columns])
     return response

@@ -11,7 +11,8 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
 
 from portal.pages.frame import page_address
-from portal.pages.tables import Cell, Column
+from portal.pages.table_html import body_html, change_html, row_html
+from portal.pages.tables import Table
 from reports import readable
 
 register = template.Library()
@@ -50,13 +51,7 @@ def percent(value: Decimal | None, places: int = 1) -> SafeString:
 @register.simple_tag
 def change(now: Decimal | None, before: Decimal | None) -> SafeString:
     """ "up 1,234 (12.3%)", or "no comparison"; exact difference on hover."""
-    moved = readable.change(now, before)
-    return format_html(
-        '<span class="change change-{}" title="{}">{}</span>',
-        moved.word.replace(" ", "-"),
-        readable.exact(moved.amount) or moved.word,
-        str(moved),
-    )
+    return mark_safe(change_html(now, before))  # noqa: S308 - table_html escapes every value
 
 
 @register.simple_tag
@@ -85,53 +80,12 @@ def state_query(state: Any, **changes: str | None) -> str:
 
 
 @register.simple_tag
-def table_cell(column: Column, cell: Cell, is_head: bool = False) -> SafeString:
-    """One cell of a `portal.pages.tables.Table`; the first of a row is its header."""
-    tag = "th" if is_head else "td"
-    scope = mark_safe(' scope="row"') if is_head else ""
-    if column.kind == "spark":
-        return format_html('<td class="spark-cell">{}</td>', _spark(cell.points))
-    classes = " ".join(filter(None, ["num" if column.is_number else "", f"heat-{cell.heat}" if cell.heat else ""]))
-    marked = format_html(' class="{}"', classes) if classes else ""
-    return format_html(
-        "<{}{}{}>{}{}{}</{}>", tag, scope, marked, _swatch(cell), _linked(column, cell), _note(cell), tag
-    )
+def table_body(table: Table) -> SafeString:
+    """The rows of a `portal.pages.tables.Table`, and the line that adds up those not shown."""
+    rest = row_html(table.rest_cells, marked="rest") if table.rest else ""
+    return mark_safe(body_html(table) + rest)  # noqa: S308 - table_html escapes every value
 
 
-def _swatch(cell: Cell) -> SafeString | str:
-    return format_html('<span class="swatch shade-{}"></span>', cell.shade) if cell.shade else ""
-
-
-def _note(cell: Cell) -> SafeString | str:
-    return format_html(' <span class="sub">{}</span>', cell.note) if cell.note else ""
-
-
-def _linked(column: Column, cell: Cell) -> SafeString | str:
-    shown = _value(column, cell)
-    if not cell.href:
-        return shown
-    if not cell.explain:
-        return format_html('<a href="{}">{}</a>', cell.href, shown)
-    return format_html('<a href="{}" hx-get="{}" hx-target="#explain">{}</a>', cell.href, cell.href, shown)
-
-
-def _value(column: Column, cell: Cell) -> SafeString | str:
-    value: Any = cell.value
-    if column.kind == "change":
-        return change(value, cell.before)
-    if value is None:
-        return ""
-    if column.kind == "whole":
-        return money(value, 0)
-    shown = {"money": money, "unit": unit_cost, "count": count, "percent": percent}.get(column.kind)
-    return shown(value) if shown else name(value)
-
-
-def _spark(points: str) -> SafeString | str:
-    if not points:
-        return ""
-    return format_html(
-        '<svg class="spark" viewBox="0 0 100 20" preserveAspectRatio="none" aria-hidden="true">'
-        '<line x1="0" y1="19.500" x2="100" y2="19.500"/><polyline points="{}"/></svg>',
-        points,
-    )
+@register.simple_tag
+def table_total(table: Table) -> SafeString:
+    return mark_safe(row_html(table.total_cells))  # noqa: S308 - table_html escapes every value

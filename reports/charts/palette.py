@@ -8,11 +8,11 @@ from __future__ import annotations
 
 SHADES = (
     "#3b6fb0",
-    "#d07b1a",
+    "#cb7819",
     "#2f8f6f",
     "#a5508f",
     "#8a7a1f",
-    "#4aa3c9",
+    "#3996be",
     "#b5483f",
     "#6d62b5",
     "#6f8f3a",
@@ -20,7 +20,7 @@ SHADES = (
     "#2c7d8c",
     "#9b6a45",
 )
-GREY = "#8b8f94"
+GREY = "#8a8e93"
 OTHER_GREY = "#6f6a60"
 OTHER = "other"
 UNALLOCATED = "unallocated"
