@@ -17,7 +17,8 @@ from portal.ingest.otlp import sql
 DELTAS_AT_ONCE = 20_000
 LONGEST_SECONDS = 20.0
 
-LOCK: Final[LiteralString] = "SELECT pg_try_advisory_xact_lock(hashtext('apportion fold'))"
+TRY_LOCK: Final[LiteralString] = "SELECT pg_try_advisory_xact_lock(hashtext('apportion fold'))"
+WAIT_LOCK: Final[LiteralString] = "SELECT pg_advisory_xact_lock(hashtext('apportion fold')) IS NOT NULL"
 
 SUMS: Final[LiteralString] = """hour, dimension_id, sum(spans), sum(calls), sum(calls_without_usage), sum(errors),
     sum(input_uncached), sum(cache_read), sum(cache_write_5m), sum(cache_write_1h), sum(output_text), sum(reasoning),
@@ -70,12 +71,15 @@ USAGE_OF_SPANS: Final[LiteralString] = WEIGHED_DAY + sql.AGGREGATE
 LATENCY_OF_SPANS: Final[LiteralString] = WEIGHED_DAY + sql.LATENCY
 
 
-def fold(seconds: float = LONGEST_SECONDS) -> int:
-    """Deltas merged; stops when none are left, another process folds, or the time is up."""
+def fold(seconds: float = LONGEST_SECONDS, *, wait: bool = True) -> int:
+    """Deltas merged and priced, until none are left or the time is up.
+
+    While another process folds: waits for its batch, or, not to wait, leaves the rest to it.
+    """
     end = time.monotonic() + seconds
     total = 0
     while time.monotonic() < end:
-        merged = fold_once()
+        merged = fold_once(wait=wait)
         total += merged
         if merged == 0:
             break
@@ -83,8 +87,8 @@ def fold(seconds: float = LONGEST_SECONDS) -> int:
 
 
 @transaction.atomic
-def fold_once() -> int:
-    if not first_value(LOCK):
+def fold_once(*, wait: bool) -> int:
+    if not first_value(WAIT_LOCK if wait else TRY_LOCK):
         return 0
     merged = int(first_value(FOLD_USAGE, [DELTAS_AT_ONCE])) + int(first_value(FOLD_LATENCY, [DELTAS_AT_ONCE]))
     price_changed()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import threading
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -281,3 +282,27 @@ def test_old_days_are_sealed_then_dropped_and_never_counted_again() -> None:
 
     assert rows("SELECT counted, not_counted FROM span WHERE span_id = 1") == [(False, "its day is sealed")]
     assert totals()["spans"] == 2
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_observers_that_arrive_at_the_same_instant_count_once() -> None:
+    rounds = 25
+    barrier = threading.Barrier(2)
+
+    def observe(number: int, parent: int | None, told: dict[str, Any]) -> None:
+        for trace in range(1, rounds + 1):
+            barrier.wait()
+            store([span(number, told, trace=trace, parent=parent, seconds=5)])
+        connection.close()
+
+    store([span(9, trace=99)])  # the day's partition and the dimension are there
+    application = threading.Thread(target=observe, args=(1, None, CALL))
+    gateway = threading.Thread(target=observe, args=(2, 1, {**CALL, "feature": "answer"}))
+    application.start()
+    gateway.start()
+    application.join()
+    gateway.join()
+
+    assert rows("SELECT count(*), count(*) FILTER (WHERE counted) FROM span") == [(2 * rounds + 1, rounds + 1)]
+    assert totals()["calls"] == rounds + 1
+    assert_rollup_equals_spans(NOW.date())
