@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
+from fractions import Fraction
 from typing import NamedTuple
 
 from allocation.catalogue import (
@@ -75,6 +76,7 @@ class Usage(NamedTuple):
     rung: int
     tokens: tuple[int, ...]  # as TOKEN_COLUMNS
     list_cost: int | None  # None: some of it is unpriced
+    variance: tuple[int, int] = (0, 0)  # by sampling, of all input and of all output tokens, in tokens squared
 
 
 class Weights(NamedTuple):
@@ -99,6 +101,7 @@ class UsageIndex:
     days: dict[Key, dict[date, list[Usage]]]
     _cache: dict[tuple[object, ...], Weights] = field(default_factory=dict)
     _pools: dict[tuple[object, ...], dict[date, list[Usage]]] = field(default_factory=dict)
+    _variances: dict[tuple[object, ...], Fraction] = field(default_factory=dict)
 
     def of_model(self, key: Key) -> dict[date, list[Usage]]:
         """Usage by day of exactly this key, or of all projects where the key says so."""
@@ -131,6 +134,23 @@ class UsageIndex:
         """Weights by list price of all classes; by total tokens where some of it has no price."""
         found = self._weights("list cost", key, day, ALL_COLUMNS, whole_provider)
         return found if found is not NOTHING else self.tokens(key, day, ALL_COLUMNS, whole_provider=whole_provider)
+
+    def relative_variance(self, key: Key, day: date | None, columns: tuple[int, ...]) -> Fraction:
+        """Variance by sampling of the tokens that these columns are part of, over their square; 0 where all spans were kept.
+
+        A class has the relative variance of its side, input or output, since that is what the rollup keeps.
+        """
+        name = ("variance", key, day, columns)
+        found = self._variances.get(name)
+        if found is None:
+            sides = {"output" in TOKEN_COLUMNS[n] or TOKEN_COLUMNS[n] == "reasoning" for n in columns}
+            whole = [n for n, c in enumerate(TOKEN_COLUMNS) if ("output" in c or c == "reasoning") in sides]
+            by_day = self.of_model(key)
+            rows = by_day.get(day, []) if day else [row for rows in by_day.values() for row in rows]
+            variance = sum(row.variance[side] for row in rows for side in sides)
+            tokens = Fraction(sum(row.tokens[n] for row in rows for n in whole), 10**self.token_places)
+            found = self._variances[name] = variance / tokens**2 if tokens else Fraction(0)
+        return found
 
     def _weights(self, by: str, key: Key, day: date | None, columns: tuple[int, ...], whole_provider: bool) -> Weights:
         name = (by, key if not whole_provider else (key.provider, key.project), day, columns)
@@ -178,15 +198,17 @@ COPY (
         d.team, d.feature, d.product, d.environment, d.customer,
         max(CASE WHEN d.observer = 'gateway' THEN 2 ELSE 1 END),
         trim_scale(round(sum(u.calls), {places})), {sums},
-        CASE WHEN bool_and(u.is_priced) THEN trim_scale(round(sum(u.list_cost), 18)) END
+        CASE WHEN bool_and(u.is_priced) THEN trim_scale(round(sum(u.list_cost), 18)) END,
+        round(sum(u.variance_input)::numeric), round(sum(u.variance_output)::numeric)
     FROM (
         SELECT (hour AT TIME ZONE 'UTC')::date AS day, dimension_id, sum(calls) AS calls, {inner},
-            sum(list_cost) AS list_cost, bool_and(list_cost IS NOT NULL) AS is_priced
+            sum(list_cost) AS list_cost, bool_and(list_cost IS NOT NULL) AS is_priced,
+            sum(variance_input) AS variance_input, sum(variance_output) AS variance_output
         FROM (
-            SELECT hour, dimension_id, calls, {columns}, list_cost FROM usage_hourly
+            SELECT hour, dimension_id, calls, {columns}, list_cost, variance_input, variance_output FROM usage_hourly
             WHERE hour >= '{start}' AND hour < '{end}'
             UNION ALL
-            SELECT hour, dimension_id, calls, {columns}, NULL FROM usage_delta
+            SELECT hour, dimension_id, calls, {columns}, NULL, variance_input, variance_output FROM usage_delta
             WHERE hour >= '{start}' AND hour < '{end}'
         ) live
         GROUP BY 1, 2
@@ -211,6 +233,7 @@ class ToldUsage(NamedTuple):
     calls: str
     tokens: tuple[str, ...]
     list_cost: str | None
+    variance: tuple[int, int]
 
 
 def told_owner(row: ToldUsage) -> Owner:
@@ -246,6 +269,7 @@ def told_usage(lines: Iterable[str]) -> Iterable[ToldUsage]:
             calls=cells[11] or "0",
             tokens=tuple(cell or "0" for cell in cells[12 : 12 + count]),
             list_cost=cells[12 + count],
+            variance=(int(cells[13 + count] or 0), int(cells[14 + count] or 0)),
         )
 
 

@@ -17,6 +17,9 @@ from allocation.split import whole_weights
 
 SPREAD_FROM = Fraction(80, 100)  # coverage from which lost spans are taken to be like those that arrived
 
+UNSAMPLED = Fraction(0)
+MOST_ERRORS = 3  # standard errors; the variance is scaled from what was traced to what was billed
+
 AUTO, SPREAD, OWNER, UNALLOCATED = "auto", "spread", "owner", "unallocated"
 
 
@@ -71,7 +74,10 @@ def traced_plan(line: TracedLine, day: date, index: UsageIndex, billed: Billed) 
         found = _weights(line, width_day, index, columns)
         if found is not NOTHING:
             quantity = billed.by_day.get(day) if width_day else billed.month
-            return _shared(line, found, _traced(line, width_day, index, columns), quantity, widened)
+            traced = _traced(line, width_day, index, columns)
+            return _shared(
+                line, found, traced, quantity, widened, index.relative_variance(line.key, width_day, columns)
+            )
     quantity = billed.month
     if quantity is None or quantity <= 0 or line.policy == SPREAD or line.key.model is None:
         wider = _wider(line, day, index)
@@ -113,9 +119,17 @@ def _wider(line: TracedLine, day: date, index: UsageIndex) -> tuple[str, Weights
 
 
 def _shared(
-    line: TracedLine, weights: Weights, traced: Fraction | None, quantity: Fraction | None, widened: str | None
+    line: TracedLine,
+    weights: Weights,
+    traced: Fraction | None,
+    quantity: Fraction | None,
+    widened: str | None,
+    relative_variance: Fraction = UNSAMPLED,
 ) -> Plan:
-    """The driver's shares, with the untraced part by policy where coverage is known and below one."""
+    """The driver's shares, with the untraced part by policy where coverage is known and below one.
+
+    Sampled usage is extrapolated and falls short of the bill by chance: what lies within three standard errors is not untraced.
+    """
     entries = weights.entries
     parts: tuple[Part, ...] = (Part(1, "shared", entries),)
     coverage, note = None, None
@@ -123,6 +137,8 @@ def _shared(
         coverage = traced / quantity
         if coverage > 1:
             note = "over-traced"
+        elif 0 < (1 - coverage) ** 2 <= MOST_ERRORS**2 * relative_variance * coverage:
+            note = "within sampling error"
         elif coverage < 1:
             of_traced, of_untraced = whole_weights([traced, quantity - traced])
             spread = line.policy == SPREAD or (line.policy == AUTO and coverage >= SPREAD_FROM)
