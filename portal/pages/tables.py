@@ -129,11 +129,11 @@ def arranged(table: Table, request: HttpRequest) -> Table:
     address = f"{request.path}?{query}&" if query else f"{request.path}?"
     keys = {column.key for column in table.columns if column.kind != "spark"}
     rows = list(table.rows)
-    if wish.removeprefix("-") in keys and table.sortable:
+    if wish.removeprefix("-") not in keys or not table.sortable:
+        wish = table.sort
+    if wish:
         kind = next(column.kind for column in table.columns if column.key == wish.removeprefix("-"))
         rows = _sorted(rows, wish, kind)
-    else:
-        wish = table.sort
     cut = len(rows) if show_all or not table.limit or len(rows) <= table.limit + 1 else table.limit
     hidden = rows[cut:]
     return replace(

@@ -1,0 +1,129 @@
+from __future__ import annotations
+
+from datetime import date, timedelta
+
+import pytest
+from django.test import Client
+from django.utils import timezone
+
+from allocation.models import ChargeBucket, ChargeGroup, Import
+from portal.accounts.models import Role
+from tests.factories import Costs, make_source, make_team, make_user
+
+pytestmark = pytest.mark.django_db
+
+
+def client_of(role: Role) -> Client:
+    client = Client()
+    client.force_login(make_user(role))
+    return client
+
+
+def bill(source: str, *, through: date, run: int, status: str = "loaded", rejected: int = 0) -> None:
+    delivered = Import.objects.create(
+        source=make_source(source), status=status, file_name="bill.csv", rows_rejected=rejected
+    )
+    ChargeBucket.objects.create(
+        pk=(run, delivered.pk),
+        source=make_source(source),
+        rule="any",
+        method="direct",
+        ai_scope="ai",
+        charge_category="Usage",
+        split_key={},
+    )
+    ChargeGroup.objects.create(pk=(run, delivered.pk, through), charges=1, billed_cost=1, effective_cost=1)
+
+
+@pytest.fixture
+def costs() -> Costs:
+    make_team("search")
+    today = timezone.now().date()
+    costs = Costs(today.replace(day=1))
+    costs.add(1, "97", team="search", feature="ranking", model="gpt-4o")
+    costs.add(1, "1", team="search", feature="ranking", model="gpt-4o", charge_kind="untraced")
+    costs.add(1, "2")
+    costs.balance()
+    return costs
+
+
+def parts(client: Client, page: str = "/executive/") -> list[tuple[str, str | None]]:
+    return [(part.text, part.advice) for part in client.get(page).context["trust_parts"]]
+
+
+def test_rail_has_only_the_pages_a_reader_may_open(costs: Costs) -> None:
+    labels = [link.label for link in client_of(Role.EXECUTIVE).get("/executive/").context["rail"]]
+
+    assert labels == ["Executive", "Showback", "Rules"]
+
+
+def test_trust_line_says_how_far_and_how_much(costs: Costs) -> None:
+    today = timezone.now().date()
+    bill("AWS", through=today, run=costs.run.pk)
+
+    line = dict(parts(client_of(Role.EXECUTIVE)))
+
+    assert line[f"Bills through {today.day} {today:%b} (AWS)"] is None
+    assert line["97.0% explained"] is None
+    assert line["2.0% unallocated"] is None
+    assert f"run {costs.run.pk}" in line
+
+
+def test_a_lead_reads_the_shares_of_their_own_team_only(costs: Costs) -> None:
+    client = Client()
+    client.force_login(make_user(Role.TEAM_LEAD, teams=[make_team("support")]))
+
+    texts = [text for text, _ in parts(client, "/showback/support/")]
+
+    assert not [text for text in texts if "unallocated" in text or "explained" in text]
+
+
+def test_late_refused_and_rejected_bills_are_amber_with_what_to_do(costs: Costs) -> None:
+    today = timezone.now().date()
+    bill("AWS", through=today - timedelta(days=9), run=costs.run.pk)
+    bill("OpenAI", through=today, run=costs.run.pk, status="refused")
+    bill("Google", through=today, run=costs.run.pk, rejected=3)
+
+    advice = " ".join(text for _, text in parts(client_of(Role.FINANCE)) if text)
+
+    assert "no newer bill of AWS has arrived, import it" in advice
+    assert "the newest OpenAI bill was refused" in advice
+    assert "3 rows of the newest Google bill were rejected" in advice
+
+
+def test_a_portal_without_anything_says_so() -> None:
+    line = dict(parts(client_of(Role.EXECUTIVE)))
+
+    assert line["No bills yet"] == "import a bill to see costs"
+    assert "no traces yet" in line
+
+
+def test_home_leads_to_the_first_page_one_may_open() -> None:
+    assert client_of(Role.EXECUTIVE).get("/")["Location"] == "/executive/"
+    assert client_of(Role.ON_CALL).get("/")["Location"] == "/on-call/"
+
+
+def test_someone_without_a_role_is_told_whom_to_ask() -> None:
+    client = Client()
+    client.force_login(make_user())
+
+    response = client.get("/")
+
+    assert (response.status_code, b"No role yet" in response.content) == (403, True)
+
+
+def test_sign_in_and_errors_wear_the_same_style() -> None:
+    login, missing = Client().get("/accounts/login/"), client_of(Role.EXECUTIVE).get("/nowhere/")
+
+    for response in (login, missing):
+        assert "css/apportion" in response.content.decode()
+    assert missing.status_code == 404
+
+
+def test_pages_carry_no_inline_style_or_script(costs: Costs) -> None:
+    client = client_of(Role.FINANCE)
+    for page in ("/executive/", "/showback/", "/showback/search/", "/chargeback/"):
+        text = client.get(page).content.decode()
+        assert " style=" not in text, page
+        assert "<style" not in text, page
+        assert " onclick=" not in text, page
