@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from importlib import import_module
-from importlib.util import find_spec
 
 MODULES = (
     "portal.ingest.jobs",
@@ -15,5 +14,4 @@ MODULES = (
 def load() -> None:
     """Import every module of handlers; cheap when done before."""
     for module in MODULES:
-        if find_spec(module) is not None:
-            import_module(module)
+        import_module(module)
