@@ -68,7 +68,8 @@ COPY (
         trim_scale(list_cost) AS list_cost, {evidence} AS evidence
     FROM (
         SELECT %(period)s AS period, p.code AS cost_center, d.team, d.product, d.model, d.feature, d.environment,
-            d.phase, d.provider_name, d.service_name, d.currency AS billing_currency, d.charge_kind, d.rule, s.name AS source,
+            d.phase, d.provider_name, d.service_name, d.currency AS billing_currency, d.charge_kind, d.rule,
+            s.name AS source,
             sum(d.billed_cost) AS billed_cost, sum(d.effective_cost) AS effective_cost,
             CASE WHEN count(d.list_cost) = count(*) THEN sum(d.list_cost) END AS list_cost, max(d.evidence) AS rung
         FROM cost_daily d
