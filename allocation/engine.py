@@ -30,6 +30,7 @@ from allocation.ledger import LedgerWriter, TargetBook
 from allocation.money import LEAST_PLACES, places_of, quanta_of
 from allocation.periods import DAY, Period
 from allocation.rules import Owner
+from allocation.sampling import Clustering, clustered, clustering_of
 from allocation.targets import NO_TEAM, NOTHING_TO_FOLLOW, UNTRACED, Organisation, Target, resolve
 from allocation.traced import Billed, Part, Plan, TracedLine, tokens_of, traced_plan
 from allocation.usage_daily import DailyKey, daily_usage
@@ -45,6 +46,7 @@ class Drivers:
     usage_sha256: str
     organisation_sha256: str
     daily: dict[DailyKey, list[Decimal]]
+    clustering: Clustering
 
 
 CHARGE_DAYS_SQL = """
@@ -66,9 +68,13 @@ def load_drivers(
             yield line
 
     rows = list(told_usage(noted()))
-    index = build_index(rows, bill_batch=batch_keys(buckets), organisation=organisation, book=book)
+    clustering = clustering_of(start, end) if any(row.variance != (0, 0) for row in rows) else {}
+    digest.add(repr(sorted(clustering.items(), key=str)))
+    index = build_index(
+        rows, bill_batch=batch_keys(buckets), organisation=organisation, book=book, clustering=clustering
+    )
     daily = daily_usage(rows, period=Period.month(month), organisation=organisation)
-    return Drivers(index, book, organisation, digest.hexdigest(), organisation.digest(), daily)
+    return Drivers(index, book, organisation, digest.hexdigest(), organisation.digest(), daily, clustering)
 
 
 def _charge_days(month: date, scopes: Sequence[int]) -> tuple[date, date]:
@@ -83,7 +89,12 @@ def _charge_days(month: date, scopes: Sequence[int]) -> tuple[date, date]:
 
 
 def build_index(
-    rows: Sequence[ToldUsage], *, bill_batch: frozenset[Key], organisation: Organisation, book: TargetBook
+    rows: Sequence[ToldUsage],
+    *,
+    bill_batch: frozenset[Key],
+    organisation: Organisation,
+    book: TargetBook,
+    clustering: Clustering,
 ) -> UsageIndex:
     """Pure: told rows resolved to targets, as whole numbers of a common unit."""
     places = DRIVER_PLACES if any("." in text for row in rows for text in row.tokens) else 0
@@ -103,7 +114,7 @@ def build_index(
             rung=row.rung,
             tokens=tuple([quanta_of(text, places) for text in row.tokens]) if places else tuple(map(int, row.tokens)),
             list_cost=quanta_of(row.list_cost, COST_PLACES) if row.list_cost is not None else None,
-            variance=row.variance,
+            variance=clustered(row, clustering),
         )
         days.setdefault(key, {}).setdefault(row.day, []).append(usage)
     return UsageIndex(places, book.rank, days)

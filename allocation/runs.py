@@ -213,7 +213,7 @@ class MonthJob:
             self.report(85, 100, f"rolling up {currency}")
             roll_up(run)
             write_usage_daily(run.pk, drivers.daily)
-            record_sampling(run.pk)
+            record_sampling(run.pk, drivers.clustering)
             run.rows = writer.rows
             run.sha256 = writer.hash.hexdigest()
             self.report(95, 100, f"checking {currency}")

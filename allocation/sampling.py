@@ -1,26 +1,74 @@
 """How far sampling alone may put a run's shares from what all spans would have given.
 
-A sampled span stands for w calls. With x the extrapolated tokens of a target under one key and day, and v the estimated variance
-of x (the rollup's sum of w(w-1)tt over its spans; Horvitz and Thompson's estimator under independent sampling), the target gets
-C x/X of a line of cost C. The variance of that share, to first order, is
+A sampled span stands for w calls. With x the extrapolated tokens of a target under one key and day, and v the estimated
+variance of x (Horvitz and Thompson's estimator), the target gets C x/X of a line of cost C. The variance of that share, to
+first order, is
 
     (C/X)^2 [ (1 - x/X)^2 v + (x/X)^2 (V - v) ]
 
-with X and V the sums over all targets of the key. Input and output tokens of a call are sampled together, so their covariance
-enters twice. Days are independent. A target that has a key to itself has no error: it gets the whole line, sampled or not.
+with X and V the sums over all targets of the key. Input and output tokens of a call are sampled together, so their
+covariance enters twice. Days are independent. A target that has a key to itself has no error: it gets the whole line.
+
+The rollup keeps v as if every span were kept or dropped by itself, the sum of w(w-1)tt over spans. At the head whole
+traces are, and an agent's trace has many calls; so v is raised by what clustering adds, measured on the stored spans.
 """
 
 from __future__ import annotations
 
+from datetime import date
+from decimal import Decimal
+
 from django.db import connection
 
-DAYS_SQL = "SELECT min(day), max(day) + 1 FROM charge_group WHERE run_id = %(run)s"
-IS_SAMPLED_SQL = """
-SELECT EXISTS (SELECT FROM usage_live WHERE hour >= %(start)s AND hour < %(end)s AND (variance_input > 0 OR variance_output > 0))
+from allocation.drivers import SAME_PROVIDER, ToldUsage
+
+# Told provider, project, model, team and feature -> the factor on the variance of input and of output tokens.
+Clustering = dict[tuple[str | None, ...], tuple[Decimal, Decimal]]
+
+CLUSTERING_SQL = """
+-- One row per provider, project, model, team and feature with sampled spans: variance by traces over variance by spans.
+WITH trace AS (
+    SELECT d.provider, d.project, d.model, d.team, d.feature, max(w) AS w,
+        sum(t) AS t, sum(t * t) AS tt, sum(o) AS o, sum(o * o) AS oo
+    FROM span s JOIN allocation_usagedimension d ON d.id = s.dimension_id
+    CROSS JOIN LATERAL (SELECT s.adjusted_count::float8 AS w, (s.output_text + s.reasoning + s.output_audio
+        + s.output_image)::float8 AS o, (s.input_uncached + s.cache_read + s.cache_write_5m + s.cache_write_1h
+        + s.input_audio + s.input_image)::float8 AS t) tokens
+    WHERE s.span_day >= %(start)s AND s.span_day < %(end)s AND s.counted AND s.adjusted_count > 1
+    GROUP BY s.trace_id, 1, 2, 3, 4, 5
+)
+SELECT provider, project, model, team, feature,
+    round(coalesce(sum(w * (w - 1) * t * t) / nullif(sum(w * (w - 1) * tt), 0), 1)::numeric, 3),
+    round(coalesce(sum(w * (w - 1) * o * o) / nullif(sum(w * (w - 1) * oo), 0), 1)::numeric, 3)
+FROM trace GROUP BY 1, 2, 3, 4, 5
 """
+
+
+def clustering_of(start: date, end: date) -> Clustering:
+    """Of the spans of these days that are still stored; what is missing counts as not clustered."""
+    with connection.cursor() as cursor:
+        cursor.execute(CLUSTERING_SQL, {"start": start, "end": end})
+        return {tuple(row[:5]): (row[5], row[6]) for row in cursor.fetchall()}
+
+
+def clustered(row: ToldUsage, clustering: Clustering) -> tuple[int, int]:
+    """The row's variance with what clustering adds."""
+    if row.variance == (0, 0):
+        return row.variance
+    providers = [row.key.provider, *(told for told, name in SAME_PROVIDER.items() if name == row.key.provider)]
+    names = ((provider, row.key.project, row.key.model, *row.attributes[:2]) for provider in providers)
+    factors = next((clustering[name] for name in names if name in clustering), (Decimal(1), Decimal(1)))
+    return int(row.variance[0] * factors[0]), int(row.variance[1] * factors[1])
+
+
+DAYS_SQL = "SELECT min(day), max(day) + 1 FROM charge_group WHERE run_id = %(run)s"
 RECORD_SQL = """
 -- Writes, per day, team, feature, model and environment whose share rests on sampled spans, the variance of its cost.
-WITH line AS (
+WITH factor AS (
+    SELECT * FROM unnest(%(names)s::text[], %(projects)s::text[], %(models)s::text[], %(teams)s::text[],
+        %(features)s::text[], %(inputs)s::float8[], %(outputs)s::float8[])
+        AS f(provider, project, model, team, feature, input, output)
+), line AS (
     -- Cost per key and day, of input and of output tokens. A line without class counts as input.
     SELECT b.split_key->>'provider' AS provider, b.split_key->>'project' AS project, b.split_key->>'model' AS model, g.day,
         sum(g.effective_cost) FILTER (WHERE b.split_key->>'token_class' IS NULL
@@ -35,8 +83,11 @@ WITH line AS (
         sum(u.input_uncached + u.cache_read + u.cache_write_5m + u.cache_write_1h + u.input_audio + u.input_image)::float8
             AS x_in,
         sum(u.output_text + u.reasoning + u.output_audio + u.output_image)::float8 AS x_out,
-        sum(u.variance_input) AS v_in, sum(u.variance_output) AS v_out, sum(u.covariance) AS v_both
+        sum(u.variance_input * coalesce(f.input, 1)) AS v_in, sum(u.variance_output * coalesce(f.output, 1)) AS v_out,
+        sum(u.covariance * sqrt(coalesce(f.input * f.output, 1))) AS v_both
     FROM usage_live u JOIN allocation_usagedimension d ON d.id = u.dimension_id
+    LEFT JOIN factor f ON f.provider = d.provider AND f.project IS NOT DISTINCT FROM d.project AND f.model = d.model
+        AND f.team IS NOT DISTINCT FROM d.team AND f.feature IS NOT DISTINCT FROM d.feature
     WHERE d.is_inference AND u.hour >= %(start)s AND u.hour < %(end)s
     GROUP BY 1, 2, 3, 4, 5, 6, 7
 ), share AS (
@@ -66,12 +117,15 @@ WHERE usage_daily.run_id = %(run)s AND usage_daily.day = found.day AND usage_dai
 """
 
 
-def record_sampling(run_id: int) -> None:
+def record_sampling(run_id: int, clustering: Clustering) -> None:
     """Write `cost_variance` of the run's usage_daily; nothing to do where every span was kept."""
+    if not clustering:
+        return
+    columns = [list(column) for column in zip(*clustering, strict=True)]
+    factors = [list(column) for column in zip(*clustering.values(), strict=True)]
+    names = ("names", "projects", "models", "teams", "features", "inputs", "outputs")
     with connection.cursor() as cursor:
         cursor.execute(DAYS_SQL, {"run": run_id})
         start, end = cursor.fetchone() or (None, None)
-        values = {"run": run_id, "start": start, "end": end}
-        cursor.execute(IS_SAMPLED_SQL, values)
-        if (cursor.fetchone() or (False,))[0]:
-            cursor.execute(RECORD_SQL, values)
+        values = dict(zip(names, [*columns, *factors], strict=True))
+        cursor.execute(RECORD_SQL, {"run": run_id, "start": start, "end": end, **values})

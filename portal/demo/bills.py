@@ -273,7 +273,7 @@ def _following_lines(settings: DemoSettings, account: Account, month: date, line
         yield monthly("Tax", "Tax", "US sales tax", billed * rate)
     credit = events.late_credit(settings)
     if account.source == "openai" and month == credit.billed_in:
-        line = monthly("Credit", "OpenAI API", credit.description, credit.amount, ChargeClass="Correction")
+        line = monthly("Credit", "OpenAI API", credit.description, -billed * credit.share, ChargeClass="Correction")
         yield replace(line, start=credit.outage, end=credit.outage + timedelta(days=1))
 
 

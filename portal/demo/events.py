@@ -73,7 +73,7 @@ def latency_regression(settings: DemoSettings) -> tuple[str, datetime]:
 class LateCredit:
     billed_in: date  # month
     outage: date
-    amount: Decimal
+    share: Decimal  # of the month's bill
     description: str
 
 
@@ -82,7 +82,7 @@ def late_credit(settings: DemoSettings) -> LateCredit:
     billed_in = (settings.anchor_month - timedelta(days=1)).replace(day=1)
     outage = (billed_in - timedelta(days=20)).replace(day=12)
     description = f"Service credit for the API outage on {outage.isoformat()}"
-    return LateCredit(billed_in, outage, Decimal("-1240.00"), description)
+    return LateCredit(billed_in, outage, Decimal("0.11"), description)
 
 
 def incident_day(settings: DemoSettings) -> date:
