@@ -56,7 +56,8 @@ def main() -> None:
         load(Path(options.load[0]), options.load[1])
         return
 
-    from throwaway import servers, set_up
+    sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+    from benchmarks.throwaway import servers, set_up
 
     home = set_up()
     with servers(home):

@@ -9,6 +9,7 @@ features of many. Prices are in twelve and more places, and bills count 2% more 
 from __future__ import annotations
 
 from datetime import UTC, date, datetime
+from typing import Any
 
 from django.db import connection, transaction
 
@@ -116,7 +117,7 @@ def fill(*, charges: int, usage_rows: int) -> tuple[int, int]:
     callers = max(1, round(usage_rows / HOURS / pairs))
     resources = max(1, round(charges * 0.8 / HOURS / (pairs * len(CLASSES))))
     gpus = max(1, round(charges / HOURS) - pairs * len(CLASSES) * resources)
-    values = {
+    values: dict[str, Any] = {
         "models": [model for _, _, model in MODELS],
         "providers": [bill for bill, _, _ in MODELS],
         "names": [name for _, name, _ in MODELS],

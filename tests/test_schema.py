@@ -21,13 +21,13 @@ WHERE a.attrelid = %s::regclass AND a.attnum > 0 AND NOT a.attisdropped
 
 def declared(model: type[models.Model]) -> dict[str, tuple[str, bool]]:
     """{column: (type without its size, nullable)} as the model says it."""
-    columns = {}
+    columns: dict[str, tuple[str, bool]] = {}
     for field in model._meta.concrete_fields:
         kind = field.db_type(connection)
         if kind is None:  # a composite primary key has no column
             continue
         name = kind.partition("(")[0].strip()
-        columns[field.column] = (ALIASES.get(name, name), field.null)
+        columns[str(field.column)] = (ALIASES.get(name, name), field.null)
     return columns
 
 

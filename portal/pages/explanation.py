@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from typing import Any
 
 import yaml
 from django.http import Http404, HttpRequest
@@ -53,7 +54,7 @@ class Explanation:
 
 def question_of(request: HttpRequest, state: PageState) -> Question:
     """`whole=1` asks about the whole billing month and spending outside AI, too; otherwise charge days and AI only."""
-    asked = {name: request.GET.get(name) or None for name in FILTERS}
+    asked: dict[str, Any] = {name: request.GET.get(name) or None for name in FILTERS}
     if any(value and len(value) > 500 for value in asked.values()):
         raise Http404
     whole = request.GET.get("whole") == "1"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal
@@ -39,6 +40,6 @@ class Histogram:
         for bucket, calls in self.counts:
             here = float(calls)
             if seen + here >= wanted:
-                return bucket_lower_ms(bucket) * 2.0 ** ((wanted - seen) / here / 2)
+                return bucket_lower_ms(bucket) * math.exp2((wanted - seen) / here / 2)
             seen += here
         return None
