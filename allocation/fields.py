@@ -9,7 +9,7 @@ from django.db import models
 COST_LIMIT = 10**15
 
 
-class ExactNumericField(models.DecimalField):  # type: ignore[type-arg] - generic in the stubs only
+class ExactNumericField(models.DecimalField):  # type: ignore[type-arg]  # generic in the stubs only
     """PostgreSQL `numeric` without precision or scale: every digit is kept as delivered, nothing rounds on insert.
 
     Ranges (which also refuse NaN, since NaN sorts above every number in PostgreSQL) are table constraints;
