@@ -130,16 +130,27 @@ WHERE (span.dimension_id, span.started_at, span.duration_us, span.name, span.sta
 """
 )
 
-# One row per trace in which spans may describe one call more than once.
+# Traces of which more spans are stored than this batch brought.
+SHARED_TRACES: Final[LiteralString] = """
+SELECT stored.trace_id
+FROM (
+    SELECT trace_id, count(*) AS spans
+    FROM span
+    WHERE span_day = ANY($1::date[]) AND trace_id = ANY($2::uuid[]) AND (has_usage OR response_id IS NOT NULL)
+    GROUP BY trace_id) AS stored
+JOIN unnest($2::uuid[], $3::bigint[]) AS brought(trace_id, spans) USING (trace_id)
+WHERE stored.spans > brought.spans
+"""
+
+# Of these, the ones in which spans may describe one call more than once.
 SUSPICIOUS_TRACES: Final[LiteralString] = """
-SELECT trace_id, count(*)
+SELECT trace_id
 FROM span
 WHERE span_day = ANY($1::date[]) AND trace_id = ANY($2::uuid[]) AND (has_usage OR response_id IS NOT NULL)
 GROUP BY trace_id
 HAVING bool_or(usage_shape = 'agent_total')
-    OR (count(*) > 1 AND (count(response_id) > count(DISTINCT response_id)
-        OR count(DISTINCT (input_uncached, cache_read, cache_write_5m, cache_write_1h, output_text, reasoning))
-            < count(*)))
+    OR count(response_id) > count(DISTINCT response_id)
+    OR count(DISTINCT (input_uncached, cache_read, cache_write_5m, cache_write_1h, output_text, reasoning)) < count(*)
 """
 
 # In the order of nested.Seen, after trace and counted.

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date, timedelta
@@ -274,23 +274,31 @@ def seen(record: SpanRecord) -> Seen:
 def settle_across(records: Sequence[SpanRecord], *, everything_new: bool) -> None:
     """Look at the stored spans of the same traces, after the commit: of two requests at once, the later one sees both.
 
-    One index probe for each trace finds those where a repeated call is possible at all.
+    One index probe for each trace finds those that have other spans, too.
     """
+    own = Counter(record.trace_id for record in records if everything_new and relevant(record))
     by_days: dict[tuple[str, ...], set[str]] = {}
     for record in records:
         by_days.setdefault(neighbouring_days(record), set()).add(record.trace_id)
-    own = Counter(record.trace_id for record in records if relevant(record))
     suspicious: dict[str, set[str]] = {}
     for days, traces in by_days.items():
-        with cursor() as c:
-            rows = c.execute(sql.SUSPICIOUS_TRACES, [list(days), array(traces)], prepare=True).fetchall()
-        for trace, spans in rows:
-            if not everything_new or spans != own[trace.hex]:
-                suspicious.setdefault(trace.hex, set()).update(days)
+        for trace in suspicious_traces(list(days), sorted(traces), own):
+            suspicious.setdefault(trace, set()).update(days)
     traces_in_order = sorted(suspicious)
     for start in range(0, len(traces_in_order), 100):
         chunk = traces_in_order[start : start + 100]
         settle_stored(chunk, sorted({day for trace in chunk for day in suspicious[trace]}))
+
+
+def suspicious_traces(days: list[str], traces: Sequence[str], own: Mapping[str, int]) -> list[str]:
+    """Traces in which a stored span and one of this batch may describe one call."""
+    with cursor() as c:
+        brought = array(str(own.get(trace, 0)) for trace in traces)
+        shared = c.execute(sql.SHARED_TRACES, [days, array(traces), brought], prepare=True).fetchall()
+        if not shared:
+            return []
+        rows = c.execute(sql.SUSPICIOUS_TRACES, [days, [row[0] for row in shared]], prepare=True).fetchall()
+    return [row[0].hex for row in rows]
 
 
 def array(texts: Iterable[str]) -> str:
