@@ -183,6 +183,15 @@ def test_fault_043_huge_attributes_are_cut_and_flagged() -> None:
     assert json.loads(kept) == {"gen_ai.agent.name": "a" * 300, "truncated": ["feature", "gen_ai.agent.name"]}
 
 
+def test_fault_043_very_many_spans_in_one_request_are_all_kept() -> None:
+    spans = [span(number, trace=number) for number in range(1, 6_001)]
+
+    response = send(protobuf(spans), ingest_secret(), content_type="application/x-protobuf", compress=True)
+
+    assert response.status_code == 200
+    assert totals() == {"spans": 6_000, "calls": 6_000, "input": 600_000, "output": 120_000}
+
+
 @pytest.mark.parametrize(
     "fields",
     [

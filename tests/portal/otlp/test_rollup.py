@@ -177,7 +177,7 @@ def test_rate_of_the_service_weighs_spans_without_a_trace_state(settings: Any) -
     assert totals()["calls"] == 11
 
 
-def test_fold_prices_the_rollup_and_leaves_the_unpriced_open() -> None:
+def test_fault_050_model_without_a_price_stays_unpriced_and_is_never_zero() -> None:
     version, is_new = ensure_prices()
     assert is_new
     assert ensure_prices() == (version, False)
@@ -244,7 +244,7 @@ def test_bulk_prices_equal_the_exact_price_of_each_call() -> None:
     assert all(cost is not None and cost > 0 for cost in expected.values())
 
 
-def test_new_price_list_prices_the_past_again() -> None:
+def test_fault_050_new_price_list_prices_the_past_again() -> None:
     version, _ = ensure_prices()
     store([span(1)])
     fold()
