@@ -239,7 +239,7 @@ class Attempt:
         if same is not None:
             raise Unchanged(same)
         changes = publish.replacements(source, self.loaded.scopes)
-        publish.refuse_overlaps(source, changes)
+        publish.refuse_overlaps(source, self.bill_import, changes)
         if not self.confirm_shrink:
             publish.refuse_shrinking(changes)
         self.bill_import.changes = publish.difference(changes)
@@ -263,6 +263,8 @@ class Attempt:
             row.changes = []
         with transaction.atomic():
             row.save()
+            if status == ImportStatus.UNCHANGED:
+                return  # its rejected rows stand with the import that holds the same content
             RejectedRow.objects.bulk_create(
                 (
                     RejectedRow(

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
 from decimal import Decimal
+from itertools import pairwise
 from typing import Any
 
 from django.db import connection
-from django.db.models import Q
 from django.db.models.functions import Now
 
 from allocation.models import ChargeScope, Delivery, Import, ImportStatus, ScopeState, Source, SourceRole
@@ -72,26 +70,27 @@ def replacements(source: Source, scopes: list[LoadedScope]) -> list[Replacement]
 # ---------------------------------------------------------------- what forbids it
 
 
-def refuse_overlaps(source: Source, changes: list[Replacement]) -> None:
+def refuse_overlaps(source: Source, bill_import: Import, changes: list[Replacement]) -> None:
     """Money must not be there twice: not in two periods of one source that overlap, not in two invoice sources."""
-    scopes = [change.new for change in changes]
+    scopes = {change.new.id: change.new for change in changes}
     if source.delivery == Delivery.OVERWRITE:
-        for position, first in enumerate(scopes):
-            for second in scopes[position + 1 :]:
-                if first.billing_account_id == second.billing_account_id and overlap(
-                    first, second.billing_period_start, second.billing_period_end
-                ):
-                    raise BillRefused(
-                        f"billing account {first.billing_account_id}: the file holds the billing periods {days(first)} "
-                        f"and {days(second)}, which overlap; deliver one of them, or declare the source append"
-                    )
-    for scope in scopes:
-        for other in overlapping(source, scope):
-            refuse_overlap(source, scope, other)
+        refuse_overlaps_within([change.new for change in changes])
+    for new, old in overlapping(source, bill_import):
+        refuse_overlap(source, scopes[new], old)
 
 
-def overlap(scope: LoadedScope, start: datetime, end: datetime) -> bool:
-    return scope.billing_period_start < end and start < scope.billing_period_end
+def refuse_overlaps_within(scopes: list[LoadedScope]) -> None:
+    """The billing periods that one file holds of an account must not share days."""
+    ordered = sorted(scopes, key=lambda scope: (scope.billing_account_id, scope.billing_period_start))
+    for first, second in pairwise(ordered):
+        if (
+            first.billing_account_id == second.billing_account_id
+            and second.billing_period_start < first.billing_period_end
+        ):
+            raise BillRefused(
+                f"billing account {first.billing_account_id}: the file holds the billing periods {days(first)} "
+                f"and {days(second)}, which overlap; deliver one of them, or declare the source append"
+            )
 
 
 def days(scope: LoadedScope | ChargeScope) -> str:
@@ -99,21 +98,28 @@ def days(scope: LoadedScope | ChargeScope) -> str:
     return f"{scope.billing_period_start:%Y-%m-%d} to {scope.billing_period_end:%Y-%m-%d}"
 
 
-def overlapping(source: Source, scope: LoadedScope) -> Iterable[ChargeScope]:
-    """Published scopes of the same billing account that share days with this one and are not what it replaces."""
-    own = Q(source=source) & ~Q(billing_period_start=scope.billing_period_start)
-    if source.delivery == Delivery.APPEND:
-        own = Q(pk__in=[])
-    others = Q(pk__in=[])
-    if source.role == SourceRole.INVOICE:
-        others = ~Q(source=source) & Q(source__role=SourceRole.INVOICE)
-    return ChargeScope.objects.select_related("source").filter(
-        own | others,
-        state=ScopeState.CURRENT,
-        billing_account_id=scope.billing_account_id,
-        billing_period_start__lt=scope.billing_period_end,
-        billing_period_end__gt=scope.billing_period_start,
-    )
+OVERLAPPING = """
+-- One row per staged scope of the import and published scope of the same billing account that shares days with it and
+-- is not what it replaces: of the same source unless it appends, of other invoice sources if this is one.
+SELECT new.id, old.id
+FROM allocation_chargescope new
+JOIN allocation_chargescope old ON old.billing_account_id = new.billing_account_id AND old.state = 'current'
+    AND old.billing_period_start < new.billing_period_end AND old.billing_period_end > new.billing_period_start
+JOIN allocation_source s ON s.id = old.source_id
+WHERE new.bill_import_id = %(bill_import)s AND CASE WHEN old.source_id = new.source_id
+    THEN new.delivery = 'overwrite' AND old.billing_period_start <> new.billing_period_start
+    ELSE %(is_invoice)s AND s.role = 'invoice' END
+ORDER BY new.id, old.id
+"""
+
+
+def overlapping(source: Source, bill_import: Import) -> list[tuple[int, ChargeScope]]:
+    """Staged scopes of this import by id, with the published scopes they overlap."""
+    with connection.cursor() as cursor:
+        cursor.execute(OVERLAPPING, {"bill_import": bill_import.pk, "is_invoice": source.role == SourceRole.INVOICE})
+        pairs = cursor.fetchall()
+    olds = ChargeScope.objects.select_related("source").in_bulk([old for _, old in pairs])
+    return [(new, olds[old]) for new, old in pairs]
 
 
 def refuse_overlap(source: Source, scope: LoadedScope, other: ChargeScope) -> None:

@@ -217,6 +217,8 @@ def show_import(request: HttpRequest, import_id: int) -> HttpResponse:
 def repair_words(rule: str) -> str:
     if rule.startswith("missing_column_"):
         return f"no column {rule.removeprefix('missing_column_')}, read as no value"
+    if rule.startswith("missing_value_"):
+        return f"rows without {rule.removeprefix('missing_value_')}, loaded without it"
     return REPAIR_WORDS.get(rule, rule.replace("_", " "))
 
 

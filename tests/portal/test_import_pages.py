@@ -63,7 +63,7 @@ def test_an_upload_becomes_a_job_and_the_job_an_import() -> None:
     work.run(job.pk)
 
     job.refresh_from_db()
-    assert (job.status, job.result["rows_loaded"]) == (JobStatus.SUCCEEDED, 1)
+    assert (job.status, (job.result or {})["rows_loaded"]) == (JobStatus.SUCCEEDED, 1)
     assert published() == {"USD": (1, Decimal("1.25"), Decimal("1.00"))}
     loaded = Import.objects.get()
     assert (loaded.file_name, loaded.created_by) == ("bill.csv", "finops_admin")

@@ -22,7 +22,7 @@ from portal.ingest.focus.stream import BOM, BillStream, invalid_utf8_at
 
 BLOCK_BYTES = 4 << 20  # of text: some five thousand rows
 MOST_MALFORMED = 10_000  # in the few blocks that are in memory
-BLOCKS_AHEAD = 3
+BLOCKS_AHEAD = 2
 LONGEST_HEADER = 1 << 20
 CODES = pa.dictionary(pa.int32(), pa.string())
 

@@ -25,6 +25,7 @@ PLAIN_NUMBER = r"^-?[0-9]{1,15}(\.[0-9]{1,38})?$"
 EXACT = pa.decimal256(76, values.MAX_DECIMALS)
 MISSING = "missing; FOCUS allows no null here"
 REQUIRED_NUMBERS = ("BilledCost", "EffectiveCost")
+EXPECTED_TEXTS = ("ProviderName", "ServiceProviderName", "InvoiceIssuerName", "ServiceCategory", "ServiceName")
 REQUIRED_TEXTS = (*columns.TIMES, "BillingAccountId", "BillingCurrency", "ChargeCategory")
 
 Codes = npt.NDArray[np.int32]
@@ -73,6 +74,9 @@ class Validator:
             finder.refused(name, interner.is_bad[codes[name]], interner.reason)
         for name in REQUIRED_TEXTS:
             finder.found(name, self.interners[name].is_null[codes[name]], MISSING)
+        for name in EXPECTED_TEXTS:
+            if name in codes and (absent := int(self.interners[name].is_null[codes[name]].sum())):
+                repairs[f"missing_value_{name}"] += absent
         self._check_periods(finder, codes)
         numbers = {name: self._numbers(name, batch.columns[name], finder, repairs) for name in self._delivered_numbers}
         extra = self._extra(batch)

@@ -13,7 +13,7 @@ from django.conf import settings
 from portal.ingest.focus.problems import BillRefused
 
 READ_BYTES = 1 << 20
-PATIENCE_SECONDS = 0.2
+PATIENCE_SECONDS = 1.0
 RATIO_MATTERS_FROM = 16 * 1024**2  # a small file may compress well by chance
 FLOOD_MATTERS_FROM = 64 * 1024
 SHORTEST_LINE = 20  # bytes, on average; a row has ten columns or more, and a line without any still costs memory
