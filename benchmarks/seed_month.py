@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from typing import Any
 
-from django.db import connection, transaction
+from django.db import connection, connections, transaction
 
 from allocation.models import BusinessUnit, CostCenter, LegalEntity, Source, Team, TeamPlacement
 from allocation.usage_summary import summarise
@@ -142,7 +143,7 @@ def seed_month(*, month: date, charges: int, usage_rows: int) -> Seeded:
     last = (first + timedelta(days=32)).replace(day=1)
     hours = int((last - first).total_seconds() // 3600)
     seed_company(month)
-    values = {
+    values: dict[str, Any] = {
         "first": first,
         "last": last,
         "month": month,
@@ -174,9 +175,14 @@ def seed_month(*, month: date, charges: int, usage_rows: int) -> Seeded:
         cursor.execute(CHARGES, values)
         charges_written = cursor.rowcount
     summarise(seconds=3600)
-    with connection.cursor() as cursor:
-        cursor.execute("ANALYZE")
+    analyze()
     return Seeded(charges_written, usage_written, latency_written, SPANS_A_DAY)
+
+
+def analyze() -> None:
+    """Statistics, as autovacuum would gather them; only the owner may."""
+    with connections["owner"].cursor() as cursor:
+        cursor.execute("ANALYZE")
 
 
 def seed_company(month: date) -> None:

@@ -124,11 +124,6 @@ def show_debug(request: HttpRequest) -> HttpResponse:
         "total_latency": latency_texts(Histogram.of(pair for h in histograms.values() for pair in h.counts)),
         "models": model_panels(usage, histograms, scale, state, picked),
         "axis": scale.axis() if scale else [],
-        "errors": errors_by_type(window=picked.window, picked=picked.filter, teams=state.scope),
-        "slowest": slowest_calls(window=picked.window, picked=picked.filter, teams=state.scope),
-        "costliest": costliest_calls(window=picked.window, picked=picked.filter, teams=state.scope),
-        "slice": SLICE,
-        "slice_caption": f"Among the newest {SLICE:,} spans of the window",
         "outside": spans_outside_window(teams=state.scope),
         "unpriced": usage_unpriced(window=picked.window, picked=picked.filter, teams=state.scope),
         "clear_query": state.query_string(),
@@ -142,6 +137,23 @@ def show_newest(request: HttpRequest) -> HttpResponse:
     """The part of the debug page that asks for itself every five seconds."""
     state = PageState.from_request(request)
     return render(request, "debug/newest.html", {"state": state, **newest(state, picked_from(request, state))})
+
+
+@page("debug")
+@require_safe
+def show_calls(request: HttpRequest) -> HttpResponse:
+    """Single calls, which the debug page asks for after its figures: they are read from raw spans."""
+    state = PageState.from_request(request)
+    picked = picked_from(request, state)
+    context = {
+        "state": state,
+        "errors": errors_by_type(window=picked.window, picked=picked.filter, teams=state.scope),
+        "slowest": slowest_calls(window=picked.window, picked=picked.filter, teams=state.scope),
+        "costliest": costliest_calls(window=picked.window, picked=picked.filter, teams=state.scope),
+        "slice": SLICE,
+        "slice_caption": f"Among the newest {SLICE:,} spans of the window",
+    }
+    return render(request, "debug/single_calls.html", context)
 
 
 def newest(state: PageState, picked: Picked) -> dict[str, Any]:
@@ -276,5 +288,6 @@ def line_of(node: Node | None, closes: bool) -> Line:
 urlpatterns = [
     path("debug/", show_debug, name="debug"),
     path("debug/newest/", show_newest, name="debug-newest"),
+    path("debug/calls/", show_calls, name="debug-calls"),
     re_path(r"^debug/trace/(?P<trace>[0-9a-fA-F]{32})/$", show_trace, name="debug-trace"),
 ]

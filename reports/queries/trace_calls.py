@@ -14,7 +14,7 @@ from reports.queries.usage_filter import PICKED_DIMENSIONS, UsageFilter
 from reports.scope import TeamScope
 from reports.window import Window
 
-SLICE = 20_000  # spans looked at, the newest of the window: pages read raw rows of a narrow slice only
+SLICE = 5_000  # spans looked at, the newest of the window: pages read raw rows of a narrow slice only
 SHOWN = 15
 
 
@@ -183,12 +183,12 @@ def newest_spans(*, window: Window, picked: UsageFilter, teams: TeamScope) -> li
 
 
 def slowest_calls(*, window: Window, picked: UsageFilter, teams: TeamScope) -> list[CallRow]:
-    """The 15 longest model calls among the newest 20,000 spans of the window."""
+    """The 15 longest model calls among the newest 5,000 spans of the window."""
     return fetch(CallRow, SLOWEST, _parameters(window, picked, teams))
 
 
 def costliest_calls(*, window: Window, picked: UsageFilter, teams: TeamScope) -> list[CallRow]:
-    """The 15 dearest priced model calls among the newest 20,000 spans of the window, each with its cost."""
+    """The 15 dearest priced model calls among the newest 5,000 spans of the window, each with its cost."""
     calls = fetch(CallRow, COSTLIEST, _parameters(window, picked, teams))
     costs = span_costs(calls)
     priced = [replace(call, cost=costs.get((call.trace_id, call.span_id))) for call in calls]
@@ -196,7 +196,7 @@ def costliest_calls(*, window: Window, picked: UsageFilter, teams: TeamScope) ->
 
 
 def errors_by_type(*, window: Window, picked: UsageFilter, teams: TeamScope) -> list[ErrorRow]:
-    """Failed model calls by type of error, among the newest 20,000 failed spans of the window."""
+    """Failed model calls by type of error, among the newest 5,000 failed spans of the window."""
     return fetch(ErrorRow, ERRORS, _parameters(window, picked, teams))
 
 

@@ -163,7 +163,7 @@ def test_only_whole_hex_ids_of_known_traces_open(reader: Client) -> None:
     assert reader.get("/debug/trace/1234/").status_code == 404
 
 
-def test_errors_are_grouped_by_type_and_the_slowest_come_first() -> None:
+def test_errors_are_grouped_by_type_and_the_slowest_come_first(reader: Client) -> None:
     timeout = {**CALL, "error.type": "timeout"}
     deliver([span(1, seconds=1), span(2, timeout, seconds=30, status={"code": 2}), span(3, timeout, seconds=4)])
 
@@ -172,6 +172,9 @@ def test_errors_are_grouped_by_type_and_the_slowest_come_first() -> None:
 
     assert (error.error_type, error.calls, error.models) == ("timeout", 2, "gpt-4o")
     assert [call.span_id for call in slowest] == [2, 3, 1]
+    panel = text_of(reader.get("/debug/calls/").content)
+    assert "timeout" in panel
+    assert "30.0 s" in panel
 
 
 def test_the_dearest_calls_come_first_with_their_cost() -> None:
