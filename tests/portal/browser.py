@@ -63,6 +63,10 @@ class Walk:
     origin: str
     pages: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
+    text: list[str] = field(default_factory=list)  # what a reader sees on each page
+
+    def saw(self, words: str) -> bool:
+        return any(words in text for text in self.text)
 
     def watch(self, page: Page) -> None:
         page.on("console", self.hear_console)
@@ -131,6 +135,7 @@ def walk_every_link(context: BrowserContext, origin: str, username: str) -> Walk
         if not open_page(walk, page, address):
             continue
         walk.pages.append(address.removeprefix(origin))
+        walk.text.append(page.inner_text("body"))
         for link in links_of(page, origin):
             if shape(link) not in seen:
                 seen.add(shape(link))

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
+import yaml
 from django.db import connection
 
 from allocation import models as ledger
@@ -78,7 +79,7 @@ def seed_company(text: str | None = None) -> Company:
         published_at=NOON,
     )
     rules = ledger.RuleSet.objects.create(
-        number=1, text=text or "rules: []", content_sha256="0" * 64, effective_from=MONTH, note=text or ""
+        number=1, text=rules_named(text or "everything"), content_sha256="0" * 64, effective_from=MONTH, note=text or ""
     )
     run = ledger.AllocationRun.objects.create(
         billing_month=MONTH, currency="USD", rule_set=rules, status="succeeded", is_current=True, rows=2
@@ -110,8 +111,15 @@ def seed_company(text: str | None = None) -> Company:
     )
 
 
+def rules_named(name: str) -> str:
+    rule = {"name": name, "when": {"ChargeCategory": "Usage"}, "method": "direct", "target": {"team": "alpha"}}
+    return yaml.safe_dump({"version": 1, "scope": [], "rules": [rule]})
+
+
 def bill_import(source: ledger.Source, text: str | None) -> ledger.Import:
-    totals = [{"currency": "USD", "billed_cost": str(ALPHA.amount + BRAVO.amount), "effective_cost": str(BRAVO.amount)}]
+    total = str(ALPHA.amount + BRAVO.amount)
+    costs = dict.fromkeys(("billed_cost", "effective_cost", "list_cost", "contracted_cost"), total)
+    totals = [{"currency": "USD", **costs}]
     delivered = ledger.Import.objects.create(
         source=source,
         status="loaded",
