@@ -15,12 +15,13 @@ from allocation.periods import DAY
 from portal.accounts.access import team_scope
 from portal.accounts.models import User
 from reports.period import Period, first_of_month
-from reports.queries.spend_cells import Spend
 from reports.queries.spend_coverage import MonthRun, current_runs
+from reports.queries.spend_filter import Spend
 from reports.queries.spend_scopes import teams_of_unit
 from reports.scope import TeamScope
 
 METRICS = {"effective_cost": "Effective", "billed_cost": "Billed"}
+SHA256_LENGTH = 64
 COMPARISONS = {"previous": "the period before", "year": "a year before", "none": "nothing"}
 
 
@@ -140,8 +141,15 @@ class PageState:
 
     def spend(self) -> Spend:
         """What the page's queries read: every current run of the currency, since charge days cross billing months."""
-        runs = tuple(run.id for run in self.runs if run.currency == self.currency)
-        return Spend(runs=runs, scope=self.scope, metric=self.metric, environment=self.environment)
+        runs = [run for run in self.runs if run.currency == self.currency]
+        hashes = tuple(run.sha256 for run in runs if run.sha256 and len(run.sha256) == SHA256_LENGTH)
+        return Spend(
+            runs=tuple(run.id for run in runs),
+            scope=self.scope,
+            metric=self.metric,
+            environment=self.environment,
+            run_hashes=hashes if len(hashes) == len(runs) else (),
+        )
 
     def run_ids(self, period: Period) -> tuple[int, ...]:
         """Current runs of the billing months the period touches, in this currency."""

@@ -9,7 +9,8 @@ from typing import Any
 from django.db import connection
 
 from reports.period import Period
-from reports.scope import TeamScope
+from reports.queries.kept import kept
+from reports.queries.spend_filter import Spend
 
 # One row per AI scope, team, feature, model, provider, kind and reason. Charge days decide what is now and before.
 CELLS = """
@@ -29,25 +30,6 @@ GROUP BY ai_scope, team, feature, model, provider_name, charge_kind, reason
 
 
 @dataclass(frozen=True)
-class Spend:
-    """Which part of the rollup a page reads: runs of one currency, a scope, a metric, perhaps one environment."""
-
-    runs: tuple[int, ...]
-    scope: TeamScope
-    metric: str
-    environment: str | None = None
-
-    def bound(self) -> dict[str, Any]:
-        """Query parameters. Teams NULL is everything, an empty list nothing."""
-        return {
-            "runs": list(self.runs),
-            "teams": None if self.scope.teams is None else sorted(self.scope.teams),
-            "metric": self.metric,
-            "environment": self.environment,
-        }
-
-
-@dataclass(frozen=True)
 class SpendCell:
     """Cost of one target and kind. `team` None is unallocated, for `reason`."""
 
@@ -62,6 +44,7 @@ class SpendCell:
     before: Decimal
 
 
+@kept
 def spend_cells(*, spend: Spend, period: Period, compare: Period | None) -> list[SpendCell]:
     """Half-open periods, exact amounts; `before` is 0 throughout where nothing is compared."""
     before = compare or Period(period.start, period.end)

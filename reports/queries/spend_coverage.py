@@ -13,7 +13,8 @@ CURRENT_RUNS = """
 SELECT run.id, run.billing_month, run.currency,
     (SELECT max(day) FROM cost_daily WHERE cost_daily.run_id = run.id) AS last_day,
     coalesce((SELECT sum(charges) FROM allocation_runsource AS balance
-        WHERE balance.run_id = run.id AND metric = 'effective_cost'), 0) AS cost
+        WHERE balance.run_id = run.id AND metric = 'effective_cost'), 0) AS cost,
+    run.sha256
 FROM allocation_allocationrun AS run
 WHERE run.is_current
 ORDER BY run.billing_month, run.currency
@@ -29,6 +30,7 @@ class MonthRun:
     currency: str
     last_day: date | None
     cost: Decimal
+    sha256: str | None
 
 
 def current_runs() -> list[MonthRun]:

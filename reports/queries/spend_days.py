@@ -9,7 +9,8 @@ from decimal import Decimal
 from django.db import connection
 
 from reports.period import Period
-from reports.queries.spend_cells import Spend
+from reports.queries.kept import kept
+from reports.queries.spend_filter import Spend
 
 # One row per day and team, day and feature, day and model of the AI scopes, in one scan. The number says which.
 DAYS = """
@@ -39,6 +40,7 @@ class SpendDays:
     by_model: Named = field(default_factory=dict)
 
 
+@kept
 def spend_days(*, spend: Spend, period: Period) -> SpendDays:
     days = SpendDays()
     levels = {BY_TEAM: days.by_team, BY_FEATURE: days.by_feature, BY_MODEL: days.by_model}

@@ -8,7 +8,8 @@ from decimal import Decimal
 from django.db import connection
 
 from reports.period import Period
-from reports.queries.spend_cells import Spend
+from reports.queries.kept import kept
+from reports.queries.spend_filter import Spend
 
 # One row per kind, rule and reason of the AI scopes.
 PARTS = """
@@ -31,6 +32,7 @@ class SpendPart:
     cost: Decimal
 
 
+@kept
 def spend_parts(*, spend: Spend, period: Period) -> list[SpendPart]:
     """Largest first."""
     with connection.cursor() as cursor:

@@ -8,7 +8,8 @@ from decimal import Decimal
 from django.db import connection
 
 from reports.period import Period
-from reports.queries.spend_cells import Spend
+from reports.queries.kept import kept
+from reports.queries.spend_filter import Spend
 
 # One row per team, feature and model, as the runs knew their usage.
 USAGE = """
@@ -39,6 +40,7 @@ class UsageCell:
     tokens_before: Decimal
 
 
+@kept
 def spend_usage(*, spend: Spend, period: Period, compare: Period | None) -> list[UsageCell]:
     before = compare or period
     with connection.cursor() as cursor:

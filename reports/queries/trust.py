@@ -10,7 +10,8 @@ from django.db import connection
 
 from allocation.money import exact_sum
 from reports.period import Period
-from reports.queries.spend_cells import Spend
+from reports.queries.kept import kept
+from reports.queries.spend_filter import Spend
 from reports.readable import ratio
 
 EXPLAINED_UP_TO = 4
@@ -129,6 +130,12 @@ def trust(*, spend: Spend, period: Period, runs: tuple[int, ...], now: datetime)
         sources = [SourceTrust(*row) for row in cursor.fetchall()]
         cursor.execute(LAST_TRACE, {"today": now.date(), "now": now})
         traces_at = cursor.fetchone()[0]
-        cursor.execute(EVIDENCE, {**spend.bound(), "start": period.start, "end": period.end})
-        evidence = [EvidenceShare(*row) for row in cursor.fetchall()]
+    evidence = evidence_shares(spend=spend, period=period)
     return Trust(sources=sources, traces_at=traces_at, evidence=evidence, runs=runs)
+
+
+@kept
+def evidence_shares(*, spend: Spend, period: Period) -> list[EvidenceShare]:
+    with connection.cursor() as cursor:
+        cursor.execute(EVIDENCE, {**spend.bound(), "start": period.start, "end": period.end})
+        return [EvidenceShare(*row) for row in cursor.fetchall()]
