@@ -91,6 +91,7 @@ def compared(name: str, small: dict[str, float], large: dict[str, float], size: 
         "limit_p95_ms": LIMIT_MS,
         "ratio": ratio,
         "limit_ratio": LIMIT_RATIO,
+        "load_average": round(os.getloadavg()[0], 1),  # above the number of cores, times say little
         "ok": large["p95_ms"] < LIMIT_MS and ratio <= LIMIT_RATIO,
     }
 

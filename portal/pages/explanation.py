@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
 
-import yaml
 from django.http import Http404, HttpRequest
 
 from allocation.models import AllocationRun
+from portal.pages.rules import rule_entries
 from portal.pages.state import PageState
 from reports.queries.explain import (
     BILL_ROWS,
@@ -160,5 +160,5 @@ def rule_number(found: Explanation) -> int | None:
     """The rule's place in its set, counted from 1; None where no rule took the charges."""
     if found.run is None or found.line is None:
         return None
-    names = [entry["name"].strip() for entry in yaml.safe_load(found.run.rule_set.text)["rules"]]
+    names = [entry["name"].strip() for entry in rule_entries(found.run.rule_set.text)]
     return names.index(found.line.rule) + 1 if found.line.rule in names else None

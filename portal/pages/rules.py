@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any
 
 import yaml
@@ -63,12 +64,18 @@ def show_rules(request: HttpRequest) -> HttpResponse:
     return render_page(request, "rules/page.html", context, page="rules", title="Rules", state=state)
 
 
+@lru_cache(maxsize=16)
+def rule_entries(text: str) -> tuple[dict[str, Any], ...]:
+    """The rules of a stored document, in order; a rule set never changes."""
+    return tuple(yaml.safe_load(text)["rules"])
+
+
 def rule_lines(text: str, taken: list[RuleTake], metric: str, has_runs: bool) -> list[RuleLine]:
     """The rules of a stored document, which was checked when it was applied, in the order they are tried."""
     by_rule = {take.rule: take for take in taken}
     zero = Decimal(0)
     lines = []
-    for number, entry in enumerate(yaml.safe_load(text)["rules"], 1):
+    for number, entry in enumerate(rule_entries(text), 1):
         take = by_rule.get(entry["name"])
         lines.append(
             RuleLine(
