@@ -199,11 +199,11 @@ COPY (
         max(CASE WHEN d.observer = 'gateway' THEN 2 ELSE 1 END),
         trim_scale(round(sum(u.calls), {places})), {sums},
         CASE WHEN bool_and(u.is_priced) THEN trim_scale(round(sum(u.list_cost), 18)) END,
-        round(sum(u.variance_input)::numeric), round(sum(u.variance_output)::numeric)
+        round(sum(u.variance_input)), round(sum(u.variance_output))
     FROM (
         SELECT (hour AT TIME ZONE 'UTC')::date AS day, dimension_id, sum(calls) AS calls, {inner},
             sum(list_cost) AS list_cost, bool_and(list_cost IS NOT NULL) AS is_priced,
-            sum(variance_input) AS variance_input, sum(variance_output) AS variance_output
+            sum(variance_input::numeric) AS variance_input, sum(variance_output::numeric) AS variance_output
         FROM (
             SELECT hour, dimension_id, calls, {columns}, list_cost, variance_input, variance_output FROM usage_hourly
             WHERE hour >= '{start}' AND hour < '{end}'

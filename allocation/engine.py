@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date
 from decimal import Decimal
 from fractions import Fraction
@@ -141,6 +141,7 @@ class Engine:
         self.classes = billed_classes((b.key, b.token_class) for b in self.numbers if b.key)
         self.lines: dict[tuple[int, int], TracedLine] = {}
         self.plans: dict[tuple[int, int], Plan] = {}
+        self.adoption = Adoption(self.drivers.index, self.drivers.book)
 
     def carry_out(self, writer: LedgerWriter, progress: Callable[[int], None]) -> None:
         """Write every group: first what stands by itself, then what follows it."""
@@ -163,9 +164,9 @@ class Engine:
         for group in self.groups:
             bucket = self._bucket(group)
             if bucket.method == TRACED:
-                self._line(bucket, group.day)
+                self.adoption.name(self._line(bucket, group))
             elif bucket.method != FOLLOW:
-                self._own_plan(bucket, group.day)
+                self._own_plan(bucket, group)
         book.settle()
 
     def _bucket(self, group: Group) -> Bucket:
@@ -176,33 +177,32 @@ class Engine:
 
     def plan(self, bucket: Bucket, group: Group) -> Plan:
         if bucket.method == TRACED:
-            plan = traced_plan(
-                self._line(bucket, group.day), group.day, self.drivers.index, self.billed[_billed_key(bucket)]
-            )
-            return replace(plan, quantity=_tokens(bucket, group))
+            line = self._line(bucket, group)
+            plan = traced_plan(line, group.day, self.drivers.index, self.billed[_billed_key(bucket)])
+            return replace(plan, parts=self.adoption.parts(line, plan.parts), quantity=_tokens(bucket, group))
         if bucket.method == FOLLOW:
-            return self._follow_plan(bucket)
-        return self._own_plan(bucket, group.day)
+            return self._follow_plan(bucket, group)
+        return self._own_plan(bucket, group)
 
     # ------------------------------------------------------------ direct and none
 
-    def _own_plan(self, bucket: Bucket, day: date) -> Plan:
-        name = (self.numbers[bucket], self.drivers.organisation.epoch(day))
+    def _own_plan(self, bucket: Bucket, group: Group) -> Plan:
+        name = (group.bucket, self.drivers.organisation.epoch(group.day))
         plan = self.plans.get(name)
         if plan is None:
             book = self.drivers.book
             if bucket.method == NONE:
                 target = Target(model=bucket.model, reason=bucket.reason)
             else:
-                target = resolve(self.drivers.organisation, bucket.owner, model=bucket.model, day=day)
+                target = resolve(self.drivers.organisation, bucket.owner, model=bucket.model, day=group.day)
             part = Part(1, bucket.kind or "direct", ((book.number(target), 1, bucket.owner.rung),))
             plan = self.plans[name] = Plan(parts=(part,))
         return plan
 
     # ------------------------------------------------------------ traced usage
 
-    def _line(self, bucket: Bucket, day: date) -> TracedLine:
-        name = (self.numbers[bucket], self.drivers.organisation.epoch(day))
+    def _line(self, bucket: Bucket, group: Group) -> TracedLine:
+        name = (group.bucket, self.drivers.organisation.epoch(group.day))
         line = self.lines.get(name)
         if line is None:
             if bucket.key is None:
@@ -210,7 +210,7 @@ class Engine:
             book = self.drivers.book
             owner = None
             if bucket.owner != Owner():
-                target = resolve(self.drivers.organisation, bucket.owner, model=bucket.model, day=day)
+                target = resolve(self.drivers.organisation, bucket.owner, model=bucket.model, day=group.day)
                 owner = book.number(target) if target.reason != NO_TEAM else None
             line = self.lines[name] = TracedLine(
                 key=bucket.key,
@@ -242,12 +242,56 @@ class Engine:
 
     # ------------------------------------------------------------ follow
 
-    def _follow_plan(self, bucket: Bucket) -> Plan:
-        name = (self.numbers[bucket], 0)
+    def _follow_plan(self, bucket: Bucket, group: Group) -> Plan:
+        name = (group.bucket, 0)
         plan = self.plans.get(name)
         if plan is None:
             plan = self.plans[name] = self.related.plan(bucket, self.drivers.book)
         return plan
+
+
+@dataclass
+class Adoption:
+    """Calls that name no team are the project owner's, where it has one: the trace says what, the key says who."""
+
+    index: UsageIndex
+    book: TargetBook
+    adopted: dict[tuple[int, str], int] = field(default_factory=dict)  # (target without team, owner's team) -> target
+    named: set[tuple[Key, str]] = field(default_factory=set)
+
+    def name(self, line: TracedLine) -> None:
+        """Make the targets that this line may need."""
+        team = self._team(line)
+        if team is None or (line.key, team) in self.named:
+            return
+        self.named.add((line.key, team))
+        for usages in self.index.of_provider(line.key).values():
+            for usage in usages:
+                target = self.book.targets[usage.target]
+                if target.reason == NO_TEAM and (usage.target, team) not in self.adopted:
+                    number = self.book.number(target._replace(team=team, reason=None))
+                    self.adopted[usage.target, team] = number
+
+    def parts(self, line: TracedLine, parts: tuple[Part, ...]) -> tuple[Part, ...]:
+        team = self._team(line)
+        if team is None or not self.adopted:
+            return parts
+        return tuple(replace(part, entries=self._entries(part.entries, team)) for part in parts)
+
+    def _team(self, line: TracedLine) -> str | None:
+        return self.book.targets[line.owner].team if line.owner is not None else None
+
+    def _entries(self, entries: tuple[tuple[int, int, int], ...], team: str) -> tuple[tuple[int, int, int], ...]:
+        if not any((target, team) in self.adopted for target, _, _ in entries):
+            return entries
+        merged: dict[int, tuple[int, int]] = {}
+        for target, weight, rung in entries:
+            owned = self.adopted.get((target, team))
+            number = target if owned is None else owned
+            before = merged.get(number, (0, 0))
+            # The call is known by its trace; whose it is, only by the key.
+            merged[number] = (before[0] + weight, max(before[1], rung if owned is None else 4))
+        return tuple((number, *merged[number]) for number in sorted(merged, key=self.book.rank.__getitem__))
 
 
 def _billed_key(bucket: Bucket) -> tuple[Key | None, str | None]:

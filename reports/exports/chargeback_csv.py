@@ -26,6 +26,7 @@ KEYS = (
 MEASURES = ("billed_cost", "effective_cost", "list_cost", "evidence")
 COLUMNS = KEYS + MEASURES
 CONTROL_TOTAL = "CONTROL TOTAL"
+BLOCK_BYTES = 65_536
 EVIDENCE = {
     1: "traces",
     2: "gateway logs",
@@ -142,8 +143,13 @@ def _blocks(runs: list[int], period: Period, scope: TeamScope) -> Iterator[bytes
     }
     for statement in (lines, totals):
         with whole_month_plans(), connection.cursor() as cursor, cursor.copy(statement, values) as copy:
-            for block in copy:
-                yield bytes(block)
+            block = bytearray()
+            for row in copy:  # COPY hands out single rows
+                block += row
+                if len(block) >= BLOCK_BYTES:
+                    yield bytes(block)
+                    block.clear()
+            yield bytes(block)
 
 
 def control_totals(*, period: Period, scope: TeamScope) -> list[tuple[str, Decimal, Decimal]]:

@@ -188,6 +188,22 @@ def test_without_an_owner_the_untraced_part_is_unallocated() -> None:
     assert billed_by_team() == {"search": D(5), "untraced": D(5)}
 
 
+def test_calls_without_a_team_are_the_project_owners() -> None:
+    bill = Bill()
+    bill.charge("10", quantity="100", tags={"team": "platform"}, **line("input"))
+    bill.charge("6", quantity="60", **line("output"))
+    usage("search", "chat", input_uncached=70, output_text=20)
+    usage(None, "batch", input_uncached=30, output_text=40)
+
+    allocate()
+
+    assert shares() == [
+        Share("platform", "batch", "gpt-4o", None, "shared", 4, D(3), D(3)),
+        Share("search", "chat", "gpt-4o", None, "shared", 1, D(9), D(9)),
+        Share(None, "batch", "gpt-4o", "no team", "unallocated", 6, D(4), D(4)),
+    ]
+
+
 def test_a_missing_project_is_its_own_key_unless_the_source_says_otherwise() -> None:
     bill = Bill()
     bill.charge("10", quantity="100", **line("input"))
