@@ -242,7 +242,8 @@ def json_value(value: Any) -> Any:
         if kind == "kvlistValue" and isinstance(content, dict):
             pairs = content.get("values")
             items = pairs if isinstance(pairs, list) else []
-            return {p["key"]: json_value(p.get("value")) for p in items if isinstance(p, dict) and "key" in p}
+            named = [item for item in items if isinstance(item, dict) and isinstance(item.get("key"), str)]
+            return {item["key"]: json_value(item.get("value")) for item in named}
     return None
 
 

@@ -21,6 +21,7 @@ from portal.ingest.otlp.usage import NOTHING, BadTokenCount, Buckets, buckets
 
 LONGEST_TEXT = 300
 LONGEST_METADATA = 64 * 1024
+LONGEST_NUMBER = 60
 DAY_US = 86_400_000_000
 LARGEST_COUNT = 2**56
 
@@ -323,17 +324,15 @@ def classify(fields: Fields, has_usage: bool) -> tuple[str | None, bool]:
     vercel = fields.get("vercel_operation")
     if isinstance(vercel, str):
         known = VERCEL_OPERATIONS.get(vercel)
-        return known or vercel[:LONGEST_TEXT], known is not None
+        return known or shorten(vercel, "operation", []), known is not None
     for field in ("operation", "openinference_kind", "request_type", "traceloop_kind", "langfuse_type"):
         value = fields.get(field)
         if isinstance(value, str):
-            name = value.lower()
-            known = INFERENCE_OPERATIONS.get(name)
-            return known or name[:LONGEST_TEXT], known is not None
+            known = INFERENCE_OPERATIONS.get(value.lower())
+            return known or shorten(value.lower(), "operation", []), known is not None
     # Conventions before 1.27 had no operation: usage of a named model is a call.
-    if has_usage and ("model_requested" in fields or "model_answered" in fields):
-        return None, True
-    return None, False
+    named = "model_requested" in fields or "model_answered" in fields
+    return None, has_usage and named
 
 
 def token_buckets(fields: Fields, name: str) -> tuple[Buckets, str | None]:
@@ -547,6 +546,8 @@ def client_cost(fields: Fields) -> Decimal | None:
 
 def number(value: Any) -> Decimal | None:
     if value is None or isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    if len(str(value)) > LONGEST_NUMBER:
         return None
     try:
         amount = Decimal(repr(value) if isinstance(value, float) else value)
