@@ -17,7 +17,7 @@ from typing import Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandParser
-from django.db import OperationalError
+from django.db import OperationalError, connections
 
 from portal.embedded.processes import EmbeddedError
 from portal.embedded.servers import embedded_servers
@@ -74,10 +74,15 @@ class PortalCommand(BaseCommand):
 
 
 def migrate_if_needed() -> None:
-    """Apply what is not applied yet, as the owner."""
+    """Apply what is not applied yet, as the owner. Of several processes that start at once, one does it."""
     from django.core.management import call_command
 
     from portal.health import unapplied_migrations
 
-    if unapplied_migrations("owner"):
-        call_command("migrate", database="owner", verbosity=0, interactive=False)
+    with connections["owner"].cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_lock(hashtext('apportion migrate'))")
+        try:
+            if unapplied_migrations("owner"):
+                call_command("migrate", database="owner", verbosity=0, interactive=False)
+        finally:
+            cursor.execute("SELECT pg_advisory_unlock(hashtext('apportion migrate'))")

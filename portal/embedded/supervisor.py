@@ -25,6 +25,7 @@ from dataclasses import dataclass
 
 from django.conf import settings
 from django.core.management import call_command
+from django.db import OperationalError, connections
 
 from portal.embedded.places import make_home
 from portal.embedded.processes import start
@@ -142,9 +143,13 @@ def run_portal(
         try:
             check_port(host, port)
             with embedded_servers(settings.EMBEDDED, servers_needed(), say):
-                set_up(say)
+                try:
+                    set_up(say)
+                except OperationalError as error:
+                    raise Refused(f"the database can't be used: {str(error).strip()}") from error
                 if before is not None:
                     before()
+                connections.close_all()  # the supervisor itself asks nothing more
                 supervise(host, port, say, on_ready)
         except Stopped:
             say("Stopped.")
