@@ -9,6 +9,7 @@ import plotly.graph_objects as go
 
 from allocation.money import EXACT, exact_sum
 from reports.charts.palette import GREY, SHADES
+from reports.charts.wording import as_text
 from reports.readable import grouped
 
 UP, DOWN, TOTAL = SHADES[1], SHADES[2], SHADES[0]
@@ -29,7 +30,7 @@ def bridge(*, before: Decimal, parts: Sequence[tuple[str, Decimal]], after: Deci
     bars = {
         "type": "waterfall",
         "orientation": "h",
-        "y": [*(label for label, _ in parts), NET],
+        "y": [*(as_text(label) for label, _ in parts), NET],
         "x": [float(amount) for amount in amounts],
         "measure": [*("relative" for _ in parts), "total"],
         "text": [_signed(amount) for amount in amounts],

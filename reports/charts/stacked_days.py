@@ -12,6 +12,7 @@ import plotly.graph_objects as go
 
 from allocation.money import exact_sum
 from reports.charts.palette import GREY, OTHER, UNALLOCATED, colour_of
+from reports.charts.wording import as_text
 from reports.readable import grouped
 
 LARGEST = 6
@@ -72,7 +73,7 @@ def _bar(one: DaySeries, days: Sequence[date]) -> dict[str, Any]:
         "type": "bar",
         "x": [day.isoformat() for day in days],
         "y": [float(cost) for cost in costs],
-        "name": one.name,
+        "name": as_text(one.name),
         "marker": _marker(one.shade),
         "customdata": [grouped(cost, 2) for cost in costs],
         "hovertemplate": "%{fullData.name}: %{customdata}<extra></extra>",
