@@ -89,6 +89,22 @@ def test_exporter_of_the_sdk_is_accepted_and_visible_within_five_seconds(embedde
     provider.shutdown()
 
 
+def test_worker_brings_prices_in_and_merges_and_prices_what_arrived(embedded_portal: Portal, secret: str) -> None:
+    body = json.dumps(request([span(5, trace=5, at=datetime.now(UTC))], {"service.name": "merge-test"})).encode()
+    assert post(embedded_portal, secret, body)[0] == 200
+
+    def priced() -> list[tuple[Any, ...]]:
+        return embedded_portal.rows(
+            "SELECT u.spans, u.list_cost::text FROM usage_hourly u"
+            " JOIN allocation_usagedimension d ON d.id = u.dimension_id"
+            " WHERE d.service = 'merge-test' AND u.list_cost IS NOT NULL"
+        )
+
+    # gpt-4o: 100 x 2.5 + 20 x 10 USD per million
+    ((spans, cost),) = wait_until(priced, seconds=60, what="the priced rollup")
+    assert (spans, float(cost)) == (1, 0.00045)
+
+
 def test_fault_036_gzip_bomb_is_refused_in_bounded_memory(embedded_portal: Portal, secret: str) -> None:
     squeeze = zlib.compressobj(9, zlib.DEFLATED, 31)
     bomb = b"".join(squeeze.compress(b"\0" * 2**20) for _ in range(1024)) + squeeze.flush()  # 1 GB in 1 MB
