@@ -24,6 +24,7 @@ from django.http import (
 from django.shortcuts import render
 from django.urls import path, reverse
 from django.utils import timezone
+from django.views.decorators.csrf import csrf_exempt, csrf_protect
 from django.views.decorators.http import require_http_methods, require_safe
 
 from allocation.models import ChargeScope, Delivery, Import, ImportStatus, RejectedRow, ScopeState, Source, SourceRole
@@ -167,8 +168,10 @@ def open_jobs(now: datetime) -> list[JobLine]:
     return [line(job, now) for job in open_[:PAGE_SIZE]]
 
 
+@csrf_exempt  # until it is known who asks: the token stands in the body, which may be gigabytes
 @page("imports")
 @require_http_methods(["POST"])
+@csrf_protect
 def upload(request: HttpRequest) -> HttpResponse:
     """Takes a bill from the form and sends the reader back to watch it load."""
     form = UploadForm(request.POST, request.FILES)

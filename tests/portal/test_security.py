@@ -78,6 +78,20 @@ def test_fault_115_login_needs_its_own_token(client: Client) -> None:
     assert not is_signed_in(strict)
 
 
+def test_fault_115_an_upload_is_read_only_for_whom_may_upload_and_with_its_token(client: Client) -> None:
+    strict = Client(enforce_csrf_checks=True)
+    strict.cookies["csrftoken"] = "a" * 32  # a stranger can send any cookie
+    file = {"file": io.BytesIO(b"BilledCost\n"), "source": "x"}
+
+    stranger = strict.post("/imports/upload/", file)
+    strict.force_login(person("ada", Role.FINANCE))
+    without_token = strict.post("/imports/upload/", file)
+
+    assert stranger.status_code == 302  # to the sign-in, before a byte of the body is read
+    assert not stranger.wsgi_request._read_started
+    assert without_token.status_code == 403
+
+
 @pytest.mark.parametrize(
     "target",
     [
