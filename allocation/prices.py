@@ -31,52 +31,53 @@ WHERE told.model IS NOT NULL AND m.id IS NULL
 # start of its hour; a tier without a price of its own at the general one. A class that was used and has no price makes
 # the row unpriced. Multiplied by 0.000001, since a division would round.
 PRICE: Final[LiteralString] = """
-WITH todo AS MATERIALIZED (
-    SELECT u.*, d.context_band, d.tier, u.hour AT TIME ZONE 'UTC' AS at,
-        coalesce(answered.price_provider, requested.price_provider) AS price_provider,
-        coalesce(answered.price_model, requested.price_model) AS price_model
-    FROM usage_hourly AS u
-    JOIN allocation_usagedimension AS d ON d.id = u.dimension_id
-    LEFT JOIN allocation_pricematch AS answered
-        ON answered.version_id = %(version)s AND answered.provider = coalesce(d.provider, '')
-        AND answered.model_text = d.model_answered AND answered.price_model IS NOT NULL
-    LEFT JOIN allocation_pricematch AS requested
-        ON requested.version_id = %(version)s AND requested.provider = coalesce(d.provider, '')
-        AND requested.model_text = d.model_requested AND requested.price_model IS NOT NULL
-    WHERE {rows}
-    FOR UPDATE OF u
-), cost AS (
-    SELECT todo.hour, todo.dimension_id, sum(used.quantity * price.per_million) * 0.000001 AS amount,
-        bool_or(price.per_million IS NULL AND used.token_class <> 'calls') AS is_unpriced
-    FROM todo
-    CROSS JOIN LATERAL (VALUES
-        ('input_uncached', input_uncached), ('cache_read', cache_read), ('cache_write_5m', cache_write_5m),
-        ('cache_write_1h', cache_write_1h), ('output_text', output_text), ('reasoning', reasoning),
-        ('input_audio', input_audio), ('input_image', input_image), ('output_audio', output_audio),
-        ('output_image', output_image), ('calls', calls)) AS used(token_class, quantity)
-    LEFT JOIN LATERAL (
-        SELECT per_million
-        FROM allocation_price AS p
-        WHERE p.version_id = %(version)s AND p.provider = todo.price_provider AND p.model = todo.price_model
-            AND p.token_class = used.token_class AND (p.tier IS NULL OR p.tier = todo.tier)
-            AND p.context_from <= todo.context_band
-            AND (p.valid_from IS NULL OR p.valid_from <= todo.at::date)
-            AND (p.time_of_day_from IS NULL
-                OR CASE WHEN p.time_of_day_to <= p.time_of_day_from
-                    THEN todo.at::time >= p.time_of_day_from OR todo.at::time < p.time_of_day_to
-                    ELSE todo.at::time >= p.time_of_day_from AND todo.at::time < p.time_of_day_to END)
-        ORDER BY (p.tier IS NOT NULL) DESC, p.valid_from DESC NULLS LAST, p.context_from DESC
-        LIMIT 1) AS price ON true
-    WHERE used.quantity <> 0 AND todo.price_model IS NOT NULL
-    GROUP BY todo.hour, todo.dimension_id
-)
 UPDATE usage_hourly AS u
 SET price_version_id = %(version)s,
-    list_cost = CASE WHEN todo.price_model IS NOT NULL AND cost.is_unpriced IS NOT TRUE
-        THEN coalesce(cost.amount, 0) END
-FROM todo
-LEFT JOIN cost USING (hour, dimension_id)
-WHERE u.hour = todo.hour AND u.dimension_id = todo.dimension_id
+    list_cost = CASE WHEN priced.price_model IS NOT NULL AND priced.is_unpriced IS NOT TRUE
+        THEN coalesce(priced.amount, 0) END
+FROM (
+    SELECT todo.hour, todo.dimension_id, todo.price_model, cost.amount, cost.is_unpriced
+    FROM (
+        SELECT u.*, d.context_band, d.tier, u.hour AT TIME ZONE 'UTC' AS at,
+            coalesce(answered.price_provider, requested.price_provider) AS price_provider,
+            coalesce(answered.price_model, requested.price_model) AS price_model
+        FROM usage_hourly AS u
+        JOIN allocation_usagedimension AS d ON d.id = u.dimension_id
+        LEFT JOIN allocation_pricematch AS answered
+            ON answered.version_id = %(version)s AND answered.provider = coalesce(d.provider, '')
+            AND answered.model_text = d.model_answered AND answered.price_model IS NOT NULL
+        LEFT JOIN allocation_pricematch AS requested
+            ON requested.version_id = %(version)s AND requested.provider = coalesce(d.provider, '')
+            AND requested.model_text = d.model_requested AND requested.price_model IS NOT NULL
+        WHERE {rows}
+        FOR UPDATE OF u
+    ) AS todo
+    -- One pass, row by row: a join of two sets that the planner can't estimate would cost their product.
+    CROSS JOIN LATERAL (
+        SELECT sum(used.quantity * price.per_million) * 0.000001 AS amount,
+            bool_or(price.per_million IS NULL AND used.token_class <> 'calls') AS is_unpriced
+        FROM (VALUES
+            ('input_uncached', input_uncached), ('cache_read', cache_read), ('cache_write_5m', cache_write_5m),
+            ('cache_write_1h', cache_write_1h), ('output_text', output_text), ('reasoning', reasoning),
+            ('input_audio', input_audio), ('input_image', input_image), ('output_audio', output_audio),
+            ('output_image', output_image), ('calls', calls)) AS used(token_class, quantity)
+        LEFT JOIN LATERAL (
+            SELECT per_million
+            FROM allocation_price AS p
+            WHERE p.version_id = %(version)s AND p.provider = todo.price_provider AND p.model = todo.price_model
+                AND p.token_class = used.token_class AND (p.tier IS NULL OR p.tier = todo.tier)
+                AND p.context_from <= todo.context_band
+                AND (p.valid_from IS NULL OR p.valid_from <= todo.at::date)
+                AND (p.time_of_day_from IS NULL
+                    OR CASE WHEN p.time_of_day_to <= p.time_of_day_from
+                        THEN todo.at::time >= p.time_of_day_from OR todo.at::time < p.time_of_day_to
+                        ELSE todo.at::time >= p.time_of_day_from AND todo.at::time < p.time_of_day_to END)
+            ORDER BY (p.tier IS NOT NULL) DESC, p.valid_from DESC NULLS LAST, p.context_from DESC
+            LIMIT 1) AS price ON true
+        WHERE used.quantity <> 0 AND todo.price_model IS NOT NULL
+    ) AS cost
+) AS priced
+WHERE u.hour = priced.hour AND u.dimension_id = priced.dimension_id
 """
 PRICE_CHANGED: Final[LiteralString] = PRICE.replace("{rows}", "u.price_version_id IS NULL")
 PRICE_HOURS: Final[LiteralString] = PRICE.replace(
