@@ -31,6 +31,7 @@ LABELS = {
     "jobs": "Jobs",
     "admin": "Admin",
 }
+SPEND_PAGES = {"executive", "showback", "chargeback"}
 BILLS_STALE_AFTER = timedelta(days=3)
 TRACES_STALE_AFTER = timedelta(hours=1)
 
@@ -102,6 +103,7 @@ def render_page(
         "bar": _bar(state, teams),
         "teams": teams,
         "trust": known,
+        "elsewhere": _elsewhere(page, state),
         "first_step": _first_step(opened),
         "trust_parts": _trust_parts(known, state, opened, now),
     }
@@ -112,6 +114,13 @@ def _first_step(opened: list[str]) -> RailLink | None:
     """The one button that leads out of an empty database, for readers who may press it."""
     address = page_address("imports") if "imports" in opened else None
     return RailLink("Import a bill", address, is_here=False) if address else None
+
+
+def _elsewhere(page: str, state: PageState) -> list[RailLink]:
+    """The same view in the other currencies of the period, on pages that state sums of money."""
+    if page not in SPEND_PAGES:
+        return []
+    return [RailLink(code, f"?{state.query_string(currency=code)}", is_here=False) for code in state.other_currencies]
 
 
 def _rail(opened: list[str], here: str, state: PageState) -> list[RailLink]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import cast
 
@@ -92,8 +92,11 @@ def _teams_table(
         team = by_slug.get(slug or "")
         if team is None:
             return Cell(value=UNALLOCATED_NAME if slug is None else slug, shade=known.get(slug, ("", OTHER))[1])
-        note = team.unit_name or ""
-        return Cell(value=team.name, shade=shade_of(team.shade), href=team_address(state, team.slug), note=note)
+        return Cell(value=team.name, shade=shade_of(team.shade), href=team_address(state, team.slug))
+
+    def unit_of(slug: str | None) -> str:
+        team = by_slug.get(slug or "")
+        return (team.unit_name or "") if team else ""
 
     totals: dict[str | None, Amounts] = totals_by(cells, lambda cell: cell.team)
     for team in teams:
@@ -110,6 +113,7 @@ def _teams_table(
         days=days.by_team,
         units=unit_costs(cells, usage, lambda cell: cell.team),
         limit=0,
+        second=("Business unit", unit_of),
     )
 
 
@@ -126,8 +130,7 @@ class TeamFigures:
 @page("showback")
 def showback_team(request: HttpRequest, slug: str) -> HttpResponseBase:
     team = team_for_user(cast(User, request.user), slug)
-    asked = PageState.from_request(request)
-    state = replace(asked, scope=asked.reader_scope.narrowed_to(slug), team=slug, unit=None)
+    state = PageState.from_request(request, team=slug)
     teams = teams_in_tree(scope=state.reader_scope, day=state.period.last_day)
     frame = {"page": "showback", "title": team.name, "state": state, "tree": teams}
     context = {"crumbs": _crumbs(state, team.name, teams), "others": _others(state, teams)}

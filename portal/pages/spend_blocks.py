@@ -128,12 +128,14 @@ def spend_table(
     units: Mapping[str | None, UnitCost] | None = None,
     limit: int = 12,
     compact: bool = False,
+    second: tuple[str, Callable[[str | None], str]] | None = None,
 ) -> Table:
     """Cost, share, change, perhaps trend and unit cost, per name; largest first; the total is that of the page.
 
-    Compact rounds costs to whole units, for narrow columns.
+    Compact rounds costs to whole units, for narrow columns. `second` is a column of words beside the name.
     """
-    columns = [Column("name", label), Column("cost", f"Cost, {state.currency}", "whole" if compact else "money")]
+    columns = [Column("name", label), *([Column("second", second[0])] if second else [])]
+    columns.append(Column("cost", f"Cost, {state.currency}", "whole" if compact else "money"))
     columns += [Column("share", "Share", "percent"), Column("change", "Change", "change")]
     if days is not None:
         columns.append(Column("trend", "Trend", "spark"))
@@ -148,6 +150,8 @@ def spend_table(
             "share": Cell(value=ratio(amounts.now, whole.now)),
             "change": Cell(value=amounts.now, before=before_of(state, amounts)),
         }
+        if second:
+            row["second"] = Cell(value=second[1](key))
         if days is not None:
             row["trend"] = Cell(points=_trend(days.get(key, {}), state.elapsed))
         if units is not None and key in units:

@@ -15,7 +15,7 @@ from allocation.periods import DAY
 from portal.accounts.access import team_scope
 from portal.accounts.models import User
 from reports.period import Period, first_of_month
-from reports.queries.spend_coverage import MonthRun, current_runs
+from reports.queries.spend_coverage import MonthRun, cost_by_currency, current_runs
 from reports.queries.spend_filter import Spend
 from reports.queries.spend_scopes import teams_of_unit
 from reports.scope import TeamScope
@@ -63,10 +63,13 @@ class PageState:
     problems: tuple[str, ...] = ()
 
     @classmethod
-    def from_request(cls, request: HttpRequest, reader_scope: TeamScope | None = None) -> PageState:
-        """Raises Http404 for a team the reader may not see; other bad parameters become `problems`.
+    def from_request(
+        cls, request: HttpRequest, reader_scope: TeamScope | None = None, *, team: str | None = None
+    ) -> PageState:
+        """Raises Http404 for a team the reader may not see, in path or parameters; other bad ones become `problems`.
 
-        `reader_scope` is what a program's key may read; for a person it is asked here.
+        `reader_scope` is what a program's key may read; for a person it is asked here. `team` is one that the path
+        names; it stands above the parameters `team` and `unit`.
         """
         form = StateForm(request.GET)
         form.is_valid()
@@ -76,8 +79,10 @@ class PageState:
         if reader_scope is None:
             reader_scope = team_scope(cast(User, request.user))
         scope = _narrowed(reader_scope, team=asked.get("team"), unit=asked.get("unit"))
+        if team:
+            scope = _narrowed(reader_scope, team=team, unit=None)
         period = _period(asked, runs, problems)
-        currency = asked.get("currency") or _costliest_currency(runs, period)
+        currency = asked.get("currency") or _costliest_currency(runs, period, scope)
         elapsed = period.through(_last_day(runs, currency))
         choice = asked.get("compare") or "previous"
         return cls(
@@ -89,8 +94,8 @@ class PageState:
             currency=currency,
             scope=scope,
             reader_scope=reader_scope,
-            unit=asked.get("unit") or None,
-            team=asked.get("team") or None,
+            unit=None if team else asked.get("unit") or None,
+            team=team or asked.get("team") or None,
             environment=asked.get("environment") or None,
             runs=runs,
             problems=tuple(problems),
@@ -157,6 +162,12 @@ class PageState:
         return tuple(run.id for run in self.runs if run.currency == self.currency and run.month in months)
 
     @property
+    def other_currencies(self) -> list[str]:
+        """Currencies of the period that these figures leave out: two are never added."""
+        months = set(self.period.months())
+        return sorted({run.currency for run in self.runs if run.month in months} - {self.currency})
+
+    @property
     def months(self) -> list[date]:
         return sorted({run.month for run in self.runs}, reverse=True)
 
@@ -190,10 +201,17 @@ def _period(asked: dict[str, Any], runs: tuple[MonthRun, ...], problems: list[st
     return Period.month(first_of_month(timezone.now().date()))
 
 
-def _costliest_currency(runs: tuple[MonthRun, ...], period: Period) -> str:
+def _costliest_currency(runs: tuple[MonthRun, ...], period: Period, scope: TeamScope) -> str:
+    """The currency with most cost in the period, for this scope where several compete."""
     months = set(period.months())
     candidates = [run for run in runs if run.month in months] or list(runs)
-    return max(candidates, key=lambda run: (run.cost, run.currency)).currency if candidates else ""
+    if not candidates:
+        return ""
+    if not scope.is_everything and len({run.currency for run in candidates}) > 1:
+        costs = cost_by_currency(runs=[run.id for run in candidates], scope=scope)
+        if costs:
+            return max(costs, key=lambda currency: (costs[currency], currency))
+    return max(candidates, key=lambda run: (run.cost, run.currency)).currency
 
 
 def _last_day(runs: tuple[MonthRun, ...], currency: str) -> date | None:

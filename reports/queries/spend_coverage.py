@@ -8,6 +8,8 @@ from decimal import Decimal
 
 from django.db import connection
 
+from reports.scope import TeamScope
+
 # One row per current run. The last day comes off the (run_id, day) index, the cost from the run's balance.
 CURRENT_RUNS = """
 SELECT run.id, run.billing_month, run.currency,
@@ -18,6 +20,13 @@ SELECT run.id, run.billing_month, run.currency,
 FROM allocation_allocationrun AS run
 WHERE run.is_current
 ORDER BY run.billing_month, run.currency
+"""
+
+# One row per currency of some runs; by the (run_id, team) index.
+COST_BY_CURRENCY = """
+SELECT currency, sum(effective_cost) FROM cost_daily
+WHERE run_id = ANY(%(runs)s) AND (%(teams)s::text[] IS NULL OR team = ANY(%(teams)s))
+GROUP BY currency
 """
 
 
@@ -38,3 +47,10 @@ def current_runs() -> list[MonthRun]:
     with connection.cursor() as cursor:
         cursor.execute(CURRENT_RUNS)
         return [MonthRun(*row) for row in cursor.fetchall()]
+
+
+def cost_by_currency(*, runs: list[int], scope: TeamScope) -> dict[str, Decimal]:
+    teams = None if scope.teams is None else sorted(scope.teams)
+    with connection.cursor() as cursor:
+        cursor.execute(COST_BY_CURRENCY, {"runs": runs, "teams": teams})
+        return dict(cursor.fetchall())

@@ -89,3 +89,17 @@ def test_nothing_imported_yet_still_has_a_period() -> None:
     state = state_of("/executive/")
 
     assert (state.period.is_month, state.currency, state.has_data) == (True, "", False)
+
+
+def test_a_scope_opens_in_the_currency_of_its_own_cost(months: list[Team]) -> None:
+    costs = Costs(date(2026, 11, 1), currency="USD")
+    costs.add(1, "500", team="support")
+    costs.balance()
+    costs = Costs(date(2026, 11, 1), currency="EUR")
+    costs.add(1, "3", team="search")
+    costs.balance()
+
+    assert state_of("/executive/").currency == "USD"
+    assert state_of("/executive/").other_currencies == ["EUR"]
+    assert state_of("/executive/?team=search").currency == "EUR"
+    assert state_of("/showback/", make_user(Role.TEAM_LEAD, teams=[months[0]])).currency == "EUR"
