@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 from typing import Any
+from urllib.parse import quote
 
 import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 
 from allocation.models import AllocationRun, CostDaily, Team
 from portal.accounts.keys import create_key, revoke_key
 from portal.accounts.models import Role
+from portal.control.models import Job
 from tests.portal.two_teams import ALPHA, BRAVO, DAY, MONTH, Company, gives_away, person, seed_company
 
 TOTAL = "102030.769615345"  # ALPHA + BRAVO, added by hand
@@ -210,3 +213,85 @@ def test_rows_of_an_import_and_jobs_can_be_read(client: Client, company: Company
     assert get(client, f"jobs/{company.job}/", key)[1]["status"] == "succeeded"
     assert get(client, "runs/", key, period=f"{DAY:%Y-%m}")[1][0]["rule_set"] == 1
     assert get(client, "imports/99999999999999999999999/", key)[0] == 404
+
+
+HOSTILE = [
+    "",
+    "0",
+    "-1",
+    "9" * 40,
+    "1e400",
+    "NaN",
+    "2026-02-30",
+    "' OR 1=1; --",
+    '{"$gt": ""}',
+    "\x00",
+    "\udc80",
+    "１２",
+    "../../etc/passwd",
+    "x" * 5000,
+    "%",
+    "null",
+    "true",
+]
+
+
+def test_fault_120_no_value_of_any_parameter_breaks_the_api(company: Company) -> None:
+    client = Client(raise_request_exception=False)
+    key = bearer("admin")
+    paths = client.get("/api/v1/schema/", {"format": "json"}, headers=key).json()["paths"]
+    asked = 0
+
+    for path, methods in paths.items():
+        for parameter in methods.get("get", {}).get("parameters", []):
+            for value in HOSTILE:
+                quoted = quote(value, safe="", errors="surrogatepass")
+                if parameter["in"] == "path":
+                    address = path.replace(f"{{{parameter['name']}}}", quoted)
+                else:
+                    filled = path.replace("{import_id}", str(company.bill_import)).replace("{job_id}", str(company.job))
+                    address = f"{filled}?{parameter['name']}={quoted}"
+                status = client.get(address, headers=key).status_code
+                assert status < 500, f"{address[:200]} -> {status}"
+                asked += 1
+
+    assert asked > 500
+
+
+def test_fault_112_only_declared_names_are_written(client: Client, company: Company) -> None:
+    key = bearer("ingest")
+    bill = SimpleUploadedFile("bill.csv", b"BilledCost\n1\n")
+
+    refused = client.post(
+        "/api/v1/bills/", {"file": bill, "source": "cloud", "created_by": "eve", "status": "loaded"}, headers=key
+    )
+    as_json = client.post("/api/v1/bills/", {"source": "cloud"}, content_type="application/json", headers=key)
+
+    assert refused.status_code == 400
+    assert sorted(refused.json()) == ["created_by", "status"]
+    assert as_json.status_code == 415
+
+
+def test_an_uploaded_bill_becomes_a_job(client: Client, company: Company) -> None:
+    bill = SimpleUploadedFile("bill.csv", b"BilledCost\n1\n")
+
+    answer = client.post("/api/v1/bills/", {"file": bill, "source": "cloud"}, headers=bearer("ingest"))
+
+    assert answer.status_code == 202
+    job = get(client, f"jobs/{answer.json()['id']}/", bearer("read"))[1]
+    assert (job["kind"], job["status"]) == ("import_bill", "queued")
+    assert Job.objects.get(pk=job["id"]).created_by.startswith("key apn_ingest_")  # type: ignore[union-attr]
+
+
+def test_explain_and_reconcile_tell_what_the_pages_tell(client: Client, company: Company) -> None:
+    _, explained = get(client, "explain/", bearer("read", "alpha"), period="2026-10", whole="1")
+    _, balance = get(client, "reconcile/", bearer("read"), period="2026-10")
+    csv = client.get("/api/v1/chargeback/", {"period": "2026-10"}, headers=bearer("read", "alpha"))
+    lines = b"".join(csv.streaming_content).decode().splitlines()  # type: ignore[attr-defined]
+
+    assert (explained["amount"], explained["currency"]) == (str(ALPHA.amount), "USD")
+    assert not gives_away(json.dumps(explained), BRAVO)
+    assert {row["allocated"] for row in balance["rows"]} == {TOTAL}
+    assert [line.split(",")[2] for line in lines[1:]] == ["alpha", ""]
+    assert str(ALPHA.amount) in lines[-1]
+    assert get(client, "chargeback/", bearer("read"), period="2020-01")[0] == 404
