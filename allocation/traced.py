@@ -17,7 +17,6 @@ from allocation.split import whole_weights
 
 SPREAD_FROM = Fraction(80, 100)  # coverage from which lost spans are taken to be like those that arrived
 
-UNSAMPLED = Fraction(0)
 MOST_ERRORS = 3  # standard errors; the variance is scaled from what was traced to what was billed
 
 AUTO, SPREAD, OWNER, UNALLOCATED = "auto", "spread", "owner", "unallocated"
@@ -75,9 +74,8 @@ def traced_plan(line: TracedLine, day: date, index: UsageIndex, billed: Billed) 
         if found is not NOTHING:
             quantity = billed.by_day.get(day) if width_day else billed.month
             traced = _traced(line, width_day, index, columns)
-            return _shared(
-                line, found, traced, quantity, widened, index.relative_variance(line.key, width_day, columns)
-            )
+            by_chance = _falls_short_by_chance(line, width_day, index, columns, billed, traced, quantity)
+            return _shared(line, found, traced, quantity, widened, by_chance)
     quantity = billed.month
     if quantity is None or quantity <= 0 or line.policy == SPREAD or line.key.model is None:
         wider = _wider(line, day, index)
@@ -102,6 +100,31 @@ def _traced(line: TracedLine, day: date | None, index: UsageIndex, columns: tupl
     return Fraction(index.tokens(line.key, day, columns).total, 10**index.token_places)
 
 
+def _falls_short_by_chance(
+    line: TracedLine,
+    day: date | None,
+    index: UsageIndex,
+    columns: tuple[int, ...],
+    billed: Billed,
+    traced: Fraction,
+    quantity: Fraction | None,
+) -> bool:
+    """Whether sampled usage lacks no more than sampling explains: three standard errors on the day itself, or over the month.
+
+    A few sampled calls say too little about one day; what a month of them says, its days can't contradict.
+    """
+    if not quantity or not index.relative_variance(line.key, day, columns):
+        return False
+    whole_month = (_traced(line, None, index, columns), billed.month, None)
+    for tokens, of, when in ((traced, quantity, day), whole_month):
+        if of and tokens:
+            coverage = tokens / of
+            error_squared = index.relative_variance(line.key, when, columns) * coverage
+            if coverage >= SPREAD_FROM or (1 - coverage) ** 2 <= MOST_ERRORS**2 * error_squared:
+                return True
+    return False
+
+
 def _wider(line: TracedLine, day: date, index: UsageIndex) -> tuple[str, Weights] | None:
     """From the token class to the whole model, then to every model of the provider in the project; day, then month."""
     for widened, width_day, whole_provider in (
@@ -124,11 +147,11 @@ def _shared(
     traced: Fraction | None,
     quantity: Fraction | None,
     widened: str | None,
-    relative_variance: Fraction = UNSAMPLED,
+    by_chance: bool = False,
 ) -> Plan:
     """The driver's shares, with the untraced part by policy where coverage is known and below one.
 
-    Sampled usage is extrapolated and falls short of the bill by chance: what lies within three standard errors is not untraced.
+    Nothing is untraced where the traces fall short of the bill by the chance of sampling.
     """
     entries = weights.entries
     parts: tuple[Part, ...] = (Part(1, "shared", entries),)
@@ -137,7 +160,7 @@ def _shared(
         coverage = traced / quantity
         if coverage > 1:
             note = "over-traced"
-        elif 0 < (1 - coverage) ** 2 <= MOST_ERRORS**2 * relative_variance * coverage:
+        elif coverage < 1 and by_chance:
             note = "within sampling error"
         elif coverage < 1:
             of_traced, of_untraced = whole_weights([traced, quantity - traced])
