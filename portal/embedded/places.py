@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import stat
@@ -89,13 +90,16 @@ def reachable(folder: Path, program: Path, account: Account, beside: str | None 
     """
     if can(account, program, os.X_OK):
         return folder
-    state = program.stat()
-    copy = elsewhere("programs") / f"{folder.name}-{state.st_size}-{int(state.st_mtime)}"
+    mark = hashlib.sha256(program.read_bytes()).hexdigest()[:12]
+    copy = elsewhere("programs") / f"{folder.name}-{mark}"
     inside = Path(folder.parent.name) / folder.name
     if not copy.exists():
         draft = copy.with_name(f"{copy.name}.{os.getpid()}")
         shutil.copytree(folder, draft / inside, symlinks=True)
         if beside is not None:
             shutil.copytree(folder.parent.parent / beside, draft / beside, symlinks=True)
-        draft.rename(copy)
+        try:
+            draft.rename(copy)
+        except OSError:  # another process was quicker
+            shutil.rmtree(draft)
     return copy / inside
