@@ -13,7 +13,7 @@ from allocation.prices import current_version, ensure_prices, reprice
 from allocation.usage_summary import summarise
 from portal.control.jobs import JobContext, enqueue, every, handles
 from portal.ingest.otlp.fold import fold
-from portal.ingest.otlp.retention import retain
+from portal.ingest.otlp.retention import prepare, retain
 
 REPRICE = "reprice_usage"
 
@@ -37,8 +37,10 @@ def fold_usage(context: JobContext) -> dict[str, Any]:
 @every(seconds=3600)
 @handles("retain_spans")
 def retain_spans(context: JobContext) -> dict[str, Any]:
-    oldest = timezone.now().date() - timedelta(days=settings.SPAN_RETENTION_DAYS)
-    sealed, dropped = retain(oldest)
+    """Make room for tomorrow, take away what is older than the setting says."""
+    today = timezone.now().date()
+    prepare(today)
+    sealed, dropped = retain(today - timedelta(days=settings.SPAN_RETENTION_DAYS))
     return {"days_sealed": sealed, "days_dropped": dropped}
 
 

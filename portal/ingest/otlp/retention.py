@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import date
+import logging
+from datetime import date, timedelta
 from typing import Final, LiteralString
 
-from django.db import connection
+from django.db import OperationalError, connection, transaction
+
+log = logging.getLogger(__name__)
 
 EXPIRED_DAYS: Final[LiteralString] = """
 SELECT DISTINCT to_date(right(c.relname, 8), 'YYYYMMDD') AS day
@@ -45,11 +48,31 @@ def retain(oldest: date) -> tuple[int, int]:
     with connection.cursor() as cursor:
         cursor.execute(DROPPABLE_DAYS)
         droppable = [row[0] for row in cursor.fetchall()]
-        for day in droppable:
-            cursor.execute("SELECT drop_span_partition(%s)", [day])
-            cursor.execute("UPDATE allocation_sealedday SET dropped_at = now() WHERE day = %s", [day])
+    dropped = sum(drop(day) for day in droppable)
+    with connection.cursor() as cursor:
         cursor.execute(EXPIRED_DAYS, [oldest])
         expired = [row[0] for row in cursor.fetchall()]
         for day in expired:
             cursor.execute(SEAL, {"day": day})
-    return len(expired), len(droppable)
+    return len(expired), dropped
+
+
+def drop(day: date) -> bool:
+    """Whether the day's spans are gone. Dropping a partition waits for every reader of `span`, and everyone else then
+    waits for it; so it is given up after a moment, for the next run."""
+    try:
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute("SET LOCAL lock_timeout = '2s'")
+            cursor.execute("SELECT drop_span_partition(%s)", [day])
+            cursor.execute("UPDATE allocation_sealedday SET dropped_at = now() WHERE day = %s", [day])
+    except OperationalError as error:
+        log.warning("the spans of %s are kept until the next run: %s", day, error)
+        return False
+    return True
+
+
+def prepare(today: date) -> None:
+    """Make the partitions of today and tomorrow ahead of the spans, which need not wait for it then."""
+    with connection.cursor() as cursor:
+        for day in (today, today + timedelta(days=1)):
+            cursor.execute("SELECT ensure_span_partition(%s)", [day])

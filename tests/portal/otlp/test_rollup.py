@@ -22,7 +22,7 @@ from portal.ingest.otlp.attributes import installed
 from portal.ingest.otlp.decode import json_items
 from portal.ingest.otlp.fold import fold, rollup_of_spans
 from portal.ingest.otlp.normalise import Sender, normalise
-from portal.ingest.otlp.retention import retain
+from portal.ingest.otlp.retention import prepare, retain
 from portal.ingest.otlp.store import forget, store_spans
 from portal.ingest.otlp.views import window
 from tests.portal.otlp.sending import CALL, NOW, request, rows, span, totals
@@ -306,3 +306,11 @@ def test_two_observers_that_arrive_at_the_same_instant_count_once() -> None:
     assert rows("SELECT count(*), count(*) FILTER (WHERE counted) FROM span") == [(2 * rounds + 1, rounds + 1)]
     assert totals()["calls"] == rounds + 1
     assert_rollup_equals_spans(NOW.date())
+
+
+def test_partitions_are_made_ahead() -> None:
+    prepare(NOW.date())
+
+    assert rows("SELECT to_regclass('span_20261120') IS NOT NULL, to_regclass('span_20261121') IS NOT NULL") == [
+        (True, True)
+    ]
