@@ -90,9 +90,9 @@ def reachable(folder: Path, program: Path, account: Account, beside: str | None 
     """
     if can(account, program, os.X_OK):
         return folder
-    mark = hashlib.sha256(program.read_bytes()).hexdigest()[:12]
-    copy = elsewhere("programs") / f"{folder.name}-{mark}"
     inside = Path(folder.parent.name) / folder.name
+    mark = hashlib.sha256(str(inside).encode() + program.read_bytes()).hexdigest()[:12]
+    copy = elsewhere("programs") / f"{folder.name}-{mark}"
     if not copy.exists():
         draft = copy.with_name(f"{copy.name}.{os.getpid()}")
         shutil.copytree(folder, draft / inside, symlinks=True)
