@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, cast
@@ -33,6 +33,7 @@ from portal.accounts.models import User
 from portal.control.models import Job, JobStatus
 from portal.errors import Refused
 from portal.ingest.uploads import JOB_KIND, accept_upload
+from portal.pages.durations import seconds
 from portal.pages.frame import Crumb, render_page
 from portal.pages.jobs import JobLine, line, page_key
 from portal.pages.state import PageState
@@ -165,7 +166,22 @@ def sources(now: datetime) -> list[SourceLine]:
 
 def open_jobs(now: datetime) -> list[JobLine]:
     open_ = Job.objects.filter(kind=JOB_KIND, status__in=[JobStatus.QUEUED, JobStatus.RUNNING]).order_by("pk")
-    return [line(job, now) for job in open_[:PAGE_SIZE]]
+    return [replace(line(job, now), about=about(job), pace=time_left(job, now)) for job in open_[:PAGE_SIZE]]
+
+
+def about(job: Job) -> str:
+    return f"{job.payload.get('file_name')} for {job.payload.get('source')}"
+
+
+def time_left(job: Job, now: datetime) -> str:
+    """`45%, about 3 s left`; the work is counted in bytes of the file, which say nothing to a reader."""
+    if not job.progress_total or not job.started_at:
+        return ""
+    share = min(job.progress_done / job.progress_total, 1.0)
+    if not 0 < share < 1:
+        return "reading done, publishing" if share else ""
+    left = (now - job.started_at).total_seconds() * (1 - share) / share
+    return f"{share:.0%}, about {seconds(left)} left"
 
 
 @csrf_exempt  # until it is known who asks: the token stands in the body, which may be gigabytes
