@@ -2,28 +2,23 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 from functools import lru_cache
-from typing import Any, NamedTuple
-
-import orjson
+from typing import NamedTuple
 
 from allocation.catalogue import canonical_model, canonical_provider
 from allocation.price_list import context_band
 from portal.ingest.otlp.answers import counts_of_answer
 from portal.ingest.otlp.attributes import Vocabulary
 from portal.ingest.otlp.decode import Item, RawSpan, Refused, Resource
+from portal.ingest.otlp.fields import LONGEST_TEXT, Fields, kept_attributes, parsed, read_fields, shorten, text
+from portal.ingest.otlp.measures import adjusted_count, client_cost, finish_reason, time_to_first_chunk
 from portal.ingest.otlp.usage import NOTHING, BadTokenCount, Buckets, buckets
 
-LONGEST_TEXT = 300
-LONGEST_METADATA = 64 * 1024
-LONGEST_NUMBER = 60
 DAY_US = 86_400_000_000
-LARGEST_COUNT = 2**56
 
 AGENT_TOTAL = "agent_total"  # usage_shape of a span that repeats its calls' usage
 NOT_INFERENCE = "not an inference call"
@@ -165,9 +160,6 @@ def normalise(
     return records, refused
 
 
-Fields = dict[str, Any]
-
-
 def normalise_span(
     raw: RawSpan, resource: Resource, resource_fields: Fields, words: Vocabulary, sender: Sender, window: Window
 ) -> SpanRecord:
@@ -229,91 +221,6 @@ def identifiers(raw: RawSpan) -> tuple[str, int, int | None]:
 @lru_cache(maxsize=4096)
 def iso_day(days: int) -> str:
     return date.fromordinal(719_163 + days).isoformat()
-
-
-# ---------------------------------------------------------------- reading attributes
-
-
-def read_fields(attributes: Mapping[str, Any], words: Vocabulary) -> Fields:
-    """Field -> value, the best-ranked name present for each; metadata objects are looked into last."""
-    fields: Fields = {}
-    ranks: dict[str, int] = {}
-    meanings = words.meanings
-    for name, value in attributes.items():
-        for field, rank in meanings.get(name, ()):
-            if value is not None and value != "" and rank < ranks.get(field, LARGEST_COUNT):
-                fields[field] = value
-                ranks[field] = rank
-    if "metadata" in fields or "tags" in fields:
-        for key, value in inside_metadata(fields).items():
-            for field, rank in words.metadata_meanings.get(key, ()):
-                if value not in (None, "") and rank < ranks.get(field, LARGEST_COUNT):
-                    fields[field] = value
-                    ranks[field] = rank
-    return fields
-
-
-def inside_metadata(fields: Fields) -> dict[str, Any]:
-    """What `metadata` (a JSON object, often as text) and tags of the form team:search say."""
-    found: dict[str, Any] = {}
-    for tag in as_list(fields.pop("tags", None)):
-        name, separator, value = str(tag).replace("=", ":", 1).partition(":")
-        if separator:
-            found[name.strip()] = value.strip()
-    content = parsed(fields.pop("metadata", None))
-    if isinstance(content, dict):
-        found.update({key: value for key, value in content.items() if isinstance(value, str | int)})
-    return found
-
-
-def parsed(value: Any) -> Any:
-    if isinstance(value, str) and len(value) <= LONGEST_METADATA:
-        try:
-            return orjson.loads(value)
-        except orjson.JSONDecodeError:
-            return None
-    return value if isinstance(value, dict | list) else None
-
-
-def as_list(value: Any) -> list[Any]:
-    if isinstance(value, str):
-        value = parsed(value) or [value]
-    return value if isinstance(value, list) else []
-
-
-def text(fields: Fields, field: str, cut: list[str]) -> str | None:
-    value = fields.get(field)
-    if value is None:
-        return None
-    return shorten(value if isinstance(value, str) else str(value), field, cut)
-
-
-def shorten(value: str, field: str, cut: list[str]) -> str | None:
-    """The text as PostgreSQL can hold it, at most LONGEST_TEXT characters; `cut` notes what was longer."""
-    if len(value) > LONGEST_TEXT:
-        cut.append(field)
-        value = value[:LONGEST_TEXT]
-    if "\0" in value:
-        value = value.replace("\0", "\N{REPLACEMENT CHARACTER}")
-    return value or None
-
-
-def kept_attributes(attributes: Mapping[str, Any], kept: frozenset[str], cut: list[str]) -> str | None:
-    """The allow-listed attributes as JSON; `truncated` names every field of the span that was cut."""
-    found = {name: short_value(name, value, cut) for name, value in attributes.items() if name in kept}
-    if cut:
-        found["truncated"] = sorted(set(cut))
-    return orjson.dumps(found).decode() if found else None
-
-
-def short_value(name: str, value: Any, cut: list[str]) -> Any:
-    if isinstance(value, str):
-        return shorten(value, name, cut)
-    if isinstance(value, bool) or value is None:
-        return value
-    if isinstance(value, int | float) and math.isfinite(value):
-        return value
-    return shorten(str(value), name, cut)
 
 
 # ---------------------------------------------------------------- what kind of span
@@ -456,101 +363,3 @@ def observer(scope: str, service: str | None) -> str:
     """Who saw the call: the application that made it, or a gateway on its way."""
     seen = f"{scope} {service or ''}".lower()
     return "gateway" if any(name in seen for name in GATEWAYS) else "application"
-
-
-# ---------------------------------------------------------------- numbers beside tokens
-
-
-def adjusted_count(trace_state: str, fields: Fields, words: Vocabulary) -> Decimal:
-    """How many calls the span stands for: from the tracestate's threshold, else a rate named by span or setting."""
-    if trace_state and "ot=" in trace_state:
-        weight = weight_of_trace_state(trace_state)
-        if weight is not None:
-            return weight
-    rate = fields.get("sample_rate")
-    if type(rate) is int and 1 <= rate <= LARGEST_COUNT:
-        return Decimal(rate)
-    share = fields.get("sample_probability")
-    if share is None and words.sampling_rates:
-        share = words.sampling_rates.get(str(fields.get("service")))
-    return weight_of_share(str(share)) if share is not None else ONE
-
-
-ONE = Decimal(1)
-PLACES = Decimal("1e-12")
-
-
-@lru_cache(maxsize=4096)
-def weight_of_trace_state(trace_state: str) -> Decimal | None:
-    """2^56 / (2^56 - threshold), by the specification "TraceState: Probability Sampling" (th: 1 to 14 hex digits)."""
-    for member in trace_state.split(","):
-        vendor, _, value = member.strip().partition("=")
-        if vendor != "ot":
-            continue
-        for part in value.split(";"):
-            name, _, digits = part.partition(":")
-            if name == "th" and 1 <= len(digits) <= 14:
-                try:
-                    threshold = int(digits.ljust(14, "0"), 16)
-                except ValueError:
-                    return None
-                return in_places(Decimal(LARGEST_COUNT) / (LARGEST_COUNT - threshold))
-    return None
-
-
-@lru_cache(maxsize=4096)
-def weight_of_share(share: str) -> Decimal:
-    try:
-        value = Decimal(share)
-    except ArithmeticError:
-        return ONE
-    if not value.is_finite() or not Decimal("1e-9") <= value <= 1:
-        return ONE
-    return in_places(1 / value)
-
-
-def in_places(value: Decimal) -> Decimal:
-    """The number at twelve places, without trailing zeros: the same text every time."""
-    whole = value.to_integral_value()
-    return whole if whole == value else value.quantize(PLACES)
-
-
-def time_to_first_chunk(fields: Fields) -> int | None:
-    for field, factor in (("ttft_seconds", 1_000_000), ("ttft_ms", 1_000)):
-        value = fields.get(field)
-        if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < 1e9:
-            return round(value * factor)
-    return None
-
-
-def finish_reason(fields: Fields, cut: list[str]) -> str | None:
-    value = fields.get("finish_reason")
-    if value is None:
-        return None
-    reasons = as_list(value)
-    return shorten(",".join(sorted({str(reason) for reason in reasons})), "finish_reason", cut)
-
-
-def client_cost(fields: Fields) -> Decimal | None:
-    """What the client says the call cost. Kept to compare, never used as a cost."""
-    stated = number(fields.get("client_cost"))
-    if stated is not None:
-        return stated
-    details = parsed(fields.get("cost_details")) if "cost_details" in fields else None
-    if isinstance(details, dict) and "total" in details:
-        return number(details["total"])
-    parts = [number(fields.get("client_cost_input")), number(fields.get("client_cost_output"))]
-    known = [part for part in parts if part is not None]
-    return sum(known, Decimal(0)) if known else None
-
-
-def number(value: Any) -> Decimal | None:
-    if value is None or isinstance(value, bool) or not isinstance(value, int | float | str):
-        return None
-    if len(str(value)) > LONGEST_NUMBER:
-        return None
-    try:
-        amount = Decimal(repr(value) if isinstance(value, float) else value)
-    except ArithmeticError:
-        return None
-    return amount if amount.is_finite() and abs(amount) < 10**9 and amount.adjusted() > -30 else None
