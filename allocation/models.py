@@ -1,4 +1,5 @@
-"""The ledger's tables. Partitioned ones and functions are made by SQL in migration 0001; grain stands in each docstring."""
+"""The ledger's tables. Partitioned ones and functions are made by SQL in migration 0001; grain stands in each
+docstring."""
 
 from __future__ import annotations
 
@@ -458,7 +459,8 @@ class PriceVersion(models.Model):
 
 
 class Price(models.Model):
-    """USD per million tokens of one token class of one listed model, valid from a time until the next of the same key."""
+    """USD per million tokens of one token class of one listed model, valid from a time until the next of the same
+    key."""
 
     version = models.ForeignKey(PriceVersion, on_delete=models.CASCADE)
     provider = models.TextField()
@@ -601,7 +603,8 @@ class ChargeBucket(models.Model):
 
 
 class BucketMember(models.Model):
-    """The run's charge-to-group map: every charge of the run's scopes with this dimension is in this bucket, on its own days."""
+    """The run's charge-to-group map: every charge of the run's scopes with this dimension is in this bucket, on its own
+    days."""
 
     pk = models.CompositePrimaryKey("run_id", "source_id", "dimension_id")
     run_id = models.BigIntegerField()

@@ -1,8 +1,8 @@
 """How far sampling alone may put a run's shares from what all spans would have given.
 
 A sampled span stands for w calls. With x the extrapolated tokens of a target under one key and day, and v the estimated
-variance of x (Horvitz and Thompson's estimator), the target gets C x/X of a line of cost C. The variance of that share, to
-first order, is
+variance of x (Horvitz and Thompson's estimator), the target gets C x/X of a line of cost C. The variance of that share,
+to first order, is
 
     (C/X)^2 [ (1 - x/X)^2 v + (x/X)^2 (V - v) ]
 

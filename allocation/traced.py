@@ -109,7 +109,8 @@ def _falls_short_by_chance(
     traced: Fraction,
     quantity: Fraction | None,
 ) -> bool:
-    """Whether sampled usage lacks no more than sampling explains: three standard errors on the day itself, or over the month.
+    """Whether sampled usage lacks no more than sampling explains: three standard errors on the day itself, or over the
+    month.
 
     A few sampled calls say too little about one day; what a month of them says, its days can't contradict.
     """

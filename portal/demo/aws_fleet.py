@@ -1,7 +1,8 @@
 """AWS besides Bedrock: GPU instances by tag, a savings plan, vector index and storage, and an ordinary cloud bill.
 
-GPU jobs follow the shape of cluster logs (Philly 2017: most jobs are small and short, a few run for days): one node trains round the
-clock under a commitment, retraining comes in weekly bursts, evaluations in short nightly ones, and serving nodes run always.
+GPU jobs follow the shape of cluster logs (Philly 2017: most jobs are small and short, a few run for days): one node
+trains round the clock under a commitment, retraining comes in weekly bursts, evaluations in short nightly ones, and
+serving nodes run always.
 """
 
 from __future__ import annotations

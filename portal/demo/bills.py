@@ -111,7 +111,8 @@ def month_lines(settings: DemoSettings, usage: Usage, account: Account, month: d
 
 
 def _tell(truth: Truth, line: Line) -> None:
-    """A charge of several days belongs to them equally, clipped to its billing period (outside of it: to its first day)."""
+    """A charge of several days belongs to them equally, clipped to its billing period (outside of it: to its first
+    day)."""
     end = month_after(line.month)
     first, until = max(line.start, line.month), min(line.end, end)
     days = [first + timedelta(days=n) for n in range((until - first).days)] or [line.start]
@@ -248,7 +249,8 @@ _WORDINGS = {"openai": _openai_wording, "aws": _aws_wording, "google-cloud": _go
 
 
 def _following_lines(settings: DemoSettings, account: Account, month: date, lines: list[Line]) -> Iterator[Line]:
-    """Tax, support and credits of a bill; the month's totals must be known for them, so the running month has no tax yet."""
+    """Tax, support and credits of a bill; the month's totals must be known for them, so the running month has no tax
+    yet."""
     billed = sum((line.billed for line in lines), Decimal(0))
     end = month_after(month)
 

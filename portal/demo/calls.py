@@ -1,8 +1,9 @@
 """The population of model calls: every request of every feature and day, whether its trace is kept or not.
 
-Token counts are lognormal and arrivals follow an hour-of-day profile, as in public request traces (Azure 2023 conversations:
-sigma of log input 0.99, of log output 0.86; Mooncake: 1.20, and 37% of prompt blocks seen before). Drawn by numpy from a generator
-seeded by (seed, day, traffic), so a day is the same whenever it is made, and a demo started later only adds days.
+Token counts are lognormal and arrivals follow an hour-of-day profile, as in public request traces (Azure 2023
+conversations: sigma of log input 0.99, of log output 0.86; Mooncake: 1.20, and 37% of prompt blocks seen before). Drawn
+by numpy from a generator seeded by (seed, day, traffic), so a day is the same whenever it is made, and a demo started
+later only adds days.
 """
 
 from __future__ import annotations

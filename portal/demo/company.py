@@ -1,9 +1,10 @@
 """The demo company: Larkspur, which sells customer-service and commerce software, and what it builds with AI.
 
-Amounts are chosen so that the whole is believable for a company of a few hundred people: some 20,000 to 30,000 a month for
-model usage, about twice that for GPU instances, and an ordinary cloud bill beside them. Services with tens of thousands of calls
-a day sample their traces at the head (`keep_one_in`, told in tracestate), as such services do; the others send every span. So the
-call population behind the bills is simulated whole, while a laptop has to store only some hundred thousand spans.
+Amounts are chosen so that the whole is believable for a company of a few hundred people: some 20,000 to 30,000 a month
+for model usage, about twice that for GPU instances, and an ordinary cloud bill beside them. Services with tens of
+thousands of calls a day sample their traces at the head (`keep_one_in`, told in tracestate), as such services do; the
+others send every span. So the call population behind the bills is simulated whole, while a laptop has to store only
+some hundred thousand spans.
 """
 
 from __future__ import annotations

@@ -1,4 +1,5 @@
-"""The demo's files: one OTLP request (protobuf, gzip) for each week, three FOCUS bills for each month, and the truth."""
+"""The demo's files: one OTLP request (protobuf, gzip) for each week, three FOCUS bills for each month, and the
+truth."""
 
 from __future__ import annotations
 

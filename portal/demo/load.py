@@ -1,8 +1,10 @@
-"""Loads the demo company through the doors a user has: traces and bills are written as files and imported, then allocated.
+"""Loads the demo company through the doors a user has: traces and bills are written as files and imported, then
+allocated.
 
-What stands in the demo's folder under APPORTION_HOME: state.json (what was loaded, up to when), traces/ and bills/. A later start
-adds what has happened since: new spans, a longer bill of the running month, new months. Loading twice changes nothing, since spans
-are known by their ids and bills by their content; so a load that was cut short is simply done again.
+What stands in the demo's folder under APPORTION_HOME: state.json (what was loaded, up to when), traces/ and bills/. A
+later start adds what has happened since: new spans, a longer bill of the running month, new months. Loading twice
+changes nothing, since spans are known by their ids and bills by their content; so a load that was cut short is simply
+done again.
 """
 
 from __future__ import annotations
@@ -79,8 +81,9 @@ def load_settings(
 ) -> DemoLoad:
     """Write the files, import them, allocate their months. `untraced` is the policy of sources that are new.
 
-    Most calls are of services that sample at the head: a day's extrapolated tokens miss the bill's by chance, either way, so by
-    default what is missing belongs to those who were seen. Where nothing is traced at all, nobody gets it even so.
+    Most calls are of services that sample at the head: a day's extrapolated tokens miss the bill's by chance, either
+    way, so by default what is missing belongs to those who were seen. Where nothing is traced at all, nobody gets it
+    even so.
     """
     with step(say, f"Writing what happened since {since:%d %b %H:%M} UTC" if since else "Writing bills and traces"):
         files = write_files(settings, folder, since=since)

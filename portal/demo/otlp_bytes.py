@@ -1,7 +1,8 @@
 """OTLP spans written straight as protobuf bytes.
 
-A demo has some hundred thousand spans whose attributes mostly repeat; joining cached pieces is several times faster than building
-message objects. Field numbers are those of opentelemetry-proto trace/v1/trace.proto, and a test reads the bytes back with it.
+A demo has some hundred thousand spans whose attributes mostly repeat; joining cached pieces is several times faster
+than building message objects. Field numbers are those of opentelemetry-proto trace/v1/trace.proto, and a test reads the
+bytes back with it.
 """
 
 from __future__ import annotations

@@ -8,11 +8,13 @@ from datetime import UTC, date, datetime, timedelta
 
 @dataclass(frozen=True)
 class DemoSettings:
-    """`anchor` is when the demo was first made: everything worth finding is placed relative to it. `now` is where it ends.
+    """`anchor` is when the demo was first made: everything worth finding is placed relative to it. `now` is where it
+    ends.
 
-    Spans: `sampling` is "declared" (each service as company.py says), "none" (every span kept; the population is shrunk to
-    what would have been kept), or a probability for all of such a shrunk population. `lost` is the share of spans lost at random.
-    `complete` leaves out every gap in tags and spans (mis-tagged account, unknown and missing teams, lost usage).
+    Spans: `sampling` is "declared" (each service as company.py says), "none" (every span kept; the population is shrunk
+    to what would have been kept), or a probability for all of such a shrunk population. `lost` is the share of spans
+    lost at random. `complete` leaves out every gap in tags and spans (mis-tagged account, unknown and missing teams,
+    lost usage).
     """
 
     anchor: datetime

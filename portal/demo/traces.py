@@ -1,8 +1,8 @@
 """Traces of the kept calls: spans of one call (chat), of a retrieval (rag) or of an agent's loop, as OTLP requests.
 
-Three generations of attribute names are spoken, one per service: today's OpenTelemetry names, those of before 2025 (gen_ai.system,
-prompt_tokens) and OpenInference's. Agent spans repeat the sum of their calls' tokens, as instrumentations do: a portal that
-counts both doubles the cost.
+Three generations of attribute names are spoken, one per service: today's OpenTelemetry names, those of before 2025
+(gen_ai.system, prompt_tokens) and OpenInference's. Agent spans repeat the sum of their calls' tokens, as
+instrumentations do: a portal that counts both doubles the cost.
 """
 
 from __future__ import annotations
@@ -223,7 +223,8 @@ class _Writer:
     def _calls(
         self, kept: Kept, index: int, at_ns: int, draw: int
     ) -> Iterator[tuple[str, list[bytes], int, int, int, int]]:
-        """(name, attributes, kind, start, end, status) of one model call and what belongs to it, one after the other."""
+        """(name, attributes, kind, start, end, status) of one model call and what belongs to it, one after the
+        other."""
         model, traffic = self.model, self.found.traffic
         speed = float(kept.speed[index])
         if kept.embedding[index]:

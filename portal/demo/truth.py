@@ -1,11 +1,13 @@
 """What really caused each dollar of the demo's bills.
 
-A line's cause is known where calls caused it: every call has a team and a feature, traced or not. Where nobody in particular
-caused a line, the truth is what the stated rule says:
+A line's cause is known where calls caused it: every call has a team and a feature, traced or not. Where nobody in
+particular caused a line, the truth is what the stated rule says:
 
-- capacity (GPU nodes, the idle one too, indexes, storage) belongs to the team and feature that runs it, used or not; so does a
+- capacity (GPU nodes, the idle one too, indexes, storage) belongs to the team and feature that runs it, used or not; so
+does a
   commitment, its unused part included;
-- tax, support and credits follow the charges of their source and month (of their project, where they name one), in proportion
+- tax, support and credits follow the charges of their source and month (of their project, where they name one), in
+proportion
   to effective cost; in the basis of billed cost likewise;
 - people trying models in the staff playground, and notebooks that everyone uses, have no feature: unallocated;
 - services that have nothing to do with AI are one line, `other`.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import URLPattern, URLResolver
 
-from portal.pages import admin, chargeback, debug, explain, executive, home, imports, jobs, on_call, rules, showback
+from portal.pages import admin, chargeback, debug, executive, explain, home, imports, jobs, on_call, rules, showback
 
 urlpatterns: list[URLPattern | URLResolver] = [
     *home.urlpatterns,

@@ -180,12 +180,6 @@ ROUTES: dict[str, Route] = {
         data={"source": "cloud"},
         answers={302, 400},
     ),
-    "imports": page("imports", "/imports/"),
-    "import_upload": Route(
-        own=["/imports/upload/"], open_to=holders("imports"), method="post", data={"source": "cloud"}
-    ),
-    "import": page("imports", "/imports/{bill_import}/"),
-    "import_rejected_csv": page("imports", "/imports/{bill_import}/rejected.csv"),
     "rules": page("rules", "/rules/"),
     "jobs": page("jobs", "/jobs/"),
     "admin": page("admin", "/admin/"),
