@@ -26,7 +26,9 @@ def bridge(*, before: Decimal, parts: Sequence[tuple[str, Decimal]], after: Deci
         raise ValueError("the parts of the bridge do not add up")
     amounts = [*(amount for _, amount in parts), net]
     low, high = _reach(amounts[:-1])
-    left, right = (high - low) * 0.2, (high - low) * 0.34  # for the amounts beside the bars
+    room = (high - low) * 0.36  # for an amount beside the outermost bar
+    left = room if any(amount < 0 for amount in amounts) else 0.0
+    right = room if any(amount >= 0 for amount in amounts) else 0.0
     bars = {
         "type": "waterfall",
         "orientation": "h",

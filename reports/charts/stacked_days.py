@@ -59,6 +59,7 @@ def stacked_days(series: Sequence[DaySeries], *, days: Sequence[date], currency:
         "yaxis": {
             "tickformat": "~s" if _is_large(series) else ",",
             "ticksuffix": f" {currency}",
+            "showticksuffix": "last",
             "rangemode": "tozero",
             "fixedrange": True,
             "automargin": True,
