@@ -6,10 +6,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 from portal.ingest.otlp.normalise import AGENT_TOTAL, REPEATS_CALLS
 
 SAME_CALL = "the same call as another span"
+MOST_OF_THE_TIME = 0.8
 
 # A span within its trace: its day and id.
 Key = tuple[str, int]
@@ -23,6 +25,7 @@ class Seen:
     span_id: int
     parent_span_id: int | None
     is_inference: bool
+    model: str | None
     usage_shape: str | None
     tokens: tuple[int, ...]
     started_us: int
@@ -39,8 +42,9 @@ class Seen:
 def decide(spans: Iterable[Seen]) -> dict[Key, str | None]:
     """For each span whose counting depends on others: None where it counts, else why it does not.
 
-    Two observers of one call: inference spans with an equal response id, or one inside the other with equal tokens at
-    overlapping times. The one that says most about the caller counts, then the outer one.
+    Several observers of one call: inference spans with an equal response id; or one inside the other with equal tokens
+    at overlapping times; or directly inside, of the same model, for most of the time. The one that says most about the
+    caller counts; then, with equal tokens, the outer one, else the inner one, which is nearer to the provider.
 
     A span that repeats its calls' usage (agent, workflow) counts only where no call is found below it, and no such span
     above it. Where a call's parents are not all known it might be below any of them, so none of them counts.
@@ -49,11 +53,15 @@ def decide(spans: Iterable[Seen]) -> dict[Key, str | None]:
     calls = [span for span in tree.values() if span.is_inference]
     verdict: dict[Key, str | None] = {}
     for group in same_calls(calls, tree):
-        ordered = sorted(group, key=lambda s: (-s.richness, depth(s, tree), s.started_us, s.span_id))
-        verdict[ordered[0].key] = None
-        verdict.update({span.key: SAME_CALL for span in ordered[1:]})
+        outermost_first = 1 if len({span.tokens for span in group}) == 1 else -1
+        counted = min(group, key=partial(preference, tree, outermost_first))
+        verdict.update({span.key: None if span is counted else SAME_CALL for span in group})
     verdict.update(agents(tree, calls))
     return verdict
+
+
+def preference(tree: Mapping[int, Seen], outermost_first: int, span: Seen) -> tuple[int, ...]:
+    return -span.richness, outermost_first * depth(span, tree), span.started_us, span.span_id
 
 
 def agents(tree: Mapping[int, Seen], calls: list[Seen]) -> dict[Key, str | None]:
@@ -103,10 +111,22 @@ def same_calls(calls: list[Seen], tree: Mapping[int, Seen]) -> list[list[Seen]]:
                 for above in ancestors(span, tree):
                     if above.span_id in candidates and overlap(span, above):
                         join(above, span)
+    for span in calls:
+        outer = tree.get(span.parent_span_id) if span.parent_span_id is not None else None
+        if outer is not None and outer.is_inference and wraps(outer, span):
+            join(outer, span)
     groups: dict[int, list[Seen]] = {}
     for span in calls:
         groups.setdefault(find(span.span_id), []).append(span)
     return list(groups.values())
+
+
+def wraps(outer: Seen, inner: Seen) -> bool:
+    """Whether the outer span is the inner one's call, seen from further away: one call never makes another."""
+    if outer.model != inner.model or not any(outer.tokens) or not any(inner.tokens):
+        return False
+    shared = min(outer.ended_us, inner.ended_us) - max(outer.started_us, inner.started_us)
+    return shared > 0 and shared >= MOST_OF_THE_TIME * (outer.ended_us - outer.started_us)
 
 
 def overlap(one: Seen, other: Seen) -> bool:

@@ -149,13 +149,15 @@ FROM span
 WHERE span_day = ANY($1::date[]) AND trace_id = ANY($2::uuid[]) AND (has_usage OR response_id IS NOT NULL)
 GROUP BY trace_id
 HAVING bool_or(usage_shape = 'agent_total')
+    OR array_agg(span_id) && array_agg(parent_span_id)
     OR count(response_id) > count(DISTINCT response_id)
     OR count(DISTINCT (input_uncached, cache_read, cache_write_5m, cache_write_1h, output_text, reasoning)) < count(*)
 """
 
 # In the order of nested.Seen, after trace and counted.
 TRACE_SPANS: Final[LiteralString] = """
-SELECT s.trace_id, s.counted, s.span_day::text, s.span_id, s.parent_span_id, d.is_inference, s.usage_shape,
+SELECT s.trace_id, s.counted, s.span_day::text, s.span_id, s.parent_span_id, d.is_inference, d.model,
+    s.usage_shape,
     ARRAY[s.input_uncached, s.cache_read, s.cache_write_5m, s.cache_write_1h, s.output_text, s.reasoning,
         s.input_audio, s.input_image, s.output_audio, s.output_image],
     (extract(epoch FROM s.started_at) * 1000000)::bigint,

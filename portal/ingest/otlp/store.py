@@ -250,6 +250,7 @@ def seen(record: SpanRecord) -> Seen:
         span_id=record.span_id,
         parent_span_id=record.parent_span_id,
         is_inference=told.is_inference,
+        model=told.model,
         usage_shape=record.usage_shape,
         tokens=tuple(record.tokens),
         started_us=record.started_us,
@@ -331,8 +332,8 @@ def settle_stored(traces: Sequence[str], days: Sequence[str]) -> None:
             c.execute("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", [f"apportion trace {trace}"])
         rows = c.execute(sql.TRACE_SPANS, [list(days), array(traces)]).fetchall()
         stored: dict[str, dict[Key, tuple[Seen, bool]]] = {}
-        for trace, counted, day, span_id, parent, is_inference, shape, tokens, *rest in rows:
-            span = Seen(day, span_id, parent, is_inference, shape, tuple(tokens), *rest)
+        for trace, counted, day, span_id, parent, is_inference, model, shape, tokens, *rest in rows:
+            span = Seen(day, span_id, parent, is_inference, model, shape, tuple(tokens), *rest)
             stored.setdefault(trace.hex, {})[span.key] = (span, counted)
         changes = []
         for trace, spans in stored.items():

@@ -72,9 +72,14 @@ CROWD = [
     span(3, CALL, trace=5, parent=2),
     span(1, AGENT, trace=6),
     span(2, AGENT, trace=6, parent=1),
+    span(1, CALL, trace=7, seconds=2),
+    span(2, OTHER_CALL, trace=7, parent=1, seconds=1.9),
+    span(1, CALL, trace=8, seconds=9),
+    span(2, OTHER_CALL, trace=8, parent=1, seconds=2),
 ]
-# trace 1: 100 + 200; trace 2: 300; trace 3: 100; trace 4: the richer one, 200; trace 5: 100; trace 6: the outer, 300.
-EXPECTED = {"spans": 7, "calls": 7, "input": 1300, "output": 260}
+# trace 1: 100 + 200; trace 2: 300; trace 3: 100; trace 4: the richer one, 200; trace 5: 100; trace 6: the outer, 300;
+# trace 7: one call seen twice with different counts, the inner 200; trace 8: two calls, 100 + 200.
+EXPECTED = {"spans": 10, "calls": 10, "input": 1800, "output": 360}
 
 
 def test_one_batch_counts_each_call_once() -> None:
@@ -91,6 +96,7 @@ def test_one_batch_counts_each_call_once() -> None:
         ("5", 1, "repeats the usage of its calls"),
         ("5", 2, "not an inference call"),
         ("6", 2, "repeats the usage of its calls"),
+        ("7", 1, "the same call as another span"),
     ]
 
 
