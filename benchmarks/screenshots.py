@@ -12,12 +12,15 @@ import argparse
 import re
 import shutil
 import sys
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import urljoin, urlsplit
 
 from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import TimeoutError as PlaywrightTimeout
 
 SIZES = {"wide": (1440, 900), "narrow": (390, 844)}
+CHARTS_MS = 10_000
 SCHEMES = ("light", "dark")
 FOLDER = Path(__file__).resolve().parent.parent / "var" / "screenshots"
 
@@ -69,6 +72,8 @@ def take(browser: Browser, options: argparse.Namespace, scheme: str, size: str) 
     sign_in(page, options)
     for path in options.paths or rail(page):
         page.goto(urljoin(options.address, path), wait_until="load")
+        with suppress(PlaywrightTimeout):  # a chart that never comes is in the picture
+            page.wait_for_function("!document.querySelector('.chart .skeleton')", timeout=CHARTS_MS)
         page.wait_for_timeout(700)
         name = re.sub(r"[^A-Za-z0-9]+", "-", path).strip("-") or "home"
         page.screenshot(

@@ -158,7 +158,9 @@ def line_words(line: Line) -> tuple[str, str]:
     service = line.service_name or line.provider_name or "Charges"
     if not title:
         title = f"{service}, {line.charge_category.lower()}" if line.charge_category != "Usage" else service
-    where = [line.source, service, key.get("project") or key.get("sub_account")]
+    target = key.get("target", {})
+    where = [target.get("feature") or target.get("team"), line.source, service]
+    where.append(key.get("project") or key.get("sub_account"))
     return title, ", ".join(dict.fromkeys(word for word in where if word))
 
 

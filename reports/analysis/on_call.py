@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from reports.analysis.latency import Histogram
 from reports.analysis.usual import Comparison, compare
@@ -53,12 +53,15 @@ class Measure:
     factor: Decimal
     least: Decimal  # deviation below this, in the unit, is noise
     is_estimate: bool = False
+    only_above: bool = False  # less of it is no trouble
+    least_calls: int = 0  # of fewer calls it says nothing
 
 
+RATE: dict[str, Any] = {"only_above": True, "least_calls": 20}
 MEASURES = (
     Measure("burn", "Burn", "USD per hour", lambda s: s.cost, Decimal("1.5"), Decimal(1), is_estimate=True),
-    Measure("errors", "Error rate", "of calls", lambda s: s.error_rate, Decimal("1.5"), Decimal("0.01")),
-    Measure("p95", "p95 latency", "ms", lambda s: s.p95_ms, Decimal("1.5"), Decimal(50)),
+    Measure("errors", "Error rate", "of calls", lambda s: s.error_rate, Decimal("1.5"), Decimal("0.01"), **RATE),
+    Measure("p95", "p95 latency", "ms", lambda s: s.p95_ms, Decimal("1.5"), Decimal(50), **RATE),
     Measure("tokens", "Tokens", "per minute", lambda s: s.tokens_per_minute, Decimal("1.5"), Decimal(100)),
     Measure("calls", "Calls", "per hour", lambda s: s.calls, Decimal("1.5"), Decimal(20)),
 )
@@ -70,9 +73,12 @@ class Reading:
 
     measure: Measure
     comparison: Comparison
+    calls: Decimal  # now
 
     @property
     def is_off(self) -> bool:
+        if self.calls < self.measure.least_calls or (self.measure.only_above and self.comparison.place == "below"):
+            return False
         return self.comparison.is_off(factor=self.measure.factor, least=self.measure.least)
 
     @property
@@ -180,6 +186,10 @@ def _subject(key: Key, stretches: dict[tuple[int, Key], Stretch], known_weeks: S
 
 def _readings(by_week: dict[int, Stretch], known_weeks: Sequence[int]) -> tuple[Reading, ...]:
     return tuple(
-        Reading(measure, compare(measure.value(by_week[0]), [measure.value(by_week[week]) for week in known_weeks]))
+        Reading(
+            measure,
+            compare(measure.value(by_week[0]), [measure.value(by_week[week]) for week in known_weeks]),
+            by_week[0].calls,
+        )
         for measure in MEASURES
     )

@@ -15,7 +15,7 @@ from reports.scope import TeamScope
 from reports.window import Window
 
 SLICE = 5_000  # spans looked at, the newest of the window: pages read raw rows of a narrow slice only
-SHOWN = 15
+SHOWN = 12
 
 
 @dataclass(frozen=True)
@@ -139,7 +139,7 @@ LIMIT %(shown)s
 @dataclass(frozen=True)
 class ErrorRow:
     error_type: str | None
-    calls: int
+    calls: Decimal  # weighted: a sampled span stands for several
     models: str
     newest: datetime
     newest_day: date
@@ -154,12 +154,12 @@ WITH slice AS MATERIALIZED (
         AND (status_code = 2 OR error_type IS NOT NULL)
     ORDER BY started_at DESC LIMIT %(slice)s
 )
-SELECT s.error_type, count(*), string_agg(DISTINCT d.model, ', '), max(s.started_at),
+SELECT s.error_type, sum(s.adjusted_count), string_agg(DISTINCT d.model, ', '), max(s.started_at),
     (array_agg(s.span_day ORDER BY s.started_at DESC))[1], (array_agg(s.trace_id ORDER BY s.started_at DESC))[1]
 FROM slice s JOIN allocation_usagedimension d ON d.id = s.dimension_id
 WHERE s.counted AND {PICKED_DIMENSIONS}
 GROUP BY s.error_type
-ORDER BY count(*) DESC, s.error_type COLLATE "C"
+ORDER BY sum(s.adjusted_count) DESC, s.error_type COLLATE "C"
 LIMIT %(shown)s
 """  # noqa: S608  no value is written into it
 
@@ -178,17 +178,17 @@ def _parameters(window: Window, picked: UsageFilter, teams: TeamScope) -> dict[s
 
 
 def newest_spans(*, window: Window, picked: UsageFilter, teams: TeamScope) -> list[CallRow]:
-    """The last 15 spans that began in the window, of any kind."""
+    """The last 12 spans that began in the window, of any kind."""
     return fetch(CallRow, NEWEST, _parameters(window, picked, teams))
 
 
 def slowest_calls(*, window: Window, picked: UsageFilter, teams: TeamScope) -> list[CallRow]:
-    """The 15 longest model calls among the newest 5,000 spans of the window."""
+    """The 12 longest model calls among the newest 5,000 spans of the window."""
     return fetch(CallRow, SLOWEST, _parameters(window, picked, teams))
 
 
 def costliest_calls(*, window: Window, picked: UsageFilter, teams: TeamScope) -> list[CallRow]:
-    """The 15 dearest priced model calls among the newest 5,000 spans of the window, each with its cost."""
+    """The 12 dearest priced model calls among the newest 5,000 spans of the window, each with its cost."""
     calls = fetch(CallRow, COSTLIEST, _parameters(window, picked, teams))
     costs = span_costs(calls)
     priced = [replace(call, cost=costs.get((call.trace_id, call.span_id))) for call in calls]
@@ -201,7 +201,7 @@ def errors_by_type(*, window: Window, picked: UsageFilter, teams: TeamScope) -> 
 
 
 def spans_outside_window(*, teams: TeamScope) -> list[CallRow]:
-    """The last 15 spans that arrived with a start outside the time window; kept, flagged and not counted."""
+    """The last 12 spans that arrived with a start outside the time window; kept, flagged and not counted."""
     return fetch(
         CallRow,
         OUTSIDE,

@@ -90,6 +90,16 @@ def test_errors_and_latency_are_compared_too() -> None:
     )
 
 
+def test_few_calls_and_faster_ones_are_no_alarm() -> None:
+    usage = [hour(0, calls=10, errors=9), hour(1, calls=10), hour(2, calls=10)]
+    faster = [LatencyRow(week, "openai", "gpt-4o", 12 if week == 0 else 24, D(100)) for week in (0, 1, 2)]
+
+    found = on_call(usage=usage, latency=faster, known_weeks=[1, 2])
+
+    assert off_now(found) == []
+    assert found.total.reading("errors").comparison.now == D("0.9")
+
+
 def test_a_model_that_fell_silent_is_shown() -> None:
     found = on_call(usage=[hour(1), hour(2)], latency=[], known_weeks=[1, 2])
 
