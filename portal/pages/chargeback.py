@@ -13,20 +13,20 @@ from django import forms
 from django.http import Http404, HttpRequest, HttpResponseBadRequest, HttpResponseBase, StreamingHttpResponse
 from django.urls import path, reverse
 
-from allocation.money import EXACT, exact_sum
+from allocation.money import exact_sum
 from portal.accounts.access import page, team_scope
 from portal.accounts.models import User
 from portal.pages.frame import page_address, render_page
 from portal.pages.spend_blocks import explain_address
 from portal.pages.state import PageState
 from portal.pages.tables import Cell, Column, Row, Table, arranged, asked_download
+from reports.analysis.reconciled import difference, differences
 from reports.exports.chargeback_csv import NotAllocated, chargeback_csv
 from reports.period import Period, previous_month
 from reports.queries.balances import SourceBalance, balances
 from reports.queries.month_sources import CostCenterSpend, LoadedSource, cost_centers, loaded_sources
 from reports.readable import grouped
 
-ZERO = Decimal(0)
 BASES = {"effective": "Effective", "billed": "Billed"}
 
 
@@ -54,11 +54,7 @@ def chargeback(request: HttpRequest) -> HttpResponseBase:
     month = state.period.start
     runs = state.run_ids(state.period)
     figures = MonthFigures(
-        loaded=[
-            source
-            for source in loaded_sources(month=month, metric=state.metric, scope=state.reader_scope)
-            if source.currency == state.currency or not state.currency
-        ],
+        loaded=loaded_sources(months=[month], currency=state.currency, metric=state.metric, scope=state.reader_scope),
         balances=balances(runs=runs, scope=state.reader_scope, metric=state.metric),
         billed=balances(runs=runs, scope=state.reader_scope, metric=_other_metric(state)),
         centers=cost_centers(
@@ -149,14 +145,8 @@ def _source_row(state: PageState, name: str, loaded: LoadedSource | None, balanc
             ),
             "other": Cell(value=balance.other),
         }
-    row["difference"] = Cell(value=_difference(loaded, balance))
+    row["difference"] = Cell(value=difference(loaded, balance))
     return row
-
-
-def _difference(loaded: LoadedSource | None, balance: SourceBalance | None) -> Decimal:
-    """Loaded minus allocated minus unallocated; nothing on either side counts as zero."""
-    made = exact_sum([balance.allocated, balance.unallocated]) if balance else ZERO
-    return EXACT.subtract(loaded.cost if loaded else ZERO, made)
 
 
 def _centers_table(request: HttpRequest, state: PageState, figures: MonthFigures) -> Table:
@@ -188,14 +178,14 @@ def _stations(figures: MonthFigures) -> list[Station]:
     """The five stations with their evidence. Review and closing are not built yet, and say so."""
     rejected = sum(source.rejected for source in figures.loaded)
     bills = sum(source.bills for source in figures.loaded)
-    differences = _differences(figures)
+    found = list(differences(figures.loaded, figures.balances).values())
     return [
         Station(
             "Imported",
             "trouble" if rejected else "done" if bills else "open",
             f"bills: {grouped(bills)}, sources: {len(figures.loaded)}, rejected rows: {grouped(rejected)}",
         ),
-        Station("Reconciled", *_reconciled(figures, differences)),
+        Station("Reconciled", *_reconciled(figures, found)),
         Station(
             "Allocated",
             "done" if figures.runs else "open",
@@ -206,18 +196,12 @@ def _stations(figures: MonthFigures) -> list[Station]:
     ]
 
 
-def _reconciled(figures: MonthFigures, differences: Sequence[Decimal]) -> tuple[str, str]:
+def _reconciled(figures: MonthFigures, found: Sequence[Decimal]) -> tuple[str, str]:
     if not figures.runs:
         return "open", "nothing to compare before the month is allocated"
-    if any(differences):
+    if any(found):
         return "trouble", "bills changed after the run: allocate the month again"
-    return "done", f"difference 0 for {len(differences)} source{'' if len(differences) == 1 else 's'}"
-
-
-def _differences(figures: MonthFigures) -> list[Decimal]:
-    loaded = {source.source: source for source in figures.loaded}
-    balanced = {balance.source: balance for balance in figures.balances}
-    return [_difference(loaded.get(name), balanced.get(name)) for name in sorted({*loaded, *balanced})]
+    return "done", f"difference 0 for {len(found)} source{'' if len(found) == 1 else 's'}"
 
 
 def _downloads(state: PageState) -> list[tuple[str, str]]:

@@ -26,9 +26,11 @@ from portal.pages.spend_blocks import (
 )
 from portal.pages.state import PageState
 from portal.pages.tables import Cell, Column, Row, Table, arranged, asked_download
+from reports.analysis.reconciled import differences
 from reports.analysis.spend_totals import Amounts, UnitCost, ai_cells, total_of, totals_by, unit_costs
 from reports.analysis.why_changed import why_changed
-from reports.queries.balances import SourceBalance, balances
+from reports.queries.balances import balances
+from reports.queries.month_sources import loaded_sources
 from reports.queries.spend_cells import SpendCell, spend_cells
 from reports.queries.spend_days import SpendDays, spend_days
 from reports.queries.spend_scopes import TeamInTree, teams_in_tree
@@ -54,7 +56,7 @@ class Figures:
     days: SpendDays
     usage: list[UsageCell]
     teams: list[TeamInTree]
-    balances: list[SourceBalance]
+    differences: dict[str, Decimal]  # per source of the billing months
     known: Trust
 
     @property
@@ -82,9 +84,17 @@ def _read(state: PageState) -> Figures:
         days=spend_days(spend=spend, period=state.elapsed),
         usage=spend_usage(spend=spend, period=state.elapsed, compare=state.compare),
         teams=teams_in_tree(scope=state.reader_scope, day=state.period.last_day),
-        balances=balances(runs=state.run_ids(state.period), scope=state.reader_scope, metric=state.metric),
+        differences=_differences(state),
         known=read_trust(state),
     )
+
+
+def _differences(state: PageState) -> dict[str, Decimal]:
+    loaded = loaded_sources(
+        months=state.period.months(), currency=state.currency, metric=state.metric, scope=state.reader_scope
+    )
+    made = balances(runs=state.run_ids(state.period), scope=state.reader_scope, metric=state.metric)
+    return differences(loaded, made)
 
 
 def _tables(request: HttpRequest, state: PageState, figures: Figures) -> dict[str, Table]:
@@ -198,8 +208,8 @@ def _page(
         "ai_share": ratio(total.now, whole_bill.now),
         "other_cost": whole_bill.now - total.now,
         "largest_provider": _largest(figures),
-        "balances": figures.balances,
-        "is_reconciled": all(balance.difference == 0 for balance in figures.balances),
+        "sources": len(figures.differences),
+        "is_reconciled": not any(figures.differences.values()),
     }
     return render_page(
         request,

@@ -1,7 +1,8 @@
-"""What was imported for a billing month: per source its bills, rows, rejected rows and loaded totals."""
+"""What was imported for billing months: per source its bills, rows, rejected rows and loaded totals."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
@@ -10,7 +11,7 @@ from django.db import connection
 
 from reports.scope import TeamScope
 
-# One row per source and currency with a current snapshot in the month; totals as kept when it was loaded.
+# One row per source and currency with a current snapshot in the months; totals as kept when it was loaded.
 LOADED = """
 SELECT source.name, total ->> 'currency' AS currency, count(DISTINCT scope.id), sum(scope.rows),
     coalesce((SELECT sum(rows_rejected) FROM allocation_import AS delivered WHERE delivered.id = ANY(array_agg(
@@ -19,7 +20,7 @@ SELECT source.name, total ->> 'currency' AS currency, count(DISTINCT scope.id), 
 FROM allocation_chargescope AS scope
 JOIN allocation_source AS source ON source.id = scope.source_id
 CROSS JOIN LATERAL jsonb_array_elements(scope.totals) AS total
-WHERE scope.state = 'current' AND scope.billing_month = %(month)s
+WHERE scope.state = 'current' AND scope.billing_month = ANY(%(months)s)
 GROUP BY source.name, total ->> 'currency'
 ORDER BY source.name, currency
 """
@@ -70,13 +71,14 @@ class CostCenterSpend:
     before: Decimal
 
 
-def loaded_sources(*, month: date, metric: str, scope: TeamScope) -> list[LoadedSource]:
-    """Whole bills, so nothing for a reader who sees only some teams."""
+def loaded_sources(*, months: Sequence[date], currency: str, metric: str, scope: TeamScope) -> list[LoadedSource]:
+    """In one currency (all, where it is ""). Whole bills, so nothing for a reader who sees only some teams."""
     if not scope.is_everything:
         return []
     with connection.cursor() as cursor:
-        cursor.execute(LOADED, {"month": month, "metric": metric})
-        return [LoadedSource(*row) for row in cursor.fetchall()]
+        cursor.execute(LOADED, {"months": list(months), "metric": metric})
+        loaded = [LoadedSource(*row) for row in cursor.fetchall()]
+    return [source for source in loaded if source.currency == currency or not currency]
 
 
 def cost_centers(
