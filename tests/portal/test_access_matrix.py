@@ -169,6 +169,7 @@ ROUTES: dict[str, Route] = {
     "on-call": page("on-call", "/on-call/", "/on-call/?team=bravo"),
     "debug": page("debug", "/debug/", "/debug/?team=bravo"),
     "debug-newest": page("debug", "/debug/newest/"),
+    "debug-calls": page("debug", "/debug/calls/"),
     "debug-trace": page("debug", "/debug/trace/{bravo_trace}/"),
     "imports": page("imports", "/imports/"),
     "import": page("imports", "/imports/{bill_import}/"),
