@@ -4,8 +4,9 @@
 
 Scenarios, over one whole month with every tag in place: `complete` has every span; `lost` has a tenth of them lost at random;
 `sampled` keeps a tenth of the traces at the head and says so in tracestate. The figure is the weighted absolute error over
-(team, model, feature) of effective cost, sum |allocated - true| / sum |true|, in the currency where it is worst. For `sampled` the
-limit is 1.5 times the sampling error that the portal shows; for the others it is fixed.
+(team, model, feature) of effective cost, sum |allocated - true| / sum |true|; currencies are brought together at the rate of the
+demo's contract, for this figure only. For `sampled` the limit is 1.5 times the sampling error that the portal shows, the sum of
+the shares' standard errors; for the others it is fixed.
 """
 
 from __future__ import annotations
@@ -23,19 +24,24 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 SCENARIOS = {"complete": 0.01, "lost": 0.03, "sampled": None}
+# Factors on the calls that leave some 35,000 spans of each scenario to load.
+SCALES = {"complete": 1.0, "lost": 1.0, "sampled": 10.0}
 
 
 def main() -> int:
     options = arguments()
     if options.home:
-        print(json.dumps(measure(options.scenarios[0], options.scale, options.policy, options.home)))
+        scenario = options.scenarios[0]
+        print(
+            json.dumps(measure(scenario, options.scale * SCALES[scenario], options.policy, options.seed, options.home))
+        )
         return 0
     failed = 0
     for scenario in options.scenarios or SCENARIOS:
         home = Path(tempfile.mkdtemp(prefix="apportion-accuracy-"))
         home.chmod(0o755)  # as root the database runs as another account
         command = [sys.executable, str(Path(__file__)), scenario, "--home", str(home)]
-        command += ["--scale", str(options.scale), "--policy", options.policy]
+        command += ["--scale", str(options.scale), "--policy", options.policy, "--seed", str(options.seed)]
         try:
             done = subprocess.run(
                 command, env=environment(home), stdout=subprocess.PIPE, text=True, check=True, cwd=ROOT
@@ -50,7 +56,8 @@ def main() -> int:
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("scenarios", nargs="*", metavar="SCENARIO", help=", ".join(SCENARIOS))
-    parser.add_argument("--scale", type=float, default=4.0, help="factor on the calls (default: 4)")
+    parser.add_argument("--scale", type=float, default=1.0, help="factor on the calls (default: 1)")
+    parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--policy", default="auto", choices=["auto", "spread", "owner", "unallocated"])
     parser.add_argument("--home", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -65,7 +72,7 @@ def environment(home: Path) -> dict[str, str]:
     return kept | {"APPORTION_HOME": str(home), "DJANGO_SETTINGS_MODULE": "portal.settings", "PYTHONPATH": str(ROOT)}
 
 
-def measure(scenario: str, scale: float, policy: str, home: Path) -> dict[str, object]:
+def measure(scenario: str, scale: float, policy: str, seed: int, home: Path) -> dict[str, object]:
     """Load one scenario into this process's portal, allocate its month and compare."""
     import django
 
@@ -77,52 +84,53 @@ def measure(scenario: str, scale: float, policy: str, home: Path) -> dict[str, o
 
     with embedded_servers(settings.EMBEDDED, ["postgres"]):
         migrate_if_needed()
-        return result(scenario, scale, policy, home / "demo")
+        return result(scenario, scale, policy, seed, home / "demo")
 
 
-def result(scenario: str, scale: float, policy: str, folder: Path) -> dict[str, object]:
-    """The scenario's figures, on the current database, which must be empty."""
-    from portal.demo.accuracy import sampling_errors, weighted_errors
+def result(
+    scenario: str, scale: float, policy: str, seed: int, folder: Path, end: datetime | None = None
+) -> dict[str, object]:
+    """The scenario's figures for the month before `end` (default: the last one), on the current database, which must be empty."""
+    from portal.demo.accuracy import sampling_errors, shares_in_usd, weighted_errors
     from portal.demo.generate import whole_truth
     from portal.demo.load import load_settings
     from portal.demo.settings import demo_settings
 
     began = time.monotonic()
-    end = datetime.now(UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    end = (end or datetime.now(UTC)).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
     days = (end - timedelta(days=1)).day + 1
     demo = demo_settings(
         now=end,
         days=days,
+        seed=seed,
         scale=scale,
         complete=True,
         sampling=0.1 if scenario == "sampled" else "none",
         lost=0.1 if scenario == "lost" else 0.0,
     )
     loaded = load_settings(demo, folder, since=None, say=lambda line: print(line, file=sys.stderr), untraced=policy)
-    errors = weighted_errors(whole_truth(demo))
-    shown = sampling_errors()
-    worst = max(errors, key=lambda currency: errors[currency] / (limit_of(scenario, shown.get(currency, 0.0))))
-    limit = limit_of(scenario, shown.get(worst, 0.0))
+    truth = whole_truth(demo)
+    errors, shown, share = weighted_errors(truth), sampling_errors(), shares_in_usd(truth)
+    error = sum(errors[currency] * share[currency] for currency in share)
+    fixed = SCENARIOS[scenario]
+    limit = 1.5 * sum(shown[currency] * share[currency] for currency in share) if fixed is None else fixed
     return {
         "benchmark": "accuracy",
         "scenario": scenario,
         "untraced_policy": policy,
         "month": f"{demo.first_day:%Y-%m}",
         "spans": loaded.spans,
-        "weighted_absolute_error": round(errors[worst], 6),
+        "weighted_absolute_error": round(error, 6),
         "by_currency": {currency: round(error, 6) for currency, error in errors.items()},
+        "by_currency_model_calls_only": {
+            currency: round(error, 6) for currency, error in weighted_errors(truth, model_calls_only=True).items()
+        },
         "sampling_error_shown": {currency: round(error, 6) for currency, error in shown.items()},
         "limit": round(limit, 6),
-        "ratio": round(errors[worst] / limit, 3),
-        "ok": errors[worst] <= limit,
+        "ratio": round(error / limit, 3),
+        "ok": error <= limit,
         "seconds": round(time.monotonic() - began, 1),
     }
-
-
-def limit_of(scenario: str, shown: float) -> float:
-    """The largest error that is allowed."""
-    fixed = SCENARIOS[scenario]
-    return fixed if fixed is not None else max(1.5 * shown, 1e-6)
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from decimal import Decimal
 
 from django.db import connection
 
+from portal.demo.prices import EUR_PER_USD
 from portal.demo.truth import PLACES, Truth
 
 Key = tuple[str | None, str | None, str | None]
@@ -51,9 +52,14 @@ def true_costs(truth: Truth) -> dict[str, dict[Key, tuple[Decimal, Decimal]]]:
     }
 
 
-def weighted_errors(truth: Truth, *, metric: int = 1) -> dict[str, float]:
-    """By currency; metric 0 is billed cost, 1 effective cost."""
+def weighted_errors(truth: Truth, *, metric: int = 1, model_calls_only: bool = False) -> dict[str, float]:
+    """By currency; metric 0 is billed cost, 1 effective cost. With `model_calls_only` what names no model is left out."""
     true, found = true_costs(truth), allocated()
+    if model_calls_only:
+        true, found = (
+            {currency: {key: costs for key, costs in keys.items() if key[1]} for currency, keys in side.items()}
+            for side in (true, found)
+        )
     return {currency: weighted_error(true[currency], found.get(currency, {}), metric) for currency in sorted(true)}
 
 
@@ -95,3 +101,13 @@ def sampling_errors() -> dict[str, float]:
             errors[currency] += variance**0.5
     totals = {currency: sum(abs(pair[1]) for pair in keys.values()) for currency, keys in allocated().items()}
     return {currency: errors[currency] / float(total) for currency, total in sorted(totals.items())}
+
+
+def shares_in_usd(truth: Truth) -> dict[str, float]:
+    """Each currency's part of the true effective cost, at the rate of the demo's contract."""
+    rates = {"USD": Decimal(1), "EUR": EUR_PER_USD}
+    totals = {
+        currency: sum((abs(pair[1]) for pair in keys.values()), Decimal(0)) / rates[currency]
+        for currency, keys in true_costs(truth).items()
+    }
+    return {currency: float(total / sum(totals.values())) for currency, total in totals.items()}
