@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from fractions import Fraction
+from functools import lru_cache
 from typing import NamedTuple
 
 from allocation.catalogue import (
@@ -42,6 +43,7 @@ FALLS_TO: dict[str, tuple[tuple[str, tuple[str, ...]], ...]] = {
 }
 
 
+@lru_cache(maxsize=4096)
 def columns_of(token_class: str, billed_classes: frozenset[str]) -> tuple[int, ...]:
     """Indexes into TOKEN_COLUMNS that a line of this class pays for, given the classes that the model's bill has."""
     names = list(CLASS_COLUMNS[token_class])
@@ -136,7 +138,7 @@ class UsageIndex:
         return found if found is not NOTHING else self.tokens(key, day, ALL_COLUMNS, whole_provider=whole_provider)
 
     def relative_variance(self, key: Key, day: date | None, columns: tuple[int, ...]) -> Fraction:
-        """Variance by sampling of the tokens that these columns are part of, over their square; 0 where all spans were kept.
+        """Sampling's variance of the tokens that these columns are part of, over their square; 0 without sampling.
 
         A class has the relative variance of its side, input or output, since that is what the rollup keeps.
         """
@@ -149,7 +151,7 @@ class UsageIndex:
             rows = by_day.get(day, []) if day else [row for rows in by_day.values() for row in rows]
             variance = sum(row.variance[side] for row in rows for side in sides)
             tokens = Fraction(sum(row.tokens[n] for row in rows for n in whole), 10**self.token_places)
-            found = self._variances[name] = variance / tokens**2 if tokens else Fraction(0)
+            found = self._variances[name] = variance / tokens**2 if variance and tokens else Fraction(0)
         return found
 
     def _weights(self, by: str, key: Key, day: date | None, columns: tuple[int, ...], whole_provider: bool) -> Weights:
@@ -199,11 +201,12 @@ COPY (
         max(CASE WHEN d.observer = 'gateway' THEN 2 ELSE 1 END),
         trim_scale(round(sum(u.calls), {places})), {sums},
         CASE WHEN bool_and(u.is_priced) THEN trim_scale(round(sum(u.list_cost), 18)) END,
-        round(sum(u.variance_input)), round(sum(u.variance_output))
+        coalesce(round(sum(u.variance_input)), 0), coalesce(round(sum(u.variance_output)), 0)
     FROM (
         SELECT (hour AT TIME ZONE 'UTC')::date AS day, dimension_id, sum(calls) AS calls, {inner},
             sum(list_cost) AS list_cost, bool_and(list_cost IS NOT NULL) AS is_priced,
-            sum(variance_input::numeric) AS variance_input, sum(variance_output::numeric) AS variance_output
+            sum(variance_input::numeric) FILTER (WHERE variance_input <> 0) AS variance_input,
+            sum(variance_output::numeric) FILTER (WHERE variance_output <> 0) AS variance_output
         FROM (
             SELECT hour, dimension_id, calls, {columns}, list_cost, variance_input, variance_output FROM usage_hourly
             WHERE hour >= '{start}' AND hour < '{end}'

@@ -49,6 +49,7 @@ class Drivers:
     clustering: Clustering
 
 
+ZERO = Fraction(0)
 CHARGE_DAYS_SQL = """
 SELECT min(charge_period_start AT TIME ZONE 'UTC')::date, max(charge_period_end AT TIME ZONE 'UTC')::date
 FROM charge WHERE billing_month = %(month)s AND scope_id = ANY(%(scopes)s)
@@ -231,7 +232,7 @@ class Engine:
             if bucket.method != TRACED:
                 continue
             by_day = days.setdefault(_billed_key(bucket), {})
-            tokens, known = _tokens(bucket, group), by_day.get(group.day, Fraction(0))
+            tokens, known = _tokens(bucket, group), by_day.get(group.day, ZERO)
             by_day[group.day] = known + tokens if known is not None and tokens is not None else None
         return {
             key: Billed(

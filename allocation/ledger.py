@@ -13,7 +13,7 @@ from django.db import connection
 from allocation.buckets import Bucket
 from allocation.charges import Amount, Group
 from allocation.models import Target as TargetModel
-from allocation.money import text_of
+from allocation.money import text_of, texts_of
 from allocation.split import split_quanta
 from allocation.targets import Target, canonical_target
 from allocation.traced import Part, Plan
@@ -176,22 +176,19 @@ class LedgerWriter:
         book = self.book
         rows = cut_group(group, plan, kind=bucket.kind, is_allocated=book.is_allocated, rank=book.rank)
         self.rows += len(rows)
+        targets, kinds, billed, effective, listed, quantities, rungs = zip(*rows, strict=True)
         day = group.day.isoformat()
         start = f"{self.month}\t{self.run_id}\t{group.bucket}\t{day}\t"
         start_canonical = f"{bucket.cells},{day},"
-        billed_places, effective_places = group.billed_cost.places, group.effective_cost.places
-        list_places = group.list_cost.places if group.list_cost else 0
+        b_texts = texts_of(billed, group.billed_cost.places)
+        same = effective == billed and group.effective_cost.places == group.billed_cost.places
+        e_texts = b_texts if same else texts_of(effective, group.effective_cost.places)
+        c_texts = texts_of(listed, group.list_cost.places) if group.list_cost else [""] * len(rows)
         ids, cells = book.ids, book.cells
-        for target, kind, billed, effective, listed, quantity, rung in rows:
-            b = text_of(billed, billed_places)
-            e = b if effective == billed and effective_places == billed_places else text_of(effective, effective_places)
-            if listed is None:
-                lines.append(f"{start}{ids[target]}\t{kind}\t{b}\t{e}\t\\N\t{quantity or NULL}\t{rung}\n")
-                canonical.append(f'{start_canonical}{cells[target]},"{kind}",{b},{e},,{quantity},{rung}\n')
-            else:
-                c = text_of(listed, list_places)
-                lines.append(f"{start}{ids[target]}\t{kind}\t{b}\t{e}\t{c}\t{quantity or NULL}\t{rung}\n")
-                canonical.append(f'{start_canonical}{cells[target]},"{kind}",{b},{e},{c},{quantity},{rung}\n')
+        columns = (targets, kinds, b_texts, e_texts, c_texts, quantities, rungs)
+        for t, kind, b, e, c, q, rung in zip(*columns, strict=True):
+            lines.append(f"{start}{ids[t]}\t{kind}\t{b}\t{e}\t{c or NULL}\t{q or NULL}\t{rung}\n")
+            canonical.append(f'{start_canonical}{cells[t]},"{kind}",{b},{e},{c},{q},{rung}\n')
 
     def _group_line(self, group: Group, plan: Plan) -> None:
         listed = text_of(group.list_cost.quanta, group.list_cost.places) if group.list_cost else NULL
@@ -222,8 +219,8 @@ class LedgerWriter:
 NULL = "\\N"
 ALLOCATED_COPY = """COPY allocated_cost (billing_month, run_id, bucket, day, target_id, charge_kind, billed_cost,
     effective_cost, list_cost, driver_quantity, evidence) FROM STDIN"""
-GROUP_COPY = """COPY charge_group (run_id, bucket, day, charges, billed_cost, effective_cost, list_cost, quantity, driver,
-    driver_total, coverage, widened, note) FROM STDIN"""
+GROUP_COPY = """COPY charge_group (run_id, bucket, day, charges, billed_cost, effective_cost, list_cost, quantity,
+    driver, driver_total, coverage, widened, note) FROM STDIN"""
 
 
 def _decimal(value: Fraction) -> Decimal:
@@ -235,8 +232,8 @@ def _decimal(value: Fraction) -> Decimal:
 CANONICAL_SQL = """
 COPY (
     SELECT s.name, b.rule, b.method, b.ai_scope, b.provider_name, b.service_name, b.charge_category,
-        b.split_key::text AS split_key, a.day, t.team, t.model, t.feature, t.product, t.environment, t.customer, t.phase,
-        t.reason, a.charge_kind, a.billed_cost, a.effective_cost, a.list_cost, a.driver_quantity, a.evidence
+        b.split_key::text AS split_key, a.day, t.team, t.model, t.feature, t.product, t.environment, t.customer,
+        t.phase, t.reason, a.charge_kind, a.billed_cost, a.effective_cost, a.list_cost, a.driver_quantity, a.evidence
     FROM allocated_cost a
     JOIN charge_bucket b ON b.run_id = a.run_id AND b.bucket = a.bucket
     JOIN allocation_source s ON s.id = b.source_id

@@ -40,6 +40,16 @@ def text_of(quanta: int, places: int) -> str:
     return f"{digits[:-places]}.{digits[-places:]}" if places else digits
 
 
+def texts_of(amounts: Iterable[int], places: int) -> list[str]:
+    """`text_of` of many amounts, without a call for each; `places` is at least one."""
+    padded = f"{{:0{places + 1}d}}".format
+    texts = []
+    for quanta in amounts:
+        digits = padded(quanta) if quanta >= 0 else padded(-quanta)
+        texts.append(f"{'' if quanta >= 0 else '-'}{digits[:-places]}.{digits[-places:]}")
+    return texts
+
+
 def plain(amount: Decimal) -> str:
     """An amount for people and JSON: no exponent, no trailing zeros, "0" and never "-0"."""
     text = format(amount, "f")

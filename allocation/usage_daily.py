@@ -42,9 +42,10 @@ def daily_usage(
         sums = found.setdefault(
             DailyKey(row.day, target.team, target.feature, target.model, target.environment), [Decimal(0)] * 3
         )
+        numbers = [int(text) if text.isdecimal() else Decimal(text) for text in row.tokens]
         sums[0] += Decimal(row.calls)
-        sums[1] += sum([Decimal(row.tokens[n]) for n in INPUT], Decimal(0))
-        sums[2] += sum([Decimal(row.tokens[n]) for n in OUTPUT], Decimal(0))
+        sums[1] += sum([numbers[n] for n in INPUT])
+        sums[2] += sum([numbers[n] for n in OUTPUT])
     return found
 
 

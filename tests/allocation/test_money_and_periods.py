@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from allocation.money import exact_sum, places_of, plain, quanta_of, text_of
+from allocation.money import exact_sum, places_of, plain, quanta_of, text_of, texts_of
 from allocation.periods import BadPeriod, Period, microseconds_by_day
 
 HOUR = 3_600_000_000
@@ -36,6 +36,7 @@ def test_plain_text_has_no_exponent_and_no_trailing_zeros(amount: str, text: str
 def test_quanta_and_text_are_inverse(quanta: int, places: int) -> None:
     assert quanta_of(text_of(quanta, places), places) == quanta
     assert places_of(text_of(quanta, places)) == places
+    assert texts_of([quanta, -quanta], places + 1) == [text_of(quanta, places + 1), text_of(-quanta, places + 1)]
 
 
 def test_text_finer_than_the_quantum_is_refused() -> None:
