@@ -70,9 +70,10 @@ WITH factor AS (
         AS f(provider, project, model, team, feature, input, output)
 ), line AS (
     -- Cost per key and day, of input and of output tokens. A line without class counts as input.
-    SELECT b.split_key->>'provider' AS provider, b.split_key->>'project' AS project, b.split_key->>'model' AS model, g.day,
-        sum(g.effective_cost) FILTER (WHERE b.split_key->>'token_class' IS NULL
-            OR b.split_key->>'token_class' NOT IN ('output', 'reasoning', 'output_audio', 'output_image'))::float8 AS cost_in,
+    SELECT b.split_key->>'provider' AS provider, b.split_key->>'project' AS project, b.split_key->>'model' AS model,
+        g.day,
+        sum(g.effective_cost) FILTER (WHERE b.split_key->>'token_class' IS NULL OR b.split_key->>'token_class'
+            NOT IN ('output', 'reasoning', 'output_audio', 'output_image'))::float8 AS cost_in,
         sum(g.effective_cost) FILTER (WHERE b.split_key->>'token_class'
             IN ('output', 'reasoning', 'output_audio', 'output_image'))::float8 AS cost_out
     FROM charge_group g JOIN charge_bucket b ON b.run_id = g.run_id AND b.bucket = g.bucket
@@ -80,8 +81,8 @@ WITH factor AS (
     GROUP BY 1, 2, 3, 4
 ), used AS (
     SELECT d.provider, d.project, d.model, (u.hour AT TIME ZONE 'UTC')::date AS day, d.team, d.feature, d.environment,
-        sum(u.input_uncached + u.cache_read + u.cache_write_5m + u.cache_write_1h + u.input_audio + u.input_image)::float8
-            AS x_in,
+        sum(u.input_uncached + u.cache_read + u.cache_write_5m + u.cache_write_1h + u.input_audio
+            + u.input_image)::float8 AS x_in,
         sum(u.output_text + u.reasoning + u.output_audio + u.output_image)::float8 AS x_out,
         sum(u.variance_input * coalesce(f.input, 1)) AS v_in, sum(u.variance_output * coalesce(f.output, 1)) AS v_out,
         sum(u.covariance * sqrt(coalesce(f.input * f.output, 1))) AS v_both

@@ -1,12 +1,13 @@
-"""How exactly cost is attributed, against the demo's truth. One JSON line for each scenario, each on a database of its own.
+"""How exactly cost is attributed, against the demo's truth. One JSON line for each scenario, each on a database of its
+own.
 
     .venv/bin/python benchmarks/accuracy.py [--scale X] [--policy auto|spread|owner|unallocated] [SCENARIO ...]
 
-Scenarios, over one whole month with every tag in place: `complete` has every span; `lost` has a tenth of them lost at random;
-`sampled` keeps a tenth of the traces at the head and says so in tracestate. The figure is the weighted absolute error over
-(team, model, feature) of effective cost, sum |allocated - true| / sum |true|; currencies are brought together at the rate of the
-demo's contract, for this figure only. For `sampled` the limit is 1.5 times the sampling error that the portal shows, the sum of
-the shares' standard errors; for the others it is fixed.
+Scenarios, over one whole month with every tag in place: `complete` has every span; `lost` has a tenth of them lost at
+random; `sampled` keeps a tenth of the traces at the head and says so in tracestate. The figure is the weighted absolute
+error over (team, model, feature) of effective cost, sum |allocated - true| / sum |true|; currencies are brought
+together at the rate of the demo's contract, for this figure only. For `sampled` the limit is 1.5 times the sampling
+error that the portal shows, the sum of the shares' standard errors; for the others it is fixed.
 """
 
 from __future__ import annotations
@@ -90,7 +91,8 @@ def measure(scenario: str, scale: float, policy: str, seed: int, home: Path) -> 
 def result(
     scenario: str, scale: float, policy: str, seed: int, folder: Path, end: datetime | None = None
 ) -> dict[str, object]:
-    """The scenario's figures for the month before `end` (default: the last one), on the current database, which must be empty."""
+    """The scenario's figures for the month before `end` (default: the last one), on the current database, which must be
+    empty."""
     from portal.demo.accuracy import sampling_errors, shares_in_usd, weighted_errors
     from portal.demo.generate import whole_truth
     from portal.demo.load import load_settings
