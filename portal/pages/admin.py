@@ -66,7 +66,7 @@ class KeyForm(forms.Form):
     name = forms.CharField(max_length=100, label="What it is for")
     scope = forms.ChoiceField(choices=list(SCOPE_NAMES.items()))
     team = any_team("every team")
-    expires = forms.ChoiceField(choices=list(LIFETIMES.items()), required=False)
+    expires = forms.ChoiceField(choices=list(LIFETIMES.items()), required=False, initial="90")
 
     def expires_at(self, now: datetime) -> datetime | None:
         days = self.cleaned_data["expires"]
@@ -83,7 +83,7 @@ def show_admin(request: HttpRequest) -> HttpResponse:
 @require_POST
 @sensitive_variables("password")
 def add_user(request: HttpRequest) -> HttpResponse:
-    form = PersonForm(request.POST)
+    form = PersonForm(request.POST, label_suffix="")
     if not form.is_valid():
         return admin_page(request, person_form=form)
     try:
@@ -144,7 +144,7 @@ CHANGES = {"grant": grant_role, "withdraw": withdraw_role, "activate": activate,
 @require_POST
 @sensitive_variables("secret")
 def add_key(request: HttpRequest) -> HttpResponse:
-    form = KeyForm(request.POST)
+    form = KeyForm(request.POST, label_suffix="")
     if not form.is_valid():
         return admin_page(request, key_form=form)
     checked = form.cleaned_data
@@ -175,9 +175,9 @@ def admin_page(
         "people": User.objects.prefetch_related(memberships).order_by("-is_active", "username"),
         "keys": ApiKey.objects.select_related("team").order_by("-id"),
         "changes": AuditEntry.objects.order_by("-id")[:CHANGES_SHOWN],
-        "person_form": person_form or PersonForm(),
+        "person_form": person_form or PersonForm(label_suffix=""),
         "grant_form": GrantForm(auto_id=False),
-        "key_form": key_form or KeyForm(),
+        "key_form": key_form or KeyForm(label_suffix=""),
         "shown_once": shown_once,
         "shown_for": shown_for,
         "now": timezone.now(),
