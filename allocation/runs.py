@@ -401,6 +401,9 @@ def retire_runs(month: date, currencies: set[str], guard: Callable[[], None]) ->
 
 def forget_old_runs(month: date) -> None:
     """Delete the rows, not the record, of runs superseded more than twice and of runs that died."""
+    AllocationRun.objects.filter(billing_month=month, status=RunStatus.RUNNING).update(
+        status=RunStatus.FAILED, detail="interrupted"
+    )
     keep: dict[str, int] = {}
     forgotten = []
     runs = AllocationRun.objects.filter(billing_month=month).order_by("-is_current", "-id")

@@ -499,6 +499,18 @@ def test_readers_see_one_current_run_and_old_ones_are_forgotten_in_time() -> Non
     assert AllocationRun.objects.count() == 5
 
 
+def test_what_a_dead_run_left_behind_is_cleared_by_the_next() -> None:
+    mixed_month()
+    dead = AllocationRun.objects.get(pk=allocate().runs[0].run)
+    AllocationRun.objects.update(status="running", is_current=False)
+
+    allocate()
+
+    dead.refresh_from_db()
+    assert (dead.status, dead.detail) == ("failed", "interrupted")
+    assert not AllocatedCost.objects.filter(run_id=dead.pk).exists()
+
+
 def test_a_guard_that_objects_leaves_the_former_run_current() -> None:
     mixed_month()
     before = allocate().runs[0].run
