@@ -88,7 +88,7 @@ def test_fault_115_an_upload_is_read_only_for_whom_may_upload_and_with_its_token
     without_token = strict.post("/imports/upload/", file)
 
     assert stranger.status_code == 302  # to the sign-in, before a byte of the body is read
-    assert not stranger.wsgi_request._read_started
+    assert not stranger.wsgi_request._read_started  # type: ignore[attr-defined]
     assert without_token.status_code == 403
 
 
