@@ -73,7 +73,7 @@ def take(browser: Browser, options: argparse.Namespace, scheme: str, size: str) 
     for path in options.paths or rail(page):
         page.goto(urljoin(options.address, path), wait_until="load")
         with suppress(PlaywrightTimeout):  # a chart that never comes is in the picture
-            page.wait_for_function("!document.querySelector('.chart .skeleton')", timeout=CHARTS_MS)
+            page.locator(".chart .skeleton").first.wait_for(state="detached", timeout=CHARTS_MS)
         page.wait_for_timeout(700)
         name = re.sub(r"[^A-Za-z0-9]+", "-", path).strip("-") or "home"
         page.screenshot(
