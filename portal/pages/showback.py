@@ -30,6 +30,7 @@ from portal.pages.spend_blocks import (
 )
 from portal.pages.state import PageState
 from portal.pages.tables import Cell, Column, Row, Table, arranged, asked_download
+from reports.analysis.sampling_error import sampling_error
 from reports.analysis.spend_totals import Amounts, UnitCost, ai_cells, total_of, totals_by, unit_costs
 from reports.analysis.why_changed import why_changed
 from reports.charts.palette import OTHER, shade_of
@@ -156,6 +157,7 @@ def showback_team(request: HttpRequest, slug: str) -> HttpResponseBase:
         "compare_words": period_in_words(state.compare) if state.compare else "",
         "unit": unit_costs(figures.cells, figures.usage, lambda _: None).get(None),
         "kinds": _kinds(figures.parts),
+        "sampling_error": sampling_error(figures.usage),
     }
     return download or render_page(request, "showback/team.html", context, **frame)  # type: ignore[arg-type]
 

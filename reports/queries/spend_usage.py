@@ -17,7 +17,8 @@ SELECT team, feature, model,
     coalesce(sum(calls) FILTER (WHERE day >= %(start)s AND day < %(end)s), 0),
     coalesce(sum(tokens_input + tokens_output) FILTER (WHERE day >= %(start)s AND day < %(end)s), 0),
     coalesce(sum(calls) FILTER (WHERE day >= %(before_start)s AND day < %(before_end)s), 0),
-    coalesce(sum(tokens_input + tokens_output) FILTER (WHERE day >= %(before_start)s AND day < %(before_end)s), 0)
+    coalesce(sum(tokens_input + tokens_output) FILTER (WHERE day >= %(before_start)s AND day < %(before_end)s), 0),
+    coalesce(sum(cost_variance) FILTER (WHERE day >= %(start)s AND day < %(end)s), 0)
 FROM usage_daily
 WHERE run_id = ANY(%(runs)s)
     AND (day >= %(start)s AND day < %(end)s OR day >= %(before_start)s AND day < %(before_end)s)
@@ -38,6 +39,7 @@ class UsageCell:
     tokens: Decimal
     calls_before: Decimal
     tokens_before: Decimal
+    cost_variance: float = 0.0  # of the effective cost, by sampling alone
 
 
 @kept

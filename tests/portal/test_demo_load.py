@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from django.db import connection
-from pytest_django.fixtures import SettingsWrapper
+from pytest_django import Settings
 
 from allocation.models import Import, ImportStatus, RunSource, Source, Team, Untraced
 from benchmarks.accuracy import result
@@ -131,7 +131,7 @@ def test_live_traffic_goes_on_where_the_load_ended() -> None:
 
 
 @pytest.mark.parametrize("scenario", ["complete", "lost", "sampled"])
-def test_attribution_is_as_accurate_as_promised(scenario: str, tmp_path: Path, settings: SettingsWrapper) -> None:
+def test_attribution_is_as_accurate_as_promised(scenario: str, tmp_path: Path, settings: Settings) -> None:
     """The benchmark's scenarios, small; under the default policy for what no span explains (auto)."""
     settings.SPAN_WINDOW_PAST_DAYS = 100_000  # always the same month, as sampling is chance
     scale = {"complete": 0.3, "lost": 0.3, "sampled": 6.0}[scenario]
