@@ -59,7 +59,13 @@ class Crumb:
 
 
 def read_trust(state: PageState) -> Trust:
-    return trust(spend=state.spend(), period=state.elapsed, runs=state.run_ids(state.period), now=timezone.now())
+    return trust(
+        spend=state.spend(),
+        every_run=state.every_run(),
+        period=state.elapsed,
+        runs=state.run_ids(state.period),
+        now=timezone.now(),
+    )
 
 
 def page_address(page: str) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any, cast
@@ -146,11 +147,17 @@ class PageState:
 
     def spend(self) -> Spend:
         """What the page's queries read: every current run of the currency, since charge days cross billing months."""
-        runs = [run for run in self.runs if run.currency == self.currency]
+        return self._spend([run for run in self.runs if run.currency == self.currency], self.scope)
+
+    def every_run(self) -> Spend:
+        """The current runs of all currencies, for what is said about sources and not about sums."""
+        return self._spend(self.runs, TeamScope.everything())
+
+    def _spend(self, runs: Sequence[MonthRun], scope: TeamScope) -> Spend:
         hashes = tuple(run.sha256 for run in runs if run.sha256 and len(run.sha256) == SHA256_LENGTH)
         return Spend(
             runs=tuple(run.id for run in runs),
-            scope=self.scope,
+            scope=scope,
             metric=self.metric,
             environment=self.environment,
             run_hashes=hashes if len(hashes) == len(runs) else (),

@@ -16,30 +16,25 @@ from reports.readable import ratio
 
 EXPLAINED_UP_TO = 4
 
-# One row per source of bills: how far its charges reach in current runs (days after today are prepaid, not news),
-# and its newest delivery.
+# One row per source of bills with its newest delivery.
 SOURCES = """
-WITH newest_run AS (
-    SELECT DISTINCT ON (balance.source_id, run.currency) balance.source_id, run.id
-    FROM allocation_runsource AS balance JOIN allocation_allocationrun AS run ON run.id = balance.run_id
-    WHERE run.is_current AND balance.metric = 'effective_cost'
-    ORDER BY balance.source_id, run.currency, run.billing_month DESC
-), reach AS (
-    SELECT bucket.source_id, max(charge_group.day) AS through
-    FROM newest_run
-    JOIN charge_bucket AS bucket ON bucket.run_id = newest_run.id AND bucket.source_id = newest_run.source_id
-    JOIN charge_group ON charge_group.run_id = bucket.run_id AND charge_group.bucket = bucket.bucket
-    WHERE charge_group.day <= %(today)s
-    GROUP BY bucket.source_id
-)
-SELECT source.name, reach.through, newest.id, newest.status, newest.rows_rejected
+SELECT source.name, newest.id, newest.status, newest.rows_rejected
 FROM allocation_source AS source
-LEFT JOIN reach ON reach.source_id = source.id
 JOIN LATERAL (
     SELECT id, status, rows_rejected FROM allocation_import
     WHERE source_id = source.id AND kind = 'bill' ORDER BY created_at DESC LIMIT 1
 ) AS newest ON true
-ORDER BY reach.through DESC NULLS LAST, source.name
+ORDER BY source.name
+"""
+
+# One row per source: how far its charges reach. Days after today are prepaid, not news.
+REACH = """
+SELECT source.name, max(charge_group.day)
+FROM charge_bucket AS bucket
+JOIN charge_group ON charge_group.run_id = bucket.run_id AND charge_group.bucket = bucket.bucket
+JOIN allocation_source AS source ON source.id = bucket.source_id
+WHERE bucket.run_id = ANY(%(runs)s) AND charge_group.day <= %(today)s
+GROUP BY source.name
 """
 
 # The newest span of the last two days by the start index of two partitions, else the newest hour with usage.
@@ -123,15 +118,25 @@ class Trust:
         return ratio(exact_sum(share.cost for share in self.evidence if share.is_unallocated), self.total)
 
 
-def trust(*, spend: Spend, period: Period, runs: tuple[int, ...], now: datetime) -> Trust:
-    """Three statements. `runs` are those of the period's billing months, to be named."""
+def trust(*, spend: Spend, every_run: Spend, period: Period, runs: tuple[int, ...], now: datetime) -> Trust:
+    """Four statements. `every_run` is the current runs of all currencies, `runs` those of the period, to be shown."""
+    reach = source_reach(spend=every_run, today=now.date())
     with connection.cursor() as cursor:
-        cursor.execute(SOURCES, {"today": now.date()})
-        sources = [SourceTrust(*row) for row in cursor.fetchall()]
+        cursor.execute(SOURCES)
+        sources = [SourceTrust(name, reach.get(name), *newest) for name, *newest in cursor.fetchall()]
         cursor.execute(LAST_TRACE, {"today": now.date(), "now": now})
         traces_at = cursor.fetchone()[0]
+    sources.sort(key=lambda source: (-(source.through or date.min).toordinal(), source.name))
     evidence = evidence_shares(spend=spend, period=period)
     return Trust(sources=sources, traces_at=traces_at, evidence=evidence, runs=runs)
+
+
+@kept
+def source_reach(*, spend: Spend, today: date) -> dict[str, date]:
+    """The last charge day of each source, up to today. Of the whole organisation: it tells no amount."""
+    with connection.cursor() as cursor:
+        cursor.execute(REACH, {"runs": list(spend.runs), "today": today})
+        return dict(cursor.fetchall())
 
 
 @kept
