@@ -55,10 +55,8 @@ class Layout:
         """The key kept in this home; made once, mode 0600."""
         path = self.home / "secret_key"
         self.home.mkdir(parents=True, exist_ok=True)
-        try:
+        if path.exists():
             return path.read_text(encoding="ascii").strip()
-        except FileNotFoundError:
-            pass
         # Written whole under another name, then linked: two processes that start together agree on one key.
         draft = self.home / f".secret_key.{os.getpid()}"
         descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
