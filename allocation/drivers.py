@@ -217,7 +217,6 @@ COPY (
         GROUP BY 1, 2
     ) u
     JOIN allocation_usagedimension d ON d.id = u.dimension_id
-    WHERE d.is_inference
     GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9, 10
     ORDER BY 1, d.provider COLLATE "C", d.project COLLATE "C", d.model COLLATE "C", 5, d.team COLLATE "C",
         d.feature COLLATE "C", d.product COLLATE "C", d.environment COLLATE "C", d.customer COLLATE "C"

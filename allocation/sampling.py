@@ -89,7 +89,7 @@ WITH factor AS (
     FROM usage_live u JOIN allocation_usagedimension d ON d.id = u.dimension_id
     LEFT JOIN factor f ON f.provider = d.provider AND f.project IS NOT DISTINCT FROM d.project AND f.model = d.model
         AND f.team IS NOT DISTINCT FROM d.team AND f.feature IS NOT DISTINCT FROM d.feature
-    WHERE d.is_inference AND u.hour >= %(start)s AND u.hour < %(end)s
+    WHERE u.hour >= %(start)s AND u.hour < %(end)s
     GROUP BY 1, 2, 3, 4, 5, 6, 7
 ), share AS (
     SELECT used.*,

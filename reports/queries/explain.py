@@ -256,7 +256,7 @@ SELECT s.span_day, s.trace_id, s.started_at, d.model, d.team, d.feature,
     s.input_uncached + s.cache_read + s.cache_write_5m + s.cache_write_1h + s.output_text + s.reasoning
         + s.input_audio + s.input_image + s.output_audio + s.output_image
 FROM span s JOIN allocation_usagedimension d ON d.id = s.dimension_id
-WHERE s.span_day = %(day)s AND s.counted AND d.is_inference AND d.model = %(key_model)s
+WHERE s.span_day = %(day)s AND s.counted AND d.model = %(key_model)s
     AND (%(key_project)s::text IS NULL OR %(key_project)s = '*' OR d.project = %(key_project)s)
     AND (%(all_teams)s OR d.team = ANY(%(teams)s))
     AND (%(team)s::text IS NULL OR d.team = %(team)s)
