@@ -17,21 +17,23 @@ from portal.ingest.focus.columns import DIMENSION_COLUMNS, DIMENSION_FIELDS
 from portal.ingest.focus.interner import Interner
 from portal.ingest.focus.rows import CleanBatch
 
-MOST_IDS = 300_000
+MOST_IDS = 100_000
 MIX = np.array([0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F], dtype=np.uint64)  # odd, so that multiplying loses nothing
 
 TABLE = "allocation_chargedimension"
 NAMES = ", ".join(DIMENSION_FIELDS)
 # The newcomers of one batch. In order, so that two loads which bring the same rows wait for each other, not deadlock.
 MAKE_NEWCOMERS = f"""
-CREATE TEMPORARY TABLE IF NOT EXISTS newcomer AS SELECT content_hash, {NAMES} FROM {TABLE} WITH NO DATA
+CREATE TEMPORARY TABLE IF NOT EXISTS newcomer ON COMMIT DELETE ROWS
+AS SELECT content_hash, {NAMES} FROM {TABLE} WITH NO DATA
 """  # noqa: S608 - names of this module's own
 INSERT_NEWCOMERS = f"""
 INSERT INTO {TABLE} (content_hash, {NAMES})
 SELECT content_hash, {NAMES} FROM newcomer ORDER BY content_hash
 ON CONFLICT (content_hash) DO NOTHING
+RETURNING content_hash, id
 """  # noqa: S608
-FIND_NEWCOMERS = f"SELECT n.content_hash, d.id FROM newcomer n JOIN {TABLE} d USING (content_hash)"  # noqa: S608
+FIND = f"SELECT content_hash, id FROM {TABLE} WHERE content_hash = ANY(%s)"  # noqa: S608
 
 
 class DimensionIds:
@@ -44,7 +46,7 @@ class DimensionIds:
     def __init__(self, connection: BaseDatabaseWrapper, interners: dict[str, Interner]) -> None:
         self._connection = connection
         self._interners = interners
-        self._ids: dict[tuple[int, int], int] = {}
+        self._ids: dict[bytes, int] = {}  # by the row's 128 bits
         self._columns = [name for name in DIMENSION_COLUMNS if name in interners]
         with connection.cursor() as cursor:
             cursor.execute(MAKE_NEWCOMERS)
@@ -59,12 +61,13 @@ class DimensionIds:
             # Two combinations share 64 bits: look at all 128.
             _, first, inverse = np.unique(lanes, axis=0, return_index=True, return_inverse=True)
             inverse = inverse.reshape(-1)
-        pairs = list(zip(lanes[first, 0].tolist(), lanes[first, 1].tolist(), strict=True))
-        missing = [position for position, pair in enumerate(pairs) if pair not in self._ids]
+        joined = np.ascontiguousarray(lanes[first]).tobytes()
+        keys = [joined[start : start + 16] for start in range(0, len(joined), 16)]
+        missing = [position for position, key in enumerate(keys) if key not in self._ids]
         if missing:
             found = self._make(batch, first[missing])
-            self._ids.update((pairs[position], each) for position, each in zip(missing, found, strict=True))
-        return np.array([self._ids[pair] for pair in pairs], dtype=np.int64)[inverse]
+            self._ids.update((keys[position], each) for position, each in zip(missing, found, strict=True))
+        return np.array([self._ids[key] for key in keys], dtype=np.int64)[inverse]
 
     def _row_lanes(self, batch: CleanBatch) -> npt.NDArray[np.uint64]:
         lanes = np.zeros((len(batch), 2), dtype=np.uint64)
@@ -78,30 +81,41 @@ class DimensionIds:
         """Ids of the combinations that stand in these rows, one per row."""
         absent = pa.nulls(len(rows), pa.string())
         table = {
-            field: self._interners[name].values.take(pa.array(batch.codes[name][rows]))
-            if name in self._interners
-            else absent
+            field: self._interners[name].read(batch.codes[name][rows]) if name in self._interners else absent
             for field, name in zip(DIMENSION_FIELDS, DIMENSION_COLUMNS, strict=True)
         }
         if "provider_name" in table and "ServiceProviderName" in self._interners:
             # FOCUS 1.4 has ServiceProviderName only; readers look in one place.
             table["provider_name"] = pc.coalesce(table["provider_name"], table["service_provider_name"])
         hashes = content_hashes(table)
-        payload = pa.table({"content_hash": pa.array([f"\\x{each.hex()}" for each in hashes]), **table})
-        ids = self._stored(payload)
+        ids = self._stored(set(hashes))
+        fresh = [position for position, each in enumerate(hashes) if each not in ids]
+        if fresh:
+            texts = pa.array([f"\\x{hashes[position].hex()}" for position in fresh])
+            ids |= self._inserted(
+                pa.table({"content_hash": texts, **{n: a.take(pa.array(fresh)) for n, a in table.items()}})
+            )
+            ids |= self._stored({each for each in hashes if each not in ids})  # another load was first
         return [ids[each] for each in hashes]
 
-    def _stored(self, payload: pa.Table) -> dict[bytes, int]:
+    def _stored(self, hashes: set[bytes]) -> dict[bytes, int]:
+        if not hashes:
+            return {}
+        with self._connection.cursor() as cursor:
+            cursor.execute(FIND, [list(hashes)])
+            return {bytes(content_hash): number for content_hash, number in cursor.fetchall()}
+
+    def _inserted(self, payload: pa.Table) -> dict[bytes, int]:
+        """Inserts what is not there; ids of the rows that this made."""
         sink = io.BytesIO()
         pa.csv.write_csv(payload, sink, pa.csv.WriteOptions(include_header=False))
         with self._connection.cursor() as cursor:
             cursor.execute("BEGIN")
-            cursor.execute("DELETE FROM newcomer")
             copy_csv(cursor, f"COPY newcomer (content_hash, {NAMES}) FROM STDIN WITH (FORMAT csv)", sink.getbuffer())
             cursor.execute(INSERT_NEWCOMERS)
+            made = {bytes(content_hash): number for content_hash, number in cursor.fetchall()}
             cursor.execute("COMMIT")
-            cursor.execute(FIND_NEWCOMERS)
-            return {bytes(content_hash): each for content_hash, each in cursor.fetchall()}
+        return made
 
 
 def content_hashes(table: dict[str, pa.Array]) -> list[bytes]:

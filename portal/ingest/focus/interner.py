@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from portal.ingest.focus.values import Cell
 
-MOST_TEXTS = 200_000  # beyond it the memory is emptied between batches
+MOST_TEXTS = 30_000  # of one column; beyond it the memory is emptied between batches
 NULL = 0  # the code of an absent value
 
 
@@ -23,8 +23,8 @@ class Interner:
     The hash is keyed per load, so that no file can be made to collide.
     """
 
-    def __init__(self, read: Callable[[str], Cell], *, key: bytes) -> None:
-        self._read = read
+    def __init__(self, reader: Callable[[str], Cell], *, key: bytes) -> None:
+        self._reader = reader
         self._key = key
         self.clear()
 
@@ -36,7 +36,6 @@ class Interner:
         self.is_null: npt.NDArray[np.bool_] = np.ones(1, dtype=bool)  # absent, or says so
         self.micros: npt.NDArray[np.int64] = np.zeros(1, dtype=np.int64)
         self._repaired: dict[int, str] = {}
-        self._values: pa.Array | None = None
 
     def make_room(self) -> None:
         """Forgets everything once there is too much of it. Codes given out before mean nothing afterwards."""
@@ -68,7 +67,7 @@ class Interner:
         return of_row
 
     def _add(self, fresh: list[str]) -> None:
-        cells = [self._read(text) for text in fresh]
+        cells = [self._reader(text) for text in fresh]
         for code, cell in enumerate(cells, start=len(self.cells)):
             if cell.repair:
                 self._repaired[code] = cell.repair
@@ -79,7 +78,6 @@ class Interner:
         nulls = [cell.value is None and cell.reason is None for cell in cells]
         self.is_null = np.concatenate([self.is_null, nulls])
         self.micros = np.concatenate([self.micros, np.array([cell.micros for cell in cells], dtype=np.int64)])
-        self._values = None
 
     def _lanes(self, cell: Cell) -> tuple[int, int]:
         if cell.value is None:
@@ -87,12 +85,10 @@ class Interner:
         digest = hashlib.blake2b(cell.value.encode(), digest_size=16, key=self._key).digest()
         return int.from_bytes(digest[:8], "big"), int.from_bytes(digest[8:], "big")
 
-    @property
-    def values(self) -> pa.Array:
-        """What was read, by code."""
-        if self._values is None:
-            self._values = pa.array([cell.value for cell in self.cells], type=pa.string())
-        return self._values
+    def read(self, codes: npt.NDArray[np.int32]) -> pa.Array:
+        """What was read, per row."""
+        distinct, of_row = np.unique(codes, return_inverse=True)
+        return pa.array([self.cells[code].value for code in distinct], pa.string()).take(pa.array(of_row.reshape(-1)))
 
     def reason(self, text: str) -> str:
         """Why this text could not be read."""

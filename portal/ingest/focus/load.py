@@ -170,7 +170,7 @@ class Loader:
             "dimension_id": pa.array(self._dimensions.of_rows(clean)),
         }
         for name in ("ChargePeriodStart", "ChargePeriodEnd"):
-            table[name] = interners[name].values.take(pa.array(clean.codes[name]))
+            table[name] = interners[name].read(clean.codes[name])
         table |= {name: clean.numbers[name] for name in self._numbers}
         if self._header.unknown:
             table["extra"] = pa.nulls(len(clean), pa.string()) if clean.extra is None else clean.extra
