@@ -82,27 +82,38 @@ def cut_group(
     billed = _cut(group.billed_cost, plan.parts)
     same = group.effective_cost == group.billed_cost
     effective = billed if same else _cut(group.effective_cost, plan.parts)
-    listed = _cut(group.list_cost, plan.parts) if group.list_cost else None
+    listed: Sequence[int | None] = _cut(group.list_cost, plan.parts) if group.list_cost else [None] * len(billed)
+    kinds = [kind if kind and part.kind not in ("unallocated", "untraced") else part.kind for part in plan.parts]
+    columns = zip(billed, effective, listed, strict=True)
     rows: list[Row] = []
-    at = 0
-    for part in plan.parts:
-        part_kind = kind if kind and part.kind not in ("unallocated", "untraced") else part.kind
-        for target, weight, rung in part.entries:
-            quantity = text_of(weight, plan.places) if plan.driver else ""
-            row_kind = part_kind if is_allocated[target] else "unallocated"
-            rows.append(
-                (
-                    target,
-                    row_kind,
-                    billed[at],
-                    effective[at],
-                    listed[at] if listed else None,
-                    quantity,
-                    rung if is_allocated[target] else 6,
-                )
-            )
-            at += 1
-    return rows if len(plan.parts) == 1 else _merged(rows, rank)
+    for part, part_kind in zip(plan.parts, kinds, strict=True):
+        weights = texts_of([weight for _, weight, _ in part.entries], plan.places) if plan.driver else None
+        for n, (target, _, rung) in enumerate(part.entries):
+            b, e, c = next(columns)
+            quantity = weights[n] if weights else ""
+            if is_allocated[target]:
+                rows.append((target, part_kind, b, e, c, quantity, rung))
+            else:
+                rows.append((target, "unallocated", b, e, c, quantity, 6))
+    if len(plan.parts) == 1:
+        return rows
+    count = len(plan.parts[0].entries)
+    if len(rows) == 2 * count and plan.parts[0].entries == plan.parts[1].entries and kinds[0] < kinds[1]:
+        return _interleaved(rows[:count], rows[count:])
+    return _merged(rows, rank)
+
+
+def _interleaved(first: list[Row], second: list[Row]) -> list[Row]:
+    """As `_merged`, where both parts go to the same targets: canonical order without sorting."""
+    rows: list[Row] = []
+    for one, other in zip(first, second, strict=True):
+        rows += [one, other] if one[1] != other[1] else [_added(one, other)]
+    return rows
+
+
+def _added(one: Row, other: Row) -> Row:
+    listed = one[4] + other[4] if one[4] is not None and other[4] is not None else None
+    return (one[0], one[1], one[2] + other[2], one[3] + other[3], listed, one[5], one[6])
 
 
 def _cut(amount: Amount, parts: tuple[Part, ...]) -> list[int]:
@@ -121,11 +132,7 @@ def _merged(rows: list[Row], rank: Sequence[int]) -> list[Row]:
     found: dict[tuple[int, str], Row] = {}
     for row in rows:
         known = found.get((row[0], row[1]))
-        if known is None:
-            found[row[0], row[1]] = row
-        else:
-            listed = known[4] + row[4] if known[4] is not None and row[4] is not None else None
-            found[row[0], row[1]] = (row[0], row[1], known[2] + row[2], known[3] + row[3], listed, known[5], known[6])
+        found[row[0], row[1]] = row if known is None else _added(known, row)
     return sorted(found.values(), key=lambda row: (rank[row[0]], row[1]))
 
 

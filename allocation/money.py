@@ -41,7 +41,9 @@ def text_of(quanta: int, places: int) -> str:
 
 
 def texts_of(amounts: Iterable[int], places: int) -> list[str]:
-    """`text_of` of many amounts, without a call for each; `places` is at least one."""
+    """`text_of` of many amounts, without a call for each."""
+    if not places:
+        return [str(quanta) for quanta in amounts]
     padded = f"{{:0{places + 1}d}}".format
     texts = []
     for quanta in amounts:
