@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from decimal import Decimal
+from decimal import Decimal, localcontext
 from typing import TypeVar
 
 from allocation.money import EXACT
@@ -33,16 +33,20 @@ def ai_cells(cells: Iterable[SpendCell]) -> list[SpendCell]:
 
 
 def total_of(cells: Iterable[SpendCell]) -> Amounts:
-    return sum((Amounts(cell.now, cell.before) for cell in cells), NOTHING)
+    return totals_by(cells, lambda _: None).get(None, NOTHING)
 
 
 def totals_by(cells: Iterable[SpendCell], key: Callable[[SpendCell], K]) -> dict[K, Amounts]:
     """Sums per key, largest now first, ties by the key's text."""
-    sums: dict[K, Amounts] = {}
-    for cell in cells:
-        name = key(cell)
-        sums[name] = sums.get(name, NOTHING) + Amounts(cell.now, cell.before)
-    return dict(sorted(sums.items(), key=lambda item: (-item[1].now, str(item[0]))))
+    now: dict[K, Decimal] = {}
+    before: dict[K, Decimal] = {}
+    with localcontext(EXACT):
+        for cell in cells:
+            name = key(cell)
+            now[name] = now.get(name, ZERO) + cell.now
+            before[name] = before.get(name, ZERO) + cell.before
+    ordered = sorted(now, key=lambda name: (-now[name], str(name)))
+    return {name: Amounts(now[name], before[name]) for name in ordered}
 
 
 @dataclass(frozen=True)
@@ -63,10 +67,7 @@ def unit_costs(
     What a feature costs besides (GPUs, storage, a vector database) is no cost of its calls.
     """
     traced = {(cell.team, cell.feature) for cell in usage if cell.team and cell.feature}
-    costs: dict[str | None, Amounts] = {}
-    for cell in cells:
-        if cell.model and (cell.team, cell.feature) in traced:
-            costs[key(cell)] = costs.get(key(cell), NOTHING) + Amounts(cell.now, cell.before)
+    costs = totals_by((cell for cell in cells if cell.model and (cell.team, cell.feature) in traced), key)
     calls: dict[str | None, Amounts] = {}
     for use in usage:
         if use.team and use.feature:
