@@ -57,7 +57,7 @@
     return layout;
   }
 
-  const quiet = { displayModeBar: false, responsive: true, showTips: false, doubleClick: false };
+  const quiet = { displayModeBar: false, responsive: false, showTips: false, doubleClick: false };
   let colours = null;
 
   function draw(holder) {
@@ -65,6 +65,7 @@
     const prepared = themed(figure, colours);
     narrowed(prepared.layout, holder.clientWidth);
     prepared.layout.height = holder.clientHeight;
+    prepared.layout.width = holder.clientWidth;
     const skeleton = holder.querySelector(".skeleton");
     if (skeleton) skeleton.remove();
     window.Plotly.react(holder, prepared.data, prepared.layout, quiet);
@@ -87,9 +88,12 @@
       });
     });
     document.head.append(script);
-    document.addEventListener("themechange", function () {
+    const redraw = function () {
       if (window.Plotly) drawAll();
-    });
+    };
+    document.addEventListener("themechange", redraw);
+    window.addEventListener("resize", redraw);
+    window.matchMedia("print").addEventListener("change", redraw); // paper is light, and of another width
   }
   if (document.readyState === "complete") start();
   else window.addEventListener("load", start);
