@@ -10,6 +10,8 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+from portal.ingest.focus import columns
+
 # Enough for any price list (2e-9 USD per token has 9), and a million rows of 15 + 38 digits still sum in 60 digits.
 MAX_DECIMALS = 38
 MAX_NUMBER_LENGTH = 100
@@ -232,16 +234,11 @@ def _quoted(text: str, repairs: list[str]) -> str:
 
 def reader_of(column: str) -> Callable[[str], Cell]:
     """How the texts of a FOCUS column that is no number are read."""
-    if column in ("BillingPeriodStart", "BillingPeriodEnd", "ChargePeriodStart", "ChargePeriodEnd"):
+    if column in columns.TIMES:
         return read_time
-    if column in ("Tags", "AllocatedTags"):
+    if column in columns.TAG_COLUMNS:
         return read_tags
-    if column in (
-        "AllocatedMethodDetails",
-        "CommitmentProgramEligibilityDetails",
-        "ContractApplied",
-        "SkuPriceDetails",
-    ):
+    if column in columns.JSON_COLUMNS:
         return read_json
     if column == "BillingCurrency":
         return read_currency
