@@ -151,7 +151,8 @@ def show_calls(request: HttpRequest) -> HttpResponse:
         "slowest": slowest_calls(window=picked.window, picked=picked.filter, teams=state.scope),
         "costliest": costliest_calls(window=picked.window, picked=picked.filter, teams=state.scope),
         "slice": SLICE,
-        "slice_caption": f"Among the newest {SLICE:,} spans of the window",
+        "slowest_caption": f"The slowest among the newest {SLICE:,} spans of the window",
+        "costliest_caption": f"The dearest among the newest {SLICE:,} spans of the window",
     }
     return render(request, "debug/single_calls.html", context)
 
