@@ -84,7 +84,8 @@ def traffic_days(settings: DemoSettings, days: list[date]) -> Iterator[TrafficDa
 def keep_probability(settings: DemoSettings, traffic: Traffic, day: date) -> float:
     """The probability that a request's trace is kept at the head."""
     if settings.sampling == "declared":
-        more = events.INCIDENT_SAMPLING if day >= events.incident_day(settings) else 1
+        project, begins = events.incident_sampling(settings)
+        more = events.INCIDENT_SAMPLING if traffic.project == project and day >= begins else 1
         return min(1.0, more / traffic.keep_one_in)
     return 1.0 if isinstance(settings.sampling, str) else settings.sampling
 

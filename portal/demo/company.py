@@ -286,7 +286,8 @@ FEATURES: tuple[DemoFeature, ...] = (
     _feature(
         "reply-suggest", "Reply suggestions", "conversations", "desk",
         Traffic(
-            "claude-haiku-4-5", "ai-conversations", 30000, 3000, 170, keep_one_in=512, cached=0.5, spread=0.6, missing_usage=0.02
+            "claude-haiku-4-5", "ai-conversations", 22000, 3000, 170, keep_one_in=256, cached=0.5, rhythm="flat", spread=0.6,
+            missing_usage=0.02,
         ),
         criticality="high", has_sla=True, customers=40,
     ),
@@ -297,7 +298,7 @@ FEATURES: tuple[DemoFeature, ...] = (
     ),
     _feature(
         "sentiment-tags", "Sentiment tags", "conversations", "desk",
-        Traffic("nova-pro", "ai-conversations", 24000, 820, 24, keep_one_in=1024, spread=0.5), customers=40,
+        Traffic("nova-pro", "ai-conversations", 16000, 820, 24, keep_one_in=512, rhythm="flat", spread=0.5), customers=40,
     ),
     _feature(
         "voice-cleanup", "Transcript clean-up", "conversations", "desk",

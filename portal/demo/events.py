@@ -85,6 +85,6 @@ def late_credit(settings: DemoSettings) -> LateCredit:
     return LateCredit(billed_in, outage, Decimal("0.11"), description)
 
 
-def incident_day(settings: DemoSettings) -> date:
-    """Since when on-call samples more densely."""
-    return settings.anchor.date() - timedelta(days=2)
+def incident_sampling(settings: DemoSettings) -> tuple[str, date]:
+    """The project in which on-call samples more densely, and since when."""
+    return "ai-conversations", settings.anchor.date() - timedelta(days=2)
