@@ -14,6 +14,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_safe
 
 from portal.accounts.access import page
+from portal.control.jobs import SCHEDULE
 from portal.control.models import Job, JobStatus
 from portal.pages.durations import seconds
 from portal.pages.frame import render_page
@@ -61,18 +62,22 @@ def show_jobs(request: HttpRequest) -> HttpResponse:
     now = timezone.now()
     before = page_key(request.GET.get("before"))
     open_jobs = list(Job.objects.filter(status__in=OPEN).order_by("created_at", "pk")[: PAGE_SIZE + 1])
-    ended = list(
-        Job.objects.filter(~Q(status__in=OPEN), **({"pk__lt": before} if before else {})).order_by("-pk")[
-            : PAGE_SIZE + 1
-        ]
-    )
+    with_regular = request.GET.get("regular") == "1"
+    shown = ~Q(status__in=OPEN) & (Q(pk__lt=before) if before else Q())
+    if not with_regular:  # what goes well every ten seconds would hide everything else
+        shown &= Q(created_by__isnull=True) | ~Q(created_by=SCHEDULE, status=JobStatus.SUCCEEDED)
+    ended = list(Job.objects.filter(shown).order_by("-pk")[: PAGE_SIZE + 1])
+    regular = "1" if with_regular else None
+    last = str(ended[PAGE_SIZE - 1].pk) if len(ended) > PAGE_SIZE else None
     context: dict[str, Any] = {
         "open_jobs": [line(job, now) for job in open_jobs[:PAGE_SIZE]],
         "more_open": len(open_jobs) > PAGE_SIZE,
         "ended_jobs": [line(job, now) for job in ended[:PAGE_SIZE]],
-        "older_query": state.query_string(before=str(ended[PAGE_SIZE - 1].pk)) if len(ended) > PAGE_SIZE else None,
-        "first_query": state.query_string() if before else None,
-        "own_query": state.query_string(before=str(before) if before else None),
+        "older_query": state.query_string(before=last, regular=regular) if last else None,
+        "first_query": state.query_string(regular=regular) if before else None,
+        "own_query": state.query_string(before=str(before) if before else None, regular=regular),
+        "with_regular": with_regular,
+        "other_query": state.query_string(regular=None if with_regular else "1"),
         "looked_at": now,
     }
     if request.headers.get("HX-Request") and not request.headers.get("HX-Boosted"):
