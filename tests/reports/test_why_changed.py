@@ -90,10 +90,13 @@ cells_of = st.builds(
     st.sampled_from(["direct", "shared", "credit", "untraced", "tax"]),
 )
 usage_of = st.builds(
-    lambda feature, model, numbers: UsageCell("t", feature, model, *(Decimal(number) for number in numbers)),
+    lambda feature, model, a, b, c, d: UsageCell("t", feature, model, Decimal(a), Decimal(b), Decimal(c), Decimal(d)),
     st.sampled_from(["f", "g"]),
     st.sampled_from(["a", "b"]),
-    st.tuples(quantities, quantities, quantities, quantities),
+    quantities,
+    quantities,
+    quantities,
+    quantities,
 )
 
 
