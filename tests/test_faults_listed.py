@@ -10,7 +10,7 @@ TEST = re.compile(r"def (test_fault_(\d{3})_\w+)")
 ROW = re.compile(r"^\| (\d+) \|.*\| `(tests/[\w/]+\.py)::(test_fault_\d{3}_\w+)` \|$", re.MULTILINE)
 
 
-def tests_in_tree() -> set[tuple[int, str, str]]:
+def in_the_tree() -> set[tuple[int, str, str]]:
     return {
         (int(number), str(path.relative_to(ROOT)), name)
         for path in (ROOT / "tests").rglob("test_*.py")
@@ -18,10 +18,10 @@ def tests_in_tree() -> set[tuple[int, str, str]]:
     }
 
 
-def rows_in_page() -> set[tuple[int, str, str]]:
+def in_the_page() -> set[tuple[int, str, str]]:
     page = (ROOT / "docs" / "faults.md").read_text(encoding="utf-8")
     return {(int(number), path, name) for number, path, name in ROW.findall(page)}
 
 
 def test_every_fault_test_stands_in_the_page_and_every_row_has_its_test() -> None:
-    assert rows_in_page() == tests_in_tree()
+    assert in_the_page() == in_the_tree()

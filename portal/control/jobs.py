@@ -21,6 +21,7 @@ from functools import partial
 from threading import Event
 from typing import Any, TypeVar
 
+import psycopg
 from django.conf import settings
 from django.db import IntegrityError, InterfaceError, OperationalError, connection, transaction
 
@@ -48,7 +49,16 @@ class Temporary(Exception):
     """Raised by a handler for what will pass by itself."""
 
 
-TEMPORARY = (Temporary, OperationalError, InterfaceError, ConnectionError, TimeoutError)
+# A COPY raises the driver's own errors, which Django does not wrap.
+TEMPORARY = (
+    Temporary,
+    OperationalError,
+    InterfaceError,
+    psycopg.OperationalError,
+    psycopg.InterfaceError,
+    ConnectionError,
+    TimeoutError,
+)
 
 
 @dataclass(frozen=True)

@@ -133,7 +133,8 @@ def test_fault_056_a_bill_survives_a_killed_database_backend(
 
     wait_until(embedded_portal.database_answers, seconds=60, what="the end of crash recovery")
     outage = time.monotonic() - began
-    assert embedded_portal.job_ends(job, seconds=120)[::2] == ("succeeded", 2)
+    status, _, tries = embedded_portal.job_ends(job, seconds=120)
+    assert (status, tries) == ("succeeded", 2), embedded_portal.rows("SELECT error FROM control_job WHERE id = %s", job)
     assert embedded_portal.rows(VISIBLE, source) == [(ROWS, bill[1])]
     assert outage < 60
     embedded_portal.wait_ready(60)
