@@ -35,8 +35,9 @@ from portal.errors import Refused
 
 POLL_SECONDS = 0.2
 PORT_WAIT_SECONDS = 6  # what a killed portal left behind lets go of the port by then
-QUICK_SECONDS = 10  # a child that lives shorter did not start
+QUICK_SECONDS = 10  # a child that lives shorter may be one that can't start
 QUICK_ENDS = 5
+LONGEST_PAUSE_SECONDS = 5  # between the end of a child and its next start
 STOP_SECONDS = 5
 Say = Callable[[str], None]
 
@@ -75,6 +76,7 @@ class Child:
         self.say = say
         self.log = settings.EMBEDDED.logs / f"{program.name}.log"
         self.quick_ends = 0
+        self.has_worked = False
         self.not_before = 0.0
         self.process: subprocess.Popen[bytes] | None = None
 
@@ -90,7 +92,11 @@ class Child:
         self.began = time.monotonic()
 
     def look_after(self) -> None:
-        """Start it if it is not running; Refused when it won't stay."""
+        """Start it if it is not running; Refused when it never worked and won't stay.
+
+        One that has worked is started again for as long as the portal runs: what ends it over and over (a machine
+        short of memory, someone's kill) passes, and must not take the portal along.
+        """
         if self.process is None:
             if time.monotonic() >= self.not_before:
                 self.begin()
@@ -100,13 +106,16 @@ class Child:
             return
         self.end_group()
         self.process = None
-        self.quick_ends = self.quick_ends + 1 if time.monotonic() - self.began < QUICK_SECONDS else 0
-        if self.quick_ends >= QUICK_ENDS:
+        if time.monotonic() - self.began < QUICK_SECONDS:
+            self.quick_ends += 1
+        else:
+            self.quick_ends, self.has_worked = 0, True
+        if self.quick_ends >= QUICK_ENDS and not self.has_worked:
             tail = "\n".join(self.log.read_text(errors="replace").splitlines()[-8:])
             raise Refused(
                 f"{self.program.name} ended {QUICK_ENDS} times right after its start. {self.log} says:\n{tail}"
             )
-        self.not_before = time.monotonic() + 0.5 * self.quick_ends
+        self.not_before = time.monotonic() + min(0.5 * self.quick_ends, LONGEST_PAUSE_SECONDS)
         self.say(f"{self.program.name} ended with status {status}; starting it again (log: {self.log})")
 
     def signal(self, number: signal.Signals) -> None:
@@ -234,7 +243,7 @@ def supervise(host: str, port: int, say: Say, on_ready: Callable[[str], None] | 
             for child in children:
                 child.look_after()
             if not announced and is_ready(host, port):
-                announced = True
+                announced = children[0].has_worked = True  # it is the web server that answered
                 if on_ready is not None:
                     on_ready(f"http://{host}:{port}")
             time.sleep(POLL_SECONDS)
