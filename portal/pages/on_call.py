@@ -153,6 +153,9 @@ def reading_text(reading: Reading) -> ReadingText:
     )
 
 
+MOST_TIMES = 100  # more than this is a usual of next to nothing; its exact multiple says nothing
+
+
 def word_for(reading: Reading) -> str:
     """How now stands to the usual, in words that need no colour."""
     comparison = reading.comparison
@@ -163,6 +166,8 @@ def word_for(reading: Reading) -> str:
     ratio = comparison.ratio
     if ratio is None or not ratio:
         return "up from none" if comparison.now else "down to none"
+    if ratio > MOST_TIMES:
+        return f"over {MOST_TIMES} times the usual"
     if ratio > 1:
         return f"{ratio.quantize(Decimal('0.1'))} times the usual"
     return f"down to {percent(ratio, 0)} of the usual"
