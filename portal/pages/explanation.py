@@ -58,8 +58,10 @@ def question_of(request: HttpRequest, state: PageState) -> Question:
     if any(value and len(value) > 500 for value in asked.values()):
         raise Http404
     whole = request.GET.get("whole") == "1"
+    spend = state.spend_of(state.period)
     return Question(
-        runs=state.run_ids(state.period),
+        runs=spend.runs,
+        run_hashes=spend.run_hashes,
         months=tuple(state.period.months()),
         first_day=None if whole else state.elapsed.start,
         last_day=None if whole else state.elapsed.last_day,

@@ -46,9 +46,9 @@ def show_rules(request: HttpRequest) -> HttpResponse:
     state = PageState.from_request(request)
     month = max(state.period.months())
     rule_set = RuleSet.objects.filter(effective_from__lte=month).order_by("-number").first()
-    runs = state.run_ids(state.period)
-    taken = rules_taken(runs=runs, teams=state.scope)
-    lines = rule_lines(rule_set.text, taken, state.metric, bool(runs)) if rule_set else []
+    spend = state.spend_of(state.period)
+    taken = rules_taken(spend=spend)
+    lines = rule_lines(rule_set.text, taken, state.metric, bool(spend.runs)) if rule_set else []
     known = {line.name for line in lines}
     context = {
         "rule_set": rule_set,
@@ -57,9 +57,9 @@ def show_rules(request: HttpRequest) -> HttpResponse:
         "earlier": [(take.rule, take.charges, getattr(take, state.metric)) for take in taken if take.rule not in known],
         "total": sum((getattr(take, state.metric) for take in taken), Decimal(0)),
         "charges": sum(take.charges or 0 for take in taken) if state.scope.is_everything else None,
-        "untaken": charges_without_rule(runs=runs, no_rule=NO_RULE, teams=state.scope),
+        "untaken": charges_without_rule(spend=spend, no_rule=NO_RULE),
         "is_billed": state.metric == "billed_cost",
-        "has_runs": bool(runs),
+        "has_runs": bool(spend.runs),
     }
     return render_page(request, "rules/page.html", context, page="rules", title="Rules", state=state)
 

@@ -149,6 +149,13 @@ class PageState:
         """What the page's queries read: every current run of the currency, since charge days cross billing months."""
         return self._spend([run for run in self.runs if run.currency == self.currency], self.scope)
 
+    def spend_of(self, period: Period) -> Spend:
+        """The current runs of the billing months the period touches, in this currency: what `run_ids` names."""
+        months = set(period.months())
+        return self._spend(
+            [run for run in self.runs if run.currency == self.currency and run.month in months], self.scope
+        )
+
     def every_run(self) -> Spend:
         """The current runs of all currencies, for what is said about sources and not about sums."""
         return self._spend(self.runs, TeamScope.everything())

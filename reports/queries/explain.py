@@ -13,6 +13,7 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
+from reports.queries.kept import kept
 from reports.queries.rows import fetch
 from reports.scope import TeamScope
 
@@ -44,6 +45,12 @@ class Question:
     charge_kind: str | None = None
     evidence: int | None = None
     reason: str | None = None
+    run_hashes: tuple[str, ...] = ()  # sha256 of each run's content, where all have one
+
+    @property
+    def is_final(self) -> bool:
+        """All runs are published and hashed, so the same question always has the same answer."""
+        return bool(self.runs) and len(self.run_hashes) == len(self.runs)
 
     def __post_init__(self) -> None:
         if self.metric not in METRICS:
@@ -53,6 +60,7 @@ class Question:
         return {
             **{name: getattr(self, name) for name in self.__dataclass_fields__},
             "runs": list(self.runs),
+            "run_hashes": list(self.run_hashes),
             "months": list(self.months),
             "all_teams": teams.is_everything,
             "teams": sorted(teams.teams or ()),
@@ -265,16 +273,19 @@ LIMIT %(limit)s
 """
 
 
+@kept
 def explain_parts(*, question: Question, teams: TeamScope) -> list[Part]:
     """What the amount is made of, largest first; the parts add up to it."""
     return fetch(Part, PARTS, question.parameters(teams))
 
 
+@kept
 def explain_lines(*, question: Question, teams: TeamScope, offset: int = 0) -> list[Line]:
     """The bill lines behind the amount, largest first; at most 13, one more than a page shows."""
     return fetch(Line, LINE_ROWS, {**question.parameters(teams), "offset": offset, "limit": LINES + 1})
 
 
+@kept
 def explain_days(*, run: int, bucket: int, question: Question, teams: TeamScope) -> list[Day]:
     """The days of one line, with what each was split by."""
     return fetch(Day, DAYS, {**question.parameters(teams), "run": run, "bucket": bucket})

@@ -8,25 +8,34 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import lru_cache, wraps
-from typing import Any, TypeVar
-
-from reports.queries.spend_filter import Spend
+from typing import Any, Protocol, TypeVar
 
 Result = TypeVar("Result")
 KEPT = 64  # answers per question
 
 
+class OfRuns(Protocol):
+    """Says which runs a query reads, with their hashes; hashable."""
+
+    @property
+    def is_final(self) -> bool: ...
+
+
 def kept(query: Callable[..., Result]) -> Callable[..., Result]:
-    """Wraps a query with keyword arguments, one of them `spend`. Callers share the answer: it must not be changed."""
+    """Wraps a query with keyword arguments, one of them `spend` or `question`, which names the runs.
+
+    Callers share the answer: it must not be changed.
+    """
 
     @lru_cache(maxsize=KEPT)
     def remembered(arguments: tuple[tuple[str, Any], ...]) -> Result:
         return query(**dict(arguments))
 
     @wraps(query)
-    def ask(*, spend: Spend, **values: Any) -> Result:
-        if not spend.is_final:
-            return query(spend=spend, **values)
-        return remembered((("spend", spend), *sorted(values.items())))
+    def ask(**values: Any) -> Result:
+        runs: OfRuns = values["spend"] if "spend" in values else values["question"]
+        if not runs.is_final:
+            return query(**values)
+        return remembered(tuple((name, values[name]) for name in sorted(values)))
 
     return ask

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from decimal import Decimal
 
+from reports.queries.kept import kept
 from reports.queries.rows import fetch
-from reports.scope import TeamScope
+from reports.queries.spend_filter import Spend
 
 LIMIT = 50
 
@@ -67,15 +68,19 @@ LIMIT %(limit)s
 """
 
 
-def rules_taken(*, runs: tuple[int, ...], teams: TeamScope) -> list[RuleTake]:
+@kept
+def rules_taken(*, spend: Spend) -> list[RuleTake]:
     """One row per rule that took something in these runs, most effective cost first. Runs must share a currency."""
-    return fetch(RuleTake, SQL, _parameters(runs, teams))
+    return fetch(RuleTake, SQL, _parameters(spend))
 
 
-def charges_without_rule(*, runs: tuple[int, ...], no_rule: str, teams: TeamScope) -> list[Untaken]:
+@kept
+def charges_without_rule(*, spend: Spend, no_rule: str) -> list[Untaken]:
     """At most 50 services whose charges no rule took, most effective cost first; nothing for a reader of some teams."""
-    return fetch(Untaken, UNTAKEN, {**_parameters(runs, teams), "no_rule": no_rule, "limit": LIMIT})
+    return fetch(Untaken, UNTAKEN, {**_parameters(spend), "no_rule": no_rule, "limit": LIMIT})
 
 
-def _parameters(runs: tuple[int, ...], teams: TeamScope) -> dict[str, object]:
-    return {"runs": list(runs), "all_teams": teams.is_everything, "teams": sorted(teams.teams or ())}
+def _parameters(spend: Spend) -> dict[str, object]:
+    """Every environment: the page of rules is not narrowed to one."""
+    scope = spend.scope
+    return {"runs": list(spend.runs), "all_teams": scope.is_everything, "teams": sorted(scope.teams or ())}

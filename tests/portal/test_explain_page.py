@@ -20,6 +20,7 @@ from portal.accounts.models import Role
 from reports.analysis.arithmetic import product, steps
 from reports.queries.explain import Day, Question, explain_days, explain_lines, explain_parts
 from reports.queries.rules_taken import charges_without_rule, rules_taken
+from reports.queries.spend_filter import Spend
 from reports.scope import TeamScope
 from tests.factories import make_team, make_user
 from tests.portal.test_debug_page import text_of
@@ -284,6 +285,10 @@ def test_statements_are_few(ledger: int, django_assert_max_num_queries: Any) -> 
 # ---------------------------------------------------------------- rules
 
 
+def spend_of(run: int, scope: TeamScope) -> Spend:
+    return Spend(runs=(run,), scope=scope, metric="effective_cost")
+
+
 def test_rules_show_what_each_took(ledger: int) -> None:
     finance = client_of(Role.FINANCE)
     with time_machine.travel(NOW, tick=False):
@@ -293,7 +298,7 @@ def test_rules_show_what_each_took(ledger: int) -> None:
     assert "Catalogue.Provider is openai and ChargeCategory is Usage" in page
     assert "12.00" in page
     assert "Amazon S3" in page
-    taken = {take.rule: (take.charges, take.effective_cost) for take in rules_taken(runs=(ledger,), teams=EVERYTHING)}
+    taken = {take.rule: (take.charges, take.effective_cost) for take in rules_taken(spend=spend_of(ledger, EVERYTHING))}
     assert taken == {"OpenAI model calls": (1, 12), "GPU capacity by its tags": (1, 5), "no rule": (1, 2)}
 
 
@@ -306,7 +311,7 @@ def test_rules_before_any_run(client: Client) -> None:
 def test_a_narrow_scope_counts_no_charges_of_others(ledger: int) -> None:
     ads = TeamScope(teams=frozenset({"ads"}))
 
-    (take,) = rules_taken(runs=(ledger,), teams=ads)
+    (take,) = rules_taken(spend=spend_of(ledger, ads))
 
     assert (take.rule, take.charges, take.effective_cost) == ("OpenAI model calls", None, 3)
-    assert charges_without_rule(runs=(ledger,), no_rule="no rule", teams=ads) == []
+    assert charges_without_rule(spend=spend_of(ledger, ads), no_rule="no rule") == []
