@@ -18,12 +18,12 @@ from portal.accounts.access import page, team_scope
 from portal.accounts.models import User
 from portal.pages.frame import page_address, render_page
 from portal.pages.spend_blocks import explain_address
-from portal.pages.state import PageState
+from portal.pages.state import METRICS, PageState
 from portal.pages.tables import Cell, Column, Row, Table, arranged, asked_download
 from reports.analysis.reconciled import difference, differences
 from reports.exports.chargeback_csv import NotAllocated, chargeback_csv
 from reports.period import Period, previous_month
-from reports.queries.balances import SourceBalance, balances
+from reports.queries.balances import SourceBalance, balances_of
 from reports.queries.month_sources import CostCenterSpend, LoadedSource, cost_centers, loaded_sources
 from reports.readable import grouped
 
@@ -53,16 +53,15 @@ def chargeback(request: HttpRequest) -> HttpResponseBase:
     state = _whole_month(PageState.from_request(request))
     month = state.period.start
     runs = state.run_ids(state.period)
+    balanced = balances_of(runs=runs, scope=state.reader_scope, metrics=tuple(METRICS))
     figures = MonthFigures(
         loaded=loaded_sources(months=[month], currency=state.currency, metric=state.metric, scope=state.reader_scope),
-        balances=balances(runs=runs, scope=state.reader_scope, metric=state.metric),
-        billed=balances(runs=runs, scope=state.reader_scope, metric=_other_metric(state)),
+        balances=balanced[state.metric],
+        billed=balanced[_other_metric(state)],
         centers=cost_centers(
-            runs=runs,
-            runs_before=state.run_ids(Period.month(previous_month(month))),
+            spend=state.spend_of(state.period),
+            spend_before=state.spend_of(Period.month(previous_month(month))),
             before_until=state.elapsed.before().end if state.is_running else None,
-            metric=state.metric,
-            scope=state.scope,
         ),
         runs=runs,
     )

@@ -10,15 +10,15 @@ from django.db import connection
 from allocation.money import EXACT
 from reports.scope import TeamScope
 
-# One row per source: the stored balance of the runs beside the sum of the current charges of the same months.
+# One row per metric and source: the stored balances of the runs.
 BALANCES = """
-SELECT source.name, run.currency, sum(balance.charges), sum(balance.allocated), sum(balance.unallocated),
-    sum(balance.other)
+SELECT balance.metric, source.name, run.currency, sum(balance.charges), sum(balance.allocated),
+    sum(balance.unallocated), sum(balance.other)
 FROM allocation_runsource AS balance
 JOIN allocation_allocationrun AS run ON run.id = balance.run_id
 JOIN allocation_source AS source ON source.id = balance.source_id
-WHERE balance.run_id = ANY(%(runs)s) AND balance.metric = %(metric)s
-GROUP BY source.name, run.currency
+WHERE balance.run_id = ANY(%(runs)s) AND balance.metric = ANY(%(metrics)s)
+GROUP BY balance.metric, source.name, run.currency
 ORDER BY sum(balance.charges) DESC, source.name
 """
 
@@ -41,8 +41,16 @@ class SourceBalance:
 
 def balances(*, runs: tuple[int, ...], scope: TeamScope, metric: str) -> list[SourceBalance]:
     """Whole bills, so nothing for a reader who sees only some teams."""
+    return balances_of(runs=runs, scope=scope, metrics=(metric,))[metric]
+
+
+def balances_of(*, runs: tuple[int, ...], scope: TeamScope, metrics: tuple[str, ...]) -> dict[str, list[SourceBalance]]:
+    """The same for several metrics in one statement."""
+    found: dict[str, list[SourceBalance]] = {metric: [] for metric in metrics}
     if not scope.is_everything:
-        return []
+        return found
     with connection.cursor() as cursor:
-        cursor.execute(BALANCES, {"runs": list(runs), "metric": metric})
-        return [SourceBalance(*row) for row in cursor.fetchall()]
+        cursor.execute(BALANCES, {"runs": list(runs), "metrics": list(metrics)})
+        for metric, *row in cursor.fetchall():
+            found[metric].append(SourceBalance(*row))
+    return found
