@@ -33,8 +33,8 @@ def kept(query: Callable[..., Result]) -> Callable[..., Result]:
 
     @wraps(query)
     def ask(**values: Any) -> Result:
-        runs: OfRuns = values["spend"] if "spend" in values else values["question"]
-        if not runs.is_final:
+        runs: OfRuns | None = values.get("spend") or values.get("question")
+        if runs is None or not runs.is_final:  # a call without either is refused by the query itself
             return query(**values)
         return remembered(tuple((name, values[name]) for name in sorted(values)))
 
