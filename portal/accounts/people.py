@@ -27,9 +27,25 @@ class NameTaken(Exception):
         return f"There is already a user named {self.username}. Choose another name."
 
 
-@transaction.atomic
+COMMAND_LINE = "command line"  # who acts where the operator of the machine does
+
+
 def add_person(*, username: str, full_name: str, email: str, acting_user: User) -> tuple[User, str]:
     """The new user and a random password, which is shown this once. They hold no role yet."""
+    return _add(username, full_name, email, actor=acting_user.username)
+
+
+@transaction.atomic
+def add_admin(*, username: str) -> tuple[User, str]:
+    """A FinOps admin and a random password. The first admin of a portal can be made no other way."""
+    user, password = _add(username, "", "", actor=COMMAND_LINE)
+    Membership.objects.create(user=user, role=Role.FINOPS_ADMIN)
+    audit.record(COMMAND_LINE, "role granted", username, role_detail(Role.FINOPS_ADMIN, None))
+    return user, password
+
+
+@transaction.atomic
+def _add(username: str, full_name: str, email: str, *, actor: str) -> tuple[User, str]:
     password = secrets.token_urlsafe(15)
     first, _, last = full_name.partition(" ")
     try:
@@ -37,7 +53,7 @@ def add_person(*, username: str, full_name: str, email: str, acting_user: User) 
             user = User.objects.create_user(username, email, password, first_name=first, last_name=last)
     except IntegrityError:
         raise NameTaken(username) from None
-    audit.record(acting_user.username, "user added", username)
+    audit.record(actor, "user added", username)
     return user, password
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 import pytest
+from django.core.management import call_command
 from django.test import Client
 
 from allocation.models import Team
@@ -123,3 +125,19 @@ def test_other_roles_find_no_such_page(client: Client, role: Role) -> None:
     assert client.post("/admin/users/", {"username": "eve"}).status_code == 404
     assert client.post("/admin/keys/", {"name": "x", "scope": "admin"}).status_code == 404
     assert not ApiKey.objects.exists()
+
+
+@pytest.mark.django_db(databases=["default", "owner"])
+def test_the_first_admin_is_made_at_the_machine_and_opens_the_admin_page(
+    client: Client, capsys: pytest.CaptureFixture[str]
+) -> None:
+    call_command("create_admin", "ada", json=True)
+    made = json.loads(capsys.readouterr().out)
+    with pytest.raises(SystemExit) as refused:
+        call_command("create_admin", "ada")
+
+    assert client.login(username="ada", password=made["password"])
+    assert client.get("/admin/").status_code == 200
+    assert audit()[:2] == [("command line", "user added", "ada"), ("command line", "role granted", "ada")]
+    assert refused.value.code == 1
+    assert "already a user named ada" in capsys.readouterr().err
