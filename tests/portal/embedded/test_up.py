@@ -24,6 +24,8 @@ CHILDREN = {
 def test_up_serves_and_ctrl_c_leaves_nothing(new_portal: Callable[..., Portal]) -> None:
     portal = new_portal().start()
     assert all(portal.processes(mark) for name, mark in CHILDREN.items() if name != "redis")
+    ready = f"Apportion is ready: {portal.address}"
+    wait_until(lambda: ready in portal.output.read_text(), seconds=30, what="the line that says so")
 
     began = time.monotonic()
     status = portal.stop(signal.SIGINT)
@@ -31,7 +33,6 @@ def test_up_serves_and_ctrl_c_leaves_nothing(new_portal: Callable[..., Portal]) 
     assert status == 0
     assert time.monotonic() - began < 15
     assert portal.processes("") == []
-    assert "Apportion is ready: " + portal.address in portal.output.read_text()
     assert oct((portal.home / "secret_key").stat().st_mode & 0o777) == "0o600"
 
 
