@@ -272,7 +272,7 @@ def test_nothing_found_says_so(ledger: int) -> None:
 def test_strange_parameters_explain_something(ledger: int) -> None:
     admin = client_of(Role.FINOPS_ADMIN)
     for query in ("part=99", "part=x", "line=1-999", "line=zz", "bill=x", "bill=1", "offset=9999999999", "whole=1"):
-        explained(admin, query)
+        assert "Which rules gave it?" in text_of(explained(admin, query).content), query
 
 
 def test_statements_are_few(ledger: int, django_assert_max_num_queries: Any) -> None:

@@ -11,6 +11,7 @@ import urllib.error
 import urllib.request
 import zlib
 from datetime import UTC, datetime
+from decimal import Decimal
 from functools import partial
 from typing import Any
 
@@ -102,7 +103,7 @@ def test_worker_brings_prices_in_and_merges_and_prices_what_arrived(embedded_por
 
     # gpt-4o: 100 x 2.5 + 20 x 10 USD per million
     ((spans, cost),) = wait_until(priced, seconds=60, what="the priced rollup")
-    assert (spans, float(cost)) == (1, 0.00045)
+    assert (spans, Decimal(cost)) == (1, Decimal("0.00045"))
 
 
 def test_fault_036_gzip_bomb_is_refused_in_bounded_memory(embedded_portal: Portal, secret: str) -> None:
