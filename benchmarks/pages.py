@@ -4,6 +4,7 @@
 
 Quick: 100,000 charges and 100,000 usage rows; --full: a million of each. Every size gets a home of its own, with the
 embedded servers, and the pages are asked by Django's test client: everything from URL to bytes, without the network.
+Both sizes are asked in turn, so that a machine whose speed drifts drifts for both.
 Limits: p95 under 100 ms, and at most 1.3 times the median at a tenth of the data.
 """
 
@@ -18,6 +19,8 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -26,7 +29,7 @@ ROOT = Path(__file__).resolve().parent.parent
 MONTH = date(2026, 10, 1)
 QUICK, FULL = 100_000, 1_000_000
 LIMIT_MS, LIMIT_RATIO = 100.0, 1.3
-WARM_UP = 3
+TURN = 4  # calls of one size before the other has its turn
 PERIOD = f"period={MONTH:%Y-%m}"
 END = "2026-10-31T12:00"
 
@@ -51,34 +54,68 @@ PAGES = {
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--full", action="store_true")
-    parser.add_argument("--rounds", type=int, default=30)
-    parser.add_argument("--measure", type=int, help=argparse.SUPPRESS)  # in the child: seed this many rows and measure
+    parser.add_argument("--rounds", type=int, default=40)
+    parser.add_argument("--measure", type=int, help=argparse.SUPPRESS)  # in the child: seed this many rows and serve
     options = parser.parse_args()
     if options.measure:
-        print(json.dumps(measure(options.measure, options.rounds)))
+        serve(options.measure)
         return 0
     size = FULL if options.full else QUICK
-    small, large = (run_apart(rows, options.rounds) for rows in (size // 10, size))
-    for name in PAGES:
-        print(json.dumps(compared(name, small[name], large[name], size)))
+    with portal_of(size // 10) as small, portal_of(size) as large:
+        for name in PAGES:
+            seconds: tuple[list[float], list[float]] = ([], [])
+            for turn in range(-1, -(-options.rounds // TURN)):
+                for side, child in enumerate((small, large)):
+                    found = ask(child, name)
+                    if turn >= 0:  # the first turn fills caches
+                        seconds[side].extend(found)
+            print(json.dumps(compared(name, summary(seconds[0]), summary(seconds[1]), size)), flush=True)
     return 0
 
 
-def run_apart(rows: int, rounds: int) -> dict[str, dict[str, float]]:
-    """One size in a process and a home of its own, since settings are read once."""
+@contextmanager
+def portal_of(rows: int) -> Iterator[subprocess.Popen[str]]:
+    """One size in a process and a home of its own, since settings are read once; it answers on its standard output."""
     home = Path(tempfile.mkdtemp(prefix="apportion-pages-"))
     home.chmod(0o755)
     environment = {
         name: value for name, value in os.environ.items() if name not in ("DATABASE_URL", "CELERY_BROKER_URL")
     }
     environment |= {"APPORTION_HOME": str(home), "DJANGO_SETTINGS_MODULE": "portal.settings", "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, __file__, "--measure", str(rows)]
+    child = subprocess.Popen(
+        command, env=environment, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
     try:
-        command = [sys.executable, __file__, "--measure", str(rows), "--rounds", str(rounds)]
-        done = subprocess.run(command, env=environment, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True)
-        found: dict[str, dict[str, float]] = json.loads(done.stdout.splitlines()[-1])
-        return found
+        answer(child)
+        yield child
     finally:
+        child.communicate()  # its standard input ends, so it stops its servers
         shutil.rmtree(home, ignore_errors=True)
+
+
+def ask(child: subprocess.Popen[str], name: str) -> list[float]:
+    """Seconds of a few calls of one page."""
+    if child.stdin is None:
+        raise SystemExit("the measuring process has no standard input")
+    child.stdin.write(name + "\n")
+    child.stdin.flush()
+    return answer(child)
+
+
+def answer(child: subprocess.Popen[str]) -> list[float]:
+    for line in child.stdout or ():
+        if line.startswith("["):
+            found: list[float] = json.loads(line)
+            return found
+    raise SystemExit("the measuring process ended")
+
+
+def summary(seconds: list[float]) -> dict[str, float]:
+    """p50 and p95 in milliseconds."""
+    ordered = sorted(seconds)
+    p95 = ordered[min(int(len(ordered) * 0.95), len(ordered) - 1)]
+    return {"p50_ms": round(statistics.median(ordered) * 1000, 1), "p95_ms": round(p95 * 1000, 1)}
 
 
 def compared(name: str, small: dict[str, float], large: dict[str, float], size: int) -> dict[str, Any]:
@@ -96,7 +133,8 @@ def compared(name: str, small: dict[str, float], large: dict[str, float], size: 
     }
 
 
-def measure(rows: int, rounds: int) -> dict[str, dict[str, float]]:
+def serve(rows: int) -> None:
+    """In the child: seed that many rows, say so, and measure the pages that standard input names."""
     import django
     from django.conf import settings
 
@@ -107,10 +145,15 @@ def measure(rows: int, rounds: int) -> dict[str, dict[str, float]]:
 
     with embedded_servers(settings.EMBEDDED, ["postgres"]):
         call_command("migrate", database="owner", verbosity=0)
-        return measure_pages(rows, rounds)
+        clients = signed_in_clients(rows)
+        print("[]", flush=True)
+        for line in sys.stdin:
+            role, address = PAGES[line.strip()]
+            print(json.dumps([timed(clients[role], address) for _ in range(TURN)]), flush=True)
 
 
-def measure_pages(rows: int, rounds: int) -> dict[str, dict[str, float]]:
+def signed_in_clients(rows: int) -> dict[str, Any]:
+    """A client for each role, on a portal with an allocated month of this size."""
     from django.contrib.auth import get_user_model
     from django.core.management import call_command
     from django.test import Client
@@ -133,23 +176,18 @@ def measure_pages(rows: int, rounds: int) -> dict[str, dict[str, float]]:
         Membership.objects.create(user=user, role=role, team=team)
         clients[str(role)] = Client(HTTP_HOST="127.0.0.1")
         clients[str(role)].force_login(user)
-    return {name: timed(clients[role], address, rounds) for name, (role, address) in PAGES.items()}
+    return clients
 
 
-def timed(client: Any, address: str, rounds: int) -> dict[str, float]:
-    """p50 and p95 in milliseconds, after a few calls that fill caches."""
-    seconds = []
-    for number in range(WARM_UP + rounds):
-        began = time.perf_counter()
-        response = client.get(address)
-        b"".join(response) if response.streaming else response.content
-        if number >= WARM_UP:
-            seconds.append(time.perf_counter() - began)
-        if response.status_code != 200:
-            raise SystemExit(f"{address} answered {response.status_code}")
-    seconds.sort()
-    p95 = seconds[min(int(len(seconds) * 0.95), len(seconds) - 1)]
-    return {"p50_ms": round(statistics.median(seconds) * 1000, 1), "p95_ms": round(p95 * 1000, 1)}
+def timed(client: Any, address: str) -> float:
+    """Seconds that one page takes."""
+    began = time.perf_counter()
+    response = client.get(address)
+    b"".join(response) if response.streaming else response.content
+    seconds = time.perf_counter() - began
+    if response.status_code != 200:
+        raise SystemExit(f"{address} answered {response.status_code}")
+    return seconds
 
 
 if __name__ == "__main__":

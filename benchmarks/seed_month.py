@@ -1,8 +1,8 @@
 """A month of charges and usage of any size, written by SQL: the company stays the same, its detail grows.
 
-Twelve teams, 40 features and 10 models at every size. A larger month has more customers and prompt versions per feature
-and hour and more resources per bill, as a growing company's data has; so pages that answer per team, model or feature
-should take the same time at every size.
+Twelve teams, 40 features, 10 models and every line of both bills at every size. A larger month has more customers and
+prompt versions per feature and hour, more resources per bill and finer charge periods, as a growing company's data has;
+so pages that answer per team, model or feature should take the same time at every size.
 """
 
 from __future__ import annotations
@@ -31,6 +31,8 @@ MODELS = (
     ("openai", "gpt-4.1-nano"),
 )
 PAIRS = 120  # features with the models they use: three each
+MODEL_LINES = 240  # four for each model and project
+LEAST_LINES = MODEL_LINES + 120  # and an instance for each pair of a team and a feature that occurs
 SPANS_A_DAY = 40_000
 
 
@@ -116,24 +118,26 @@ SELECT decode(md5('seed charge' || n), 'hex'), %(first)s, %(last)s, 'acct-1', 'U
     CASE WHEN is_model THEN NULL ELSE jsonb_build_object('team', 'team-' || lpad((n %% %(teams)s)::text, 2, '0'),
         'feature', 'feature-' || lpad((n %% %(features)s)::text, 2, '0'), 'node', n) END
 FROM (
-    SELECT n, n < 240 AS is_model, (%(models)s::text[])[1 + n / 6 %% array_length(%(models)s::text[], 1)] AS model,
+    SELECT n, n < %(model_lines)s AS is_model,
+        (%(models)s::text[])[1 + n / 6 %% array_length(%(models)s::text[], 1)] AS model,
         CASE WHEN n / 60 %% 2 = 0 THEN 'input' ELSE 'output' END AS class
     FROM generate_series(0, %(dimensions)s - 1) AS n
 ) AS numbered
 """
 
+# Lines in turn, each at even intervals over the month.
 CHARGES = """
 INSERT INTO charge (billing_month, scope_id, line, dimension_id, charge_period_start, charge_period_end, billed_cost,
     effective_cost, list_cost, consumed_quantity, pricing_quantity)
 SELECT %(month)s, CASE WHEN d.consumed_unit = 'Tokens' THEN %(openai)s ELSE %(aws)s END, n + 2, d.id,
-    %(first)s::timestamptz + n %% %(hours)s * interval '1 hour',
-    %(first)s::timestamptz + (n %% %(hours)s + 1) * interval '1 hour',
+    %(first)s::timestamptz + n / d.how_many * %(hours)s / (%(charges)s / d.how_many + 1) * interval '1 hour',
+    %(first)s::timestamptz + (n / d.how_many * %(hours)s / (%(charges)s / d.how_many + 1) + 1) * interval '1 hour',
     0.0137 * (1 + n %% 97), 0.0129 * (1 + n %% 97), 0.0151 * (1 + n %% 97), 100000 + n %% 5000, 0.1
 FROM generate_series(0, %(charges)s - 1) AS n
 JOIN (
     SELECT id, consumed_unit, row_number() OVER (ORDER BY id) - 1 AS place, count(*) OVER () AS how_many
     FROM allocation_chargedimension WHERE resource_id LIKE 'resource-%%'
-) AS d ON d.place = n / %(hours)s %% d.how_many
+) AS d ON d.place = n %% d.how_many
 """
 
 
@@ -151,6 +155,7 @@ def seed_month(*, month: date, charges: int, usage_rows: int) -> Seeded:
         "teams": TEAMS,
         "features": FEATURES,
         "pairs": PAIRS,
+        "model_lines": MODEL_LINES,
         "providers": [provider for provider, _ in MODELS],
         "models": [model for _, model in MODELS],
         "spans": SPANS_A_DAY,
@@ -171,7 +176,7 @@ def seed_month(*, month: date, charges: int, usage_rows: int) -> Seeded:
         cursor.execute(LATENCY, values)
         latency_written = cursor.rowcount
         cursor.execute(SPANS, values)
-        cursor.execute(CHARGE_DIMENSIONS, {**values, "dimensions": max(charges // hours, 240)})
+        cursor.execute(CHARGE_DIMENSIONS, {**values, "dimensions": max(charges // hours, LEAST_LINES)})
         cursor.execute(CHARGES, values)
         charges_written = cursor.rowcount
     summarise(seconds=3600)
