@@ -20,6 +20,7 @@ from decimal import Decimal
 
 from django.db import connection
 
+from allocation.charges import whole_month_plans
 from allocation.drivers import SAME_PROVIDER, ToldUsage
 
 # Told provider, project, model, team and feature -> the factor on the variance of input and of output tokens.
@@ -46,7 +47,7 @@ FROM trace GROUP BY 1, 2, 3, 4, 5
 
 def clustering_of(start: date, end: date) -> Clustering:
     """Of the spans of these days that are still stored; what is missing counts as not clustered."""
-    with connection.cursor() as cursor:
+    with whole_month_plans(), connection.cursor() as cursor:
         cursor.execute(CLUSTERING_SQL, {"start": start, "end": end})
         return {tuple(row[:5]): (row[5], row[6]) for row in cursor.fetchall()}
 
@@ -125,7 +126,7 @@ def record_sampling(run_id: int, clustering: Clustering) -> None:
     columns = [list(column) for column in zip(*clustering, strict=True)]
     factors = [list(column) for column in zip(*clustering.values(), strict=True)]
     names = ("names", "projects", "models", "teams", "features", "inputs", "outputs")
-    with connection.cursor() as cursor:
+    with whole_month_plans(), connection.cursor() as cursor:
         cursor.execute(DAYS_SQL, {"run": run_id})
         start, end = cursor.fetchone() or (None, None)
         values = dict(zip(names, [*columns, *factors], strict=True))
