@@ -63,26 +63,28 @@ def sort_key(columns: Iterable[str]) -> str:
 
 
 # One row per KEYS; `evidence` is the weakest rung among what a line sums up. A team's cost centre is that of the day.
+# Names of what a number stands for are joined to the sums, of which there are fewer than days.
 LINES = """
 COPY (
     SELECT {cells}, trim_scale(billed_cost) AS billed_cost, trim_scale(effective_cost) AS effective_cost,
         trim_scale(list_cost) AS list_cost, {evidence} AS evidence
     FROM (
-        SELECT %(period)s AS period, p.code AS cost_center, d.team, d.product, d.model, d.feature, d.environment,
-            d.phase, d.provider_name, d.service_name, d.currency AS billing_currency, d.charge_kind, d.rule,
-            s.name AS source,
-            sum(d.billed_cost) AS billed_cost, sum(d.effective_cost) AS effective_cost,
-            CASE WHEN count(d.list_cost) = count(*) THEN sum(d.list_cost) END AS list_cost, max(d.evidence) AS rung
-        FROM cost_daily d
-        JOIN allocation_source s ON s.id = d.source_id
-        LEFT JOIN (
-            SELECT t.slug, p.valid_from, p.valid_to, c.code
-            FROM team_placement_period p
-            JOIN allocation_team t ON t.id = p.team_id
-            JOIN allocation_costcenter c ON c.id = p.cost_center_id
-        ) p ON p.slug = d.team AND d.day >= p.valid_from AND (p.valid_to IS NULL OR d.day < p.valid_to)
-        WHERE d.run_id = ANY(%(runs)s) AND (%(everything)s OR d.team = ANY(%(teams)s))
-        GROUP BY 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14
+        SELECT %(period)s AS period, c.code AS cost_center, s.name AS source, summed.*
+        FROM (
+            SELECT p.cost_center_id, d.team, d.product, d.model, d.feature, d.environment, d.phase, d.provider_name,
+                d.service_name, d.currency AS billing_currency, d.charge_kind, d.rule, d.source_id,
+                sum(d.billed_cost) AS billed_cost, sum(d.effective_cost) AS effective_cost,
+                CASE WHEN count(d.list_cost) = count(*) THEN sum(d.list_cost) END AS list_cost, max(d.evidence) AS rung
+            FROM cost_daily d
+            LEFT JOIN (
+                SELECT t.slug, p.valid_from, p.valid_to, p.cost_center_id
+                FROM team_placement_period p JOIN allocation_team t ON t.id = p.team_id
+            ) p ON p.slug = d.team AND d.day >= p.valid_from AND (p.valid_to IS NULL OR d.day < p.valid_to)
+            WHERE d.run_id = ANY(%(runs)s) AND (%(everything)s OR d.team = ANY(%(teams)s))
+            GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13
+        ) summed
+        JOIN allocation_source s ON s.id = summed.source_id
+        LEFT JOIN allocation_costcenter c ON c.id = summed.cost_center_id
     ) x
     ORDER BY {order}
 ) TO STDOUT WITH (FORMAT csv, HEADER)
