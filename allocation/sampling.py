@@ -27,6 +27,7 @@ from __future__ import annotations
 
 from datetime import date
 from decimal import Decimal
+from typing import Any
 
 from django.db import connection
 
@@ -91,7 +92,8 @@ WITH factor AS (
     SELECT b.split_key->>'provider' AS provider, b.split_key->>'project' AS project, b.split_key->>'model' AS model,
         g.day,
         sum(g.effective_cost * c.with_followers) FILTER (WHERE b.split_key->>'token_class' IS NULL
-            OR b.split_key->>'token_class' NOT IN ('output', 'reasoning', 'output_audio', 'output_image'))::float8 AS cost_in,
+            OR b.split_key->>'token_class' NOT IN ('output', 'reasoning', 'output_audio', 'output_image')
+        )::float8 AS cost_in,
         sum(g.effective_cost * c.with_followers) FILTER (WHERE b.split_key->>'token_class'
             IN ('output', 'reasoning', 'output_audio', 'output_image'))::float8 AS cost_out
     FROM charge_group g JOIN charge_bucket b ON b.run_id = g.run_id AND b.bucket = g.bucket
@@ -145,16 +147,17 @@ WHERE usage_daily.run_id = %(run)s AND usage_daily.day = found.day AND usage_dai
 """
 
 
-def record_sampling(run_id: int, clustering: Clustering) -> None:
-    """Write `cost_variance` of the run's usage_daily; nothing to do where every span was kept."""
-    if not clustering:
+def record_sampling(run_id: int, clustering: Clustering | None) -> None:
+    """Write `cost_variance` of the run's usage_daily; nothing to do where every span was kept (None)."""
+    if clustering is None:
         return
-    columns = [list(column) for column in zip(*clustering, strict=True)]
-    factors = [list(column) for column in zip(*clustering.values(), strict=True)]
+    columns = [[name[n] for name in clustering] for n in range(5)]
+    factors = [[pair[n] for pair in clustering.values()] for n in range(2)]
     names = ("names", "projects", "models", "teams", "features", "inputs", "outputs")
     with whole_month_plans(), connection.cursor() as cursor:
         cursor.execute(DAYS_SQL, {"run": run_id})
         start, end = cursor.fetchone() or (None, None)
-        values = dict(zip(names, [*columns, *factors], strict=True))
-        values |= {"told": list(SAME_PROVIDER), "called": list(SAME_PROVIDER.values())}
-        cursor.execute(RECORD_SQL, {"run": run_id, "start": start, "end": end, "any": ANY_PROJECT, **values})
+        values: dict[str, Any] = dict(zip(names, [*columns, *factors], strict=True))
+        values |= {"told": list(SAME_PROVIDER), "called": list(SAME_PROVIDER.values()), "any": ANY_PROJECT}
+        values |= {"run": run_id, "start": start, "end": end}
+        cursor.execute(RECORD_SQL, values)

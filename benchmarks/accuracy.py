@@ -9,7 +9,7 @@ error over (team, model, feature) of effective cost, sum |allocated - true| / su
 together at the rate of the demo's contract, for this figure only. For `sampled` the limit is 1.5 times the sampling
 error that the portal shows, the sum of the shares' standard errors; for the others it is fixed. All of it is told by
 currency as well; `ok` and the exit code are of the currencies together, as the error of a currency in which one bill
-line is shared is one draw, and one draw in eight is over 1.5 standard errors.
+line is shared is one draw, and 13 draws in 100 are over 1.5 standard errors.
 """
 
 from __future__ import annotations
