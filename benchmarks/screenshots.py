@@ -1,9 +1,10 @@
-"""Pictures of every page: light and dark, wide and narrow, with the demo company and with nothing in it. Needs Chromium.
+"""Pictures of every page: light and dark, wide and narrow, with the demo company and with nothing. Needs Chromium.
 
     .venv/bin/python benchmarks/screenshots.py
 
-starts two portals of its own, an empty one and one with the demo company and three small bills (repaired, partly
-rejected, refused), and goes through them as a FinOps admin, and through the second as a team lead. Of a running portal:
+starts two portals of its own, an empty one and one with the demo company and four small bills (one repaired, one partly
+rejected, two refused), and goes through them as a FinOps admin, and through the second as a team lead, too. Of a
+running portal:
 
     .venv/bin/python benchmarks/screenshots.py --user finance --password ... [--address URL] [PATH ...]
 
@@ -42,7 +43,7 @@ LATE_MS = 10_000  # for charts and other parts that are asked for once the page 
 START_SECONDS = 300
 
 # What lies behind the pages of the rail: links of this shape, and how many of them.
-BEHIND = ((r"/showback/[\w-]+/$", 1), (r"/debug/trace/", 2), (r"/debug/calls/", 1), (r"/imports/\d+/$", 4))
+BEHIND = ((r"/showback/[\w-]+/$", 1), (r"/debug/trace/", 2), (r"/debug/calls/", 1), (r"/imports/\d+/$", 5))
 ACCOUNT = (
     "/accounts/2fa/",
     "/accounts/2fa/totp/activate/",
@@ -65,10 +66,9 @@ GOOD = (
     "1.5,1.5,2,1.5,acct-7,USD,2026-10-01T00:00:00Z,2026-11-01T00:00:00Z,2026-10-0{day}T00:00:00Z,"
     "2026-10-0{next}T00:00:00Z,Usage,gpu hours,Azure,Azure,Azure,AI and Machine Learning,Azure OpenAI\n"
 )
-ROWS = [GOOD.format(day=day, next=day + 1) for day in range(1, 8)]
+ROWS = [GOOD.format(day=day, next=day + 1) for day in range(1, 9)]
 REPAIRED = [row.replace("T00:00:00Z,Usage", "T00:00:00+00:00,usage").replace("gpu hours", "NULL") for row in ROWS]
-REJECTED = [
-    *ROWS[:3],
+BAD = [
     ROWS[3].replace("1.5,1.5", "about a dollar and a half, to be confirmed with the reseller,1.5", 1),
     ROWS[4].replace("2026-10-05", "2026-13-05"),
     ROWS[5].replace("USD", "dollars"),
@@ -76,8 +76,9 @@ REJECTED = [
 ]
 BILLS = {
     "repaired.csv": HEAD + "".join(REPAIRED),
-    "rejected.csv": HEAD + "".join(REJECTED),
-    "refused.csv": "Date,Amount\n2026-10-01,12\n",
+    "rejected.csv": HEAD + "".join(ROWS * 12 + BAD),
+    "refused.csv": HEAD + "".join(ROWS[:3] + BAD),
+    "no-bill.csv": "Date,Amount\n2026-10-01,12\n",
 }
 
 
@@ -222,10 +223,16 @@ def explanation(camera: Camera) -> None:
         return
     camera.page.locator(amounts).first.click()
     camera.take("explain-panel", whole=False)
-    for step, link in enumerate((".explain tbody a", ".explain table:nth-of-type(1) ~ * tbody a", ".explain a.button")):
-        if camera.page.locator(link).count():
-            camera.page.locator(link).last.click()
-            camera.take(f"explain-panel-{step + 1}", whole=False)
+    for place in (0, 1):  # another rule, another bill line
+        others = camera.page.locator(".explain .table-wrap").nth(place).locator("tbody a")
+        if others.count() > 1:
+            others.last.click()
+            camera.take(f"explain-panel-{place + 1}", whole=False)
+    if camera.page.locator(".explain a.button").count():
+        camera.page.locator(".explain a.button").click()
+        camera.page.locator(".explain a.button").wait_for(state="detached")
+        camera.page.locator(".explain table").last.scroll_into_view_if_needed()
+        camera.take("explain-panel-rows", whole=False)
     alone = camera.page.locator(".explain .tools a").first.get_attribute("href")
     camera.page.goto(urljoin(camera.visitor.address, str(alone)))
     camera.take("explain-alone")
@@ -250,7 +257,7 @@ def rail(page: Page) -> list[str]:
 
 
 def deliver(browser: Browser, visitor: Visitor) -> None:
-    """Loads the three small bills by the upload form and waits for what becomes of them."""
+    """Loads the small bills by the upload form and waits for what becomes of them."""
     page = browser.new_page()
     sign_in(page, visitor)
     for name, text in BILLS.items():

@@ -94,7 +94,7 @@ def line(job: Job, now: datetime) -> JobLine:
     return JobLine(
         id=job.pk,
         what=job.kind.replace("_", " ").replace(".", ": ").capitalize(),
-        about=", ".join(f"{key} {value}" for key, value in sorted(job.payload.items()) if value is not None),
+        about=about(job),
         status=status_word(job, now),
         is_open=job.status in OPEN,
         is_failed=job.status == JobStatus.FAILED,
@@ -110,6 +110,13 @@ def line(job: Job, now: datetime) -> JobLine:
         error=job.error,
         created_by=job.created_by,
     )
+
+
+def about(job: Job) -> str:
+    """What the job was asked to do, without choices left alone and without who asked, which has its own column."""
+    told = {key: value for key, value in sorted(job.payload.items()) if value is not None and value is not False}
+    told.pop("created_by", None)
+    return ", ".join(f"{key.replace('_', ' ')} {value}" for key, value in told.items())
 
 
 def status_word(job: Job, now: datetime) -> str:
