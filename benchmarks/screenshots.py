@@ -76,7 +76,7 @@ BAD = [
 ]
 BILLS = {
     "repaired.csv": HEAD + "".join(REPAIRED),
-    "rejected.csv": HEAD + "".join(ROWS * 12 + BAD),
+    "rejected.csv": HEAD + "".join(ROWS * 12 + BAD).replace("acct-7", "acct-8"),
     "refused.csv": HEAD + "".join(ROWS[:3] + BAD),
     "no-bill.csv": "Date,Amount\n2026-10-01,12\n",
 }

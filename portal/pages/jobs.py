@@ -113,10 +113,11 @@ def line(job: Job, now: datetime) -> JobLine:
 
 
 def about(job: Job) -> str:
-    """What the job was asked to do, without choices left alone and without who asked, which has its own column."""
-    told = {key: value for key, value in sorted(job.payload.items()) if value is not None and value is not False}
-    told.pop("created_by", None)
-    return ", ".join(f"{key.replace('_', ' ')} {value}" for key, value in told.items())
+    """What the job was asked to do, without choices left alone, keys of stored files and who asked."""
+    told = [(key, value) for key, value in sorted(job.payload.items()) if key not in ("created_by", "upload")]
+    return ", ".join(
+        f"{key.replace('_', ' ')} {value}" for key, value in told if value is not None and value is not False
+    )
 
 
 def status_word(job: Job, now: datetime) -> str:
