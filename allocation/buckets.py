@@ -10,9 +10,11 @@ from decimal import Decimal
 from functools import cached_property
 from typing import Any, NamedTuple
 
+from allocation.conditions import Facts
 from allocation.drivers import ANY_PROJECT, SAME_PROVIDER, Key
 from allocation.money import plain
-from allocation.rules import TARGET_FIELDS, Facts, Owner, Rules
+from allocation.owners import TARGET_FIELDS, Owner
+from allocation.rules import Rules
 from allocation.targets import NO_RULE, OUTSIDE_SCOPE, canonical_cells
 
 NOBODY = Owner()

@@ -25,7 +25,7 @@ from allocation.catalogue import (
     REASONING,
     TOKEN_COLUMNS,
 )
-from allocation.rules import Owner
+from allocation.owners import Owner
 
 # Names under which traces and bills may mean the same door of a provider.
 SAME_PROVIDER = {"gcp.gen_ai": "gcp.vertex_ai", "azure.ai.inference": "azure.ai.openai"}

@@ -28,8 +28,8 @@ from allocation.drivers import (
 )
 from allocation.ledger import LedgerWriter, TargetBook
 from allocation.money import LEAST_PLACES, places_of, quanta_of
+from allocation.owners import Owner
 from allocation.periods import DAY, Period
-from allocation.rules import Owner
 from allocation.sampling import Clustering, clustered, clustering_of
 from allocation.targets import NO_TEAM, NOTHING_TO_FOLLOW, UNTRACED, Organisation, Target, resolve
 from allocation.traced import Billed, Part, Plan, TracedLine, tokens_of, traced_plan

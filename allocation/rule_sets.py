@@ -11,9 +11,10 @@ from importlib.resources import files
 from django.db import connection, transaction
 
 from allocation.charges import dimension_rows, pinned_scopes
+from allocation.conditions import Facts
 from allocation.models import RuleSet
 from allocation.money import exact_sum
-from allocation.rules import Facts, parse_rules
+from allocation.rules import parse_rules
 from allocation.targets import NO_RULE, OUTSIDE_SCOPE
 
 EVER = date(1970, 1, 1)

@@ -10,8 +10,9 @@ from datetime import date
 from functools import cached_property, lru_cache
 from typing import NamedTuple
 
+from allocation.conditions import normal_name
 from allocation.models import Feature, FeaturePlacement, Team
-from allocation.rules import Owner, normal_name
+from allocation.owners import Owner
 
 NO_RULE = "no rule"
 OUTSIDE_SCOPE = "outside AI scope"

@@ -16,7 +16,7 @@ from allocation.catalogue import TOKEN_COLUMNS
 from allocation.charges import Amount, Group
 from allocation.drivers import ALL_COLUMNS, Key, Usage, UsageIndex, columns_of
 from allocation.ledger import cut_group
-from allocation.rules import Owner
+from allocation.owners import Owner
 from allocation.targets import Organisation, Target, resolve
 from allocation.traced import Billed, Part, Plan, TracedLine, traced_plan
 
