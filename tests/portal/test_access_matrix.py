@@ -120,6 +120,7 @@ ROUTES: dict[str, Route] = {
     ),
     # API.
     "api_schema": Route(own=["/api/v1/schema/"], open_to=set(ACTORS) - {"anonymous"}),
+    "api_rules_schema": Route(own=["/api/v1/rules/schema/"], open_to=set(ACTORS) - {"anonymous"}),
     "api_costs": api(
         "showback",
         "/api/v1/costs/",
