@@ -46,7 +46,7 @@ class Drivers:
     usage_sha256: str
     organisation_sha256: str
     daily: dict[DailyKey, list[Decimal]]
-    clustering: Clustering
+    clustering: Clustering | None  # None: every span was kept
 
 
 ZERO = Fraction(0)
@@ -69,10 +69,10 @@ def load_drivers(
             yield line
 
     rows = list(told_usage(noted()))
-    clustering = clustering_of(start, end) if any(row.variance != (0, 0) for row in rows) else {}
-    digest.add(repr(sorted(clustering.items(), key=str)))
+    clustering = clustering_of(start, end) if any(row.variance != (0, 0) for row in rows) else None
+    digest.add(repr(sorted((clustering or {}).items(), key=str)))
     index = build_index(
-        rows, bill_batch=batch_keys(buckets), organisation=organisation, book=book, clustering=clustering
+        rows, bill_batch=batch_keys(buckets), organisation=organisation, book=book, clustering=clustering or {}
     )
     daily = daily_usage(rows, period=Period.month(month), organisation=organisation)
     return Drivers(index, book, organisation, digest.hexdigest(), organisation.digest(), daily, clustering)
