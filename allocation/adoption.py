@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
@@ -25,7 +24,7 @@ class Adoption:
     """Calls that name no team are the project owner's, where it has one: the trace says what, the key says who."""
 
     index: UsageIndex
-    book: TargetBook
+    book: Book
     adopted: dict[tuple[int, str], int] = field(default_factory=dict)  # (target without team, owner's team) -> target
     named: set[tuple[Key, str]] = field(default_factory=set)
 

@@ -162,9 +162,7 @@ class Group:
     pricing: Fraction | None
 
 
-def read_groups(
-    *, run_id: int, month: date, scopes: Sequence[int], tests: Sequence[RowTest] = ()
-) -> list[Group]:
+def read_groups(*, run_id: int, month: date, scopes: Sequence[int], tests: Sequence[RowTest] = ()) -> list[Group]:
     """All charge groups of the run in (bucket, day) order. Amounts of several days are spread by seconds, exactly."""
     sql = GROUPS_SQL.format(
         variant=variant_sql(tests, month=month, scopes=scopes),

@@ -23,8 +23,8 @@ def bounded(weights: Sequence[Fraction], *, least: Fraction, most: Fraction) -> 
         return [most] * count, ONE - most * count
     least = min(least, ONE / count)
     low, high = Fraction(0), None
-    # Each share is weight x factor within its bounds; the sum grows with the factor, piecewise linearly. The factor lies
-    # between two of the points where some share meets a bound.
+    # Each share is weight x factor within its bounds; the sum grows with the factor, piecewise linearly. The factor
+    # lies between two of the points where some share meets a bound.
     turns = sorted({bound / weight for weight in weights if weight for bound in (least, most)})
     for turn in turns:
         if _sum(weights, turn, least, most) <= ONE:

@@ -16,7 +16,6 @@ from allocation.methods import COST, EVEN, FIXED, WHOLE, Member, Split
 from allocation.owners import Owner
 from allocation.related import Related
 from allocation.shares import bounded, smallest_whole
-from allocation.split import whole_weights
 from allocation.targets import Organisation, Target, resolve
 from allocation.traced import Part, Plan
 
@@ -44,25 +43,28 @@ MeasuresOf = Callable[[Split, date | None], Measures]
 
 
 class Shares(NamedTuple):
-    """Who gets which part, by target in canonical order; weights are whole numbers of 10**-places. `left`, on the same
-    scale, is what nobody may take."""
+    """Who gets which part, by target in canonical order; weights are whole numbers of 10**-places.
+
+    `left`, on the same scale, is what nobody may take, for `reason`; `through` are the pools that led here.
+    """
 
     entries: tuple[tuple[Target, int, int], ...]
     left: int
     driver: str | None
     places: int
     widened: str | None
-    note: str | None
+    reason: str | None
+    through: tuple[str, ...] = ()
 
 
 @dataclass
 class Splitter:
-    """Plans of one run's splits. `number` makes targets, `costs` is what earlier stages gave, where a split needs it."""
+    """Plans of one run's splits. `number` makes targets; `costs` is what earlier stages gave."""
 
     organisation: Organisation
     measures: MeasuresOf
     number: Callable[[Target], int]
-    costs: Related | None = None
+    costs: Related = field(default_factory=lambda: Related([], 0))
     _plans: dict[tuple[object, ...], Plan] = field(default_factory=dict)
 
     def plan(self, bucket: Bucket, day: date) -> Plan:
@@ -87,7 +89,7 @@ class Splitter:
         if shared:
             parts.append(Part(shared, bucket.kind or "shared", entries))
         if shares.left:
-            nobody = self.number(Target(model=bucket.model, reason=shares.note))
+            nobody = self.number(Target(model=bucket.model, reason=shares.reason))
             parts.append(Part(shares.left, "unallocated", ((nobody, 1, 6),)))
         return Plan(
             parts=tuple(parts),
@@ -95,7 +97,7 @@ class Splitter:
             driver_total=shared + shares.left if shares.driver else None,
             places=shares.places,
             widened=shares.widened,
-            note=shares.note,
+            note=shares.reason or ("through " + ", ".join(shares.through) if shares.through else None),
         )
 
     def _shares(self, split: Split, pools: Mapping[str, Split], day: date) -> Shares:
@@ -120,24 +122,23 @@ class Splitter:
             return _nobody(NO_DRIVER)
         owners = [(self._target(member.owner, day), member) for member in members]
         parts: list[tuple[Target, Fraction, int]] = []
-        left, note, through = Fraction(0), None, []
+        left, reason = Fraction(0), None
+        through: tuple[str, ...] = ()
         for (target, member), weight in zip(owners, weights, strict=True):
             if not weight:
                 continue
             if member.pool is None:
                 parts.append((target, weight, NAMED))
                 continue
-            through.append(member.pool)
             inner = self._shares(pools[member.pool], pools, day)
             total = sum(inner_weight for _, inner_weight, _ in inner.entries) + inner.left
             parts += [(of, weight * inner_weight / total, rung) for of, inner_weight, rung in inner.entries]
             left += weight * inner.left / total
-            note = note or inner.note
-            name = f"{inner.driver or inner.note} of pool {member.pool}" if len(members) == 1 else name
+            reason = reason or inner.reason
+            through += (f"pool {member.pool}", *inner.through)
+            name = inner.driver or name if len(members) == 1 else name
         entries, rest = _whole(parts, left)
-        if through and not note:
-            note = "through " + ", ".join(f"pool {pool}" for pool in through)
-        return Shares(entries, rest, name, 0, None, note)
+        return Shares(entries, rest, name, 0, None, reason, through)
 
     def _target(self, owner: Owner, day: date) -> Target:
         return resolve(self.organisation, owner, model=None, day=day)
@@ -158,14 +159,17 @@ class Splitter:
             entries = tuple((target, found[target].weight, found[target].rung) for target in targets)
             entries = tuple(entry for entry in entries if entry[1])
             return Shares(entries, 0, measures.name, measures.places, widened, None)
-        least, most = (split.min_share or Fraction(0)) / WHOLE, (WHOLE if split.max_share is None else split.max_share) / WHOLE
+        least, most = (
+            (split.min_share or Fraction(0)) / WHOLE,
+            (WHOLE if split.max_share is None else split.max_share) / WHOLE,
+        )
         if not members:  # a minimum is for those who took part
             targets = [target for target in targets if found[target].weight]
         shares, left = bounded([Fraction(found[target].weight) for target in targets], least=least, most=most)
         parts = [(target, share, found[target].rung) for target, share in zip(targets, shares, strict=True)]
         entries, rest = _whole(parts, left)
-        note = OVER_EVERY_CAP if rest else None
-        return Shares(entries, rest, f"{measures.name} within bounds", 0, widened, note)
+        reason = OVER_EVERY_CAP if rest else None
+        return Shares(entries, rest, f"{measures.name} within bounds", 0, widened, reason)
 
     def _measured(self, split: Split, day: date) -> tuple[Measures, str | None]:
         """The day's driver; the month's where the day has none and the split goes by the day."""
@@ -179,9 +183,7 @@ class Splitter:
         return self.measures(split, None), None
 
     def _costs(self, split: Split) -> Measures:
-        """What targets were given by the rules named, or by all of stage 0. Who got nothing, or a credit, takes nothing."""
-        if self.costs is None:
-            raise LookupError("no cost is known yet")
+        """What targets were given by the rules named, or by all of stage 0; who got a credit takes nothing."""
 
         def wanted(bucket: Bucket) -> bool:
             return bucket.rule in split.of_rules if split.of_rules else bucket.stage == 0
@@ -224,7 +226,9 @@ def _of_member(measures: Measures, member: Member, splitter: Splitter) -> Measur
     return Measure(sum(measure.weight for measure in own), max((measure.rung for measure in own), default=NAMED))
 
 
-def _whole(parts: Sequence[tuple[Target, Fraction, int]], left: Fraction) -> tuple[tuple[tuple[Target, int, int], ...], int]:
+def _whole(
+    parts: Sequence[tuple[Target, Fraction, int]], left: Fraction
+) -> tuple[tuple[tuple[Target, int, int], ...], int]:
     """Whole weights in canonical order, each target once with the weakest rung behind it; zeros are left out."""
     merged: dict[Target, tuple[Fraction, int]] = {}
     for target, share, rung in parts:

@@ -131,6 +131,8 @@ def _wider(line: TracedLine, day: date, index: UsageIndex) -> tuple[str, Weights
     ):
         if line.key.model is None and not whole_provider:
             continue
+        if line.key.is_batch and whole_provider:
+            continue  # batch jobs are never spread over interactive calls
         found = index.list_cost(line.key, width_day, whole_provider=whole_provider)
         if found is not NOTHING:
             return widened, found
