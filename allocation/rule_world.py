@@ -7,73 +7,91 @@ from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 from functools import lru_cache
+from typing import NamedTuple
 
-from django.db import connection
-
-from allocation.charges import dimension_rows, pinned_scopes, whole_month_plans
-from allocation.conditions import Facts, reader
+from allocation.charges import copy_lines, dimension_rows, id_list, pinned_scopes
+from allocation.conditions import Facts, RowTest, reader
 from allocation.models import Feature, Source, Team
 from allocation.money import exact_sum
+from allocation.row_tests import variant_sql
 from allocation.rule_checks import Checked, Shape, Taken, World, check_rules, columns_asked
-from allocation.rule_text import BadText, read_text
-from allocation.rules import RuleError, parse_rules
+from allocation.rule_text import BadText, RuleText, read_text
+from allocation.rules import RuleError, Rules, parse_rules
 from allocation.targets import NO_RULE, OUTSIDE_SCOPE, load_organisation
 
 SHOWN = ("ProviderName", "ServiceName", "ChargeCategory")  # of charges that no rule takes
 
 DIMENSION_SUMS_SQL = """
--- One row per dimension and source among the pinned snapshots' charges.
-SELECT c.dimension_id, s.source_id, count(*), sum(c.billed_cost), sum(c.effective_cost)
-FROM charge c JOIN allocation_chargescope s ON s.id = c.scope_id
-WHERE c.billing_month = %(month)s AND c.scope_id = ANY(%(scopes)s)
-GROUP BY 1, 2
+-- One row per source, dimension and variant among the pinned snapshots' charges.
+COPY (
+    SELECT s.source_id, c.dimension_id, {variant}, count(*), sum(c.billed_cost), sum(c.effective_cost)
+    FROM charge c JOIN allocation_chargescope s ON s.id = c.scope_id
+    WHERE c.billing_month = '{month}' AND c.scope_id = ANY('{{{scopes}}}')
+    GROUP BY 1, 2, 3
+) TO STDOUT
 """
 
 
 def check_draft(*, text: str, effective_from: date, month: date) -> Checked:
     """Everything found about a draft, tried on the charges billed in the month."""
-    return check_rules(text, effective_from=effective_from, world=_world(text, month))
-
-
-def _world(text: str, month: date) -> World:
     try:
-        names = columns_asked(read_text(text)) if parse_rules(text) else frozenset()
+        world = _world(read_text(text), parse_rules(text), month)
     except (BadText, RuleError, RecursionError):
-        return World(month)  # the checks stop at these
+        world = World(month)  # the checks stop at these
+    return check_rules(text, effective_from=effective_from, world=world)
+
+
+def _world(entries: RuleText, rules: Rules, month: date) -> World:
     organisation = load_organisation()
     features = set(Feature.objects.values_list("slug", flat=True))
+    names = columns_asked(entries) | set(SHOWN)
     return World(
         month=month,
-        shapes=_shapes(month, tuple(pinned_scopes(month)), names | set(SHOWN)),
+        shapes=_shapes(month, tuple(pinned_scopes(month)), names, rules.row_tests),
         teams=Team.objects.count(),
         knows_team=lambda team: organisation.team(team) is not None,
         knows_feature=lambda feature: organisation.feature(feature) in features,
     )
 
 
+class _Key(NamedTuple):
+    """What tells shapes apart; `values` are those of the named columns."""
+
+    source_id: int
+    currency: str
+    passed: frozenset[RowTest]
+    values: tuple[str | None, ...]
+
+
 @lru_cache(maxsize=8)
-def _shapes(month: date, scopes: tuple[int, ...], names: frozenset[str]) -> tuple[Shape, ...]:
+def _shapes(
+    month: date, scopes: tuple[int, ...], names: frozenset[str], tests: tuple[RowTest, ...]
+) -> tuple[Shape, ...]:
     """The month's charges by what the named columns hold. Kept, since a published snapshot never changes.
 
     A draft is checked with each pause in typing; only a column that it did not ask for before makes this read again.
     """
-    with whole_month_plans(), connection.cursor() as cursor:
-        cursor.execute(DIMENSION_SUMS_SQL, {"month": month, "scopes": list(scopes)})
-        sums = {(row[0], row[1]): row[2:] for row in cursor.fetchall()}
+    variant = variant_sql(tests, month=month, scopes=scopes)
+    sql = DIMENSION_SUMS_SQL.format(variant=variant, month=month.isoformat(), scopes=id_list(scopes))
+    sums: dict[tuple[int, ...], tuple[int, Decimal, Decimal]] = {}
+    for line in copy_lines(sql):
+        *member, charges, billed, effective = line.split("\t")
+        sums[tuple(map(int, member))] = (int(charges), Decimal(billed), Decimal(effective))
     readers = [reader(name) for name in sorted(names)]
-    facts_of: dict[tuple[object, ...], Facts] = {}
-    found: dict[tuple[object, ...], list[tuple[int, Decimal, Decimal]]] = {}
-    for row in dimension_rows(month=month, scopes=scopes):
-        facts = Facts(row.columns)
-        key = (row.source_id, row.columns["billing_currency"], *(read(facts) for read in readers))
+    facts_of: dict[_Key, Facts] = {}
+    found: dict[_Key, list[tuple[int, Decimal, Decimal]]] = {}
+    for row in dimension_rows(month=month, scopes=scopes, tests=tests):
+        facts = Facts(row.columns, row.passed)
+        values = tuple(read(facts) for read in readers)
+        key = _Key(row.source_id, row.columns["billing_currency"], row.passed, values)
         facts_of.setdefault(key, facts)
-        found.setdefault(key, []).append(sums[row.dimension_id, row.source_id])
+        found.setdefault(key, []).append(sums[row.source_id, row.dimension_id, row.variant])
     sources = dict(Source.objects.values_list("pk", "name"))
     return tuple(
         Shape(
             facts=facts_of[key],
-            source=sources[key[0]],  # type: ignore[index]  # the key begins with the source's id
-            currency=str(key[1]),
+            source=sources[key.source_id],
+            currency=key.currency,
             charges=sum(row[0] for row in rows),
             billed_cost=exact_sum(row[1] for row in rows),
             effective_cost=exact_sum(row[2] for row in rows),

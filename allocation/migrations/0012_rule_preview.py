@@ -4,7 +4,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [("allocation", "0004_usage_summary")]
+    dependencies = [("allocation", "0005_drivers")]
 
     operations = [
         migrations.CreateModel(
