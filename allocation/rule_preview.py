@@ -32,10 +32,15 @@ METRICS = ("billed_cost", "effective_cost")
 LEVELS = ("team", "product", "model", "feature", "month")
 
 
+def billed_months() -> list[date]:
+    """Months with published bills, in order."""
+    scopes = ChargeScope.objects.filter(state=ScopeState.CURRENT, source__role=SourceRole.INVOICE)
+    return sorted(set(scopes.values_list("billing_month", flat=True)))
+
+
 def preview_months(effective_from: date, through: date | None = None) -> list[date]:
     """Months with bills from the first one in force on; the latest month with bills where there is none yet."""
-    scopes = ChargeScope.objects.filter(state=ScopeState.CURRENT, source__role=SourceRole.INVOICE)
-    billed = sorted(set(scopes.values_list("billing_month", flat=True)))
+    billed = billed_months()
     months = [month for month in billed if month >= effective_from and (through is None or month <= through)]
     return months[-MOST_MONTHS:] or billed[-1:]
 

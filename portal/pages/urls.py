@@ -4,7 +4,22 @@ from __future__ import annotations
 
 from django.urls import URLPattern, URLResolver
 
-from portal.pages import admin, chargeback, debug, executive, explain, home, imports, jobs, on_call, rules, showback
+from portal.pages import (
+    admin,
+    chargeback,
+    debug,
+    executive,
+    explain,
+    home,
+    imports,
+    jobs,
+    on_call,
+    rule_editor,
+    rule_previews,
+    rule_versions,
+    rules,
+    showback,
+)
 
 urlpatterns: list[URLPattern | URLResolver] = [
     *home.urlpatterns,
@@ -16,6 +31,9 @@ urlpatterns: list[URLPattern | URLResolver] = [
     *debug.urlpatterns,
     *explain.urlpatterns,
     *rules.urlpatterns,
+    *rule_editor.urlpatterns,
+    *rule_previews.urlpatterns,
+    *rule_versions.urlpatterns,
     *imports.urlpatterns,
     *jobs.urlpatterns,
 ]
