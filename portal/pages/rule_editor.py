@@ -205,10 +205,16 @@ def checks_of(draft: Draft, state: PageState) -> dict[str, Any]:
 
 
 def reach_lines(checked: Checked, month: date) -> list[ReachLine]:
+    """A rule stands once for each currency that it takes something in, and once where it takes nothing."""
     if checked.taken is None:
         return []
-    lines = []
-    for each in rule_reach(checked.taken, month=month):
+    reaches = rule_reach(checked.taken, month=month)
+    busy = {each.rule for each in reaches if each.charges}
+    lines, idle = [], set()
+    for each in reaches:
+        if not each.charges and (each.rule in busy or each.rule in idle):
+            continue
+        idle.add(each.rule)
         entry = checked.entries.named("rule", each.rule)
         where = entry.line if entry else None
         lines.append(ReachLine(each.rule, where, each.currency, each.charges, each.billed_cost, each.effective_cost))

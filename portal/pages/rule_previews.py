@@ -29,6 +29,7 @@ from portal.pages.rule_versions import compared
 from portal.pages.state import PageState
 from portal.pages.tables import Cell, Column, Row, Table, arranged, asked_download
 from reports.queries.spend_scopes import teams_in_tree
+from reports.readable import HALF_CENT
 from reports.scope import TeamScope
 
 QUESTIONS = {
@@ -169,7 +170,9 @@ def level_table(level: str, outcome: dict[str, Any], currency: str, metric: str,
         for each in lines
     ]
     changing = [(moved, row) for row in rows if (moved := row["change"].moved())]
-    rows = [row for _, row in sorted(changing, key=lambda pair: -abs(pair[0]))]
+    large = sorted((pair for pair in changing if abs(pair[0]) >= HALF_CENT), key=lambda pair: -abs(pair[0]))
+    small = [row for moved, row in changing if abs(moved) < HALF_CENT]
+    rows = [*(row for _, row in large), *([summed_row(f"{len(small)} by less than a cent", small)] if small else [])]
     return Table(
         name=level,
         caption=question,
@@ -200,12 +203,13 @@ def change_cells(line: dict[str, Any], metric: str) -> Row:
 
 def total_row(rows: Sequence[Row]) -> Row | None:
     """All that changes: as much after as before."""
-    if not rows:
-        return None
+    return summed_row("All that changes", rows) if rows else None
+
+
+def summed_row(name: str, rows: Sequence[Row]) -> Row:
     before = exact_sum(Decimal(row["before"].value or 0) for row in rows)
     after = exact_sum(Decimal(row["after"].value or 0) for row in rows)
-    cells = {"before": Cell(before), "after": Cell(after), "change": Cell(after, before=before)}
-    return {"name": Cell("All that changes"), **cells}
+    return {"name": Cell(name), "before": Cell(before), "after": Cell(after), "change": Cell(after, before=before)}
 
 
 def month_table(outcome: dict[str, Any], currency: str, metric: str) -> Table:
