@@ -19,6 +19,7 @@ from allocation.money import EXACT, exact_sum
 
 ZERO = Decimal(0)
 QUANTUM = Decimal("1e-18")  # repriced amounts are cut here; sums of bills stay as they are
+DUST = Decimal("1e-9")  # a model's repriced amount below it comes of the cutting and counts as rounding
 WORKING_DIGITS = 60
 
 CauseKey = Literal[
@@ -125,6 +126,7 @@ class SourceBill:
     other months; neither is in the models' lines.
     """
 
+    source_id: int
     source: str
     currency: str
     models: tuple[ModelUsage, ...]
@@ -189,14 +191,17 @@ def gap_of(bill: SourceBill, *, rate: Decimal | None = None) -> Gap:
     contracted = exact_sum(line.contracted for line in lines)
     rounding = exact_sum(line.rounding for line in lines)
     above = exact_sum((*(line.billed_cost for line in lines), contracted.copy_negate(), rounding.copy_negate()))
-    by_model = {key: [(model, step.amounts[key]) for model, step in steps if step.amounts[key]] for key in REPRICED}
+    by_model = {
+        key: [(m, step.amounts[key]) for m, step in steps if abs(step.amounts[key]) >= DUST] for key in REPRICED
+    }
+    dust = [step.amounts[key] for _, step in steps for key in REPRICED if abs(step.amounts[key]) < DUST]
     amounts: dict[CauseKey, Decimal] = {
         key: exact_sum(amount for _, amount in by_model[key]) for key in (REPRICED if rate is not None else ())
     }
     amounts["discount"] = EXACT.subtract(contracted, listed)
     amounts["credit"] = bill.credit
     amounts["late"] = EXACT.add(bill.late_cost, bill.other_months_cost)
-    amounts["rounding"] = rounding
+    amounts["rounding"] = exact_sum((rounding, *dust))
     known = exact_sum(amounts.values())
     amounts["remainder"] = exact_sum((bill.billed, start.copy_negate(), known.copy_negate()))
     return Gap(bill, start, rate is not None, amounts, by_model, not_by_token, above)

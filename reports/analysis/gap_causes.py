@@ -59,8 +59,15 @@ def _untraced(gap: Gap) -> str:
     dark = [model for model in models if model.lines and not model.calls]
     if dark:
         cost = sum((line.billed_cost for model in dark for line in model.lines), ZERO)
-        text += f"; {_number(len(dark), 'model and project', 'pairs of model and project')} billed at"
+        text += f"; {_number(len(dark), 'pair')} of model and project billed at"
         text += f" {_amount(gap, cost)} without any trace"
+    amounts = [amount for _, amount in gap.by_model["untraced"]]
+    more, less = [a for a in amounts if a > 0], [a for a in amounts if a < 0]
+    if more and less:
+        text += f". Too little is traced for {_number(len(more), 'pair')} of model and project"
+        text += (
+            f" ({_amount(gap, sum(more, ZERO))}), too much for {grouped(len(less))} ({_amount(gap, -sum(less, ZERO))})"
+        )
     return f"{text}.{_largest(gap, 'untraced')}"
 
 
@@ -192,7 +199,7 @@ EVIDENCE: dict[CauseKey, Callable[[Gap], str]] = {
 NOTHING_TO_DO = "Nothing to do."
 # What to do where the cause has an amount, and the page where it begins.
 FIXES: dict[CauseKey, tuple[str, str | None]] = {
-    "untraced": ("Send spans of the programs that use the largest key, or name its owner.", "rules"),
+    "untraced": ("Send spans of the programs behind the largest, or name their owner.", "explain"),
     "silent": ("Make the client report token counts; for streams, ask the provider to include usage.", "debug"),
     "cached": ("Report cached input as a count of its own: gen_ai.usage.cache_read.input_tokens.", "debug"),
     "reasoning": ("Count reasoning into the output tokens that spans report.", "debug"),
@@ -204,7 +211,10 @@ FIXES: dict[CauseKey, tuple[str, str | None]] = {
     "rounding": (NOTHING_TO_DO, None),
     "remainder": ("Look at the rows of the largest model; name a missing cause.", "chargeback"),
 }
-MORE_TRACED = "More is traced than billed: check that no call is counted twice and that sampling rates are right."
+MORE_TRACED = (
+    "More is traced than billed: check that no call is counted twice and that sampling rates are right; sampled traces"
+    " miss by chance."
+)
 
 
 def _fix(gap: Gap, key: CauseKey) -> tuple[str, str | None]:

@@ -173,6 +173,7 @@ class ChargeQuestion:
 class BilledSource:
     """One source's charges of one run, before traces are laid beside them."""
 
+    id: int
     name: str
     currency: str
     lines: Mapping[Name, tuple[BilledLine, ...]]
@@ -308,6 +309,7 @@ def _billed_source(rows: list[ChargeRow], currency: str, late_deliveries: int) -
     late = exact_sum(row.billed_cost for row in own if row.is_pinned and not row.is_in_time)
     replaced = exact_sum(row.billed_cost for row in own if row.is_in_time and not row.is_pinned)
     return BilledSource(
+        id=rows[0].source_id,
         name=rows[0].source,
         currency=currency,
         lines=_lines([row for row in own if row.is_in_time]),
@@ -510,6 +512,7 @@ class SourceUsage:
         lines = self.charges.lines
         names = sorted({*lines, *self.traced}, key=lambda name: tuple(part or "" for part in name))
         return SourceBill(
+            source_id=self.charges.id,
             source=self.name,
             currency=self.currency,
             models=tuple(_model_usage(name, lines.get(name, ()), self.traced.get(name)) for name in names),
