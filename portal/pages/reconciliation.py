@@ -129,7 +129,12 @@ def _block(request: HttpRequest, state: PageState, source: SourceGap) -> GapBloc
     table = _gap_table(request, state, source, name)
     shown = [(cause.label, cause.amount) for cause in source.causes if cause.amount or cause.key == "remainder"]
     question = f"Why is the bill of {bill.source} not what the traces say?"
-    figure = bridge(before=gap.start, parts=shown, after=bill.billed, net_label="Billed minus start")
+    figure = bridge(
+        before=gap.start,
+        parts=shown,
+        after=bill.billed,
+        net_label="Billed minus traced" if gap.is_compared else "Billed minus list",
+    )
     short = "" if len(shown) > 4 else "short"
     return GapBlock(source, Chart(name, question, drawn(figure), table, short), table)
 

@@ -157,7 +157,7 @@ def _late(gap: Gap) -> str:
     if bill.other_months_rows:
         rows = _number(bill.other_months_rows, "row")
         parts.append(f"{rows} for usage of other months: {_amount(gap, bill.other_months_cost)}")
-    return f"{'; '.join(parts).capitalize()}." if parts else "Nothing was delivered late or for another month."
+    return _sentence(parts) if parts else "Nothing was delivered late or for another month."
 
 
 def _rounding(gap: Gap) -> str:
@@ -175,7 +175,7 @@ def _remainder(gap: Gap) -> str:
             f"{_amount(gap, gap.above_contract)}"
         )
     if parts:
-        return f"{'; '.join(parts).capitalize()}."
+        return _sentence(parts)
     return "What none of the causes explains." if gap.amounts["remainder"] else "Nothing is left unexplained."
 
 
@@ -205,8 +205,8 @@ FIXES: dict[CauseKey, tuple[str, str | None]] = {
     "reasoning": ("Count reasoning into the output tokens that spans report.", "debug"),
     "batch": ("Set the service tier of batch calls to batch, so that they are priced and split as such.", "debug"),
     "prices": ("Import a newer price list, then price usage again: manage.py reprice.", "debug"),
-    "discount": (NOTHING_TO_DO + " Compare the percentage with the contract.", None),
-    "credit": (NOTHING_TO_DO + " Check that every promised credit is on the bill.", "chargeback"),
+    "discount": ("Compare the percentage with the contract.", None),
+    "credit": ("Check that every promised credit is on the bill.", "chargeback"),
     "late": ("Allocate the month again after its last delivery; accrue until then.", "imports"),
     "rounding": (NOTHING_TO_DO, None),
     "remainder": ("Look at the rows of the largest model; name a missing cause.", "chargeback"),
@@ -254,3 +254,8 @@ def _amount(gap: Gap, amount: Decimal) -> str:
 
 def _number(number: int, one: str, many: str = "") -> str:
     return f"{grouped(number)} {one if number == 1 else many or one + 's'}"
+
+
+def _sentence(parts: list[str]) -> str:
+    text = "; ".join(parts)
+    return f"{text[:1].upper()}{text[1:]}."

@@ -225,6 +225,11 @@ class ChargeRow:
         key = self.split_key
         return key.get("provider"), key.get("project"), key.get("model")
 
+    @property
+    def is_model_usage(self) -> bool:
+        """A traced-usage line that is about tokens; a seat or a support plan of a model seller is not."""
+        return self.method == "traced_usage" and bool(self.split_key.get("model") or self.split_key.get("token_class"))
+
 
 @kept
 def _charges(*, question: ChargeQuestion) -> tuple[BilledSource, ...]:
@@ -301,10 +306,11 @@ def _delivered_in_time(month: date, scopes: list[int]) -> tuple[list[int], dict[
 
 
 def _billed_source(rows: list[ChargeRow], currency: str, late_deliveries: int) -> BilledSource:
-    traced = [row for row in rows if row.method == "traced_usage"]
+    traced = [row for row in rows if row.is_model_usage]
     own = [row for row in traced if row.is_of_month]
     services = {row.service for row in traced}
-    credits = [row for row in rows if row not in traced and row.is_pinned and row.service in services]
+    credits = [row for row in rows if row.category in CREDITS and row.is_pinned and row.service in services]
+    credits = [row for row in credits if not row.is_model_usage]
     elsewhere = [row for row in traced if row.is_pinned and not row.is_of_month]
     late = exact_sum(row.billed_cost for row in own if row.is_pinned and not row.is_in_time)
     replaced = exact_sum(row.billed_cost for row in own if row.is_in_time and not row.is_pinned)

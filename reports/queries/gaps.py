@@ -29,10 +29,12 @@ class MonthGaps:
 
 
 def month_gaps(*, month: date, runs: Sequence[MonthRun], scope: TeamScope) -> MonthGaps:
-    """Of the month's current runs among `runs`. No rates are known yet, so only bills in USD are compared."""
+    """Of the month's current runs among `runs`. No rates are known yet, so only bills in USD are compared; they come
+    first."""
     own = [run for run in runs if run.month == month]
     inputs = gap_inputs(month=month, runs=own, scope=scope)
-    gaps = [gap_of(bill) for bill in inputs.bills]
+    bills = sorted(inputs.bills, key=lambda bill: (bill.currency != "USD", bill.currency, -bill.billed, bill.source))
+    gaps = [gap_of(bill) for bill in bills]
     return MonthGaps(
         tuple(SourceGap(gap, causes_of(gap), inputs.through.get((gap.bill.source, gap.bill.currency))) for gap in gaps),
         inputs.off_the_bill,
