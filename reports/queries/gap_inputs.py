@@ -309,8 +309,8 @@ def _billed_source(rows: list[ChargeRow], currency: str, late_deliveries: int) -
     traced = [row for row in rows if row.is_model_usage]
     own = [row for row in traced if row.is_of_month]
     services = {row.service for row in traced}
-    credits = [row for row in rows if row.category in CREDITS and row.is_pinned and row.service in services]
-    credits = [row for row in credits if not row.is_model_usage]
+    others = [row for row in rows if row.is_pinned and not row.is_model_usage]
+    credits = [row for row in others if row.category in CREDITS and row.service in services]
     elsewhere = [row for row in traced if row.is_pinned and not row.is_of_month]
     late = exact_sum(row.billed_cost for row in own if row.is_pinned and not row.is_in_time)
     replaced = exact_sum(row.billed_cost for row in own if row.is_in_time and not row.is_pinned)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import date
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from django.db import connection
@@ -39,7 +40,7 @@ def amounts(source: SourceGap) -> dict[CauseKey, Decimal]:
     return {key: amount for key, amount in source.gap.amounts.items() if amount}
 
 
-def priced(*, calls: int = 1, **tokens: int | str) -> None:
+def priced(*, calls: int = 1, **tokens: Any) -> None:
     """Usage of gpt-4o (2.5 USD per million of input, 1.25 of cached, 10 of output), priced by the installed list."""
     usage("search", calls=calls, about=TOLD, **tokens)
     reprice(ensure_prices()[0].pk)

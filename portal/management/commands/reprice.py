@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 from django.core.management.base import CommandParser
 from django.db.models import Sum
 
 from allocation.models import PriceVersion, UsageHourly
+from allocation.money import plain
 from allocation.prices import current_version, reprice
 from portal.commands import PortalCommand, Refused
 
@@ -42,4 +44,4 @@ class Command(PortalCommand):
 def unpriced_calls() -> str:
     """Weighted calls in hours that have no list cost."""
     found = UsageHourly.objects.filter(list_cost=None).aggregate(calls=Sum("calls"))["calls"]
-    return f"{found or 0:f}"
+    return plain(found or Decimal(0))
