@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 from typing import cast
@@ -53,7 +53,7 @@ class MonthFigures:
 
 @page("chargeback")
 def chargeback(request: HttpRequest) -> HttpResponseBase:
-    state = _whole_month(PageState.from_request(request))
+    state = PageState.from_request(request).whole_month("chargeback")
     month = state.period.start
     runs = state.run_ids(state.period)
     balanced = balances_of(runs=runs, scope=state.reader_scope, metrics=tuple(METRICS))
@@ -85,20 +85,6 @@ def chargeback(request: HttpRequest) -> HttpResponseBase:
         "page_address": page_address("chargeback"),
     }
     return download or render_page(request, "chargeback/page.html", context, **frame)  # type: ignore[arg-type]
-
-
-def _whole_month(state: PageState) -> PageState:
-    """Chargeback works in billing months: a custom range becomes the month of its last day."""
-    if state.period.is_month:
-        return state
-    month = Period.month(state.period.last_day)
-    return replace(
-        state,
-        period=month,
-        elapsed=month,
-        compare=month.before(),
-        problems=(*state.problems, f"chargeback works in whole months: {month} is shown"),
-    )
 
 
 def _other_metric(state: PageState) -> str:

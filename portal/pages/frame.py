@@ -23,6 +23,7 @@ LABELS = {
     "executive": "Executive",
     "showback": "Showback",
     "chargeback": "Chargeback",
+    "reconciliation": "Reconciliation",
     "on-call": "On-call",
     "debug": "Debug",
     "explore": "Explore",

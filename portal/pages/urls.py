@@ -4,13 +4,27 @@ from __future__ import annotations
 
 from django.urls import URLPattern, URLResolver
 
-from portal.pages import admin, chargeback, debug, executive, explain, home, imports, jobs, on_call, rules, showback
+from portal.pages import (
+    admin,
+    chargeback,
+    debug,
+    executive,
+    explain,
+    home,
+    imports,
+    jobs,
+    on_call,
+    reconciliation,
+    rules,
+    showback,
+)
 
 urlpatterns: list[URLPattern | URLResolver] = [
     *home.urlpatterns,
     *executive.urlpatterns,
     *showback.urlpatterns,
     *chargeback.urlpatterns,
+    *reconciliation.urlpatterns,
     *admin.urlpatterns,
     *on_call.urlpatterns,
     *debug.urlpatterns,
