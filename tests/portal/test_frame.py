@@ -91,6 +91,16 @@ def test_late_refused_and_rejected_bills_are_amber_with_what_to_do(costs: Costs)
     assert "3 rows of the newest Google bill were rejected" in advice
 
 
+def test_a_refused_first_bill_is_not_called_unallocated(costs: Costs) -> None:
+    Import.objects.create(source=make_source("Azure"), status="refused", file_name="bill.csv")
+    Import.objects.create(source=make_source("Mistral"), status="loaded", file_name="bill.csv")
+
+    texts = [text for text, _ in parts(client_of(Role.FINANCE))]
+
+    assert "Azure is not allocated" not in texts
+    assert "Mistral is not allocated" in texts
+
+
 def test_a_portal_without_anything_says_so() -> None:
     line = dict(parts(client_of(Role.EXECUTIVE)))
 
