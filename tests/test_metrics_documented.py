@@ -21,6 +21,8 @@ PAGES = [
     "/debug/",
     "/explain/?team=alpha&bill=0-0",
     "/rules/",
+    "/rules/edit/",
+    "/rules/previews/{preview}/",
     "/jobs/",
     "/imports/",
     "/imports/{bill_import}/",

@@ -27,6 +27,8 @@ PAGES: dict[str, frozenset[Role]] = {
     "debug": frozenset({Role.ON_CALL, Role.FINOPS_ADMIN}),
     "imports": frozenset({Role.FINANCE, Role.FINOPS_ADMIN}),
     "rules": frozenset({Role.EXECUTIVE, Role.FINANCE, Role.FINOPS_ADMIN}),
+    "rules-edit": frozenset({Role.FINANCE, Role.FINOPS_ADMIN}),
+    "rules-apply": frozenset({Role.FINOPS_ADMIN}),
     "jobs": frozenset({Role.FINANCE, Role.FINOPS_ADMIN}),
     "explain": frozenset({Role.EXECUTIVE, Role.TEAM_LEAD, Role.FINANCE, Role.FINOPS_ADMIN}),
     "admin": frozenset({Role.FINOPS_ADMIN}),

@@ -15,6 +15,9 @@ from portal.pages import (
     jobs,
     on_call,
     reconciliation,
+    rule_editor,
+    rule_previews,
+    rule_versions,
     rules,
     showback,
 )
@@ -30,6 +33,9 @@ urlpatterns: list[URLPattern | URLResolver] = [
     *debug.urlpatterns,
     *explain.urlpatterns,
     *rules.urlpatterns,
+    *rule_editor.urlpatterns,
+    *rule_previews.urlpatterns,
+    *rule_versions.urlpatterns,
     *imports.urlpatterns,
     *jobs.urlpatterns,
 ]

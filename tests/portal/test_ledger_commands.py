@@ -144,6 +144,7 @@ def test_rules_are_exported_tried_and_applied(capsys: Captured, tmp_path: Path) 
     assert run(capsys, "rules", "apply", str(file))["status"] == "unchanged"
 
     file.write_text("rules:\n- {name: all of it, method: direct, target: {team: search}}\n", encoding="utf-8")
+    assert "rules preview FILE --month 2026-10" in refusal(capsys, "rules", "apply", str(file), "--month", "2026-10")
     preview = run(capsys, "rules", "preview", str(file), "--month", "2026-10")
     applied = run(capsys, "rules", "apply", str(file), "--month", "2026-10", "--note", "simple")
     allocate()
@@ -153,6 +154,10 @@ def test_rules_are_exported_tried_and_applied(capsys: Captured, tmp_path: Path) 
         ("all of it", "USD", 1, "10.5"),
     ]
     assert (applied["rule_set"], applied["status"], applied["effective_from"]) == (2, "applied", "2026-10")
+    assert applied["sha256"] == preview["sha256"]
+    assert {each["sha256"] for each in preview["runs"]} == set(
+        AllocationRun.objects.filter(is_current=True).values_list("sha256", flat=True)
+    )
     assert {share: str(cost) for share, cost in billed_by_team().items()} == {"search": "10.500000000000"}
     assert AllocationRun.objects.filter(is_current=True, rule_set__number=2).count() == 2
     assert AuditEntry.objects.get(action="apply rules").subject == "rule set 2"
@@ -164,6 +169,7 @@ def test_fault_077_a_run_cites_the_rules_it_was_made_by(capsys: Captured, tmp_pa
     before = AllocationRun.objects.get(pk=allocate().runs[0].run)
     file = tmp_path / "rules.yaml"
     file.write_text("rules: [{name: none, method: unallocated}]", encoding="utf-8")
+    run(capsys, "rules", "preview", str(file), "--month", "2026-11")
     run(capsys, "rules", "apply", str(file), "--month", "2026-11")
 
     september_rules = allocate().runs[0]
