@@ -16,6 +16,7 @@ PAGES = [
     "/showback/",
     "/showback/alpha/",
     "/chargeback/",
+    "/reconciliation/",
     "/on-call/",
     "/debug/",
     "/explain/?team=alpha&bill=0-0",

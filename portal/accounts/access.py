@@ -22,6 +22,7 @@ PAGES: dict[str, frozenset[Role]] = {
     "executive": frozenset({Role.EXECUTIVE, Role.FINANCE, Role.FINOPS_ADMIN}),
     "showback": frozenset({Role.EXECUTIVE, Role.TEAM_LEAD, Role.FINANCE, Role.FINOPS_ADMIN}),
     "chargeback": frozenset({Role.FINANCE, Role.FINOPS_ADMIN}),
+    "reconciliation": frozenset({Role.EXECUTIVE, Role.FINANCE, Role.FINOPS_ADMIN}),
     "on-call": frozenset({Role.ON_CALL, Role.FINOPS_ADMIN}),
     "debug": frozenset({Role.ON_CALL, Role.FINOPS_ADMIN}),
     "imports": frozenset({Role.FINANCE, Role.FINOPS_ADMIN}),

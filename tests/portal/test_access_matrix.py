@@ -143,6 +143,7 @@ ROUTES: dict[str, Route] = {
     "api_job": api_of_everything("jobs", "/api/v1/jobs/{job}/"),
     "api_runs": api_of_everything("rules", "/api/v1/runs/"),
     "api_reconcile": api_of_everything("chargeback", f"/api/v1/reconcile/?period={PERIOD}"),
+    "api_gap": api_of_everything("reconciliation", f"/api/v1/reconcile/gap/?period={PERIOD}"),
     "api_chargeback": api("showback", f"/api/v1/chargeback/?period={PERIOD}"),
     "api_explain": api(
         "explain",
@@ -164,6 +165,8 @@ ROUTES: dict[str, Route] = {
     "showback_team": page("showback", "/showback/alpha/", foreign=("/showback/bravo/", "/showback/bravo/?team=alpha")),
     "chargeback": page("chargeback", "/chargeback/", "/chargeback/?team=bravo"),
     "chargeback_csv": page("chargeback", f"/chargeback/lines.csv?period={PERIOD}&basis=billed"),
+    "reconciliation": page("reconciliation", "/reconciliation/", f"/reconciliation/?period={PERIOD}&team=bravo"),
+    "reconciliation_csv": page("reconciliation", f"/reconciliation/gap.csv?period={PERIOD}"),
     "explain": page(
         "explain",
         "/explain/",
