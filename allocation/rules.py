@@ -50,8 +50,11 @@ class RuleError(ValueError):
 
 
 def normal_name(text: str) -> str:
-    """Text as names are compared: one Unicode form, no outer or doubled spaces, no case."""
-    return " ".join(unicodedata.normalize("NFKC", text).split()).casefold()
+    """Text as names are compared: one Unicode form, no case, no invisible characters, no outer or doubled spaces."""
+    if text.isascii():
+        return " ".join(text.split()).casefold()
+    folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())  # casefold may undo the form
+    return " ".join("".join(letter for letter in folded if unicodedata.category(letter) != "Cf").split())
 
 
 @dataclass(frozen=True)
@@ -215,11 +218,14 @@ ValueSource = Callable[[Facts], tuple[str | None, int]]  # value and rung
 
 
 def _value_source(name: str, spec: Any) -> ValueSource:
-    """A field of the target: text, `{tag: key or keys}`, `{column: .., map: {..}}` or `{column: .., pattern: (..)}`."""
+    """A field of the target: text, `{inferred: text}`, `{tag: key or keys}`, `{column: .., map: {..}}` or `{column: ..,
+    pattern: (..)}`."""
     if isinstance(spec, str | int) and not isinstance(spec, bool):
         return lambda _: (str(spec), 4)
     if not isinstance(spec, dict):
         raise ValueError(f"target {name} is text, a tag, a map or a pattern, not {spec!r}")
+    if set(spec) == {"inferred"}:  # an accepted suggestion: a named owner on the rung of a guess
+        return lambda _: (str(spec["inferred"]), 5)
     if set(spec) == {"tag"}:
         keys = tuple(normal_name(word) for word in _words("tag", spec["tag"]))
         return lambda facts: (next((facts.tags[key] for key in keys if key in facts.tags), None), 4)
