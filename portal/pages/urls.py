@@ -4,7 +4,21 @@ from __future__ import annotations
 
 from django.urls import URLPattern, URLResolver
 
-from portal.pages import admin, chargeback, debug, executive, explain, home, imports, jobs, on_call, rules, showback
+from portal.pages import (
+    admin,
+    chargeback,
+    debug,
+    executive,
+    explain,
+    home,
+    imports,
+    jobs,
+    on_call,
+    ownership,
+    rules,
+    showback,
+    unowned,
+)
 
 urlpatterns: list[URLPattern | URLResolver] = [
     *home.urlpatterns,
@@ -16,6 +30,8 @@ urlpatterns: list[URLPattern | URLResolver] = [
     *debug.urlpatterns,
     *explain.urlpatterns,
     *rules.urlpatterns,
+    *ownership.urlpatterns,
+    *unowned.urlpatterns,
     *imports.urlpatterns,
     *jobs.urlpatterns,
 ]
