@@ -346,7 +346,7 @@ def _suggestion(
         kind=kind,
         team=team,
         confidence=confidence,
-        words=f"{evidence.words}: {percent_words(confidence)} of {counted} there is {team}'s",
+        words=f"{evidence.words}: {percent_words(confidence)} of {counted} there is this team's",
         cost=exact_sum(piece.cost for piece, _ in members),
         charges=sum(piece.charges.charges for piece, _ in members),
         source=source,

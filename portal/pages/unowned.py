@@ -25,7 +25,7 @@ from portal.pages.frame import render_page
 from portal.pages.ownership import may_change, tabs
 from portal.pages.spend_blocks import explain_address
 from portal.pages.state import PageState
-from portal.pages.tables import Cell, Column, Row, Table, arranged, asked_download
+from portal.pages.tables import Cell, Column, Kind, Row, Table, arranged, asked_download
 from reports.charts.coverage_lines import coverage_lines
 from reports.period import Period
 from reports.queries.spend_filter import Spend
@@ -97,11 +97,11 @@ def suggestion_line(found: Suggestion, names: dict[str, str]) -> SuggestionLine:
 def work_table(request: HttpRequest, state: PageState, found: Unowned, names: dict[str, str]) -> Table:
     columns = [
         Column("reason", "Why nobody owns it"),
+        Column("cost", f"Cost, {state.currency}", "money"),
+        Column("charges", "Charges", "count"),
         Column("provider", "Provider"),
         Column("service", "Service"),
         Column("account", "Sub-account"),
-        Column("charges", "Charges", "count"),
-        Column("cost", f"Cost, {state.currency}", "money"),
         Column("owner", "Perhaps"),
         Column("confidence", "Confidence", "percent"),
     ]
@@ -186,16 +186,15 @@ def show_coverage(request: HttpRequest) -> HttpResponseBase:
         for month in months[-MOST_MONTHS:]
         if (one := coverage(spend=everything(state, Period.month(month)), month=month)) is not None
     ]
-    table = coverage_table(request, state, known)
-    download = asked_download(request, [table], file_name="coverage")
+    by_cost = coverage_chart(request, state, known, by="cost", question="How much of the AI cost has an owner?")
+    by_count = coverage_chart(request, state, known, by="charges", question="How many of the AI charges have one?")
+    download = asked_download(request, [by_cost.table, by_count.table], file_name="coverage")
     if download:
         return download
     context = {
         "tabs": tabs(state, "ownership_coverage"),
         "known": known,
-        "by_cost": coverage_chart(request, state, known, by="cost", question="How much of the AI cost has an owner?"),
-        "by_count": coverage_chart(request, state, known, by="charges", question="How many of the AI charges?"),
-        "table": table,
+        "charts": [by_cost, by_count],
         "newest": [(SHARES[what], known[-1].share(what, "cost"), known[-1].share(what, "charges")) for what in SHARES]
         if known
         else [],
@@ -207,43 +206,27 @@ def show_coverage(request: HttpRequest) -> HttpResponseBase:
 
 
 def coverage_chart(request: HttpRequest, state: PageState, known: list[Coverage], *, by: str, question: str) -> Chart:
+    """Shares as lines; the table has the exact amounts, or counts, beside them."""
     shares = {label: [one.share(what, by) for one in known] for what, label in SHARES.items()}
     figure = drawn(coverage_lines([one.month for one in known], shares))
-    columns = [Column("month", "Month"), *(Column(what, label, "percent") for what, label in SHARES.items())]
-    rows: list[Row] = [
-        {"month": Cell(value=f"{one.month:%Y-%m}"), **{what: Cell(value=one.share(what, by)) for what in SHARES}}
-        for one in known
-    ]
-    name = f"coverage-{by}"
-    return Chart(name, question, figure, arranged(Table(name, question, columns, rows, sortable=False), request))
-
-
-def coverage_table(request: HttpRequest, state: PageState, known: list[Coverage]) -> Table:
-    """Exact amounts and counts of every month, and their shares."""
-    columns = [Column("month", "Month"), Column("cost", f"AI cost, {state.currency}", "money")]
+    kind: Kind = "money" if by == "cost" else "count"
+    whole = f"AI cost, {state.currency}" if by == "cost" else "AI charges"
+    columns = [Column("month", "Month"), Column(by, whole, kind)]
     for what, label in SHARES.items():
-        columns += [Column(f"cost_{what}", f"{label} cost", "money"), Column(f"cost_{what}_share", "Share", "percent")]
-    columns.append(Column("charges", "AI charges", "count"))
-    for what, label in SHARES.items():
-        columns += [
-            Column(f"charges_{what}", f"{label} charges", "count"),
-            Column(f"charges_{what}_share", "Share of charges", "percent"),
-        ]
+        columns += [Column(f"{by}_{what}", f"{label} {by}", kind), Column(f"{what}_share", label, "percent")]
     rows: list[Row] = []
     for one in reversed(known):
-        row: Row = {"month": Cell(value=f"{one.month:%Y-%m}")}
-        for by in ("cost", "charges"):
-            row[by] = Cell(value=getattr(one, by))
-            for what in SHARES:
-                row[f"{by}_{what}"] = Cell(value=getattr(one, f"{by}_{what}"))
-                row[f"{by}_{what}_share"] = Cell(value=one.share(what, by))
+        row: Row = {"month": Cell(value=f"{one.month:%Y-%m}"), by: Cell(value=getattr(one, by))}
+        for what in SHARES:
+            row[f"{by}_{what}"] = Cell(value=getattr(one, f"{by}_{what}"))
+            row[f"{what}_share"] = Cell(value=one.share(what, by))
         rows.append(row)
     total: Row = {"month": Cell(value="Total")}
     for column in columns[1:]:
-        if column.kind != "percent":
+        if column.kind == kind:
             total[column.key] = Cell(value=exact_sum(Decimal(getattr(one, column.key)) for one in known))
-    empty = "No month is allocated in this currency yet."
-    return arranged(Table("months", "Coverage by month", columns, rows, total=total, empty=empty), request)
+    table = Table(f"coverage-{by}", question, columns, rows, total=total, sortable=False)
+    return Chart(table.name, question, figure, arranged(table, request))
 
 
 urlpatterns = [

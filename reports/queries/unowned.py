@@ -4,6 +4,7 @@ charges with the groups that a run put them in.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -13,7 +14,7 @@ from typing import Any
 from django.db import connection
 
 from allocation.money import exact_sum
-from allocation.rules import normal_name
+from allocation.rules import Facts
 from allocation.suggestions import Bucket, Charges, TracedCalls, Unowned, unowned_cost
 from allocation.targets import load_organisation
 from reports.queries.kept import kept
@@ -164,7 +165,7 @@ def _charges(run: int, bucket: int, source: str, charges: int, cost: Decimal, *a
         resource_id=resource_id,
         resource_name=resource_name,
         principal=principal,
-        tags=normal_tags(tags),
+        tags=Facts({"tags": json.loads(tags) if tags else None}).tags,
     )
 
 
@@ -174,12 +175,6 @@ def traced_calls(*, months: Sequence[date]) -> tuple[TracedCalls, ...]:
     rows = fetch(TracedCalls, TRACES, {"first": min(months), "last": max(months)})
     known = [(row, organisation.team(row.team)) for row in rows]
     return tuple(TracedCalls(row.project, row.service, team, row.calls) for row, team in known if team)
-
-
-def normal_tags(tags: dict[str, Any] | None) -> dict[str, str]:
-    return {
-        normal_name(key): str(value).strip() for key, value in sorted((tags or {}).items()) if str(value or "").strip()
-    }
 
 
 def coverage(*, spend: Spend, month: date) -> Coverage | None:

@@ -72,7 +72,7 @@ def test_each_property_that_owned_charges_share_is_evidence(
     assert (suggestion.kind, suggestion.team, suggestion.confidence) == (kind, "search", 1)
     assert (suggestion.cost, suggestion.charges) == (Decimal(7), 1)
     assert suggestion.condition == {"ProviderName": "AWS", "ServiceName": ["Amazon EC2"], **condition}
-    assert suggestion.words.endswith("100% of 100 USD of owned cost there is search's")
+    assert suggestion.words.endswith("100% of 100 USD of owned cost there is this team's")
 
 
 def test_traces_tell_the_owner_of_a_project_and_of_a_service() -> None:
