@@ -75,6 +75,34 @@ class FeaturePlacement(models.Model):
         constraints = [models.UniqueConstraint(fields=["feature", "valid_from"], name="feature_placement_once_a_day")]
 
 
+class TeamAlias(models.Model):
+    """Another name that tags and traces use for a team: always (NULL), or from a day until its next meaning."""
+
+    name = models.TextField()
+    name_key = models.TextField()  # as names are compared: allocation.organisation.name_key
+    team = models.ForeignKey(Team, on_delete=models.PROTECT, related_name="aliases")
+    valid_from = models.DateField(null=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["name_key", "valid_from"], name="team_alias_once", nulls_distinct=False)
+        ]
+
+
+class FeatureAlias(models.Model):
+    """Another name of a feature, as TeamAlias."""
+
+    name = models.TextField()
+    name_key = models.TextField()
+    feature = models.ForeignKey(Feature, on_delete=models.PROTECT, related_name="aliases")
+    valid_from = models.DateField(null=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["name_key", "valid_from"], name="feature_alias_once", nulls_distinct=False)
+        ]
+
+
 # ---------------------------------------------------------------- bills
 
 

@@ -29,6 +29,8 @@ PAGES: dict[str, frozenset[Role]] = {
     "rules": frozenset({Role.EXECUTIVE, Role.FINANCE, Role.FINOPS_ADMIN}),
     "rules-edit": frozenset({Role.FINANCE, Role.FINOPS_ADMIN}),
     "rules-apply": frozenset({Role.FINOPS_ADMIN}),
+    "ownership": frozenset({Role.EXECUTIVE, Role.FINANCE, Role.FINOPS_ADMIN}),
+    "ownership-change": frozenset({Role.FINOPS_ADMIN}),  # no page of its own: the forms on it
     "jobs": frozenset({Role.FINANCE, Role.FINOPS_ADMIN}),
     "explain": frozenset({Role.EXECUTIVE, Role.TEAM_LEAD, Role.FINANCE, Role.FINOPS_ADMIN}),
     "admin": frozenset({Role.FINOPS_ADMIN}),

@@ -29,6 +29,7 @@ LABELS = {
     "explore": "Explore",
     "imports": "Imports",
     "rules": "Rules",
+    "ownership": "Ownership",
     "jobs": "Jobs",
     "admin": "Admin",
 }

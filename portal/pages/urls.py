@@ -14,12 +14,14 @@ from portal.pages import (
     imports,
     jobs,
     on_call,
+    ownership,
     reconciliation,
     rule_editor,
     rule_previews,
     rule_versions,
     rules,
     showback,
+    unowned,
 )
 
 urlpatterns: list[URLPattern | URLResolver] = [
@@ -36,6 +38,8 @@ urlpatterns: list[URLPattern | URLResolver] = [
     *rule_editor.urlpatterns,
     *rule_previews.urlpatterns,
     *rule_versions.urlpatterns,
+    *ownership.urlpatterns,
+    *unowned.urlpatterns,
     *imports.urlpatterns,
     *jobs.urlpatterns,
 ]

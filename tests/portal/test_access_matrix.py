@@ -95,6 +95,10 @@ def rules_post(name: str, address: str, **data: Any) -> Route:
     return Route(own=[address], open_to=holders(name), method="post", data=data, answers={200, 302})
 
 
+def ownership_post(address: str, **data: Any) -> Route:
+    return Route(own=[address], open_to=holders("ownership-change"), method="post", data=data, answers={200, 302, 400})
+
+
 PERIOD = f"{MONTH:%Y-%m}"
 ROUTES: dict[str, Route] = {
     "healthz": Route(own=["/healthz"], open_to=set(ACTORS)),
@@ -200,6 +204,13 @@ ROUTES: dict[str, Route] = {
         "rules-edit", "/rules/previews/{preview}/", "/rules/previews/{preview}/?download=team&currency=USD"
     ),
     "rules_apply": rules_post("rules-apply", "/rules/previews/{preview}/apply/", sha256="2" * 64),
+    "ownership": page("ownership", "/ownership/", "/ownership/?download=teams"),
+    "ownership_csv": page("ownership", "/ownership/organisation.csv"),
+    "ownership_unowned": page("ownership", "/ownership/unowned/", "/ownership/unowned/?download=lines"),
+    "ownership_coverage": page("ownership", "/ownership/coverage/", "/ownership/coverage/?download=coverage-cost"),
+    "ownership_preview": ownership_post("/ownership/preview/"),
+    "ownership_apply": ownership_post("/ownership/apply/", text="kind,id\n", previewed="x"),
+    "ownership_accept": ownership_post("/ownership/unowned/accept/", suggestion="0" * 24, month=PERIOD, currency="USD"),
     "jobs": page("jobs", "/jobs/"),
     "admin": page("admin", "/admin/"),
     "admin_add_user": admin_post("/admin/users/", username="eve"),
