@@ -23,6 +23,7 @@ PAGES = [
     "/jobs/",
     "/imports/",
     "/imports/{bill_import}/",
+    "/drivers/",
 ]
 ROOT = Path(__file__).parents[1]
 # Columns for each team or model, and readings that are no numbers.

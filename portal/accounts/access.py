@@ -25,6 +25,7 @@ PAGES: dict[str, frozenset[Role]] = {
     "on-call": frozenset({Role.ON_CALL, Role.FINOPS_ADMIN}),
     "debug": frozenset({Role.ON_CALL, Role.FINOPS_ADMIN}),
     "imports": frozenset({Role.FINANCE, Role.FINOPS_ADMIN}),
+    "drivers": frozenset({Role.FINANCE, Role.FINOPS_ADMIN}),
     "rules": frozenset({Role.EXECUTIVE, Role.FINANCE, Role.FINOPS_ADMIN}),
     "jobs": frozenset({Role.FINANCE, Role.FINOPS_ADMIN}),
     "explain": frozenset({Role.EXECUTIVE, Role.TEAM_LEAD, Role.FINANCE, Role.FINOPS_ADMIN}),

@@ -6,6 +6,7 @@ from django.urls import URLPattern, URLResolver, path
 
 from portal.api.allocation import chargeback, reconcile, runs
 from portal.api.costs import costs
+from portal.api.drivers import drivers, upload_driver_file
 from portal.api.explain import explain_amount
 from portal.api.imports import list_imports, one_import, rejected_rows, upload_bill
 from portal.api.jobs import job, jobs
@@ -28,5 +29,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("chargeback/", chargeback, name="api_chargeback"),
     path("explain/", explain_amount, name="api_explain"),
     path("prices/unpriced/", unpriced, name="api_unpriced"),
+    path("drivers/", drivers, name="api_drivers"),
+    path("drivers/<slug:kind>/", upload_driver_file, name="api_driver_upload"),
     path("bills/", upload_bill, name="api_bills"),
 ]

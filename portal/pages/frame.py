@@ -27,6 +27,7 @@ LABELS = {
     "debug": "Debug",
     "explore": "Explore",
     "imports": "Imports",
+    "drivers": "Drivers",
     "rules": "Rules",
     "jobs": "Jobs",
     "admin": "Admin",

@@ -4,7 +4,20 @@ from __future__ import annotations
 
 from django.urls import URLPattern, URLResolver
 
-from portal.pages import admin, chargeback, debug, executive, explain, home, imports, jobs, on_call, rules, showback
+from portal.pages import (
+    admin,
+    chargeback,
+    debug,
+    drivers,
+    executive,
+    explain,
+    home,
+    imports,
+    jobs,
+    on_call,
+    rules,
+    showback,
+)
 
 urlpatterns: list[URLPattern | URLResolver] = [
     *home.urlpatterns,
@@ -17,5 +30,6 @@ urlpatterns: list[URLPattern | URLResolver] = [
     *explain.urlpatterns,
     *rules.urlpatterns,
     *imports.urlpatterns,
+    *drivers.urlpatterns,
     *jobs.urlpatterns,
 ]

@@ -41,6 +41,12 @@ def count(value: Decimal | int | None) -> SafeString:
 
 
 @register.simple_tag
+def exact_number(value: Decimal | int | None) -> str:
+    """Every digit, for a rate or an uploaded quantity; a dash where unknown."""
+    return readable.exact(value) or readable.UNKNOWN
+
+
+@register.simple_tag
 def percent(value: Decimal | None, places: int = 1) -> SafeString:
     """`value` is a fraction."""
     return format_html(
