@@ -146,7 +146,7 @@ class Import(models.Model):
     rows_duplicate = models.BigIntegerField(default=0)  # traces: spans already known
     totals = models.JSONField(default=list)  # per currency, amounts as strings
     repairs = models.JSONField(default=dict)  # {"rule": count}
-    changes = models.JSONField(default=list)  # bills, per replaced scope and currency; drivers, per scope: before, after
+    changes = models.JSONField(default=list)  # per replaced scope (of bills, and currency): before, after, difference
     refusal = models.TextField(null=True)
     created_at = models.DateTimeField(auto_now_add=True)
     finished_at = models.DateTimeField(null=True)

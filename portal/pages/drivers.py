@@ -28,7 +28,8 @@ from portal.ingest.uploads import plain_name
 from portal.pages.frame import render_page
 from portal.pages.imports import with_decimals
 from portal.pages.state import PageState
-from reports.queries.drivers_known import KnownDriver, drivers_known, rates_known
+from reports.queries.drivers_known import KnownDriver, drivers_known
+from reports.queries.exchange_rates import exchange_rates
 from reports.readable import ago
 
 KIND_WORDS = {
@@ -38,6 +39,7 @@ KIND_WORDS = {
     ImportKind.IDENTITY_OWNERS: "Owners of identities",
     ImportKind.RATES: "Exchange rates",
 }
+RATES_SHOWN = 500
 UNITS = {ImportKind.GPU_USAGE: "GPU-hours booked", ImportKind.PROVIDER_USAGE: "tokens"}
 MONTH = r"^\d{4}-(0[1-9]|1[0-2])$"
 FILE_WORDS = {
@@ -129,7 +131,7 @@ def drivers_page(
             )
             for one in known
         ],
-        "rates": rates_known(),
+        "rates": exchange_rates(limit=RATES_SHOWN),
         "series": [one.subject for one in known if one.kind == ImportKind.SERIES],
         "outdated": outdated_months(),
         "outcome": outcome,

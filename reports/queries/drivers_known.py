@@ -1,4 +1,4 @@
-"""Which driver data is there: series, GPU usage, provider usage, owners of identities; and which exchange rates."""
+"""Which driver data is there: series, GPU usage, provider usage, owners of identities."""
 
 from __future__ import annotations
 
@@ -40,14 +40,6 @@ FROM known LEFT JOIN newest USING (kind, subject)
 ORDER BY array_position(ARRAY['series', 'gpu_usage', 'provider_usage', 'identity_owners'], known.kind), known.subject
 """
 
-# One row per month and pair of currencies, newest month first.
-RATES = """
-SELECT month, base, quote, rate, source, uploaded_at, frozen_at
-FROM allocation_exchangerate
-ORDER BY month DESC, base, quote
-LIMIT %(limit)s
-"""
-
 
 @dataclass(frozen=True)
 class KnownDriver:
@@ -64,24 +56,6 @@ class KnownDriver:
     loaded_by: str | None
 
 
-@dataclass(frozen=True)
-class KnownRate:
-    """`rate` of one month: so many `quote` for one `base`."""
-
-    month: date
-    base: str
-    quote: str
-    rate: Decimal
-    source: str
-    uploaded_at: datetime
-    frozen_at: datetime | None
-
-
 def drivers_known(*, scope: TeamScope) -> list[KnownDriver]:
     """Of the whole organisation; nothing for a reader of some teams."""
     return fetch(KnownDriver, DRIVERS, {}) if scope.is_everything else []
-
-
-def rates_known(*, limit: int = 500) -> list[KnownRate]:
-    """Rates tell no team's amounts, so they need no scope."""
-    return fetch(KnownRate, RATES, {"limit": limit})
