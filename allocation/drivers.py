@@ -57,6 +57,9 @@ def columns_of(token_class: str, billed_classes: frozenset[str]) -> tuple[int, .
 
 
 ALL_COLUMNS = tuple(range(len(TOKEN_COLUMNS)))
+# The two sides of a call that sampling's variance is kept for: input and output.
+OUTPUT_SIDE = tuple(n for n, name in enumerate(TOKEN_COLUMNS) if "output" in name or name == "reasoning")
+SIDES = (tuple(n for n in ALL_COLUMNS if n not in OUTPUT_SIDE), OUTPUT_SIDE)
 
 
 class Key(NamedTuple):
@@ -82,11 +85,17 @@ class Usage(NamedTuple):
 
 
 class Weights(NamedTuple):
-    """A driver: targets in canonical order with a weight above zero each. `total` is their sum."""
+    """A driver: targets in canonical order with a weight above zero each. `total` is their sum.
+
+    Weights are corrected for sampling. With x a target's extrapolated usage, X that of all targets, v the variance of x
+    and V the sum of v, the expected share x/X is off by (V x/X - v)/X^2 to second order: where a few calls stand for a
+    day, who makes few and large ones gets too little, every day anew. Beale's ratio estimator weighs by x + v/X, which
+    leaves terms of higher order only. Where every span is kept, v is 0 and the weight is x.
+    """
 
     entries: tuple[tuple[int, int, int], ...]  # target, weight, rung
     total: int
-    name: str  # "input tokens", "list cost", "total tokens"
+    name: str  # "input tokens", "list cost", "total tokens"; "..., corrected for sampling"
     places: int  # weights are whole numbers of 10**-places
 
 
@@ -128,6 +137,15 @@ class UsageIndex:
             self._pools[name] = pool
         return self._pools[name]
 
+    def traced(self, key: Key, day: date | None, columns: tuple[int, ...]) -> Fraction:
+        """Tokens of these columns, as extrapolated; `day` None is the month."""
+        name = ("traced", key, day, columns)
+        found = self._variances.get(name)
+        if found is None:
+            tokens = sum(row.tokens[column] for row in self._rows(key, day, False) for column in columns)
+            found = self._variances[name] = Fraction(tokens, 10**self.token_places)
+        return found
+
     def tokens(self, key: Key, day: date | None, columns: tuple[int, ...], *, whole_provider: bool = False) -> Weights:
         """Weights by tokens of these columns; `day` None is the month."""
         return self._weights("tokens", key, day, columns, whole_provider)
@@ -145,10 +163,9 @@ class UsageIndex:
         name = ("variance", key, day, columns)
         found = self._variances.get(name)
         if found is None:
-            sides = {"output" in TOKEN_COLUMNS[n] or TOKEN_COLUMNS[n] == "reasoning" for n in columns}
-            whole = [n for n, c in enumerate(TOKEN_COLUMNS) if ("output" in c or c == "reasoning") in sides]
-            by_day = self.of_model(key)
-            rows = by_day.get(day, []) if day else [row for rows in by_day.values() for row in rows]
+            sides = {int(n in OUTPUT_SIDE) for n in columns}
+            whole = [n for side in sides for n in SIDES[side]]
+            rows = self._rows(key, day, False)
             variance = sum(row.variance[side] for row in rows for side in sides)
             tokens = Fraction(sum(row.tokens[n] for row in rows for n in whole), 10**self.token_places)
             found = self._variances[name] = variance / tokens**2 if variance and tokens else Fraction(0)
@@ -158,14 +175,17 @@ class UsageIndex:
         name = (by, key if not whole_provider else (key.provider, key.project), day, columns)
         found = self._cache.get(name)
         if found is None:
-            by_day = self.of_provider(key) if whole_provider else self.of_model(key)
-            rows = by_day.get(day, []) if day else [row for rows in by_day.values() for row in rows]
-            found = self._cache[name] = self._summed(by, rows, columns)
+            found = self._cache[name] = self._summed(by, self._rows(key, day, whole_provider), columns)
         return found
+
+    def _rows(self, key: Key, day: date | None, whole_provider: bool) -> Sequence[Usage]:
+        by_day = self.of_provider(key) if whole_provider else self.of_model(key)
+        return by_day.get(day, []) if day else [row for rows in by_day.values() for row in rows]
 
     def _summed(self, by: str, rows: Sequence[Usage], columns: tuple[int, ...]) -> Weights:
         amounts: dict[int, int] = {}
         rungs: dict[int, int] = {}
+        variances: dict[int, int] = {}
         for row in rows:
             if by == "tokens":
                 amount = sum([row.tokens[column] for column in columns])
@@ -178,12 +198,36 @@ class UsageIndex:
             if amount > 0:
                 amounts[row.target] = amounts.get(row.target, 0) + amount
                 rungs[row.target] = max(rungs.get(row.target, 0), row.rung)
+                if row.variance != (0, 0):
+                    variance = self._variance(by, row, amount, columns)
+                    variances[row.target] = variances.get(row.target, 0) + variance
         if not amounts:
             return NOTHING
         targets = sorted(amounts, key=self.order.__getitem__)
         places = self.token_places if by == "tokens" else COST_PLACES
         label = by if by != "tokens" else "total tokens" if columns == ALL_COLUMNS else _token_label(columns)
+        if any(variances.values()) and len(amounts) > 1:
+            label += ", corrected for sampling"
+            everything = sum(amounts.values())
+            for target, variance in variances.items():
+                amounts[target] += (2 * variance + everything) // (2 * everything)
         return Weights(tuple((t, amounts[t], rungs[t]) for t in targets), sum(amounts.values()), label, places)
+
+    def _variance(self, by: str, row: Usage, amount: int, columns: tuple[int, ...]) -> int:
+        """Sampling's variance of one row's weight, in its own units squared.
+
+        A class has the relative variance of its side. List cost has that of input, of output where nothing went in.
+        """
+        whole = [sum([row.tokens[n] for n in side]) for side in SIDES]
+        if by != "tokens":
+            parts = [amount, 0] if whole[0] else [0, amount]
+        else:
+            parts = [sum([row.tokens[n] for n in columns if n in side]) for side in SIDES]
+        return sum(
+            variance * 10 ** (2 * self.token_places) * part**2 // all_of_it**2
+            for variance, part, all_of_it in zip(row.variance, parts, whole, strict=True)
+            if all_of_it
+        )
 
 
 def _token_label(columns: tuple[int, ...]) -> str:

@@ -611,7 +611,7 @@ class UsageIdentity(models.TextChoices):
 
 
 class IdentityOwner(models.Model):
-    """Whose a key, user, workspace or project of a provider is, from a day on until the next row of the same identity."""
+    """Whose a key, user, workspace or project of a provider is, from a day on until the identity's next row."""
 
     provider = models.TextField()
     kind = models.TextField(choices=UsageIdentity.choices)

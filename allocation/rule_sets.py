@@ -8,12 +8,13 @@ from datetime import date
 from decimal import Decimal
 from importlib.resources import files
 
-from django.db import connection, transaction
+from django.db import transaction
 
-from allocation.charges import dimension_rows, pinned_scopes
+from allocation.charges import copy_lines, dimension_rows, id_list, pinned_scopes
 from allocation.conditions import Facts
 from allocation.models import RuleSet
 from allocation.money import exact_sum
+from allocation.row_tests import variant_sql
 from allocation.rules import parse_rules
 from allocation.targets import NO_RULE, OUTSIDE_SCOPE
 
@@ -80,10 +81,13 @@ class RuleReach:
 
 
 DIMENSION_SUMS_SQL = """
-SELECT c.dimension_id, s.source_id, count(*), sum(c.billed_cost), sum(c.effective_cost)
-FROM charge c JOIN allocation_chargescope s ON s.id = c.scope_id
-WHERE c.billing_month = %(month)s AND c.scope_id = ANY(%(scopes)s)
-GROUP BY 1, 2
+-- One row per source, dimension and variant.
+COPY (
+    SELECT s.source_id, c.dimension_id, {variant}, count(*), sum(c.billed_cost), sum(c.effective_cost)
+    FROM charge c JOIN allocation_chargescope s ON s.id = c.scope_id
+    WHERE c.billing_month = '{month}' AND c.scope_id = ANY('{{{scopes}}}')
+    GROUP BY 1, 2, 3
+) TO STDOUT
 """
 
 
@@ -91,15 +95,20 @@ def preview_rules(*, text: str, month: date) -> list[RuleReach]:
     """Every rule of the draft in order, with zero where it takes nothing, then what no rule takes; RuleError if bad."""
     rules = parse_rules(text)
     scopes = pinned_scopes(month)
-    with connection.cursor() as cursor:
-        cursor.execute(DIMENSION_SUMS_SQL, {"month": month, "scopes": scopes})
-        sums = {(row[0], row[1]): row[2:] for row in cursor.fetchall()}
+    variant = variant_sql(rules.row_tests, month=month, scopes=scopes)
+    sql = DIMENSION_SUMS_SQL.format(variant=variant, month=month.isoformat(), scopes=id_list(scopes))
+    sums: dict[tuple[int, ...], tuple[int, Decimal, Decimal]] = {}
+    for line in copy_lines(sql):
+        *member, charges, billed, effective = line.split("\t")
+        sums[tuple(map(int, member))] = (int(charges), Decimal(billed), Decimal(effective))
     found: dict[tuple[str, str], list[tuple[int, Decimal, Decimal]]] = {}
-    for row in dimension_rows(month=month, scopes=scopes):
-        facts = Facts(row.columns)
+    for row in dimension_rows(month=month, scopes=scopes, tests=rules.row_tests):
+        facts = Facts(row.columns, row.passed)
         rule = rules.rule_for(facts, month=month)
         name = rule.name if rule else OUTSIDE_SCOPE if rules.scope_of(facts) == "other" else NO_RULE
-        found.setdefault((name, row.columns["billing_currency"]), []).append(sums[row.dimension_id, row.source_id])
+        found.setdefault((name, row.columns["billing_currency"]), []).append(
+            sums[row.source_id, row.dimension_id, row.variant]
+        )
     names = [*(rule.name for rule in rules.rules if rule.is_valid_in(month)), NO_RULE, OUTSIDE_SCOPE]
     currencies = sorted({currency for _, currency in found})
     reaches = []

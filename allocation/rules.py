@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
+from functools import cached_property
 from itertools import chain
 from typing import Any
 
@@ -96,6 +97,11 @@ class Rules:
     rules: tuple[Rule, ...]
     pools: Mapping[str, Split] = field(default_factory=dict)
     stages: Mapping[str, int] = field(default_factory=dict)
+
+    @cached_property
+    def has_commitment_followers(self) -> bool:
+        """Only then does it matter which commitment a charge uses."""
+        return any(rule.follows == COMMITMENT for rule in self.rules)
 
     @property
     def entries(self) -> tuple[Rule | ScopeRule, ...]:

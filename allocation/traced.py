@@ -73,7 +73,7 @@ def traced_plan(line: TracedLine, day: date, index: UsageIndex, billed: Billed) 
         found = _weights(line, width_day, index, columns)
         if found is not NOTHING:
             quantity = billed.by_day.get(day) if width_day else billed.month
-            traced = _traced(line, width_day, index, columns)
+            traced = index.traced(line.key, width_day, columns)
             by_chance = _falls_short_by_chance(line, width_day, index, columns, billed, traced, quantity)
             return _shared(line, found, traced, quantity, widened, by_chance)
     quantity = billed.month
@@ -95,11 +95,6 @@ def _weights(line: TracedLine, day: date | None, index: UsageIndex, columns: tup
     return index.tokens(line.key, day, columns)
 
 
-def _traced(line: TracedLine, day: date | None, index: UsageIndex, columns: tuple[int, ...]) -> Fraction:
-    """Tokens traced under the key, for coverage."""
-    return Fraction(index.tokens(line.key, day, columns).total, 10**index.token_places)
-
-
 def _falls_short_by_chance(
     line: TracedLine,
     day: date | None,
@@ -116,7 +111,7 @@ def _falls_short_by_chance(
     """
     if not quantity or not index.relative_variance(line.key, day, columns):
         return False
-    whole_month = (_traced(line, None, index, columns), billed.month, None)
+    whole_month = (index.traced(line.key, None, columns), billed.month, None)
     for tokens, of, when in ((traced, quantity, day), whole_month):
         if of and tokens:
             coverage = tokens / of
@@ -136,6 +131,8 @@ def _wider(line: TracedLine, day: date, index: UsageIndex) -> tuple[str, Weights
     ):
         if line.key.model is None and not whole_provider:
             continue
+        if line.key.is_batch and whole_provider:
+            continue  # batch jobs are never spread over interactive calls
         found = index.list_cost(line.key, width_day, whole_provider=whole_provider)
         if found is not NOTHING:
             return widened, found

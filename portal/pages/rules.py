@@ -22,6 +22,11 @@ from reports.queries.rules_taken import RuleTake, charges_without_rule, rules_ta
 METHOD_WORDS = {
     "direct": "direct: one owner pays",
     "traced_usage": "traced usage: split by what the spans say",
+    "provider_usage": "provider usage: split by the provider's own report",
+    "gpu_usage": "GPU usage: split by GPU-seconds booked",
+    "proportional": "proportional: split by a driver",
+    "even": "even: equal shares",
+    "fixed": "fixed: set shares",
     "follow": "follow: split as the charges it relates to",
     "unallocated": "left unallocated",
 }

@@ -18,11 +18,16 @@ EVIDENCE_WORDS = {
 METHOD_WORDS = {
     "direct": "Direct: the whole charge goes to one owner.",
     "traced_usage": "Traced usage: each caller pays in proportion to what its spans say it used.",
+    "provider_usage": "Provider usage: each key's owner pays in proportion to what the provider says the key used.",
+    "gpu_usage": "GPU usage: each workload pays for the GPU-seconds it booked; what nobody booked is idle capacity.",
+    "proportional": "Proportional: split in proportion to a driver.",
+    "even": "Even: equal shares.",
+    "fixed": "Fixed: shares set by the rule.",
     "follow": "Follow: split in proportion to the cost of the charges it relates to.",
     "unallocated": "Unallocated: nobody is known to owe this.",
 }
 WIDENED_WORDS = {
-    "month": "No spans of this model on that day, so the whole month's usage decides.",
+    "month": "Nothing was measured on that day, so the whole month decides.",
     "model": "No spans with this token class, so all usage of the model decides, weighted by list price.",
     "model, month": "No spans of this model and class on that day, so the model's whole month decides.",
     "provider": "No spans of this model, so all models of this provider and project decide.",

@@ -68,6 +68,7 @@ class Bill:
         currency: str = "USD",
         category: str = "Usage",
         listed: str | None = None,
+        extra: dict[str, str] | None = None,
         **columns: Any,
     ) -> None:
         """A row of one hour unless `until` says otherwise; `columns` are those of ChargeDimension."""
@@ -84,6 +85,7 @@ class Bill:
             effective_cost=Decimal(effective if effective is not None else billed),
             list_cost=Decimal(listed) if listed is not None else None,
             consumed_quantity=Decimal(quantity) if quantity is not None else None,
+            extra=extra,
         )
 
 

@@ -1,0 +1,105 @@
+"""What targets were given so far in a run: the driver of everything that follows or is weighted by other cost."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+
+from allocation.buckets import Bucket, Level, followed_levels, levels_of
+from allocation.charges import copy_lines
+from allocation.ledger import TargetBook
+from allocation.money import LEAST_PLACES, places_of, quanta_of
+from allocation.targets import NOTHING_TO_FOLLOW, Target
+from allocation.traced import Part, Plan
+
+GIVEN_SQL = """
+-- One row per bucket and target of the run so far, over the month.
+COPY (
+    SELECT bucket, target_id, sum(effective_cost), sum(billed_cost), max(evidence)
+    FROM allocated_cost WHERE billing_month = '{month}' AND run_id = {run}
+    GROUP BY 1, 2
+) TO STDOUT
+"""
+
+
+@dataclass
+class Given:
+    """Cost of one target, in quanta of the run's common scale, and the weakest evidence behind it."""
+
+    effective: int = 0
+    billed: int = 0
+    rung: int = 0
+
+    def add(self, other: Given) -> None:
+        self.effective += other.effective
+        self.billed += other.billed
+        self.rung = max(self.rung, other.rung)
+
+
+Costs = dict[Target, Given]
+
+
+@dataclass
+class Related:
+    """Cost by bucket and target of the stages that are written. Customers are left out: a tax line split to every
+    customer helps nobody."""
+
+    costs: list[tuple[Bucket, Target, Given]]
+    places: int
+    _levels: dict[Level, Costs] = field(default_factory=dict)
+
+    @classmethod
+    def read(cls, *, run_id: int, month: date, buckets: Sequence[Bucket | None], book: TargetBook) -> Related:
+        lines = [line.split("\t") for line in copy_lines(GIVEN_SQL.format(month=month.isoformat(), run=int(run_id)))]
+        places = max((places_of(text) for cells in lines for text in cells[2:4]), default=LEAST_PLACES)
+        by_id = {pk: target._replace(customer=None) for pk, target in zip(book.ids, book.targets, strict=False)}
+        costs = []
+        for number, target_id, effective, billed, rung in lines:
+            bucket = buckets[int(number)]
+            if bucket is None:
+                raise LookupError(f"no bucket {number}")
+            given = Given(quanta_of(effective, places), quanta_of(billed, places), int(rung))
+            costs.append((bucket, by_id[int(target_id)], given))
+        return cls(costs, places)
+
+    def summed(self, wanted: Callable[[Bucket], bool], named: Callable[[Target], Target | None]) -> Costs:
+        """Cost of the wanted buckets by what `named` makes of their targets; None leaves a target out."""
+        found: Costs = {}
+        for bucket, target, given in self.costs:
+            if wanted(bucket) and (name := named(target)) is not None:
+                found.setdefault(name, Given()).add(given)
+        return found
+
+    def at(self, level: Level) -> Costs:
+        if not self._levels:
+            for bucket, target, given in self.costs:
+                for own in levels_of(bucket):
+                    self._levels.setdefault(own, {}).setdefault(target, Given()).add(given)
+        return self._levels.get(level, {})
+
+    def plan(self, bucket: Bucket, book: TargetBook) -> Plan:
+        """Shares by effective cost of the narrowest related charges; by billed cost where none is above zero."""
+        for widened, level in enumerate(followed_levels(bucket)):
+            costs = self.at(level)
+            for driver in ("effective", "billed"):
+                entries = tuple(
+                    (book.number(target), weight, costs[target].rung)
+                    for target in in_order(costs)
+                    if (weight := getattr(costs[target], driver)) > 0
+                )
+                if entries:
+                    return Plan(
+                        parts=(Part(1, bucket.kind or "shared", entries),),
+                        driver=f"{driver} cost of related charges",
+                        driver_total=sum(weight for _, weight, _ in entries),
+                        places=self.places,
+                        widened=level.name if widened else None,
+                    )
+        part = Part(1, "unallocated", ((book.number(Target(reason=NOTHING_TO_FOLLOW)), 1, 6),))
+        return Plan(parts=(part,), note=NOTHING_TO_FOLLOW)
+
+
+def in_order(targets: Iterable[Target]) -> list[Target]:
+    """Canonical order, in which rows of a group are written."""
+    return sorted(targets, key=Target.order)
