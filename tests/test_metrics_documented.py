@@ -24,6 +24,7 @@ PAGES = [
     "/imports/",
     "/imports/{bill_import}/",
     "/drivers/",
+    "/gpu/",
 ]
 ROOT = Path(__file__).parents[1]
 # Columns for each team or model, and readings that are no numbers.

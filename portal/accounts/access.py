@@ -24,6 +24,7 @@ PAGES: dict[str, frozenset[Role]] = {
     "chargeback": frozenset({Role.FINANCE, Role.FINOPS_ADMIN}),
     "on-call": frozenset({Role.ON_CALL, Role.FINOPS_ADMIN}),
     "debug": frozenset({Role.ON_CALL, Role.FINOPS_ADMIN}),
+    "gpu": frozenset({Role.FINANCE, Role.ON_CALL, Role.FINOPS_ADMIN}),
     "imports": frozenset({Role.FINANCE, Role.FINOPS_ADMIN}),
     "drivers": frozenset({Role.FINANCE, Role.FINOPS_ADMIN}),
     "rules": frozenset({Role.EXECUTIVE, Role.FINANCE, Role.FINOPS_ADMIN}),

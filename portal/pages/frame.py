@@ -27,6 +27,7 @@ LABELS = {
     "chargeback": "Chargeback",
     "on-call": "On-call",
     "debug": "Debug",
+    "gpu": "GPU",
     "explore": "Explore",
     "imports": "Imports",
     "drivers": "Drivers",

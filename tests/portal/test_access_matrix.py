@@ -175,6 +175,7 @@ ROUTES: dict[str, Route] = {
     ),
     "on-call": page("on-call", "/on-call/", "/on-call/?team=bravo"),
     "debug": page("debug", "/debug/", "/debug/?team=bravo"),
+    "gpu": page("gpu", "/gpu/", "/gpu/?team=bravo"),
     "debug-newest": page("debug", "/debug/newest/"),
     "debug-calls": page("debug", "/debug/calls/"),
     "debug-trace": page("debug", "/debug/trace/{bravo_trace}/"),
