@@ -29,6 +29,8 @@ PAGES = [
     "/jobs/",
     "/imports/",
     "/imports/{bill_import}/",
+    "/drivers/",
+    "/gpu/",
 ]
 ROOT = Path(__file__).parents[1]
 # Columns for each team or model, and readings that are no numbers.

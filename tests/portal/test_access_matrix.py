@@ -163,6 +163,13 @@ ROUTES: dict[str, Route] = {
         method="post",
         data={"source": "cloud"},
     ),
+    "api_drivers": api_of_everything("drivers", "/api/v1/drivers/"),
+    "api_driver_upload": Route(
+        own=["/api/v1/drivers/series/"],
+        open_to=holders("admin") | {"admin_key", "ingest_key"},
+        method="post",
+        data={"name": "seats"},
+    ),
     # Pages.
     "executive": page("executive", "/executive/", "/executive/?sort.teams=name", "/executive/?team=bravo"),
     "showback": page("showback", "/showback/", answers=(200, 302)),
@@ -180,6 +187,7 @@ ROUTES: dict[str, Route] = {
     ),
     "on-call": page("on-call", "/on-call/", "/on-call/?team=bravo"),
     "debug": page("debug", "/debug/", "/debug/?team=bravo"),
+    "gpu": page("gpu", "/gpu/", "/gpu/?team=bravo"),
     "debug-newest": page("debug", "/debug/newest/"),
     "debug-calls": page("debug", "/debug/calls/"),
     "debug-trace": page("debug", "/debug/trace/{bravo_trace}/"),
@@ -193,6 +201,9 @@ ROUTES: dict[str, Route] = {
         data={"source": "cloud"},
         answers={302, 400},
     ),
+    "drivers": page("drivers", "/drivers/"),
+    "driver_upload": admin_post("/drivers/upload/series/", name="seats"),
+    "driver_allocate": admin_post("/drivers/allocate/", month=PERIOD),
     "rules": page("rules", "/rules/"),
     "rules_versions": page("rules", "/rules/versions/"),
     "rules_version": page("rules", "/rules/versions/1/", "/rules/versions/1/?against=1"),
@@ -352,6 +363,7 @@ def test_fault_108_no_parameter_widens_what_a_team_sees(stage: Stage, actor: str
         "metric=billed_cost",
         "environment=production",
         "compare=none",
+        "report=EUR",
     ]
     wrong = []
     for name, route in ROUTES.items():
