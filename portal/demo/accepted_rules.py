@@ -54,14 +54,15 @@ def _owners_of_untagged(month: date) -> list[dict[str, Any]]:
     untagged: set[When] = set()
     for row in dimension_rows(month=month, scopes=pinned_scopes(month), tests=()):
         facts = Facts(row.columns)
-        if facts.line.is_model_usage or row.columns["charge_category"] not in ("Usage", "Purchase"):
+        is_usage = row.columns["charge_category"] in ("Usage", "Purchase") and row.columns.get("sub_account_id")
+        if facts.line.is_model_usage or not is_usage:
             continue
         when = _same_thing(row.columns)
         if "team" in facts.tags:
             owners[when].add(tuple(facts.tags.get(name) for name in BY_TAGS))
         else:
             untagged.add(when)
-    return [_rule(when, *owners[when]) for when in sorted(untagged) if len(owners[when]) == 1]
+    return [_rule(when, next(iter(owners[when]))) for when in sorted(untagged) if len(owners[when]) == 1]
 
 
 def _same_thing(columns: Mapping[str, Any]) -> When:
