@@ -131,7 +131,7 @@ def _is_loss_of_a_few(
 
     Where a few calls make a day, one lost call looks like a service that does not trace. With calls lost at the month's
     rate 1-C, the coverage of a day of n calls has the variance C (1-C) (1+d) / n, with d the relative variance of a
-    call's tokens: about 1, as in public request traces. Of n the month's tokens per call tell, as the day's are in doubt.
+    call's tokens: about 1, as in public request traces. For n, the month's tokens per call are asked.
     """
     quantity = billed.by_day.get(day) if day else None
     if not quantity or quantity <= 0 or not billed.month or billed.month <= 0:
