@@ -108,8 +108,4 @@ def _lacks_tags(line: Line, settings: DemoSettings) -> bool:
     resource = line.columns.get("ResourceName") or f"{line.project} {line.description}"
     days = (month_after(line.month) - line.month).days
     first = crc32(f"{settings.seed} {resource}".encode()) % days
-    return (line.start - line.month).days in _window(first, days)
-
-
-def _window(first: int, days: int) -> set[int]:
-    return {(first + n) % days for n in range(round(days * UNTAGGED_SHARE))}
+    return ((line.start - line.month).days - first) % days < round(days * UNTAGGED_SHARE)
