@@ -110,9 +110,10 @@ def _falls_short_by_chance(
     """Whether sampled usage lacks no more than sampling explains: three standard errors on the day itself, or over the
     month.
 
-    A few sampled calls say too little about one day; what a month of them says, its days can't contradict.
+    A few sampled calls say too little about one day; what a month of them says, its days can't contradict. The
+    month tells whether usage is sampled: a day may by chance hold only calls that a tail sampler always keeps.
     """
-    if not quantity or not index.relative_variance(line.key, day, columns):
+    if not quantity or not index.relative_variance(line.key, None, columns):
         return False
     whole_month = (index.traced(line.key, None, columns), billed.month, None)
     for tokens, of, when in ((traced, quantity, day), whole_month):
