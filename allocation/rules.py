@@ -135,7 +135,7 @@ KINDS = ("direct", "shared", "idle", "adjustment", "tax", "credit", "commitment_
 def parse_rules(text: str) -> Rules:
     """The rules of a YAML document; raises RuleError with every problem found, not only the first."""
     try:
-        document = yaml.safe_load(text)
+        document = yaml.load(text, Loader=yaml.CSafeLoader)  # ten times as fast as safe_load
     except yaml.YAMLError as error:
         raise RuleError([f"the rules are no YAML: {error}"]) from None
     if not isinstance(document, dict) or not isinstance(document.get("rules"), list):
