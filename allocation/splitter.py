@@ -14,7 +14,7 @@ from typing import NamedTuple
 from allocation.buckets import Bucket
 from allocation.methods import COST, EVEN, FIXED, WHOLE, Member, Split
 from allocation.owners import Owner
-from allocation.related import Related
+from allocation.related import Related, one_sided
 from allocation.shares import bounded, smallest_whole
 from allocation.targets import Organisation, Target, resolve
 from allocation.traced import Part, Plan
@@ -195,14 +195,15 @@ class Splitter:
         return self.measures(split, None), None
 
     def _costs(self, split: Split) -> Measures:
-        """What targets were given by the rules named, or by all of stage 0; who got a credit takes nothing."""
+        """What targets were given by the rules named, or by all of stage 0."""
 
         def wanted(bucket: Bucket) -> bool:
             return bucket.rule in split.of_rules if split.of_rules else bucket.stage == 0
 
         costs = self.costs.summed(wanted, lambda target: at_level(target, split.level))
+        weights = one_sided({target: given.effective for target, given in costs.items()})
         return Measures(
-            {target: Measure(given.effective, given.rung) for target, given in costs.items() if given.effective > 0},
+            {target: Measure(weight, costs[target].rung) for target, weight in weights.items()},
             self.costs.places,
             "effective cost",
         )

@@ -12,7 +12,7 @@ import yaml
 
 from allocation.charges import dimension_rows, pinned_scopes
 from allocation.conditions import Facts
-from allocation.rule_sets import apply_rules, default_rules_text
+from allocation.rule_sets import add_owner_rule, default_rules_text
 from portal.demo import cases
 from portal.demo.calls import EMBEDDING_MODEL
 from portal.demo.company import PROJECTS
@@ -45,7 +45,7 @@ def accept_rules(settings: DemoSettings, month: date) -> None:
     else:
         return
     text = yaml.safe_dump(document, allow_unicode=True, sort_keys=False)
-    apply_rules(text=text, effective_from=month, acting_user="demo", note=f"case {settings.case}")
+    add_owner_rule(text=text, effective_from=month, acting_user="demo", note=f"case {settings.case}")
 
 
 def _owners_of_untagged(month: date) -> list[dict[str, Any]]:
