@@ -211,16 +211,20 @@ def _pools_of(split: Split, pools: Mapping[str, Split]) -> tuple[tuple[str, Spli
 
 
 def with_follower_scopes(buckets: Mapping[MemberKey, Bucket]) -> dict[MemberKey, Bucket]:
-    """Tax, credits and support that follow AI spend are AI support themselves; those that follow none are other."""
-    related: set[Level] = set()
+    """Tax, credits and support that follow AI spend are AI support themselves; those that follow none are other.
+
+    Spend in another currency is never what they follow.
+    """
+    related: set[tuple[str, Level]] = set()
     for bucket in buckets.values():
         if bucket.method != FOLLOW and bucket.ai_scope != "other":
-            related.update(levels_of(bucket))
+            related.update((bucket.currency, level) for level in levels_of(bucket))
     changed: dict[Bucket, Bucket] = {}
 
     def scoped(bucket: Bucket) -> Bucket:
         if bucket not in changed:
-            follows_ai = any(level in related for level in followed_levels(bucket) if level.name != "source")
+            levels = [level for level in followed_levels(bucket) if level.name != "source"]
+            follows_ai = any((bucket.currency, level) in related for level in levels)
             scope = bucket.ai_scope if bucket.ai_scope != "other" else "ai_supporting" if follows_ai else "other"
             changed[bucket] = replace(bucket, ai_scope=scope)
         return changed[bucket]

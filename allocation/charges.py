@@ -170,8 +170,13 @@ def read_groups(*, run_id: int, month: date, scopes: Sequence[int], tests: Seque
         scopes=id_list(scopes),
         run=int(run_id),
     )
+    return groups_of(copy_lines(sql))
+
+
+def groups_of(lines: Iterable[str]) -> list[Group]:
+    """Pure: rows of GROUPS_SQL, in any order, as groups in (bucket, day) order."""
     groups: dict[tuple[int, date], Group] = {}
-    for line in copy_lines(sql):
+    for line in lines:
         for part in _days_of(line.split("\t")):
             known = groups.get((part.bucket, part.day))
             if known is None:

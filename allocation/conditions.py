@@ -50,8 +50,11 @@ NUMBER = re.compile(r"-?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)")
 
 
 def normal_name(text: str) -> str:
-    """Text as names are compared: one Unicode form, no outer or doubled spaces, no case."""
-    return " ".join(unicodedata.normalize("NFKC", text).split()).casefold()
+    """Text as names are compared: one Unicode form, no case, no invisible characters, no outer or doubled spaces."""
+    if text.isascii():
+        return " ".join(text.split()).casefold()
+    folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())  # casefold may undo the form
+    return " ".join("".join(letter for letter in folded if unicodedata.category(letter) != "Cf").split())
 
 
 @dataclass(frozen=True)

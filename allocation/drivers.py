@@ -82,6 +82,7 @@ class Usage(NamedTuple):
     tokens: tuple[int, ...]  # as TOKEN_COLUMNS
     list_cost: int | None  # None: some of it is unpriced
     variance: tuple[int, int] = (0, 0)  # by sampling, of all input and of all output tokens, in tokens squared
+    calls: Fraction = Fraction(0)  # 0: not told
 
 
 class Weights(NamedTuple):
@@ -144,6 +145,16 @@ class UsageIndex:
         if found is None:
             tokens = sum(row.tokens[column] for row in self._rows(key, day, False) for column in columns)
             found = self._variances[name] = Fraction(tokens, 10**self.token_places)
+        return found
+
+    def calls(self, key: Key, columns: tuple[int, ...]) -> Fraction:
+        """Calls of the month that tokens of these columns were traced from."""
+        name = ("calls", key, None, columns)
+        found = self._variances.get(name)
+        if found is None:
+            rows = self._rows(key, None, False)
+            own = (row.calls for row in rows if any(row.tokens[n] for n in columns))
+            found = self._variances[name] = sum(own, Fraction(0))
         return found
 
     def tokens(self, key: Key, day: date | None, columns: tuple[int, ...], *, whole_provider: bool = False) -> Weights:

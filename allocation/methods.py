@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any
 
@@ -47,7 +47,7 @@ class Split:
     """Who shares, and by what. Percentages are exact; `text` is the split as written, for people and for identity."""
 
     method: str
-    text: str
+    text: str = ""
     members: tuple[Member, ...] = ()  # nobody named: everyone the driver knows, or every team
     every_team: bool = False
     driver: str | None = None
@@ -67,20 +67,24 @@ class Split:
 def parse_split(method: str, item: Mapping[str, Any]) -> Split:
     """The split of a rule or pool; raises ValueError saying what is wrong. `item` may hold keys of the rule, too."""
     own = {key: item[key] for key in SPLIT_KEYS[method] if key in item}
-    text = json.dumps({"method": method, **own}, ensure_ascii=False, sort_keys=True, default=str)
+    split = _read(method, own)
+    return replace(split, text=json.dumps({"method": method, **own}, ensure_ascii=False, sort_keys=True, default=str))
+
+
+def _read(method: str, own: Mapping[str, Any]) -> Split:
     bounds = {name: _percent(name, own[name]) for name in ("min_share", "max_share") if name in own}
     least, most = bounds.get("min_share"), bounds.get("max_share")
     if least is not None and most is not None and least > most:
         raise ValueError(f"min_share {least} is above max_share {most}")
     if method == FIXED:
-        return Split(FIXED, text, members=_fixed(own.get("shares")))
+        return Split(FIXED, members=_fixed(own.get("shares")))
     every_team, members = _among(own.get("among"))
     _check_minimum(least, members)
     if method == EVEN:
         if not members and not every_team:
             raise ValueError("method even needs `among`: a list of who shares, or `teams` for every team")
-        return Split(EVEN, text, members=members, every_team=every_team)
-    return _proportional(own, text, members, every_team, least, most)
+        return Split(EVEN, members=members, every_team=every_team)
+    return _proportional(own, members, every_team, least, most)
 
 
 SPLIT_KEYS: dict[str, tuple[str, ...]] = {
@@ -92,7 +96,6 @@ SPLIT_KEYS: dict[str, tuple[str, ...]] = {
 
 def _proportional(
     own: Mapping[str, Any],
-    text: str,
     members: tuple[Member, ...],
     every_team: bool,
     least: Fraction | None,
@@ -120,7 +123,6 @@ def _proportional(
         raise ValueError("a pool has no driver of its own; name pools under `fixed` or `even`")
     return Split(
         PROPORTIONAL,
-        text,
         members=members,
         every_team=every_team,
         driver=driver,
@@ -141,7 +143,7 @@ def _usage(spec: Any, driver: str) -> tuple[tuple[str, str], ...]:
         raise ValueError(f"`usage` goes with requests and tokens, not with `by: {driver}`")
     if not isinstance(spec, dict) or not spec or set(spec) - set(USAGE_FIELDS):
         raise ValueError(f"`usage` is a mapping of {', '.join(USAGE_FIELDS)}, not {spec!r}")
-    return tuple(sorted((str(name), str(value)) for name, value in spec.items()))
+    return tuple(sorted((str(name), name_of(str(name), value)) for name, value in spec.items()))
 
 
 def _fixed(spec: Any) -> tuple[Member, ...]:
@@ -181,13 +183,20 @@ def _member(item: Any, share: Fraction | None) -> Member:
     if not isinstance(item, dict) or not item:
         raise ValueError(f"who shares is a mapping with a team or a pool, not {item!r}")
     if set(item) == {"pool"}:
-        return Member(Owner(), pool=str(item["pool"]), share=share)
+        return Member(Owner(), pool=name_of("pool", item["pool"]), share=share)
     if unknown := sorted(set(map(str, item)) - set(TARGET_FIELDS)):
         raise ValueError(f"a target has no {', '.join(unknown)}; it has {', '.join(TARGET_FIELDS)}, or a pool alone")
     if not any(item.get(name) for name in ("team", "feature")):
         raise ValueError(f"who shares needs a team, a feature or a pool: {item!r}")
-    values: dict[str, Any] = {str(key): str(value) for key, value in item.items()}
+    values: dict[str, Any] = {str(key): name_of(str(key), value) for key, value in item.items()}
     return Member(Owner(**values), share=share)
+
+
+def name_of(what: str, value: Any) -> str:
+    """One name as text; raises ValueError for anything else."""
+    if isinstance(value, list):
+        raise ValueError(f"`{what}` is one name, not {value!r}")
+    return words_of(what, value)[0]
 
 
 def _percent(name: str, value: Any) -> Fraction:

@@ -75,6 +75,34 @@ class FeaturePlacement(models.Model):
         constraints = [models.UniqueConstraint(fields=["feature", "valid_from"], name="feature_placement_once_a_day")]
 
 
+class TeamAlias(models.Model):
+    """Another name that tags and traces use for a team: always (NULL), or from a day until its next meaning."""
+
+    name = models.TextField()
+    name_key = models.TextField()  # as names are compared: allocation.organisation.name_key
+    team = models.ForeignKey(Team, on_delete=models.PROTECT, related_name="aliases")
+    valid_from = models.DateField(null=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["name_key", "valid_from"], name="team_alias_once", nulls_distinct=False)
+        ]
+
+
+class FeatureAlias(models.Model):
+    """Another name of a feature, as TeamAlias."""
+
+    name = models.TextField()
+    name_key = models.TextField()
+    feature = models.ForeignKey(Feature, on_delete=models.PROTECT, related_name="aliases")
+    valid_from = models.DateField(null=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["name_key", "valid_from"], name="feature_alias_once", nulls_distinct=False)
+        ]
+
+
 # ---------------------------------------------------------------- bills
 
 
@@ -118,11 +146,23 @@ class ImportStatus(models.TextChoices):
     FAILED = "failed"
 
 
+class ImportKind(models.TextChoices):
+    """What a delivered file holds; the last five are driver data (portal.ingest.drivers)."""
+
+    BILL = "bill", "bill"
+    TRACES = "traces", "traces"
+    SERIES = "series", "driver series"
+    GPU_USAGE = "gpu_usage", "GPU usage"
+    PROVIDER_USAGE = "provider_usage", "provider usage"
+    IDENTITY_OWNERS = "identity_owners", "identity owners"
+    RATES = "exchange_rates", "exchange rates"
+
+
 class Import(models.Model):
-    """One delivered file (bill or traces)."""
+    """One delivered file."""
 
     source = models.ForeignKey(Source, on_delete=models.PROTECT, null=True)
-    kind = models.TextField(choices=[("bill", "bill"), ("traces", "traces")], default="bill")
+    kind = models.TextField(choices=ImportKind.choices, default=ImportKind.BILL)
     status = models.TextField(choices=ImportStatus.choices, default=ImportStatus.LOADING)
     file_name = models.TextField()
     content_sha256 = models.TextField(null=True)  # of the decompressed content
@@ -134,7 +174,7 @@ class Import(models.Model):
     rows_duplicate = models.BigIntegerField(default=0)  # traces: spans already known
     totals = models.JSONField(default=list)  # per currency, amounts as strings
     repairs = models.JSONField(default=dict)  # {"rule": count}
-    changes = models.JSONField(default=list)  # per replaced scope and currency: before, after, difference
+    changes = models.JSONField(default=list)  # per replaced scope (of bills, and currency): before, after, difference
     refusal = models.TextField(null=True)
     created_at = models.DateTimeField(auto_now_add=True)
     finished_at = models.DateTimeField(null=True)
@@ -611,6 +651,28 @@ class IdentityOwner(models.Model):
     class Meta:
         constraints = [
             models.UniqueConstraint(fields=["provider", "kind", "value", "valid_from"], name="identity_owner_once")
+        ]
+
+
+# ---------------------------------------------------------------- exchange rates
+
+
+class ExchangeRate(models.Model):
+    """What one unit of `base` is in `quote` for one month. Frozen rates never change: a trigger refuses it, too."""
+
+    month = models.DateField()
+    base = models.TextField()  # ISO 4217
+    quote = models.TextField()
+    rate = ExactNumericField()
+    source = models.TextField()  # who published it
+    uploaded_at = models.DateTimeField()
+    frozen_at = models.DateTimeField(null=True)  # set when the month closes
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["month", "base", "quote"], name="exchange_rate_once"),
+            models.CheckConstraint(condition=Q(rate__gt=0) & Q(rate__lt=10**15), name="exchange_rate_positive"),
+            models.CheckConstraint(condition=~Q(base=models.F("quote")), name="exchange_rate_of_two_currencies"),
         ]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 
@@ -79,14 +79,13 @@ class Related:
         return self._levels.get(level, {})
 
     def plan(self, bucket: Bucket, book: TargetBook) -> Plan:
-        """Shares by effective cost of the narrowest related charges; by billed cost where none is above zero."""
+        """Shares by effective cost of the narrowest related charges; by billed cost where that comes to nothing."""
         for widened, level in enumerate(followed_levels(bucket)):
             costs = self.at(level)
             for driver in ("effective", "billed"):
+                weights = one_sided({target: getattr(given, driver) for target, given in costs.items()})
                 entries = tuple(
-                    (book.number(target), weight, costs[target].rung)
-                    for target in in_order(costs)
-                    if (weight := getattr(costs[target], driver)) > 0
+                    (book.number(target), weights[target], costs[target].rung) for target in in_order(weights)
                 )
                 if entries:
                     return Plan(
@@ -98,6 +97,15 @@ class Related:
                     )
         part = Part(1, "unallocated", ((book.number(Target(reason=NOTHING_TO_FOLLOW)), 1, 6),))
         return Plan(parts=(part,), note=NOTHING_TO_FOLLOW)
+
+
+def one_sided(costs: Mapping[Target, int]) -> dict[Target, int]:
+    """Costs as weights: those on the side of their sum, by magnitude. In a month of refunds the refunds weigh.
+
+    So nobody takes a share against the sign of what is split, and a month with every sign turned mirrors this one.
+    """
+    total = sum(costs.values())
+    return {target: abs(cost) for target, cost in costs.items() if cost * total > 0}
 
 
 def in_order(targets: Iterable[Target]) -> list[Target]:

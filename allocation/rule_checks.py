@@ -177,8 +177,10 @@ def _owners_of(spec: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def _told(spec: dict[str, Any], name: str) -> list[str]:
-    """Names as written: a text, or the values of a map. Tags and patterns are known only with the charge."""
+    """Names as written: a text, an inferred one, or the values of a map. Tags and patterns need the charge."""
     value = spec.get(name)
+    if isinstance(value, dict) and "inferred" in value:
+        return [str(value["inferred"])]
     if isinstance(value, dict):
         return sorted({str(each) for each in value["map"].values()}) if "map" in value else []
     return [] if value is None else [str(value)]

@@ -62,17 +62,31 @@ def apply_rules(
         in_force = rule_set_for(effective_from)
         if in_force.content_sha256 == digest:
             return in_force, False
-        latest = latest_rule_set()
-        preview = fresh_preview(text=text, effective_from=effective_from, now=now)
-        made = RuleSet.objects.create(
-            number=latest.number + 1,
-            text=preview.text,
-            content_sha256=digest,
-            effective_from=effective_from,
-            created_by=acting_user,
-            note=note,
-        )
-    return made, True
+        fresh_preview(text=text, effective_from=effective_from, now=now)
+        return _next_version(text, effective_from, acting_user, note), True
+
+
+def add_owner_rule(*, text: str, effective_from: date, acting_user: str | None, note: str) -> RuleSet:
+    """The rules in force with one accepted owner more. Its reach is counted before, by the caller, and needs no
+    preview.
+
+    Raises RuleError, and saves nothing then.
+    """
+    parse_rules(text)
+    with transaction.atomic():
+        RuleSet.objects.select_for_update().get(pk=first_rule_set().pk)
+        return _next_version(text, effective_from.replace(day=1), acting_user, note)
+
+
+def _next_version(text: str, effective_from: date, acting_user: str | None, note: str) -> RuleSet:
+    return RuleSet.objects.create(
+        number=latest_rule_set().number + 1,
+        text=text,
+        content_sha256=hashlib.sha256(text.encode()).hexdigest(),
+        effective_from=effective_from,
+        created_by=acting_user,
+        note=note,
+    )
 
 
 def fresh_preview(*, text: str, effective_from: date, now: datetime) -> RulePreview:

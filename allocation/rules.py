@@ -29,6 +29,7 @@ from allocation.methods import (
     SPLITS,
     TRACED,
     Split,
+    name_of,
     parse_split,
 )
 from allocation.owners import OwnerReader, owner_reader
@@ -135,7 +136,7 @@ KINDS = ("direct", "shared", "idle", "adjustment", "tax", "credit", "commitment_
 def parse_rules(text: str) -> Rules:
     """The rules of a YAML document; raises RuleError with every problem found, not only the first."""
     try:
-        document = yaml.safe_load(text)
+        document = yaml.load(text, Loader=yaml.CSafeLoader)  # ten times as fast as safe_load
     except yaml.YAMLError as error:
         raise RuleError([f"the rules are no YAML: {error}"]) from None
     if not isinstance(document, dict) or not isinstance(document.get("rules"), list):
@@ -196,11 +197,13 @@ def _entries(items: Any, what: str, make: Callable[[dict[str, Any]], Any], probl
             made.append(make(item))
         except ValueError as error:
             problems.append(f"{where}: {error}")
+        except RecursionError:
+            problems.append(f"{where}: it contains itself")
     return made
 
 
 def _scope_rule(item: dict[str, Any]) -> ScopeRule:
-    if unknown := sorted(set(item) - {"name", "when", "scope"}):
+    if unknown := sorted(set(map(str, item)) - {"name", "when", "scope"}):
         raise ValueError(f"there is no {', '.join(unknown)}; a scope entry has name, when, scope")
     if item.get("scope") not in AI_SCOPES:
         raise ValueError(f"scope is one of {', '.join(AI_SCOPES)}, not {item.get('scope')!r}")
@@ -252,7 +255,7 @@ def _rule(item: dict[str, Any]) -> Rule:
         split=parse_split(method, item) if method in SPLITS else None,
         pool=pool,
         follows=follows,
-        reason=item.get("reason"),
+        reason=str(item["reason"]) if item.get("reason") is not None else None,
         kind=item.get("kind"),
         valid_from=valid_from,
         valid_to=valid_to,
@@ -266,8 +269,8 @@ def _target(method: str, spec: Any) -> tuple[OwnerReader, str | None]:
     if method != DIRECT:
         return owner_reader({}), None
     if isinstance(spec, dict) and set(spec) == {"pool"}:
-        return owner_reader({}), str(spec["pool"])
-    if "team" not in (spec or {}):
+        return owner_reader({}), name_of("pool", spec["pool"])
+    if not isinstance(spec, dict) or "team" not in spec:
         raise ValueError("method direct needs a target with a team, or a pool alone")
     return owner_reader(spec), None
 

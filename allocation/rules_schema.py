@@ -140,6 +140,7 @@ def _target_defs() -> Schema:
             "anyOf": [
                 TEXT,
                 _object({"tag": _ref("texts")}, "tag"),
+                _object({"inferred": TEXT}, "inferred"),
                 _object({"column": columns, "map": {"type": "object", "additionalProperties": TEXT}}, "column", "map"),
                 _object({"column": columns, "pattern": {"type": "string"}}, "column", "pattern"),
             ],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Sequence
 from fractions import Fraction
 from math import gcd, lcm
@@ -12,32 +13,24 @@ ONE = Fraction(1)
 def bounded(weights: Sequence[Fraction], *, least: Fraction, most: Fraction) -> tuple[list[Fraction], Fraction]:
     """Shares of one in proportion to the weights, none below `least` or above `most`; and what no one may take.
 
-    What a bound gives or takes is shared by those whom no bound holds, in proportion again. A minimum that cannot be
-    given to everyone makes the shares equal. Raises ValueError where no weight is above zero.
+    What a bound gives or takes is shared by those whom no bound holds, in proportion again. Who has no weight gets the
+    minimum and no more. A minimum that cannot be given to everyone makes the shares equal. Raises ValueError where no
+    weight is above zero.
     """
-    total = sum(weights)
-    if total <= 0:
+    if sum(weights) <= 0:
         raise ValueError("the weights add up to nothing")
-    count = len(weights)
-    if most * count <= ONE:
-        return [most] * count, ONE - most * count
-    least = min(least, ONE / count)
-    low, high = Fraction(0), None
+    least = min(least, ONE / len(weights))
+    full = [most if weight else least for weight in weights]
+    if sum(full) <= ONE:
+        return full, ONE - sum(full)
     # Each share is weight x factor within its bounds; the sum grows with the factor, piecewise linearly. The factor
     # lies between two of the points where some share meets a bound.
     turns = sorted({bound / weight for weight in weights if weight for bound in (least, most)})
-    for turn in turns:
-        if _sum(weights, turn, least, most) <= ONE:
-            low = turn
-        else:
-            high = turn
-            break
-    inside = (low + (high if high is not None else low + 1)) / 2
+    over = bisect_right(turns, ONE, key=lambda turn: _sum(weights, turn, least, most))
+    inside = ((turns[over - 1] if over else Fraction(0)) + turns[over]) / 2
     held = [_clamped(weight * inside, least, most) for weight in weights]
     free = [weight for weight, share in zip(weights, held, strict=True) if share == weight * inside]
     fixed = sum((share for weight, share in zip(weights, held, strict=True) if share != weight * inside), Fraction(0))
-    if not sum(free):
-        return held, ONE - sum(held)
     factor = (ONE - fixed) / sum(free)
     shares = [
         weight * factor if share == weight * inside else share for weight, share in zip(weights, held, strict=True)

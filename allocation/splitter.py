@@ -14,7 +14,7 @@ from typing import NamedTuple
 from allocation.buckets import Bucket
 from allocation.methods import COST, EVEN, FIXED, WHOLE, Member, Split
 from allocation.owners import Owner
-from allocation.related import Related
+from allocation.related import Related, one_sided
 from allocation.shares import bounded, smallest_whole
 from allocation.targets import Organisation, Target, resolve
 from allocation.traced import Part, Plan
@@ -150,7 +150,7 @@ class Splitter:
             return _nobody(NO_DRIVER)
         found = dict(measures.by_target)
         if members:
-            found = {self._target(member.owner, day): _of_member(measures, member, self) for member in members}
+            found = {self._target(member.owner, day): self._of_member(measures, member, day) for member in members}
         targets = sorted(found, key=Target.order)
         weights = [found[target].weight for target in targets]
         if not sum(weights):
@@ -171,6 +171,18 @@ class Splitter:
         reason = OVER_EVERY_CAP if rest else None
         return Shares(entries, rest, f"{measures.name} within bounds", 0, widened, reason)
 
+    def _of_member(self, measures: Measures, member: Member, day: date) -> Measure:
+        """What the driver counts for everything that is part of this member: a team's features count for the team."""
+        owner = member.owner
+        team = self.organisation.team(owner.team, day) if owner.team else None
+        feature = self.organisation.feature(owner.feature, day) if owner.feature else None
+        own = [
+            measure
+            for target, measure in measures.by_target.items()
+            if (owner.team is None or target.team == team) and (feature is None or target.feature == feature)
+        ]
+        return Measure(sum(measure.weight for measure in own), max((measure.rung for measure in own), default=NAMED))
+
     def _measured(self, split: Split, day: date) -> tuple[Measures, str | None]:
         """The day's driver; the month's where the day has none and the split goes by the day."""
         if split.driver == COST:
@@ -183,14 +195,15 @@ class Splitter:
         return self.measures(split, None), None
 
     def _costs(self, split: Split) -> Measures:
-        """What targets were given by the rules named, or by all of stage 0; who got a credit takes nothing."""
+        """What targets were given by the rules named, or by all of stage 0."""
 
         def wanted(bucket: Bucket) -> bool:
             return bucket.rule in split.of_rules if split.of_rules else bucket.stage == 0
 
         costs = self.costs.summed(wanted, lambda target: at_level(target, split.level))
+        weights = one_sided({target: given.effective for target, given in costs.items()})
         return Measures(
-            {target: Measure(given.effective, given.rung) for target, given in costs.items() if given.effective > 0},
+            {target: Measure(weight, costs[target].rung) for target, weight in weights.items()},
             self.costs.places,
             "effective cost",
         )
@@ -211,19 +224,6 @@ def _by_day(split: Split) -> bool:
 
 def _nobody(reason: str) -> Shares:
     return Shares((), 1, None, 0, None, reason)
-
-
-def _of_member(measures: Measures, member: Member, splitter: Splitter) -> Measure:
-    """What the driver counts for everything that is part of this member: a team's features count for the team."""
-    owner = member.owner
-    team = splitter.organisation.team(owner.team) if owner.team else None
-    feature = splitter.organisation.feature(owner.feature) if owner.feature else None
-    own = [
-        measure
-        for target, measure in measures.by_target.items()
-        if (owner.team is None or target.team == team) and (feature is None or target.feature == feature)
-    ]
-    return Measure(sum(measure.weight for measure in own), max((measure.rung for measure in own), default=NAMED))
 
 
 def _whole(

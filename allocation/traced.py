@@ -19,6 +19,8 @@ SPREAD_FROM = Fraction(80, 100)  # coverage from which lost spans are taken to b
 
 MOST_ERRORS = 3  # standard errors; the variance is scaled from what was traced to what was billed
 
+SIZE_VARIANCE = 1  # relative, of the tokens of calls
+
 AUTO, SPREAD, OWNER, UNALLOCATED = "auto", "spread", "owner", "unallocated"
 
 
@@ -75,7 +77,8 @@ def traced_plan(line: TracedLine, day: date, index: UsageIndex, billed: Billed) 
             quantity = billed.by_day.get(day) if width_day else billed.month
             traced = index.traced(line.key, width_day, columns)
             by_chance = _falls_short_by_chance(line, width_day, index, columns, billed, traced, quantity)
-            return _shared(line, found, traced, quantity, widened, by_chance)
+            is_loss = _is_loss_of_a_few(line, width_day, index, columns, billed)
+            return _shared(line, found, traced, quantity, widened, by_chance, is_loss)
     quantity = billed.month
     if quantity is None or quantity <= 0 or line.policy == SPREAD or line.key.model is None:
         wider = _wider(line, day, index)
@@ -107,9 +110,10 @@ def _falls_short_by_chance(
     """Whether sampled usage lacks no more than sampling explains: three standard errors on the day itself, or over the
     month.
 
-    A few sampled calls say too little about one day; what a month of them says, its days can't contradict.
+    A few sampled calls say too little about one day; what a month of them says, its days can't contradict. The
+    month tells whether usage is sampled: a day may by chance hold only calls that a tail sampler always keeps.
     """
-    if not quantity or not index.relative_variance(line.key, day, columns):
+    if not quantity or not index.relative_variance(line.key, None, columns):
         return False
     whole_month = (index.traced(line.key, None, columns), billed.month, None)
     for tokens, of, when in ((traced, quantity, day), whole_month):
@@ -119,6 +123,27 @@ def _falls_short_by_chance(
             if coverage >= SPREAD_FROM or (1 - coverage) ** 2 <= MOST_ERRORS**2 * error_squared:
                 return True
     return False
+
+
+def _is_loss_of_a_few(
+    line: TracedLine, day: date | None, index: UsageIndex, columns: tuple[int, ...], billed: Billed
+) -> bool:
+    """Whether a day's coverage is below the month's by no more than losing single calls at random explains.
+
+    Where a few calls make a day, one lost call looks like a service that does not trace. With calls lost at the month's
+    rate 1-C, the coverage of a day of n calls has the variance C (1-C) (1+d) / n, with d the relative variance of a
+    call's tokens: about 1, as in public request traces. For n, the month's tokens per call are asked.
+    """
+    quantity = billed.by_day.get(day) if day else None
+    if not quantity or quantity <= 0 or not billed.month or billed.month <= 0:
+        return False
+    in_month = index.traced(line.key, None, columns)
+    usual = in_month / billed.month
+    calls = index.calls(line.key, columns) * quantity / in_month if in_month else 0
+    if not SPREAD_FROM <= usual < 1 or not calls:
+        return False
+    coverage = index.traced(line.key, day, columns) / quantity
+    return (usual - coverage) ** 2 * calls <= MOST_ERRORS**2 * usual * (1 - usual) * (1 + SIZE_VARIANCE)
 
 
 def _wider(line: TracedLine, day: date, index: UsageIndex) -> tuple[str, Weights] | None:
@@ -146,6 +171,7 @@ def _shared(
     quantity: Fraction | None,
     widened: str | None,
     by_chance: bool = False,
+    is_loss: bool = False,
 ) -> Plan:
     """The driver's shares, with the untraced part by policy where coverage is known and below one.
 
@@ -162,7 +188,7 @@ def _shared(
             note = "within sampling error"
         elif coverage < 1:
             of_traced, of_untraced = whole_weights([traced, quantity - traced])
-            spread = line.policy == SPREAD or (line.policy == AUTO and coverage >= SPREAD_FROM)
+            spread = line.policy == SPREAD or (line.policy == AUTO and (coverage >= SPREAD_FROM or is_loss))
             rest = Part(of_untraced, "untraced", entries) if spread else _to_owner(line, of_untraced)
             parts = (Part(of_traced, "shared", entries), rest)
             note = (

@@ -23,9 +23,14 @@ PAGES = [
     "/rules/",
     "/rules/edit/",
     "/rules/previews/{preview}/",
+    "/ownership/",
+    "/ownership/unowned/",
+    "/ownership/coverage/",
     "/jobs/",
     "/imports/",
     "/imports/{bill_import}/",
+    "/drivers/",
+    "/gpu/",
 ]
 ROOT = Path(__file__).parents[1]
 # Columns for each team or model, and readings that are no numbers.

@@ -6,6 +6,7 @@ from django.urls import URLPattern, URLResolver, path
 
 from portal.api.allocation import chargeback, reconcile, runs
 from portal.api.costs import costs
+from portal.api.drivers import drivers, upload_driver_file
 from portal.api.explain import explain_amount
 from portal.api.gaps import gap
 from portal.api.imports import list_imports, one_import, rejected_rows, upload_bill
@@ -32,5 +33,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("explain/", explain_amount, name="api_explain"),
     path("rules/schema/", rules_language, name="api_rules_schema"),
     path("prices/unpriced/", unpriced, name="api_unpriced"),
+    path("drivers/", drivers, name="api_drivers"),
+    path("drivers/<slug:kind>/", upload_driver_file, name="api_driver_upload"),
     path("bills/", upload_bill, name="api_bills"),
 ]

@@ -102,11 +102,11 @@ def _sources_table(request: HttpRequest, state: PageState, figures: MonthFigures
         Column("source", "Source"),
         Column("rows", "Bill rows", "count"),
         Column("rejected", "Rejected", "count"),
-        Column("loaded", f"Loaded, {state.currency}", "money"),
-        Column("allocated", "Allocated", "money"),
-        Column("unallocated", "Unallocated", "money"),
-        Column("other", "Of it not AI", "money"),
-        Column("difference", "Difference", "money"),
+        Column("loaded", f"Loaded, {state.currency}", "money", state.places),
+        Column("allocated", "Allocated", "money", state.places),
+        Column("unallocated", "Unallocated", "money", state.places),
+        Column("other", "Of it not AI", "money", state.places),
+        Column("difference", "Difference", "money", state.places),
     ]
     total: Row = {"source": Cell(value="Total")}
     for column in columns[1:]:
@@ -144,7 +144,7 @@ def _centers_table(request: HttpRequest, state: PageState, figures: MonthFigures
         Column("center", "Cost centre"),
         Column("name", "Name"),
         Column("mode", "Mode"),
-        Column("cost", f"Cost, {state.currency}", "money"),
+        Column("cost", f"Cost, {state.currency}", "money", state.places),
         Column("change", "Against the same days of last month" if state.is_running else "Against last month", "change"),
     ]
     rows: list[Row] = [

@@ -29,7 +29,6 @@ from portal.pages.rule_versions import compared
 from portal.pages.state import PageState
 from portal.pages.tables import Cell, Column, Row, Table, arranged, asked_download
 from reports.queries.spend_scopes import teams_in_tree
-from reports.readable import HALF_CENT
 from reports.scope import TeamScope
 
 QUESTIONS = {
@@ -39,6 +38,7 @@ QUESTIONS = {
     "model": ("Model", "Which models?"),
 }
 ROWS_SHOWN = 12
+HALF_CENT = Decimal("0.005")  # less than that is shown as nothing, so it shares one line
 
 
 @page("rules-edit")

@@ -25,6 +25,7 @@ class Column:
     key: str
     label: str
     kind: Kind = "text"
+    places: int = 2  # of money and its changes: those of the currency (allocation.currencies)
 
     @property
     def is_number(self) -> bool:

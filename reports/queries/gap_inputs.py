@@ -17,6 +17,7 @@ from typing import Any
 from django.db import connection
 
 from allocation.catalogue import TOKEN_COLUMNS
+from allocation.currencies import minor_units
 from allocation.drivers import ANY_PROJECT, SAME_PROVIDER
 from allocation.models import AllocationRun
 from allocation.money import exact_sum
@@ -30,12 +31,6 @@ from reports.scope import TeamScope
 
 ZERO = Decimal(0)
 CREDITS = ("Credit", "Adjustment")
-
-# ISO 4217: currencies whose minor unit is not a hundredth.
-MINOR_UNIT_PLACES = {
-    **dict.fromkeys(("CLP", "ISK", "JPY", "KRW", "PYG", "UGX", "VND", "XAF", "XOF", "XPF"), 0),
-    **dict.fromkeys(("BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND"), 3),
-}
 
 # Published snapshots of what the run pinned, in order of delivery: the pinned ones and those they replaced.
 DELIVERIES = """
@@ -248,7 +243,7 @@ def _charges(*, question: ChargeQuestion) -> tuple[BilledSource, ...]:
             "in_time": in_time,
             "read": sorted({*scopes, *in_time}),
             "credits": list(CREDITS),
-            "minor_unit": Decimal(1).scaleb(-MINOR_UNIT_PLACES.get(question.currency, 2)),
+            "minor_unit": Decimal(1).scaleb(-minor_units(question.currency)),
         },
     )
     by_source: dict[int, list[ChargeRow]] = {}

@@ -123,6 +123,7 @@ rules:
 pools:
   - {name: p, method: even, among: [{team: web}, {pool: q}]}
   - {name: q, method: even, among: [{team: nobody}, {team: web, feature: chat}]}
+scope: []
 """
 
     assert found(text, **TREE) == [

@@ -7,9 +7,8 @@ from datetime import date
 import pytest
 
 from allocation.models import AllocationRun, ChargeScope, Team
-from allocation.rule_sets import apply_rules
 from allocation.staleness import Change, changes_since
-from tests.allocation.bills import AWS, OCTOBER, Bill, allocate, utc
+from tests.allocation.bills import AWS, Bill, allocate, put_in_force, utc
 
 pytestmark = pytest.mark.django_db
 TAGGED = "rules: [{name: tagged, method: direct, target: {team: {tag: team}}}]"
@@ -47,7 +46,7 @@ def test_a_withdrawn_bill_a_new_rule_set_and_a_new_team_are_named() -> None:
     gone.charge("2", at=utc(9), **AWS)
     allocate()
     ChargeScope.objects.filter(pk=gone.scope.pk).update(state="superseded")
-    made, _ = apply_rules(text=TAGGED, effective_from=OCTOBER.start, acting_user=None)
+    made = put_in_force(TAGGED)
     Team.objects.create(slug="new", name="New")
 
     found = changes()

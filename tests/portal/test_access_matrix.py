@@ -95,6 +95,10 @@ def rules_post(name: str, address: str, **data: Any) -> Route:
     return Route(own=[address], open_to=holders(name), method="post", data=data, answers={200, 302})
 
 
+def ownership_post(address: str, **data: Any) -> Route:
+    return Route(own=[address], open_to=holders("ownership-change"), method="post", data=data, answers={200, 302, 400})
+
+
 PERIOD = f"{MONTH:%Y-%m}"
 ROUTES: dict[str, Route] = {
     "healthz": Route(own=["/healthz"], open_to=set(ACTORS)),
@@ -159,6 +163,13 @@ ROUTES: dict[str, Route] = {
         method="post",
         data={"source": "cloud"},
     ),
+    "api_drivers": api_of_everything("drivers", "/api/v1/drivers/"),
+    "api_driver_upload": Route(
+        own=["/api/v1/drivers/series/"],
+        open_to=holders("admin") | {"admin_key", "ingest_key"},
+        method="post",
+        data={"name": "seats"},
+    ),
     # Pages.
     "executive": page("executive", "/executive/", "/executive/?sort.teams=name", "/executive/?team=bravo"),
     "showback": page("showback", "/showback/", answers=(200, 302)),
@@ -176,6 +187,7 @@ ROUTES: dict[str, Route] = {
     ),
     "on-call": page("on-call", "/on-call/", "/on-call/?team=bravo"),
     "debug": page("debug", "/debug/", "/debug/?team=bravo"),
+    "gpu": page("gpu", "/gpu/", "/gpu/?team=bravo"),
     "debug-newest": page("debug", "/debug/newest/"),
     "debug-calls": page("debug", "/debug/calls/"),
     "debug-trace": page("debug", "/debug/trace/{bravo_trace}/"),
@@ -189,6 +201,9 @@ ROUTES: dict[str, Route] = {
         data={"source": "cloud"},
         answers={302, 400},
     ),
+    "drivers": page("drivers", "/drivers/"),
+    "driver_upload": admin_post("/drivers/upload/series/", name="seats"),
+    "driver_allocate": admin_post("/drivers/allocate/", month=PERIOD),
     "rules": page("rules", "/rules/"),
     "rules_versions": page("rules", "/rules/versions/"),
     "rules_version": page("rules", "/rules/versions/1/", "/rules/versions/1/?against=1"),
@@ -200,6 +215,13 @@ ROUTES: dict[str, Route] = {
         "rules-edit", "/rules/previews/{preview}/", "/rules/previews/{preview}/?download=team&currency=USD"
     ),
     "rules_apply": rules_post("rules-apply", "/rules/previews/{preview}/apply/", sha256="2" * 64),
+    "ownership": page("ownership", "/ownership/", "/ownership/?download=teams"),
+    "ownership_csv": page("ownership", "/ownership/organisation.csv"),
+    "ownership_unowned": page("ownership", "/ownership/unowned/", "/ownership/unowned/?download=lines"),
+    "ownership_coverage": page("ownership", "/ownership/coverage/", "/ownership/coverage/?download=coverage-cost"),
+    "ownership_preview": ownership_post("/ownership/preview/"),
+    "ownership_apply": ownership_post("/ownership/apply/", text="kind,id\n", previewed="x"),
+    "ownership_accept": ownership_post("/ownership/unowned/accept/", suggestion="0" * 24, month=PERIOD, currency="USD"),
     "jobs": page("jobs", "/jobs/"),
     "admin": page("admin", "/admin/"),
     "admin_add_user": admin_post("/admin/users/", username="eve"),
@@ -341,6 +363,7 @@ def test_fault_108_no_parameter_widens_what_a_team_sees(stage: Stage, actor: str
         "metric=billed_cost",
         "environment=production",
         "compare=none",
+        "report=EUR",
     ]
     wrong = []
     for name, route in ROUTES.items():

@@ -15,7 +15,6 @@ from django.test import Client
 
 from allocation.models import Charge, ChargeDimension, ChargeScope, Import, Source, Team, UsageDimension, UsageHourly
 from allocation.periods import Period
-from allocation.rule_sets import apply_rules
 from allocation.runs import allocate_period
 from portal.accounts.models import Role
 from reports.analysis.arithmetic import product, steps
@@ -23,6 +22,7 @@ from reports.queries.explain import Day, Question, explain_days, explain_lines, 
 from reports.queries.rules_taken import charges_without_rule, rules_taken
 from reports.queries.spend_filter import Spend
 from reports.scope import TeamScope
+from tests.allocation.bills import put_in_force
 from tests.factories import make_team, make_user
 from tests.portal.test_debug_page import text_of
 
@@ -266,13 +266,11 @@ def test_bill_rows_are_downloaded_exactly_by_those_who_may_open_them(ledger: int
 
 
 def test_who_else_shares_a_split_is_not_told_to_a_lead(ledger: int) -> None:
-    apply_rules(
-        text="""
+    put_in_force(
+        """
         rules: [{name: all, method: direct, target: {pool: platform}}]
         pools: [{name: platform, method: fixed, shares: [{team: ads, share: 25}, {team: search, share: 75}]}]
-        """,
-        effective_from=MONTH,
-        acting_user=None,
+        """
     )
     allocate_period(period=Period.month(MONTH), now=NOW)
 

@@ -94,6 +94,9 @@ def seed_company(text: str | None = None) -> Company:
         team_rows(canary, number, text=text, entity=entity, source=source, scope=scope, run=run)
         for number, canary in enumerate((ALPHA, BRAVO), 1)
     ]
+    ledger.ExchangeRate.objects.create(
+        month=MONTH, base="USD", quote="EUR", rate=1, source=text or "bank", uploaded_at=NOON
+    )
     job = Job.objects.create(
         kind="import_bill",
         status=JobStatus.SUCCEEDED,
@@ -197,6 +200,10 @@ def team_rows(
 ) -> TeamRows:
     word = text or canary.word
     place_in_tree(canary, text=text, entity=entity)
+    ledger.GpuUsage.objects.create(
+        hour=NOON, cluster=word, node=word, workload=word, team=canary.slug, booked_seconds=canary.amount * 3600
+    )
+    ledger.DriverPoint.objects.create(series=word, month=MONTH, team=canary.slug, quantity=canary.amount)
     dimension = ledger.ChargeDimension.objects.create(
         content_hash=digest(f"charge {number}"),
         billing_period_start=scope.billing_period_start,

@@ -4,7 +4,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [("allocation", "0005_drivers")]
+    dependencies = [("allocation", "0006_aliases")]
 
     operations = [
         migrations.CreateModel(
