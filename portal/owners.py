@@ -36,6 +36,7 @@ class Accepted:
     charges: int
     billed_cost: Decimal
     currency: str
+    is_copy: bool  # of a rule that took the charges before: what had an owner keeps it
 
 
 def accept_owner(*, identity: str, month: date, currency: str, acting_user: str | None, today: date) -> Accepted:
@@ -60,6 +61,7 @@ def accept_owner(*, identity: str, month: date, currency: str, acting_user: str 
             charges=reach[0].charges if reach else 0,
             billed_cost=reach[0].billed_cost if reach else Decimal(0),
             currency=currency,
+            is_copy=suggestion.rule is not None,
         )
         audit.record(
             acting_user,

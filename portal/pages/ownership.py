@@ -266,7 +266,7 @@ def preview_page(
         "text": text,
         "plan": plan,
         "name": name,
-        "counts": [(action, plan.count(action)) for action in ACTIONS],
+        "counts": ", ".join(f"{plan.count(action)} {action}" for action in ACTIONS if plan.count(action)),
         "changes": plan.changes[:CHANGES_SHOWN],
         "more": max(0, len(plan.changes) - CHANGES_SHOWN),
         "past": sum(change.is_past for change in plan.changes),

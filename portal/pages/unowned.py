@@ -163,11 +163,12 @@ def accept(request: HttpRequest) -> HttpResponseBase:
     except OwnerError as error:
         messages.error(request, f"Nothing has changed: {error}.")
     else:
+        kept = "; what of it has an owner keeps it" if made.is_copy else ""
         messages.success(
             request,
             f"Rule set {made.rule_set} has the rule “{made.rule}” from {month:%B %Y} on. It takes"
-            f" {grouped(made.charges)} charges of the month, {grouped(made.billed_cost, 2)} {made.currency} billed;"
-            " the month is being allocated again.",
+            f" {grouped(made.charges)} charges of the month, {grouped(made.billed_cost, 2)} {made.currency} billed"
+            f"{kept}; the month is being allocated again.",
         )
     return HttpResponseRedirect(f"{reverse('ownership_unowned')}?period={given['month']}&currency={given['currency']}")
 
