@@ -78,9 +78,10 @@ def _table(
     for day in days:
         groups.setdefault(key(day), []).append(day)
     columns = [Column("cluster", "Cluster")] if by_cluster else [Column("day", "Day"), Column("cluster", "Cluster")]
-    columns += [Column(part, f"{part.capitalize()}, GPU-hours", "count") for part in SECONDS]
+    columns += [Column(part, part.capitalize(), "count") for part in SECONDS]
     labels = {"booked_cost": "Booked cost", "idle_cost": "Idle cost", "waste_cost": "Waste cost, of booked"}
-    columns += [Column(part, f"{labels[part]}, {state.currency}", "money", state.places) for part in COSTS]
+    if any(whole[part] is not None for part in COSTS):
+        columns += [Column(part, f"{labels[part]}, {state.currency}", "money", state.places) for part in COSTS]
     rows: list[Row] = []
     for names, members in groups.items():
         row = {column.key: Cell(value=text) for column, text in zip(columns, names, strict=False)}

@@ -127,8 +127,8 @@ class Change:
 
     def __str__(self) -> str:
         if not self.is_any:
-            return f"{self.scope}: unchanged, {self.rows_after:,} rows"
-        words = f"{self.scope}: {self.rows_after:,} rows, {self.rows_before:,} before"
+            return f"{self.scope}: unchanged, rows {self.rows_after:,}"
+        words = f"{self.scope}: rows {self.rows_after:,}, before {self.rows_before:,}"
         words += f" ({self.added:,} added, {self.removed:,} removed, {self.altered:,} altered)"
         if self.quantity_before is not None and self.quantity_after is not None:
             words += f"; quantity {plain(self.quantity_after)}, was {plain(self.quantity_before)}"
