@@ -137,6 +137,21 @@ def test_a_day_of_many_calls_is_judged_by_itself() -> None:
     assert plan.note == "untraced to owner"
 
 
+def test_a_day_of_nothing_but_calls_that_are_always_kept_is_sampled_like_its_month() -> None:
+    """A sampler at the tail keeps an error for itself; the calls that it left out that day were not untraced."""
+    kept = [Usage(1, 1, tokens(input_uncached=5), None)]
+    sampled = [Usage(1, 1, tokens(input_uncached=1000), None, variance=(90 * 10**3, 0))]
+
+    plan = traced_plan(
+        line(owner=OWNER),
+        DAY,
+        index({GPT: {DAY: kept, NEXT: sampled}}),
+        Billed({DAY: Fraction(10), NEXT: Fraction(1000)}, Fraction(1010)),
+    )
+
+    assert (plan.note, len(plan.parts)) == ("within sampling error", 1)
+
+
 def test_unpriced_usage_turns_list_price_into_tokens_for_everyone() -> None:
     rows = [Usage(1, 1, tokens(input_uncached=30), 5), Usage(2, 2, tokens(output_text=10), None)]
 
