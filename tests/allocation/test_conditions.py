@@ -1,7 +1,5 @@
 """What conditions see of a charge, test by test, and what a rule set says of itself."""
 
-# ruff: noqa: E501 - a table row stands on one line
-
 from __future__ import annotations
 
 import json
