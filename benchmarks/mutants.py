@@ -24,6 +24,7 @@ TESTS = (
     "test_month_properties",
     "test_money_and_periods",
     "test_rules",
+    "test_conditions",
     "test_rule_messages",
     "test_plans",
     "test_splits",

@@ -108,6 +108,7 @@ class UploadForm(forms.Form):
         ],
     )
     file = forms.FileField()
+    month = forms.CharField(required=False, max_length=7)
     confirm_shrink = forms.BooleanField(required=False)
 
 
@@ -211,6 +212,7 @@ def upload(request: HttpRequest) -> HttpResponse:
             source_name=given["source"],
             delivery=given["delivery"] or None,
             confirm_shrink=given["confirm_shrink"],
+            month=given["month"] or None,
             created_by=cast(User, request.user).get_username(),
         )
     except Refused as refusal:
