@@ -10,6 +10,7 @@ from importlib.resources import files
 
 from django.db import transaction
 
+from allocation.catalogue_entries import own_catalogue
 from allocation.charges import copy_lines, dimension_rows, id_list, pinned_scopes
 from allocation.conditions import Facts
 from allocation.models import RuleSet
@@ -102,8 +103,9 @@ def preview_rules(*, text: str, month: date) -> list[RuleReach]:
         *member, charges, billed, effective = line.split("\t")
         sums[tuple(map(int, member))] = (int(charges), Decimal(billed), Decimal(effective))
     found: dict[tuple[str, str], list[tuple[int, Decimal, Decimal]]] = {}
+    entries = own_catalogue().entries
     for row in dimension_rows(month=month, scopes=scopes, tests=rules.row_tests):
-        facts = Facts(row.columns, row.passed)
+        facts = Facts(row.columns, row.passed, entries)
         rule = rules.rule_for(facts, month=month)
         name = rule.name if rule else OUTSIDE_SCOPE if rules.scope_of(facts) == "other" else NO_RULE
         found.setdefault((name, row.columns["billing_currency"]), []).append(
