@@ -82,6 +82,7 @@ class Bucket:
     of_rules: tuple[str, ...] = ()  # follow
     usage: UsageOptions = USUAL
     is_tiered: bool = False  # a step of a free or volume tier
+    is_hosting: bool = False  # keeps a model of one's own ready
     capacity: Capacity | None = None
     consumed_factor: Decimal | None = None  # tokens per ConsumedUnit; None: does not convert
     pricing_factor: Decimal | None = None
@@ -101,6 +102,7 @@ class Bucket:
             "pool_cache_writes": self.usage.pool_cache_writes or None,
             "weights": "month" if self.usage.by_month or self.is_tiered else None,
             "capacity": dict(self.capacity.text) if self.capacity else None,
+            "is_hosting": self.is_hosting or None,
             "by": "list_cost" if self.by_list_cost else None,
             "of_rules": list(self.of_rules) or None,
             "kind": self.kind,
@@ -196,7 +198,7 @@ def bucket_of(row: DimensionRow, *, source: SourceSettings, rules: Rules, month:
     if rule.method == GPU:
         node = columns.get("resource_name") or columns.get("resource_id")
         return replace(base, node=node, owner=rule.owner(facts))
-    base = replace(base, model=facts.line.model, stage=rules.stages[rule.name])
+    base = replace(base, model=facts.line.model, is_hosting=facts.line.is_hosting, stage=rules.stages[rule.name])
     if rule.split is None and rule.pool is None:
         return replace(base, owner=rule.target(facts))
     split = rule.split or into_pool(rule.pool or "")

@@ -84,6 +84,10 @@ def _entry(row: dict[str, str | None]) -> Entry:
     entry = Entry(**{name: values[name] for name in COLUMNS})  # type: ignore[arg-type]
     if any(len(value) > LONGEST_TEXT or "\0" in value for value in values.values() if value):
         raise ValueError(f"a cell has at most {LONGEST_TEXT} characters, and no NUL")
+    if any(value[0] in "=+-@\t\r" for value in values.values() if value):
+        raise ValueError(
+            "no cell starts with = + - or @, which spreadsheets take for a formula; write [=] in a pattern"
+        )
     if entry.side not in (BILL, TRACE):
         raise ValueError(f"side is {BILL} or {TRACE}, not {entry.side!r}")
     if entry.pattern is None:

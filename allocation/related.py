@@ -13,6 +13,7 @@ from allocation.money import LEAST_PLACES, places_of, quanta_of
 from allocation.targets import NOTHING_TO_FOLLOW, Target
 from allocation.traced import Part, Plan
 
+TAX = "Tax"
 GIVEN_SQL = """
 -- One row per bucket and target of the run so far, over the month.
 COPY (
@@ -77,12 +78,14 @@ class Related:
         return found
 
     def at(self, level: Level, of_rules: tuple[str, ...] = ()) -> Costs:
-        """Cost at a level by target, of what these rules took; none named: of all."""
+        """Cost at a level by target, of what these rules took; none named: of all. Nothing is charged on a tax."""
         levels = self._levels.get(of_rules)
         if levels is None:
             levels = self._levels[of_rules] = {}
             for bucket, target, given in self.costs:
-                for own in levels_of(bucket) if not of_rules or bucket.rule in of_rules else ():
+                if bucket.charge_category == TAX or (of_rules and bucket.rule not in of_rules):
+                    continue
+                for own in levels_of(bucket):
                     levels.setdefault(own, {}).setdefault(target, Given()).add(given)
         return levels.get(level, {})
 

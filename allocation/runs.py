@@ -174,7 +174,10 @@ class MonthJob:
         for currency in sorted({total.currency for total in totals}):
             own = {member: bucket for member, bucket in members.items() if bucket.currency == currency}
             own_totals = [total for total in totals if total.currency == currency]
-            inputs = self._inputs(currency, own_totals, drivers) | {"catalogue": catalogue.sha256}
+            inputs = self._inputs(currency, own_totals, drivers) | {
+                "catalogue": catalogue.sha256,
+                "agents": rules.agents,
+            }
             outcomes.append(self._known(currency, inputs) or self._run(currency, own, own_totals, drivers, inputs))
         return outcomes
 
