@@ -73,7 +73,7 @@ class Bucket:
     owner: Owner = NOBODY  # direct: who pays; traced and provider usage: the untraced part; GPU usage: idle capacity
     reason: str | None = None  # unallocated: why
     stage: int = 0  # splits by other cost come after it
-    split: Split | None = None  # fixed, even, proportional; direct to a pool is fixed with one member
+    split: Split | None = None  # fixed, even, proportional; direct to a pool is a fixed one with one member
     pools: tuple[tuple[str, Split], ...] = ()  # what the split leads through
     node: str | None = None  # GPU usage: the node as the usage knows it
     commitment: str | None = None  # the commitment discount that the charges buy or use
@@ -202,7 +202,7 @@ def bucket_of(row: DimensionRow, *, source: SourceSettings, rules: Rules, month:
     if rule.split is None and rule.pool is None:
         return replace(base, owner=rule.target(facts))
     split = rule.split or into_pool(rule.pool or "")
-    return replace(base, split=split, pools=_pools_of(split, rules.pools))
+    return replace(base, method=split.method, split=split, pools=_pools_of(split, rules.pools))
 
 
 def _usage_bucket(base: Bucket, rule: Rule, facts: Facts) -> Bucket:
@@ -228,7 +228,8 @@ def _usage_bucket(base: Bucket, rule: Rule, facts: Facts) -> Bucket:
 
 def into_pool(pool: str) -> Split:
     """All of it into one pool."""
-    return Split(FIXED, json.dumps({"method": DIRECT, "pool": pool}), members=(Member(NOBODY, pool, WHOLE),))
+    text = json.dumps({"method": FIXED, "shares": [{"pool": pool, "share": 100}]})
+    return Split(FIXED, text, members=(Member(NOBODY, pool, WHOLE),))
 
 
 def _pools_of(split: Split, pools: Mapping[str, Split]) -> tuple[tuple[str, Split], ...]:

@@ -651,16 +651,43 @@ class CatalogueEntry(models.Model):
 # ---------------------------------------------------------------- allocation
 
 
-class RuleSet(models.Model):
-    """One immutable version of the rules."""
+class AppliedRuleSets(models.Manager["RuleSet"]):
+    def get_queryset(self) -> models.QuerySet[RuleSet]:
+        return super().get_queryset().filter(number__gt=0)
 
-    number = models.IntegerField(unique=True)
+
+class DraftRuleSets(models.Manager["RuleSet"]):
+    def get_queryset(self) -> models.QuerySet[RuleSet]:
+        return super().get_queryset().filter(number__lt=0)
+
+
+class RuleSet(models.Model):
+    """One immutable version of the rules. `objects` finds those that were applied; `drafts` are only ever previewed."""
+
+    number = models.IntegerField(unique=True)  # from 1; of a draft the preview's id, negative
     text = models.TextField()  # YAML
     content_sha256 = models.TextField()
     effective_from = models.DateField()  # month
     created_at = models.DateTimeField(auto_now_add=True)
     created_by = models.TextField(null=True)
     note = models.TextField(default="")
+
+    objects = AppliedRuleSets()
+    drafts = DraftRuleSets()
+
+
+class RulePreview(models.Model):
+    """What a draft would change, by the real engine. Only a text with a fresh preview is applied, exactly that one."""
+
+    text = models.TextField()
+    content_sha256 = models.TextField(db_index=True)
+    effective_from = models.DateField()  # month
+    base_number = models.IntegerField()  # the latest rule set it was drawn up against
+    months = models.JSONField()  # "2026-10" ... whose charges it was tried on
+    outcome = models.JSONField(null=True)  # allocation.rule_preview; NULL while it is being made
+    created_by = models.TextField(null=True)
+    created_at = models.DateTimeField()
+    expires_at = models.DateTimeField()
 
 
 class RunStatus(models.TextChoices):

@@ -90,7 +90,7 @@ class Splitter:
             parts.append(Part(shared, bucket.kind or "shared", entries))
         if shares.left:
             nobody = self.number(Target(model=bucket.model, reason=shares.reason))
-            parts.append(Part(shares.left, "unallocated", ((nobody, 1, 6),)))
+            parts.append(Part(shares.left, "unallocated", ((nobody, shares.left, 6),)))
         return Plan(
             parts=tuple(parts),
             driver=shares.driver,

@@ -6,7 +6,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("allocation", "0005_drivers"),
+        ("allocation", "0012_rule_preview"),
     ]
 
     operations = [

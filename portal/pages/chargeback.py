@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 from typing import cast
@@ -13,7 +13,9 @@ from django import forms
 from django.http import Http404, HttpRequest, HttpResponseBadRequest, HttpResponseBase, StreamingHttpResponse
 from django.urls import path, reverse
 
+from allocation.models import AllocationRun
 from allocation.money import exact_sum
+from allocation.staleness import Change, changes_since
 from portal.accounts.access import page, team_scope
 from portal.accounts.models import User
 from portal.pages.frame import page_address, render_page
@@ -46,11 +48,12 @@ class MonthFigures:
     billed: list[SourceBalance]
     centers: list[CostCenterSpend]
     runs: tuple[int, ...]
+    changes: list[Change]
 
 
 @page("chargeback")
 def chargeback(request: HttpRequest) -> HttpResponseBase:
-    state = _whole_month(PageState.from_request(request))
+    state = PageState.from_request(request).whole_month("chargeback")
     month = state.period.start
     runs = state.run_ids(state.period)
     balanced = balances_of(runs=runs, scope=state.reader_scope, metrics=tuple(METRICS))
@@ -64,6 +67,7 @@ def chargeback(request: HttpRequest) -> HttpResponseBase:
             before_until=state.elapsed.before().end if state.is_running else None,
         ),
         runs=runs,
+        changes=[change for run in AllocationRun.objects.filter(pk__in=runs) for change in changes_since(run)],
     )
     frame = {"page": "chargeback", "title": f"Chargeback, {state.period}", "state": state}
     if not (figures.loaded or figures.runs):
@@ -81,20 +85,6 @@ def chargeback(request: HttpRequest) -> HttpResponseBase:
         "page_address": page_address("chargeback"),
     }
     return download or render_page(request, "chargeback/page.html", context, **frame)  # type: ignore[arg-type]
-
-
-def _whole_month(state: PageState) -> PageState:
-    """Chargeback works in billing months: a custom range becomes the month of its last day."""
-    if state.period.is_month:
-        return state
-    month = Period.month(state.period.last_day)
-    return replace(
-        state,
-        period=month,
-        elapsed=month,
-        compare=month.before(),
-        problems=(*state.problems, f"chargeback works in whole months: {month} is shown"),
-    )
 
 
 def _other_metric(state: PageState) -> str:
@@ -187,12 +177,32 @@ def _stations(figures: MonthFigures) -> list[Station]:
         Station("Reconciled", *_reconciled(figures, found)),
         Station(
             "Allocated",
-            "done" if figures.runs else "open",
-            f"run {', '.join(str(run) for run in figures.runs)}" if figures.runs else "no succeeded run yet",
+            "trouble" if figures.changes else "done" if figures.runs else "open",
+            _allocated(figures),
         ),
         Station("Reviewed", "open", "not in this version"),
         Station("Closed", "open", "not in this version: the month stays open"),
     ]
+
+
+def _allocated(figures: MonthFigures) -> str:
+    if not figures.runs:
+        return "no succeeded run yet"
+    run = f"run {', '.join(str(run) for run in figures.runs)}"
+    if not figures.changes:
+        return run
+    causes = "; ".join(change.cause + _days_words(change.days) for change in figures.changes)
+    return f"{run}, out of date: {causes}. Allocate the month again"
+
+
+def _days_words(days: tuple[date, ...] | None) -> str:
+    """Which charge days a change can move: `, charge days 3 to 5 Oct`; nothing where it can move any."""
+    if not days:
+        return ""
+    first, last = days[0], days[-1]
+    if first == last:
+        return f", charge day {first.day} {first:%b}"
+    return f", charge days {first.day} {first:%b} to {last.day} {last:%b}"
 
 
 def _reconciled(figures: MonthFigures, found: Sequence[Decimal]) -> tuple[str, str]:

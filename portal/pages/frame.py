@@ -23,6 +23,7 @@ LABELS = {
     "executive": "Executive",
     "showback": "Showback",
     "chargeback": "Chargeback",
+    "reconciliation": "Reconciliation",
     "on-call": "On-call",
     "debug": "Debug",
     "explore": "Explore",
@@ -206,7 +207,8 @@ def _bill_parts(known: Trust, address: str | None, today: date) -> list[TrustPar
         late = [name for through, names in reached if today - through > BILLS_STALE_AFTER for name in names]
         advice = f"no newer bill of {', '.join(late)} has arrived, import it" if late else None
         parts.append(TrustPart(f"Bills through {text}", address, advice))
-    for name in by_day.get(None, []):
+    waiting = [source.name for source in known.sources if source.through is None and not source.is_refused]
+    for name in waiting:
         parts.append(TrustPart(f"{name} is not allocated", address, "allocate the month of its bill"))
     parts.extend(TrustPart("bill problem", address, source.problem) for source in known.sources if source.problem)
     return parts

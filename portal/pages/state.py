@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any, cast
 from urllib.parse import urlencode
@@ -101,6 +101,14 @@ class PageState:
             runs=runs,
             problems=tuple(problems),
         )
+
+    def whole_month(self, page: str) -> PageState:
+        """For pages of billing months: a custom range becomes the month of its last day."""
+        if self.period.is_month:
+            return self
+        month = Period.month(self.period.last_day)
+        problem = f"{page} works in whole months: {month} is shown"
+        return replace(self, period=month, elapsed=month, compare=month.before(), problems=(*self.problems, problem))
 
     def query_string(self, **changes: str | None) -> str:
         """The address parameters of this view with `changes` applied; None leaves a parameter out. No question mark."""

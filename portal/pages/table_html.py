@@ -33,6 +33,8 @@ def _data(column: Column, cell: Cell) -> str:
 
 
 def _classes(column: Column, cell: Cell) -> str:
+    if column.kind == "words":
+        return ' class="words"'
     if not column.is_number:
         return ""
     return f' class="num heat-{cell.heat}"' if cell.heat else ' class="num"'
@@ -54,7 +56,7 @@ def _value(column: Column, cell: Cell) -> str:
     if value is None:
         return ""
     if isinstance(value, str):
-        return name_html(value)
+        return escape(value) if column.kind == "words" else name_html(value)
     return number_html(column.kind, value)
 
 

@@ -4,18 +4,38 @@ from __future__ import annotations
 
 from django.urls import URLPattern, URLResolver
 
-from portal.pages import admin, chargeback, debug, executive, explain, home, imports, jobs, on_call, rules, showback
+from portal.pages import (
+    admin,
+    chargeback,
+    debug,
+    executive,
+    explain,
+    home,
+    imports,
+    jobs,
+    on_call,
+    reconciliation,
+    rule_editor,
+    rule_previews,
+    rule_versions,
+    rules,
+    showback,
+)
 
 urlpatterns: list[URLPattern | URLResolver] = [
     *home.urlpatterns,
     *executive.urlpatterns,
     *showback.urlpatterns,
     *chargeback.urlpatterns,
+    *reconciliation.urlpatterns,
     *admin.urlpatterns,
     *on_call.urlpatterns,
     *debug.urlpatterns,
     *explain.urlpatterns,
     *rules.urlpatterns,
+    *rule_editor.urlpatterns,
+    *rule_previews.urlpatterns,
+    *rule_versions.urlpatterns,
     *imports.urlpatterns,
     *jobs.urlpatterns,
 ]

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from allocation.models import AllocationRun, ChargeGroup, Feature, IdentityOwner, Product, Team, UsageDaily
-from allocation.rule_sets import apply_rules, default_rules_text
+from allocation.rule_sets import default_rules_text
 from reports.analysis.spend_totals import unit_costs
 from reports.period import Period
 from reports.queries.between_teams import between_teams, net_by_team
@@ -411,7 +411,7 @@ def test_a_rule_can_ask_for_the_months_blended_price() -> None:
 
 
 def defaults() -> None:
-    apply_rules(text=default_rules_text() + "\n# again\n", effective_from=OCTOBER.start, acting_user=None)
+    rules(default_rules_text())
 
 
 def test_the_shortfall_of_a_minimum_is_a_line_of_who_signed_it() -> None:

@@ -15,6 +15,7 @@ from django.test import Client
 
 from allocation.models import Charge, ChargeDimension, ChargeScope, Import, Source, Team, UsageDimension, UsageHourly
 from allocation.periods import Period
+from allocation.rule_sets import apply_rules
 from allocation.runs import allocate_period
 from portal.accounts.models import Role
 from reports.analysis.arithmetic import product, steps
@@ -253,6 +254,34 @@ def test_a_lead_opens_the_bill_rows_of_a_line_that_is_all_theirs(ledger: int) ->
     rows = explained(lead, "rule=GPU+capacity+by+its+tags&format=json&bill=0-0").json()["bill_rows"]
 
     assert [(row["file"], row["resource"]) for row in rows] == [("october.csv", "i-search")]
+
+
+def test_bill_rows_are_downloaded_exactly_by_those_who_may_open_them(ledger: int) -> None:
+    lines = explained(client_of(Role.FINANCE), "team=search&download=bill").content.decode().splitlines()
+    refused = explained(client_of(Role.TEAM_LEAD, "ads"), "download=bill")
+
+    assert lines[0].startswith("File,Line,Charge period start")
+    assert [line.split(",")[:2] for line in lines[1:]] == [["october.csv", "2"]]
+    assert "october.csv" not in refused.content.decode()
+
+
+def test_who_else_shares_a_split_is_not_told_to_a_lead(ledger: int) -> None:
+    apply_rules(
+        text="""
+        rules: [{name: all, method: direct, target: {pool: platform}}]
+        pools: [{name: platform, method: fixed, shares: [{team: ads, share: 25}, {team: search, share: 75}]}]
+        """,
+        effective_from=MONTH,
+        acting_user=None,
+    )
+    allocate_period(period=Period.month(MONTH), now=NOW)
+
+    found = explained(client_of(Role.TEAM_LEAD, "ads"), "whole=1&format=json").content.decode()
+    everything = explained(client_of(Role.FINANCE), "whole=1&format=json").content.decode()
+
+    assert "fixed" in found
+    assert "search" not in found
+    assert "search" in everything
 
 
 def test_unallocated_cost_is_explained_with_its_reason(ledger: int) -> None:
