@@ -15,9 +15,7 @@ from decimal import Decimal
 from functools import cached_property
 from typing import Any, NamedTuple
 
-import re2  # rules are written by users: matching must be linear in time
-
-from allocation.catalogue import BillLine, bill_line
+from allocation.catalogue import BillLine, Entries, bill_line, compiled
 
 COLUMNS = frozenset(
     """AllocatedMethodId AllocatedResourceId AllocatedResourceName AvailabilityZone BillingAccountId BillingAccountName
@@ -63,10 +61,11 @@ class Facts:
 
     columns: Mapping[str, Any]
     passed: frozenset[RowTest] = frozenset()  # the row tests that these charges pass
+    entries: Entries = ()  # of the organisation's own catalogue
 
     @cached_property
     def line(self) -> BillLine:
-        return bill_line(self.columns)
+        return bill_line(self.columns, self.entries)
 
     @cached_property
     def tags(self) -> dict[str, str]:
@@ -83,7 +82,8 @@ class Facts:
     @cached_property
     def catalogue(self) -> dict[str, str | None]:
         line = self.line
-        kind = "model_usage" if line.is_model_usage else "gpu" if line.is_gpu else "other"
+        kind = "model_usage" if line.is_model_usage else "hosting" if line.is_hosting else None
+        kind = kind or ("gpu" if line.is_gpu else "other")
         return {
             "Provider": line.provider,
             "Project": line.project,
@@ -272,9 +272,4 @@ def words_of(name: str, operand: Any) -> tuple[str, ...]:
 
 def pattern_of(text: str) -> Any:
     """An RE2 pattern; raises ValueError for text that is none."""
-    options = re2.Options()
-    options.log_errors = False
-    try:
-        return re2.compile(text, options)
-    except re2.error as error:
-        raise ValueError(f"{text!r} is no RE2 pattern: {(error.args[0] if error.args else b'').decode()}") from None
+    return compiled(text)

@@ -357,6 +357,10 @@ class UsageDimension(models.Model):
     product = models.TextField(null=True)
     environment = models.TextField(null=True)
     customer = models.TextField(null=True)
+    phase = models.TextField(null=True)  # build, run, move
+    entry_team = models.TextField(null=True)  # who asked, where an agent of another team serves the call
+    entry_feature = models.TextField(null=True)
+    caller = models.TextField(null=True)  # a gateway's virtual key (or end user, where told), as its logs name it
     prompt_name = models.TextField(null=True)
     prompt_version = models.TextField(null=True)
     observer = models.TextField(null=True)  # application, gateway
@@ -676,6 +680,36 @@ class ExchangeRate(models.Model):
         ]
 
 
+# ---------------------------------------------------------------- catalogue
+
+
+class CatalogueVersion(models.Model):
+    """One immutable version of the organisation's own catalogue; the highest number is in force."""
+
+    number = models.IntegerField(unique=True)
+    content_sha256 = models.TextField()
+    created_at = models.DateTimeField(auto_now_add=True)
+    created_by = models.TextField(null=True)
+    note = models.TextField(default="")
+
+
+class CatalogueEntry(models.Model):
+    """What wording on bills or in traces means, asked before the built-in wording; the first that matches decides."""
+
+    version = models.ForeignKey(CatalogueVersion, on_delete=models.CASCADE, related_name="entries")
+    position = models.IntegerField()
+    side = models.TextField()  # bill, trace
+    seen_provider = models.TextField(null=True)  # only where the provider, as normalised, is this one; NULL: any
+    pattern = models.TextField()  # RE2, looked for in lower-case wording
+    provider = models.TextField(null=True)  # what it means; NULL: what the built-in wording says
+    model = models.TextField(null=True)
+    token_class = models.TextField(null=True)
+    tier = models.TextField(null=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["version", "position"], name="catalogue_entry_once")]
+
+
 # ---------------------------------------------------------------- allocation
 
 
@@ -862,6 +896,9 @@ class Target(models.Model):
     environment = models.TextField(null=True)
     customer = models.TextField(null=True)
     phase = models.TextField(null=True)  # build, run, move
+    # The other side of a call between agents: who served it where the caller pays, who asked where the callee does.
+    partner_team = models.TextField(null=True)
+    partner_feature = models.TextField(null=True)
     reason = models.TextField(null=True)  # unallocated: untraced, unknown team, no rule, driver is zero ...
 
 
@@ -927,6 +964,7 @@ class UsageDaily(models.Model):
     feature = models.TextField(null=True)
     model = models.TextField(null=True)
     environment = models.TextField(null=True)
+    phase = models.TextField(null=True)
     calls = ExactNumericField()
     tokens_input = ExactNumericField()
     tokens_output = ExactNumericField()

@@ -22,6 +22,8 @@ class Owner:
     customer: str | None = None
     phase: str | None = None
     rung: int = 4
+    partner_team: str | None = None  # the other side of a call between agents
+    partner_feature: str | None = None
 
 
 ValueSource = Callable[[Facts], tuple[str | None, int]]  # value and rung

@@ -9,6 +9,8 @@ from decimal import Decimal
 from functools import lru_cache
 from typing import NamedTuple
 
+from allocation.catalogue import Entries
+from allocation.catalogue_entries import own_catalogue
 from allocation.charges import copy_lines, dimension_rows, id_list, pinned_scopes
 from allocation.conditions import Facts, RowTest, reader
 from allocation.models import Feature, Source, Team
@@ -47,7 +49,7 @@ def _world(entries: RuleText, rules: Rules, month: date) -> World:
     names = columns_asked(entries) | set(SHOWN)
     return World(
         month=month,
-        shapes=_shapes(month, tuple(pinned_scopes(month)), names, rules.row_tests),
+        shapes=_shapes(month, tuple(pinned_scopes(month)), names, rules.row_tests, own_catalogue().entries),
         teams=Team.objects.count(),
         knows_team=lambda team: organisation.team(team) is not None,
         knows_feature=lambda feature: organisation.feature(feature) in features,
@@ -65,7 +67,7 @@ class _Key(NamedTuple):
 
 @lru_cache(maxsize=8)
 def _shapes(
-    month: date, scopes: tuple[int, ...], names: frozenset[str], tests: tuple[RowTest, ...]
+    month: date, scopes: tuple[int, ...], names: frozenset[str], tests: tuple[RowTest, ...], entries: Entries
 ) -> tuple[Shape, ...]:
     """The month's charges by what the named columns hold. Kept, since a published snapshot never changes.
 
@@ -81,7 +83,7 @@ def _shapes(
     facts_of: dict[_Key, Facts] = {}
     found: dict[_Key, list[tuple[int, Decimal, Decimal]]] = {}
     for row in dimension_rows(month=month, scopes=scopes, tests=tests):
-        facts = Facts(row.columns, row.passed)
+        facts = Facts(row.columns, row.passed, entries)
         values = tuple(read(facts) for read in readers)
         key = _Key(row.source_id, row.columns["billing_currency"], row.passed, values)
         facts_of.setdefault(key, facts)

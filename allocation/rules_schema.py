@@ -9,8 +9,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from allocation.capacity import WEIGHT_NAMES
 from allocation.conditions import CATALOGUE_COLUMNS, COLUMNS, RANGE_OPERATORS, ROW_COLUMNS
 from allocation.methods import (
+    CAPACITY,
     COST,
     DIRECT,
     DRIVERS,
@@ -31,7 +33,7 @@ from allocation.methods import (
     USAGE_FIELDS,
 )
 from allocation.owners import TARGET_FIELDS
-from allocation.rules import AI_SCOPES, FOLLOWED, KINDS
+from allocation.rules import AI_SCOPES, CALLEE, CALLER, EFFECTIVE_COST, FOLLOWED, KINDS, LIST_COST
 
 Schema = dict[str, Any]
 
@@ -64,6 +66,7 @@ def rules_schema() -> Schema:
                 "scope": _nullable({"type": "array", "items": _ref("scope")}),
                 "rules": {"type": "array", "items": _ref("rule")},
                 "pools": _nullable({"type": "array", "items": _ref("pool")}),
+                "agents": {"enum": [CALLER, CALLEE]},
             },
             "rules",
         ),
@@ -186,13 +189,24 @@ SPLIT_PROPERTIES: dict[str, tuple[Schema, tuple[str, ...]]] = {
         ("by",),
     ),
 }
+OWNER: Schema = {"owner": _nullable(_ref("owner"))}
+USAGE_OPTIONS: Schema = {"pool_cache_writes": {"type": "boolean"}, "weights": {"enum": ["day", "month"]}}
+CAPACITY_WEIGHTS = _object({name: _ref("number") for name in WEIGHT_NAMES}, "input", "output")
 OWN_PROPERTIES: dict[str, tuple[Schema, tuple[str, ...]]] = {
     DIRECT: ({"target": _ref("target")}, ("target",)),
-    TRACED: ({"owner": _nullable(_ref("owner"))}, ()),
-    PROVIDER: ({"owner": _nullable(_ref("owner"))}, ()),
-    GPU: ({"owner": _nullable(_ref("owner"))}, ()),
+    TRACED: ({**OWNER, **USAGE_OPTIONS, "by_region": {"type": "boolean"}}, ()),
+    PROVIDER: ({**OWNER, **USAGE_OPTIONS}, ()),
+    CAPACITY: ({**OWNER, "weights": CAPACITY_WEIGHTS, "tokens_per_unit": _ref("number")}, ("weights",)),
+    GPU: (OWNER, ()),
     **SPLIT_PROPERTIES,
-    FOLLOW: ({"follows": {"enum": list(FOLLOWED)}}, ()),
+    FOLLOW: (
+        {
+            "follows": {"enum": list(FOLLOWED)},
+            "by": {"enum": [EFFECTIVE_COST, LIST_COST]},
+            "of_rules": _ref("texts"),
+        },
+        (),
+    ),
     NONE: ({"reason": {"type": "string"}}, ()),
 }
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from django.db import connection
 
+from allocation.catalogue_entries import own_catalogue, sha256_of
 from allocation.charges import pinned_scopes
 from allocation.models import AllocationRun, ChargeScope, PriceVersion, Source
 from allocation.rule_sets import rule_set_for
@@ -71,6 +72,8 @@ def _settings(month: date, inputs: dict[str, Any]) -> list[Change]:
     price_version = PriceVersion.objects.order_by("-id").values_list("id", flat=True).first()
     if price_version != inputs.get("price_version"):
         causes.append("a newer price list was imported")
+    if own_catalogue().sha256 != inputs.get("catalogue", sha256_of(())):
+        causes.append("the catalogue changed")
     known = inputs.get("sources", {})
     for source in Source.objects.filter(pk__in=[int(pk) for pk in known]).order_by("name"):
         if known[str(source.pk)] != [source.name, source.project_match, source.untraced]:

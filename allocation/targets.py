@@ -34,6 +34,8 @@ class Target(NamedTuple):
     customer: str | None = None
     phase: str | None = None
     reason: str | None = None
+    partner_team: str | None = None
+    partner_feature: str | None = None
 
     @property
     def is_allocated(self) -> bool:
@@ -132,6 +134,9 @@ def resolve(organisation: Organisation, told: Owner, *, model: str | None, day: 
         team = place.owner_team
     else:
         reason = NO_TEAM
+    partner_team, partner_feature = _partner(organisation, told, day)
+    if (partner_team, partner_feature) == (team, feature):
+        partner_team = partner_feature = None
     return Target(
         team=team,
         model=model,
@@ -141,7 +146,20 @@ def resolve(organisation: Organisation, told: Owner, *, model: str | None, day: 
         customer=told.customer,
         phase=told.phase,
         reason=reason,
+        partner_team=partner_team,
+        partner_feature=partner_feature,
     )
+
+
+def _partner(organisation: Organisation, told: Owner, day: date) -> tuple[str | None, str | None]:
+    """Team and feature on the other side of a call between agents; a team that the tree doesn't know keeps its text."""
+    if told.partner_team is None and told.partner_feature is None:
+        return None, None
+    feature = organisation.feature(told.partner_feature) if told.partner_feature else None
+    if told.partner_team:
+        return organisation.team(told.partner_team) or " ".join(told.partner_team.split()), feature
+    place = organisation.place(feature, day)
+    return place.owner_team if place else None, feature
 
 
 @lru_cache(maxsize=200_000)

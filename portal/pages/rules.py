@@ -24,6 +24,7 @@ METHOD_WORDS = {
     "direct": "direct: one owner pays",
     "traced_usage": "traced usage: split by what the spans say",
     "provider_usage": "provider usage: split by the provider's own report",
+    "capacity": "capacity: split by how much of reserved capacity each call took",
     "gpu_usage": "GPU usage: split by GPU-seconds booked",
     "proportional": "proportional: split by a driver",
     "even": "even: equal shares",

@@ -23,7 +23,7 @@ from allocation.buckets import (
     DimensionRow,
     MemberKey,
     SourceSettings,
-    batch_keys,
+    apart_keys,
     bucket_of,
     numbered,
     with_follower_scopes,
@@ -269,8 +269,8 @@ def drivers_of(month: Month, buckets: Iterable[Bucket], book: TargetBook) -> Dri
         return book.number(resolve(organisation, owner, model=None, day=day))
 
     def index(rows: Sequence[ToldUsage]) -> Any:
-        batch = batch_keys(buckets)
-        return build_index(rows, bill_batch=batch, organisation=organisation, book=book, clustering={})
+        apart = apart_keys(buckets)
+        return build_index(rows, apart=apart, organisation=organisation, book=book, clustering={})
 
     return Drivers(
         index=index(month.usage),

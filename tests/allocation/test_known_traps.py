@@ -29,10 +29,19 @@ from allocation.models import (
 from allocation.money import exact_sum
 from allocation.periods import Period
 from allocation.prices import ensure_prices, reprice
-from allocation.rule_sets import apply_rules
 from reports.queries.bridge import bridges
 from reports.queries.reconciliation import reconcile_period
-from tests.allocation.bills import AWS, OCTOBER, OPENAI, Bill, allocate, billed_by_team, shares, usage, utc
+from tests.allocation.bills import (
+    AWS,
+    OCTOBER,
+    OPENAI,
+    Bill,
+    allocate,
+    billed_by_team,
+    put_in_force,
+    shares,
+    usage,
+)
 from tests.portal.bills import SHARED, deliver, row, text
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -45,7 +54,7 @@ def teams() -> None:
 
 
 def rules(content: str, month: date = OCTOBER.start) -> None:
-    apply_rules(text=content, effective_from=month, acting_user=None)
+    put_in_force(content, month=month)
 
 
 def by_team(metric: str = "effective") -> dict[str | None, Decimal]:
@@ -378,4 +387,4 @@ def test_the_bridge_is_printed_with_the_reconciliation(capsys: pytest.CaptureFix
         "source": "openai", "currency": "USD", "effective_cost": "107", "purchases": "100", "commitment_used": "-70",
         "commitment_unused": "-25", "amortised": "-2.5", "other": "0.5", "billed_cost": "110",
     }  # fmt: skip
-    assert utc(5) and billed_by_team()
+    assert billed_by_team()

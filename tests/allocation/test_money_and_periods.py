@@ -152,7 +152,7 @@ ZONES = sorted(available_timezones())
     st.timedeltas(timedelta(seconds=1), timedelta(days=400)),
     st.sampled_from(ZONES).map(ZoneInfo),
 )
-@settings(max_examples=5 * settings.default.max_examples)
+@settings(max_examples=5 * settings().max_examples)
 def test_fault_028_no_time_is_lost_or_doubled_at_edges_of_any_zone(
     local: datetime, length: timedelta, billing_zone: ZoneInfo
 ) -> None:

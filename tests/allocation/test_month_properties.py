@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from allocation.buckets import batch_keys
+from allocation.buckets import apart_keys
 from allocation.charges import Amount
 from allocation.money import EXACT, exact_sum
 from tests.allocation.months import Ledger, Line, MadeCharge, Month, allocate, made_up
 
-MANY = settings(max_examples=5 * settings.default.max_examples)  # 2,000 in `make test`, 100,000 in `make properties`
+MANY = settings(max_examples=5 * settings().max_examples)  # 2,000 in `make test`, 100,000 in `make properties`
 MONTHS = st.builds(made_up, st.integers(0, 2**40), st.integers(1, 8))
 
 
@@ -117,5 +117,5 @@ def one_currency_alone_is_as_among_others(month: Month, ledgers: dict[str, Ledge
     """No filter changes a number: the bills of one currency come out the same without those of the others."""
     for currency in month.currencies:
         alone = month.only(currency)
-        if batch_keys(alone.buckets.values()) == batch_keys(month.buckets.values()):
+        if apart_keys(alone.buckets.values()) == apart_keys(month.buckets.values()):
             assert allocate(alone)[currency].canonical == ledgers[currency].canonical

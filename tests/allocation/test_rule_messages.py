@@ -392,7 +392,7 @@ def places_in(node: Any) -> list[tuple[Any, Any]]:
 
 
 @given(st.integers(0, 2**40), ANYTHING, st.randoms(use_true_random=True))
-@settings(max_examples=2 * settings.default.max_examples)
+@settings(max_examples=2 * settings().max_examples)
 def test_any_document_is_rules_or_has_its_problems_named(seed: int, anything: Any, chance: random.Random) -> None:
     document = json.loads(made_up(seed, 2).rules)
     assert isinstance(parse_rules(yaml.safe_dump(document)), Rules)

@@ -80,13 +80,20 @@ rules:
   - {name: c, method: proportional, by: requests, usage: {provider: openai, model: m}, weights: month, level: team}
   - {name: d, method: proportional, by: cost, of_rules: [a, b], min_share: 1, max_share: 50}
   - {name: e, method: proportional, by: series, series: desks, among: [{team: x, feature: f}]}
-  - {name: f, method: provider_usage, owner: {team: {tag: [a, b]}, feature: {inferred: f}}, when: {BilledCost: {above: 1}}}
+  - name: f
+    method: provider_usage
+    owner: {team: {tag: [a, b]}, feature: {inferred: f}}
+    when: {BilledCost: {above: 1}}
   - {name: g, method: gpu_usage, owner: {team: {column: SubAccountId, map: {1: x}}}, when: {x_a: [b, c]}}
   - {name: h, method: traced_usage, when: {ServiceName: {regex: "^A"}, SubAccountId: 111}}
   - {name: i, method: follow, follows: commitment}
   - {name: j, method: direct, target: {pool: p}, when: {x_size: {at_least: "1.5"}}}
   - {name: k, method: direct, target: {team: {column: ResourceName, pattern: "^([a-z]+)-"}, phase: run}}
   - {name: l, method: unallocated, reason: nobody knows, when: null}
+  - {name: m, method: traced_usage, pool_cache_writes: true, weights: month, by_region: true}
+  - {name: n, method: capacity, weights: {input: 1, output: "4.5", cached: 0}, tokens_per_unit: 150000}
+  - {name: o, method: follow, by: list_cost, of_rules: a}
+agents: callee
 pools:
   - {name: p, method: proportional, by: seats, note: n}
 """
@@ -125,6 +132,13 @@ def test_everything_the_language_has_is_valid() -> None:
         "rules: [{name: a, method: follow, when: {}}]",
         "rules: [{name: a, method: follow, when: {all: []}}]",
         "rules: [{name: a, method: follow, valid_from: '2026-13'}]",
+        "rules: []\nagents: nobody",
+        "rules: [{name: a, method: traced_usage, weights: week}]",
+        "rules: [{name: a, method: traced_usage, by_region: maybe}]",
+        "rules: [{name: a, method: provider_usage, by_region: true}]",
+        "rules: [{name: a, method: follow, by: mood}]",
+        "rules: [{name: a, method: capacity}]",
+        "rules: [{name: a, method: capacity, weights: {input: 1}}]",
         "rules: [{name: a, method: fixed}]",
         "rules: [{name: a, method: fixed, shares: [{team: x}]}]",
         "rules: [{name: a, method: fixed, shares: [{team: x, share: 101}]}]",

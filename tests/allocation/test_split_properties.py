@@ -22,7 +22,7 @@ from allocation.targets import Organisation, Target, resolve
 from allocation.traced import Plan
 from tests.allocation.months import FIRST, LAST, OCTOBER, SECOND, TEAMS, made_split, made_up
 
-MANY = settings(max_examples=5 * settings.default.max_examples)
+MANY = settings(max_examples=5 * settings().max_examples)
 WEIGHTS = st.lists(st.fractions(0, 10**6, max_denominator=60), min_size=1, max_size=12).filter(lambda w: sum(w) > 0)
 PERCENT = st.fractions(0, 1, max_denominator=200)
 WHOLE = st.lists(st.integers(0, 10**15), min_size=1, max_size=20).filter(lambda w: sum(w) > 0)

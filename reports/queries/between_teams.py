@@ -1,0 +1,76 @@
+"""What did teams provide to each other: calls that one team's agents served for another's features?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal, localcontext
+from typing import Any
+
+from django.db import connection
+
+from allocation.models import AllocationRun
+from allocation.money import EXACT
+from allocation.rules import CALLER
+from reports.scope import TeamScope
+
+# One row per payer and partner, team and feature each. Most targets have no partner, so few rows are left.
+BETWEEN = """
+SELECT t.team, t.feature, t.partner_team, t.partner_feature, sum(a.billed_cost), sum(a.effective_cost)
+FROM allocated_cost a JOIN allocation_target t ON t.id = a.target_id
+WHERE a.billing_month = %(month)s AND a.run_id = %(run)s
+    AND (t.partner_team IS NOT NULL OR t.partner_feature IS NOT NULL)
+    AND (%(teams)s::text[] IS NULL OR t.team = ANY(%(teams)s) OR t.partner_team = ANY(%(teams)s))
+GROUP BY 1, 2, 3, 4
+"""
+
+
+@dataclass(frozen=True)
+class Provided:
+    """Cost of what the first team's feature served for the second's; None where a side is not known."""
+
+    from_team: str | None
+    from_feature: str | None
+    to_team: str | None
+    to_feature: str | None
+    billed_cost: Decimal
+    effective_cost: Decimal
+
+    @property
+    def sides(self) -> tuple[str | None, ...]:
+        return self.from_team, self.from_feature, self.to_team, self.to_feature
+
+
+def between_teams(*, month: date, currency: str, teams: TeamScope) -> list[Provided]:
+    """Of the month's current run, ordered by the providing, then the consuming side; for a reader of some teams what
+    these provided or consumed. Exact amounts, whichever of the two sides the rules let pay."""
+    run = AllocationRun.objects.filter(billing_month=month, currency=currency, is_current=True).first()
+    if run is None:
+        return []
+    values: dict[str, Any] = {
+        "month": month,
+        "run": run.pk,
+        "teams": None if teams.teams is None else sorted(teams.teams),
+    }
+    with connection.cursor() as cursor:
+        cursor.execute(BETWEEN, values)
+        rows = cursor.fetchall()
+    found = [Provided(*row) for row in rows]
+    if run.inputs.get("agents", CALLER) == CALLER:
+        found = [_turned(row) for row in found]
+    return sorted(found, key=lambda row: [text or "" for text in row.sides])
+
+
+def _turned(row: Provided) -> Provided:
+    return Provided(row.to_team, row.to_feature, row.from_team, row.from_feature, row.billed_cost, row.effective_cost)
+
+
+def net_by_team(rows: Iterable[Provided]) -> dict[str | None, Decimal]:
+    """Effective cost provided less consumed, by team; over all rows it is zero."""
+    net: dict[str | None, Decimal] = {}
+    with localcontext(EXACT):
+        for row in rows:
+            net[row.from_team] = net.get(row.from_team, Decimal(0)) + row.effective_cost
+            net[row.to_team] = net.get(row.to_team, Decimal(0)) - row.effective_cost
+    return net
