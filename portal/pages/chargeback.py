@@ -18,6 +18,7 @@ from allocation.money import exact_sum
 from allocation.staleness import Change, changes_since
 from portal.accounts.access import page, team_scope
 from portal.accounts.models import User
+from portal.pages.between import hosting_table, provided_table
 from portal.pages.frame import page_address, render_page
 from portal.pages.spend_blocks import explain_address
 from portal.pages.state import METRICS, PageState
@@ -73,11 +74,15 @@ def chargeback(request: HttpRequest) -> HttpResponseBase:
     if not (figures.loaded or figures.runs):
         return render_page(request, "chargeback/empty.html", {}, **frame)  # type: ignore[arg-type]
     sources, centers = _sources_table(request, state, figures), _centers_table(request, state, figures)
-    download = asked_download(request, [sources, centers], file_name=f"chargeback-{month:%Y-%m}")
+    between = provided_table(request, state, month=month, teams=state.reader_scope)
+    hosting = hosting_table(request, state, month=month, teams=state.reader_scope)
+    download = asked_download(request, [sources, centers, between, hosting], file_name=f"chargeback-{month:%Y-%m}")
     context = {
         "stations": _stations(figures),
         "sources": sources,
         "centers": centers,
+        "between": between,
+        "hosting": hosting,
         "charges": exact_sum(balance.charges for balance in figures.balances),
         "other_metric_charges": exact_sum(balance.charges for balance in figures.billed),
         "other_metric": "Billed" if state.metric == "effective_cost" else "Effective",

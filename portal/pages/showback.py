@@ -14,6 +14,7 @@ from django.urls import path
 from allocation.money import exact_sum
 from portal.accounts.access import page, team_for_user
 from portal.accounts.models import User
+from portal.pages.between import provided_table
 from portal.pages.chart import Chart
 from portal.pages.frame import Crumb, page_address, render_page
 from portal.pages.reported import read_cells, read_days, read_parts, read_usage
@@ -36,12 +37,14 @@ from reports.analysis.spend_totals import Amounts, UnitCost, ai_cells, total_of,
 from reports.analysis.why_changed import why_changed
 from reports.charts.palette import OTHER, shade_of
 from reports.charts.stacked_days import DaySeries
+from reports.period import Period, first_of_month
 from reports.queries.spend_cells import SpendCell
 from reports.queries.spend_days import SpendDays
 from reports.queries.spend_parts import SpendPart
 from reports.queries.spend_scopes import TeamInTree, teams_in_tree
 from reports.queries.spend_usage import UsageCell
 from reports.readable import ratio
+from reports.scope import TeamScope
 
 KIND_WORDS = {
     "direct": "Direct",
@@ -142,11 +145,16 @@ def showback_team(request: HttpRequest, slug: str) -> HttpResponseBase:
     )
     parts = {**_team_tables(request, state, figures, slug), **_team_charts(request, state, figures)}
     tables = [part if isinstance(part, Table) else part.table for part in parts.values() if part]
+    month, own = first_of_month(state.period.last_day), TeamScope(frozenset({slug}))
+    between = provided_table(request, state, month=month, teams=own)
+    tables.append(between)
     download = asked_download(request, tables, file_name=f"showback-{slug}-{state.period.start}")
     total = total_of(figures.cells)
     context |= {
         **parts,
         "team": team,
+        "between": between,
+        "between_month": Period.month(month),
         "total": total,
         "before": before_of(state, total),
         "period_words": headline_words(state),
