@@ -39,7 +39,8 @@ Schema = dict[str, Any]
 
 TEXT: Schema = {"type": ["string", "integer"]}
 NAME: Schema = {"type": "string", "pattern": r"\S"}
-MONTH: Schema = {"type": "string", "pattern": "^[0-9]{4}-(0[1-9]|1[0-2])$"}
+# A day says its month, as YAML reads an unquoted one.
+MONTH: Schema = {"type": "string", "pattern": "^[0-9]{4}-(0[1-9]|1[0-2])(-[0-9]{2})?$"}
 
 
 def _ref(name: str) -> Schema:
