@@ -31,7 +31,7 @@ from allocation.periods import Period
 from allocation.prices import ensure_prices, reprice
 from reports.queries.bridge import bridges
 from reports.queries.reconciliation import reconcile_period
-from tests.allocation.bills import AWS, OCTOBER, OPENAI, Bill, allocate, shares, usage
+from tests.allocation.bills import AWS, OCTOBER, OPENAI, Bill, allocate, put_in_force, shares, usage
 from tests.portal.bills import SHARED, deliver, row, text
 
 pytestmark = pytest.mark.django_db(transaction=True)
