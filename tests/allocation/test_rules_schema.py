@@ -80,7 +80,7 @@ rules:
   - {name: c, method: proportional, by: requests, usage: {provider: openai, model: m}, weights: month, level: team}
   - {name: d, method: proportional, by: cost, of_rules: [a, b], min_share: 1, max_share: 50}
   - {name: e, method: proportional, by: series, series: desks, among: [{team: x, feature: f}]}
-  - {name: f, method: provider_usage, owner: {team: {tag: [a, b]}, feature: {inferred: f}}, when: {BilledCost: {above: 1}}}
+  - {name: f, method: provider_usage, owner: {team: {tag: [a]}, feature: {inferred: f}}, when: {BilledCost: {above: 1}}}
   - {name: g, method: gpu_usage, owner: {team: {column: SubAccountId, map: {1: x}}}, when: {x_a: [b, c]}}
   - {name: h, method: traced_usage, when: {ServiceName: {regex: "^A"}, SubAccountId: 111}}
   - {name: i, method: follow, follows: commitment}
