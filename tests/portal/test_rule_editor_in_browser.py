@@ -74,6 +74,8 @@ def test_findings_stand_beside_their_lines_while_one_types(browser: Browser, por
     page.fill("#rules-text", TEXT.replace("ads}", "adz}"))
     expect(page.locator(".finding.error")).to_contain_text("there is no team 'adz' in the tree")
     expect(page.locator(".gutter .error")).to_have_text("4")
+    page.wait_for_timeout(1000)  # the choice of a month asks for checks, too, whose answer replaces the button
+    expect(page.locator(".htmx-request")).to_have_count(0)
     page.click("[data-goto='4']")
     chosen = page.eval_on_selector("#rules-text", "text => text.value.slice(text.selectionStart, text.selectionEnd)")
     page.fill("#rules-text", TEXT)
