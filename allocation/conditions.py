@@ -264,6 +264,8 @@ def in_range(number: Decimal, operator: str, limit: Decimal) -> bool:
 
 def words_of(name: str, operand: Any) -> tuple[str, ...]:
     """One text or several; raises ValueError for anything else."""
+    if name == "regex" and isinstance(operand, list):
+        raise ValueError("`regex` takes one pattern; several are one with | between them")
     words = operand if isinstance(operand, list) else [operand]
     if not words or not all(isinstance(word, str | int) and not isinstance(word, bool) for word in words):
         raise ValueError(f"`{name}` needs text or a list of texts, not {operand!r}")

@@ -132,6 +132,7 @@ def test_targets(target: str, owner: Owner) -> None:
         ("rules: [{name: a, method: follow, when: {BilledCost: {contains: 1}}}]", "BilledCost is a number"),
         ("rules: [{name: a, method: follow, when: {BilledCost: {above: 1e3}}}]", "needs a plain decimal number"),
         ("rules: [{name: a, method: follow, when: {x_size: {regex: '('}}}]", "no RE2 pattern"),
+        ("rules: [{name: a, method: follow, when: {ServiceName: {regex: [a, b]}}}]", "`regex` takes one pattern"),
         ("rules: [{name: a, method: fixed}]", "needs `shares`"),
         ("rules: [{name: a, method: fixed, shares: [{team: x, share: 99.9}]}]", "add up to 99.9%, not 100%"),
         ("rules: [{name: a, method: fixed, shares: [{team: x, share: 50}, {team: x, share: 50}]}]", "x shares twice"),
