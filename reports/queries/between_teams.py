@@ -10,18 +10,27 @@ from typing import Any
 
 from django.db import connection
 
-from allocation.models import AllocationRun
 from allocation.money import EXACT
 from allocation.rules import CALLER
 from reports.scope import TeamScope
 
-# One row per payer and partner, team and feature each. Most targets have no partner, so few rows are left.
+# One row per providing and consuming side, team and feature each, with the targets turned where the caller pays. Most
+# targets have no partner, so few rows are left.
 BETWEEN = """
-SELECT t.team, t.feature, t.partner_team, t.partner_feature, sum(a.billed_cost), sum(a.effective_cost)
-FROM allocated_cost a JOIN allocation_target t ON t.id = a.target_id
-WHERE a.billing_month = %(month)s AND a.run_id = %(run)s
-    AND (t.partner_team IS NOT NULL OR t.partner_feature IS NOT NULL)
-    AND (%(teams)s::text[] IS NULL OR t.team = ANY(%(teams)s) OR t.partner_team = ANY(%(teams)s))
+SELECT
+    CASE WHEN caller_pays THEN partner_team ELSE team END, CASE WHEN caller_pays THEN partner_feature ELSE feature END,
+    CASE WHEN caller_pays THEN team ELSE partner_team END, CASE WHEN caller_pays THEN feature ELSE partner_feature END,
+    sum(billed_cost), sum(effective_cost)
+FROM (
+    SELECT t.*, a.billed_cost, a.effective_cost, coalesce(r.inputs ->> 'agents', %(caller)s) = %(caller)s AS caller_pays
+    FROM allocation_allocationrun r
+    JOIN allocated_cost a ON a.billing_month = r.billing_month AND a.run_id = r.id
+    JOIN allocation_target t ON t.id = a.target_id
+    WHERE r.billing_month = %(month)s AND r.currency = %(currency)s AND r.is_current
+        AND a.billing_month = %(month)s
+        AND (t.partner_team IS NOT NULL OR t.partner_feature IS NOT NULL)
+        AND (%(teams)s::text[] IS NULL OR t.team = ANY(%(teams)s) OR t.partner_team = ANY(%(teams)s))
+) AS shared
 GROUP BY 1, 2, 3, 4
 """
 
@@ -45,25 +54,16 @@ class Provided:
 def between_teams(*, month: date, currency: str, teams: TeamScope) -> list[Provided]:
     """Of the month's current run, ordered by the providing, then the consuming side; for a reader of some teams what
     these provided or consumed. Exact amounts, whichever of the two sides the rules let pay."""
-    run = AllocationRun.objects.filter(billing_month=month, currency=currency, is_current=True).first()
-    if run is None:
-        return []
     values: dict[str, Any] = {
         "month": month,
-        "run": run.pk,
+        "currency": currency,
+        "caller": CALLER,
         "teams": None if teams.teams is None else sorted(teams.teams),
     }
     with connection.cursor() as cursor:
         cursor.execute(BETWEEN, values)
-        rows = cursor.fetchall()
-    found = [Provided(*row) for row in rows]
-    if run.inputs.get("agents", CALLER) == CALLER:
-        found = [_turned(row) for row in found]
+        found = [Provided(*row) for row in cursor.fetchall()]
     return sorted(found, key=lambda row: [text or "" for text in row.sides])
-
-
-def _turned(row: Provided) -> Provided:
-    return Provided(row.to_team, row.to_feature, row.from_team, row.from_feature, row.billed_cost, row.effective_cost)
 
 
 def net_by_team(rows: Iterable[Provided]) -> dict[str | None, Decimal]:
