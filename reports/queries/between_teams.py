@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import date
 from decimal import Decimal, localcontext
-from typing import Any
 
 from django.db import connection
 
 from allocation.money import EXACT
 from allocation.rules import CALLER
-from reports.scope import TeamScope
+from reports.queries.kept import kept
+from reports.queries.spend_filter import Spend
 
 # One row per providing and consuming side, team and feature each, with the targets turned where the caller pays. Most
 # targets have no partner, so few rows are left.
@@ -26,9 +25,7 @@ FROM (
     FROM allocation_allocationrun r
     JOIN allocated_cost a ON a.billing_month = r.billing_month AND a.run_id = r.id
     JOIN allocation_target t ON t.id = a.target_id
-    WHERE r.billing_month = %(month)s AND r.currency = %(currency)s AND r.is_current
-        AND a.billing_month = %(month)s
-        AND (t.partner_team IS NOT NULL OR t.partner_feature IS NOT NULL)
+    WHERE r.id = ANY(%(runs)s) AND (t.partner_team IS NOT NULL OR t.partner_feature IS NOT NULL)
         AND (%(teams)s::text[] IS NULL OR t.team = ANY(%(teams)s) OR t.partner_team = ANY(%(teams)s))
 ) AS shared
 GROUP BY 1, 2, 3, 4
@@ -51,17 +48,12 @@ class Provided:
         return self.from_team, self.from_feature, self.to_team, self.to_feature
 
 
-def between_teams(*, month: date, currency: str, teams: TeamScope) -> list[Provided]:
-    """Of the month's current run, ordered by the providing, then the consuming side; for a reader of some teams what
-    these provided or consumed. Exact amounts, whichever of the two sides the rules let pay."""
-    values: dict[str, Any] = {
-        "month": month,
-        "currency": currency,
-        "caller": CALLER,
-        "teams": None if teams.teams is None else sorted(teams.teams),
-    }
+@kept
+def between_teams(*, spend: Spend) -> list[Provided]:
+    """Of whole billing months, ordered by the providing, then the consuming side; for a reader of some teams what these
+    provided or consumed. Exact amounts, whichever of the two sides the rules let pay."""
     with connection.cursor() as cursor:
-        cursor.execute(BETWEEN, values)
+        cursor.execute(BETWEEN, {**spend.bound(), "caller": CALLER})
         found = [Provided(*row) for row in cursor.fetchall()]
     return sorted(found, key=lambda row: [text or "" for text in row.sides])
 
