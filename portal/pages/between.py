@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import date
 from decimal import Decimal
 
 from django.http import HttpRequest
@@ -10,14 +9,14 @@ from django.http import HttpRequest
 from allocation.money import exact_sum
 from portal.pages.state import PageState
 from portal.pages.tables import Cell, Column, Row, Table, arranged
+from reports.period import Period
 from reports.queries.between_teams import Provided, between_teams
 from reports.queries.hosting_without_calls import hosting_without_calls
-from reports.scope import TeamScope
 
 
-def provided_table(request: HttpRequest, state: PageState, *, month: date, teams: TeamScope) -> Table:
+def provided_table(request: HttpRequest, state: PageState, *, month: Period) -> Table:
     """Who served whose calls; by the whole billing month, since that is what a run covers."""
-    found = between_teams(month=month, currency=state.currency, teams=teams)
+    found = between_teams(spend=state.spend_of(month))
     rows: list[Row] = [
         {
             "from": Cell(value=_side(row.from_team, row.from_feature)),
@@ -38,8 +37,8 @@ def provided_table(request: HttpRequest, state: PageState, *, month: date, teams
     return arranged(table, request)
 
 
-def hosting_table(request: HttpRequest, state: PageState, *, month: date, teams: TeamScope) -> Table:
-    found = hosting_without_calls(month=month, currency=state.currency, teams=teams)
+def hosting_table(request: HttpRequest, state: PageState, *, month: Period) -> Table:
+    found = hosting_without_calls(spend=state.spend_of(month))
     costs = [row.billed_cost if state.metric == "billed_cost" else row.effective_cost for row in found]
     rows: list[Row] = [
         {

@@ -74,8 +74,8 @@ def chargeback(request: HttpRequest) -> HttpResponseBase:
     if not (figures.loaded or figures.runs):
         return render_page(request, "chargeback/empty.html", {}, **frame)  # type: ignore[arg-type]
     sources, centers = _sources_table(request, state, figures), _centers_table(request, state, figures)
-    between = provided_table(request, state, month=month, teams=state.reader_scope)
-    hosting = hosting_table(request, state, month=month, teams=state.reader_scope)
+    between = provided_table(request, state, month=state.period)
+    hosting = hosting_table(request, state, month=state.period)
     download = asked_download(request, [sources, centers, between, hosting], file_name=f"chargeback-{month:%Y-%m}")
     context = {
         "stations": _stations(figures),

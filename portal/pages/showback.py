@@ -37,14 +37,13 @@ from reports.analysis.spend_totals import Amounts, UnitCost, ai_cells, total_of,
 from reports.analysis.why_changed import why_changed
 from reports.charts.palette import OTHER, shade_of
 from reports.charts.stacked_days import DaySeries
-from reports.period import Period, first_of_month
+from reports.period import Period
 from reports.queries.spend_cells import SpendCell
 from reports.queries.spend_days import SpendDays
 from reports.queries.spend_parts import SpendPart
 from reports.queries.spend_scopes import TeamInTree, teams_in_tree
 from reports.queries.spend_usage import UsageCell
 from reports.readable import ratio
-from reports.scope import TeamScope
 
 KIND_WORDS = {
     "direct": "Direct",
@@ -145,8 +144,8 @@ def showback_team(request: HttpRequest, slug: str) -> HttpResponseBase:
     )
     parts = {**_team_tables(request, state, figures, slug), **_team_charts(request, state, figures)}
     tables = [part if isinstance(part, Table) else part.table for part in parts.values() if part]
-    month, own = first_of_month(state.period.last_day), TeamScope(frozenset({slug}))
-    between = provided_table(request, state, month=month, teams=own)
+    month = Period.month(state.period.last_day)
+    between = provided_table(request, state, month=month)
     tables.append(between)
     download = asked_download(request, tables, file_name=f"showback-{slug}-{state.period.start}")
     total = total_of(figures.cells)
@@ -154,7 +153,7 @@ def showback_team(request: HttpRequest, slug: str) -> HttpResponseBase:
         **parts,
         "team": team,
         "between": between,
-        "between_month": Period.month(month),
+        "between_month": month,
         "total": total,
         "before": before_of(state, total),
         "period_words": headline_words(state),

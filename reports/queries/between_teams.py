@@ -4,24 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import date
 from decimal import Decimal, localcontext
-from typing import Any
 
 from django.db import connection
 
-from allocation.models import AllocationRun
 from allocation.money import EXACT
 from allocation.rules import CALLER
-from reports.scope import TeamScope
+from reports.queries.kept import kept
+from reports.queries.spend_filter import Spend
 
-# One row per payer and partner, team and feature each. Most targets have no partner, so few rows are left.
+# One row per providing and consuming side, team and feature each, with the targets turned where the caller pays. Most
+# targets have no partner, so few rows are left.
 BETWEEN = """
-SELECT t.team, t.feature, t.partner_team, t.partner_feature, sum(a.billed_cost), sum(a.effective_cost)
-FROM allocated_cost a JOIN allocation_target t ON t.id = a.target_id
-WHERE a.billing_month = %(month)s AND a.run_id = %(run)s
-    AND (t.partner_team IS NOT NULL OR t.partner_feature IS NOT NULL)
-    AND (%(teams)s::text[] IS NULL OR t.team = ANY(%(teams)s) OR t.partner_team = ANY(%(teams)s))
+SELECT
+    CASE WHEN caller_pays THEN partner_team ELSE team END, CASE WHEN caller_pays THEN partner_feature ELSE feature END,
+    CASE WHEN caller_pays THEN team ELSE partner_team END, CASE WHEN caller_pays THEN feature ELSE partner_feature END,
+    sum(billed_cost), sum(effective_cost)
+FROM (
+    SELECT t.*, a.billed_cost, a.effective_cost, coalesce(r.inputs ->> 'agents', %(caller)s) = %(caller)s AS caller_pays
+    FROM allocation_allocationrun r
+    JOIN allocated_cost a ON a.billing_month = r.billing_month AND a.run_id = r.id
+    JOIN allocation_target t ON t.id = a.target_id
+    WHERE r.id = ANY(%(runs)s) AND (t.partner_team IS NOT NULL OR t.partner_feature IS NOT NULL)
+        AND (%(teams)s::text[] IS NULL OR t.team = ANY(%(teams)s) OR t.partner_team = ANY(%(teams)s))
+) AS shared
 GROUP BY 1, 2, 3, 4
 """
 
@@ -42,28 +48,14 @@ class Provided:
         return self.from_team, self.from_feature, self.to_team, self.to_feature
 
 
-def between_teams(*, month: date, currency: str, teams: TeamScope) -> list[Provided]:
-    """Of the month's current run, ordered by the providing, then the consuming side; for a reader of some teams what
-    these provided or consumed. Exact amounts, whichever of the two sides the rules let pay."""
-    run = AllocationRun.objects.filter(billing_month=month, currency=currency, is_current=True).first()
-    if run is None:
-        return []
-    values: dict[str, Any] = {
-        "month": month,
-        "run": run.pk,
-        "teams": None if teams.teams is None else sorted(teams.teams),
-    }
+@kept
+def between_teams(*, spend: Spend) -> list[Provided]:
+    """Of whole billing months, ordered by the providing, then the consuming side; for a reader of some teams what these
+    provided or consumed. Exact amounts, whichever of the two sides the rules let pay."""
     with connection.cursor() as cursor:
-        cursor.execute(BETWEEN, values)
-        rows = cursor.fetchall()
-    found = [Provided(*row) for row in rows]
-    if run.inputs.get("agents", CALLER) == CALLER:
-        found = [_turned(row) for row in found]
+        cursor.execute(BETWEEN, {**spend.bound(), "caller": CALLER})
+        found = [Provided(*row) for row in cursor.fetchall()]
     return sorted(found, key=lambda row: [text or "" for text in row.sides])
-
-
-def _turned(row: Provided) -> Provided:
-    return Provided(row.to_team, row.to_feature, row.from_team, row.from_feature, row.billed_cost, row.effective_cost)
 
 
 def net_by_team(rows: Iterable[Provided]) -> dict[str | None, Decimal]:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date
 from decimal import Decimal
 
 from django.db import connection
 
-from reports.scope import TeamScope
+from reports.queries.kept import kept
+from reports.queries.spend_filter import Spend
 
 # One row per team and hosted model without any call of the month, dearest first.
 UNCALLED = """
@@ -17,7 +17,7 @@ FROM allocation_allocationrun r
 JOIN charge_bucket b ON b.run_id = r.id AND (b.split_key ->> 'is_hosting')::boolean
 JOIN allocated_cost a ON a.billing_month = r.billing_month AND a.run_id = b.run_id AND a.bucket = b.bucket
 JOIN allocation_target t ON t.id = a.target_id
-WHERE r.billing_month = %(month)s AND r.currency = %(currency)s AND r.is_current
+WHERE r.id = ANY(%(runs)s)
     AND (%(teams)s::text[] IS NULL OR t.team = ANY(%(teams)s))
     AND NOT EXISTS (
         SELECT FROM usage_daily u
@@ -37,14 +37,9 @@ class UncalledHosting:
     effective_cost: Decimal
 
 
-def hosting_without_calls(*, month: date, currency: str, teams: TeamScope) -> list[UncalledHosting]:
+@kept
+def hosting_without_calls(*, spend: Spend) -> list[UncalledHosting]:
+    """Of whole billing months of one currency."""
     with connection.cursor() as cursor:
-        cursor.execute(
-            UNCALLED,
-            {
-                "month": month,
-                "currency": currency,
-                "teams": None if teams.teams is None else sorted(teams.teams),
-            },
-        )
+        cursor.execute(UNCALLED, spend.bound())
         return [UncalledHosting(*row) for row in cursor.fetchall()]

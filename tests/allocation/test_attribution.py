@@ -18,7 +18,7 @@ from reports.queries.spend_cells import spend_cells
 from reports.queries.spend_filter import Spend
 from reports.queries.spend_usage import spend_usage
 from reports.scope import TeamScope
-from tests.allocation.bills import AWS, OCTOBER, OPENAI, Bill, allocate, shares, usage, utc
+from tests.allocation.bills import AWS, OPENAI, Bill, allocate, shares, usage, utc
 from tests.allocation.test_methods import by_team, money, rules, teams
 
 pytestmark = pytest.mark.django_db
@@ -32,6 +32,11 @@ def traced(options: str = "") -> None:
 
 def meter(text: str, **more: Any) -> dict[str, Any]:
     return {**OPENAI, "sku_meter": text, **more}
+
+
+def current() -> Spend:
+    run = AllocationRun.objects.get(is_current=True)
+    return Spend(runs=(run.pk,), scope=TeamScope.everything(), metric="effective_cost")
 
 
 def owns_key(value: str, team: str, provider: str = "gateway", valid_from: date = date(2026, 1, 1)) -> None:
@@ -182,7 +187,7 @@ def served(entry: tuple[str | None, str | None], serving: tuple[str, str], token
 
 
 def sides() -> list[tuple[str | None, str | None, str | None, str | None, Decimal]]:
-    found = between_teams(month=OCTOBER.start, currency="USD", teams=TeamScope.everything())
+    found = between_teams(spend=current())
     return [(row.from_team, row.from_feature, row.to_team, row.to_feature, row.effective_cost) for row in found]
 
 
@@ -221,7 +226,7 @@ def test_the_callee_pays_where_the_rules_say_so_and_what_it_serves_is_still_know
 def test_provided_and_consumed_net_to_zero() -> None:
     agents()
 
-    net = net_by_team(between_teams(month=OCTOBER.start, currency="USD", teams=TeamScope.everything()))
+    net = net_by_team(between_teams(spend=current()))
 
     assert net == {"ads": Decimal(10), "search": Decimal(30), "shop": Decimal(-40)}
     assert sum(net.values()) == 0
@@ -253,8 +258,7 @@ def test_a_backfill_is_its_phase_and_no_part_of_what_a_thousand_calls_cost() -> 
 
     allocate()
 
-    run = AllocationRun.objects.get(is_current=True)
-    spend = Spend(runs=(run.pk,), scope=TeamScope.everything(), metric="effective_cost")
+    spend = current()
     period = Period(date(2026, 10, 1), date(2026, 11, 1))
     cells = spend_cells(spend=spend, period=period, compare=None)
     used = spend_usage(spend=spend, period=period, compare=None)
@@ -528,7 +532,7 @@ def test_a_hosted_model_without_calls_is_a_finding() -> None:
 
     allocate()
 
-    found = hosting_without_calls(month=OCTOBER.start, currency="USD", teams=TeamScope.everything())
+    found = hosting_without_calls(spend=current())
     assert [(row.team, row.model, row.effective_cost) for row in found] == [("lab", "ft:gpt-4.1-nano", Decimal(24))]
 
 
