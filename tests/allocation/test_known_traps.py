@@ -292,7 +292,7 @@ def test_fault_077_rules_and_bills_that_change_while_a_run_is_under_way_leave_it
     rules("rules: [{name: first, method: direct, target: {team: a}}]")
     first = Bill("one")
     first.charge("10", **AWS)
-    changed = []
+    changed: list[str] = []
 
     def change(done: int, total: int, note: str) -> None:
         if note == "reading traces" and not changed:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from allocation.catalogue import TOKEN_COLUMNS
 from allocation.ledger import stored_sha256
 from allocation.measures import Reading
 from allocation.models import AllocationRun, DriverPoint, Feature, GpuUsage, Product, RunSource, Team
@@ -43,10 +44,9 @@ def test_a_real_run_of_a_made_up_month_has_the_bytes_of_the_one_in_memory(seed: 
     again = {run.currency: run.sha256 for run in allocate(reuse=False).runs}
     assert again == {currency: run.sha256 for currency, run in runs.items()}
     assert reconcile_period(period=OCTOBER).is_balanced
-    current = AllocationRun.objects.filter(is_current=True)
-    for run in current:
-        charges = [each.billed for each in month.charges if month.currency_of(each) == run.currency]
-        balances = RunSource.objects.filter(run=run, metric="billed_cost").values_list("allocated", "unallocated")
+    for row in AllocationRun.objects.filter(is_current=True):
+        charges = [each.billed for each in month.charges if month.currency_of(each) == row.currency]
+        balances = RunSource.objects.filter(run=row, metric="billed_cost").values_list("allocated", "unallocated")
         assert exact_sum(amount for balance in balances for amount in balance) == exact_sum(charges)
 
 
@@ -132,7 +132,7 @@ def write_usage(month: Month) -> None:
                 "customer": customer,
                 "observer": "gateway" if row.rung == 2 else None,
             },
-            **dict(zip(months.TOKEN_COLUMNS, row.tokens, strict=True)),
+            **dict(zip(TOKEN_COLUMNS, row.tokens, strict=True)),
         )
     for hour, booked in enumerate(month.gpu):
         GpuUsage.objects.create(
