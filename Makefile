@@ -42,6 +42,10 @@ properties: setup
 	@$(BIN)/python -m pytest -n 2 --hypothesis-profile longer tests/allocation/test_month_properties.py \
 		tests/allocation/test_split_properties.py tests/allocation/test_split.py tests/allocation/test_plans.py
 
+# How many deliberate faults in what decides about money the tests find, by module.
+mutants: setup
+	@$(BIN)/python benchmarks/mutants.py
+
 lint: setup
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .

@@ -38,7 +38,7 @@ from allocation.sampling import record_sampling
 from allocation.targets import OUTSIDE_SCOPE, load_organisation
 from allocation.usage_daily import write_usage_daily
 
-ENGINE_VERSION = "2"  # grows with every change that can move a cost: part of what makes a run reproducible
+ENGINE_VERSION = "3"  # grows with every change that can move a cost: part of what makes a run reproducible
 KEPT_RUNS = 3  # per month and currency: the current one and its predecessors keep their rows
 METRICS = ("billed_cost", "effective_cost")
 

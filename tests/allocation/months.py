@@ -174,6 +174,12 @@ class Ledger:
         return hashlib.sha256(self.canonical.encode()).hexdigest()
 
 
+def has_money(group: Group) -> bool:
+    """Only then does the ledger have rows of it."""
+    amounts = (group.billed_cost, group.effective_cost, group.list_cost)
+    return any(amount is not None and amount.quanta for amount in amounts)
+
+
 class MemoryWriter(LedgerWriter):
     """Keeps what a run writes."""
 
@@ -204,8 +210,9 @@ class MemoryWriter(LedgerWriter):
                     text_of(effective, group.effective_cost.places),
                     text_of(listed, group.list_cost.places) if listed is not None and group.list_cost else "",
                 )
-                about = (group.day, canonical_target(book.targets[target]), kind, *texts, quantity, rung)
-                self.canonical.append(f"{bucket.cells},{','.join(map(str, about))}\n")
+                about = (group.day, canonical_target(book.targets[target]), f'"{kind}"', *texts, quantity, rung)
+                if has_money(group):
+                    self.canonical.append(f"{bucket.cells},{','.join(map(str, about))}\n")
                 self.lines.append(
                     Line(
                         bucket,
@@ -357,7 +364,7 @@ def _organisation(chance: random.Random) -> Organisation:
     teams = chance.sample(TEAMS, chance.randint(1, len(TEAMS)))
     places = {
         feature: tuple(
-            FeaturePlace(day, chance.choice([*teams, None]), chance.choice([None, "suite"]))
+            FeaturePlace(day, chance.choice(teams), chance.choice([None, "suite"]))
             for day in sorted(chance.sample([date(2026, 1, 1), FIRST, SECOND, LAST], chance.randint(1, 3)))
         )
         for feature in chance.sample(FEATURES, chance.randint(0, len(FEATURES)))

@@ -17,6 +17,7 @@ from django.db import connection
 
 from allocation.models import (
     AllocatedCost,
+    AllocationRun,
     ChargeGroup,
     DriverPoint,
     Feature,
@@ -280,6 +281,31 @@ def test_what_aws_forbids_a_split_of_a_split_of_a_split_adds_up() -> None:
     assert ChargeGroup.objects.get().note == (
         "through pool company, pool platform, pool team a, pool network, pool team a"
     )
+
+
+# ---------------------------------------------------------------- OptScale
+
+
+def test_fault_077_rules_and_bills_that_change_while_a_run_is_under_way_leave_it_alone() -> None:
+    """A run goes by what it began with, and cites it; the next one goes by what has come since."""
+    rules("rules: [{name: first, method: direct, target: {team: a}}]")
+    first = Bill("one")
+    first.charge("10", **AWS)
+    changed: list[str] = []
+
+    def change(done: int, total: int, note: str) -> None:
+        if note == "reading traces" and not changed:
+            changed.append(note)
+            rules("rules: [{name: second, method: direct, target: {team: b}}]")
+            Bill("two").charge("7", **AWS)
+
+    allocate(progress=change)
+    run = AllocationRun.objects.get(is_current=True)
+    assert (by_team(), "first" in run.rule_set.text, run.inputs["scopes"]) == ({"a": D(10)}, True, [first.scope.pk])
+
+    allocate()
+    run = AllocationRun.objects.get(is_current=True)
+    assert (by_team(), "second" in run.rule_set.text) == ({"b": D(17)}, True)
 
 
 # ---------------------------------------------------------------- FOCUS

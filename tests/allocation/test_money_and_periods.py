@@ -8,11 +8,12 @@ from itertools import pairwise
 from zoneinfo import ZoneInfo, available_timezones
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from allocation.money import exact_sum, places_of, plain, quanta_of, text_of, texts_of
 from allocation.periods import BadPeriod, Period, microseconds_by_day
+from tests.allocation.examples import times
 
 HOUR = 3_600_000_000
 NAIVE = datetime(2026, 9, 1)  # noqa: DTZ001 - hypothesis adds the zone
@@ -152,7 +153,7 @@ ZONES = sorted(available_timezones())
     st.timedeltas(timedelta(seconds=1), timedelta(days=400)),
     st.sampled_from(ZONES).map(ZoneInfo),
 )
-@settings(max_examples=5 * settings().max_examples)
+@times(5)
 def test_fault_028_no_time_is_lost_or_doubled_at_edges_of_any_zone(
     local: datetime, length: timedelta, billing_zone: ZoneInfo
 ) -> None:

@@ -7,15 +7,16 @@ from collections.abc import Callable
 from decimal import Decimal
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from allocation.buckets import apart_keys
 from allocation.charges import Amount
 from allocation.money import EXACT, exact_sum
+from tests.allocation.examples import times
 from tests.allocation.months import Ledger, Line, MadeCharge, Month, allocate, made_up
 
-MANY = settings(max_examples=5 * settings().max_examples)  # 2,000 in `make test`, 100,000 in `make properties`
+MANY = times(5)  # 2,000 in `make test`, 100,000 in `make properties`
 MONTHS = st.builds(made_up, st.integers(0, 2**40), st.integers(1, 8))
 
 

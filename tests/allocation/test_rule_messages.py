@@ -10,10 +10,11 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from allocation.rules import RuleError, Rules, parse_rules
+from tests.allocation.examples import times
 from tests.allocation.months import made_up
 
 # A document, and its problems.
@@ -392,7 +393,7 @@ def places_in(node: Any) -> list[tuple[Any, Any]]:
 
 
 @given(st.integers(0, 2**40), ANYTHING, st.randoms(use_true_random=True))
-@settings(max_examples=2 * settings().max_examples)
+@times(2)
 def test_any_document_is_rules_or_has_its_problems_named(seed: int, anything: Any, chance: random.Random) -> None:
     document = json.loads(made_up(seed, 2).rules)
     assert isinstance(parse_rules(yaml.safe_dump(document)), Rules)

@@ -8,7 +8,7 @@ from datetime import date
 from fractions import Fraction
 
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from allocation.buckets import Bucket, SourceSettings
@@ -20,9 +20,10 @@ from allocation.split import split_quanta, whole_weights
 from allocation.splitter import Measure, Measures, Splitter
 from allocation.targets import Organisation, Target, resolve
 from allocation.traced import Plan
+from tests.allocation.examples import times
 from tests.allocation.months import FIRST, LAST, OCTOBER, SECOND, TEAMS, made_split, made_up
 
-MANY = settings(max_examples=5 * settings().max_examples)
+MANY = times(5)
 WEIGHTS = st.lists(st.fractions(0, 10**6, max_denominator=60), min_size=1, max_size=12).filter(lambda w: sum(w) > 0)
 PERCENT = st.fractions(0, 1, max_denominator=200)
 WHOLE = st.lists(st.integers(0, 10**15), min_size=1, max_size=20).filter(lambda w: sum(w) > 0)
