@@ -237,7 +237,7 @@ class MemoryWriter(LedgerWriter):
         summed: dict[tuple[Bucket, Target], Given] = {}
         for line, effective, billed in texts:
             target = line.target._replace(customer=None)
-            given = Given(quanta_of(effective, places), quanta_of(billed, places), line.rung)
+            given = Given(quanta_of(effective, places), quanta_of(billed, places), rung=line.rung)
             summed.setdefault((line.bucket, target), Given()).add(given)
         return Related([(bucket, target, given) for (bucket, target), given in summed.items()], places)
 
@@ -458,7 +458,7 @@ def _usage(chance: random.Random, *, rung: int) -> ToldUsage:
             chance.choice(("gpt-4o", "gpt-4o", "o1")),
             chance.random() < 0.15,
         ),
-        attributes=(owner.team, owner.feature, None, owner.environment, chance.choice((None, "customer"))),
+        attributes=(owner.team, owner.feature, None, owner.environment, chance.choice((None, "customer")), *[None] * 3),
         rung=rung,
         calls=str(chance.randint(0, 5)),
         tokens=tuple(tokens),

@@ -115,7 +115,7 @@ def write_series(chance: random.Random, tree: Any) -> dict[str, list[Reading]]:
 
 def write_usage(month: Month) -> None:
     for hour, row in enumerate(month.usage):
-        team, feature, _, environment, customer = row.attributes
+        team, feature, _, environment, customer, *_ = row.attributes
         usage(
             team,
             feature,

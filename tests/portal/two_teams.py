@@ -201,7 +201,13 @@ def team_rows(
     word = text or canary.word
     place_in_tree(canary, text=text, entity=entity)
     ledger.GpuUsage.objects.create(
-        hour=NOON, cluster=word, node=word, workload=word, team=canary.slug, booked_seconds=canary.amount * 3600
+        hour=NOON,
+        cluster=word,
+        node=word,
+        workload=word,
+        run=f"{word} {number}",
+        team=canary.slug,
+        booked_seconds=canary.amount * 3600,
     )
     ledger.DriverPoint.objects.create(series=word, month=MONTH, team=canary.slug, quantity=canary.amount)
     dimension = ledger.ChargeDimension.objects.create(
