@@ -266,8 +266,6 @@ def test_a_bucket_without_a_split_is_an_error_of_the_program() -> None:
 def costs(*rows: tuple[Bucket, Target, int]) -> Related:
     given = [(of, target, Given(effective, rung=rung)) for rung, (of, target, effective) in enumerate(rows, 1)]
     return Related(given, 4)
-        [(of, target, Given(effective, rung=rung)) for rung, (of, target, effective) in enumerate(rows, 1)], 4
-    )
 
 
 def test_cost_weighs_by_the_first_stage_or_by_the_rules_named() -> None:
