@@ -10,13 +10,30 @@ from decimal import Decimal
 from functools import cached_property
 from typing import Any, NamedTuple
 
+from allocation.capacity import Capacity, reserved_key
+from allocation.catalogue import Entries
+from allocation.conditions import Facts, RowTest
 from allocation.drivers import ANY_PROJECT, SAME_PROVIDER, Key
+from allocation.methods import (
+    BY_USAGE,
+    CAPACITY,
+    DIRECT,
+    FIXED,
+    FOLLOW,
+    GPU,
+    NONE,
+    USUAL,
+    WHOLE,
+    Member,
+    Split,
+    UsageOptions,
+)
 from allocation.money import plain
-from allocation.rules import TARGET_FIELDS, Facts, Owner, Rules
+from allocation.owners import TARGET_FIELDS, Owner
+from allocation.rules import COMMITMENT, RELATED, Rule, Rules
 from allocation.targets import NO_RULE, OUTSIDE_SCOPE, canonical_cells
 
 NOBODY = Owner()
-TRACED, DIRECT, FOLLOW, NONE = "traced_usage", "direct", "follow", "unallocated"
 
 
 class SourceSettings(NamedTuple):
@@ -31,6 +48,8 @@ def jsonb_text(value: Any) -> str:
     if isinstance(value, dict):
         keys = sorted(value, key=lambda key: (len(key.encode()), key.encode()))
         return "{" + ", ".join(f"{json.dumps(key, ensure_ascii=False)}: {jsonb_text(value[key])}" for key in keys) + "}"
+    if isinstance(value, list):
+        return "[" + ", ".join(map(jsonb_text, value)) + "]"
     return json.dumps(value, ensure_ascii=False)
 
 
@@ -51,8 +70,20 @@ class Bucket:
     key: Key | None = None  # traced usage: what traces are matched on
     token_class: str | None = None
     model: str | None = None
-    owner: Owner = NOBODY  # direct: who pays; traced usage: who gets the untraced part
+    owner: Owner = NOBODY  # direct: who pays; traced and provider usage: the untraced part; GPU usage: idle capacity
     reason: str | None = None  # unallocated: why
+    stage: int = 0  # splits by other cost come after it
+    split: Split | None = None  # fixed, even, proportional; direct to a pool is a fixed one with one member
+    pools: tuple[tuple[str, Split], ...] = ()  # what the split leads through
+    node: str | None = None  # GPU usage: the node as the usage knows it
+    commitment: str | None = None  # the commitment discount that the charges buy or use
+    follows: str = RELATED
+    by_list_cost: bool = False  # follow
+    of_rules: tuple[str, ...] = ()  # follow
+    usage: UsageOptions = USUAL
+    is_tiered: bool = False  # a step of a free or volume tier
+    is_hosting: bool = False  # keeps a model of one's own ready
+    capacity: Capacity | None = None
     consumed_factor: Decimal | None = None  # tokens per ConsumedUnit; None: does not convert
     pricing_factor: Decimal | None = None
 
@@ -66,13 +97,24 @@ class Bucket:
             "project": key.project if key else None,
             "model": self.model,
             "token_class": self.token_class,
-            "tier": "batch" if key and key.is_batch else None,
+            "tier": None if key is None else "batch" if key.is_batch else "provisioned" if key.is_reserved else None,
+            "region": key.region if key else None,
+            "pool_cache_writes": self.usage.pool_cache_writes or None,
+            "weights": "month" if self.usage.by_month or self.is_tiered else None,
+            "capacity": dict(self.capacity.text) if self.capacity else None,
+            "is_hosting": self.is_hosting or None,
+            "by": "list_cost" if self.by_list_cost else None,
+            "of_rules": list(self.of_rules) or None,
             "kind": self.kind,
             "reason": self.reason,
             "untraced": self.source.untraced if key else None,
             "tokens_per_consumed_unit": plain(self.consumed_factor) if self.consumed_factor is not None else None,
             "tokens_per_pricing_unit": plain(self.pricing_factor) if self.pricing_factor is not None else None,
-            ("owner" if key else "target"): {
+            "split": json.loads(self.split.text) if self.split else None,
+            "pools": {name: json.loads(split.text) for name, split in self.pools},
+            "node": self.node,
+            "commitment": self.commitment,
+            ("target" if self.method == DIRECT else "owner"): {
                 name: value for name in TARGET_FIELDS if (value := getattr(self.owner, name)) is not None
             },
         }
@@ -101,22 +143,32 @@ class Bucket:
         )
 
     @property
-    def order(self) -> tuple[bool, str]:
-        """Buckets that follow others come last: their driver is what the others were given."""
-        return (self.method == FOLLOW, self.cells)
+    def order(self) -> tuple[bool, int, str]:
+        """Buckets whose driver is what others were given come after those; the ones that follow come last."""
+        return (self.method == FOLLOW, self.stage, self.cells)
 
 
 class DimensionRow(NamedTuple):
-    """One distinct charge dimension of one source."""
+    """One distinct charge dimension of one source; `variant` tells apart charges that pass different row tests."""
 
     source_id: int
     dimension_id: int
+    variant: int
     columns: Mapping[str, Any]
+    passed: frozenset[RowTest] = frozenset()
 
 
-def bucket_of(row: DimensionRow, *, source: SourceSettings, rules: Rules, month: date) -> Bucket:
+class MemberKey(NamedTuple):
+    """What charges are put into buckets by."""
+
+    source_id: int
+    dimension_id: int
+    variant: int
+
+
+def bucket_of(row: DimensionRow, *, source: SourceSettings, rules: Rules, month: date, entries: Entries = ()) -> Bucket:
     """The bucket that a dimension's charges fall into, by the first rule that takes it."""
-    facts = Facts(row.columns)
+    facts = Facts(row.columns, row.passed, entries)
     rule = rules.rule_for(facts, month=month)
     scope = rules.scope_of(facts)
     columns = row.columns
@@ -131,21 +183,41 @@ def bucket_of(row: DimensionRow, *, source: SourceSettings, rules: Rules, month:
         charge_category=columns["charge_category"],
         sub_account=columns.get("sub_account_id"),
         kind=rule.kind if rule else None,
+        commitment=columns.get("commitment_discount_id") if rules.has_commitment_followers else None,
     )
-    if rule is None or rule.method == NONE:
-        if scope == "other" and rule is None:  # nobody's work list, but tax and support follow it like anything else
-            return replace(base, reason=OUTSIDE_SCOPE)
-        return replace(base, reason=(rule.reason if rule else None) or NO_RULE, model=facts.line.model)
-    if rule.method == DIRECT:
-        return replace(base, owner=rule.target(facts), model=facts.line.model)
+    if rule is None:
+        # Nobody's work list, but tax and support follow it like anything else.
+        reason, model = (OUTSIDE_SCOPE, None) if scope == "other" else (NO_RULE, facts.line.model)
+        return replace(base, reason=reason, model=model)
+    if rule.method == NONE:
+        return replace(base, reason=rule.reason or NO_RULE, model=facts.line.model)
     if rule.method == FOLLOW:
-        return base
-    line = facts.line
+        return replace(base, follows=rule.follows, by_list_cost=rule.by_list_cost, of_rules=rule.of_rules)
+    if rule.method in BY_USAGE:
+        return _usage_bucket(base, rule, facts)
+    if rule.method == GPU:
+        node = columns.get("resource_name") or columns.get("resource_id")
+        return replace(base, node=node, owner=rule.owner(facts))
+    base = replace(base, model=facts.line.model, is_hosting=facts.line.is_hosting, stage=rules.stages[rule.name])
+    if rule.split is None and rule.pool is None:
+        return replace(base, owner=rule.target(facts))
+    split = rule.split or into_pool(rule.pool or "")
+    return replace(base, method=split.method, split=split, pools=_pools_of(split, rules.pools))
+
+
+def _usage_bucket(base: Bucket, rule: Rule, facts: Facts) -> Bucket:
+    line, source = facts.line, base.source
     provider = SAME_PROVIDER.get(line.provider or "", line.provider)
     project = line.project if source.project_match else ANY_PROJECT
+    if rule.method == CAPACITY:
+        key = reserved_key(provider, project, line.model)
+        return replace(base, key=key, model=line.model, owner=rule.owner(facts), capacity=rule.capacity)
+    region = line.region if rule.usage.by_region else None
     return replace(
         base,
-        key=Key(provider, project, line.model, line.tier == "batch"),
+        key=Key(provider, project, line.model, line.tier == "batch", region=region),
+        usage=rule.usage,
+        is_tiered=line.is_tiered,
         token_class=line.token_class,
         model=line.model,
         owner=rule.owner(facts),
@@ -154,17 +226,39 @@ def bucket_of(row: DimensionRow, *, source: SourceSettings, rules: Rules, month:
     )
 
 
-def with_follower_scopes(buckets: Mapping[tuple[int, int], Bucket]) -> dict[tuple[int, int], Bucket]:
-    """Tax, credits and support that follow AI spend are AI support themselves; those that follow none are other."""
-    related: set[tuple[object, ...]] = set()
+def into_pool(pool: str) -> Split:
+    """All of it into one pool."""
+    text = json.dumps({"method": FIXED, "shares": [{"pool": pool, "share": 100}]})
+    return Split(FIXED, text, members=(Member(NOBODY, pool, WHOLE),))
+
+
+def _pools_of(split: Split, pools: Mapping[str, Split]) -> tuple[tuple[str, Split], ...]:
+    """Every pool that the split leads through, by name."""
+    found: dict[str, Split] = {}
+    left = list(split.pools)
+    while left:
+        name = left.pop()
+        if name not in found:
+            found[name] = pools[name]
+            left += pools[name].pools
+    return tuple(sorted(found.items()))
+
+
+def with_follower_scopes(buckets: Mapping[MemberKey, Bucket]) -> dict[MemberKey, Bucket]:
+    """Tax, credits and support that follow AI spend are AI support themselves; those that follow none are other.
+
+    Spend in another currency is never what they follow.
+    """
+    related: set[tuple[str, Level]] = set()
     for bucket in buckets.values():
         if bucket.method != FOLLOW and bucket.ai_scope != "other":
-            related.update(followed_keys(bucket))
+            related.update((bucket.currency, level) for level in levels_of(bucket))
     changed: dict[Bucket, Bucket] = {}
 
     def scoped(bucket: Bucket) -> Bucket:
         if bucket not in changed:
-            follows_ai = any(key in related for key in followed_keys(bucket) if len(key) > 1)
+            levels = [level for level in followed_levels(bucket) if level.name != "source"]
+            follows_ai = any((bucket.currency, level) in related for level in levels)
             scope = bucket.ai_scope if bucket.ai_scope != "other" else "ai_supporting" if follows_ai else "other"
             changed[bucket] = replace(bucket, ai_scope=scope)
         return changed[bucket]
@@ -172,22 +266,37 @@ def with_follower_scopes(buckets: Mapping[tuple[int, int], Bucket]) -> dict[tupl
     return {member: scoped(bucket) if bucket.method == FOLLOW else bucket for member, bucket in buckets.items()}
 
 
-def followed_keys(bucket: Bucket) -> tuple[tuple[object, ...], ...]:
-    """What a bucket is related by, narrow to wide; a level whose column is missing is left out."""
-    source, provider = bucket.source.id, bucket.provider_name
-    keys: list[tuple[object, ...]] = []
-    if bucket.sub_account and bucket.service_name:
-        keys.append((source, provider, bucket.sub_account, bucket.service_name))
-    if bucket.sub_account:
-        keys.append((source, provider, bucket.sub_account))
-    keys.append((source, provider))
-    keys.append((source,))
-    return tuple(keys)
+class Level(NamedTuple):
+    """Charges that something may follow together: those of one service in one account, of one account ..."""
+
+    name: str
+    key: tuple[object, ...]
 
 
-def batch_keys(buckets: Iterable[Bucket]) -> frozenset[Key]:
-    """Keys with a batch line on the bill: batch calls stand apart only where the bill keeps them apart."""
-    return frozenset(bucket.key for bucket in buckets if bucket.key and bucket.key.is_batch)
+def levels_of(bucket: Bucket) -> tuple[Level, ...]:
+    """What a bucket can be followed by, narrow to wide; a level whose column is missing is left out."""
+    source, provider, account = bucket.source.id, bucket.provider_name, bucket.sub_account
+    levels = []
+    if bucket.commitment:
+        levels.append(Level(COMMITMENT, (source, bucket.commitment)))
+    if account and bucket.service_name:
+        levels.append(Level("service", (source, provider, account, bucket.service_name)))
+    if account:
+        levels.append(Level("sub-account", (source, provider, account)))
+    levels += [Level("provider", (source, provider)), Level("source", (source,))]
+    return tuple(levels)
+
+
+def followed_levels(bucket: Bucket) -> tuple[Level, ...]:
+    """Where a bucket that follows looks, narrow to wide: a commitment's users only, or what else it relates to."""
+    wants_commitment = bucket.follows == COMMITMENT
+    return tuple(level for level in levels_of(bucket) if (level.name == COMMITMENT) == wants_commitment)
+
+
+def apart_keys(buckets: Iterable[Bucket]) -> frozenset[Key]:
+    """Keys of batch, reserved or regional lines: such calls stand apart only where the bill keeps them apart."""
+    keys = {bucket.key for bucket in buckets if bucket.key}
+    return frozenset(key for key in keys if key.is_batch or key.is_reserved or key.region is not None)
 
 
 def numbered(buckets: Iterable[Bucket]) -> dict[Bucket, int]:

@@ -13,9 +13,11 @@ from typing import Any
 from django.db import connection, transaction
 
 from allocation.buckets import DimensionRow
+from allocation.conditions import RowTest
 from allocation.models import ChargeDimension, ChargeScope, ScopeState, SourceRole
 from allocation.money import LEAST_PLACES, places_of, quanta_of
 from allocation.periods import microseconds_by_day
+from allocation.row_tests import passed_tests, variant_sql
 from allocation.split import split_quanta
 
 
@@ -29,10 +31,12 @@ def pinned_scopes(month: date) -> list[int]:
 
 
 DIMENSIONS_SQL = """
--- One row per source and distinct dimension among the pinned snapshots' charges.
-SELECT DISTINCT s.source_id, c.dimension_id
-FROM charge c JOIN allocation_chargescope s ON s.id = c.scope_id
-WHERE c.billing_month = %(month)s AND c.scope_id = ANY(%(scopes)s)
+-- One row per source, distinct dimension and variant among the pinned snapshots' charges.
+COPY (
+    SELECT DISTINCT s.source_id, c.dimension_id, {variant}
+    FROM charge c JOIN allocation_chargescope s ON s.id = c.scope_id
+    WHERE c.billing_month = '{month}' AND c.scope_id = ANY('{{{scopes}}}')
+) TO STDOUT
 """
 
 GROUPS_SQL = """
@@ -45,13 +49,13 @@ COPY (
         CASE WHEN count(c.consumed_quantity) = count(*) THEN sum(c.consumed_quantity) END,
         CASE WHEN count(c.pricing_quantity) = count(*) THEN sum(c.pricing_quantity) END
     FROM (
-        SELECT x.source_id, x.dimension_id, x.first_day,
+        SELECT x.source_id, x.dimension_id, x.variant, x.first_day,
             CASE WHEN x.is_long THEN
                 least(greatest(x.charge_period_start, x.billing_period_start), x.charge_period_end) END AS spread_start,
             CASE WHEN x.is_long THEN least(x.charge_period_end, x.billing_period_end) END AS spread_end,
             x.billed_cost, x.effective_cost, x.list_cost, x.consumed_quantity, x.pricing_quantity
         FROM (
-            SELECT s.source_id, s.billing_period_start, s.billing_period_end, c.*,
+            SELECT s.source_id, s.billing_period_start, s.billing_period_end, {variant} AS variant, c.*,
                 (c.charge_period_start AT TIME ZONE 'UTC')::date AS first_day,
                 (c.charge_period_end AT TIME ZONE 'UTC')
                     > (c.charge_period_start AT TIME ZONE 'UTC')::date + 1 AS is_long
@@ -60,6 +64,7 @@ COPY (
         ) x
     ) c
     JOIN bucket_member m ON m.run_id = {run} AND m.source_id = c.source_id AND m.dimension_id = c.dimension_id
+        AND m.variant = c.variant
     GROUP BY 1, 2, 3, 4
 ) TO STDOUT
 """
@@ -94,21 +99,28 @@ def source_totals(*, month: date, scopes: Sequence[int]) -> list[SourceTotal]:
 RULE_COLUMNS_EXCLUDED = frozenset({"id", "content_hash", "billing_period_start", "billing_period_end"})
 
 
-def dimension_rows(*, month: date, scopes: Sequence[int]) -> Iterator[DimensionRow]:
-    """Every dimension that the month's charges have, with its columns, in no order."""
-    with whole_month_plans(), connection.cursor() as cursor:
-        cursor.execute(DIMENSIONS_SQL, {"month": month, "scopes": list(scopes)})
-        members: dict[int, list[int]] = {}
-        for source_id, dimension_id in cursor.fetchall():
-            members.setdefault(dimension_id, []).append(source_id)
+def dimension_rows(*, month: date, scopes: Sequence[int], tests: Sequence[RowTest] = ()) -> Iterator[DimensionRow]:
+    """Every dimension that the month's charges have, with its columns and each variant of it, in no order."""
+    sql = DIMENSIONS_SQL.format(
+        variant=variant_sql(tests, month=month, scopes=scopes), month=month.isoformat(), scopes=id_list(scopes)
+    )
+    members: dict[int, list[tuple[int, int]]] = {}
+    for line in copy_lines(sql):
+        source_id, dimension_id, variant = map(int, line.split("\t"))
+        members.setdefault(dimension_id, []).append((source_id, variant))
     names = [f.attname for f in ChargeDimension._meta.concrete_fields if f.attname not in RULE_COLUMNS_EXCLUDED]
     ids = list(members)
     for first in range(0, len(ids), 20_000):
         rows = ChargeDimension.objects.filter(id__in=ids[first : first + 20_000]).values_list("id", *names)
         for dimension_id, *values in rows.iterator(chunk_size=5000):
             columns: dict[str, Any] = dict(zip(names, values, strict=True))
-            for source_id in members[dimension_id]:
-                yield DimensionRow(source_id, dimension_id, columns)
+            for source_id, variant in members[dimension_id]:
+                yield DimensionRow(source_id, dimension_id, variant, columns, passed_tests(tests, variant))
+
+
+def id_list(ids: Iterable[int]) -> str:
+    """Ids as the inside of an array literal."""
+    return ",".join(str(int(pk)) for pk in ids)
 
 
 # ---------------------------------------------------------------- groups
@@ -150,11 +162,21 @@ class Group:
     pricing: Fraction | None
 
 
-def read_groups(*, run_id: int, month: date, scopes: Sequence[int]) -> list[Group]:
+def read_groups(*, run_id: int, month: date, scopes: Sequence[int], tests: Sequence[RowTest] = ()) -> list[Group]:
     """All charge groups of the run in (bucket, day) order. Amounts of several days are spread by seconds, exactly."""
-    sql = GROUPS_SQL.format(month=month.isoformat(), scopes=",".join(str(int(s)) for s in scopes), run=int(run_id))
+    sql = GROUPS_SQL.format(
+        variant=variant_sql(tests, month=month, scopes=scopes),
+        month=month.isoformat(),
+        scopes=id_list(scopes),
+        run=int(run_id),
+    )
+    return groups_of(copy_lines(sql))
+
+
+def groups_of(lines: Iterable[str]) -> list[Group]:
+    """Pure: rows of GROUPS_SQL, in any order, as groups in (bucket, day) order."""
     groups: dict[tuple[int, date], Group] = {}
-    for line in copy_lines(sql):
+    for line in lines:
         for part in _days_of(line.split("\t")):
             known = groups.get((part.bucket, part.day))
             if known is None:
@@ -165,8 +187,12 @@ def read_groups(*, run_id: int, month: date, scopes: Sequence[int]) -> list[Grou
 
 
 # Whole-month reads join tables that were filled a moment ago, of which the planner knows nothing yet: hashing is right
-# at every size, a nested loop never is.
-WHOLE_MONTH = "SET LOCAL enable_nestloop = off; SET LOCAL work_mem = '128MB'"
+# at every size, a nested loop never is; and sums of a million rows are worth a second process, however many groups the
+# planner expects.
+WHOLE_MONTH = (
+    "SET LOCAL enable_nestloop = off; SET LOCAL work_mem = '128MB'; SET LOCAL parallel_tuple_cost = 0.001;"
+    " SET LOCAL parallel_setup_cost = 100; SET LOCAL enable_gathermerge = off"
+)
 
 
 @contextmanager
@@ -175,7 +201,10 @@ def whole_month_plans() -> Iterator[None]:
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(WHOLE_MONTH)
         yield
-        cursor.execute("RESET enable_nestloop; RESET work_mem")
+        cursor.execute(
+            "RESET enable_nestloop; RESET work_mem; RESET parallel_tuple_cost; RESET parallel_setup_cost;"
+            " RESET enable_gathermerge"
+        )
 
 
 def copy_lines(sql: str) -> Iterator[str]:

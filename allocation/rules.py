@@ -1,41 +1,50 @@
-"""Allocation rules: from readable YAML to frozen values, and the first rule that takes a charge. Pure.
+"""Allocation rules: a YAML document as frozen values, and the first rule that takes a charge. Pure.
 
-A document has two ordered lists: `scope` says whether a charge is AI spend, `rules` who pays. In both the first entry
-whose `when` holds decides. docs/rules.md shows the language; every error names the entry and what is wrong with it.
+A document has two ordered lists: `scope` says whether a charge is AI spend, `rules` who pays; in both the first entry
+whose `when` holds decides. `pools` are shared costs that rules fill and that are split again. docs/rules.md shows the
+language; every error names the entry and what is wrong with it.
 """
 
 from __future__ import annotations
 
-import re
-import unicodedata
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from functools import cached_property
+from itertools import chain
 from typing import Any
 
-import re2  # rules are written by users: matching must be linear in time
 import yaml
 
-from allocation.catalogue import BillLine, bill_line
+from allocation.capacity import Capacity, parse_capacity
+from allocation.conditions import Condition, Facts, RowTest, condition, row_tests, words_of
+from allocation.methods import (
+    CAPACITY,
+    COST,
+    DIRECT,
+    FOLLOW,
+    GPU,
+    METHODS,
+    NONE,
+    PROVIDER,
+    SPLIT_KEYS,
+    SPLITS,
+    TRACED,
+    USUAL,
+    Split,
+    UsageOptions,
+    name_of,
+    parse_split,
+    parse_usage_options,
+)
+from allocation.owners import OwnerReader, owner_reader
 from allocation.periods import BadPeriod, Period
 
-METHODS = ("direct", "traced_usage", "follow", "unallocated")
 AI_SCOPES = ("ai", "ai_supporting", "other")
-TARGET_FIELDS = ("team", "feature", "product", "environment", "customer", "phase")
-
-COLUMNS = frozenset(
-    """AllocatedMethodId AllocatedResourceId AllocatedResourceName AvailabilityZone BillingAccountId BillingAccountName
-    BillingAccountType BillingCurrency CapacityReservationId CapacityReservationStatus ChargeCategory ChargeClass
-    ChargeDescription ChargeFrequency CommitmentDiscountCategory CommitmentDiscountId CommitmentDiscountName
-    CommitmentDiscountStatus CommitmentDiscountType CommitmentDiscountUnit ConsumedUnit HostProviderName
-    InvoiceDetailId InvoiceId InvoiceIssuerName PricingCategory PricingCurrency PricingUnit PrincipalId ProviderName
-    PublisherName RegionId RegionName ResourceId ResourceName ResourceType ServiceCategory ServiceName
-    ServiceProviderName ServiceSubcategory SkuId SkuMeter SkuPriceDetails SkuPriceId SubAccountId SubAccountName
-    SubAccountType""".split()  # noqa: SIM905 - sixty names read better without sixty pairs of quotes
-)
-CATALOGUE_COLUMNS = ("Provider", "Project", "Model", "TokenClass", "Tier", "Kind")
-OPERATORS = ("equals", "in", "prefix", "contains", "regex", "missing")
+RELATED, COMMITMENT = "related", "commitment"
+FOLLOWED = (RELATED, COMMITMENT)
+EFFECTIVE_COST, LIST_COST = "effective_cost", "list_cost"
+CALLER, CALLEE = "caller", "callee"
 
 
 class RuleError(ValueError):
@@ -44,216 +53,6 @@ class RuleError(ValueError):
     def __init__(self, problems: list[str]) -> None:
         super().__init__("; ".join(problems))
         self.problems = problems
-
-
-# ---------------------------------------------------------------- what a rule sees
-
-
-def normal_name(text: str) -> str:
-    """Text as names are compared: one Unicode form, no outer or doubled spaces, no case."""
-    return " ".join(unicodedata.normalize("NFKC", text).split()).casefold()
-
-
-@dataclass(frozen=True)
-class Facts:
-    """One charge dimension as rules see it: FOCUS columns (by snake_case name), tags, and what the catalogue reads."""
-
-    columns: Mapping[str, Any]
-
-    @cached_property
-    def line(self) -> BillLine:
-        return bill_line(self.columns)
-
-    @cached_property
-    def tags(self) -> dict[str, str]:
-        """Values by normal key. Of keys that differ only in case or spaces, the first with a value wins."""
-        found: dict[str, str] = {}
-        tags = self.columns.get("tags") or {}
-        for key in sorted(tags):
-            value = tags[key]
-            text = "true" if value is True else str(value if value is not None else "").strip()
-            if text and not found.get(normal_name(key)):
-                found[normal_name(key)] = text
-        return found
-
-    @cached_property
-    def catalogue(self) -> dict[str, str | None]:
-        line = self.line
-        kind = "model_usage" if line.is_model_usage else "gpu" if line.is_gpu else "other"
-        return {
-            "Provider": line.provider,
-            "Project": line.project,
-            "Model": line.model,
-            "TokenClass": line.token_class,
-            "Tier": line.tier,
-            "Kind": kind,
-        }
-
-
-Reader = Callable[[Facts], str | None]
-Condition = Callable[[Facts], bool]
-
-
-def _snake(column: str) -> str:
-    return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", column).lower()
-
-
-def reader(name: str) -> Reader:
-    """What reads a FOCUS column, `Tags.<key>` or `Catalogue.<what>` off a charge; raises ValueError for other names."""
-    if name.startswith("Tags."):
-        key = normal_name(name.removeprefix("Tags."))
-        return lambda facts: facts.tags.get(key)
-    if name.startswith("Catalogue."):
-        what = name.removeprefix("Catalogue.")
-        if what not in CATALOGUE_COLUMNS:
-            raise ValueError(f"there is no {name}; the catalogue reads {', '.join(CATALOGUE_COLUMNS)}")
-        return lambda facts: facts.catalogue[what]
-    if name not in COLUMNS:
-        raise ValueError(f"{name!r} is neither a FOCUS text column nor Tags.<key> nor Catalogue.<what>")
-    column = _snake(name)
-    return lambda facts: facts.columns.get(column)
-
-
-# ---------------------------------------------------------------- conditions
-
-
-def _always(_: Facts) -> bool:
-    return True
-
-
-def condition(when: Any) -> Condition:
-    """A test from its YAML form; raises ValueError saying what is wrong.
-
-    A mapping holds if all of its entries do: `all`, `any`, `not`, or a column with a value, a list or an operator.
-    """
-    if when is None:
-        return _always
-    if not isinstance(when, dict) or not when:
-        raise ValueError(f"a condition is a mapping, not {when!r}")
-    tests = [_entry(str(name), value) for name, value in when.items()]
-    return tests[0] if len(tests) == 1 else lambda facts: all(test(facts) for test in tests)
-
-
-def _entry(name: str, value: Any) -> Condition:
-    if name in ("all", "any"):
-        if not isinstance(value, list) or not value:
-            raise ValueError(f"`{name}` needs a list of conditions")
-        tests = [condition(item) for item in value]
-        if name == "all":
-            return lambda facts: all(test(facts) for test in tests)
-        return lambda facts: any(test(facts) for test in tests)
-    if name == "not":
-        test = condition(value)
-        return lambda facts: not test(facts)
-    return _comparison(reader(name), value)
-
-
-def _comparison(read: Reader, value: Any) -> Condition:
-    if isinstance(value, list):
-        value = {"in": value}
-    if not isinstance(value, dict):
-        value = {"equals": value}
-    tests = [_operator(read, str(name), operand) for name, operand in value.items()]
-    if not tests:
-        raise ValueError(f"an operator is missing; there are {', '.join(OPERATORS)}")
-    return lambda facts: all(test(facts) for test in tests)
-
-
-def _words(name: str, operand: Any) -> tuple[str, ...]:
-    words = operand if isinstance(operand, list) else [operand]
-    if not words or not all(isinstance(word, str | int) and not isinstance(word, bool) for word in words):
-        raise ValueError(f"`{name}` needs text or a list of texts, not {operand!r}")
-    return tuple(str(word) for word in words)
-
-
-def _operator(read: Reader, name: str, operand: Any) -> Condition:
-    if name == "missing":
-        if not isinstance(operand, bool):
-            raise ValueError(f"`missing` is true or false, not {operand!r}")
-        return lambda facts: (read(facts) is None) is operand
-    if name not in OPERATORS:
-        raise ValueError(f"there is no operator {name!r}; there are {', '.join(OPERATORS)}")
-    words = _words(name, operand)
-    if name in ("equals", "in"):
-        chosen = frozenset(words)
-        return lambda facts: read(facts) in chosen
-    if name == "prefix":
-        return lambda facts: (text := read(facts)) is not None and text.startswith(words)
-    if name == "contains":
-        parts = tuple(word.casefold() for word in words)
-        return lambda facts: (text := read(facts)) is not None and any(part in text.casefold() for part in parts)
-    pattern = _pattern(words[0])
-    return lambda facts: (text := read(facts)) is not None and pattern.search(text) is not None
-
-
-def _pattern(text: str) -> Any:
-    options = re2.Options()
-    options.log_errors = False
-    try:
-        return re2.compile(text, options)
-    except re2.error as error:
-        raise ValueError(f"{text!r} is no RE2 pattern: {(error.args[0] if error.args else b'').decode()}") from None
-
-
-# ---------------------------------------------------------------- who pays
-
-
-@dataclass(frozen=True)
-class Owner:
-    """Targets as text, as the rule or the row names them; `rung` is the evidence (4 named or tagged, 5 inferred)."""
-
-    team: str | None = None
-    feature: str | None = None
-    product: str | None = None
-    environment: str | None = None
-    customer: str | None = None
-    phase: str | None = None
-    rung: int = 4
-
-
-ValueSource = Callable[[Facts], tuple[str | None, int]]  # value and rung
-
-
-def _value_source(name: str, spec: Any) -> ValueSource:
-    """A field of the target: text, `{tag: key or keys}`, `{column: .., map: {..}}` or `{column: .., pattern: (..)}`."""
-    if isinstance(spec, str | int) and not isinstance(spec, bool):
-        return lambda _: (str(spec), 4)
-    if not isinstance(spec, dict):
-        raise ValueError(f"target {name} is text, a tag, a map or a pattern, not {spec!r}")
-    if set(spec) == {"tag"}:
-        keys = tuple(normal_name(word) for word in _words("tag", spec["tag"]))
-        return lambda facts: (next((facts.tags[key] for key in keys if key in facts.tags), None), 4)
-    if set(spec) == {"column", "map"} and isinstance(spec["map"], dict):
-        read, values = reader(str(spec["column"])), {str(key): str(value) for key, value in spec["map"].items()}
-        return lambda facts: (values.get(read(facts) or ""), 4)
-    if set(spec) == {"column", "pattern"}:
-        read, pattern = reader(str(spec["column"])), _pattern(str(spec["pattern"]))
-        if pattern.groups != 1:
-            raise ValueError(f"target {name}: the pattern needs one group, which is the {name}")
-        return lambda facts: (found.group(1) if (found := pattern.search(read(facts) or "")) else None, 5)
-    raise ValueError(f"target {name} is text, a tag, a map or a pattern, not {spec!r}")
-
-
-OwnerReader = Callable[[Facts], Owner]
-
-
-def _owner_reader(spec: Any) -> OwnerReader:
-    if not isinstance(spec, dict):
-        raise ValueError(f"a target is a mapping of {', '.join(TARGET_FIELDS)}, not {spec!r}")
-    unknown = sorted(set(map(str, spec)) - set(TARGET_FIELDS))
-    if unknown:
-        raise ValueError(f"a target has no {', '.join(unknown)}; it has {', '.join(TARGET_FIELDS)}")
-    sources = [(name, _value_source(name, value)) for name, value in spec.items()]
-
-    def read(facts: Facts) -> Owner:
-        found = {name: source(facts) for name, source in sources}
-        values: dict[str, Any] = {name: value for name, (value, _) in found.items()}
-        return Owner(**values, rung=found["team"][1] if "team" in found else 4)
-
-    return read
-
-
-# ---------------------------------------------------------------- documents
 
 
 @dataclass(frozen=True)
@@ -265,11 +64,24 @@ class Rule:
     matches: Condition = field(compare=False)
     target: OwnerReader = field(compare=False)
     owner: OwnerReader = field(compare=False)
+    split: Split | None = None  # fixed, even, proportional
+    pool: str | None = None  # direct: into this pool
+    follows: str = RELATED  # follow: what
+    by_list_cost: bool = False  # follow: in proportion to list cost instead of effective cost
+    of_rules: tuple[str, ...] = ()  # follow: only what these rules took; none named: all
+    usage: UsageOptions = USUAL  # traced and provider usage
+    capacity: Capacity | None = None
     reason: str | None = None  # method unallocated: why
     kind: str | None = None  # charge kind, where the method's own does not say it
     valid_from: date | None = None  # first month
     valid_to: date | None = None  # month after the last
     note: str = ""
+    row_tests: frozenset[RowTest] = frozenset()
+
+    @property
+    def pools(self) -> tuple[str, ...]:
+        """The pools that the rule fills itself."""
+        return self.split.pools if self.split else (self.pool,) if self.pool else ()
 
     def is_valid_in(self, month: date) -> bool:
         return (self.valid_from is None or self.valid_from <= month) and (
@@ -282,14 +94,36 @@ class ScopeRule:
     name: str
     scope: str
     matches: Condition = field(compare=False)
+    row_tests: frozenset[RowTest] = frozenset()
 
 
 @dataclass(frozen=True)
 class Rules:
-    """A whole document: first match wins in both lists."""
+    """A whole document: first match wins in both lists.
+
+    `stages` orders what depends on other cost: stage 0 needs none, a rule of stage n only cost of earlier stages. Rules
+    that follow are not in it; they come after all others.
+    """
 
     scopes: tuple[ScopeRule, ...]
     rules: tuple[Rule, ...]
+    pools: Mapping[str, Split] = field(default_factory=dict)
+    stages: Mapping[str, int] = field(default_factory=dict)
+    agents: str = CALLER  # who pays for calls that one team's agent serves for another's feature
+
+    @cached_property
+    def has_commitment_followers(self) -> bool:
+        """Only then does it matter which commitment a charge uses."""
+        return any(rule.follows == COMMITMENT for rule in self.rules)
+
+    @property
+    def entries(self) -> tuple[Rule | ScopeRule, ...]:
+        return (*self.scopes, *self.rules)
+
+    @property
+    def row_tests(self) -> tuple[RowTest, ...]:
+        """Every test of single rows, in a fixed order."""
+        return tuple(sorted(set(chain.from_iterable(entry.row_tests for entry in self.entries))))
 
     def scope_of(self, facts: Facts) -> str:
         return next((entry.scope for entry in self.scopes if entry.matches(facts)), "other")
@@ -298,27 +132,76 @@ class Rules:
         return next((rule for rule in self.rules if rule.is_valid_in(month) and rule.matches(facts)), None)
 
 
-RULE_KEYS = {"name", "when", "method", "target", "owner", "reason", "kind", "valid_from", "valid_to", "note"}
+COMMON_KEYS = {"name", "when", "method", "kind", "valid_from", "valid_to", "note"}
+METHOD_KEYS: dict[str, frozenset[str]] = {
+    **{method: frozenset(SPLIT_KEYS[method]) for method in SPLITS},
+    DIRECT: frozenset({"target"}),
+    TRACED: frozenset({"owner", "pool_cache_writes", "weights", "by_region"}),
+    PROVIDER: frozenset({"owner", "pool_cache_writes", "weights"}),
+    CAPACITY: frozenset({"owner", "weights", "tokens_per_unit"}),
+    GPU: frozenset({"owner"}),
+    FOLLOW: frozenset({"follows", "by", "of_rules"}),
+    NONE: frozenset({"reason"}),
+}
 KINDS = ("direct", "shared", "idle", "adjustment", "tax", "credit", "commitment_unused")
 
 
 def parse_rules(text: str) -> Rules:
     """The rules of a YAML document; raises RuleError with every problem found, not only the first."""
     try:
-        document = yaml.safe_load(text)
+        document = yaml.load(text, Loader=yaml.CSafeLoader)  # ten times as fast as safe_load
     except yaml.YAMLError as error:
         raise RuleError([f"the rules are no YAML: {error}"]) from None
     if not isinstance(document, dict) or not isinstance(document.get("rules"), list):
         raise RuleError(["the rules need a list named `rules`"])
-    unknown = sorted(set(map(str, document)) - {"version", "scope", "rules"})
-    problems = [f"there is no section {name!r}; there are version, scope and rules" for name in unknown]
+    unknown = sorted(set(map(str, document)) - {"version", "scope", "rules", "pools", "agents"})
+    problems = [f"there is no section {name!r}; there are version, scope, rules, pools and agents" for name in unknown]
+    agents = document.get("agents", CALLER)
+    if agents not in (CALLER, CALLEE):
+        problems.append(f"`agents` says who pays for a call between teams, {CALLER} or {CALLEE}, not {agents!r}")
     scopes = _entries(document.get("scope") or [], "scope", _scope_rule, problems)
     rules = _entries(document["rules"], "rule", _rule, problems)
-    names = [rule.name for rule in rules]
-    problems += [f"rule {name!r} stands twice" for name in sorted({name for name in names if names.count(name) > 1})]
+    pools = dict(_entries(document.get("pools") or [], "pool", _pool, problems))
+    problems += [*_named_twice(rules), *_unknown_names(rules, pools)]
     if problems:
         raise RuleError(problems)
-    return Rules(scopes=tuple(scopes), rules=tuple(rules))
+    stages = stages_of(rules, pools)
+    return Rules(scopes=tuple(scopes), rules=tuple(rules), pools=pools, stages=stages, agents=agents)
+
+
+def _named_twice(rules: list[Rule]) -> list[str]:
+    """A name may stand again for other months: the same rule, changed."""
+    problems = []
+    for number, rule in enumerate(rules):
+        for other in rules[:number]:
+            if other.name == rule.name and _overlap(rule, other):
+                problems.append(f"rule {rule.name!r} stands twice for the same months")
+    return problems
+
+
+def _overlap(rule: Rule, other: Rule) -> bool:
+    starts_in_time = rule.valid_from is None or other.valid_to is None or rule.valid_from < other.valid_to
+    return starts_in_time and (other.valid_from is None or rule.valid_to is None or other.valid_from < rule.valid_to)
+
+
+def _unknown_names(rules: list[Rule], pools: Mapping[str, Split]) -> list[str]:
+    names = {rule.name for rule in rules if rule.method != FOLLOW}
+    followers = {rule.name for rule in rules if rule.method == FOLLOW}
+    problems = []
+    wholes = [(f"rule {rule.name!r}", rule.pools, rule.split) for rule in rules]
+    wholes += [(f"pool {name!r}", split.pools, split) for name, split in pools.items()]
+    for what, filled, split in wholes:
+        problems += [f"{what}: there is no pool {pool!r}" for pool in filled if pool not in pools]
+        for other in split.of_rules if split else ():
+            if other in followers:
+                problems.append(f"{what}: {other!r} follows other cost, so no cost can follow it")
+            elif other not in names:
+                problems.append(f"{what}: there is no rule {other!r}")
+    for rule in rules:
+        for other in rule.of_rules:
+            if other not in names:
+                problems.append(f"rule {rule.name!r}: there is no rule {other!r} that it could follow")
+    return problems
 
 
 def _entries(items: Any, what: str, make: Callable[[dict[str, Any]], Any], problems: list[str]) -> list[Any]:
@@ -335,15 +218,27 @@ def _entries(items: Any, what: str, make: Callable[[dict[str, Any]], Any], probl
             made.append(make(item))
         except ValueError as error:
             problems.append(f"{where}: {error}")
+        except RecursionError:
+            problems.append(f"{where}: it contains itself")
     return made
 
 
 def _scope_rule(item: dict[str, Any]) -> ScopeRule:
-    if unknown := sorted(set(item) - {"name", "when", "scope"}):
+    if unknown := sorted(set(map(str, item)) - {"name", "when", "scope"}):
         raise ValueError(f"there is no {', '.join(unknown)}; a scope entry has name, when, scope")
     if item.get("scope") not in AI_SCOPES:
         raise ValueError(f"scope is one of {', '.join(AI_SCOPES)}, not {item.get('scope')!r}")
-    return ScopeRule(name=item["name"], scope=item["scope"], matches=condition(item.get("when")))
+    when = item.get("when")
+    return ScopeRule(name=item["name"], scope=item["scope"], matches=condition(when), row_tests=row_tests(when))
+
+
+def _pool(item: dict[str, Any]) -> tuple[str, Split]:
+    method = item.get("method")
+    if method not in SPLITS:
+        raise ValueError(f"a pool is split by {', '.join(SPLITS)}, not by {method!r}")
+    if unknown := sorted(set(map(str, item)) - {"name", "method", "note", *SPLIT_KEYS[method]}):
+        raise ValueError(f"there is no {', '.join(unknown)} in a pool split by {method}")
+    return item["name"].strip(), parse_split(method, item)
 
 
 def _month(item: dict[str, Any], key: str) -> date | None:
@@ -357,27 +252,83 @@ def _month(item: dict[str, Any], key: str) -> date | None:
 
 
 def _rule(item: dict[str, Any]) -> Rule:
-    if unknown := sorted(set(map(str, item)) - RULE_KEYS):
-        raise ValueError(f"there is no {', '.join(unknown)}; a rule has {', '.join(sorted(RULE_KEYS))}")
     method = item.get("method")
     if method not in METHODS:
         raise ValueError(f"method is one of {', '.join(METHODS)}, not {method!r}")
-    if method == "direct" and "team" not in (item.get("target") or {}):
-        raise ValueError("method direct needs a target with a team")
+    allowed = COMMON_KEYS | METHOD_KEYS[method]
+    if unknown := sorted(set(map(str, item)) - allowed):
+        raise ValueError(f"there is no {', '.join(unknown)}; a {method} rule has {', '.join(sorted(allowed))}")
     if item.get("kind") is not None and item["kind"] not in KINDS:
         raise ValueError(f"kind is one of {', '.join(KINDS)}, not {item['kind']!r}")
+    follows = item.get("follows", RELATED)
+    if follows not in FOLLOWED:
+        raise ValueError(f"follows is one of {', '.join(FOLLOWED)}, not {follows!r}")
+    by = item.get("by", EFFECTIVE_COST) if method == FOLLOW else EFFECTIVE_COST
+    if by not in (EFFECTIVE_COST, LIST_COST):
+        raise ValueError(f"`by` is {EFFECTIVE_COST} or {LIST_COST}, not {by!r}")
     valid_from, valid_to = _month(item, "valid_from"), _month(item, "valid_to")
     if valid_from and valid_to and valid_to <= valid_from:
         raise ValueError("valid_to is the month after the last, so later than valid_from")
+    target, pool = _target(method, item.get("target"))
     return Rule(
         name=item["name"].strip(),
         method=method,
         matches=condition(item.get("when")),
-        target=_owner_reader(item.get("target") or {}),
-        owner=_owner_reader(item.get("owner") or {}),
-        reason=item.get("reason"),
+        target=target,
+        owner=owner_reader(item.get("owner") or {}),
+        split=parse_split(method, item) if method in SPLITS else None,
+        pool=pool,
+        follows=follows,
+        by_list_cost=by == LIST_COST,
+        of_rules=words_of("of_rules", item["of_rules"]) if method == FOLLOW and "of_rules" in item else (),
+        usage=parse_usage_options(item) if method in (TRACED, PROVIDER) else USUAL,
+        capacity=parse_capacity(item) if method == CAPACITY else None,
+        reason=str(item["reason"]) if item.get("reason") is not None else None,
         kind=item.get("kind"),
         valid_from=valid_from,
         valid_to=valid_to,
         note=str(item.get("note") or ""),
+        row_tests=row_tests(item.get("when")),
     )
+
+
+def _target(method: str, spec: Any) -> tuple[OwnerReader, str | None]:
+    """Whom a direct rule names: an owner, or a pool alone."""
+    if method != DIRECT:
+        return owner_reader({}), None
+    if isinstance(spec, dict) and set(spec) == {"pool"}:
+        return owner_reader({}), name_of("pool", spec["pool"])
+    if not isinstance(spec, dict) or "team" not in spec:
+        raise ValueError("method direct needs a target with a team, or a pool alone")
+    return owner_reader(spec), None
+
+
+# ---------------------------------------------------------------- order
+
+
+def stages_of(rules: Sequence[Rule], pools: Mapping[str, Split]) -> dict[str, int]:
+    """The stage of each rule that does not follow; raises RuleError naming a circle of pools or of cost drivers."""
+    by_name: dict[str, list[Rule]] = {}
+    for rule in rules:
+        if rule.method != FOLLOW:
+            by_name.setdefault(rule.name, []).append(rule)
+    known: dict[tuple[str, str], int] = {}
+
+    def stage(kind: str, name: str, path: tuple[tuple[str, str], ...]) -> int:
+        node = (kind, name)
+        if node in path:
+            circle = [*path[path.index(node) :], node]
+            raise RuleError(["the order is a circle: " + " > ".join(f"{kind} {name}" for kind, name in circle)])
+        if node not in known:
+            splits = [pools[name]] if kind == "pool" else [rule.split for rule in by_name[name] if rule.split]
+            filled = pools[name].pools if kind == "pool" else [pool for rule in by_name[name] for pool in rule.pools]
+            below = [stage("pool", pool, (*path, node)) for pool in filled]
+            for split in splits:
+                if split.driver == COST:
+                    below.append(1 + max((stage("rule", rule, (*path, node)) for rule in split.of_rules), default=0))
+            known[node] = max(below, default=0)
+        return known[node]
+
+    for name in pools:
+        stage("pool", name, ())
+    return {name: stage("rule", name, ()) for name in by_name}

@@ -14,9 +14,11 @@ from typing import Any
 
 from django.db import connection, transaction
 
-from allocation.buckets import Bucket, SourceSettings, bucket_of, numbered, with_follower_scopes
+from allocation.buckets import Bucket, MemberKey, SourceSettings, bucket_of, numbered, with_follower_scopes
+from allocation.catalogue_entries import own_catalogue
 from allocation.charges import SourceTotal, dimension_rows, pinned_scopes, read_groups, source_totals, whole_month_plans
-from allocation.engine import Drivers, Engine, load_drivers
+from allocation.engine import Engine
+from allocation.inputs import Drivers, load_drivers
 from allocation.ledger import LedgerWriter, TargetBook
 from allocation.models import (
     AllocationRun,
@@ -31,12 +33,12 @@ from allocation.money import exact_sum
 from allocation.periods import Period
 from allocation.rollup import roll_up
 from allocation.rule_sets import rule_set_for
-from allocation.rules import parse_rules
+from allocation.rules import CALLER, parse_rules
 from allocation.sampling import record_sampling
 from allocation.targets import OUTSIDE_SCOPE, load_organisation
 from allocation.usage_daily import write_usage_daily
 
-ENGINE_VERSION = "2"  # grows with every change that can move a cost: part of what makes a run reproducible
+ENGINE_VERSION = "3"  # grows with every change that can move a cost: part of what makes a run reproducible
 KEPT_RUNS = 3  # per month and currency: the current one and its predecessors keep their rows
 METRICS = ("billed_cost", "effective_cost")
 
@@ -146,14 +148,15 @@ class MonthJob:
 
     def carry_out(self) -> list[RunOutcome]:
         rules = parse_rules(self.rule_set.text)
+        catalogue = own_catalogue()
         totals = source_totals(month=self.month, scopes=self.scopes)
         sources = {s.pk: SourceSettings(s.pk, s.name, s.project_match, s.untraced) for s in Source.objects.all()}
         members = with_follower_scopes(
             {
-                (row.source_id, row.dimension_id): bucket_of(
-                    row, source=sources[row.source_id], rules=rules, month=self.month
+                MemberKey(row.source_id, row.dimension_id, row.variant): bucket_of(
+                    row, source=sources[row.source_id], rules=rules, month=self.month, entries=catalogue.entries
                 )
-                for row in dimension_rows(month=self.month, scopes=self.scopes)
+                for row in dimension_rows(month=self.month, scopes=self.scopes, tests=rules.row_tests)
             }
         )
         book = TargetBook()
@@ -164,12 +167,17 @@ class MonthJob:
             buckets=set(members.values()),
             organisation=load_organisation(),
             book=book,
+            caller_pays=rules.agents == CALLER,
+            entries=catalogue.entries,
         )
         outcomes = []
         for currency in sorted({total.currency for total in totals}):
             own = {member: bucket for member, bucket in members.items() if bucket.currency == currency}
             own_totals = [total for total in totals if total.currency == currency]
-            inputs = self._inputs(currency, own_totals, drivers)
+            inputs = self._inputs(currency, own_totals, drivers) | {
+                "catalogue": catalogue.sha256,
+                "agents": rules.agents,
+            }
             outcomes.append(self._known(currency, inputs) or self._run(currency, own, own_totals, drivers, inputs))
         return outcomes
 
@@ -185,6 +193,7 @@ class MonthJob:
             "rule_set": self.rule_set.number,
             "rules_sha256": self.rule_set.content_sha256,
             "usage_sha256": drivers.usage_sha256,
+            "drivers_sha256": drivers.other_sha256,
             "organisation_sha256": drivers.organisation_sha256,
             "price_version": price_version,
             "engine": ENGINE_VERSION,
@@ -201,7 +210,7 @@ class MonthJob:
     def _run(
         self,
         currency: str,
-        members: dict[tuple[int, int], Bucket],
+        members: dict[MemberKey, Bucket],
         totals: list[SourceTotal],
         drivers: Drivers,
         inputs: dict[str, Any],
@@ -228,11 +237,12 @@ class MonthJob:
             raise
         return RunOutcome(run.pk, currency, self.rule_set.number, run.rows, run.sha256, reused=False)
 
-    def _write(self, run: AllocationRun, members: dict[tuple[int, int], Bucket], drivers: Drivers) -> LedgerWriter:
+    def _write(self, run: AllocationRun, members: dict[MemberKey, Bucket], drivers: Drivers) -> LedgerWriter:
         numbers = numbered(members.values())
         write_buckets(run, numbers, members)
         self.report(20, 100, f"summing charges in {run.currency}")
-        groups = read_groups(run_id=run.pk, month=self.month, scopes=self.scopes)
+        tests = parse_rules(run.rule_set.text).row_tests
+        groups = read_groups(run_id=run.pk, month=self.month, scopes=self.scopes, tests=tests)
         with connection.cursor() as cursor:
             cursor.execute("SELECT ensure_allocated_cost_partition(%s)", [self.month])
         writer = LedgerWriter(run_id=run.pk, month=self.month, book=drivers.book)
@@ -258,7 +268,7 @@ class MonthJob:
             run.save(update_fields=["status", "is_current", "finished_at", "rows", "sha256"])
 
 
-def write_buckets(run: AllocationRun, numbers: dict[Bucket, int], members: dict[tuple[int, int], Bucket]) -> None:
+def write_buckets(run: AllocationRun, numbers: dict[Bucket, int], members: dict[MemberKey, Bucket]) -> None:
     """charge_bucket and bucket_member of the run."""
     ChargeBucket.objects.bulk_create(
         [
@@ -280,14 +290,14 @@ def write_buckets(run: AllocationRun, numbers: dict[Bucket, int], members: dict[
     )
     with connection.cursor() as cursor, cursor.copy(MEMBER_COPY) as copy:
         lines = [
-            f"{run.pk}\t{source}\t{dim}\t{numbers[b]}\n"
-            for (source, dim), b in sorted(members.items(), key=lambda m: m[0])
+            f"{run.pk}\t{source}\t{dimension}\t{variant}\t{numbers[bucket]}\n"
+            for (source, dimension, variant), bucket in sorted(members.items(), key=lambda member: member[0])
         ]
         for first in range(0, len(lines), 20_000):
             copy.write("".join(lines[first : first + 20_000]))
 
 
-MEMBER_COPY = "COPY bucket_member (run_id, source_id, dimension_id, bucket) FROM STDIN"
+MEMBER_COPY = "COPY bucket_member (run_id, source_id, dimension_id, variant, bucket) FROM STDIN"
 
 
 BALANCE_SQL = """

@@ -106,6 +106,9 @@ class BillUpload(StrictSerializer):
     delivery = serializers.ChoiceField(choices=Delivery.choices, required=False)
     format = serializers.CharField(max_length=20, default="auto")
     confirm_shrink = serializers.BooleanField(default=False)
+    month = serializers.CharField(
+        max_length=7, required=False, help_text="YYYY-MM: refuse the file if it is the bill of another month"
+    )
 
 
 @extend_schema(request=BillUpload, responses={202: JobLine}, operation_id="upload_bill")
@@ -125,6 +128,7 @@ def upload_bill(request: Request) -> Response:
             delivery=asked.get("delivery"),
             format=asked["format"],
             confirm_shrink=asked["confirm_shrink"],
+            month=asked.get("month"),
             created_by=caller_of(request).name,
         )
     except BillRefused as refusal:

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import date, timedelta
 from decimal import localcontext
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from django.utils import timezone
 
 from allocation.models import Delivery, Import, ImportStatus, RejectedRow, Source
 from allocation.money import EXACT
+from allocation.periods import BadPeriod, Period
 from portal.control.jobs import enqueue
 from portal.control.models import JobStatus
 from portal.ingest import publish
@@ -87,6 +88,7 @@ def load_bill(
     delivery: str | None = None,
     format: str = "auto",
     confirm_shrink: bool = False,
+    month: str | None = None,
     created_by: str | None = None,
     progress: Progress | None = None,
     finish_guard: Callable[[], None] | None = None,
@@ -94,14 +96,16 @@ def load_bill(
     """Loads a bill and publishes it, or leaves everything as it was.
 
     Everything happens in one transaction of the default connection, so a worker killed at any moment leaves nothing
-    visible. A refusal is an outcome, kept as an import of that status. `finish_guard` runs inside the transaction,
+    visible. A refusal is an outcome, kept as an import of that status. `month` (YYYY-MM) is what the file is said to be
+    the bill of: one that holds another billing month is refused. `finish_guard` runs inside the transaction,
     before the publishing. Other errors are raised, and leave the import `failed`.
     """
     began = time.monotonic()
     source = source_of(source_name, delivery)
+    said = month_of(month)
     close_abandoned()
     bill_import = Import.objects.create(source=source, file_name=file_name or path.name, created_by=created_by)
-    attempt = Attempt(bill_import, source, path, format, confirm_shrink, progress, finish_guard)
+    attempt = Attempt(bill_import, source, path, format, confirm_shrink, said, progress, finish_guard)
     try:
         with localcontext(EXACT):
             attempt.run()
@@ -165,6 +169,14 @@ def check_format(format: str) -> None:
         raise BillRefused(f"format {format!r} is not known; use one of {', '.join(FORMATS)}")
 
 
+def month_of(text: str | None) -> date | None:
+    """The first day of a month given as YYYY-MM; raises BillRefused for other text."""
+    try:
+        return Period.parse(text).start if text else None
+    except BadPeriod as error:
+        raise BillRefused(str(error)) from None
+
+
 def rows_of(path: Path, format: str) -> Rows:
     """The reader that the file's first bytes ask for."""
     check_format(format)
@@ -184,6 +196,7 @@ class Attempt:
     path: Path
     format: str
     confirm_shrink: bool
+    month: date | None
     progress: Progress | None
     finish_guard: Callable[[], None] | None
     loaded: Loaded = field(default_factory=Loaded)
@@ -199,6 +212,7 @@ class Attempt:
                 loader = Loader(self.rows.header, billing_timezone=self.source.billing_timezone, side=side)
                 self._load(loader)
                 self._refuse_too_many_rejected()
+                self._refuse_another_month()
                 publish.stage(self.source, self.bill_import, self.loaded.scopes)
                 check_totals(self.loaded)
                 self._publish()
@@ -232,6 +246,17 @@ class Attempt:
                 f"{found.rows_rejected:,} of {found.rows_read:,} rows can't be loaded, more than "
                 f"{MOST_REJECTED_PERCENT}%; the first is {where}, "
                 f"value {first.value!r}: {first.reason}. Nothing was loaded; correct the export and deliver it again"
+            )
+
+    def _refuse_another_month(self) -> None:
+        others = [scope for scope in self.loaded.scopes if self.month and scope.billing_month != self.month]
+        if others:
+            held = ", ".join(
+                sorted({f"billing account {each.billing_account_id}, {publish.days(each)}" for each in others})
+            )
+            raise BillRefused(
+                f"the file was delivered as the bill of {self.month:%Y-%m}, but holds {held}. Nothing was loaded; "
+                "deliver it as what it is, or deliver the right file"
             )
 
     def _publish(self) -> None:

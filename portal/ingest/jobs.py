@@ -20,6 +20,7 @@ def import_bill(context: JobContext) -> dict[str, Any]:
         file_name=payload["file_name"],
         format=payload.get("format", "auto"),
         confirm_shrink=payload.get("confirm_shrink", False),
+        month=payload.get("month"),
         created_by=payload.get("created_by"),
         progress=context.progress,
         finish_guard=context.finish_guard,

@@ -15,7 +15,7 @@ from django.db import transaction
 
 from portal.control.jobs import enqueue
 from portal.control.models import Job
-from portal.ingest.bills import check_format, source_of
+from portal.ingest.bills import check_format, month_of, source_of
 from portal.ingest.focus.problems import BillRefused
 from portal.ingest.focus.stream import first_bytes
 
@@ -85,6 +85,7 @@ def accept_upload(
     delivery: str | None = None,
     format: str = "auto",
     confirm_shrink: bool = False,
+    month: str | None = None,
     created_by: str,
 ) -> Job:
     """Keeps the file and asks for its import. The same file for the same source while one is at work: that job.
@@ -92,6 +93,7 @@ def accept_upload(
     Raises BillRefused for what can be told at once; the rest comes out of the job.
     """
     check_format(format)
+    month_of(month)
     source = source_of(source_name, delivery)
     digest = keep(file)
     payload = {
@@ -100,8 +102,10 @@ def accept_upload(
         "file_name": plain_name(file.name),
         "format": format,
         "confirm_shrink": confirm_shrink,
+        "month": month or None,
         "created_by": created_by,
     }
     with transaction.atomic():
         # The constraint on open jobs decides between two uploads at one instant, not a look beforehand.
-        return enqueue(JOB_KIND, payload, dedupe_key=f"{JOB_KIND}:{source.pk}:{digest}", created_by=created_by)
+        key = f"{JOB_KIND}:{source.pk}:{digest}" + (f":{month}" if month else "")
+        return enqueue(JOB_KIND, payload, dedupe_key=key, created_by=created_by)

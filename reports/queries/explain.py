@@ -13,6 +13,9 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
+from allocation.models import AllocationRun
+from allocation.row_tests import variant_sql
+from allocation.rules import parse_rules
 from reports.queries.kept import kept
 from reports.queries.rows import fetch
 from reports.scope import TeamScope
@@ -234,6 +237,7 @@ FROM allocation_allocationrun run
 JOIN allocation_chargescope scope ON run.inputs -> 'scopes' @> to_jsonb(scope.id)
 JOIN bucket_member m ON m.run_id = run.id AND m.source_id = scope.source_id AND m.bucket = %(bucket)s
 JOIN charge c ON c.billing_month = run.billing_month AND c.scope_id = scope.id AND c.dimension_id = m.dimension_id
+    AND {variant} = m.variant
 JOIN allocation_chargedimension d ON d.id = m.dimension_id
 JOIN allocation_import delivered ON delivered.id = scope.bill_import_id
 WHERE run.id = %(run)s AND (c.scope_id, c.line) > (%(after_scope)s, %(after_line)s)
@@ -291,20 +295,26 @@ def explain_days(*, run: int, bucket: int, question: Question, teams: TeamScope)
     return fetch(Day, DAYS, {**question.parameters(teams), "run": run, "bucket": bucket})
 
 
-def explain_bill_rows(*, run: int, bucket: int, after: tuple[int, int], teams: TeamScope) -> list[BillRow]:
-    """Delivered rows of one line after (scope, line); at most 26, one more than a page shows.
+def explain_bill_rows(
+    *, run: int, bucket: int, after: tuple[int, int], teams: TeamScope, limit: int = BILL_ROWS + 1
+) -> list[BillRow]:
+    """Delivered rows of one line after (scope, line); as a rule at most 26, one more than a page shows.
 
     None for a reader of some teams where anyone else has a share of the line.
     """
+    cited = AllocationRun.objects.select_related("rule_set").get(pk=run)
+    variant = variant_sql(
+        parse_rules(cited.rule_set.text).row_tests, month=cited.billing_month, scopes=cited.inputs.get("scopes", [])
+    )
     return fetch(
         BillRow,
-        BILL,
+        BILL.replace("{variant}", variant.replace("%", "%%")),
         {
             "run": run,
             "bucket": bucket,
             "after_scope": after[0],
             "after_line": after[1],
-            "limit": BILL_ROWS + 1,
+            "limit": limit,
             "all_teams": teams.is_everything,
             "teams": sorted(teams.teams or ()),
         },

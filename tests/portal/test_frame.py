@@ -54,7 +54,7 @@ def parts(client: Client, page: str = "/executive/") -> list[tuple[str, str | No
 def test_rail_has_only_the_pages_a_reader_may_open(costs: Costs) -> None:
     labels = [link.label for link in client_of(Role.EXECUTIVE).get("/executive/").context["rail"]]
 
-    assert labels == ["Executive", "Showback", "Rules"]
+    assert labels == ["Executive", "Showback", "Reconciliation", "Rules", "Ownership"]
 
 
 def test_trust_line_says_how_far_and_how_much(costs: Costs) -> None:

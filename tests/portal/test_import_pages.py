@@ -52,6 +52,21 @@ def bill(content: str, name: str = "bill.csv") -> SimpleUploadedFile:
     return SimpleUploadedFile(name, content.encode())
 
 
+def test_fault_008_a_month_named_with_an_upload_is_checked_by_its_job() -> None:
+    client = client_of(Role.FINOPS_ADMIN)
+    form = {"source": "openai", "delivery": ""}
+
+    not_a_month = client.post("/imports/upload/", {**form, "file": bill(text(row())), "month": "Sept"})
+    other_month = client.post("/imports/upload/", {**form, "file": bill(text(row())), "month": "2026-10"})
+    work.run(Job.objects.get(kind="import_bill").pk)
+
+    assert not_a_month.status_code == 400
+    assert b"is not a month" in not_a_month.content
+    assert other_month.status_code == 302
+    assert "the bill of 2026-10" in str(Import.objects.get().refusal)
+    assert published() == {}
+
+
 def test_an_upload_becomes_a_job_and_the_job_an_import() -> None:
     client = client_of(Role.FINOPS_ADMIN)
 

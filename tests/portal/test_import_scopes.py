@@ -12,6 +12,7 @@ from django.db import connection, connections
 from allocation.models import ChargeScope, Import, ScopeState, Source, SourceRole
 from portal.control.models import Job
 from portal.ingest.bills import ImportOutcome, load_bill
+from portal.ingest.focus.problems import BillRefused
 from tests.portal.bills import deliver, published, row, rows, text
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -142,6 +143,34 @@ def test_fault_006_overlapping_periods_are_refused_by_dates_and_amount(tmp_path:
     for fact in ("2026-09-10 to 2026-10-01", "2026-09-01 to 2026-09-16", "1.25 USD", "acct-1"):
         assert fact in outcome.reason
     assert published() == before
+
+
+def test_fault_006_a_file_whose_own_periods_overlap_is_refused(tmp_path: Path) -> None:
+    first = row(BillingPeriodEnd="2026-09-16T00:00:00Z")
+
+    outcome = deliver(tmp_path, text(first, row(BillingPeriodStart="2026-09-10T00:00:00Z")))
+
+    assert outcome.status == "refused"
+    for fact in ("2026-09-01 to 2026-09-16", "2026-09-10 to 2026-10-01", "overlap"):
+        assert fact in (outcome.reason or "")
+    assert published() == {}
+
+
+def test_fault_008_the_bill_of_another_month_is_refused_where_one_is_named(tmp_path: Path) -> None:
+    deliver(tmp_path, text(row()), month="2026-09")
+    before = published()
+
+    wrong = deliver(tmp_path, text(row(**OCTOBER)), month="2026-09")
+    partly = deliver(tmp_path, text(row(BilledCost="9"), row(**OCTOBER)), month="2026-09")
+
+    for outcome in (wrong, partly):
+        assert (outcome.status, outcome.rows_loaded) == ("refused", 0)
+        for fact in ("the bill of 2026-09", "acct-1, 2026-10-01 to 2026-11-01"):
+            assert fact in (outcome.reason or "")
+    assert published() == before
+    assert deliver(tmp_path, text(row(**OCTOBER)), month="2026-10").status == "loaded"
+    with pytest.raises(BillRefused, match="'September' is not a month"):
+        deliver(tmp_path, text(row()), month="September")
 
 
 def test_fault_018_negative_lines_and_a_net_negative_month_keep_their_sign(tmp_path: Path) -> None:

@@ -23,6 +23,7 @@ class Command(PortalCommand):
         parser.add_argument(
             "--delivery", choices=Delivery.values, help="how a new source delivers (default: overwrite)"
         )
+        parser.add_argument("--month", help="YYYY-MM: refuse the file if it is the bill of another month")
         parser.add_argument(
             "--confirm-shrink",
             action="store_true",
@@ -36,6 +37,7 @@ class Command(PortalCommand):
             delivery=options["delivery"],
             format=options["format"],
             confirm_shrink=options["confirm_shrink"],
+            month=options["month"],
             created_by="import_bill",
         )
         return outcome.to_json()

@@ -9,7 +9,16 @@ from django.core.management.base import CommandParser
 from allocation.money import plain
 from portal.commands import PortalCommand
 from portal.management.periods import month_argument
+from reports.queries.bridge import AMORTISED, OTHER, PURCHASES, STEPS, UNUSED, USED, bridges
 from reports.queries.reconciliation import reconcile_period
+
+WORDS = {
+    PURCHASES: "purchases",
+    USED: "commitment used",
+    UNUSED: "commitment unused",
+    AMORTISED: "amortised",
+    OTHER: "other",
+}
 
 
 class Command(PortalCommand):
@@ -18,10 +27,11 @@ class Command(PortalCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         super().add_arguments(parser)
         parser.add_argument("period", type=month_argument, metavar="YYYY-MM")
+        parser.add_argument("--bridge", action="store_true", help="also say how billed and effective cost differ")
 
     def run(self, **options: Any) -> dict[str, Any]:
         found = reconcile_period(period=options["period"])
-        return {
+        outcome: dict[str, Any] = {
             "period": str(found.period),
             "balanced": found.is_balanced,
             "rows": [
@@ -38,12 +48,29 @@ class Command(PortalCommand):
                 for row in found.rows
             ],
         }
+        if options["bridge"]:
+            outcome["bridges"] = [
+                {
+                    "source": bridge.source,
+                    "currency": bridge.currency,
+                    "effective_cost": plain(bridge.effective),
+                    **{step: plain(amount) for step, amount in bridge.steps.items()},
+                    "billed_cost": plain(bridge.billed),
+                }
+                for bridge in bridges(period=options["period"])
+            ]
+        return outcome
 
     def show(self, outcome: dict[str, Any]) -> str:
         lines = [
             f"{row['source']} {row['currency']} {row['metric']}: charges {row['charges']},"
             f" allocated {row['allocated']}, unallocated {row['unallocated']}, difference {row['difference']}"
             for row in outcome["rows"]
+        ]
+        lines += [
+            f"{bridge['source']} {bridge['currency']}: billed {bridge['billed_cost']} = effective "
+            f"{bridge['effective_cost']} + " + " + ".join(f"{WORDS[step]} {bridge[step]}" for step in STEPS)
+            for bridge in outcome.get("bridges", [])
         ]
         verdict = "balanced" if outcome["balanced"] else "NOT balanced: allocate the month again"
         return "\n".join([*lines, f"{outcome['period']}: {verdict}"])

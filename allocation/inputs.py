@@ -1,0 +1,178 @@
+"""Everything but charges that a month's runs look at, with its fingerprints."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+from fractions import Fraction
+
+from django.db import connection
+
+from allocation.buckets import Bucket, apart_keys
+from allocation.catalogue import Entries
+from allocation.charges import copy_lines
+from allocation.drivers import (
+    ANY_PROJECT,
+    COST_PLACES,
+    DRIVER_PLACES,
+    Digest,
+    Key,
+    ToldUsage,
+    Usage,
+    UsageIndex,
+    told_owner,
+    told_usage,
+    usage_sql,
+)
+from allocation.gpu import GpuIndex, load_gpu
+from allocation.ledger import TargetBook
+from allocation.measures import MeasureBook, load_series
+from allocation.methods import GPU_SECONDS
+from allocation.money import quanta_of
+from allocation.owners import Owner
+from allocation.periods import DAY, Period
+from allocation.reported import caller_owners, load_reported
+from allocation.sampling import Clustering, clustered, clustering_of
+from allocation.targets import Organisation, resolve
+from allocation.usage_daily import DailyKey, daily_usage
+
+
+@dataclass
+class Drivers:
+    index: UsageIndex  # traces
+    reported: UsageIndex  # the providers' own usage reports
+    measures: MeasureBook
+    gpu: GpuIndex
+    book: TargetBook
+    organisation: Organisation
+    usage_sha256: str
+    other_sha256: str  # of reports, GPU usage and series
+    organisation_sha256: str
+    daily: dict[DailyKey, list[Decimal]]
+    clustering: Clustering | None  # None: every span was kept
+
+
+CHARGE_DAYS_SQL = """
+SELECT min(charge_period_start AT TIME ZONE 'UTC')::date, max(charge_period_end AT TIME ZONE 'UTC')::date
+FROM charge WHERE billing_month = %(month)s AND scope_id = ANY(%(scopes)s)
+"""
+
+
+def load_drivers(
+    *,
+    month: date,
+    scopes: Sequence[int],
+    buckets: Iterable[Bucket],
+    organisation: Organisation,
+    book: TargetBook,
+    caller_pays: bool = True,
+    entries: Entries = (),
+) -> Drivers:
+    """Usage of the charge days, by key and day; charge days more than a year before the month are not asked for."""
+    buckets = list(buckets)
+    digest, other = Digest(), Digest()
+    start, end = _charge_days(month, scopes)
+
+    def noted() -> Iterable[str]:
+        for line in copy_lines(usage_sql(start, end, by_region=by_region)):
+            digest.add(line)
+            yield line
+
+    by_region = any(bucket.key and bucket.key.region for bucket in buckets)
+    rows = list(told_usage(noted(), caller_pays=caller_pays, entries=entries))
+    if any(row.caller for row in rows):
+        rows = caller_owners(rows, note=other.add)
+    clustering = clustering_of(start, end) if any(row.variance != (0, 0) for row in rows) else None
+    digest.add(repr(sorted((clustering or {}).items(), key=str)))
+    reported = load_reported(start=start, end=end, note=other.add)
+    nodes = {bucket.node for bucket in buckets if bucket.node}
+    splits = [split for bucket in buckets if bucket.split for split in (bucket.split, *dict(bucket.pools).values())]
+    needs_gpu = nodes or any(split.driver == GPU_SECONDS for split in splits)
+    gpu = load_gpu(start=start, end=end, note=other.add) if needs_gpu else []
+    series = load_series(
+        (split.series for split in splits if split.series), month=month, organisation=organisation, note=other.add
+    )
+
+    def number(owner: Owner, day: date) -> int:
+        return book.number(resolve(organisation, owner, model=None, day=day))
+
+    def index_of(told: Sequence[ToldUsage]) -> UsageIndex:
+        return build_index(
+            told, apart=apart_keys(buckets), organisation=organisation, book=book, clustering=clustering or {}
+        )
+
+    return Drivers(
+        index=index_of(rows),
+        reported=index_of(reported),
+        measures=MeasureBook(month, organisation, rows, gpu, series),
+        gpu=GpuIndex.of(gpu, nodes=nodes, number=number),
+        book=book,
+        organisation=organisation,
+        usage_sha256=digest.hexdigest(),
+        other_sha256=other.hexdigest(),
+        organisation_sha256=organisation.digest(),
+        daily=daily_usage(rows, period=Period.month(month), organisation=organisation),
+        clustering=clustering,
+    )
+
+
+def _charge_days(month: date, scopes: Sequence[int]) -> tuple[date, date]:
+    with connection.cursor() as cursor:
+        cursor.execute(CHARGE_DAYS_SQL, {"month": month, "scopes": list(scopes)})
+        first, last = cursor.fetchone()
+    whole = Period.month(month)
+    earliest = date(month.year - 1, month.month, 1)
+    return max(min(first or whole.start, whole.start), earliest), min(
+        max(last or whole.end, whole.end), whole.end + 31 * DAY
+    )
+
+
+def build_index(
+    rows: Sequence[ToldUsage],
+    *,
+    apart: frozenset[Key],
+    organisation: Organisation,
+    book: TargetBook,
+    clustering: Clustering,
+) -> UsageIndex:
+    """Pure: told rows resolved to targets, as whole numbers of a common unit."""
+    places = DRIVER_PLACES if any("." in text for row in rows for text in row.tokens) else 0
+    days: dict[Key, dict[date, list[Usage]]] = {}
+    numbers: dict[tuple[tuple[str | None, ...], str | None, int], int] = {}
+    keys: dict[Key, Key] = {}
+    for row in rows:
+        key = keys.get(row.key)
+        if key is None:
+            key = keys[row.key] = known_apart(row.key, apart)
+        name = (row.attributes, key.model, organisation.epoch(row.day))
+        number = numbers.get(name)
+        if number is None:
+            target = resolve(organisation, told_owner(row), model=key.model, day=row.day)
+            number = numbers[name] = book.number(target)
+        usage = Usage(
+            target=number,
+            rung=row.rung,
+            tokens=tuple([quanta_of(text, places) for text in row.tokens]) if places else tuple(map(int, row.tokens)),
+            list_cost=quanta_of(row.list_cost, COST_PLACES) if row.list_cost is not None else None,
+            variance=clustered(row, clustering),
+            calls=Fraction(row.calls),
+        )
+        days.setdefault(key, {}).setdefault(row.day, []).append(usage)
+    return UsageIndex(places, book.rank, days)
+
+
+def known_apart(key: Key, apart: frozenset[Key]) -> Key:
+    """The key as the bill keeps it: batch, reserved and regional calls are among the others where it has no line."""
+
+    def is_billed(wanted: Key) -> bool:
+        return wanted in apart or wanted._replace(project=ANY_PROJECT) in apart
+
+    plain = key._replace(region=None)
+    if plain.is_batch and not is_billed(plain) and not is_billed(key):
+        plain = plain._replace(is_batch=False)
+    if plain.is_reserved and not is_billed(plain) and not is_billed(plain._replace(model=None)):
+        plain = plain._replace(is_reserved=False)
+    regional = plain._replace(region=key.region)
+    return regional if key.region is not None and is_billed(regional) else plain

@@ -1,0 +1,142 @@
+"""What `proportional` splits go by: calls and tokens of traces, GPU-seconds, and uploaded series, by target and day."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from decimal import Decimal
+from typing import NamedTuple
+
+from allocation.catalogue import TOKEN_COLUMNS
+from allocation.drivers import OUTPUT_SIDE, SAME_PROVIDER, ToldUsage, told_owner
+from allocation.gpu import GpuRow
+from allocation.methods import GPU_SECONDS, REQUESTS, SEATS, SERIES, TOKEN_DRIVERS, Split
+from allocation.models import DriverPoint
+from allocation.money import places_of, plain, quanta_of
+from allocation.owners import Owner
+from allocation.periods import Period
+from allocation.splitter import NAMED, Measure, Measures
+from allocation.targets import Organisation, Target, resolve
+
+CACHED = TOKEN_COLUMNS.index("cache_read")
+# Indexes into TOKEN_COLUMNS that each token driver counts.
+TOKENS_OF: dict[str, tuple[int, ...]] = {
+    "tokens": tuple(range(len(TOKEN_COLUMNS))),
+    "input_tokens": tuple(n for n in range(len(TOKEN_COLUMNS)) if n not in OUTPUT_SIDE and n != CACHED),
+    "output_tokens": OUTPUT_SIDE,
+    "cached_tokens": (CACHED,),
+}
+NAMES = {REQUESTS: "requests", "tokens": "tokens", "input_tokens": "input tokens", "output_tokens": "output tokens",
+         "cached_tokens": "cached tokens", GPU_SECONDS: "GPU-seconds booked"}  # fmt: skip
+
+
+class Reading(NamedTuple):
+    """A number that counts for a target on a day; `day` None is the month as a whole."""
+
+    day: date | None
+    target: Target
+    quantity: str  # plain decimal text
+    rung: int
+
+
+@dataclass
+class MeasureBook:
+    """Measures of a month, each summed once when it is first asked for."""
+
+    month: date
+    organisation: Organisation
+    usage: Sequence[ToldUsage]
+    gpu: Sequence[GpuRow]
+    series: dict[str, list[Reading]]
+    _summed: dict[tuple[object, ...], tuple[dict[date | None, dict[Target, Measure]], int]] = field(
+        default_factory=dict
+    )
+
+    def __call__(self, split: Split, day: date | None) -> Measures:
+        """The driver of the split on a day, or in the month where `day` is None."""
+        by_day, places = self._of(split)
+        name = NAMES.get(split.driver or "") or split.series or "seats"
+        return Measures(by_day.get(day, {}), places, name)
+
+    def _of(self, split: Split) -> tuple[dict[date | None, dict[Target, Measure]], int]:
+        name = (split.driver, split.series, split.usage, split.level)
+        if name not in self._summed:
+            readings = [reading._replace(target=at(reading.target, split.level)) for reading in self._readings(split)]
+            self._summed[name] = summed(readings)
+        return self._summed[name]
+
+    def _readings(self, split: Split) -> Iterable[Reading]:
+        if split.driver in (SERIES, SEATS):
+            return self.series.get(split.series or "", [])
+        if split.driver == GPU_SECONDS:
+            return self._gpu_readings()
+        if split.driver != REQUESTS and split.driver not in TOKEN_DRIVERS:
+            raise LookupError(f"there is no driver {split.driver}")
+        return self._usage_readings(split)
+
+    def _usage_readings(self, split: Split) -> Iterable[Reading]:
+        wanted = dict(split.usage)
+        if "provider" in wanted:
+            wanted["provider"] = SAME_PROVIDER.get(wanted["provider"], wanted["provider"])
+        columns = TOKENS_OF.get(split.driver or "")
+        within = Period.month(self.month)
+        for row in self.usage:
+            if not within.start <= row.day < within.end:
+                continue
+            if any(getattr(row.key, name) != value for name, value in wanted.items()):
+                continue
+            counted = row.calls if columns is None else _sum_text(row.tokens[n] for n in columns)
+            yield Reading(row.day, self._target(told_owner(row), row.day), counted, row.rung)
+
+    def _gpu_readings(self) -> Iterable[Reading]:
+        within = Period.month(self.month)
+        for row in self.gpu:
+            if within.start <= row.day < within.end and row.owner is not None:
+                yield Reading(row.day, self._target(row.owner, row.day), plain(row.booked), NAMED)
+
+    def _target(self, owner: Owner, day: date) -> Target:
+        return resolve(self.organisation, owner, model=None, day=day)
+
+
+def _sum_text(texts: Iterable[str]) -> str:
+    return plain(sum((Decimal(text) for text in texts), Decimal(0)))
+
+
+def at(target: Target, level: str) -> Target:
+    """The target as a split names it: team, or team with feature and product. What no team owns keeps its reason."""
+    if target.team is None:
+        return Target(reason=target.reason)
+    if level == "team":
+        return Target(team=target.team)
+    return Target(team=target.team, feature=target.feature, product=target.product)
+
+
+def summed(readings: Sequence[Reading]) -> tuple[dict[date | None, dict[Target, Measure]], int]:
+    """Sums by day and of the month, in whole numbers of the second value's places. Zeros are kept out."""
+    places = max((places_of(reading.quantity) for reading in readings), default=0)
+    found: dict[date | None, dict[Target, Measure]] = {}
+    for reading in readings:
+        weight = quanta_of(reading.quantity, places)
+        if not weight:
+            continue
+        for day in {reading.day, None}:
+            known = found.setdefault(day, {}).get(reading.target, Measure(0, 0))
+            found[day][reading.target] = Measure(known.weight + weight, max(known.rung, reading.rung))
+    return found, places
+
+
+def load_series(
+    names: Iterable[str], *, month: date, organisation: Organisation, note: Callable[[str], None]
+) -> dict[str, list[Reading]]:
+    """The month's readings of these series; `note` is told every row, for the fingerprint of the inputs."""
+    found: dict[str, list[Reading]] = {}
+    rows = DriverPoint.objects.filter(series__in=sorted(set(names)), month=month)
+    for row in rows.order_by("series", "day", "team", "feature").values_list(
+        "series", "day", "team", "feature", "quantity"
+    ):
+        note(repr(row))
+        series, day, team, feature, quantity = row
+        target = resolve(organisation, Owner(team, feature), model=None, day=day or month)
+        found.setdefault(series, []).append(Reading(day, target, plain(quantity), NAMED))
+    return found

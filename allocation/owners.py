@@ -1,0 +1,71 @@
+"""Who a rule names as paying: texts, or what reads them off the charge. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from allocation.conditions import Facts, normal_name, pattern_of, reader, words_of
+
+TARGET_FIELDS = ("team", "feature", "product", "environment", "customer", "phase")
+
+
+@dataclass(frozen=True)
+class Owner:
+    """Targets as text, as the rule or the row names them; `rung` is the evidence (4 named or tagged, 5 inferred)."""
+
+    team: str | None = None
+    feature: str | None = None
+    product: str | None = None
+    environment: str | None = None
+    customer: str | None = None
+    phase: str | None = None
+    rung: int = 4
+    partner_team: str | None = None  # the other side of a call between agents
+    partner_feature: str | None = None
+
+
+ValueSource = Callable[[Facts], tuple[str | None, int]]  # value and rung
+
+
+def _value_source(name: str, spec: Any) -> ValueSource:
+    """A field of the target: text, `{inferred: text}`, `{tag: key or keys}`, `{column: .., map: {..}}` or `{column: ..,
+    pattern: (..)}`."""
+    if isinstance(spec, str | int) and not isinstance(spec, bool):
+        return lambda _: (str(spec), 4)
+    if not isinstance(spec, dict):
+        raise ValueError(f"target {name} is text, a tag, a map or a pattern, not {spec!r}")
+    if set(spec) == {"inferred"}:  # an accepted suggestion: a named owner on the rung of a guess
+        return lambda _: (str(spec["inferred"]), 5)
+    if set(spec) == {"tag"}:
+        keys = tuple(normal_name(word) for word in words_of("tag", spec["tag"]))
+        return lambda facts: (next((facts.tags[key] for key in keys if key in facts.tags), None), 4)
+    if set(spec) == {"column", "map"} and isinstance(spec["map"], dict):
+        read, values = reader(str(spec["column"])), {str(key): str(value) for key, value in spec["map"].items()}
+        return lambda facts: (values.get(read(facts) or ""), 4)
+    if set(spec) == {"column", "pattern"}:
+        read, pattern = reader(str(spec["column"])), pattern_of(str(spec["pattern"]))
+        if pattern.groups != 1:
+            raise ValueError(f"target {name}: the pattern needs one group, which is the {name}")
+        return lambda facts: (found.group(1) if (found := pattern.search(read(facts) or "")) else None, 5)
+    raise ValueError(f"target {name} is text, a tag, a map or a pattern, not {spec!r}")
+
+
+OwnerReader = Callable[[Facts], Owner]
+
+
+def owner_reader(spec: Any) -> OwnerReader:
+    if not isinstance(spec, dict):
+        raise ValueError(f"a target is a mapping of {', '.join(TARGET_FIELDS)}, not {spec!r}")
+    unknown = sorted(set(map(str, spec)) - set(TARGET_FIELDS))
+    if unknown:
+        raise ValueError(f"a target has no {', '.join(unknown)}; it has {', '.join(TARGET_FIELDS)}")
+    sources = [(name, _value_source(name, value)) for name, value in spec.items()]
+
+    def read(facts: Facts) -> Owner:
+        found = {name: source(facts) for name, source in sources}
+        values: dict[str, Any] = {name: value for name, (value, _) in found.items()}
+        return Owner(**values, rung=found["team"][1] if "team" in found else 4)
+
+    return read

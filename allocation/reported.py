@@ -1,0 +1,93 @@
+"""Providers' own usage reports as a driver: who used what by key, user, workspace or project, batch or not."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Callable, Sequence
+from datetime import date
+
+from allocation.catalogue import TOKEN_COLUMNS
+from allocation.drivers import SAME_PROVIDER, Key, ToldUsage
+from allocation.models import IdentityOwner, ProviderUsage, UsageIdentity
+from allocation.money import plain
+
+REPORTED_RUNG, GATEWAY_RUNG = 3, 2
+GATEWAY = "gateway"
+# Narrow to wide: the first identity that has an owner says whose a row is.
+KINDS = (UsageIdentity.API_KEY, UsageIdentity.USER, UsageIdentity.WORKSPACE, UsageIdentity.PROJECT)
+
+Owners = dict[tuple[str, str, str], tuple[list[date], list[tuple[str, str | None]]]]
+
+
+def load_reported(*, start: date, end: date, note: Callable[[str], None]) -> list[ToldUsage]:
+    """Reported usage of these days with the owners that identities had then; `note` is told every row."""
+    columns = ("day", "provider", "project", "model", "is_batch", *(kind.value for kind in KINDS[:3]))
+    rows = ProviderUsage.objects.filter(day__gte=start, day__lt=end).order_by(*columns)
+    found = []
+    owners = identity_owners() if rows.exists() else {}
+    for row in rows.values_list(*columns, "requests", *TOKEN_COLUMNS):
+        day, provider, project, model, is_batch, api_key, user, workspace, requests, *tokens = row
+        values = dict(zip(KINDS, (api_key, user, workspace, project), strict=True))
+        team, feature = owner_of(owners, provider, values, day)
+        note(repr((row, team, feature)))
+        found.append(
+            ToldUsage(
+                day=day,
+                key=Key(SAME_PROVIDER.get(provider, provider), project, model, is_batch),
+                attributes=(team, feature, *[None] * 6),
+                rung=REPORTED_RUNG,
+                calls=plain(requests),
+                tokens=tuple(map(plain, tokens)),
+                list_cost=None,
+                variance=(0, 0),
+            )
+        )
+    return found
+
+
+def caller_owners(rows: Sequence[ToldUsage], *, note: Callable[[str], None]) -> list[ToldUsage]:
+    """The rows with whose a gateway's key, or end user, is where a call names no team; `note` is told each answer.
+
+    A gateway's own keys stand under the provider `gateway`; else the key is looked for under the call's provider.
+    """
+    owners = identity_owners()
+    found = []
+    for row in rows:
+        if row.caller is not None:
+            values = dict.fromkeys((UsageIdentity.API_KEY, UsageIdentity.USER), row.caller)
+            names = (
+                (provider, owner_of(owners, provider, dict(values), row.day))
+                for provider in (GATEWAY, row.key.provider or "")
+            )
+            team, feature = next((owner for _, owner in names if owner[0]), (None, None))
+            note(repr((row.day, row.key.provider, row.caller, team, feature)))
+            if team is not None:
+                told = (team, row.attributes[1] or feature, *row.attributes[2:])
+                row = row._replace(attributes=told, rung=max(row.rung, GATEWAY_RUNG))
+        found.append(row)
+    return found
+
+
+def identity_owners() -> Owners:
+    """(provider, kind, value) -> first days, ascending, and who owns the identity from each."""
+    found: Owners = {}
+    rows = IdentityOwner.objects.order_by("valid_from").values_list(
+        "provider", "kind", "value", "valid_from", "team", "feature"
+    )
+    for provider, kind, value, valid_from, team, feature in rows:
+        days, owners = found.setdefault((SAME_PROVIDER.get(provider, provider), kind, value), ([], []))
+        days.append(valid_from)
+        owners.append((team, feature))
+    return found
+
+
+def owner_of(
+    owners: Owners, provider: str, values: dict[UsageIdentity, str | None], day: date
+) -> tuple[str | None, str | None]:
+    """(team, feature) of the narrowest identity that somebody owned on that day."""
+    for kind, value in values.items():
+        days, known = owners.get((SAME_PROVIDER.get(provider, provider), str(kind), value or ""), ([], []))
+        place = bisect_right(days, day)
+        if place:
+            return known[place - 1]
+    return None, None

@@ -1,0 +1,590 @@
+"""Whole months made up by chance, and allocated without a database: rules, a tree, charges, usage and drivers.
+
+`made_up` draws a month from a seed and a size; `allocate` carries it out with the real rules, buckets, engine and cuts.
+What PostgreSQL does in a real run, sums of equal charges and of what targets were given, is done here in Python.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import random
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import date, timedelta
+from decimal import Decimal
+from functools import cached_property
+from typing import Any, NamedTuple
+from unittest.mock import patch
+
+from allocation.buckets import (
+    Bucket,
+    DimensionRow,
+    MemberKey,
+    SourceSettings,
+    apart_keys,
+    bucket_of,
+    numbered,
+    with_follower_scopes,
+)
+from allocation.catalogue import TOKEN_COLUMNS
+from allocation.charges import Group, groups_of
+from allocation.drivers import Key, ToldUsage
+from allocation.engine import Engine
+from allocation.gpu import GpuIndex, GpuRow
+from allocation.inputs import Drivers, build_index
+from allocation.ledger import LedgerWriter, TargetBook, cut_group
+from allocation.measures import MeasureBook, Reading
+from allocation.money import exact_sum, places_of, quanta_of, text_of
+from allocation.owners import Owner
+from allocation.related import Given, Related
+from allocation.rules import parse_rules
+from allocation.splitter import NAMED
+from allocation.targets import FeaturePlace, Organisation, Target, canonical_target, resolve
+from allocation.traced import Plan
+
+OCTOBER = date(2026, 10, 1)
+FIRST, SECOND, LAST = date(2026, 10, 5), date(2026, 10, 6), date(2026, 10, 20)  # few days, so that much meets on one
+DAYS = (FIRST, FIRST, SECOND, LAST)
+CURRENCIES = ("USD", "USD", "EUR", "JPY")
+TEAMS = ("ads", "chat", "data", "ops", "search")
+FEATURES = ("answers", "banner", "index")
+UNKNOWN = "nobody knows them"
+NODES = ("node-1", "node-2")
+SERVICES = ("Compute", "Platform", "Storage", "Support")
+METERS = ("gpt-4o input tokens", "gpt-4o output tokens", "gpt-4o batch input tokens", "gpt-4o", "o1 input tokens")
+
+
+class MadeCharge(NamedTuple):
+    """One charge. `spread` is its period where it touches several days."""
+
+    dimension: int  # index into Month.dimensions
+    day: date
+    spread: tuple[str, str] | None
+    billed: Decimal
+    effective: Decimal
+    listed: Decimal | None
+    quantity: Decimal | None
+
+
+@dataclass(frozen=True)
+class Month:
+    """Everything that a run depends on."""
+
+    rules: str
+    organisation: Organisation
+    sources: dict[int, SourceSettings]
+    dimensions: tuple[DimensionRow, ...]
+    charges: tuple[MadeCharge, ...]
+    usage: tuple[ToldUsage, ...] = ()
+    reported: tuple[ToldUsage, ...] = ()
+    gpu: tuple[GpuRow, ...] = ()
+    series: dict[str, list[Reading]] = field(default_factory=dict)
+
+    def shuffled(self, seed: int) -> Month:
+        """The same month with every row delivered in another order."""
+        chance = random.Random(seed)
+
+        def mixed(rows: Sequence[Any]) -> tuple[Any, ...]:
+            return tuple(chance.sample(rows, len(rows)))
+
+        order = mixed(range(len(self.dimensions)))
+        place = {number: n for n, number in enumerate(order)}
+        charges = [charge._replace(dimension=place[charge.dimension]) for charge in self.charges]
+        return replace(
+            self,
+            dimensions=tuple(self.dimensions[number] for number in order),
+            charges=mixed(charges),
+            usage=mixed(self.usage),
+            reported=mixed(self.reported),
+            gpu=mixed(self.gpu),
+            series={name: list(mixed(readings)) for name, readings in self.series.items()},
+        )
+
+    def negated(self) -> Month:
+        """The month that undoes this one: every cost with its sign turned, every quantity as it was."""
+        charges = [
+            charge._replace(
+                billed=charge.billed.copy_negate(),  # a minus sign would round to 28 digits
+                effective=charge.effective.copy_negate(),
+                listed=None if charge.listed is None else charge.listed.copy_negate(),
+            )
+            for charge in self.charges
+        ]
+        return replace(self, charges=tuple(charges))
+
+    def only(self, currency: str) -> Month:
+        """Only the bills in one currency."""
+        charges = [charge for charge in self.charges if self.currency_of(charge) == currency]
+        return replace(self, charges=tuple(charges))
+
+    def currency_of(self, charge: MadeCharge) -> str:
+        found: str = self.dimensions[charge.dimension].columns["billing_currency"]
+        return found
+
+    @cached_property
+    def currencies(self) -> list[str]:
+        return sorted({self.currency_of(charge) for charge in self.charges})
+
+    @cached_property
+    def buckets(self) -> dict[MemberKey, Bucket]:
+        """The bucket of every dimension that has a charge."""
+        rules, used = parse_rules(self.rules), {charge.dimension for charge in self.charges}
+        return with_follower_scopes(
+            {
+                member_of(row): bucket_of(row, source=self.sources[row.source_id], rules=rules, month=OCTOBER)
+                for number, row in enumerate(self.dimensions)
+                if number in used
+            }
+        )
+
+
+def member_of(row: DimensionRow) -> MemberKey:
+    return MemberKey(row.source_id, row.dimension_id, row.variant)
+
+
+# ---------------------------------------------------------------- carried out
+
+
+class Line(NamedTuple):
+    """One row of allocated_cost."""
+
+    bucket: Bucket
+    day: date
+    target: Target
+    kind: str
+    billed: Decimal
+    effective: Decimal
+    listed: Decimal | None
+    quantity: str
+    rung: int
+
+
+@dataclass
+class Ledger:
+    """What a run of one currency wrote, with the groups and plans that it came from."""
+
+    lines: list[Line]
+    groups: list[tuple[Group, Bucket, Plan]]
+    canonical: str
+
+    @cached_property
+    def sha256(self) -> str:
+        return hashlib.sha256(self.canonical.encode()).hexdigest()
+
+
+def has_money(group: Group) -> bool:
+    """Only then does the ledger have rows of it."""
+    amounts = (group.billed_cost, group.effective_cost, group.list_cost)
+    return any(amount is not None and amount.quanta for amount in amounts)
+
+
+class MemoryWriter(LedgerWriter):
+    """Keeps what a run writes."""
+
+    def __init__(self, book: TargetBook) -> None:
+        super().__init__(run_id=0, month=OCTOBER, book=book)
+        self.lines: list[Line] = []
+        self.groups: list[tuple[Group, Bucket, Plan]] = []
+        self.canonical: list[str] = []
+        self.given: list[tuple[Bucket, Target, Decimal, Decimal, int]] = []
+
+    def write(
+        self,
+        groups: Iterable[Group],
+        bucket_of: Sequence[Bucket | None],
+        plan_of: Callable[[Bucket, Group], Plan],
+        progress: Callable[[int], None],
+    ) -> None:
+        for group in groups:
+            bucket = bucket_of[group.bucket]
+            assert bucket is not None
+            plan = plan_of(bucket, group)
+            self.groups.append((group, bucket, plan))
+            book = self.book
+            rows = cut_group(group, plan, kind=bucket.kind, is_allocated=book.is_allocated, rank=book.rank)
+            for target, kind, billed, effective, listed, quantity, rung in rows:
+                texts = (
+                    text_of(billed, group.billed_cost.places),
+                    text_of(effective, group.effective_cost.places),
+                    text_of(listed, group.list_cost.places) if listed is not None and group.list_cost else "",
+                )
+                about = (group.day, canonical_target(book.targets[target]), f'"{kind}"', *texts, quantity, rung)
+                if has_money(group):
+                    self.canonical.append(f"{bucket.cells},{','.join(map(str, about))}\n")
+                self.lines.append(
+                    Line(
+                        bucket,
+                        group.day,
+                        book.targets[target],
+                        kind,
+                        Decimal(texts[0]),
+                        Decimal(texts[1]),
+                        Decimal(texts[2]) if texts[2] else None,
+                        quantity,
+                        rung,
+                    )
+                )
+
+    def finish_groups(self) -> None:
+        pass
+
+    def related(self) -> Related:
+        """As Related.read sums what stands in the ledger so far."""
+        texts = [(line, format(line.effective, "f"), format(line.billed, "f")) for line in self.lines]
+        places = max((places_of(text) for _, *pair in texts for text in pair), default=12)
+        summed: dict[tuple[Bucket, Target], Given] = {}
+        for line, effective, billed in texts:
+            target = line.target._replace(customer=None)
+            given = Given(quanta_of(effective, places), quanta_of(billed, places), rung=line.rung)
+            summed.setdefault((line.bucket, target), Given()).add(given)
+        return Related([(bucket, target, given) for (bucket, target), given in summed.items()], places)
+
+
+@contextmanager
+def without_database(writer: MemoryWriter) -> Iterator[None]:
+    """The two places where an engine reaches for the database: ids of targets, and sums of what it wrote."""
+    with (
+        patch("allocation.ledger.ensure_targets", lambda targets: [0] * len(targets)),
+        patch.object(Related, "read", lambda **_: writer.related()),
+    ):
+        yield
+
+
+def allocate(month: Month) -> dict[str, Ledger]:
+    """The month's ledgers by currency."""
+    members = month.buckets
+    book = TargetBook()
+    drivers = drivers_of(month, members.values(), book)
+    ledgers = {}
+    for currency in month.currencies:
+        numbers = numbered(bucket for bucket in members.values() if bucket.currency == currency)
+        groups = groups_of(group_lines(month, currency, members, numbers))
+        writer = MemoryWriter(book)
+        with without_database(writer):
+            engine = Engine(month=OCTOBER, run_id=0, numbers=numbers, groups=groups, drivers=drivers)
+            engine.carry_out(writer, lambda _: None)
+        ledgers[currency] = Ledger(writer.lines, writer.groups, "".join(writer.canonical))
+    return ledgers
+
+
+def drivers_of(month: Month, buckets: Iterable[Bucket], book: TargetBook) -> Drivers:
+    buckets, organisation = list(buckets), month.organisation
+
+    def number(owner: Owner, day: date) -> int:
+        return book.number(resolve(organisation, owner, model=None, day=day))
+
+    def index(rows: Sequence[ToldUsage]) -> Any:
+        apart = apart_keys(buckets)
+        return build_index(rows, apart=apart, organisation=organisation, book=book, clustering={})
+
+    return Drivers(
+        index=index(month.usage),
+        reported=index(month.reported),
+        measures=MeasureBook(OCTOBER, organisation, month.usage, month.gpu, month.series),
+        gpu=GpuIndex.of(month.gpu, nodes=NODES, number=number),
+        book=book,
+        organisation=organisation,
+        usage_sha256="",
+        other_sha256="",
+        organisation_sha256="",
+        daily={},
+        clustering=None,
+    )
+
+
+def group_lines(
+    month: Month, currency: str, members: dict[MemberKey, Bucket], numbers: dict[Bucket, int]
+) -> Iterator[str]:
+    """As the database sums charges: one row per bucket, first day and period."""
+    found: dict[tuple[int, date, tuple[str, str] | None], list[MadeCharge]] = {}
+    for charge in month.charges:
+        if month.currency_of(charge) == currency:
+            bucket = members[member_of(month.dimensions[charge.dimension])]
+            found.setdefault((numbers[bucket], charge.day, charge.spread), []).append(charge)
+    for (number, day, spread), charges in found.items():
+        columns: list[list[Decimal | None]] = [
+            [charge.billed for charge in charges],
+            [charge.effective for charge in charges],
+            [charge.listed for charge in charges],
+            [charge.quantity for charge in charges],
+            [None] * len(charges),
+        ]
+        start, end = spread or ("\\N", "\\N")
+        yield "\t".join([str(number), day.isoformat(), start, end, str(len(charges)), *map(_sum_text, columns)])
+
+
+def _sum_text(amounts: list[Decimal | None]) -> str:
+    known = [amount for amount in amounts if amount is not None]
+    return format(exact_sum(known), "f") if len(known) == len(amounts) else "\\N"
+
+
+# ---------------------------------------------------------------- made up
+
+
+def made_up(seed: int, size: int) -> Month:
+    """A month of about `size` of everything; the same for the same seed and size."""
+    chance = random.Random(seed * 64 + size)
+    organisation = _organisation(chance)
+    sources = {
+        number: SourceSettings(
+            number, name, chance.random() < 0.7, chance.choice(("auto", "spread", "owner", "unallocated"))
+        )
+        for number, name in ((1, "cloud"), (2, "models"))
+    }
+    dimensions = tuple(_dimension(chance, number) for number in range(1, 2 * size + 2))
+    charges = tuple(_charge(chance, len(dimensions)) for _ in range(3 * size + 1))
+    gpu = [
+        GpuRow(chance.choice(DAYS), chance.choice(NODES), _owner(chance), Decimal(_quantity(chance)), None)
+        for _ in range(chance.randint(0, size))
+    ]
+    capacities = [
+        GpuRow(day, node, None, Decimal(0), Decimal(_quantity(chance)))
+        for node in NODES
+        for day in (FIRST, LAST)
+        if chance.random() < 0.5
+    ]
+    return Month(
+        rules=json.dumps(_rules(chance, size)),
+        organisation=organisation,
+        sources=sources,
+        dimensions=dimensions,
+        charges=charges,
+        usage=tuple(_usage(chance, rung=chance.choice((1, 1, 2))) for _ in range(chance.randint(0, 2 * size))),
+        reported=tuple(_usage(chance, rung=3) for _ in range(chance.choice((0, 0, size)))),
+        gpu=(*gpu, *capacities),
+        series={name: _series(chance, organisation) for name in ("seats", "queries") if chance.random() < 0.8},
+    )
+
+
+def _organisation(chance: random.Random) -> Organisation:
+    if chance.random() < 0.1:
+        return Organisation({}, {}, {})
+    teams = chance.sample(TEAMS, chance.randint(1, len(TEAMS)))
+    places = {
+        feature: tuple(
+            FeaturePlace(day, chance.choice(teams), chance.choice([None, "suite"]))
+            for day in sorted(chance.sample([date(2026, 1, 1), FIRST, SECOND, LAST], chance.randint(1, 3)))
+        )
+        for feature in chance.sample(FEATURES, chance.randint(0, len(FEATURES)))
+    }
+    return Organisation({team: team for team in teams}, places, {feature: feature for feature in places})
+
+
+def _owner(chance: random.Random) -> Owner:
+    team = chance.choice((*TEAMS, *TEAMS, UNKNOWN, None))
+    return Owner(team, chance.choice((None, *FEATURES)), environment=chance.choice((None, "prod")))
+
+
+def _amount(chance: random.Random) -> Decimal:
+    kind = chance.random()
+    if kind < 0.1:
+        return Decimal(0)
+    sign = -1 if chance.random() < 0.25 else 1
+    if kind < 0.6:
+        return sign * Decimal(chance.randint(1, 10**6)).scaleb(-2)
+    if kind < 0.75:
+        return sign * Decimal(chance.randint(1, 10**4)).scaleb(-18)
+    if kind < 0.9:
+        return sign * Decimal(chance.randint(1, 10**16)).scaleb(-2)
+    return sign * Decimal(chance.randint(1, 10**20)).scaleb(-chance.randint(6, 20))
+
+
+def _quantity(chance: random.Random) -> str:
+    """Plain text of a driver's number: zero, small, whole or with places, or huge."""
+    kind = chance.random()
+    if kind < 0.15:
+        return "0"
+    if kind < 0.7:
+        return str(chance.randint(1, 9))
+    return str(chance.randint(1, 10**15)) if kind < 0.8 else f"{chance.randint(0, 999)}.{chance.randint(1, 999)}"
+
+
+def _charge(chance: random.Random, dimensions: int) -> MadeCharge:
+    billed = _amount(chance)
+    effective = billed if chance.random() < 0.6 else _amount(chance)
+    day, spread = chance.choice(DAYS), None
+    if chance.random() < 0.15:
+        last = date(2026, 11, 1) if chance.random() < 0.5 else day + timedelta(chance.randint(2, 9))
+        hour = f"{chance.randint(0, 23):02}:{chance.randint(0, 59):02}:00.000007+00:00"
+        spread = (f"{day}T{hour}", f"{last}T00:00:00+00:00")
+    return MadeCharge(
+        dimension=chance.randrange(dimensions),
+        day=day,
+        spread=spread,
+        billed=billed,
+        effective=effective,
+        listed=_amount(chance) if chance.random() < 0.5 else None,
+        quantity=Decimal(_quantity(chance)) if chance.random() < 0.7 else None,
+    )
+
+
+def _dimension(chance: random.Random, number: int) -> DimensionRow:
+    columns: dict[str, Any] = {
+        "billing_currency": chance.choice(CURRENCIES),
+        "charge_category": chance.choice(("Usage",) * 6 + ("Tax", "Credit", "Purchase")),
+        "sub_account_id": chance.choice((None, "proj-1", "proj-2")),
+        "service_name": chance.choice(SERVICES),
+        "commitment_discount_id": chance.choice((None, None, "plan-1")),
+        "commitment_discount_status": chance.choice((None, "Used", "Unused")),
+        "tags": {"team": team} if (team := _owner(chance).team) else None,
+    }
+    about = chance.random()
+    if about < 0.4:
+        columns |= {
+            "provider_name": "OpenAI",
+            "service_name": "OpenAI API",
+            "sku_meter": chance.choice(METERS),
+            "consumed_unit": chance.choice(("Tokens", "1K tokens", None)),
+        }
+    elif about < 0.6:
+        columns |= {"provider_name": "AWS", "resource_type": "p5.48xlarge", "resource_name": chance.choice(NODES)}
+    else:
+        columns |= {"provider_name": chance.choice(("AWS", None))}
+    source = 2 if columns["provider_name"] == "OpenAI" else chance.choice((1, 1, 2))
+    return DimensionRow(source, number, 0, columns)
+
+
+def _usage(chance: random.Random, *, rung: int) -> ToldUsage:
+    owner = _owner(chance)
+    tokens = [_quantity(chance) if chance.random() < 0.3 else "0" for _ in TOKEN_COLUMNS]
+    sampled = chance.random() < 0.2
+    return ToldUsage(
+        day=chance.choice(DAYS),
+        key=Key(
+            "openai",
+            chance.choice(("proj-1", "proj-1", "proj-2", None)),
+            chance.choice(("gpt-4o", "gpt-4o", "o1")),
+            chance.random() < 0.15,
+        ),
+        attributes=(owner.team, owner.feature, None, owner.environment, chance.choice((None, "customer")), *[None] * 3),
+        rung=rung,
+        calls=str(chance.randint(0, 5)),
+        tokens=tuple(tokens),
+        list_cost=_quantity(chance) if chance.random() < 0.7 else None,
+        variance=(chance.randint(1, 10**6), chance.randint(0, 10**6)) if sampled else (0, 0),
+    )
+
+
+def _series(chance: random.Random, organisation: Organisation) -> list[Reading]:
+    readings = []
+    for _ in range(chance.randint(0, 6)):
+        day = chance.choice((None, None, FIRST, SECOND))
+        target = resolve(organisation, _owner(chance), model=None, day=day or OCTOBER)
+        readings.append(Reading(day, target._replace(environment=None), _quantity(chance), NAMED))
+    return readings
+
+
+# ---------------------------------------------------------------- rules
+
+
+def _rules(chance: random.Random, size: int) -> dict[str, Any]:
+    leaves = [_leaf(chance, f"leaf {n}") for n in range(chance.randint(1, 2 + size))]
+    names = [rule["name"] for rule in leaves]
+    pools: list[dict[str, Any]] = []
+    for n in range(chance.randint(0, 3)):
+        split = made_split(chance, [pool["name"] for pool in pools], names)
+        pools.append({"name": f"pool {n}", **split})
+    rules = list(leaves)
+    for n in range(chance.randint(0, 2 + size)):
+        filled = [pool["name"] for pool in pools]
+        rule: dict[str, Any] = {"name": f"split {n}", "when": _when(chance)}
+        if filled and chance.random() < 0.3:
+            rule |= {"method": "direct", "target": {"pool": chance.choice(filled)}}
+        else:
+            rule |= made_split(chance, filled, names)
+        if chance.random() < 0.2:
+            rule["kind"] = chance.choice(("shared", "adjustment", "commitment_unused"))
+        rules.append(rule)
+        names.append(rule["name"])
+    rules.append({"name": "tax", "when": {"ChargeCategory": ["Tax", "Credit"]}, "method": "follow", "kind": "tax"})
+    if chance.random() < 0.5:
+        purchase = {"method": "follow", "follows": "commitment", "when": {"ChargeCategory": "Purchase"}}
+        rules.append({"name": "purchases", **purchase})
+    chance.shuffle(rules)
+    scope = [{"name": "calls", "scope": "ai", "when": {"Catalogue.Kind": ["model_usage", "gpu"]}}]
+    return {"scope": scope, "rules": rules, "pools": pools}
+
+
+def _when(chance: random.Random) -> dict[str, Any]:
+    choices: tuple[dict[str, Any], ...] = (
+        {"ServiceName": chance.choice(SERVICES)},
+        {"ServiceName": chance.sample(SERVICES, 2)},
+        {"Tags.team": {"missing": chance.random() < 0.5}},
+        {"Catalogue.Kind": chance.choice(("model_usage", "gpu", "other"))},
+        {"any": [{"SubAccountId": "proj-1"}, {"CommitmentDiscountStatus": "Unused"}]},
+        {"not": {"ChargeCategory": "Usage"}},
+    )
+    return chance.choice(choices)
+
+
+def _leaf(chance: random.Random, name: str) -> dict[str, Any]:
+    rule = {"name": name, "when": _when(chance)}
+    method = chance.choice(("direct", "direct", "traced_usage", "traced_usage", "provider_usage", "gpu_usage", "none"))
+    if method == "direct":
+        return rule | {"method": "direct", "target": {"team": chance.choice(({"tag": "team"}, *TEAMS))}}
+    if method == "none":
+        return rule | {"method": "unallocated", "reason": "nobody's"}
+    if method in ("traced_usage", "provider_usage"):
+        rule["when"] = {"Catalogue.Kind": "model_usage"}
+    else:
+        rule["when"] = {"Catalogue.Kind": "gpu"}
+    owner = {"owner": {"team": {"tag": "team"}}} if chance.random() < 0.7 else {}
+    return rule | {"method": method} | owner
+
+
+def made_split(chance: random.Random, pools: list[str], rules: list[str]) -> dict[str, Any]:
+    """A fixed, even or proportional split over teams, features and these pools; by cost of these rules."""
+    method = chance.choice(("fixed", "even", "proportional", "proportional"))
+    if method == "proportional":
+        return _proportional(chance, rules)
+    if method == "even" and chance.random() < 0.3:
+        return {"method": "even", "among": "teams"}
+    members = _members(chance, pools)
+    if method == "even":
+        return {"method": "even", "among": members}
+    cuts = sorted(chance.randint(0, 10_000) for _ in members[1:])
+    shares = [end - start for start, end in zip([0, *cuts], [*cuts, 10_000], strict=True)]
+    return {
+        "method": "fixed",
+        "shares": [
+            {**member, "share": format(Decimal(share).scaleb(-2), "f")}
+            for member, share in zip(members, shares, strict=True)
+        ],
+    }
+
+
+def _members(chance: random.Random, pools: list[str]) -> list[dict[str, Any]]:
+    choices: list[dict[str, Any]] = [{"team": team} for team in (*TEAMS, UNKNOWN)]
+    choices += [{"team": team, "feature": feature} for team in TEAMS[:2] for feature in FEATURES]
+    choices += [{"feature": feature} for feature in FEATURES]
+    choices += [{"pool": pool} for pool in pools] * 4
+    found: list[dict[str, Any]] = []
+    for member in chance.sample(choices, chance.randint(1, 5)):
+        if member not in found:
+            found.append(member)
+    return found
+
+
+def _proportional(chance: random.Random, rules: list[str]) -> dict[str, Any]:
+    by = chance.choice(("cost", "cost", "requests", "tokens", "output_tokens", "gpu_seconds", "seats", "series"))
+    split: dict[str, Any] = {"method": "proportional", "by": by, "level": chance.choice(("team", "feature"))}
+    if by == "series":
+        split["series"] = "queries"
+    if by == "cost" and chance.random() < 0.5:
+        split["of_rules"] = chance.sample(rules, min(2, len(rules)))
+    if by not in ("cost", "seats"):
+        split["weights"] = chance.choice(("day", "month"))
+    if by == "requests" and chance.random() < 0.3:
+        split["usage"] = {"model": "gpt-4o"}
+    among = chance.random()
+    if among < 0.2:
+        split["among"] = "teams"
+    elif among < 0.5:
+        split["among"] = [member for member in _members(chance, []) if "pool" not in member]
+    if chance.random() < 0.3:
+        split["min_share"] = str(chance.choice((0, "0.5", 5, 20)))
+    if chance.random() < 0.3:
+        split["max_share"] = str(chance.choice((20, 30, "33.4", 100)))
+    return split
