@@ -90,7 +90,7 @@ class Usage(NamedTuple):
     tokens: tuple[int, ...]  # as TOKEN_COLUMNS
     list_cost: int | None  # None: some of it is unpriced
     variance: tuple[int, int] = (0, 0)  # by sampling, of all input and of all output tokens, in tokens squared
-    calls: Fraction = Fraction(0)  # 0: not told
+    calls: int | Fraction = 0  # 0: not told
 
 
 class Weights(NamedTuple):
@@ -183,7 +183,7 @@ class UsageIndex:
         if found is None:
             rows = self._rows(key, None, False)
             own = (row.calls for row in rows if any(row.tokens[n] for n in columns))
-            found = self._variances[name] = sum(own, Fraction(0))
+            found = self._variances[name] = Fraction(sum(own))
         return found
 
     def tokens(self, key: Key, day: date | None, columns: tuple[int, ...], *, whole_provider: bool = False) -> Weights:

@@ -157,7 +157,7 @@ def build_index(
             tokens=tuple([quanta_of(text, places) for text in row.tokens]) if places else tuple(map(int, row.tokens)),
             list_cost=quanta_of(row.list_cost, COST_PLACES) if row.list_cost is not None else None,
             variance=clustered(row, clustering),
-            calls=Fraction(row.calls),
+            calls=int(row.calls) if row.calls.isdecimal() else Fraction(row.calls),
         )
         days.setdefault(key, {}).setdefault(row.day, []).append(usage)
     return UsageIndex(places, book.rank, days)

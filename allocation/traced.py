@@ -85,7 +85,7 @@ def traced_plan(line: TracedLine, day: date, index: UsageIndex, billed: Billed) 
         quantity = billed.by_day.get(day) if width_day else billed.month
         traced = index.traced(key, width_day, columns)
         by_chance = _falls_short_by_chance(line, width_day, index, columns, billed, traced, quantity)
-        is_loss = _is_loss_of_a_few(line, width_day, index, columns, billed)
+        is_loss = width_day is not None and _is_loss_of_a_few(line, index, columns, billed, traced, quantity)
         return _shared(line, found, traced, quantity, widened, by_chance, is_loss)
     quantity = billed.month
     if quantity is None or quantity <= 0 or line.policy == SPREAD or line.key.model is None:
@@ -148,24 +148,31 @@ def _falls_short_by_chance(
 
 
 def _is_loss_of_a_few(
-    line: TracedLine, day: date | None, index: UsageIndex, columns: tuple[int, ...], billed: Billed
+    line: TracedLine,
+    index: UsageIndex,
+    columns: tuple[int, ...],
+    billed: Billed,
+    traced: Fraction,
+    quantity: Fraction | None,
 ) -> bool:
     """Whether a day's coverage is below the month's by no more than losing single calls at random explains.
+
+    Asked only of days that would not be spread as they are: it costs many fractions.
 
     Where a few calls make a day, one lost call looks like a service that does not trace. With calls lost at the month's
     rate 1-C, the coverage of a day of n calls has the variance C (1-C) (1+d) / n, with d the relative variance of a
     call's tokens: about 1, as in public request traces. For n, the month's tokens per call are asked.
     """
-    quantity = billed.by_day.get(day) if day else None
-    if not quantity or quantity <= 0 or not billed.month or billed.month <= 0:
+    if line.policy != AUTO or not quantity or quantity <= 0 or not billed.month or billed.month <= 0:
+        return False
+    if traced >= SPREAD_FROM * quantity:
         return False
     in_month = index.traced(line.key, None, columns)
     usual = in_month / billed.month
     calls = index.calls(line.key, columns) * quantity / in_month if in_month else 0
     if not SPREAD_FROM <= usual < 1 or not calls:
         return False
-    coverage = index.traced(line.key, day, columns) / quantity
-    return (usual - coverage) ** 2 * calls <= MOST_ERRORS**2 * usual * (1 - usual) * (1 + SIZE_VARIANCE)
+    return (usual - traced / quantity) ** 2 * calls <= MOST_ERRORS**2 * usual * (1 - usual) * (1 + SIZE_VARIANCE)
 
 
 def _wider(line: TracedLine, day: date, index: UsageIndex) -> tuple[str, Weights] | None:
