@@ -18,6 +18,7 @@ from allocation.split import split_quanta
 from allocation.targets import Target, canonical_target
 from allocation.traced import Part, Plan
 
+KINDS_OF_THEIR_OWN = ("unallocated", "untraced", "idle")  # what a rule's own charge kind does not rename
 BLOCK = 5000  # rows joined into one write
 COVERAGE_PLACES = Decimal("0.000001")
 
@@ -83,7 +84,7 @@ def cut_group(
     same = group.effective_cost == group.billed_cost
     effective = billed if same else _cut(group.effective_cost, plan.parts)
     listed: Sequence[int | None] = _cut(group.list_cost, plan.parts) if group.list_cost else [None] * len(billed)
-    kinds = [kind if kind and part.kind not in ("unallocated", "untraced") else part.kind for part in plan.parts]
+    kinds = [kind if kind and part.kind not in KINDS_OF_THEIR_OWN else part.kind for part in plan.parts]
     columns = zip(billed, effective, listed, strict=True)
     rows: list[Row] = []
     for part, part_kind in zip(plan.parts, kinds, strict=True):

@@ -283,6 +283,18 @@ def test_booked_share_pays_for_booked_and_idle_capacity_is_a_line_of_its_owner()
     }
 
 
+def test_a_rules_own_charge_kind_does_not_hide_idle_capacity() -> None:
+    teams("a", "ops")
+    rules("rules: [{name: nodes, method: gpu_usage, kind: direct, owner: {team: {tag: team}}}]")
+    gpu("a", "900")
+    gpu(None, "0", capacity="3600")
+    Bill().charge("36", at=utc(5, 3), resource_name="node-1", tags={"team": "ops"}, **AWS)
+
+    allocate()
+
+    assert {(share.team, share.kind) for share in shares()} == {("a", "direct"), ("ops", "idle")}
+
+
 def test_idle_capacity_and_nodes_without_usage_are_seen_where_nobody_owns_them() -> None:
     teams("a")
     rules(GPU_RULES)
