@@ -14,13 +14,12 @@ from typing import NamedTuple
 from django.db import connection
 
 from allocation.money import places_of, plain, quanta_of
-from allocation.owners import Owner
+from allocation.owners import NAMED, Owner
 from allocation.traced import Part, Plan
 
 IDLE = "idle capacity"
 NO_GPU_USAGE = "no GPU usage"
 BOOKED = "GPU-seconds booked"
-NAMED = 4
 
 GPU_SQL = """
 -- One row per day, node and workload owner; a node's own row has no owner and carries the capacity.

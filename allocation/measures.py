@@ -14,9 +14,9 @@ from allocation.gpu import GpuRow
 from allocation.methods import GPU_SECONDS, REQUESTS, SEATS, SERIES, TOKEN_DRIVERS, Split
 from allocation.models import DriverPoint
 from allocation.money import places_of, plain, quanta_of
-from allocation.owners import Owner
+from allocation.owners import NAMED, Owner
 from allocation.periods import Period
-from allocation.splitter import NAMED, Measure, Measures
+from allocation.splitter import Measure, Measures, at_level
 from allocation.targets import Organisation, Target, resolve
 
 CACHED = TOKEN_COLUMNS.index("cache_read")
@@ -62,7 +62,10 @@ class MeasureBook:
     def _of(self, split: Split) -> tuple[dict[date | None, dict[Target, Measure]], int]:
         name = (split.driver, split.series, split.usage, split.level)
         if name not in self._summed:
-            readings = [reading._replace(target=at(reading.target, split.level)) for reading in self._readings(split)]
+            readings = [
+                reading._replace(target=at_level(reading.target, split.level) or Target(reason=reading.target.reason))
+                for reading in self._readings(split)
+            ]
             self._summed[name] = summed(readings)
         return self._summed[name]
 
@@ -101,15 +104,6 @@ class MeasureBook:
 
 def _sum_text(texts: Iterable[str]) -> str:
     return plain(sum((Decimal(text) for text in texts), Decimal(0)))
-
-
-def at(target: Target, level: str) -> Target:
-    """The target as a split names it: team, or team with feature and product. What no team owns keeps its reason."""
-    if target.team is None:
-        return Target(reason=target.reason)
-    if level == "team":
-        return Target(team=target.team)
-    return Target(team=target.team, feature=target.feature, product=target.product)
 
 
 def summed(readings: Sequence[Reading]) -> tuple[dict[date | None, dict[Target, Measure]], int]:

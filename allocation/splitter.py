@@ -13,14 +13,13 @@ from typing import NamedTuple
 
 from allocation.buckets import Bucket
 from allocation.methods import COST, EVEN, FIXED, WHOLE, Member, Split
-from allocation.owners import Owner
+from allocation.owners import NAMED, Owner
 from allocation.related import Related, one_sided
 from allocation.shares import bounded, smallest_whole
 from allocation.targets import Organisation, Target, resolve
 from allocation.traced import Part, Plan
 
 NO_DRIVER, ZERO_DRIVER, OVER_EVERY_CAP = "no driver data", "driver is zero", "over every cap"
-NAMED = 4  # the rung of what a person or an uploaded list says
 
 
 class Measure(NamedTuple):

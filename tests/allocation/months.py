@@ -37,10 +37,9 @@ from allocation.inputs import Drivers, build_index
 from allocation.ledger import LedgerWriter, TargetBook, cut_group
 from allocation.measures import MeasureBook, Reading
 from allocation.money import exact_sum, places_of, quanta_of, text_of
-from allocation.owners import Owner
+from allocation.owners import NAMED, Owner
 from allocation.related import Given, Related
 from allocation.rules import parse_rules
-from allocation.splitter import NAMED
 from allocation.targets import FeaturePlace, Organisation, Target, canonical_target, resolve
 from allocation.traced import Plan
 

@@ -15,8 +15,7 @@ from allocation.ledger import stored_sha256
 from allocation.measures import Reading
 from allocation.models import AllocationRun, DriverPoint, Feature, GpuUsage, Product, RunSource, Team
 from allocation.money import exact_sum
-from allocation.owners import Owner
-from allocation.splitter import NAMED
+from allocation.owners import NAMED, Owner
 from allocation.targets import load_organisation, resolve
 from reports.queries.reconciliation import reconcile_period
 from tests.allocation import months

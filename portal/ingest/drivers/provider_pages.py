@@ -13,22 +13,11 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+from allocation.catalogue import TOKEN_COLUMNS
 from portal.errors import Refused
 from portal.ingest.drivers.table import LONGEST_TEXT, Problems, decoded
 
-TOKENS = (
-    "input_uncached",
-    "cache_read",
-    "cache_write_5m",
-    "cache_write_1h",
-    "output_text",
-    "reasoning",
-    "input_audio",
-    "input_image",
-    "output_audio",
-    "output_image",
-)
-QUANTITIES = ("requests", *TOKENS)
+QUANTITIES = ("requests", *TOKEN_COLUMNS)
 IDENTITY = ("project", "api_key", "user", "workspace")
 APART = ("service_tier", "context_window", "inference_geo", "speed")
 MOST_TOKENS = 2**53

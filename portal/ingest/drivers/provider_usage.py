@@ -8,12 +8,12 @@ from typing import Any
 
 from django.db import models
 
-from allocation.catalogue import canonical_model, canonical_provider
+from allocation.catalogue import TOKEN_COLUMNS, canonical_model, canonical_provider
 from allocation.models import ImportKind, ProviderUsage
 from allocation.money import EXACT, exact_sum
 from portal.errors import Refused
 from portal.ingest.drivers.delivery import Delivered, Kind, Scope, months_of
-from portal.ingest.drivers.provider_pages import IDENTITY, QUANTITIES, TOKENS, Reported, page_records
+from portal.ingest.drivers.provider_pages import IDENTITY, QUANTITIES, Reported, page_records
 from portal.ingest.drivers.table import Bad, Column, Problems, day, name_text, read_table, truth, whole_number
 
 KEY = ("day", "provider", "project", "model", "is_batch", "api_key", "user", "workspace")
@@ -105,4 +105,4 @@ def summed(provider: str, told: Iterable[Reported], problems: Problems) -> list[
 
 
 def tokens_of(row: Any) -> Decimal:
-    return exact_sum(getattr(row, name) for name in TOKENS)
+    return exact_sum(getattr(row, name) for name in TOKEN_COLUMNS)
