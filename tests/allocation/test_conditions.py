@@ -184,6 +184,12 @@ def test_columns_of_single_rows() -> None:
     assert condition(two)(Facts(ROW, row_tests(two)))
 
 
+def test_a_broken_pattern_is_told_to_its_author_and_to_nobody_else(capfd: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(ValueError, match="is no RE2 pattern"):
+        pattern_of("(")
+    assert capfd.readouterr() == ("", "")
+
+
 def test_words_and_patterns() -> None:
     assert words_of("in", "a") == ("a",)
     assert words_of("in", ["a", 1]) == ("a", "1")
@@ -246,6 +252,8 @@ def test_rules_say_which_pools_they_fill() -> None:
         ({"valid_to": "2026-11"}, {"valid_from": "2026-10"}, True),
         ({"valid_from": "2026-10"}, {"valid_to": "2026-11"}, True),
         ({"valid_from": "2026-10"}, {}, True),
+        ({"valid_to": "2026-10"}, {}, True),
+        ({}, {"valid_from": "2026-10"}, True),
         ({}, {"valid_to": "2026-10"}, True),
         ({"valid_from": "2026-01", "valid_to": "2026-03"}, {"valid_from": "2026-03", "valid_to": "2026-05"}, False),
         ({"valid_from": "2026-03", "valid_to": "2026-05"}, {"valid_from": "2026-01", "valid_to": "2026-03"}, False),

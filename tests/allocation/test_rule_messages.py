@@ -19,6 +19,15 @@ from tests.allocation.months import made_up
 
 # A document, and its problems.
 MISTAKES: list[tuple[str, tuple[str, ...]]] = [
+    ("rules: [{name: a, method: even, among: [{pool: [p]}]}]", ("rule 1 (a): `pool` is one name, not ['p']",)),
+    (
+        "rules: [{name: a, method: proportional, by: tokens, usage: {model: [x]}}]",
+        ("rule 1 (a): `model` is one name, not ['x']",),
+    ),
+    (
+        "rules: [{name: a, method: follow, when: {x_a: {in: []}}}]",
+        ("rule 1 (a): `in` needs text or a list of texts, not []",),
+    ),
     ("rules: [{name: a, method: even, among: [{team: [x, y]}]}]", ("rule 1 (a): `team` is one name, not ['x', 'y']",)),
     (
         "rules: [{name: a, method: even, among: [{team: x, environment: null}]}]",
