@@ -6,12 +6,12 @@ PIP := $(BIN)/python -m pip install -qq --no-compile --disable-pip-version-check
 PORT ?= 8000
 BENCHMARKS := import_bill spans allocate chargeback_csv pages accuracy
 
-.PHONY: help setup up demo test properties mutants lint types bench
+.PHONY: help setup up demo test properties mutants lint types bench accuracy
 
 help:
 	@echo "make demo    the portal with the demo company on http://127.0.0.1:$(PORT)"
 	@echo "make test    the whole test suite"
-	@echo "make setup | up | lint | types | bench | properties | mutants"
+	@echo "make setup | up | lint | types | bench | accuracy | properties | mutants"
 
 # One file marks what is installed, and holds the checksum of the list it came from.
 $(VENV)/.installed: requirements.txt
@@ -56,3 +56,6 @@ types: setup
 
 bench: setup
 	@for name in $(BENCHMARKS); do $(BIN)/python benchmarks/$$name.py || exit 1; done
+
+accuracy: setup
+	@$(BIN)/python benchmarks/accuracy.py --table docs/accuracy.md

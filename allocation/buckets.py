@@ -10,9 +10,24 @@ from decimal import Decimal
 from functools import cached_property
 from typing import Any, NamedTuple
 
+from allocation.capacity import Capacity, reserved_key
+from allocation.catalogue import Entries
 from allocation.conditions import Facts, RowTest
 from allocation.drivers import ANY_PROJECT, SAME_PROVIDER, Key
-from allocation.methods import DIRECT, FIXED, FOLLOW, GPU, NONE, PROVIDER, TRACED, WHOLE, Member, Split
+from allocation.methods import (
+    BY_USAGE,
+    CAPACITY,
+    DIRECT,
+    FIXED,
+    FOLLOW,
+    GPU,
+    NONE,
+    USUAL,
+    WHOLE,
+    Member,
+    Split,
+    UsageOptions,
+)
 from allocation.money import plain
 from allocation.owners import TARGET_FIELDS, Owner
 from allocation.rules import COMMITMENT, RELATED, Rule, Rules
@@ -58,11 +73,17 @@ class Bucket:
     owner: Owner = NOBODY  # direct: who pays; traced and provider usage: the untraced part; GPU usage: idle capacity
     reason: str | None = None  # unallocated: why
     stage: int = 0  # splits by other cost come after it
-    split: Split | None = None  # fixed, even, proportional; direct to a pool is fixed with one member
+    split: Split | None = None  # fixed, even, proportional; direct to a pool is a fixed one with one member
     pools: tuple[tuple[str, Split], ...] = ()  # what the split leads through
     node: str | None = None  # GPU usage: the node as the usage knows it
     commitment: str | None = None  # the commitment discount that the charges buy or use
     follows: str = RELATED
+    by_list_cost: bool = False  # follow
+    of_rules: tuple[str, ...] = ()  # follow
+    usage: UsageOptions = USUAL
+    is_tiered: bool = False  # a step of a free or volume tier
+    is_hosting: bool = False  # keeps a model of one's own ready
+    capacity: Capacity | None = None
     consumed_factor: Decimal | None = None  # tokens per ConsumedUnit; None: does not convert
     pricing_factor: Decimal | None = None
 
@@ -76,7 +97,14 @@ class Bucket:
             "project": key.project if key else None,
             "model": self.model,
             "token_class": self.token_class,
-            "tier": "batch" if key and key.is_batch else None,
+            "tier": None if key is None else "batch" if key.is_batch else "provisioned" if key.is_reserved else None,
+            "region": key.region if key else None,
+            "pool_cache_writes": self.usage.pool_cache_writes or None,
+            "weights": "month" if self.usage.by_month or self.is_tiered else None,
+            "capacity": dict(self.capacity.text) if self.capacity else None,
+            "is_hosting": self.is_hosting or None,
+            "by": "list_cost" if self.by_list_cost else None,
+            "of_rules": list(self.of_rules) or None,
             "kind": self.kind,
             "reason": self.reason,
             "untraced": self.source.untraced if key else None,
@@ -138,9 +166,9 @@ class MemberKey(NamedTuple):
     variant: int
 
 
-def bucket_of(row: DimensionRow, *, source: SourceSettings, rules: Rules, month: date) -> Bucket:
+def bucket_of(row: DimensionRow, *, source: SourceSettings, rules: Rules, month: date, entries: Entries = ()) -> Bucket:
     """The bucket that a dimension's charges fall into, by the first rule that takes it."""
-    facts = Facts(row.columns, row.passed)
+    facts = Facts(row.columns, row.passed, entries)
     rule = rules.rule_for(facts, month=month)
     scope = rules.scope_of(facts)
     columns = row.columns
@@ -164,26 +192,32 @@ def bucket_of(row: DimensionRow, *, source: SourceSettings, rules: Rules, month:
     if rule.method == NONE:
         return replace(base, reason=rule.reason or NO_RULE, model=facts.line.model)
     if rule.method == FOLLOW:
-        return replace(base, follows=rule.follows)
-    if rule.method in (TRACED, PROVIDER):
+        return replace(base, follows=rule.follows, by_list_cost=rule.by_list_cost, of_rules=rule.of_rules)
+    if rule.method in BY_USAGE:
         return _usage_bucket(base, rule, facts)
     if rule.method == GPU:
         node = columns.get("resource_name") or columns.get("resource_id")
         return replace(base, node=node, owner=rule.owner(facts))
-    base = replace(base, model=facts.line.model, stage=rules.stages[rule.name])
+    base = replace(base, model=facts.line.model, is_hosting=facts.line.is_hosting, stage=rules.stages[rule.name])
     if rule.split is None and rule.pool is None:
         return replace(base, owner=rule.target(facts))
     split = rule.split or into_pool(rule.pool or "")
-    return replace(base, split=split, pools=_pools_of(split, rules.pools))
+    return replace(base, method=split.method, split=split, pools=_pools_of(split, rules.pools))
 
 
 def _usage_bucket(base: Bucket, rule: Rule, facts: Facts) -> Bucket:
     line, source = facts.line, base.source
     provider = SAME_PROVIDER.get(line.provider or "", line.provider)
     project = line.project if source.project_match else ANY_PROJECT
+    if rule.method == CAPACITY:
+        key = reserved_key(provider, project, line.model)
+        return replace(base, key=key, model=line.model, owner=rule.owner(facts), capacity=rule.capacity)
+    region = line.region if rule.usage.by_region else None
     return replace(
         base,
-        key=Key(provider, project, line.model, line.tier == "batch"),
+        key=Key(provider, project, line.model, line.tier == "batch", region=region),
+        usage=rule.usage,
+        is_tiered=line.is_tiered,
         token_class=line.token_class,
         model=line.model,
         owner=rule.owner(facts),
@@ -194,7 +228,8 @@ def _usage_bucket(base: Bucket, rule: Rule, facts: Facts) -> Bucket:
 
 def into_pool(pool: str) -> Split:
     """All of it into one pool."""
-    return Split(FIXED, json.dumps({"method": DIRECT, "pool": pool}), members=(Member(NOBODY, pool, WHOLE),))
+    text = json.dumps({"method": FIXED, "shares": [{"pool": pool, "share": 100}]})
+    return Split(FIXED, text, members=(Member(NOBODY, pool, WHOLE),))
 
 
 def _pools_of(split: Split, pools: Mapping[str, Split]) -> tuple[tuple[str, Split], ...]:
@@ -258,9 +293,10 @@ def followed_levels(bucket: Bucket) -> tuple[Level, ...]:
     return tuple(level for level in levels_of(bucket) if (level.name == COMMITMENT) == wants_commitment)
 
 
-def batch_keys(buckets: Iterable[Bucket]) -> frozenset[Key]:
-    """Keys with a batch line on the bill: batch calls stand apart only where the bill keeps them apart."""
-    return frozenset(bucket.key for bucket in buckets if bucket.key and bucket.key.is_batch)
+def apart_keys(buckets: Iterable[Bucket]) -> frozenset[Key]:
+    """Keys of batch, reserved or regional lines: such calls stand apart only where the bill keeps them apart."""
+    keys = {bucket.key for bucket in buckets if bucket.key}
+    return frozenset(key for key in keys if key.is_batch or key.is_reserved or key.region is not None)
 
 
 def numbered(buckets: Iterable[Bucket]) -> dict[Bucket, int]:

@@ -2,6 +2,7 @@
 
 Pure: no ORM, clock or settings. `canonical_provider` and `canonical_model` serve both sides; `bill_line` reads what a
 FOCUS row says about a model call (provider, project, model, token class, tier) and how its quantity converts to tokens.
+An organisation's own entries (allocation.catalogue_entries) come as a value and are asked before the built-in wording.
 """
 
 from __future__ import annotations
@@ -11,7 +12,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
+
+import re2  # patterns of entries are written by users: matching must be linear in time
 
 # What a bill line may be about; each names columns of UsageMeasures (see TOKEN_COLUMNS).
 INPUT, CACHE_READ, CACHE_WRITE = "input", "cache_read", "cache_write"
@@ -92,19 +95,64 @@ PROVIDER_NAMES = {
     "moonshot": "moonshot_ai",
 }
 
+# Which side's wording an entry of the organisation's own is about.
+BILL, TRACE = "bill", "trace"
+TIERS = ("standard", "batch", "priority", "flex", "provisioned")
+
+
+class Entry(NamedTuple):
+    """What some wording means. `pattern` is RE2 over lower-case text; None in what it means: as the built-in wording
+    has it.
+    """
+
+    side: str
+    seen_provider: str | None  # only where the provider, as normalised, is this one; None: any
+    pattern: str
+    provider: str | None = None
+    model: str | None = None
+    token_class: str | None = None
+    tier: str | None = None
+
+
+Entries = tuple[Entry, ...]
+
+
+@lru_cache(maxsize=4096)
+def compiled(pattern: str) -> Any:
+    """The RE2 pattern, since people write it; raises ValueError for text that is none."""
+    options = re2.Options()
+    options.log_errors = False
+    try:
+        return re2.compile(pattern, options)
+    except re2.error as error:
+        reason = (error.args[0] if error.args else b"").decode()
+        raise ValueError(f"{pattern!r} is no RE2 pattern: {reason}") from None
+
+
+def meaning(entries: Entries, side: str, provider: str | None, text: str) -> Entry | None:
+    """The first entry of the side that knows this lower-case wording."""
+    for entry in entries:
+        if entry.side == side and entry.seen_provider in (None, provider) and compiled(entry.pattern).search(text):
+            return entry
+    return None
+
+
 # Whole clouds on bills; `bill_line` narrows them to the service that answers model calls.
 CLOUD_NAMES = {
     "aws": "aws",
     "amazon": "aws",
     "amazon web services": "aws",
     "amazon web services, inc.": "aws",
+    "aws marketplace": "aws",
     "microsoft": "azure",
     "microsoft azure": "azure",
     "microsoft corporation": "azure",
+    "azure marketplace": "azure",
     "google cloud": "gcp",
     "google cloud platform": "gcp",
     "google llc": "gcp",
     "gcp": "gcp",
+    "google cloud marketplace": "gcp",
     "oracle": "oracle",
 }
 
@@ -232,6 +280,9 @@ class BillLine:
     is_gpu: bool
     tokens_per_consumed_unit: Decimal | None  # None: ConsumedQuantity does not convert to tokens
     tokens_per_pricing_unit: Decimal | None
+    region: str | None = None  # RegionId, with "global" behind it where a global inference profile answered
+    is_tiered: bool = False  # a step of a free or volume tier: its price says nothing about who used it
+    is_hosting: bool = False  # keeps a model of one's own ready, called or not
 
 
 _UNIT = re.compile(
@@ -283,6 +334,16 @@ _TIERS: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"\bpriority\b"), "priority"),
     (re.compile(r"\bflex\b"), "flex"),
 )
+# Steps of a price that begins or falls with volume: "free tier", "first 1M tokens", "tier 2". Not "above 200K": that is
+# the length of a prompt.
+_TIERED = re.compile(r"\bfree[- ]tier\b|\bvolume[- ]tier|\btier[- ]?\d\b|\b(?:first|next) [\d.,]+ ?[kmb]?\b")
+_HOSTING = re.compile(
+    r"fine[- ]?tun\w* .*?hosting|\bhosting (?:hour|fee|unit)|hosting for ft:"
+    r"|custom[- ]?model.*?(?:hosting|unit|storage)"
+)
+_GLOBAL_PROFILE = re.compile(
+    r"cross[- ]region[- ]global|global[- ]?(?:cris|inference|endpoint)|\bglobal\.(?=[a-z0-9]+\.)"
+)
 _MODEL_WORDING: tuple[re.Pattern[str], ...] = (
     re.compile(r"ft:[\w.-]+(?::[\w:-]*)?"),
     re.compile(
@@ -319,6 +380,8 @@ _MODEL_SERVICES: tuple[tuple[re.Pattern[str], str], ...] = (
 _MODEL_SELLERS = frozenset(PROVIDER_NAMES.values()) - {"azure.ai.openai"} | {
     "cohere", "deepseek", "groq", "perplexity", "fireworks", "openrouter"
 }  # fmt: skip
+# Sellers whose models clouds resell; the row's service then names the cloud's door.
+VENDORS_IN_CLOUDS = frozenset({"anthropic", "openai", "cohere", "mistral_ai", "deepseek", "meta", "ai21 labs"})
 _GPU_COLUMNS = ("sku_meter", "charge_description", "resource_type", "sku_id", "sku_price_details")
 _GPU = re.compile(
     r"\bgpu|\b(?:p[2-6][a-z]*|g[4-7][a-z]*|trn\d[a-z]*|inf\d)\.(?:\d*x?large|metal|48xlarge)"
@@ -331,15 +394,23 @@ def _text(dimension: Mapping[str, Any], *names: str) -> str:
     return " | ".join(str(dimension[name]) for name in names if dimension.get(name)).lower()
 
 
-def bill_line(dimension: Mapping[str, Any]) -> BillLine:
+WORDING = ("sku_meter", "charge_description", "sku_id", "resource_name", "resource_id", "service_name")
+
+
+def bill_line(dimension: Mapping[str, Any], entries: Entries = ()) -> BillLine:
     """What the row's descriptive columns (snake_case names of ChargeDimension, missing ones allowed) say.
 
-    The meter is asked before the SKU, the SKU before the description: wording closest to the price list wins.
+    The meter is asked before the SKU, the SKU before the description: wording closest to the price list wins. The
+    first of `entries` that knows the wording comes before all of it.
     """
+    wording = _text(dimension, *WORDING)
     provider = bill_provider(dimension)
+    own = meaning(entries, BILL, provider, wording) if entries else None
+    if own and own.provider:
+        provider = own.provider
     model = token_class = tier = None
     if provider in _MODEL_SELLERS or provider == "azure.ai.openai":
-        for name in ("sku_meter", "charge_description", "sku_id", "resource_name", "resource_id", "service_name"):
+        for name in WORDING:
             text = str(dimension.get(name) or "").lower()
             if not text:
                 continue
@@ -351,8 +422,12 @@ def bill_line(dimension: Mapping[str, Any]) -> BillLine:
                 break
         details = str(dimension.get("sku_price_details") or "").lower()
         tier = tier or ("batch" if '"batch"' in details else None)
+    if own:
+        model, token_class = own.model or model, own.token_class or token_class
+        tier = (own.tier if own.tier != "standard" else None) if own.tier else tier
     category = dimension.get("charge_category") or "Usage"
-    is_usage = category == "Usage" and bool(model or token_class) and tier != "provisioned"
+    is_hosting = _HOSTING.search(wording) is not None
+    is_usage = category == "Usage" and bool(model or token_class) and tier != "provisioned" and not is_hosting
     return BillLine(
         provider=provider,
         project=_project(dimension),
@@ -363,21 +438,36 @@ def bill_line(dimension: Mapping[str, Any]) -> BillLine:
         is_gpu=_GPU.search(_text(dimension, *_GPU_COLUMNS)) is not None,
         tokens_per_consumed_unit=tokens_per_unit(dimension.get("consumed_unit")),
         tokens_per_pricing_unit=tokens_per_unit(dimension.get("pricing_unit")),
-    )  # fmt: skip
+        region=_region(dimension, wording),
+        is_tiered=_TIERED.search(wording) is not None,
+        is_hosting=is_hosting,
+    )
+
+
+def _region(dimension: Mapping[str, Any], wording: str) -> str | None:
+    region = dimension.get("region_id")
+    return region_name(str(region), is_global=_GLOBAL_PROFILE.search(wording) is not None) if region else None
+
+
+def region_name(region: str, *, is_global: bool) -> str:
+    """One name for a region on both sides; apart from it what a global inference profile answered there."""
+    return region.strip().lower() + (" global" if is_global else "")
 
 
 def bill_provider(dimension: Mapping[str, Any]) -> str | None:
-    """Who answered the call: the model service of a cloud where the row is about it, else the named provider."""
+    """Who answered the call: the model service of a cloud where the row is about it, else the named provider.
+
+    A vendor's model that a cloud sells through its marketplace is called at the cloud's door, which the service names.
+    """
     service = _text(dimension, "service_name", "service_subcategory")
     named = dimension.get("provider_name") or dimension.get("service_provider_name") or dimension.get("publisher_name")
     cloud = CLOUD_NAMES.get(" ".join(str(named).lower().split())) if named else None
     if named and cloud is None:
         own = canonical_provider(str(named))
         if own not in CLOUD_NAMES.values():
-            return own
-    for pattern, provider in _MODEL_SERVICES:
-        if pattern.search(service):
-            return provider
+            return _door(service) or own if own in VENDORS_IN_CLOUDS else own
+    if door := _door(service):
+        return door
     if (
         cloud == "azure"
         and re.search(r"cognitive services|azure ai", service)
@@ -385,6 +475,10 @@ def bill_provider(dimension: Mapping[str, Any]) -> str | None:
     ):
         return "azure.ai.openai"
     return cloud
+
+
+def _door(service: str) -> str | None:
+    return next((provider for pattern, provider in _MODEL_SERVICES if pattern.search(service)), None)
 
 
 def _project(dimension: Mapping[str, Any]) -> str | None:

@@ -187,8 +187,12 @@ def groups_of(lines: Iterable[str]) -> list[Group]:
 
 
 # Whole-month reads join tables that were filled a moment ago, of which the planner knows nothing yet: hashing is right
-# at every size, a nested loop never is.
-WHOLE_MONTH = "SET LOCAL enable_nestloop = off; SET LOCAL work_mem = '128MB'"
+# at every size, a nested loop never is; and sums of a million rows are worth a second process, however many groups the
+# planner expects.
+WHOLE_MONTH = (
+    "SET LOCAL enable_nestloop = off; SET LOCAL work_mem = '128MB'; SET LOCAL parallel_tuple_cost = 0.001;"
+    " SET LOCAL parallel_setup_cost = 100; SET LOCAL enable_gathermerge = off"
+)
 
 
 @contextmanager
@@ -197,7 +201,10 @@ def whole_month_plans() -> Iterator[None]:
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(WHOLE_MONTH)
         yield
-        cursor.execute("RESET enable_nestloop; RESET work_mem")
+        cursor.execute(
+            "RESET enable_nestloop; RESET work_mem; RESET parallel_tuple_cost; RESET parallel_setup_cost;"
+            " RESET enable_gathermerge"
+        )
 
 
 def copy_lines(sql: str) -> Iterator[str]:

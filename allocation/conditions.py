@@ -15,9 +15,7 @@ from decimal import Decimal
 from functools import cached_property
 from typing import Any, NamedTuple
 
-import re2  # rules are written by users: matching must be linear in time
-
-from allocation.catalogue import BillLine, bill_line
+from allocation.catalogue import BillLine, Entries, bill_line, compiled
 
 COLUMNS = frozenset(
     """AllocatedMethodId AllocatedResourceId AllocatedResourceName AvailabilityZone BillingAccountId BillingAccountName
@@ -50,8 +48,11 @@ NUMBER = re.compile(r"-?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)")
 
 
 def normal_name(text: str) -> str:
-    """Text as names are compared: one Unicode form, no outer or doubled spaces, no case."""
-    return " ".join(unicodedata.normalize("NFKC", text).split()).casefold()
+    """Text as names are compared: one Unicode form, no case, no invisible characters, no outer or doubled spaces."""
+    if text.isascii():
+        return " ".join(text.split()).casefold()
+    folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())  # casefold may undo the form
+    return " ".join("".join(letter for letter in folded if unicodedata.category(letter) != "Cf").split())
 
 
 @dataclass(frozen=True)
@@ -60,10 +61,11 @@ class Facts:
 
     columns: Mapping[str, Any]
     passed: frozenset[RowTest] = frozenset()  # the row tests that these charges pass
+    entries: Entries = ()  # of the organisation's own catalogue
 
     @cached_property
     def line(self) -> BillLine:
-        return bill_line(self.columns)
+        return bill_line(self.columns, self.entries)
 
     @cached_property
     def tags(self) -> dict[str, str]:
@@ -80,7 +82,8 @@ class Facts:
     @cached_property
     def catalogue(self) -> dict[str, str | None]:
         line = self.line
-        kind = "model_usage" if line.is_model_usage else "gpu" if line.is_gpu else "other"
+        kind = "model_usage" if line.is_model_usage else "hosting" if line.is_hosting else None
+        kind = kind or ("gpu" if line.is_gpu else "other")
         return {
             "Provider": line.provider,
             "Project": line.project,
@@ -261,6 +264,8 @@ def in_range(number: Decimal, operator: str, limit: Decimal) -> bool:
 
 def words_of(name: str, operand: Any) -> tuple[str, ...]:
     """One text or several; raises ValueError for anything else."""
+    if name == "regex" and isinstance(operand, list):
+        raise ValueError("`regex` takes one pattern; several are one with | between them")
     words = operand if isinstance(operand, list) else [operand]
     if not words or not all(isinstance(word, str | int) and not isinstance(word, bool) for word in words):
         raise ValueError(f"`{name}` needs text or a list of texts, not {operand!r}")
@@ -269,9 +274,4 @@ def words_of(name: str, operand: Any) -> tuple[str, ...]:
 
 def pattern_of(text: str) -> Any:
     """An RE2 pattern; raises ValueError for text that is none."""
-    options = re2.Options()
-    options.log_errors = False
-    try:
-        return re2.compile(text, options)
-    except re2.error as error:
-        raise ValueError(f"{text!r} is no RE2 pattern: {(error.args[0] if error.args else b'').decode()}") from None
+    return compiled(text)

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from fractions import Fraction
-from functools import lru_cache
-from typing import NamedTuple
+from functools import cached_property, lru_cache
+from typing import Any, NamedTuple
 
 from allocation.catalogue import (
     CACHE_READ,
@@ -24,6 +24,9 @@ from allocation.catalogue import (
     OUTPUT_IMAGE,
     REASONING,
     TOKEN_COLUMNS,
+    TRACE,
+    Entries,
+    meaning,
 )
 from allocation.owners import Owner
 
@@ -63,12 +66,17 @@ SIDES = (tuple(n for n in ALL_COLUMNS if n not in OUTPUT_SIDE), OUTPUT_SIDE)
 
 
 class Key(NamedTuple):
-    """What bills and traces are joined on. `project` None is its own key; "*" stands for all projects together."""
+    """What bills and traces are joined on. `project` None is its own key; "*" stands for all projects together.
+
+    `region` None stands for all regions together, `model` None, on reserved capacity alone, for all models.
+    """
 
     provider: str | None
     project: str | None
     model: str | None
     is_batch: bool
+    is_reserved: bool = False  # served by reserved capacity
+    region: str | None = None
 
 
 ANY_PROJECT = "*"
@@ -82,6 +90,7 @@ class Usage(NamedTuple):
     tokens: tuple[int, ...]  # as TOKEN_COLUMNS
     list_cost: int | None  # None: some of it is unpriced
     variance: tuple[int, int] = (0, 0)  # by sampling, of all input and of all output tokens, in tokens squared
+    calls: Fraction = Fraction(0)  # 0: not told
 
 
 class Weights(NamedTuple):
@@ -115,10 +124,31 @@ class UsageIndex:
     _variances: dict[tuple[object, ...], Fraction] = field(default_factory=dict)
 
     def of_model(self, key: Key) -> dict[date, list[Usage]]:
-        """Usage by day of exactly this key, or of all projects where the key says so."""
-        if key.project != ANY_PROJECT:
+        """Usage by day of exactly this key, or of all projects and regions where the key says so."""
+        every_project = key.project == ANY_PROJECT
+        every_region = key.region is None and self.has_regions
+        if not every_project and not every_region:
             return self.days.get(key, {})
-        return self._pool(("projects", key), (k for k in self.days if k._replace(project=ANY_PROJECT) == key))
+        blank: dict[str, Any] = {"project": ANY_PROJECT} if every_project else {}
+        blank |= {"region": None} if every_region else {}
+        return self._pool(("keys", key), (k for k in self.days if k._replace(**blank) == key))
+
+    @cached_property
+    def has_regions(self) -> bool:
+        return any(key.region is not None for key in self.days)
+
+    def of_capacity(self, key: Key) -> dict[date, list[Usage]]:
+        """As `of_model`; of every model where the key names none."""
+        if key.model is not None:
+            return self.of_model(key)
+        everything = key.project == ANY_PROJECT
+        own = (
+            k
+            for k in self.days
+            if (k.provider, k.is_batch, k.is_reserved) == (key.provider, False, key.is_reserved)
+            and (everything or k.project == key.project)
+        )
+        return self._pool(("capacity", key), own)
 
     def of_provider(self, key: Key) -> dict[date, list[Usage]]:
         """Usage by day of every model of the key's provider and project."""
@@ -144,6 +174,16 @@ class UsageIndex:
         if found is None:
             tokens = sum(row.tokens[column] for row in self._rows(key, day, False) for column in columns)
             found = self._variances[name] = Fraction(tokens, 10**self.token_places)
+        return found
+
+    def calls(self, key: Key, columns: tuple[int, ...]) -> Fraction:
+        """Calls of the month that tokens of these columns were traced from."""
+        name = ("calls", key, None, columns)
+        found = self._variances.get(name)
+        if found is None:
+            rows = self._rows(key, None, False)
+            own = (row.calls for row in rows if any(row.tokens[n] for n in columns))
+            found = self._variances[name] = sum(own, Fraction(0))
         return found
 
     def tokens(self, key: Key, day: date | None, columns: tuple[int, ...], *, whole_provider: bool = False) -> Weights:
@@ -240,8 +280,7 @@ def _token_label(columns: tuple[int, ...]) -> str:
 # One row per day, join key and told attributes. `is_priced` false: some usage of the row has no list price.
 USAGE_SQL = """
 COPY (
-    SELECT u.day, d.provider, d.project, d.model, d.tier IS NOT DISTINCT FROM 'batch',
-        d.team, d.feature, d.product, d.environment, d.customer,
+    SELECT u.day, {told},
         max(CASE WHEN d.observer = 'gateway' THEN 2 ELSE 1 END),
         trim_scale(round(sum(u.calls), {places})), {sums},
         CASE WHEN bool_and(u.is_priced) THEN trim_scale(round(sum(u.list_cost), 18)) END,
@@ -261,35 +300,51 @@ COPY (
         GROUP BY 1, 2
     ) u
     JOIN allocation_usagedimension d ON d.id = u.dimension_id
-    GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9, 10
-    ORDER BY 1, d.provider COLLATE "C", d.project COLLATE "C", d.model COLLATE "C", 5, d.team COLLATE "C",
-        d.feature COLLATE "C", d.product COLLATE "C", d.environment COLLATE "C", d.customer COLLATE "C"
+    GROUP BY {numbers}
+    ORDER BY 1, {order}
 ) TO STDOUT
 """
+REGION_SQL = """(lower(d.region)
+    || CASE WHEN coalesce(d.model_requested, d.model_answered) LIKE 'global.%' THEN ' global' ELSE '' END)"""
+# What a call says of itself, in the order of told_usage. Who is behind a gateway's key matters where nothing says whose
+# the call is.
+TOLD = (
+    *("d.provider", "d.project", "d.model", "CASE WHEN d.tier IN ('batch', 'provisioned') THEN d.tier END", REGION_SQL),
+    *("d.team", "d.feature", "d.product", "d.environment", "d.customer", "d.phase", "d.entry_team", "d.entry_feature"),
+    "CASE WHEN d.team IS NULL THEN d.caller END",
+)
 DRIVER_PLACES = 6  # of weighted token counts that are not whole
 
 
 class ToldUsage(NamedTuple):
-    """One row of USAGE_SQL."""
+    """One row of USAGE_SQL, with the side of a call between agents that pays for it."""
 
     day: date
     key: Key
-    attributes: tuple[str | None, ...]  # team, feature, product, environment, customer
+    attributes: tuple[str | None, ...]  # as told_owner reads them
     rung: int
     calls: str
     tokens: tuple[str, ...]
     list_cost: str | None
     variance: tuple[int, int]
+    caller: str | None = None  # a gateway's key, where the call names no team
 
 
 def told_owner(row: ToldUsage) -> Owner:
     """The row's attributes as names to be resolved."""
-    team, feature, product, environment, customer = row.attributes
-    return Owner(team, feature, product, environment, customer)
+    team, feature, product, environment, customer, phase, partner_team, partner_feature = row.attributes
+    return Owner(
+        team, feature, product, environment, customer, phase, partner_team=partner_team, partner_feature=partner_feature
+    )
 
 
-def usage_sql(start: date, end: date) -> str:
+def usage_sql(start: date, end: date, *, by_region: bool = False) -> str:
+    """The statement; without `by_region` calls of all regions are one row."""
+    told = [name if name != REGION_SQL or by_region else "NULL::text" for name in TOLD]
     return USAGE_SQL.format(
+        told=", ".join(told),
+        numbers=", ".join(str(n) for n in range(1, len(told) + 2)),
+        order=", ".join(f'{name} COLLATE "C"' for name in told),
         places=DRIVER_PLACES,
         sums=", ".join(f"trim_scale(round(sum(u.{name}), {DRIVER_PLACES}))" for name in TOKEN_COLUMNS),
         inner=", ".join(f"sum({name}) AS {name}" for name in TOKEN_COLUMNS),
@@ -299,24 +354,53 @@ def usage_sql(start: date, end: date) -> str:
     )
 
 
-def told_usage(lines: Iterable[str]) -> Iterable[ToldUsage]:
-    """Rows of COPY text; providers under one name."""
-    count = len(TOKEN_COLUMNS)
+def told_usage(lines: Iterable[str], *, caller_pays: bool = True, entries: Entries = ()) -> Iterable[ToldUsage]:
+    """Rows of COPY text; providers under one name, models as the organisation's own entries have them."""
+    count, first = len(TOKEN_COLUMNS), len(TOLD) + 1
     dates: dict[str, date] = {}
+    keys: dict[tuple[str | None, ...], Key] = {}
     for line in lines:
         cells = [None if cell == "\\N" else _unescaped(cell) for cell in line.split("\t")]
         day = dates.get(cells[0] or "") or dates.setdefault(cells[0] or "", date.fromisoformat(cells[0] or ""))
-        provider = SAME_PROVIDER.get(cells[1] or "", cells[1])
+        name = tuple(cells[1:6])
+        key = keys.get(name)
+        if key is None:
+            key = keys[name] = told_key(name, entries)
         yield ToldUsage(
             day=day,
-            key=Key(provider, cells[2], cells[3], cells[4] == "t"),
-            attributes=tuple(cells[5:10]),
-            rung=int(cells[10] or 1),
-            calls=cells[11] or "0",
-            tokens=tuple(cell or "0" for cell in cells[12 : 12 + count]),
-            list_cost=cells[12 + count],
-            variance=(int(cells[13 + count] or 0), int(cells[14 + count] or 0)),
+            key=key,
+            attributes=paying(tuple(cells[6:14]), caller_pays=caller_pays),
+            rung=int(cells[first] or 1),
+            calls=cells[first + 1] or "0",
+            tokens=tuple(cell or "0" for cell in cells[first + 2 : first + 2 + count]),
+            list_cost=cells[first + 2 + count],
+            variance=(int(cells[first + 3 + count] or 0), int(cells[first + 4 + count] or 0)),
+            caller=cells[14],
         )
+
+
+def told_key(told: tuple[str | None, ...], entries: Entries = ()) -> Key:
+    """What provider, project, model, tier and region are joined on: their own words, or what an entry says of them."""
+    provider, project, model, tier, region = told
+    own = meaning(entries, TRACE, provider, (model or "").lower()) if entries else None
+    if own:
+        provider, model, tier = own.provider or provider, own.model or model, own.tier or tier
+    provider = SAME_PROVIDER.get(provider or "", provider)
+    return Key(provider, project, model, tier == "batch", tier == "provisioned", region)
+
+
+def paying(told: tuple[str | None, ...], *, caller_pays: bool) -> tuple[str | None, ...]:
+    """As told_owner reads them: who pays first, and its partner last, None where the call is between nobody.
+
+    Told are team, feature, product, environment, customer, phase, and team and feature of the entry.
+    """
+    team, feature, _, environment, customer, phase, entry_team, entry_feature = told
+    if (entry_team is None or entry_team == team) and (entry_feature is None or entry_feature == feature):
+        return (*told[:6], None, None)
+    if not caller_pays:
+        return told
+    # The product is what the serving feature belongs to; the entry's follows from its place.
+    return entry_team, entry_feature, None, environment, customer, phase, team, feature
 
 
 _ESCAPES = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v"}

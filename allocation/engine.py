@@ -11,12 +11,13 @@ from itertools import groupby
 
 from allocation.adoption import Adoption
 from allocation.buckets import Bucket
+from allocation.capacity import capacity_plan
 from allocation.charges import Group
 from allocation.drivers import Key, UsageIndex, billed_classes
 from allocation.gpu import IDLE, NO_GPU_USAGE, GpuLine, gpu_plan
 from allocation.inputs import Drivers
 from allocation.ledger import LedgerWriter
-from allocation.methods import FOLLOW, GPU, NONE, PROVIDER, TRACED
+from allocation.methods import BY_USAGE, FOLLOW, GPU, NONE, PROVIDER
 from allocation.owners import Owner
 from allocation.related import Related
 from allocation.splitter import Splitter
@@ -43,6 +44,8 @@ class Engine:
         drivers = self.drivers
         self.billed = self._billed_tokens()
         self.classes = billed_classes((b.key, b.token_class) for b in self.numbers if b.key)
+        # Steps of one tiered price are one price for all who used it in the month, whoever's calls fell on which step.
+        self.blended = {_billed_key(bucket) for bucket in self.numbers if bucket.key and bucket.is_tiered}
         self.lines: dict[tuple[int, int], tuple[TracedLine, UsageIndex]] = {}
         self.gpu_lines: dict[tuple[int, int], GpuLine] = {}
         self.plans: dict[tuple[int, int], Plan] = {}
@@ -74,7 +77,7 @@ class Engine:
         """Every target that plans may need, so that all have an id before the first row is written."""
         for group in groups:
             bucket = self._bucket(group)
-            if bucket.method in (TRACED, PROVIDER):
+            if bucket.method in BY_USAGE:
                 line, index = self._line(bucket, group)
                 self.adoptions[id(index)].name(line)
             elif bucket.method == GPU:
@@ -90,9 +93,13 @@ class Engine:
         return bucket
 
     def plan(self, bucket: Bucket, group: Group) -> Plan:
-        if bucket.method in (TRACED, PROVIDER):
+        if bucket.method in BY_USAGE:
             line, index = self._line(bucket, group)
-            plan = traced_plan(line, group.day, index, self.billed[_billed_key(bucket)])
+            if bucket.capacity is not None:
+                units = group.consumed if group.consumed is not None else group.pricing
+                plan = capacity_plan(line, bucket.capacity, group.day, index, units=units)
+            else:
+                plan = traced_plan(line, group.day, index, self.billed[_billed_key(bucket)])
             parts = self.adoptions[id(index)].parts(line, plan.parts)
             return replace(plan, parts=parts, quantity=_tokens(bucket, group))
         if bucket.method == GPU:
@@ -138,6 +145,8 @@ class Engine:
                 owner=self._owner(bucket, group),
                 owner_rung=bucket.owner.rung,
                 nobody=self.drivers.book.number(Target(model=bucket.model, reason=UNTRACED)),
+                pool_cache_writes=bucket.usage.pool_cache_writes,
+                by_month=bucket.usage.by_month or _billed_key(bucket) in self.blended,
             )
             found = self.lines[name] = (line, self._usage_of(bucket.key, bucket.method))
         return found
@@ -146,7 +155,8 @@ class Engine:
         indexes = [self.drivers.index, self.drivers.reported]
         if method == PROVIDER:
             indexes.reverse()
-        return next((index for index in indexes if index.of_model(key)), indexes[0])
+        keys = (key, key._replace(is_reserved=False, region=None))
+        return next((index for own in keys for index in indexes if index.of_model(own)), indexes[0])
 
     def _gpu_line(self, bucket: Bucket, group: Group) -> GpuLine:
         name = (group.bucket, self.drivers.organisation.epoch(group.day))

@@ -148,5 +148,5 @@ def gpu_plan(line: GpuLine, day: date, index: GpuIndex, rank: Sequence[int]) -> 
 
 def _to_owner(line: GpuLine, weight: int, kind: str, nobody: int) -> Part:
     if line.owner is not None:
-        return Part(weight, kind, ((line.owner, 1, line.owner_rung),))
-    return Part(weight, "unallocated", ((nobody, 1, 6),))
+        return Part(weight, kind, ((line.owner, weight, line.owner_rung),))
+    return Part(weight, "unallocated", ((nobody, weight, 6),))

@@ -6,10 +6,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
+from fractions import Fraction
 
 from django.db import connection
 
-from allocation.buckets import Bucket, batch_keys
+from allocation.buckets import Bucket, apart_keys
+from allocation.catalogue import Entries
 from allocation.charges import copy_lines
 from allocation.drivers import (
     ANY_PROJECT,
@@ -31,7 +33,7 @@ from allocation.methods import GPU_SECONDS
 from allocation.money import quanta_of
 from allocation.owners import Owner
 from allocation.periods import DAY, Period
-from allocation.reported import load_reported
+from allocation.reported import caller_owners, load_reported
 from allocation.sampling import Clustering, clustered, clustering_of
 from allocation.targets import Organisation, resolve
 from allocation.usage_daily import DailyKey, daily_usage
@@ -59,7 +61,14 @@ FROM charge WHERE billing_month = %(month)s AND scope_id = ANY(%(scopes)s)
 
 
 def load_drivers(
-    *, month: date, scopes: Sequence[int], buckets: Iterable[Bucket], organisation: Organisation, book: TargetBook
+    *,
+    month: date,
+    scopes: Sequence[int],
+    buckets: Iterable[Bucket],
+    organisation: Organisation,
+    book: TargetBook,
+    caller_pays: bool = True,
+    entries: Entries = (),
 ) -> Drivers:
     """Usage of the charge days, by key and day; charge days more than a year before the month are not asked for."""
     buckets = list(buckets)
@@ -67,11 +76,14 @@ def load_drivers(
     start, end = _charge_days(month, scopes)
 
     def noted() -> Iterable[str]:
-        for line in copy_lines(usage_sql(start, end)):
+        for line in copy_lines(usage_sql(start, end, by_region=by_region)):
             digest.add(line)
             yield line
 
-    rows = list(told_usage(noted()))
+    by_region = any(bucket.key and bucket.key.region for bucket in buckets)
+    rows = list(told_usage(noted(), caller_pays=caller_pays, entries=entries))
+    if any(row.caller for row in rows):
+        rows = caller_owners(rows, note=other.add)
     clustering = clustering_of(start, end) if any(row.variance != (0, 0) for row in rows) else None
     digest.add(repr(sorted((clustering or {}).items(), key=str)))
     reported = load_reported(start=start, end=end, note=other.add)
@@ -88,7 +100,7 @@ def load_drivers(
 
     def index_of(told: Sequence[ToldUsage]) -> UsageIndex:
         return build_index(
-            told, bill_batch=batch_keys(buckets), organisation=organisation, book=book, clustering=clustering or {}
+            told, apart=apart_keys(buckets), organisation=organisation, book=book, clustering=clustering or {}
         )
 
     return Drivers(
@@ -120,7 +132,7 @@ def _charge_days(month: date, scopes: Sequence[int]) -> tuple[date, date]:
 def build_index(
     rows: Sequence[ToldUsage],
     *,
-    bill_batch: frozenset[Key],
+    apart: frozenset[Key],
     organisation: Organisation,
     book: TargetBook,
     clustering: Clustering,
@@ -129,10 +141,11 @@ def build_index(
     places = DRIVER_PLACES if any("." in text for row in rows for text in row.tokens) else 0
     days: dict[Key, dict[date, list[Usage]]] = {}
     numbers: dict[tuple[tuple[str | None, ...], str | None, int], int] = {}
+    keys: dict[Key, Key] = {}
     for row in rows:
-        key = row.key
-        if key.is_batch and key not in bill_batch and key._replace(project=ANY_PROJECT) not in bill_batch:
-            key = key._replace(is_batch=False)
+        key = keys.get(row.key)
+        if key is None:
+            key = keys[row.key] = known_apart(row.key, apart)
         name = (row.attributes, key.model, organisation.epoch(row.day))
         number = numbers.get(name)
         if number is None:
@@ -144,6 +157,22 @@ def build_index(
             tokens=tuple([quanta_of(text, places) for text in row.tokens]) if places else tuple(map(int, row.tokens)),
             list_cost=quanta_of(row.list_cost, COST_PLACES) if row.list_cost is not None else None,
             variance=clustered(row, clustering),
+            calls=Fraction(row.calls),
         )
         days.setdefault(key, {}).setdefault(row.day, []).append(usage)
     return UsageIndex(places, book.rank, days)
+
+
+def known_apart(key: Key, apart: frozenset[Key]) -> Key:
+    """The key as the bill keeps it: batch, reserved and regional calls are among the others where it has no line."""
+
+    def is_billed(wanted: Key) -> bool:
+        return wanted in apart or wanted._replace(project=ANY_PROJECT) in apart
+
+    plain = key._replace(region=None)
+    if plain.is_batch and not is_billed(plain) and not is_billed(key):
+        plain = plain._replace(is_batch=False)
+    if plain.is_reserved and not is_billed(plain) and not is_billed(plain._replace(model=None)):
+        plain = plain._replace(is_reserved=False)
+    regional = plain._replace(region=key.region)
+    return regional if key.region is not None and is_billed(regional) else plain

@@ -240,7 +240,8 @@ CANONICAL_SQL = """
 COPY (
     SELECT s.name, b.rule, b.method, b.ai_scope, b.provider_name, b.service_name, b.charge_category,
         b.split_key::text AS split_key, a.day, t.team, t.model, t.feature, t.product, t.environment, t.customer,
-        t.phase, t.reason, a.charge_kind, a.billed_cost, a.effective_cost, a.list_cost, a.driver_quantity, a.evidence
+        t.phase, t.reason, t.partner_team, t.partner_feature,
+        a.charge_kind, a.billed_cost, a.effective_cost, a.list_cost, a.driver_quantity, a.evidence
     FROM allocated_cost a
     JOIN charge_bucket b ON b.run_id = a.run_id AND b.bucket = a.bucket
     JOIN allocation_source s ON s.id = b.source_id
@@ -249,9 +250,10 @@ COPY (
     ORDER BY a.bucket, a.day, t.team COLLATE "C" NULLS FIRST, t.model COLLATE "C" NULLS FIRST,
         t.feature COLLATE "C" NULLS FIRST, t.product COLLATE "C" NULLS FIRST, t.environment COLLATE "C" NULLS FIRST,
         t.customer COLLATE "C" NULLS FIRST, t.phase COLLATE "C" NULLS FIRST, t.reason COLLATE "C" NULLS FIRST,
-        a.charge_kind COLLATE "C"
+        t.partner_team COLLATE "C" NULLS FIRST, t.partner_feature COLLATE "C" NULLS FIRST, a.charge_kind COLLATE "C"
 ) TO STDOUT WITH (FORMAT csv, FORCE_QUOTE (name, rule, method, ai_scope, provider_name, service_name, charge_category,
-    split_key, team, model, feature, product, environment, customer, phase, reason, charge_kind))
+    split_key, team, model, feature, product, environment, customer, phase, reason, partner_team, partner_feature,
+    charge_kind))
 """
 
 

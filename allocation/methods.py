@@ -17,8 +17,10 @@ from allocation.conditions import number_of, words_of
 from allocation.owners import TARGET_FIELDS, Owner
 
 DIRECT, TRACED, PROVIDER, GPU = "direct", "traced_usage", "provider_usage", "gpu_usage"
+CAPACITY = "capacity"
 PROPORTIONAL, EVEN, FIXED, FOLLOW, NONE = "proportional", "even", "fixed", "follow", "unallocated"
-METHODS = (DIRECT, TRACED, PROVIDER, GPU, PROPORTIONAL, EVEN, FIXED, FOLLOW, NONE)
+BY_USAGE = (TRACED, PROVIDER, CAPACITY)
+METHODS = (DIRECT, TRACED, PROVIDER, CAPACITY, GPU, PROPORTIONAL, EVEN, FIXED, FOLLOW, NONE)
 SPLITS = (PROPORTIONAL, EVEN, FIXED)
 
 # Drivers of `proportional`: what each counts.
@@ -31,6 +33,29 @@ EVERY_TEAM = "teams"
 USAGE_FIELDS = ("provider", "project", "model")
 
 WHOLE = Fraction(100)
+
+
+@dataclass(frozen=True)
+class UsageOptions:
+    """How a rule joins usage where it does not do the usual."""
+
+    pool_cache_writes: bool = False  # writing to a cache is paid by who reads from it
+    by_month: bool = False  # every day by the month's usage: one blended price for all
+    by_region: bool = False  # by region and inference profile
+
+
+USUAL = UsageOptions()
+
+
+def parse_usage_options(item: Mapping[str, Any]) -> UsageOptions:
+    """The options of a rule by usage; raises ValueError saying what is wrong."""
+    weights = item.get("weights", "day")
+    if weights not in ("day", "month"):
+        raise ValueError(f"weights are those of the day or of the month, not {weights!r}")
+    for name in ("pool_cache_writes", "by_region"):
+        if not isinstance(item.get(name, False), bool):
+            raise ValueError(f"`{name}` is true or false, not {item[name]!r}")
+    return UsageOptions(item.get("pool_cache_writes", False), weights == "month", item.get("by_region", False))
 
 
 @dataclass(frozen=True)

@@ -75,6 +75,34 @@ class FeaturePlacement(models.Model):
         constraints = [models.UniqueConstraint(fields=["feature", "valid_from"], name="feature_placement_once_a_day")]
 
 
+class TeamAlias(models.Model):
+    """Another name that tags and traces use for a team: always (NULL), or from a day until its next meaning."""
+
+    name = models.TextField()
+    name_key = models.TextField()  # as names are compared: allocation.organisation.name_key
+    team = models.ForeignKey(Team, on_delete=models.PROTECT, related_name="aliases")
+    valid_from = models.DateField(null=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["name_key", "valid_from"], name="team_alias_once", nulls_distinct=False)
+        ]
+
+
+class FeatureAlias(models.Model):
+    """Another name of a feature, as TeamAlias."""
+
+    name = models.TextField()
+    name_key = models.TextField()
+    feature = models.ForeignKey(Feature, on_delete=models.PROTECT, related_name="aliases")
+    valid_from = models.DateField(null=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["name_key", "valid_from"], name="feature_alias_once", nulls_distinct=False)
+        ]
+
+
 # ---------------------------------------------------------------- bills
 
 
@@ -118,11 +146,23 @@ class ImportStatus(models.TextChoices):
     FAILED = "failed"
 
 
+class ImportKind(models.TextChoices):
+    """What a delivered file holds; the last five are driver data (portal.ingest.drivers)."""
+
+    BILL = "bill", "bill"
+    TRACES = "traces", "traces"
+    SERIES = "series", "driver series"
+    GPU_USAGE = "gpu_usage", "GPU usage"
+    PROVIDER_USAGE = "provider_usage", "provider usage"
+    IDENTITY_OWNERS = "identity_owners", "identity owners"
+    RATES = "exchange_rates", "exchange rates"
+
+
 class Import(models.Model):
-    """One delivered file (bill or traces)."""
+    """One delivered file."""
 
     source = models.ForeignKey(Source, on_delete=models.PROTECT, null=True)
-    kind = models.TextField(choices=[("bill", "bill"), ("traces", "traces")], default="bill")
+    kind = models.TextField(choices=ImportKind.choices, default=ImportKind.BILL)
     status = models.TextField(choices=ImportStatus.choices, default=ImportStatus.LOADING)
     file_name = models.TextField()
     content_sha256 = models.TextField(null=True)  # of the decompressed content
@@ -134,7 +174,7 @@ class Import(models.Model):
     rows_duplicate = models.BigIntegerField(default=0)  # traces: spans already known
     totals = models.JSONField(default=list)  # per currency, amounts as strings
     repairs = models.JSONField(default=dict)  # {"rule": count}
-    changes = models.JSONField(default=list)  # per replaced scope and currency: before, after, difference
+    changes = models.JSONField(default=list)  # per replaced scope (of bills, and currency): before, after, difference
     refusal = models.TextField(null=True)
     created_at = models.DateTimeField(auto_now_add=True)
     finished_at = models.DateTimeField(null=True)
@@ -317,6 +357,10 @@ class UsageDimension(models.Model):
     product = models.TextField(null=True)
     environment = models.TextField(null=True)
     customer = models.TextField(null=True)
+    phase = models.TextField(null=True)  # build, run, move
+    entry_team = models.TextField(null=True)  # who asked, where an agent of another team serves the call
+    entry_feature = models.TextField(null=True)
+    caller = models.TextField(null=True)  # a gateway's virtual key (or end user, where told), as its logs name it
     prompt_name = models.TextField(null=True)
     prompt_version = models.TextField(null=True)
     observer = models.TextField(null=True)  # application, gateway
@@ -614,19 +658,98 @@ class IdentityOwner(models.Model):
         ]
 
 
+# ---------------------------------------------------------------- exchange rates
+
+
+class ExchangeRate(models.Model):
+    """What one unit of `base` is in `quote` for one month. Frozen rates never change: a trigger refuses it, too."""
+
+    month = models.DateField()
+    base = models.TextField()  # ISO 4217
+    quote = models.TextField()
+    rate = ExactNumericField()
+    source = models.TextField()  # who published it
+    uploaded_at = models.DateTimeField()
+    frozen_at = models.DateTimeField(null=True)  # set when the month closes
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["month", "base", "quote"], name="exchange_rate_once"),
+            models.CheckConstraint(condition=Q(rate__gt=0) & Q(rate__lt=10**15), name="exchange_rate_positive"),
+            models.CheckConstraint(condition=~Q(base=models.F("quote")), name="exchange_rate_of_two_currencies"),
+        ]
+
+
+# ---------------------------------------------------------------- catalogue
+
+
+class CatalogueVersion(models.Model):
+    """One immutable version of the organisation's own catalogue; the highest number is in force."""
+
+    number = models.IntegerField(unique=True)
+    content_sha256 = models.TextField()
+    created_at = models.DateTimeField(auto_now_add=True)
+    created_by = models.TextField(null=True)
+    note = models.TextField(default="")
+
+
+class CatalogueEntry(models.Model):
+    """What wording on bills or in traces means, asked before the built-in wording; the first that matches decides."""
+
+    version = models.ForeignKey(CatalogueVersion, on_delete=models.CASCADE, related_name="entries")
+    position = models.IntegerField()
+    side = models.TextField()  # bill, trace
+    seen_provider = models.TextField(null=True)  # only where the provider, as normalised, is this one; NULL: any
+    pattern = models.TextField()  # RE2, looked for in lower-case wording
+    provider = models.TextField(null=True)  # what it means; NULL: what the built-in wording says
+    model = models.TextField(null=True)
+    token_class = models.TextField(null=True)
+    tier = models.TextField(null=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["version", "position"], name="catalogue_entry_once")]
+
+
 # ---------------------------------------------------------------- allocation
 
 
-class RuleSet(models.Model):
-    """One immutable version of the rules."""
+class AppliedRuleSets(models.Manager["RuleSet"]):
+    def get_queryset(self) -> models.QuerySet[RuleSet]:
+        return super().get_queryset().filter(number__gt=0)
 
-    number = models.IntegerField(unique=True)
+
+class DraftRuleSets(models.Manager["RuleSet"]):
+    def get_queryset(self) -> models.QuerySet[RuleSet]:
+        return super().get_queryset().filter(number__lt=0)
+
+
+class RuleSet(models.Model):
+    """One immutable version of the rules. `objects` finds those that were applied; `drafts` are only ever previewed."""
+
+    number = models.IntegerField(unique=True)  # from 1; of a draft the preview's id, negative
     text = models.TextField()  # YAML
     content_sha256 = models.TextField()
     effective_from = models.DateField()  # month
     created_at = models.DateTimeField(auto_now_add=True)
     created_by = models.TextField(null=True)
     note = models.TextField(default="")
+
+    objects = AppliedRuleSets()
+    drafts = DraftRuleSets()
+
+
+class RulePreview(models.Model):
+    """What a draft would change, by the real engine. Only a text with a fresh preview is applied, exactly that one."""
+
+    text = models.TextField()
+    content_sha256 = models.TextField(db_index=True)
+    effective_from = models.DateField()  # month
+    base_number = models.IntegerField()  # the latest rule set it was drawn up against
+    months = models.JSONField()  # "2026-10" ... whose charges it was tried on
+    outcome = models.JSONField(null=True)  # allocation.rule_preview; NULL while it is being made
+    created_by = models.TextField(null=True)
+    created_at = models.DateTimeField()
+    expires_at = models.DateTimeField()
 
 
 class RunStatus(models.TextChoices):
@@ -773,6 +896,9 @@ class Target(models.Model):
     environment = models.TextField(null=True)
     customer = models.TextField(null=True)
     phase = models.TextField(null=True)  # build, run, move
+    # The other side of a call between agents: who served it where the caller pays, who asked where the callee does.
+    partner_team = models.TextField(null=True)
+    partner_feature = models.TextField(null=True)
     reason = models.TextField(null=True)  # unallocated: untraced, unknown team, no rule, driver is zero ...
 
 
@@ -838,6 +964,7 @@ class UsageDaily(models.Model):
     feature = models.TextField(null=True)
     model = models.TextField(null=True)
     environment = models.TextField(null=True)
+    phase = models.TextField(null=True)
     calls = ExactNumericField()
     tokens_input = ExactNumericField()
     tokens_output = ExactNumericField()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import decimal
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from decimal import Decimal
 
 LEAST_PLACES = 12  # a split is cut at least this fine; finer where the source amount is
@@ -39,16 +39,14 @@ def text_of(quanta: int, places: int) -> str:
     return f"{digits[:-places]}.{digits[-places:]}" if places else digits
 
 
-def texts_of(amounts: Iterable[int], places: int) -> list[str]:
+def texts_of(amounts: Sequence[int], places: int) -> list[str]:
     """`text_of` of many amounts, without a call for each."""
     if not places:
         return [str(quanta) for quanta in amounts]
-    padded = f"{{:0{places + 1}d}}".format
-    texts = []
-    for quanta in amounts:
-        digits = padded(quanta) if quanta >= 0 else padded(-quanta)
-        texts.append(f"{'' if quanta >= 0 else '-'}{digits[:-places]}.{digits[-places:]}")
-    return texts
+    if min(amounts, default=0) < 0:
+        return [text_of(quanta, places) for quanta in amounts]
+    pattern, one = f"%d.%0{places}d", 10**places
+    return [pattern % divmod(quanta, one) for quanta in amounts]
 
 
 def plain(amount: Decimal) -> str:

@@ -22,17 +22,22 @@ class Owner:
     customer: str | None = None
     phase: str | None = None
     rung: int = 4
+    partner_team: str | None = None  # the other side of a call between agents
+    partner_feature: str | None = None
 
 
 ValueSource = Callable[[Facts], tuple[str | None, int]]  # value and rung
 
 
 def _value_source(name: str, spec: Any) -> ValueSource:
-    """A field of the target: text, `{tag: key or keys}`, `{column: .., map: {..}}` or `{column: .., pattern: (..)}`."""
+    """A field of the target: text, `{inferred: text}`, `{tag: key or keys}`, `{column: .., map: {..}}` or `{column: ..,
+    pattern: (..)}`."""
     if isinstance(spec, str | int) and not isinstance(spec, bool):
         return lambda _: (str(spec), 4)
     if not isinstance(spec, dict):
         raise ValueError(f"target {name} is text, a tag, a map or a pattern, not {spec!r}")
+    if set(spec) == {"inferred"}:  # an accepted suggestion: a named owner on the rung of a guess
+        return lambda _: (str(spec["inferred"]), 5)
     if set(spec) == {"tag"}:
         keys = tuple(normal_name(word) for word in words_of("tag", spec["tag"]))
         return lambda facts: (next((facts.tags[key] for key in keys if key in facts.tags), None), 4)

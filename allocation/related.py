@@ -13,10 +13,11 @@ from allocation.money import LEAST_PLACES, places_of, quanta_of
 from allocation.targets import NOTHING_TO_FOLLOW, Target
 from allocation.traced import Part, Plan
 
+TAX = "Tax"
 GIVEN_SQL = """
 -- One row per bucket and target of the run so far, over the month.
 COPY (
-    SELECT bucket, target_id, sum(effective_cost), sum(billed_cost), max(evidence)
+    SELECT bucket, target_id, sum(effective_cost), sum(billed_cost), coalesce(sum(list_cost), 0), max(evidence)
     FROM allocated_cost WHERE billing_month = '{month}' AND run_id = {run}
     GROUP BY 1, 2
 ) TO STDOUT
@@ -29,11 +30,13 @@ class Given:
 
     effective: int = 0
     billed: int = 0
+    listed: int = 0  # of the charges that have a list cost
     rung: int = 0
 
     def add(self, other: Given) -> None:
         self.effective += other.effective
         self.billed += other.billed
+        self.listed += other.listed
         self.rung = max(self.rung, other.rung)
 
 
@@ -47,19 +50,22 @@ class Related:
 
     costs: list[tuple[Bucket, Target, Given]]
     places: int
-    _levels: dict[Level, Costs] = field(default_factory=dict)
+    _levels: dict[tuple[str, ...], dict[Level, Costs]] = field(default_factory=dict)
 
     @classmethod
     def read(cls, *, run_id: int, month: date, buckets: Sequence[Bucket | None], book: TargetBook) -> Related:
         lines = [line.split("\t") for line in copy_lines(GIVEN_SQL.format(month=month.isoformat(), run=int(run_id)))]
-        places = max((places_of(text) for cells in lines for text in cells[2:4]), default=LEAST_PLACES)
+        places = max((places_of(text) for cells in lines for text in cells[2:5]), default=LEAST_PLACES)
         by_id = {pk: target._replace(customer=None) for pk, target in zip(book.ids, book.targets, strict=False)}
         costs = []
-        for number, target_id, effective, billed, rung in lines:
+        for number, target_id, effective, billed, listed, rung in lines:
             bucket = buckets[int(number)]
             if bucket is None:
                 raise LookupError(f"no bucket {number}")
-            given = Given(quanta_of(effective, places), quanta_of(billed, places), int(rung))
+            effective_quanta, billed_quanta, listed_quanta = (
+                quanta_of(text, places) for text in (effective, billed, listed)
+            )
+            given = Given(effective_quanta, billed_quanta, listed_quanta, int(rung))
             costs.append((bucket, by_id[int(target_id)], given))
         return cls(costs, places)
 
@@ -71,18 +77,27 @@ class Related:
                 found.setdefault(name, Given()).add(given)
         return found
 
-    def at(self, level: Level) -> Costs:
-        if not self._levels:
+    def at(self, level: Level, of_rules: tuple[str, ...] = ()) -> Costs:
+        """Cost at a level by target, of what these rules took; none named: of all. Nothing is charged on a tax."""
+        levels = self._levels.get(of_rules)
+        if levels is None:
+            levels = self._levels[of_rules] = {}
             for bucket, target, given in self.costs:
+                if bucket.charge_category == TAX or (of_rules and bucket.rule not in of_rules):
+                    continue
                 for own in levels_of(bucket):
-                    self._levels.setdefault(own, {}).setdefault(target, Given()).add(given)
-        return self._levels.get(level, {})
+                    levels.setdefault(own, {}).setdefault(target, Given()).add(given)
+        return levels.get(level, {})
 
     def plan(self, bucket: Bucket, book: TargetBook) -> Plan:
-        """Shares by effective cost of the narrowest related charges; by billed cost where that comes to nothing."""
+        """Shares by effective cost of the narrowest related charges; by billed cost where that comes to nothing.
+
+        By list cost where the bucket asks for it and any of them has one.
+        """
+        drivers = ("listed", "effective", "billed") if bucket.by_list_cost else ("effective", "billed")
         for widened, level in enumerate(followed_levels(bucket)):
-            costs = self.at(level)
-            for driver in ("effective", "billed"):
+            costs = self.at(level, bucket.of_rules)
+            for driver in drivers:
                 weights = one_sided({target: getattr(given, driver) for target, given in costs.items()})
                 entries = tuple(
                     (book.number(target), weights[target], costs[target].rung) for target in in_order(weights)
@@ -90,7 +105,7 @@ class Related:
                 if entries:
                     return Plan(
                         parts=(Part(1, bucket.kind or "shared", entries),),
-                        driver=f"{driver} cost of related charges",
+                        driver=f"{'list' if driver == 'listed' else driver} cost of related charges",
                         driver_total=sum(weight for _, weight, _ in entries),
                         places=self.places,
                         widened=level.name if widened else None,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import date
 
 from allocation.catalogue import TOKEN_COLUMNS
@@ -11,7 +11,8 @@ from allocation.drivers import SAME_PROVIDER, Key, ToldUsage
 from allocation.models import IdentityOwner, ProviderUsage, UsageIdentity
 from allocation.money import plain
 
-REPORTED_RUNG = 3
+REPORTED_RUNG, GATEWAY_RUNG = 3, 2
+GATEWAY = "gateway"
 # Narrow to wide: the first identity that has an owner says whose a row is.
 KINDS = (UsageIdentity.API_KEY, UsageIdentity.USER, UsageIdentity.WORKSPACE, UsageIdentity.PROJECT)
 
@@ -33,7 +34,7 @@ def load_reported(*, start: date, end: date, note: Callable[[str], None]) -> lis
             ToldUsage(
                 day=day,
                 key=Key(SAME_PROVIDER.get(provider, provider), project, model, is_batch),
-                attributes=(team, feature, None, None, None),
+                attributes=(team, feature, *[None] * 6),
                 rung=REPORTED_RUNG,
                 calls=plain(requests),
                 tokens=tuple(map(plain, tokens)),
@@ -41,6 +42,29 @@ def load_reported(*, start: date, end: date, note: Callable[[str], None]) -> lis
                 variance=(0, 0),
             )
         )
+    return found
+
+
+def caller_owners(rows: Sequence[ToldUsage], *, note: Callable[[str], None]) -> list[ToldUsage]:
+    """The rows with whose a gateway's key, or end user, is where a call names no team; `note` is told each answer.
+
+    A gateway's own keys stand under the provider `gateway`; else the key is looked for under the call's provider.
+    """
+    owners = identity_owners()
+    found = []
+    for row in rows:
+        if row.caller is not None:
+            values = dict.fromkeys((UsageIdentity.API_KEY, UsageIdentity.USER), row.caller)
+            names = (
+                (provider, owner_of(owners, provider, dict(values), row.day))
+                for provider in (GATEWAY, row.key.provider or "")
+            )
+            team, feature = next((owner for _, owner in names if owner[0]), (None, None))
+            note(repr((row.day, row.key.provider, row.caller, team, feature)))
+            if team is not None:
+                told = (team, row.attributes[1] or feature, *row.attributes[2:])
+                row = row._replace(attributes=told, rung=max(row.rung, GATEWAY_RUNG))
+        found.append(row)
     return found
 
 

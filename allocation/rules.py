@@ -16,8 +16,10 @@ from typing import Any
 
 import yaml
 
-from allocation.conditions import Condition, Facts, RowTest, condition, row_tests
+from allocation.capacity import Capacity, parse_capacity
+from allocation.conditions import Condition, Facts, RowTest, condition, row_tests, words_of
 from allocation.methods import (
+    CAPACITY,
     COST,
     DIRECT,
     FOLLOW,
@@ -28,9 +30,12 @@ from allocation.methods import (
     SPLIT_KEYS,
     SPLITS,
     TRACED,
+    USUAL,
     Split,
+    UsageOptions,
     name_of,
     parse_split,
+    parse_usage_options,
 )
 from allocation.owners import OwnerReader, owner_reader
 from allocation.periods import BadPeriod, Period
@@ -38,6 +43,8 @@ from allocation.periods import BadPeriod, Period
 AI_SCOPES = ("ai", "ai_supporting", "other")
 RELATED, COMMITMENT = "related", "commitment"
 FOLLOWED = (RELATED, COMMITMENT)
+EFFECTIVE_COST, LIST_COST = "effective_cost", "list_cost"
+CALLER, CALLEE = "caller", "callee"
 
 
 class RuleError(ValueError):
@@ -60,6 +67,10 @@ class Rule:
     split: Split | None = None  # fixed, even, proportional
     pool: str | None = None  # direct: into this pool
     follows: str = RELATED  # follow: what
+    by_list_cost: bool = False  # follow: in proportion to list cost instead of effective cost
+    of_rules: tuple[str, ...] = ()  # follow: only what these rules took; none named: all
+    usage: UsageOptions = USUAL  # traced and provider usage
+    capacity: Capacity | None = None
     reason: str | None = None  # method unallocated: why
     kind: str | None = None  # charge kind, where the method's own does not say it
     valid_from: date | None = None  # first month
@@ -98,6 +109,7 @@ class Rules:
     rules: tuple[Rule, ...]
     pools: Mapping[str, Split] = field(default_factory=dict)
     stages: Mapping[str, int] = field(default_factory=dict)
+    agents: str = CALLER  # who pays for calls that one team's agent serves for another's feature
 
     @cached_property
     def has_commitment_followers(self) -> bool:
@@ -124,10 +136,11 @@ COMMON_KEYS = {"name", "when", "method", "kind", "valid_from", "valid_to", "note
 METHOD_KEYS: dict[str, frozenset[str]] = {
     **{method: frozenset(SPLIT_KEYS[method]) for method in SPLITS},
     DIRECT: frozenset({"target"}),
-    TRACED: frozenset({"owner"}),
-    PROVIDER: frozenset({"owner"}),
+    TRACED: frozenset({"owner", "pool_cache_writes", "weights", "by_region"}),
+    PROVIDER: frozenset({"owner", "pool_cache_writes", "weights"}),
+    CAPACITY: frozenset({"owner", "weights", "tokens_per_unit"}),
     GPU: frozenset({"owner"}),
-    FOLLOW: frozenset({"follows"}),
+    FOLLOW: frozenset({"follows", "by", "of_rules"}),
     NONE: frozenset({"reason"}),
 }
 KINDS = ("direct", "shared", "idle", "adjustment", "tax", "credit", "commitment_unused")
@@ -141,15 +154,19 @@ def parse_rules(text: str) -> Rules:
         raise RuleError([f"the rules are no YAML: {error}"]) from None
     if not isinstance(document, dict) or not isinstance(document.get("rules"), list):
         raise RuleError(["the rules need a list named `rules`"])
-    unknown = sorted(set(map(str, document)) - {"version", "scope", "rules", "pools"})
-    problems = [f"there is no section {name!r}; there are version, scope, rules and pools" for name in unknown]
+    unknown = sorted(set(map(str, document)) - {"version", "scope", "rules", "pools", "agents"})
+    problems = [f"there is no section {name!r}; there are version, scope, rules, pools and agents" for name in unknown]
+    agents = document.get("agents", CALLER)
+    if agents not in (CALLER, CALLEE):
+        problems.append(f"`agents` says who pays for a call between teams, {CALLER} or {CALLEE}, not {agents!r}")
     scopes = _entries(document.get("scope") or [], "scope", _scope_rule, problems)
     rules = _entries(document["rules"], "rule", _rule, problems)
     pools = dict(_entries(document.get("pools") or [], "pool", _pool, problems))
     problems += [*_named_twice(rules), *_unknown_names(rules, pools)]
     if problems:
         raise RuleError(problems)
-    return Rules(scopes=tuple(scopes), rules=tuple(rules), pools=pools, stages=stages_of(rules, pools))
+    stages = stages_of(rules, pools)
+    return Rules(scopes=tuple(scopes), rules=tuple(rules), pools=pools, stages=stages, agents=agents)
 
 
 def _named_twice(rules: list[Rule]) -> list[str]:
@@ -180,6 +197,10 @@ def _unknown_names(rules: list[Rule], pools: Mapping[str, Split]) -> list[str]:
                 problems.append(f"{what}: {other!r} follows other cost, so no cost can follow it")
             elif other not in names:
                 problems.append(f"{what}: there is no rule {other!r}")
+    for rule in rules:
+        for other in rule.of_rules:
+            if other not in names:
+                problems.append(f"rule {rule.name!r}: there is no rule {other!r} that it could follow")
     return problems
 
 
@@ -242,6 +263,9 @@ def _rule(item: dict[str, Any]) -> Rule:
     follows = item.get("follows", RELATED)
     if follows not in FOLLOWED:
         raise ValueError(f"follows is one of {', '.join(FOLLOWED)}, not {follows!r}")
+    by = item.get("by", EFFECTIVE_COST) if method == FOLLOW else EFFECTIVE_COST
+    if by not in (EFFECTIVE_COST, LIST_COST):
+        raise ValueError(f"`by` is {EFFECTIVE_COST} or {LIST_COST}, not {by!r}")
     valid_from, valid_to = _month(item, "valid_from"), _month(item, "valid_to")
     if valid_from and valid_to and valid_to <= valid_from:
         raise ValueError("valid_to is the month after the last, so later than valid_from")
@@ -255,6 +279,10 @@ def _rule(item: dict[str, Any]) -> Rule:
         split=parse_split(method, item) if method in SPLITS else None,
         pool=pool,
         follows=follows,
+        by_list_cost=by == LIST_COST,
+        of_rules=words_of("of_rules", item["of_rules"]) if method == FOLLOW and "of_rules" in item else (),
+        usage=parse_usage_options(item) if method in (TRACED, PROVIDER) else USUAL,
+        capacity=parse_capacity(item) if method == CAPACITY else None,
         reason=str(item["reason"]) if item.get("reason") is not None else None,
         kind=item.get("kind"),
         valid_from=valid_from,

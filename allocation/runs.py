@@ -15,6 +15,7 @@ from typing import Any
 from django.db import connection, transaction
 
 from allocation.buckets import Bucket, MemberKey, SourceSettings, bucket_of, numbered, with_follower_scopes
+from allocation.catalogue_entries import own_catalogue
 from allocation.charges import SourceTotal, dimension_rows, pinned_scopes, read_groups, source_totals, whole_month_plans
 from allocation.engine import Engine
 from allocation.inputs import Drivers, load_drivers
@@ -32,12 +33,12 @@ from allocation.money import exact_sum
 from allocation.periods import Period
 from allocation.rollup import roll_up
 from allocation.rule_sets import rule_set_for
-from allocation.rules import parse_rules
+from allocation.rules import CALLER, parse_rules
 from allocation.sampling import record_sampling
 from allocation.targets import OUTSIDE_SCOPE, load_organisation
 from allocation.usage_daily import write_usage_daily
 
-ENGINE_VERSION = "2"  # grows with every change that can move a cost: part of what makes a run reproducible
+ENGINE_VERSION = "3"  # grows with every change that can move a cost: part of what makes a run reproducible
 KEPT_RUNS = 3  # per month and currency: the current one and its predecessors keep their rows
 METRICS = ("billed_cost", "effective_cost")
 
@@ -147,12 +148,13 @@ class MonthJob:
 
     def carry_out(self) -> list[RunOutcome]:
         rules = parse_rules(self.rule_set.text)
+        catalogue = own_catalogue()
         totals = source_totals(month=self.month, scopes=self.scopes)
         sources = {s.pk: SourceSettings(s.pk, s.name, s.project_match, s.untraced) for s in Source.objects.all()}
         members = with_follower_scopes(
             {
                 MemberKey(row.source_id, row.dimension_id, row.variant): bucket_of(
-                    row, source=sources[row.source_id], rules=rules, month=self.month
+                    row, source=sources[row.source_id], rules=rules, month=self.month, entries=catalogue.entries
                 )
                 for row in dimension_rows(month=self.month, scopes=self.scopes, tests=rules.row_tests)
             }
@@ -165,12 +167,17 @@ class MonthJob:
             buckets=set(members.values()),
             organisation=load_organisation(),
             book=book,
+            caller_pays=rules.agents == CALLER,
+            entries=catalogue.entries,
         )
         outcomes = []
         for currency in sorted({total.currency for total in totals}):
             own = {member: bucket for member, bucket in members.items() if bucket.currency == currency}
             own_totals = [total for total in totals if total.currency == currency]
-            inputs = self._inputs(currency, own_totals, drivers)
+            inputs = self._inputs(currency, own_totals, drivers) | {
+                "catalogue": catalogue.sha256,
+                "agents": rules.agents,
+            }
             outcomes.append(self._known(currency, inputs) or self._run(currency, own, own_totals, drivers, inputs))
         return outcomes
 

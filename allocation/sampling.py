@@ -102,7 +102,7 @@ WITH factor AS (
     GROUP BY 1, 2, 3, 4
 ), used AS (
     SELECT coalesce(same.name, d.provider) AS provider, d.project, d.model,
-        (u.hour AT TIME ZONE 'UTC')::date AS day, d.team, d.feature, d.environment,
+        (u.hour AT TIME ZONE 'UTC')::date AS day, d.team, d.feature, d.environment, d.phase,
         sum(u.input_uncached + u.cache_read + u.cache_write_5m + u.cache_write_1h + u.input_audio
             + u.input_image)::float8 AS x_in,
         sum(u.output_text + u.reasoning + u.output_audio + u.output_image)::float8 AS x_out,
@@ -113,7 +113,7 @@ WITH factor AS (
         AND f.team IS NOT DISTINCT FROM d.team AND f.feature IS NOT DISTINCT FROM d.feature
     LEFT JOIN unnest(%(told)s::text[], %(called)s::text[]) AS same(told, name) ON same.told = d.provider
     WHERE u.hour >= %(start)s AND u.hour < %(end)s
-    GROUP BY 1, 2, 3, 4, 5, 6, 7
+    GROUP BY 1, 2, 3, 4, 5, 6, 7, 8
 ), share AS (
     SELECT used.*,
         coalesce(line.cost_in / nullif(sum(x_in) OVER key, 0), 0) AS a,
@@ -131,19 +131,20 @@ WITH factor AS (
         1 + coalesce(2 * all_out / nullif(total_out * total_out, 0), 0) AS k
     FROM share WHERE all_in > 0 OR all_out > 0
 ), found AS (
-    SELECT day, team, feature, model, environment, sum(
+    SELECT day, team, feature, model, environment, phase, sum(
         j * a * a * ((1 - s) * (1 - s) * v_in + s * s * (all_in - v_in))
         + k * b * b * ((1 - t) * (1 - t) * v_out + t * t * (all_out - v_out))
         + sqrt(j * k) * 2 * a * b * ((1 - s) * (1 - t) * v_both + s * t * (all_both - v_both))
     ) AS variance
     FROM raised
-    GROUP BY 1, 2, 3, 4, 5
+    GROUP BY 1, 2, 3, 4, 5, 6
 )
 UPDATE usage_daily SET cost_variance = found.variance
 FROM found
 WHERE usage_daily.run_id = %(run)s AND usage_daily.day = found.day AND usage_daily.team IS NOT DISTINCT FROM found.team
     AND usage_daily.feature IS NOT DISTINCT FROM found.feature AND usage_daily.model IS NOT DISTINCT FROM found.model
     AND usage_daily.environment IS NOT DISTINCT FROM found.environment
+    AND usage_daily.phase IS NOT DISTINCT FROM found.phase
 """
 
 

@@ -83,12 +83,12 @@ def split_quanta(quanta: int, weights: Sequence[int]) -> list[int]:
         return [-share for share in split_quanta(-quanta, weights)]
     if not quanta:
         return [0] * len(weights)
-    products = [quanta * weight for weight in weights]
-    shares = [product // total for product in products]
+    cut = [divmod(quanta * weight, total) for weight in weights]
+    shares = [share for share, _ in cut]
     left = quanta - sum(shares)
     if left:
-        # Sorting is stable, so equal remainders keep key order; a remainder is product - share * total.
-        order = sorted(range(len(shares)), key=lambda i: shares[i] * total - products[i])
-        for i in order[:left]:
+        remainders = [remainder for _, remainder in cut]
+        # Sorting is stable, in reverse too, so equal remainders keep key order.
+        for i in sorted(range(len(shares)), key=remainders.__getitem__, reverse=True)[:left]:
             shares[i] += 1
     return shares

@@ -90,7 +90,7 @@ class Splitter:
             parts.append(Part(shared, bucket.kind or "shared", entries))
         if shares.left:
             nobody = self.number(Target(model=bucket.model, reason=shares.reason))
-            parts.append(Part(shares.left, "unallocated", ((nobody, 1, 6),)))
+            parts.append(Part(shares.left, "unallocated", ((nobody, shares.left, 6),)))
         return Plan(
             parts=tuple(parts),
             driver=shares.driver,
@@ -148,7 +148,7 @@ class Splitter:
         members = self._members(split)
         found = dict(measures.by_target)
         if members:
-            found = {self._target(member.owner, day): _of_member(measures, member, self) for member in members}
+            found = {self._target(member.owner, day): self._of_member(measures, member, day) for member in members}
         targets = sorted(found, key=Target.order)
         weights = [found[target].weight for target in targets]
         if not sum(weights):
@@ -168,6 +168,18 @@ class Splitter:
         entries, rest = _whole(parts, left)
         reason = OVER_EVERY_CAP if rest else None
         return Shares(entries, rest, f"{measures.name} within bounds", 0, widened, reason)
+
+    def _of_member(self, measures: Measures, member: Member, day: date) -> Measure:
+        """What the driver counts for everything that is part of this member: a team's features count for the team."""
+        owner = member.owner
+        team = self.organisation.team(owner.team, day) if owner.team else None
+        feature = self.organisation.feature(owner.feature, day) if owner.feature else None
+        own = [
+            measure
+            for target, measure in measures.by_target.items()
+            if (owner.team is None or target.team == team) and (feature is None or target.feature == feature)
+        ]
+        return Measure(sum(measure.weight for measure in own), max((measure.rung for measure in own), default=NAMED))
 
     def _measured(self, split: Split, day: date) -> tuple[Measures, str | None]:
         """The day's driver; the month's where the day has none and the split goes by the day."""
@@ -210,19 +222,6 @@ def _by_day(split: Split) -> bool:
 
 def _nobody(reason: str) -> Shares:
     return Shares((), 1, None, 0, None, reason)
-
-
-def _of_member(measures: Measures, member: Member, splitter: Splitter) -> Measure:
-    """What the driver counts for everything that is part of this member: a team's features count for the team."""
-    owner = member.owner
-    team = splitter.organisation.team(owner.team) if owner.team else None
-    feature = splitter.organisation.feature(owner.feature) if owner.feature else None
-    own = [
-        measure
-        for target, measure in measures.by_target.items()
-        if (owner.team is None or target.team == team) and (feature is None or target.feature == feature)
-    ]
-    return Measure(sum(measure.weight for measure in own), max((measure.rung for measure in own), default=NAMED))
 
 
 def _whole(

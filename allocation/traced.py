@@ -6,18 +6,23 @@ is the untraced part, which follows the source's policy. `Plan` is also the shap
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 from fractions import Fraction
 
+from allocation.catalogue import CACHE_WRITE, CACHE_WRITE_1H, CACHE_WRITE_5M, TOKEN_COLUMNS
 from allocation.drivers import ALL_COLUMNS, NOTHING, Key, UsageIndex, Weights, columns_of
 from allocation.split import whole_weights
 
 SPREAD_FROM = Fraction(80, 100)  # coverage from which lost spans are taken to be like those that arrived
 
 MOST_ERRORS = 3  # standard errors; the variance is scaled from what was traced to what was billed
+
+SIZE_VARIANCE = 1  # relative, of the tokens of calls
+CACHE_WRITES = (CACHE_WRITE, CACHE_WRITE_5M, CACHE_WRITE_1H)
+CACHE_READS = (TOKEN_COLUMNS.index("cache_read"),)
 
 AUTO, SPREAD, OWNER, UNALLOCATED = "auto", "spread", "owner", "unallocated"
 
@@ -56,6 +61,8 @@ class TracedLine:
     owner: int | None  # target of the project's or key's owner
     owner_rung: int
     nobody: int  # target "unallocated: untraced"
+    pool_cache_writes: bool = False  # writing to a cache is paid by who reads from it
+    by_month: bool = False  # every day by the month's usage: one blended price for all
 
 
 @dataclass(frozen=True)
@@ -69,13 +76,17 @@ class Billed:
 def traced_plan(line: TracedLine, day: date, index: UsageIndex, billed: Billed) -> Plan:
     """The plan of one day. Joins narrow first, and widens only where the narrower has no data at all."""
     columns = columns_of(line.token_class, line.billed_classes) if line.token_class else ALL_COLUMNS
-    for widened, width_day in ((None, day), ("month", None)):
-        found = _weights(line, width_day, index, columns)
-        if found is not NOTHING:
-            quantity = billed.by_day.get(day) if width_day else billed.month
-            traced = index.traced(line.key, width_day, columns)
-            by_chance = _falls_short_by_chance(line, width_day, index, columns, billed, traced, quantity)
-            return _shared(line, found, traced, quantity, widened, by_chance)
+    for widened, width_day, key in _joins(line, day):
+        found = _weights(line, key, width_day, index, columns)
+        if found is NOTHING:
+            continue
+        if key is not line.key:  # what was billed in one region says nothing about the calls of all
+            return _shared(line, found, None, None, widened)
+        quantity = billed.by_day.get(day) if width_day else billed.month
+        traced = index.traced(key, width_day, columns)
+        by_chance = _falls_short_by_chance(line, width_day, index, columns, billed, traced, quantity)
+        is_loss = _is_loss_of_a_few(line, width_day, index, columns, billed)
+        return _shared(line, found, traced, quantity, widened, by_chance, is_loss)
     quantity = billed.month
     if quantity is None or quantity <= 0 or line.policy == SPREAD or line.key.model is None:
         wider = _wider(line, day, index)
@@ -87,12 +98,26 @@ def traced_plan(line: TracedLine, day: date, index: UsageIndex, billed: Billed) 
     )
 
 
-def _weights(line: TracedLine, day: date | None, index: UsageIndex, columns: tuple[int, ...]) -> Weights:
-    if line.key.model is None:
+def _joins(line: TracedLine, day: date) -> Iterator[tuple[str | None, date | None, Key]]:
+    """How usage is looked for: by the line's own key, then by all regions; by the day, then by the month."""
+    days: tuple[tuple[str | None, date | None], ...] = ((None, day), ("month", None))
+    for widened, width_day in days[1:] if line.by_month else days:
+        yield None if line.by_month else widened, width_day, line.key
+    if line.key.region is not None:
+        for widened, width_day in days[1:] if line.by_month else days:
+            yield "region, month" if widened else "region", width_day, line.key._replace(region=None)
+
+
+def _weights(line: TracedLine, key: Key, day: date | None, index: UsageIndex, columns: tuple[int, ...]) -> Weights:
+    if key.model is None:
         return NOTHING
     if line.token_class is None:
-        return index.list_cost(line.key, day)
-    return index.tokens(line.key, day, columns)
+        return index.list_cost(key, day)
+    if line.pool_cache_writes and line.token_class in CACHE_WRITES:
+        readers = index.tokens(key, day, CACHE_READS)
+        if readers is not NOTHING:
+            return readers
+    return index.tokens(key, day, columns)
 
 
 def _falls_short_by_chance(
@@ -107,9 +132,10 @@ def _falls_short_by_chance(
     """Whether sampled usage lacks no more than sampling explains: three standard errors on the day itself, or over the
     month.
 
-    A few sampled calls say too little about one day; what a month of them says, its days can't contradict.
+    A few sampled calls say too little about one day; what a month of them says, its days can't contradict. The
+    month tells whether usage is sampled: a day may by chance hold only calls that a tail sampler always keeps.
     """
-    if not quantity or not index.relative_variance(line.key, day, columns):
+    if not quantity or not index.relative_variance(line.key, None, columns):
         return False
     whole_month = (index.traced(line.key, None, columns), billed.month, None)
     for tokens, of, when in ((traced, quantity, day), whole_month):
@@ -119,6 +145,27 @@ def _falls_short_by_chance(
             if coverage >= SPREAD_FROM or (1 - coverage) ** 2 <= MOST_ERRORS**2 * error_squared:
                 return True
     return False
+
+
+def _is_loss_of_a_few(
+    line: TracedLine, day: date | None, index: UsageIndex, columns: tuple[int, ...], billed: Billed
+) -> bool:
+    """Whether a day's coverage is below the month's by no more than losing single calls at random explains.
+
+    Where a few calls make a day, one lost call looks like a service that does not trace. With calls lost at the month's
+    rate 1-C, the coverage of a day of n calls has the variance C (1-C) (1+d) / n, with d the relative variance of a
+    call's tokens: about 1, as in public request traces. For n, the month's tokens per call are asked.
+    """
+    quantity = billed.by_day.get(day) if day else None
+    if not quantity or quantity <= 0 or not billed.month or billed.month <= 0:
+        return False
+    in_month = index.traced(line.key, None, columns)
+    usual = in_month / billed.month
+    calls = index.calls(line.key, columns) * quantity / in_month if in_month else 0
+    if not SPREAD_FROM <= usual < 1 or not calls:
+        return False
+    coverage = index.traced(line.key, day, columns) / quantity
+    return (usual - coverage) ** 2 * calls <= MOST_ERRORS**2 * usual * (1 - usual) * (1 + SIZE_VARIANCE)
 
 
 def _wider(line: TracedLine, day: date, index: UsageIndex) -> tuple[str, Weights] | None:
@@ -146,6 +193,7 @@ def _shared(
     quantity: Fraction | None,
     widened: str | None,
     by_chance: bool = False,
+    is_loss: bool = False,
 ) -> Plan:
     """The driver's shares, with the untraced part by policy where coverage is known and below one.
 
@@ -162,7 +210,7 @@ def _shared(
             note = "within sampling error"
         elif coverage < 1:
             of_traced, of_untraced = whole_weights([traced, quantity - traced])
-            spread = line.policy == SPREAD or (line.policy == AUTO and coverage >= SPREAD_FROM)
+            spread = line.policy == SPREAD or (line.policy == AUTO and (coverage >= SPREAD_FROM or is_loss))
             rest = Part(of_untraced, "untraced", entries) if spread else _to_owner(line, of_untraced)
             parts = (Part(of_traced, "shared", entries), rest)
             note = (

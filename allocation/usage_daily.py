@@ -24,6 +24,7 @@ class DailyKey(NamedTuple):
     feature: str | None
     model: str | None
     environment: str | None
+    phase: str | None = None
 
 
 def daily_usage(
@@ -39,9 +40,8 @@ def daily_usage(
         target = targets.get(name)
         if target is None:
             target = targets[name] = resolve(organisation, told_owner(row), model=row.key.model, day=row.day)
-        sums = found.setdefault(
-            DailyKey(row.day, target.team, target.feature, target.model, target.environment), [Decimal(0)] * 3
-        )
+        daily = DailyKey(row.day, target.team, target.feature, target.model, target.environment, target.phase)
+        sums = found.setdefault(daily, [Decimal(0)] * 3)
         numbers = [int(text) if text.isdecimal() else Decimal(text) for text in row.tokens]
         sums[0] += Decimal(row.calls)
         sums[1] += sum([numbers[n] for n in INPUT])
@@ -53,8 +53,8 @@ def write_usage_daily(run_id: int, daily: Mapping[DailyKey, list[Decimal]]) -> N
     with (
         connection.cursor() as cursor,
         cursor.copy(
-            "COPY usage_daily (run_id, day, team, feature, model, environment, calls, tokens_input, tokens_output)"
-            " FROM STDIN"
+            "COPY usage_daily (run_id, day, team, feature, model, environment, phase, calls, tokens_input,"
+            " tokens_output) FROM STDIN"
         ) as copy,
     ):
         for key, sums in daily.items():

@@ -274,6 +274,17 @@ ATTRIBUTE_CUSTOMER = env.words(
     "ATTRIBUTE_CUSTOMER",
     "customer,app.customer,tenant,traceloop.association.properties.customer,metadata.customer",
 )
+ATTRIBUTE_PHASE = env.words("ATTRIBUTE_PHASE", "phase,app.phase,cost.phase,metadata.phase")
+# Who asked, where an agent of another team serves the call: baggage that the entry sets and spans carry on.
+ATTRIBUTE_ENTRY_TEAM = env.words("ATTRIBUTE_ENTRY_TEAM", "entry.team,baggage.entry.team,metadata.entry_team")
+ATTRIBUTE_ENTRY_FEATURE = env.words(
+    "ATTRIBUTE_ENTRY_FEATURE", "entry.feature,baggage.entry.feature,metadata.entry_feature"
+)
+# A gateway's virtual key. Name the end user's attribute here, too, only where that may be kept.
+ATTRIBUTE_CALLER = env.words(
+    "ATTRIBUTE_CALLER",
+    "gateway.virtual_key,litellm.key_alias,metadata.user_api_key_alias,metadata.virtual_key,metadata.user_api_key_hash",
+)
 ATTRIBUTE_SESSION = env.words(
     "ATTRIBUTE_SESSION",
     "gen_ai.conversation.id,session.id,langfuse.session.id,traceloop.association.properties.session_id",

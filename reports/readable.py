@@ -10,7 +10,6 @@ from allocation.money import EXACT, plain
 
 MINUS = "\u2212"
 UNKNOWN = "\u2013"
-HALF_CENT = Decimal("0.005")
 
 
 def exact(value: Decimal | int | None) -> str:
@@ -30,9 +29,10 @@ def grouped(value: Decimal | int | None, places: int = 0) -> str:
 
 
 def money(value: Decimal | None, places: int = 2) -> str:
-    """As `grouped`, but something too small to show is not shown as nothing."""
-    if value is not None and value != 0 and abs(value) < HALF_CENT and places == 2:
-        return "<0.01" if value > 0 else f">{MINUS}0.01"
+    """As `grouped`, but something too small to show is not shown as nothing. `places` 0 is rounding to whole units."""
+    if value is not None and value != 0 and places and abs(value) < Decimal(5).scaleb(-places - 1):
+        least = Decimal(1).scaleb(-places)
+        return f"<{least:f}" if value > 0 else f">{MINUS}{least:f}"
     return grouped(value, places)
 
 
@@ -82,18 +82,19 @@ class Change:
     word: str
     amount: Decimal | None
     fraction: Decimal | None
+    places: int = 2  # of the currency
 
     def __str__(self) -> str:
         if self.word in ("no comparison", "same"):
             return self.word
         size = abs(self.amount or Decimal(0))
-        amount = grouped(size, 2 if size < 10 and size != size.to_integral_value() else 0)
+        amount = grouped(size, self.places if size < 10 and size != size.to_integral_value() else 0)
         if self.fraction is None:
             return f"{self.word} {amount}"
         return f"{self.word} {amount} ({percent(abs(self.fraction))})"
 
 
-def change(now: Decimal | None, before: Decimal | None) -> Change:
+def change(now: Decimal | None, before: Decimal | None, places: int = 2) -> Change:
     """Compared with `before`; None there means nothing is known of that time, and 0 that nothing was spent."""
     if before is None or now is None:
         return Change("no comparison", None, None)
@@ -101,11 +102,11 @@ def change(now: Decimal | None, before: Decimal | None) -> Change:
     if amount == 0:
         return Change("same", amount, None)
     if before == 0:
-        return Change("new", amount, None)
+        return Change("new", amount, None, places)
     if now == 0:
-        return Change("ended", amount, None)
+        return Change("ended", amount, None, places)
     word = "up" if amount > 0 else "down"
-    return Change(word, amount, amount / before if before > 0 else None)
+    return Change(word, amount, amount / before if before > 0 else None, places)
 
 
 def middle_cut(text: str, length: int = 28) -> str:

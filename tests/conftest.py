@@ -124,10 +124,12 @@ TransactionTestCase._fixture_teardown = empty_tables  # type: ignore[attr-define
 
 @pytest.fixture(autouse=True)
 def forget_dimensions() -> None:
-    """The OTLP store remembers ids and partitions of a database that tests empty and roll back."""
+    """The OTLP store and the checks of rules remember ids of a database that tests empty and roll back."""
+    from allocation import rule_world
     from portal.ingest.otlp import store
 
     store.forget()
+    rule_world.forget()
 
 
 @pytest.fixture

@@ -16,13 +16,21 @@ PAGES = [
     "/showback/",
     "/showback/alpha/",
     "/chargeback/",
+    "/reconciliation/",
     "/on-call/",
     "/debug/",
     "/explain/?team=alpha&bill=0-0",
     "/rules/",
+    "/rules/edit/",
+    "/rules/previews/{preview}/",
+    "/ownership/",
+    "/ownership/unowned/",
+    "/ownership/coverage/",
     "/jobs/",
     "/imports/",
     "/imports/{bill_import}/",
+    "/drivers/",
+    "/gpu/",
 ]
 ROOT = Path(__file__).parents[1]
 # Columns for each team or model, and readings that are no numbers.

@@ -55,7 +55,7 @@ def runs(request: Request) -> Response:
     asked = parameters_of(request, RunParameters)
     columns = {"status": "status", "period": "billing_month"}
     picked = {column: asked[name] for name, column in columns.items() if name in asked}
-    found = AllocationRun.objects.select_related("rule_set").filter(**picked).order_by("-id")
+    found = AllocationRun.objects.select_related("rule_set").filter(rule_set__number__gt=0, **picked).order_by("-id")
     return Response(RunLine(found[asked["offset"] : asked["offset"] + asked["limit"]], many=True).data)
 
 

@@ -93,3 +93,14 @@ class MayUpload(BasePermission):
 
     def has_permission(self, request: Request, view: APIView) -> bool:
         return caller_of(request).may_upload
+
+
+class MayChangeDrivers(BasePermission):
+    """Driver data moves what every team pays: for those who may grant access, and for keys that may upload."""
+
+    message = "Driver files need the FinOps admin role, or a key of scope ingest or admin without a team."
+
+    def has_permission(self, request: Request, view: APIView) -> bool:
+        caller = caller_of(request)
+        is_key = isinstance(request.user, KeyHolder)
+        return caller.may_upload and (is_key or "admin" in caller.pages)

@@ -6,10 +6,13 @@ from django.urls import URLPattern, URLResolver, path
 
 from portal.api.allocation import chargeback, reconcile, runs
 from portal.api.costs import costs
+from portal.api.drivers import drivers, upload_driver_file
 from portal.api.explain import explain_amount
+from portal.api.gaps import gap
 from portal.api.imports import list_imports, one_import, rejected_rows, upload_bill
 from portal.api.jobs import job, jobs
 from portal.api.prices import unpriced
+from portal.api.rules import rules_language
 from portal.api.schema import SchemaView
 from portal.api.teams import team, teams
 
@@ -25,8 +28,12 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("jobs/<int:job_id>/", job, name="api_job"),
     path("runs/", runs, name="api_runs"),
     path("reconcile/", reconcile, name="api_reconcile"),
+    path("reconcile/gap/", gap, name="api_gap"),
     path("chargeback/", chargeback, name="api_chargeback"),
     path("explain/", explain_amount, name="api_explain"),
+    path("rules/schema/", rules_language, name="api_rules_schema"),
     path("prices/unpriced/", unpriced, name="api_unpriced"),
+    path("drivers/", drivers, name="api_drivers"),
+    path("drivers/<slug:kind>/", upload_driver_file, name="api_driver_upload"),
     path("bills/", upload_bill, name="api_bills"),
 ]

@@ -8,6 +8,7 @@ MODULES = (
     "portal.ingest.jobs",
     "portal.ingest.otlp.jobs",
     "portal.control.allocation_jobs",
+    "portal.control.rule_jobs",
 )
 
 

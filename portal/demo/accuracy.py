@@ -1,13 +1,16 @@
 """How far allocated cost is from the demo's truth.
 
-The weighted absolute error is sum |allocated - true| / sum |true| over (team, model, feature) of a month's runs together, per
-currency, for charges whose scope is ai or ai_supporting. Cost of no team is one key: what is unallocated where the truth knows a
-team counts twice, as it is missing in one place and too much in another.
+The weighted absolute error is sum |allocated - true| / sum |true| over the teams, the models, the features, or all three together,
+of a month's runs, for charges whose scope is ai or ai_supporting. Cost of no team keeps its model, which the bill names, and has
+no feature: what is unallocated where the truth knows a team counts twice, as it is missing in one place and too much in another.
+Two currencies are brought together at the rate of the demo's contract, for this figure only.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
 from decimal import Decimal
 
 from django.db import connection
@@ -15,11 +18,15 @@ from django.db import connection
 from portal.demo.prices import EUR_PER_USD
 from portal.demo.truth import PLACES, Truth
 
-Key = tuple[str | None, str | None, str | None]
-NOBODY: Key = (None, None, None)
+Key = tuple[str | None, str | None, str | None]  # team, model, feature
+Costs = dict[str, dict[Key, Decimal]]  # by currency
+# The parts of a key that are compared.
+BY: dict[str, tuple[int, ...]] = {"team": (0,), "model": (1,), "feature": (2,), "all": (0, 1, 2)}
+RATES = {"USD": Decimal(1), "EUR": EUR_PER_USD}
+METRICS = ("billed_cost", "effective_cost")
 ALLOCATED_SQL = """
--- One row per currency, team, model and feature over the current runs; cost of no team has no model and feature.
-SELECT d.currency, d.team, CASE WHEN d.team IS NOT NULL THEN d.model END, CASE WHEN d.team IS NOT NULL THEN d.feature END,
+-- One row per currency, team, model and feature over the current runs; cost of no team has no feature.
+SELECT d.currency, d.team, d.model, CASE WHEN d.team IS NOT NULL THEN d.feature END,
     sum(d.billed_cost), sum(d.effective_cost)
 FROM cost_daily d JOIN allocation_allocationrun r ON r.id = d.run_id
 WHERE r.is_current AND d.ai_scope IN ('ai', 'ai_supporting')
@@ -27,56 +34,84 @@ GROUP BY 1, 2, 3, 4
 """
 
 
-def allocated() -> dict[str, dict[Key, tuple[Decimal, Decimal]]]:
-    """(billed, effective) by currency and (team, model, feature)."""
-    found: dict[str, dict[Key, tuple[Decimal, Decimal]]] = defaultdict(dict)
+@dataclass(frozen=True)
+class Error:
+    """In USD: the sum of absolute differences, and what they are weighed by."""
+
+    wrong: float
+    whole: float
+
+    @property
+    def share(self) -> float:
+        return self.wrong / self.whole
+
+
+def allocated(metric: str = "effective_cost") -> Costs:
+    """What the current runs say."""
+    found: Costs = defaultdict(dict)
     with connection.cursor() as cursor:
         cursor.execute(ALLOCATED_SQL)
-        for currency, team, model, feature, billed, effective in cursor.fetchall():
-            found[currency][team, model, feature] = (billed, effective)
+        for currency, team, model, feature, *costs in cursor.fetchall():
+            found[currency][team, model, feature] = costs[METRICS.index(metric)]
     return found
 
 
-def true_costs(truth: Truth) -> dict[str, dict[Key, tuple[Decimal, Decimal]]]:
-    sums: dict[str, dict[Key, list[int]]] = defaultdict(lambda: defaultdict(lambda: [0, 0]))
-    for entry, (billed, effective) in truth.amounts.items():
+def true_costs(truth: Truth, metric: str = "effective_cost") -> Costs:
+    sums: dict[str, dict[Key, int]] = defaultdict(lambda: defaultdict(int))
+    for entry, amounts in truth.amounts.items():
         cause = entry.cause
         if cause.scope != "other":
-            pair = sums[entry.currency][(cause.team, cause.model, cause.feature) if cause.team else NOBODY]
-            pair[0] += billed
-            pair[1] += effective
-    quantum = Decimal(1).scaleb(-PLACES)
+            key = (cause.team, cause.model, cause.feature if cause.team else None)
+            sums[entry.currency][key] += amounts[METRICS.index(metric)]
     return {
-        currency: {key: (billed * quantum, effective * quantum) for key, (billed, effective) in keys.items()}
+        currency: {key: Decimal(quanta).scaleb(-PLACES) for key, quanta in keys.items()}
         for currency, keys in sums.items()
     }
 
 
-def weighted_errors(truth: Truth, *, metric: int = 1, model_calls_only: bool = False) -> dict[str, float]:
-    """By currency; metric 0 is billed cost, 1 effective cost. With `model_calls_only` what names no model is left out."""
-    true, found = true_costs(truth), allocated()
-    if model_calls_only:
-        true, found = (
-            {currency: {key: costs for key, costs in keys.items() if key[1]} for currency, keys in side.items()}
-            for side in (true, found)
+def errors(true: Costs, found: Costs, *, by: str = "all", model_calls_only: bool = False) -> dict[str, Error]:
+    """By currency. With `model_calls_only` what names no model is left out."""
+    return {
+        currency: _error(
+            _by(true[currency], by, model_calls_only), _by(found.get(currency, {}), by, model_calls_only), currency
         )
-    return {currency: weighted_error(true[currency], found.get(currency, {}), metric) for currency in sorted(true)}
+        for currency in sorted(true)
+    }
 
 
-def weighted_error(
-    true: dict[Key, tuple[Decimal, Decimal]], found: dict[Key, tuple[Decimal, Decimal]], metric: int
-) -> float:
-    zero = (Decimal(0), Decimal(0))
-    wrong = sum(abs(found.get(key, zero)[metric] - true.get(key, zero)[metric]) for key in true.keys() | found.keys())
-    return float(wrong / sum(abs(pair[metric]) for pair in true.values()))
+def pooled(found: Mapping[str, Error]) -> float:
+    """The error of the currencies together."""
+    return sum(error.wrong for error in found.values()) / sum(error.whole for error in found.values())
 
 
-def largest_differences(truth: Truth, *, metric: int = 1, most: int = 20) -> list[tuple[str, Key, Decimal, Decimal]]:
-    """(currency, key, true, allocated) where they differ most."""
-    true, found = true_costs(truth), allocated()
-    zero = (Decimal(0), Decimal(0))
+def weighted_errors(truth: Truth, *, metric: str = "effective_cost", by: str = "all") -> dict[str, float]:
+    """Of the current runs, by currency."""
+    found = errors(true_costs(truth, metric), allocated(metric), by=by)
+    return {currency: error.share for currency, error in found.items()}
+
+
+def _by(costs: Mapping[Key, Decimal], by: str, model_calls_only: bool) -> dict[tuple[str | None, ...], Decimal]:
+    sums: dict[tuple[str | None, ...], Decimal] = defaultdict(Decimal)
+    for key, cost in costs.items():
+        if key[1] or not model_calls_only:
+            sums[tuple(key[part] for part in BY[by])] += cost
+    return sums
+
+
+def _error(
+    true: Mapping[tuple[str | None, ...], Decimal], found: Mapping[tuple[str | None, ...], Decimal], currency: str
+) -> Error:
+    zero = Decimal(0)
+    wrong = sum(abs(found.get(key, zero) - true.get(key, zero)) for key in true.keys() | found.keys())
+    whole = sum(abs(cost) for cost in true.values())
+    return Error(float(wrong / RATES[currency]), float(whole / RATES[currency]))
+
+
+def largest_differences(true: Costs, found: Costs, *, most: int = 20) -> list[tuple[str, Key, Decimal, Decimal]]:
+    """(currency, key, true, found) where they differ most."""
+    zero = Decimal(0)
     rows = [
-        (currency, key, true[currency].get(key, zero)[metric], found.get(currency, {}).get(key, zero)[metric])
+        (currency, key, true[currency].get(key, zero), found.get(currency, {}).get(key, zero))
         for currency in true
         for key in true[currency].keys() | found.get(currency, {}).keys()
     ]
@@ -84,30 +119,25 @@ def largest_differences(truth: Truth, *, metric: int = 1, most: int = 20) -> lis
 
 
 SAMPLING_SQL = """
--- One row per currency, team, feature and model: the variance by sampling of its effective cost over the current runs.
-SELECT r.currency, u.team, u.feature, u.model, sum(u.cost_variance)
+-- One row per currency, team, model and feature: the variance by sampling of its effective cost over the current runs.
+SELECT r.currency, u.team, u.model, u.feature, sum(u.cost_variance)
 FROM usage_daily u JOIN allocation_allocationrun r ON r.id = u.run_id
 WHERE r.is_current
 GROUP BY 1, 2, 3, 4
 """
 
 
-def sampling_errors() -> dict[str, float]:
-    """By currency: the sum of the standard errors that the portal shows for each (team, model, feature), over effective cost."""
-    errors: dict[str, float] = defaultdict(float)
+def sampling_errors(by: str = "all") -> dict[str, float]:
+    """By currency, in USD: the sum of the standard errors that the portal shows for each team, model or feature.
+
+    Pages take the shares of one group as independent (reports.analysis.sampling_error), and so does this.
+    """
+    variances: dict[tuple[str | None, ...], float] = defaultdict(float)
     with connection.cursor() as cursor:
         cursor.execute(SAMPLING_SQL)
-        for currency, _, _, _, variance in cursor.fetchall():
-            errors[currency] += variance**0.5
-    totals = {currency: sum(abs(pair[1]) for pair in keys.values()) for currency, keys in allocated().items()}
-    return {currency: errors[currency] / float(total) for currency, total in sorted(totals.items())}
-
-
-def shares_in_usd(truth: Truth) -> dict[str, float]:
-    """Each currency's part of the true effective cost, at the rate of the demo's contract."""
-    rates = {"USD": Decimal(1), "EUR": EUR_PER_USD}
-    totals = {
-        currency: sum((abs(pair[1]) for pair in keys.values()), Decimal(0)) / rates[currency]
-        for currency, keys in true_costs(truth).items()
-    }
-    return {currency: float(total / sum(totals.values())) for currency, total in totals.items()}
+        for currency, *key, variance in cursor.fetchall():
+            variances[(currency, *(key[part] for part in BY[by]))] += variance
+    shown: dict[str, float] = defaultdict(float)
+    for (currency, *_), variance in variances.items():
+        shown[currency or ""] += variance**0.5 / float(RATES[currency or ""])
+    return dict(shown)

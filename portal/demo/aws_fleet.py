@@ -15,7 +15,7 @@ from decimal import Decimal
 import numpy as np
 
 from allocation.money import plain
-from portal.demo import events
+from portal.demo import cases, events
 from portal.demo.company import FEATURES, PROJECTS
 from portal.demo.focus_rows import Account, Line
 from portal.demo.prices import CONTRACT
@@ -98,7 +98,8 @@ def _node_lines(settings: DemoSettings, account: Account, month: date, day: date
     contracted = listed * CONTRACT["aws"]
     tags = tags_of(node.feature, node.environment)
     begins, ends = events.MISTAGGED
-    if node.feature == "visual-search" and settings.day(begins) <= day <= settings.day(ends) and not settings.complete:
+    has_wrong_tags = not settings.complete or settings.case == cases.MISTAGGED
+    if node.feature == "visual-search" and settings.day(begins) <= day <= settings.day(ends) and has_wrong_tags:
         tags = tags_of("semantic-search")
     identity = f"i-{sum((n + 7) * ord(c) for n, c in enumerate(node.name)) * 0x9E3779B97F4A7 % 2**68:017x}"
     columns = {

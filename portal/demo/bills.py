@@ -11,7 +11,7 @@ from decimal import Decimal
 import numpy as np
 
 from allocation.money import plain
-from portal.demo import events
+from portal.demo import cases, events
 from portal.demo.aws_fleet import aws_lines
 from portal.demo.calls import EMBEDDING_MODEL, TrafficDay
 from portal.demo.company import MODELS, PROJECTS, Model
@@ -34,14 +34,15 @@ GOOGLE = Account(
 ACCOUNTS = {account.source: account for account in (OPENAI, AWS, GOOGLE)}
 
 _SALES_TAX = {"openai": Decimal("0.0625"), "aws": Decimal("0.018")}
+_BATCH_PRICE = Decimal("0.5")
 _SUPPORT_SHARE = Decimal("0.045")
 
 
 @dataclass
 class Usage:
-    """Tokens by (source, project, day, model, class), and in them by cause."""
+    """Tokens by (source, project, day, model, batch or not, class), and in them by cause."""
 
-    tokens: dict[tuple[str, str, date, str, str], dict[Cause, int]] = field(
+    tokens: dict[tuple[str, str, date, str, bool, str], dict[Cause, int]] = field(
         default_factory=lambda: defaultdict(lambda: defaultdict(int))
     )
 
@@ -52,10 +53,18 @@ class Usage:
         counts.append((EMBEDDING_MODEL, "input", found.embedding_tokens))
         for model, token_class, tokens in counts:
             if tokens and MODELS[model].listed:
-                key = (project.source, project.key, found.day, model, token_class)
+                key = (project.source, project.key, found.day, model, traffic.batch, token_class)
                 self.tokens[key][Cause(feature.team, model, feature.slug)] += tokens
 
-    def add_playground(self, settings: DemoSettings, days: Iterable[date]) -> None:
+    def add_unseen(self, settings: DemoSettings, days: Iterable[date]) -> None:
+        """What no feature calls: staff trying models, and in a case of its own the gateway trying its routes."""
+        self._add_playground(settings, days)
+        if settings.case == cases.GATEWAY:
+            for (_, project, _, model, _, _), causes in self.tokens.items():
+                if project == cases.GATEWAY_PROJECT and model != EMBEDDING_MODEL:
+                    causes[Cause(cases.GATEWAY_TEAM, model, None)] += int(sum(causes.values()) * cases.OWN_CALLS)
+
+    def _add_playground(self, settings: DemoSettings, days: Iterable[date]) -> None:
         """Staff trying models by hand: no program, so no trace."""
         if settings.complete:
             return
@@ -65,7 +74,8 @@ class Usage:
                 used = int(tokens * settings.scale * rng.uniform(0.5, 1.4) * (0.2 if day.weekday() >= 5 else 1.0))
                 for token_class, count in (("input", used), ("output", used // 12)):
                     if count:
-                        self.tokens["openai", "playground", day, model, token_class][PLAYGROUND] += count
+                        key = ("openai", "playground", day, model, False, token_class)
+                        self.tokens[key][PLAYGROUND._replace(model=model)] += count
 
 
 @dataclass(frozen=True)
@@ -99,6 +109,7 @@ def month_lines(settings: DemoSettings, usage: Usage, account: Account, month: d
         lines += aws_lines(settings, account, month, days)
     if account is GOOGLE:
         lines += google_lines(account, month, days)
+    lines = cases.as_tagged(lines, settings)
     for line in lines:
         _tell(truth, line)
     if lines:
@@ -132,10 +143,10 @@ def _tell(truth: Truth, line: Line) -> None:
 def _model_lines(usage: Usage, account: Account, month: date, days: list[date]) -> Iterator[Line]:
     wanted = set(days)
     keys = sorted(key for key in usage.tokens if key[0] == account.source and key[2] in wanted)
-    for key in sorted(keys, key=lambda key: (key[2], key[1], key[3], TOKEN_CLASSES.index(key[4]))):
-        _, project, day, model, token_class = key
+    for key in sorted(keys, key=lambda key: (key[2], key[1], key[3], key[4], TOKEN_CLASSES.index(key[5]))):
+        _, project, day, model, is_batch, token_class = key
         causes = usage.tokens[key]
-        yield model_line(account, month, day, project, MODELS[model], token_class, causes)
+        yield model_line(account, month, day, project, MODELS[model], token_class, causes, is_batch)
 
 
 def model_line(
@@ -146,20 +157,21 @@ def model_line(
     model: Model,
     token_class: str,
     causes: Mapping[Cause, int],
+    is_batch: bool = False,
 ) -> Line:
-    """One token class of one model, project and day."""
+    """One token class of one model, project and day; batch calls have lines of their own."""
     tokens = sum(causes.values())
     rate = EUR_PER_USD if account.currency == "EUR" else Decimal(1)
     per_million = list_price(model, token_class)
     if per_million is None:
         raise ValueError(f"nobody lists {model.key} {token_class}")
     batch = 1000 if account is AWS else 1_000_000 if account is OPENAI else 1
-    listed = per_million * rate * batch / 1_000_000
+    listed = per_million * rate * batch / 1_000_000 * (_BATCH_PRICE if is_batch else 1)
     contracted = listed * CONTRACT[account.source]
     quantity = Decimal(tokens) / batch
     cost = contracted * quantity
     project = PROJECTS[project_key]
-    wording = _WORDINGS[account.source](model, token_class)
+    wording = _WORDINGS[account.source](model, token_class, is_batch)
     return Line(
         account=account,
         month=month,
@@ -195,6 +207,7 @@ _SERVICES = {"openai": "OpenAI API", "aws": "Amazon Bedrock", "google-cloud": "V
 
 # Accounts and projects that are one team's alone carry its tag; the shared ones can't.
 _OWNED_PROJECTS = {
+    "gateway": {"team": "ml-platform", "cost_center": "US-5100"},
     "ai-conversations": {"team": "conversations", "cost_center": "US-4100"},
     "docs-prod": {"team": "documents", "cost_center": "DE-7100"},
     "l10n-prod": {"team": "localization", "cost_center": "DE-7100"},
@@ -202,9 +215,9 @@ _OWNED_PROJECTS = {
 }
 
 
-def _openai_wording(model: Model, token_class: str) -> dict[str, str]:
+def _openai_wording(model: Model, token_class: str, is_batch: bool) -> dict[str, str]:
     meter = {"input": "input", "cache_read": "cached input", "output": "output"}[token_class]
-    text = f"{model.billed_as}, {meter}"
+    text = f"{model.billed_as}{' batch' if is_batch else ''}, {meter}"
     return {
         "ChargeDescription": text,
         "SkuMeter": text,
@@ -213,14 +226,14 @@ def _openai_wording(model: Model, token_class: str) -> dict[str, str]:
     }
 
 
-def _aws_wording(model: Model, token_class: str) -> dict[str, str]:
+def _aws_wording(model: Model, token_class: str, is_batch: bool) -> dict[str, str]:
     meter = {
         "input": "input-tokens",
         "cache_read": "cache-read-input-token-count",
         "cache_write": "cache-write-input-token-count",
         "output": "output-tokens",
     }[token_class]
-    usage_type = f"USE1-{model.billed_as}-{meter}"
+    usage_type = f"USE1-{model.billed_as}-{meter}{'-batch' if is_batch else ''}"
     return {
         "ChargeDescription": f"{usage_type} in US East (N. Virginia)",
         "SkuId": usage_type,
@@ -231,9 +244,9 @@ def _aws_wording(model: Model, token_class: str) -> dict[str, str]:
     }
 
 
-def _google_wording(model: Model, token_class: str) -> dict[str, str]:
+def _google_wording(model: Model, token_class: str, is_batch: bool) -> dict[str, str]:
     meter = {"input": "Input Text Tokens", "cache_read": "Cached Input Text Tokens", "output": "Output Text Tokens"}
-    text = f"{model.billed_as} {meter[token_class]}"
+    text = f"{model.billed_as} {'Batch ' if is_batch else ''}{meter[token_class]}"
     return {
         "ChargeDescription": text,
         "SkuMeter": text,

@@ -15,7 +15,7 @@ from datetime import date, datetime, timedelta
 import numpy as np
 from numpy.typing import NDArray
 
-from portal.demo import events
+from portal.demo import cases, events
 from portal.demo.company import FEATURES, MODELS, PROJECTS, DemoFeature, Traffic
 from portal.demo.settings import DemoSettings, at
 
@@ -34,6 +34,8 @@ _HOURS = {
 }
 _WEEKEND = {"us": 0.45, "eu": 0.22, "flat": 1.0, "night": 0.9}
 _GROWTH_PER_DAY = 0.0014  # about 4% a month
+TAIL_PROBABILITY = 0.1  # of a trace that is neither slow nor in error, where the tail is sampled
+SLOW = 2.5  # times the usual latency: kept by a sampler at the tail
 _LONGEST_INPUT = 190_000  # below the next price tier of every demo model
 
 
@@ -53,6 +55,7 @@ class Kept:
     failed: Flags
     retried: Flags  # a first attempt failed, this is the second
     loses_usage: Flags
+    probability: Floats  # of the request's trace being kept
     speed: Floats  # factor on the model's latency
     random: NDArray[np.uint64]  # five columns: trace id (2), root span, span base, free
 
@@ -75,7 +78,7 @@ def traffic_days(settings: DemoSettings, days: list[date]) -> Iterator[TrafficDa
     for day in days:
         number = 0
         for feature in FEATURES:
-            for traffic in feature.traffic:
+            for traffic in cases.traffic(feature, settings):
                 number += 1
                 if events.is_running(traffic, day, settings):
                     yield _traffic_day(settings, feature, traffic, number, day)
@@ -119,9 +122,19 @@ def _traffic_day(settings: DemoSettings, feature: DemoFeature, traffic: Traffic,
     if traffic.shape == "rag" and PROJECTS[traffic.project].source == "openai":
         embedding = np.where(step == 0, rng.integers(12, 90, len(request)), 0)
 
-    keep = (rng.random(requests) < keep_probability(settings, traffic, day))[request]
+    probability = np.full(requests, keep_probability(settings, traffic, day))
+    speed: Floats | None = None
+    if settings.sampling == "tail":
+        draws = np.random.Generator(np.random.PCG64([settings.seed, day.toordinal(), number, 1]))
+        speed = _speeds(draws, traffic, day, settings, start[request])
+        late = _latency_ms(traffic, uncached, output) * speed
+        told = np.bincount(request, weights=failed | retried, minlength=requests) > 0
+        told |= np.bincount(request, weights=late, minlength=requests) > SLOW * _usual_latency_ms(traffic)
+        probability[~told] = TAIL_PROBABILITY
+    keep = (rng.random(requests) < probability)[request]
     if settings.lost:
         keep &= rng.random(len(request)) >= settings.lost
+    keep &= traffic.traced
     thinks = MODELS[traffic.model].thinks
     kept_output = output[keep]
     size = int(keep.sum())
@@ -141,7 +154,8 @@ def _traffic_day(settings: DemoSettings, feature: DemoFeature, traffic: Traffic,
         failed=failed[keep],
         retried=retried[keep],
         loses_usage=loses_usage,
-        speed=np.exp(rng.normal(0.0, 0.35, size)) * _slowness(traffic, day, settings, start[request][keep]),
+        probability=probability[request][keep],
+        speed=_speeds(rng, traffic, day, settings, start[request][keep]) if speed is None else speed[keep],
         random=rng.integers(1, 2**64 - 1, (size, 5), dtype=np.uint64),
     )
     tokens = {
@@ -183,7 +197,9 @@ def _tokens(
         hit = (step > 0) if traffic.shape == "agent" else rng.random(size) < 0.8
         share = np.clip(traffic.cached * rng.uniform(0.75, 1.12, size), 0, 0.97)
         read = np.where(hit, (whole * share).astype(np.int64), 0)
-        if MODELS[traffic.model].writes_cache:
+        if traffic.reads_shared_cache:
+            read = (whole * share).astype(np.int64)
+        elif MODELS[traffic.model].writes_cache:
             write = np.where(hit, (whole - read) // 3, (whole * share).astype(np.int64))
     output = np.zeros(size, np.int64)
     if traffic.output_median:
@@ -207,6 +223,24 @@ def _failures(
     draw = rng.random(size)
     failed = draw < fails
     return failed, ~failed & (draw < fails + retries)
+
+
+def _speeds(rng: np.random.Generator, traffic: Traffic, day: date, settings: DemoSettings, start: Floats) -> Floats:
+    speeds: Floats = np.exp(rng.normal(0.0, 0.35, len(start))) * _slowness(traffic, day, settings, start)
+    return speeds
+
+
+def _latency_ms(traffic: Traffic, uncached: Ints, output: Ints) -> Floats:
+    """Of each call, at the model's ordinary speed."""
+    model = MODELS[traffic.model]
+    return model.first_token_ms + uncached * 0.012 + output * model.ms_per_token
+
+
+def _usual_latency_ms(traffic: Traffic) -> float:
+    """Of a request of this traffic."""
+    model = MODELS[traffic.model]
+    call = model.first_token_ms + traffic.input_median * 0.012 + traffic.output_median * model.ms_per_token
+    return call * traffic.calls
 
 
 def _slowness(traffic: Traffic, day: date, settings: DemoSettings, start: Floats) -> Floats:

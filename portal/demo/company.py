@@ -97,6 +97,7 @@ PROJECTS = {
         Project("merchant-prod", "openai", "proj_Mr17pLz3fGKs6Yn8", "merchant-prod"),
         Project("growth-prod", "openai", "proj_Gw55rBd9hXCv1Ke3", "growth-prod"),
         Project("devtools", "openai", "proj_Dt30vFj8nSMq4Wa6", "devtools"),
+        Project("gateway", "openai", "proj_Lg66mQy4kRWs0Zf3", "llm-gateway"),
         Project("playground", "openai", "proj_Pg09xCh2yTBn5Lu7", "staff-playground"),
         Project("ai-prod", "aws", "410022118834", "ai-prod"),
         Project("ai-conversations", "aws", "410022118911", "ai-conversations"),
@@ -234,6 +235,9 @@ class Traffic:
     dialect: str = "otel"  # otel, otel_old, openinference: three generations of attribute names
     names_team: bool = True
     missing_usage: float = 0.0  # share of spans whose usage the client library lost
+    traced: bool = True
+    batch: bool = False  # on the bill as batch lines, at half the price
+    reads_shared_cache: bool = False  # another feature writes the cache, this one only reads it
     environment: str = "production"
 
 

@@ -54,7 +54,7 @@ def write_files(
                 max(since, at(day)) if since else at(day), b"".join(requests_of_day(settings, found, since=since))
             )
     traces.flush()
-    usage.add_playground(settings, days)
+    usage.add_unseen(settings, days)
     truth = Truth()
     bills = []
     for bill in bill_files(settings, usage, months, truth):
@@ -102,7 +102,7 @@ def whole_truth(settings: DemoSettings) -> Truth:
     usage, truth = Usage(), Truth()
     for each in traffic_days(settings, settings.days):
         usage.add(each)
-    usage.add_playground(settings, settings.days)
+    usage.add_unseen(settings, settings.days)
     for month in settings.months:
         for account in ACCOUNTS.values():
             month_lines(settings, usage, account, month, truth)

@@ -20,9 +20,11 @@ from pathlib import Path
 from allocation.models import Import, ImportStatus, Source, Untraced
 from allocation.periods import Period
 from allocation.runs import allocate_period
+from portal.demo.accepted_rules import accept_rules
 from portal.demo.bills import ACCOUNTS
 from portal.demo.generate import DemoFiles, whole_truth, write_files
 from portal.demo.organisation import ensure_organisation
+from portal.demo.provider_reports import load_provider_reports
 from portal.demo.settings import DemoSettings, demo_settings
 from portal.errors import Refused
 from portal.ingest.bills import load_bill
@@ -91,9 +93,11 @@ def load_settings(
     for name in ACCOUNTS:
         Source.objects.get_or_create(name=name, defaults={"untraced": untraced})
     spans = _import_traces(files, say)
+    load_provider_reports(settings)
     bills = _import_bills(files, say)
     months = sorted({bill.month for bill, _ in files.bills})
     for month in months:
+        accept_rules(settings, month)
         with step(say, f"Allocating {month:%B %Y}"):
             allocate_period(period=Period.month(month), now=settings.now)
     return DemoLoad(settings, since is None, spans, bills, months)

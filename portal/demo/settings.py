@@ -12,9 +12,10 @@ class DemoSettings:
     ends.
 
     Spans: `sampling` is "declared" (each service as company.py says), "none" (every span kept; the population is shrunk
-    to what would have been kept), or a probability for all of such a shrunk population. `lost` is the share of spans
-    lost at random. `complete` leaves out every gap in tags and spans (mis-tagged account, unknown and missing teams,
-    lost usage).
+    to what would have been kept), "tail" (of such a shrunk population, traces with errors and slow ones are kept, and
+    few of the rest), or a probability for all of it. `lost` is the share of spans lost at random. `complete` leaves out
+    every gap in tags and spans (mis-tagged account, unknown and missing teams, lost usage). `case` is one difficulty of
+    portal.demo.cases, beside a company that is otherwise complete.
     """
 
     anchor: datetime
@@ -25,6 +26,7 @@ class DemoSettings:
     sampling: str | float = "declared"
     lost: float = 0.0
     complete: bool = False
+    case: str | None = None
 
     @property
     def anchor_month(self) -> date:
@@ -58,6 +60,7 @@ def demo_settings(
     sampling: str | float = "declared",
     lost: float = 0.0,
     complete: bool = False,
+    case: str | None = None,
 ) -> DemoSettings:
     """Settings that end at `now` and start three whole months before the running one, or `days` days ago."""
     now = now.astimezone(UTC)
@@ -68,7 +71,7 @@ def demo_settings(
             first_day = (first_day - timedelta(days=1)).replace(day=1)
     else:
         first_day = anchor.date() - timedelta(days=days - 1)
-    return DemoSettings(anchor, now, first_day, seed, scale, sampling, lost, complete)
+    return DemoSettings(anchor, now, first_day, seed, scale, sampling, lost, complete, case)
 
 
 def at(day: date, hour: float = 0.0) -> datetime:

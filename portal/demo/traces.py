@@ -14,8 +14,8 @@ from functools import lru_cache
 
 import numpy as np
 
-from portal.demo import events
-from portal.demo.calls import EMBEDDING_MODEL, Kept, TrafficDay, keep_probability
+from portal.demo import cases, events
+from portal.demo.calls import EMBEDDING_MODEL, Kept, TrafficDay
 from portal.demo.company import CUSTOMERS, MODELS, PROJECTS, DemoFeature, Model, Traffic
 from portal.demo.otlp_bytes import (
     CLIENT,
@@ -136,7 +136,7 @@ class _Writer:
         traffic = self.found.traffic
         self.model = MODELS[traffic.model]
         self.names = _DIALECTS[traffic.dialect]
-        self.trace_state, self.threshold = sampling_threshold(keep_probability(self.settings, traffic, self.found.day))
+        self.by_gateway = cases.is_logged_by_gateway(traffic, self.settings)
         self.midnight_ns = int(at(self.found.day).timestamp()) * 10**9
         feature = self.found.feature
         self.prompt = [
@@ -159,31 +159,35 @@ class _Writer:
 
     def _trace(self, kept: Kept, first: int, end: int, start_ns: int) -> Iterator[bytes]:
         draw = [int(number) for number in kept.random[first]]
-        low = self.threshold + draw[1] % (2**56 - self.threshold)
+        trace_state, threshold = sampling_threshold(float(kept.probability[first]))
+        low = threshold + draw[1] % (2**56 - threshold)
         trace_id = (draw[0] << 64 | (draw[1] >> 56) << 56 | low).to_bytes(16, "big")
         ids = _ids(draw[2])
         common = self._common(draw[3])
         shape = self.found.traffic.shape
-        root = next(ids) if shape in ("agent", "rag") else b""
+        root = next(ids) if shape in ("agent", "rag") and not self.by_gateway else b""
         at_ns = start_ns + (3_000_000 if root else 0)
         pieces: list[bytes] = []
         for index in range(first, end):
             for name, attributes, kind, begins, ends, status in self._calls(kept, index, at_ns, draw[4] + index):
+                at_ns = ends + 2_000_000
+                if self.by_gateway and not name.startswith(("chat", "embeddings")):
+                    continue  # a gateway sees nothing but model calls
                 pieces.append(
                     span(
                         trace_id=trace_id, span_id=next(ids), parent_id=root, name=name, kind=kind, start_ns=begins,
-                        end_ns=ends, attributes=[*attributes, *common], trace_state=self.trace_state, status=status,
+                        end_ns=ends, attributes=[*attributes, *common], trace_state=trace_state, status=status,
                     )
                 )  # fmt: skip
-                at_ns = ends + 2_000_000
         if root:
-            yield self._root(trace_id, root, start_ns, at_ns, common, kept, first, end)
+            yield self._root(trace_id, root, trace_state, start_ns, at_ns, common, kept, first, end)
         yield from pieces
 
     def _root(
         self,
         trace_id: bytes,
         root: bytes,
+        trace_state: str,
         start_ns: int,
         end_ns: int,
         common: list[bytes],
@@ -205,7 +209,7 @@ class _Writer:
             attributes = [*self.names(self.model, "invoke_agent", tokens), text_attribute("gen_ai.agent.name", slug)]
         return span(
             trace_id=trace_id, span_id=root, parent_id=b"", name=name, kind=kind, start_ns=start_ns, end_ns=end_ns,
-            attributes=[*attributes, *common], trace_state=self.trace_state,
+            attributes=[*attributes, *common], trace_state=trace_state,
             status=ERROR if bool(kept.failed[first:end].all()) else UNSET,
         )  # fmt: skip
 
@@ -218,6 +222,8 @@ class _Writer:
             rank = int((draw % 1000 / 1000) ** 2.2 * feature.customers)
             out.append(text_attribute("customer", CUSTOMERS[rank]))
         out.append(text_attribute("session.id", f"s-{draw >> 12 & 0xFFFFFF:06x}"))
+        if self.by_gateway:
+            out += [text_attribute(name, value) for name, value in cases.virtual_key(feature).items()]
         return out
 
     def _calls(
@@ -295,6 +301,8 @@ def _ids(base: int) -> Iterator[bytes]:
 
 def _resource(feature: DemoFeature, traffic: Traffic, day: date, settings: DemoSettings) -> dict[str, str]:
     project = PROJECTS[traffic.project]
+    if cases.is_logged_by_gateway(traffic, settings):
+        return {"service.name": "litellm-gateway", "gen_ai.project": project.identifier}
     resource = {
         "service.name": feature.service,
         "service.version": events.prompt_version(feature, day, settings).replace("v", "2026."),

@@ -241,9 +241,10 @@ class Attempt:
         found = self.loaded
         if found.rows_rejected * 100 > MOST_REJECTED_PERCENT * found.rows_read:
             first = found.problems[0]
+            where = f"line {first.line}, column {first.column}" if first.column else f"line {first.line}"
             raise BillRefused(
                 f"{found.rows_rejected:,} of {found.rows_read:,} rows can't be loaded, more than "
-                f"{MOST_REJECTED_PERCENT}%; the first is line {first.line}, column {first.column or '-'}, "
+                f"{MOST_REJECTED_PERCENT}%; the first is {where}, "
                 f"value {first.value!r}: {first.reason}. Nothing was loaded; correct the export and deliver it again"
             )
 

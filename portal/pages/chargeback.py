@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 from typing import cast
@@ -13,9 +13,12 @@ from django import forms
 from django.http import Http404, HttpRequest, HttpResponseBadRequest, HttpResponseBase, StreamingHttpResponse
 from django.urls import path, reverse
 
+from allocation.models import AllocationRun
 from allocation.money import exact_sum
+from allocation.staleness import Change, changes_since
 from portal.accounts.access import page, team_scope
 from portal.accounts.models import User
+from portal.pages.between import hosting_table, provided_table
 from portal.pages.frame import page_address, render_page
 from portal.pages.spend_blocks import explain_address
 from portal.pages.state import METRICS, PageState
@@ -46,11 +49,12 @@ class MonthFigures:
     billed: list[SourceBalance]
     centers: list[CostCenterSpend]
     runs: tuple[int, ...]
+    changes: list[Change]
 
 
 @page("chargeback")
 def chargeback(request: HttpRequest) -> HttpResponseBase:
-    state = _whole_month(PageState.from_request(request))
+    state = PageState.from_request(request).whole_month("chargeback")
     month = state.period.start
     runs = state.run_ids(state.period)
     balanced = balances_of(runs=runs, scope=state.reader_scope, metrics=tuple(METRICS))
@@ -64,16 +68,21 @@ def chargeback(request: HttpRequest) -> HttpResponseBase:
             before_until=state.elapsed.before().end if state.is_running else None,
         ),
         runs=runs,
+        changes=[change for run in AllocationRun.objects.filter(pk__in=runs) for change in changes_since(run)],
     )
     frame = {"page": "chargeback", "title": f"Chargeback, {state.period}", "state": state}
     if not (figures.loaded or figures.runs):
         return render_page(request, "chargeback/empty.html", {}, **frame)  # type: ignore[arg-type]
     sources, centers = _sources_table(request, state, figures), _centers_table(request, state, figures)
-    download = asked_download(request, [sources, centers], file_name=f"chargeback-{month:%Y-%m}")
+    between = provided_table(request, state, month=state.period)
+    hosting = hosting_table(request, state, month=state.period)
+    download = asked_download(request, [sources, centers, between, hosting], file_name=f"chargeback-{month:%Y-%m}")
     context = {
         "stations": _stations(figures),
         "sources": sources,
         "centers": centers,
+        "between": between,
+        "hosting": hosting,
         "charges": exact_sum(balance.charges for balance in figures.balances),
         "other_metric_charges": exact_sum(balance.charges for balance in figures.billed),
         "other_metric": "Billed" if state.metric == "effective_cost" else "Effective",
@@ -81,20 +90,6 @@ def chargeback(request: HttpRequest) -> HttpResponseBase:
         "page_address": page_address("chargeback"),
     }
     return download or render_page(request, "chargeback/page.html", context, **frame)  # type: ignore[arg-type]
-
-
-def _whole_month(state: PageState) -> PageState:
-    """Chargeback works in billing months: a custom range becomes the month of its last day."""
-    if state.period.is_month:
-        return state
-    month = Period.month(state.period.last_day)
-    return replace(
-        state,
-        period=month,
-        elapsed=month,
-        compare=month.before(),
-        problems=(*state.problems, f"chargeback works in whole months: {month} is shown"),
-    )
 
 
 def _other_metric(state: PageState) -> str:
@@ -112,11 +107,11 @@ def _sources_table(request: HttpRequest, state: PageState, figures: MonthFigures
         Column("source", "Source"),
         Column("rows", "Bill rows", "count"),
         Column("rejected", "Rejected", "count"),
-        Column("loaded", f"Loaded, {state.currency}", "money"),
-        Column("allocated", "Allocated", "money"),
-        Column("unallocated", "Unallocated", "money"),
-        Column("other", "Of it not AI", "money"),
-        Column("difference", "Difference", "money"),
+        Column("loaded", f"Loaded, {state.currency}", "money", state.places),
+        Column("allocated", "Allocated", "money", state.places),
+        Column("unallocated", "Unallocated", "money", state.places),
+        Column("other", "Of it not AI", "money", state.places),
+        Column("difference", "Difference", "money", state.places),
     ]
     total: Row = {"source": Cell(value="Total")}
     for column in columns[1:]:
@@ -154,7 +149,7 @@ def _centers_table(request: HttpRequest, state: PageState, figures: MonthFigures
         Column("center", "Cost centre"),
         Column("name", "Name"),
         Column("mode", "Mode"),
-        Column("cost", f"Cost, {state.currency}", "money"),
+        Column("cost", f"Cost, {state.currency}", "money", state.places),
         Column("change", "Against the same days of last month" if state.is_running else "Against last month", "change"),
     ]
     rows: list[Row] = [
@@ -187,12 +182,32 @@ def _stations(figures: MonthFigures) -> list[Station]:
         Station("Reconciled", *_reconciled(figures, found)),
         Station(
             "Allocated",
-            "done" if figures.runs else "open",
-            f"run {', '.join(str(run) for run in figures.runs)}" if figures.runs else "no succeeded run yet",
+            "trouble" if figures.changes else "done" if figures.runs else "open",
+            _allocated(figures),
         ),
         Station("Reviewed", "open", "not in this version"),
         Station("Closed", "open", "not in this version: the month stays open"),
     ]
+
+
+def _allocated(figures: MonthFigures) -> str:
+    if not figures.runs:
+        return "no succeeded run yet"
+    run = f"run {', '.join(str(run) for run in figures.runs)}"
+    if not figures.changes:
+        return run
+    causes = "; ".join(change.cause + _days_words(change.days) for change in figures.changes)
+    return f"{run}, out of date: {causes}. Allocate the month again"
+
+
+def _days_words(days: tuple[date, ...] | None) -> str:
+    """Which charge days a change can move: `, charge days 3 to 5 Oct`; nothing where it can move any."""
+    if not days:
+        return ""
+    first, last = days[0], days[-1]
+    if first == last:
+        return f", charge day {first.day} {first:%b}"
+    return f", charge days {first.day} {first:%b} to {last.day} {last:%b}"
 
 
 def _reconciled(figures: MonthFigures, found: Sequence[Decimal]) -> tuple[str, str]:

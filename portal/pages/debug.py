@@ -142,11 +142,10 @@ def show_newest(request: HttpRequest) -> HttpResponse:
 @page("debug")
 @require_safe
 def show_calls(request: HttpRequest) -> HttpResponse:
-    """Single calls, which the debug page asks for after its figures: they are read from raw spans."""
+    """Single calls, read from raw spans: the debug page takes them in after its figures; a page without that."""
     state = PageState.from_request(request)
     picked = picked_from(request, state)
-    context = {
-        "state": state,
+    context: dict[str, Any] = {
         "errors": errors_by_type(window=picked.window, picked=picked.filter, teams=state.scope),
         "slowest": slowest_calls(window=picked.window, picked=picked.filter, teams=state.scope),
         "costliest": costliest_calls(window=picked.window, picked=picked.filter, teams=state.scope),
@@ -154,7 +153,15 @@ def show_calls(request: HttpRequest) -> HttpResponse:
         "slowest_caption": f"The slowest among the newest {SLICE:,} spans of the window",
         "costliest_caption": f"The dearest among the newest {SLICE:,} spans of the window",
     }
-    return render(request, "debug/single_calls.html", context)
+    if request.headers.get("HX-Request"):
+        return render(request, "debug/single_calls.html", {"state": state, **context})
+    context["crumbs"] = [
+        Crumb("Debug", f"{reverse('debug')}?{state.query_string(**picked.parameters)}"),
+        Crumb("Single calls"),
+    ]
+    return render_page(
+        request, "debug/single_calls_page.html", context, page="debug", title="Single calls", state=state
+    )
 
 
 def newest(state: PageState, picked: Picked) -> dict[str, Any]:

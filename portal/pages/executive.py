@@ -13,6 +13,7 @@ from allocation.money import exact_sum
 from portal.accounts.access import page
 from portal.pages.chart import Chart
 from portal.pages.frame import read_trust, render_page
+from portal.pages.reported import read_cells, read_days, read_usage
 from portal.pages.spend_blocks import (
     UNALLOCATED_NAME,
     change_chart,
@@ -31,10 +32,10 @@ from reports.analysis.spend_totals import Amounts, UnitCost, ai_cells, total_of,
 from reports.analysis.why_changed import why_changed
 from reports.queries.balances import balances
 from reports.queries.month_sources import loaded_sources
-from reports.queries.spend_cells import SpendCell, spend_cells
-from reports.queries.spend_days import SpendDays, spend_days
+from reports.queries.spend_cells import SpendCell
+from reports.queries.spend_days import SpendDays
 from reports.queries.spend_scopes import TeamInTree, teams_in_tree
-from reports.queries.spend_usage import UsageCell, spend_usage
+from reports.queries.spend_usage import UsageCell
 from reports.queries.trust import Trust
 from reports.readable import ratio
 
@@ -66,7 +67,7 @@ class Figures:
 
 @page("executive")
 def executive(request: HttpRequest) -> HttpResponseBase:
-    state = PageState.from_request(request)
+    state = PageState.from_request(request, converts=True)
     if not state.has_data:
         return render_page(request, "executive/empty.html", {}, page="executive", title="Executive", state=state)
     figures = _read(state)
@@ -78,11 +79,10 @@ def executive(request: HttpRequest) -> HttpResponseBase:
 
 
 def _read(state: PageState) -> Figures:
-    spend = state.spend()
     return Figures(
-        cells=spend_cells(spend=spend, period=state.elapsed, compare=state.compare),
-        days=spend_days(spend=spend, period=state.elapsed),
-        usage=spend_usage(spend=spend, period=state.elapsed, compare=state.compare),
+        cells=read_cells(state),
+        days=read_days(state),
+        usage=read_usage(state),
         teams=teams_in_tree(scope=state.reader_scope, day=state.period.last_day),
         differences=_differences(state),
         known=read_trust(state),
@@ -90,11 +90,17 @@ def _read(state: PageState) -> Figures:
 
 
 def _differences(state: PageState) -> dict[str, Decimal]:
-    loaded = loaded_sources(
-        months=state.period.months(), currency=state.currency, metric=state.metric, scope=state.reader_scope
-    )
-    made = balances(runs=state.run_ids(state.period), scope=state.reader_scope, metric=state.metric)
-    return differences(loaded, made)
+    """Bills against runs, each in its own currency: a rate has no part in whether they agree."""
+    found: dict[str, Decimal] = {}
+    runs = state.runs_of(state.period)
+    for currency in sorted({run.currency for run in runs} or {state.currency}):
+        loaded = loaded_sources(
+            months=state.period.months(), currency=currency, metric=state.metric, scope=state.reader_scope
+        )
+        own = tuple(run.id for run in runs if run.currency == currency)
+        made = balances(runs=own, scope=state.reader_scope, metric=state.metric)
+        found |= {f"{source}, {currency}": amount for source, amount in differences(loaded, made).items()}
+    return found
 
 
 def _tables(request: HttpRequest, state: PageState, figures: Figures) -> dict[str, Table]:
@@ -170,7 +176,7 @@ def _evidence_table(request: HttpRequest, state: PageState, known: Trust) -> Tab
         words = "Untraced, spread" if share.is_untraced and not share.is_unallocated else EVIDENCE_WORDS[share.rung]
         key = (share.rung + (5 if share.is_untraced else 0), words)
         sums[key] = exact_sum([sums.get(key, Decimal(0)), share.cost])
-    columns = [Column("evidence", "Evidence"), Column("cost", f"Cost, {state.currency}", "whole")]
+    columns = [Column("evidence", "Evidence"), Column("cost", f"Cost, {state.shown_currency}", "whole")]
     columns.append(Column("share", "Share", "percent"))
     rows: list[Row] = [
         {"evidence": Cell(value=words), "cost": Cell(value=cost), "share": Cell(value=ratio(cost, known.total))}

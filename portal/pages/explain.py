@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
 from typing import Any, cast
 from urllib.parse import urlencode
 
-from django.http import HttpRequest, HttpResponseBase, JsonResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
 from django.shortcuts import render
 from django.urls import path, reverse
 from django.views.decorators.http import require_safe
@@ -19,8 +20,9 @@ from portal.pages.explain_json import as_json
 from portal.pages.explanation import Explanation, explain, page_offset, rule_number
 from portal.pages.frame import Crumb, render_page
 from portal.pages.state import PageState
+from portal.pages.tables import Cell, Column, Table, csv_response
 from reports.analysis.arithmetic import EVIDENCE_WORDS, METHOD_WORDS, Step, steps, widened_words
-from reports.queries.explain import LINES, Day, Line, Part, Question
+from reports.queries.explain import LINES, Day, Line, Part, Question, explain_bill_rows
 
 KIND_WORDS = {
     "direct": "direct",
@@ -35,7 +37,8 @@ KIND_WORDS = {
 }
 
 
-OWN_PARAMETERS = ("line", "bill", "offset", "part", "format")
+OWN_PARAMETERS = ("line", "bill", "offset", "part", "format", "download")
+MOST_BILL_ROWS = 50_000  # in one download
 
 
 @dataclass(frozen=True)
@@ -72,6 +75,8 @@ class DayText:
 def show_explain(request: HttpRequest) -> HttpResponseBase:
     state = PageState.from_request(request)
     found = explain(request, state)
+    if request.GET.get("download") == "bill" and found.line and found.may_see_bill:
+        return bill_rows_csv(found.line, state)
     if request.GET.get("format") == "json":
         return JsonResponse(as_json(found, state), json_dumps_params={"indent": 1})
     context = describe(found, request, state)
@@ -123,10 +128,42 @@ def describe(found: Explanation, request: HttpRequest, state: PageState) -> dict
         "next_bill_query": query(place, found.line, offset, bill="{}-{}".format(*found.next_bill_row))
         if found.next_bill_row
         else None,
+        "bill_csv_query": query(place, found.line, offset, download="bill"),
         "page_query": here,
         "json_query": query(place, found.line, offset, format="json", bill="0-0"),
         "opens_traces": "debug" in pages_of(cast(User, request.user)),
     }
+
+
+BILL_COLUMNS = (
+    Column("file_name", "File"),
+    Column("line", "Line", "count"),
+    Column("charge_period_start", "Charge period start"),
+    Column("charge_period_end", "Charge period end"),
+    Column("description", "Description"),
+    Column("sku", "SKU"),
+    Column("resource", "Resource"),
+    Column("sub_account", "Sub-account"),
+    Column("invoice_id", "Invoice"),
+    Column("consumed_quantity", "Consumed quantity", "count"),
+    Column("consumed_unit", "Consumed unit"),
+    Column("billed_cost", "Billed cost", "money"),
+    Column("effective_cost", "Effective cost", "money"),
+)
+
+
+def bill_rows_csv(line: Line, state: PageState) -> HttpResponse:
+    """The delivered rows of a line, exact, at most 50,000 of them."""
+    delivered = explain_bill_rows(
+        run=line.run, bucket=line.bucket, after=(0, 0), teams=state.reader_scope, limit=MOST_BILL_ROWS
+    )
+    rows = [{column.key: Cell(value=_plain(getattr(row, column.key))) for column in BILL_COLUMNS} for row in delivered]
+    table = Table(name="bill-rows", caption="Bill rows", columns=BILL_COLUMNS, rows=rows)
+    return csv_response(table, file_name=f"explain-{line.run}-{line.bucket}")
+
+
+def _plain(value: str | int | Decimal | datetime | None) -> str | int | Decimal | None:
+    return value.isoformat() if isinstance(value, datetime) else value
 
 
 def subject(question: Question, state: PageState) -> str:

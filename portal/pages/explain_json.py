@@ -12,7 +12,7 @@ from reports.queries.explain import BillRow, Day, Line
 from reports.readable import exact
 
 # Whose the bill line is says nothing to a reader of some teams but other teams' names.
-OWNER_KEYS = ("owner", "target", "rung")
+OWNER_KEYS = ("owner", "target", "rung", "split", "pools")
 
 
 def as_json(found: Explanation, state: PageState) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from typing import Any, cast
 
@@ -13,8 +13,10 @@ from django.utils import timezone
 
 from portal.accounts.access import pages_of
 from portal.accounts.models import User
+from portal.pages.reported import read_evidence, read_unconverted
 from portal.pages.state import COMPARISONS, METRICS, PageState
 from reports.period import Period
+from reports.queries.exchange_rates import MonthRate, reporting_currencies
 from reports.queries.spend_scopes import TeamInTree, environments, teams_in_tree
 from reports.queries.trust import Trust, trust
 from reports.readable import ago, percent
@@ -23,15 +25,20 @@ LABELS = {
     "executive": "Executive",
     "showback": "Showback",
     "chargeback": "Chargeback",
+    "reconciliation": "Reconciliation",
     "on-call": "On-call",
     "debug": "Debug",
+    "gpu": "GPU",
     "explore": "Explore",
     "imports": "Imports",
+    "drivers": "Drivers",
     "rules": "Rules",
+    "ownership": "Ownership",
     "jobs": "Jobs",
     "admin": "Admin",
 }
 SPEND_PAGES = {"executive", "showback", "chargeback"}
+REPORTING_PAGES = {"executive", "showback"}
 BILLS_STALE_AFTER = timedelta(days=3)
 TRACES_STALE_AFTER = timedelta(hours=1)
 
@@ -59,13 +66,14 @@ class Crumb:
 
 
 def read_trust(state: PageState) -> Trust:
-    return trust(
+    known = trust(
         spend=state.spend(),
         every_run=state.every_run(),
         period=state.elapsed,
-        runs=state.run_ids(state.period),
+        runs=tuple(run.id for run in state.runs_of(state.period)),
         now=timezone.now(),
     )
+    return replace(known, evidence=read_evidence(state)) if state.conversion else known
 
 
 def page_address(page: str) -> str | None:
@@ -106,7 +114,9 @@ def render_page(
         "state": state,
         "state_query": state.query_string(),
         "rail": _rail(opened, page, state),
-        "bar": _bar(state, teams),
+        "bar": _bar(state, teams, converts=page in REPORTING_PAGES),
+        "rates": _rates(state),
+        "unconverted": read_unconverted(state),
         "teams": teams,
         "trust": known,
         "elsewhere": _elsewhere(page, state),
@@ -124,7 +134,7 @@ def _first_step(opened: list[str]) -> RailLink | None:
 
 def _elsewhere(page: str, state: PageState) -> list[RailLink]:
     """The same view in the other currencies of the period, on pages that state sums of money."""
-    if page not in SPEND_PAGES:
+    if page not in SPEND_PAGES or state.conversion:
         return []
     return [RailLink(code, f"?{state.query_string(currency=code)}", is_here=False) for code in state.other_currencies]
 
@@ -138,7 +148,14 @@ def _rail(opened: list[str], here: str, state: PageState) -> list[RailLink]:
     return links
 
 
-def _bar(state: PageState, teams: list[TeamInTree]) -> dict[str, Any]:
+def _rates(state: PageState) -> list[MonthRate]:
+    """The rates behind the page's figures, for its title."""
+    if state.conversion is None:
+        return []
+    return state.conversion.rates_of([*state.period.months(), *(state.compare.months() if state.compare else [])])
+
+
+def _bar(state: PageState, teams: list[TeamInTree], *, converts: bool) -> dict[str, Any]:
     """Choices of the top bar, each a (value, label, is chosen)."""
     months = state.months
     if state.period.is_month and state.period.start not in months:
@@ -150,12 +167,18 @@ def _bar(state: PageState, teams: list[TeamInTree]) -> dict[str, Any]:
         "compares": [(key, label, key == state.compare_choice) for key, label in COMPARISONS.items()],
         "metrics": [(key, label, key == state.metric) for key, label in METRICS.items()],
         "currencies": [(code, code, code == state.currency) for code in state.currencies],
+        "reports": [(code, code, code == state.report_in) for code in _reports(state)] if converts else [],
         "units": [
             (slug, name, slug == state.unit) for slug, name in sorted(units.items(), key=lambda unit: unit[1] or "")
         ],
         "teams": [(team.slug, team.name, team.slug == state.team) for team in teams],
         "environments": [(name, name, name == state.environment) for name in environments()],
     }
+
+
+def _reports(state: PageState) -> list[str]:
+    """Currencies to report in: those that rates lead into, and the one that is asked for."""
+    return sorted({*reporting_currencies(), *([state.report_in] if state.report_in else [])})
 
 
 def _is_month(period: Period, month: date) -> bool:
@@ -206,7 +229,8 @@ def _bill_parts(known: Trust, address: str | None, today: date) -> list[TrustPar
         late = [name for through, names in reached if today - through > BILLS_STALE_AFTER for name in names]
         advice = f"no newer bill of {', '.join(late)} has arrived, import it" if late else None
         parts.append(TrustPart(f"Bills through {text}", address, advice))
-    for name in by_day.get(None, []):
+    waiting = [source.name for source in known.sources if source.through is None and not source.is_refused]
+    for name in waiting:
         parts.append(TrustPart(f"{name} is not allocated", address, "allocate the month of its bill"))
     parts.extend(TrustPart("bill problem", address, source.problem) for source in known.sources if source.problem)
     return parts

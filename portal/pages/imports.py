@@ -27,11 +27,22 @@ from django.utils import timezone
 from django.views.decorators.csrf import csrf_exempt, csrf_protect
 from django.views.decorators.http import require_http_methods, require_safe
 
-from allocation.models import ChargeScope, Delivery, Import, ImportStatus, RejectedRow, ScopeState, Source, SourceRole
+from allocation.models import (
+    ChargeScope,
+    Delivery,
+    Import,
+    ImportKind,
+    ImportStatus,
+    RejectedRow,
+    ScopeState,
+    Source,
+    SourceRole,
+)
 from portal.accounts.access import page
 from portal.accounts.models import User
 from portal.control.models import Job, JobStatus
 from portal.errors import Refused
+from portal.ingest.drivers.doors import FILE_KINDS as DRIVER_FILES
 from portal.ingest.uploads import JOB_KIND, accept_upload
 from portal.pages.durations import seconds
 from portal.pages.frame import Crumb, render_page
@@ -222,7 +233,8 @@ def show_import(request: HttpRequest, import_id: int) -> HttpResponse:
         "status": STATUS_WORDS[ImportStatus(found.status)],
         "totals": [with_decimals(total) for total in found.totals],
         "repairs": [(repair_words(rule), count) for rule, count in found.repairs.items()],
-        "changes": [with_decimals(change) for change in found.changes],
+        "changes": with_decimals(found.changes) if found.kind == ImportKind.BILL else [],
+        "driver_changes": with_decimals(found.changes) if found.kind in DRIVER_FILES else [],
         "scopes": scopes[:PAGE_SIZE],
         "more_scopes": max(0, found.scopes.count() - PAGE_SIZE),
         "rejected": list(found.rejected.order_by("line", "pk")[:REJECTED_SHOWN]),

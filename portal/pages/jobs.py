@@ -94,7 +94,7 @@ def line(job: Job, now: datetime) -> JobLine:
     return JobLine(
         id=job.pk,
         what=job.kind.replace("_", " ").replace(".", ": ").capitalize(),
-        about=", ".join(f"{key} {value}" for key, value in sorted(job.payload.items()) if value is not None),
+        about=about(job),
         status=status_word(job, now),
         is_open=job.status in OPEN,
         is_failed=job.status == JobStatus.FAILED,
@@ -109,6 +109,14 @@ def line(job: Job, now: datetime) -> JobLine:
         took=seconds((job.finished_at - job.started_at).total_seconds()) if job.finished_at and job.started_at else "",
         error=job.error,
         created_by=job.created_by,
+    )
+
+
+def about(job: Job) -> str:
+    """What the job was asked to do, without choices left alone, keys of stored files and who asked."""
+    told = [(key, value) for key, value in sorted(job.payload.items()) if key not in ("created_by", "upload")]
+    return ", ".join(
+        f"{key.replace('_', ' ')} {value}" for key, value in told if value is not None and value is not False
     )
 
 

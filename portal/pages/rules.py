@@ -16,14 +16,32 @@ from allocation.models import RuleSet
 from allocation.targets import NO_RULE
 from portal.accounts.access import page
 from portal.pages.frame import render_page
+from portal.pages.rule_versions import may_edit
 from portal.pages.state import PageState
 from reports.queries.rules_taken import RuleTake, charges_without_rule, rules_taken
 
 METHOD_WORDS = {
     "direct": "direct: one owner pays",
     "traced_usage": "traced usage: split by what the spans say",
+    "provider_usage": "provider usage: split by the provider's own report",
+    "capacity": "capacity: split by how much of reserved capacity each call took",
+    "gpu_usage": "GPU usage: split by GPU-seconds booked",
+    "proportional": "proportional: split by a driver",
+    "even": "even: equal shares",
+    "fixed": "fixed: given shares",
     "follow": "follow: split as the charges it relates to",
     "unallocated": "left unallocated",
+}
+VERBS = {
+    "equals": "is",
+    "in": "is",
+    "prefix": "begins with",
+    "contains": "contains",
+    "regex": "matches",
+    "above": "is above",
+    "at_least": "is at least",
+    "below": "is below",
+    "at_most": "is at most",
 }
 
 
@@ -60,6 +78,7 @@ def show_rules(request: HttpRequest) -> HttpResponse:
         "untaken": charges_without_rule(spend=spend, no_rule=NO_RULE),
         "is_billed": state.metric == "billed_cost",
         "has_runs": bool(spend.runs),
+        "may_edit": may_edit(request),
     }
     return render_page(request, "rules/page.html", context, page="rules", title="Rules", state=state)
 
@@ -117,8 +136,7 @@ def _operator(name: str, operator: str, operand: Any) -> str:
     if operator == "missing":
         return f"{name} is {'missing' if operand else 'present'}"
     words = " or ".join(map(str, operand)) if isinstance(operand, list) else str(operand)
-    verb = {"equals": "is", "in": "is", "prefix": "begins with", "contains": "contains", "regex": "matches"}[operator]
-    return f"{name} {verb} {words}"
+    return f"{name} {VERBS[operator]} {words}"
 
 
 urlpatterns = [path("rules/", show_rules, name="rules")]

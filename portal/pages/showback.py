@@ -14,8 +14,10 @@ from django.urls import path
 from allocation.money import exact_sum
 from portal.accounts.access import page, team_for_user
 from portal.accounts.models import User
+from portal.pages.between import provided_table
 from portal.pages.chart import Chart
 from portal.pages.frame import Crumb, page_address, render_page
+from portal.pages.reported import read_cells, read_days, read_parts, read_usage
 from portal.pages.spend_blocks import (
     UNALLOCATED_NAME,
     before_of,
@@ -35,11 +37,12 @@ from reports.analysis.spend_totals import Amounts, UnitCost, ai_cells, total_of,
 from reports.analysis.why_changed import why_changed
 from reports.charts.palette import OTHER, shade_of
 from reports.charts.stacked_days import DaySeries
-from reports.queries.spend_cells import SpendCell, spend_cells
-from reports.queries.spend_days import SpendDays, spend_days
-from reports.queries.spend_parts import SpendPart, spend_parts
+from reports.period import Period
+from reports.queries.spend_cells import SpendCell
+from reports.queries.spend_days import SpendDays
+from reports.queries.spend_parts import SpendPart
 from reports.queries.spend_scopes import TeamInTree, teams_in_tree
-from reports.queries.spend_usage import UsageCell, spend_usage
+from reports.queries.spend_usage import UsageCell
 from reports.readable import ratio
 
 KIND_WORDS = {
@@ -59,18 +62,14 @@ MATRIX_MODELS = 6
 @page("showback")
 def showback(request: HttpRequest) -> HttpResponseBase:
     """Every team the reader may see; a lead of one team goes straight to it."""
-    state = PageState.from_request(request)
+    state = PageState.from_request(request, converts=True)
     tree = teams_in_tree(scope=state.reader_scope, day=state.period.last_day)
     teams = [team for team in tree if state.scope.allows(team.slug)]
     if len(teams) == 1 and not state.reader_scope.is_everything:
         return redirect(team_address(state, teams[0].slug))
     if not state.has_data:
         return render_page(request, "showback/empty.html", {}, page="showback", title="Showback", state=state)
-    spend = state.spend()
-    cells = ai_cells(spend_cells(spend=spend, period=state.elapsed, compare=state.compare))
-    days = spend_days(spend=spend, period=state.elapsed)
-    usage = spend_usage(spend=spend, period=state.elapsed, compare=state.compare)
-    table = _teams_table(request, state, cells, days, usage, teams)
+    table = _teams_table(request, state, ai_cells(read_cells(state)), read_days(state), read_usage(state), teams)
     download = asked_download(request, [table], file_name=f"showback-{state.period.start}")
     context = {"table": table, "period_words": headline_words(state)}
     return download or render_page(
@@ -131,26 +130,30 @@ class TeamFigures:
 @page("showback")
 def showback_team(request: HttpRequest, slug: str) -> HttpResponseBase:
     team = team_for_user(cast(User, request.user), slug)
-    state = PageState.from_request(request, team=slug)
+    state = PageState.from_request(request, team=slug, converts=True)
     teams = teams_in_tree(scope=state.reader_scope, day=state.period.last_day)
     frame = {"page": "showback", "title": team.name, "state": state, "tree": teams}
     context = {"crumbs": _crumbs(state, team.name, teams), "others": _others(state, teams)}
     if not state.has_data:
         return render_page(request, "showback/empty.html", context, **frame)  # type: ignore[arg-type]
-    spend = state.spend()
     figures = TeamFigures(
-        cells=ai_cells(spend_cells(spend=spend, period=state.elapsed, compare=state.compare)),
-        days=spend_days(spend=spend, period=state.elapsed),
-        usage=spend_usage(spend=spend, period=state.elapsed, compare=state.compare),
-        parts=spend_parts(spend=spend, period=state.elapsed),
+        cells=ai_cells(read_cells(state)),
+        days=read_days(state),
+        usage=read_usage(state),
+        parts=read_parts(state),
     )
     parts = {**_team_tables(request, state, figures, slug), **_team_charts(request, state, figures)}
     tables = [part if isinstance(part, Table) else part.table for part in parts.values() if part]
+    month = Period.month(state.period.last_day)
+    between = provided_table(request, state, month=month)
+    tables.append(between)
     download = asked_download(request, tables, file_name=f"showback-{slug}-{state.period.start}")
     total = total_of(figures.cells)
     context |= {
         **parts,
         "team": team,
+        "between": between,
+        "between_month": month,
         "total": total,
         "before": before_of(state, total),
         "period_words": headline_words(state),
@@ -233,9 +236,9 @@ def _matrix(request: HttpRequest, state: PageState, cells: list[SpendCell], slug
         total[_model_key(model)] = Cell(value=exact_sum(column))
     columns = [
         Column("feature", "Feature"),
-        *(Column(_model_key(model), model or "other", "money") for model in models),
+        *(Column(_model_key(model), model or "other", "money", state.places) for model in models),
     ]
-    columns.append(Column("all", f"All, {state.currency}", "money"))
+    columns.append(Column("all", f"All, {state.shown_currency}", "money", state.places))
     return arranged(Table("matrix", "Features by models", columns, rows, total=total, sort="-all"), request)
 
 
@@ -256,7 +259,8 @@ def _explained(state: PageState, slug: str, feature: str | None, model: str | No
 
 
 def _parts_table(request: HttpRequest, state: PageState, parts: Sequence[SpendPart], slug: str) -> Table:
-    columns = [Column("kind", "Part"), Column("rule", "Rule"), Column("cost", f"Cost, {state.currency}", "money")]
+    columns = [Column("kind", "Part"), Column("rule", "Rule")]
+    columns.append(Column("cost", f"Cost, {state.shown_currency}", "money", state.places))
     columns.append(Column("share", "Share", "percent"))
     whole = exact_sum(part.cost for part in parts)
     rows: list[Row] = [
@@ -281,7 +285,7 @@ def _units_table(request: HttpRequest, state: PageState, units: dict[str | None,
         Column("feature", "Feature"),
         Column("calls", "Calls", "count"),
         Column("calls_change", "Calls against before", "change"),
-        Column("unit", f"{state.currency} per 1,000 calls", "unit"),
+        Column("unit", f"{state.shown_currency} per 1,000 calls", "unit"),
         Column("before", "Before", "unit"),
     ]
     rows: list[Row] = [

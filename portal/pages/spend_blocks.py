@@ -74,8 +74,8 @@ def day_chart(
 ) -> Chart:
     days = list(state.elapsed.days())
     ordered = sorted(series, key=lambda one: (one.shade == UNALLOCATED, -one.total, one.name))
-    columns = [Column("day", "Day"), *(Column(one.name, one.name, "money") for one in ordered)]
-    columns.append(Column("total", f"Total, {state.currency}", "money"))
+    columns = [Column("day", "Day"), *(Column(one.name, one.name, "money", state.places) for one in ordered)]
+    columns.append(Column("total", f"Total, {state.shown_currency}", "money", state.places))
     rows: list[Row] = []
     for day in days:
         costs = {one.name: one.costs.get(day, ZERO) for one in ordered}
@@ -84,7 +84,7 @@ def day_chart(
     total = {one.name: Cell(value=one.total) for one in ordered}
     total |= {"day": Cell(value="Total"), "total": Cell(value=exact_sum(one.total for one in ordered))}
     table = Table("days", question, columns, rows, total=total)
-    figure = drawn(stacked_days(series, days=days, currency=state.currency))
+    figure = drawn(stacked_days(series, days=days, currency=state.shown_currency))
     return Chart("days", question, figure, arranged(table, request), height)
 
 
@@ -108,7 +108,11 @@ def change_chart(request: HttpRequest, state: PageState, parts: Sequence[ChangeP
         {"part": Cell(value=part.label), "meaning": Cell(value=part.meaning), "amount": Cell(value=part.amount)}
         for part in parts
     ]
-    columns = [Column("part", "Part"), Column("meaning", "Meaning"), Column("amount", state.currency, "money")]
+    columns = [
+        Column("part", "Part"),
+        Column("meaning", "Meaning"),
+        Column("amount", state.shown_currency, "money", state.places),
+    ]
     whole = {"part": Cell(value=after_label), "amount": Cell(value=total.now)}
     table = Table("why", "Why it changed", columns, rows, total=whole, sortable=False)
     return Chart("why", "Why did it change?", drawn(figure), arranged(table, request), "tall")
@@ -135,8 +139,8 @@ def spend_table(
     Compact rounds costs to whole units, for narrow columns. `second` is a column of words beside the name.
     """
     columns = [Column("name", label), *([Column("second", second[0])] if second else [])]
-    columns.append(Column("cost", f"Cost, {state.currency}", "whole" if compact else "money"))
-    columns += [Column("share", "Share", "percent"), Column("change", "Change", "change")]
+    columns.append(Column("cost", f"Cost, {state.shown_currency}", "whole" if compact else "money", state.places))
+    columns += [Column("share", "Share", "percent"), Column("change", "Change", "change", state.places)]
     if days is not None:
         columns.append(Column("trend", "Trend", "spark"))
     if units is not None:

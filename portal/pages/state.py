@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
+from decimal import Decimal
 from typing import Any, cast
 from urllib.parse import urlencode
 
@@ -12,10 +13,13 @@ from django import forms
 from django.http import Http404, HttpRequest
 from django.utils import timezone
 
+from allocation.currencies import minor_units
 from allocation.periods import DAY
 from portal.accounts.access import team_scope
 from portal.accounts.models import User
+from reports.analysis.reporting_currency import Conversion, conversion
 from reports.period import Period, first_of_month
+from reports.queries.exchange_rates import exchange_rates
 from reports.queries.spend_coverage import MonthRun, cost_by_currency, current_runs
 from reports.queries.spend_filter import Spend
 from reports.queries.spend_scopes import teams_of_unit
@@ -34,6 +38,7 @@ class StateForm(forms.Form):
     compare = forms.ChoiceField(choices=list(COMPARISONS.items()), required=False)
     metric = forms.ChoiceField(choices=list(METRICS.items()), required=False)
     currency = forms.RegexField(r"^[A-Z]{3}$", required=False)
+    report = forms.RegexField(r"^[A-Z]{3}$", required=False)
     unit = forms.SlugField(required=False)
     team = forms.SlugField(required=False)
     environment = forms.CharField(required=False, max_length=200)
@@ -46,6 +51,8 @@ StateForm.base_fields["from"] = forms.DateField(required=False)  # a Python keyw
 class PageState:
     """One reader's view. `scope` is what they may read, narrowed by `team` or `unit`; give it to every query.
 
+    `currency` is the billing currency whose runs are read. Where the reader wants another one reported, and the page
+    can, `conversion` says at which rates: then every billing currency counts, and `shown_currency` is what sums are in.
     `elapsed` is the part of `period` that bills cover; `compare` matches it, and is None for "compare with nothing".
     """
 
@@ -62,15 +69,22 @@ class PageState:
     environment: str | None
     runs: tuple[MonthRun, ...]
     problems: tuple[str, ...] = ()
+    report_in: str | None = None
+    conversion: Conversion | None = None
 
     @classmethod
     def from_request(
-        cls, request: HttpRequest, reader_scope: TeamScope | None = None, *, team: str | None = None
+        cls,
+        request: HttpRequest,
+        reader_scope: TeamScope | None = None,
+        *,
+        team: str | None = None,
+        converts: bool = False,
     ) -> PageState:
         """Raises Http404 for a team the reader may not see, in path or parameters; other bad ones become `problems`.
 
         `reader_scope` is what a program's key may read; for a person it is asked here. `team` is one that the path
-        names; it stands above the parameters `team` and `unit`.
+        names; it stands above the parameters `team` and `unit`. `converts`: the page can report in another currency.
         """
         form = StateForm(request.GET)
         form.is_valid()
@@ -84,7 +98,11 @@ class PageState:
             scope = _narrowed(reader_scope, team=team, unit=None)
         period = _period(asked, runs, problems)
         currency = asked.get("currency") or _costliest_currency(runs, period, scope)
-        elapsed = period.through(_last_day(runs, currency))
+        report_in = asked.get("report") or None
+        converted = None
+        if converts and report_in:
+            converted = conversion(runs=runs, rates=exchange_rates(into=report_in), currency=report_in)
+        elapsed = period.through(_last_day(runs, None if converted else currency))
         choice = asked.get("compare") or "previous"
         return cls(
             period=period,
@@ -100,7 +118,17 @@ class PageState:
             environment=asked.get("environment") or None,
             runs=runs,
             problems=tuple(problems),
+            report_in=report_in,
+            conversion=converted,
         )
+
+    def whole_month(self, page: str) -> PageState:
+        """For pages of billing months: a custom range becomes the month of its last day."""
+        if self.period.is_month:
+            return self
+        month = Period.month(self.period.last_day)
+        problem = f"{page} works in whole months: {month} is shown"
+        return replace(self, period=month, elapsed=month, compare=month.before(), problems=(*self.problems, problem))
 
     def query_string(self, **changes: str | None) -> str:
         """The address parameters of this view with `changes` applied; None leaves a parameter out. No question mark."""
@@ -111,6 +139,7 @@ class PageState:
         values: dict[str, str | None] = {
             **self.period_parameters,
             "currency": self.currency or None,
+            "report": self.report_in,
             "compare": self.compare_choice if self.compare_choice != "previous" else None,
             "metric": self.metric if self.metric != "effective_cost" else None,
             "unit": self.unit,
@@ -131,8 +160,21 @@ class PageState:
         return METRICS[self.metric]
 
     @property
+    def shown_currency(self) -> str:
+        """What the page's sums are in."""
+        return self.conversion.currency if self.conversion else self.currency
+
+    @property
+    def places(self) -> int:
+        """Decimals that amounts of the page are rounded to for reading."""
+        return minor_units(self.shown_currency)
+
+    @property
     def has_data(self) -> bool:
-        """Some succeeded run covers a month of the period in this currency."""
+        """Some succeeded run covers a month of the period in this currency, or in any where all are converted."""
+        if self.conversion:
+            months = set(self.period.months())
+            return any(run.month in months for run in self.runs)
         return bool(self.run_ids(self.period))
 
     @property
@@ -142,8 +184,13 @@ class PageState:
 
     @property
     def comparison_known(self) -> bool:
-        """Some run covers the compared time, so that nothing spent there means zero and not unknown."""
-        return self.compare is not None and bool(self.run_ids(self.compare))
+        """Some run covers the compared time, so that nothing spent there means zero and not unknown.
+
+        With a conversion, every run of that time has a rate, too.
+        """
+        if self.compare is None:
+            return False
+        return self.conversion.covers(self.compare) if self.conversion else bool(self.run_ids(self.compare))
 
     def spend(self) -> Spend:
         """What the page's queries read: every current run of the currency, since charge days cross billing months."""
@@ -159,6 +206,29 @@ class PageState:
     def every_run(self) -> Spend:
         """The current runs of all currencies, for what is said about sources and not about sums."""
         return self._spend(self.runs, TeamScope.everything())
+
+    def spends(self) -> list[tuple[Spend, Decimal]]:
+        """With a conversion: the runs of each rate, and that rate. Runs whose charges all lie earlier are left out."""
+        if self.conversion is None:
+            raise ValueError("this view has one currency: read spend()")
+        start = min(self.elapsed.start, self.compare.start if self.compare else self.elapsed.start)
+        found = []
+        for group in self.conversion.groups:
+            runs = [run for run in group.runs if run.last_day is not None and run.last_day >= start]
+            if runs:
+                found.append((self._spend(runs, self.scope), group.factor))
+        return found
+
+    def spend_of_runs(self, runs: Sequence[MonthRun]) -> Spend:
+        """Runs of one currency, for the reader's scope."""
+        return self._spend(runs, self.scope)
+
+    def runs_of(self, period: Period) -> list[MonthRun]:
+        """Current runs of the billing months that the period touches, of every currency that the page's sums hold."""
+        months = set(period.months())
+        if self.conversion:
+            return [run for group in self.conversion.groups for run in group.runs if run.month in months]
+        return [run for run in self.runs if run.currency == self.currency and run.month in months]
 
     def _spend(self, runs: Sequence[MonthRun], scope: TeamScope) -> Spend:
         hashes = tuple(run.sha256 for run in runs if run.sha256 and len(run.sha256) == SHA256_LENGTH)
@@ -228,8 +298,9 @@ def _costliest_currency(runs: tuple[MonthRun, ...], period: Period, scope: TeamS
     return max(candidates, key=lambda run: (run.cost, run.currency)).currency
 
 
-def _last_day(runs: tuple[MonthRun, ...], currency: str) -> date | None:
-    days = [run.last_day for run in runs if run.currency == currency and run.last_day]
+def _last_day(runs: tuple[MonthRun, ...], currency: str | None) -> date | None:
+    """The last charge day up to today, of one currency or of all."""
+    days = [run.last_day for run in runs if currency in (None, run.currency) and run.last_day]
     return min(max(days), timezone.now().date()) if days else None
 
 

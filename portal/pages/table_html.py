@@ -33,6 +33,8 @@ def _data(column: Column, cell: Cell) -> str:
 
 
 def _classes(column: Column, cell: Cell) -> str:
+    if column.kind == "words":
+        return ' class="words"'
     if not column.is_number:
         return ""
     return f' class="num heat-{cell.heat}"' if cell.heat else ' class="num"'
@@ -41,7 +43,7 @@ def _classes(column: Column, cell: Cell) -> str:
 def _content(column: Column, cell: Cell) -> str:
     swatch = f'<span class="swatch shade-{escape(cell.shade)}"></span>' if cell.shade else ""
     note = f' <span class="sub">{escape(cell.note)}</span>' if cell.note else ""
-    shown = change_html(_decimal(cell.value), cell.before) if column.kind == "change" else _value(column, cell)
+    shown = _change(column, cell) if column.kind == "change" else _value(column, cell)
     if not cell.href:
         return f"{swatch}{shown}{note}"
     href = escape(cell.href)
@@ -49,21 +51,25 @@ def _content(column: Column, cell: Cell) -> str:
     return f'{swatch}<a href="{href}"{beside}>{shown}</a>{note}'
 
 
+def _change(column: Column, cell: Cell) -> str:
+    return change_html(_decimal(cell.value), cell.before, column.places)
+
+
 def _value(column: Column, cell: Cell) -> str:
     value = cell.value
     if value is None:
         return ""
     if isinstance(value, str):
-        return name_html(value)
-    return number_html(column.kind, value)
+        return escape(value) if column.kind == "words" else name_html(value)
+    return number_html(column.kind, value, column.places)
 
 
-def number_html(kind: str, value: Decimal | int) -> str:
-    """Rounded for reading, exact on hover."""
+def number_html(kind: str, value: Decimal | int, places: int) -> str:
+    """Rounded for reading, exact on hover. `places` are those of the money's currency."""
     number = Decimal(value)
     match kind:
         case "money":
-            shown = readable.money(number)
+            shown = readable.money(number, places)
         case "whole":
             shown = readable.money(number, 0)
         case "unit":
@@ -81,8 +87,8 @@ def name_html(text: str) -> str:
     return escape(text) if shown == text else f'<span title="{escape(text)}">{escape(shown)}</span>'
 
 
-def change_html(now: Decimal | None, before: Decimal | None) -> str:
-    moved = readable.change(now, before)
+def change_html(now: Decimal | None, before: Decimal | None, places: int = 2) -> str:
+    moved = readable.change(now, before, places)
     exact = readable.exact(moved.amount) or moved.word
     return f'<span class="change change-{moved.word.replace(" ", "-")}" title="{exact}">{escape(str(moved))}</span>'
 

@@ -14,8 +14,9 @@ from allocation.money import exact_sum
 from reports.exports.chargeback_csv import FORMULA_STARTS, SKIPPED
 from reports.readable import change, exact
 
-# "whole" is money without decimals, "unit" small money with significant digits, "change" an amount against `before`.
-Kind = Literal["text", "money", "whole", "unit", "count", "percent", "change", "spark"]
+# "whole" is money without decimals, "unit" small money with significant digits, "change" an amount against `before`;
+# "words" are whole sentences, which "text" would cut.
+Kind = Literal["text", "words", "money", "whole", "unit", "count", "percent", "change", "spark"]
 NUMBERS: frozenset[str] = frozenset({"money", "whole", "unit", "count", "percent", "change"})
 
 
@@ -24,6 +25,7 @@ class Column:
     key: str
     label: str
     kind: Kind = "text"
+    places: int = 2  # of money and its changes: those of the currency (allocation.currencies)
 
     @property
     def is_number(self) -> bool:

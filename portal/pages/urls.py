@@ -4,18 +4,46 @@ from __future__ import annotations
 
 from django.urls import URLPattern, URLResolver
 
-from portal.pages import admin, chargeback, debug, executive, explain, home, imports, jobs, on_call, rules, showback
+from portal.pages import (
+    admin,
+    chargeback,
+    debug,
+    drivers,
+    executive,
+    explain,
+    gpu,
+    home,
+    imports,
+    jobs,
+    on_call,
+    ownership,
+    reconciliation,
+    rule_editor,
+    rule_previews,
+    rule_versions,
+    rules,
+    showback,
+    unowned,
+)
 
 urlpatterns: list[URLPattern | URLResolver] = [
     *home.urlpatterns,
     *executive.urlpatterns,
     *showback.urlpatterns,
     *chargeback.urlpatterns,
+    *reconciliation.urlpatterns,
     *admin.urlpatterns,
     *on_call.urlpatterns,
     *debug.urlpatterns,
+    *gpu.urlpatterns,
     *explain.urlpatterns,
     *rules.urlpatterns,
+    *rule_editor.urlpatterns,
+    *rule_previews.urlpatterns,
+    *rule_versions.urlpatterns,
+    *ownership.urlpatterns,
+    *unowned.urlpatterns,
     *imports.urlpatterns,
+    *drivers.urlpatterns,
     *jobs.urlpatterns,
 ]

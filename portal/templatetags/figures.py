@@ -10,6 +10,7 @@ from django import template
 from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
 
+from allocation import currencies
 from portal.pages.frame import page_address
 from portal.pages.table_html import body_html, change_html, row_html
 from portal.pages.tables import Table
@@ -26,6 +27,12 @@ def money(value: Decimal | None, places: int = 2) -> SafeString:
     )
 
 
+@register.filter
+def minor_units(currency: str | None) -> int:
+    """Decimals of a currency, as the places of `money`."""
+    return currencies.minor_units(currency)
+
+
 @register.simple_tag
 def unit_cost(value: Decimal | None) -> SafeString:
     return format_html(
@@ -38,6 +45,12 @@ def count(value: Decimal | int | None) -> SafeString:
     return format_html(
         '<span class="n" title="{}">{}</span>', readable.exact(value) or "unknown", readable.count(value)
     )
+
+
+@register.simple_tag
+def exact_number(value: Decimal | int | None) -> str:
+    """Every digit, for a rate or an uploaded quantity; a dash where unknown."""
+    return readable.exact(value) or readable.UNKNOWN
 
 
 @register.simple_tag

@@ -13,6 +13,7 @@ from reports.queries.spend_usage import UsageCell
 
 ZERO = Decimal(0)
 AI = ("ai", "ai_supporting")
+BUILD = "build"  # the phase of one-off work
 K = TypeVar("K")
 
 
@@ -64,8 +65,11 @@ def unit_costs(
 ) -> dict[str | None, UnitCost]:
     """Per key: cost of models for the (team, feature) pairs that have calls, over these calls, times 1,000.
 
-    What a feature costs besides (GPUs, storage, a vector database) is no cost of its calls.
+    What a feature costs besides (GPUs, storage, a vector database) is no cost of its calls, and what was done once to
+    build it (a backfill of embeddings, an evaluation) neither.
     """
+    cells = [cell for cell in cells if cell.phase != BUILD]
+    usage = [use for use in usage if use.phase != BUILD]
     traced = {(cell.team, cell.feature) for cell in usage if cell.team and cell.feature}
     costs = totals_by((cell for cell in cells if cell.model and (cell.team, cell.feature) in traced), key)
     calls: dict[str | None, Amounts] = {}

@@ -16,7 +16,7 @@ UP, DOWN, TOTAL = SHADES[1], SHADES[2], SHADES[0]
 NET = "Net change"
 
 
-def bridge(*, before: Decimal, parts: Sequence[tuple[str, Decimal]], after: Decimal) -> go.Figure:
+def bridge(*, before: Decimal, parts: Sequence[tuple[str, Decimal]], after: Decimal, net_label: str = NET) -> go.Figure:
     """`parts` are (label, amount) and must make after - before, exactly; ValueError otherwise.
 
     It starts at zero and ends at the net change: beside the two totals the causes would be too small to see.
@@ -32,7 +32,7 @@ def bridge(*, before: Decimal, parts: Sequence[tuple[str, Decimal]], after: Deci
     bars = {
         "type": "waterfall",
         "orientation": "h",
-        "y": [*(as_text(label) for label, _ in parts), NET],
+        "y": [*(as_text(label) for label, _ in parts), net_label],
         "x": [float(amount) for amount in amounts],
         "measure": [*("relative" for _ in parts), "total"],
         "text": [_signed(amount) for amount in amounts],

@@ -10,6 +10,7 @@ from typing import Any
 
 import plotly.graph_objects as go
 
+from allocation.currencies import minor_units
 from allocation.money import exact_sum
 from reports.charts.palette import GREY, OTHER, UNALLOCATED, colour_of
 from reports.charts.wording import as_text
@@ -47,8 +48,8 @@ def folded(series: Sequence[DaySeries]) -> list[DaySeries]:
 
 
 def stacked_days(series: Sequence[DaySeries], *, days: Sequence[date], currency: str) -> go.Figure:
-    """A bar per day over `days`, gaps as zero. The largest series stands at the bottom; hover shows two decimals."""
-    bars = [_bar(one, days) for one in folded(series)]
+    """A bar per day over `days`, gaps as zero. The largest series stands at the bottom; hover shows minor units."""
+    bars = [_bar(one, days, minor_units(currency)) for one in folded(series)]
     layout = {
         "barmode": "relative",
         "bargap": 0.15,
@@ -68,7 +69,7 @@ def stacked_days(series: Sequence[DaySeries], *, days: Sequence[date], currency:
     return go.Figure(data=bars, layout=layout)
 
 
-def _bar(one: DaySeries, days: Sequence[date]) -> dict[str, Any]:
+def _bar(one: DaySeries, days: Sequence[date], places: int) -> dict[str, Any]:
     costs = [one.costs.get(day, Decimal(0)) for day in days]
     return {
         "type": "bar",
@@ -76,7 +77,7 @@ def _bar(one: DaySeries, days: Sequence[date]) -> dict[str, Any]:
         "y": [float(cost) for cost in costs],
         "name": as_text(one.name),
         "marker": _marker(one.shade),
-        "customdata": [grouped(cost, 2) for cost in costs],
+        "customdata": [grouped(cost, places) for cost in costs],
         "hovertemplate": "%{fullData.name}: %{customdata}<extra></extra>",
     }
 

@@ -295,8 +295,10 @@ def explain_days(*, run: int, bucket: int, question: Question, teams: TeamScope)
     return fetch(Day, DAYS, {**question.parameters(teams), "run": run, "bucket": bucket})
 
 
-def explain_bill_rows(*, run: int, bucket: int, after: tuple[int, int], teams: TeamScope) -> list[BillRow]:
-    """Delivered rows of one line after (scope, line); at most 26, one more than a page shows.
+def explain_bill_rows(
+    *, run: int, bucket: int, after: tuple[int, int], teams: TeamScope, limit: int = BILL_ROWS + 1
+) -> list[BillRow]:
+    """Delivered rows of one line after (scope, line); as a rule at most 26, one more than a page shows.
 
     None for a reader of some teams where anyone else has a share of the line.
     """
@@ -312,7 +314,7 @@ def explain_bill_rows(*, run: int, bucket: int, after: tuple[int, int], teams: T
             "bucket": bucket,
             "after_scope": after[0],
             "after_line": after[1],
-            "limit": BILL_ROWS + 1,
+            "limit": limit,
             "all_teams": teams.is_everything,
             "teams": sorted(teams.teams or ()),
         },

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
-from typing import Any
 
 from django.db import connection
 
@@ -12,11 +11,12 @@ from reports.period import Period
 from reports.queries.kept import kept
 from reports.queries.spend_filter import Spend
 
-# One row per AI scope, team, feature, model, provider, kind and reason. Charge days decide what is now and before.
+# One row per AI scope, team, feature, model, provider, kind, reason and phase. Charge days decide what is now and what
+# before.
 CELLS = """
 SELECT ai_scope, team, feature, model, provider_name, charge_kind, reason,
     coalesce(sum(cost) FILTER (WHERE day >= %(start)s AND day < %(end)s), 0) AS now,
-    coalesce(sum(cost) FILTER (WHERE day >= %(before_start)s AND day < %(before_end)s), 0) AS before
+    coalesce(sum(cost) FILTER (WHERE day >= %(before_start)s AND day < %(before_end)s), 0) AS before, phase
 FROM (
     SELECT *, CASE %(metric)s WHEN 'billed_cost' THEN billed_cost ELSE effective_cost END AS cost
     FROM cost_daily
@@ -25,7 +25,7 @@ FROM (
         AND (%(teams)s::text[] IS NULL OR team = ANY(%(teams)s))
         AND (%(environment)s::text IS NULL OR environment = %(environment)s)
 ) AS costs
-GROUP BY ai_scope, team, feature, model, provider_name, charge_kind, reason
+GROUP BY ai_scope, team, feature, model, provider_name, charge_kind, reason, phase
 """
 
 
@@ -42,6 +42,7 @@ class SpendCell:
     reason: str | None
     now: Decimal
     before: Decimal
+    phase: str | None = None
 
 
 @kept
@@ -61,9 +62,5 @@ def spend_cells(*, spend: Spend, period: Period, compare: Period | None) -> list
         )
         cells = [SpendCell(*row) for row in cursor.fetchall()]
     if compare is None:
-        return [SpendCell(*(*_key(cell), cell.now, Decimal(0))) for cell in cells]
+        return [replace(cell, before=Decimal(0)) for cell in cells]
     return cells
-
-
-def _key(cell: SpendCell) -> tuple[Any, ...]:
-    return (cell.ai_scope, cell.team, cell.feature, cell.model, cell.provider, cell.kind, cell.reason)

@@ -11,20 +11,20 @@ from reports.period import Period
 from reports.queries.kept import kept
 from reports.queries.spend_filter import Spend
 
-# One row per team, feature and model, as the runs knew their usage.
+# One row per team, feature, model and phase, as the runs knew their usage.
 USAGE = """
 SELECT team, feature, model,
     coalesce(sum(calls) FILTER (WHERE day >= %(start)s AND day < %(end)s), 0),
     coalesce(sum(tokens_input + tokens_output) FILTER (WHERE day >= %(start)s AND day < %(end)s), 0),
     coalesce(sum(calls) FILTER (WHERE day >= %(before_start)s AND day < %(before_end)s), 0),
     coalesce(sum(tokens_input + tokens_output) FILTER (WHERE day >= %(before_start)s AND day < %(before_end)s), 0),
-    coalesce(sum(cost_variance) FILTER (WHERE day >= %(start)s AND day < %(end)s), 0)
+    coalesce(sum(cost_variance) FILTER (WHERE day >= %(start)s AND day < %(end)s), 0), phase
 FROM usage_daily
 WHERE run_id = ANY(%(runs)s)
     AND (day >= %(start)s AND day < %(end)s OR day >= %(before_start)s AND day < %(before_end)s)
     AND (%(teams)s::text[] IS NULL OR team = ANY(%(teams)s))
     AND (%(environment)s::text IS NULL OR environment = %(environment)s)
-GROUP BY team, feature, model
+GROUP BY team, feature, model, phase
 """
 
 
@@ -40,6 +40,7 @@ class UsageCell:
     calls_before: Decimal
     tokens_before: Decimal
     cost_variance: float = 0.0  # of the effective cost, by sampling alone
+    phase: str | None = None
 
 
 @kept

@@ -69,9 +69,14 @@ class SourceTrust:
     rows_rejected: int
 
     @property
+    def is_refused(self) -> bool:
+        """Nothing of the newest delivery was loaded."""
+        return self.status in ("refused", "failed")
+
+    @property
     def problem(self) -> str | None:
         """What is wrong with the newest delivery, and what to do; None where nothing is."""
-        if self.status in ("refused", "failed"):
+        if self.is_refused:
             return f"the newest {self.name} bill was {self.status}: see import {self.import_id} and deliver it again"
         if self.rows_rejected:
             return (

@@ -33,6 +33,10 @@
     document.dispatchEvent(new Event("themechange"));
   });
 
+  // The rail scrolls sideways on a narrow screen: the page one is on stays in sight.
+  const here = document.querySelector(".rail a[aria-current]");
+  if (here) here.closest("ul").scrollLeft = here.offsetLeft - 16;
+
   // The top bar sends itself when a choice changes, without empty parameters.
   const bar = document.querySelector("[data-state-bar]");
   function send() {

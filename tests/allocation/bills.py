@@ -11,8 +11,10 @@ from typing import Any
 from django.db import connection
 
 from allocation.catalogue import TOKEN_COLUMNS
-from allocation.models import Charge, ChargeDimension, ChargeScope, Import, Source, UsageDimension, UsageHourly
+from allocation.models import Charge, ChargeDimension, ChargeScope, Import, RuleSet, Source, UsageDimension, UsageHourly
 from allocation.periods import Period
+from allocation.rule_sets import latest_rule_set
+from allocation.rules import parse_rules
 from allocation.runs import AllocationOutcome, allocate_period
 
 OCTOBER = Period.parse("2026-10")
@@ -141,6 +143,18 @@ def usage(
         list_cost=Decimal(list_cost) if list_cost is not None else None,
         **columns,
     )
+
+
+def put_in_force(text: str, *, month: date = OCTOBER.start) -> RuleSet:
+    """The rules as the next version from the month on, without the preview that applying them asks for."""
+    parse_rules(text)
+    return RuleSet.objects.create(
+        number=latest_rule_set().number + 1, text=text, content_sha256=sha256(text), effective_from=month
+    )
+
+
+def sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def allocate(period: Period = OCTOBER, **options: Any) -> AllocationOutcome:

@@ -23,7 +23,7 @@ from allocation.buckets import (
     DimensionRow,
     MemberKey,
     SourceSettings,
-    batch_keys,
+    apart_keys,
     bucket_of,
     numbered,
     with_follower_scopes,
@@ -237,7 +237,7 @@ class MemoryWriter(LedgerWriter):
         summed: dict[tuple[Bucket, Target], Given] = {}
         for line, effective, billed in texts:
             target = line.target._replace(customer=None)
-            given = Given(quanta_of(effective, places), quanta_of(billed, places), line.rung)
+            given = Given(quanta_of(effective, places), quanta_of(billed, places), rung=line.rung)
             summed.setdefault((line.bucket, target), Given()).add(given)
         return Related([(bucket, target, given) for (bucket, target), given in summed.items()], places)
 
@@ -276,8 +276,8 @@ def drivers_of(month: Month, buckets: Iterable[Bucket], book: TargetBook) -> Dri
         return book.number(resolve(organisation, owner, model=None, day=day))
 
     def index(rows: Sequence[ToldUsage]) -> Any:
-        batch = batch_keys(buckets)
-        return build_index(rows, bill_batch=batch, organisation=organisation, book=book, clustering={})
+        apart = apart_keys(buckets)
+        return build_index(rows, apart=apart, organisation=organisation, book=book, clustering={})
 
     return Drivers(
         index=index(month.usage),
@@ -458,7 +458,7 @@ def _usage(chance: random.Random, *, rung: int) -> ToldUsage:
             chance.choice(("gpt-4o", "gpt-4o", "o1")),
             chance.random() < 0.15,
         ),
-        attributes=(owner.team, owner.feature, None, owner.environment, chance.choice((None, "customer"))),
+        attributes=(owner.team, owner.feature, None, owner.environment, chance.choice((None, "customer")), *[None] * 3),
         rung=rung,
         calls=str(chance.randint(0, 5)),
         tokens=tuple(tokens),

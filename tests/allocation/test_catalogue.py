@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from allocation.catalogue import bill_line, canonical_model, canonical_provider, tokens_per_unit
+from allocation.catalogue import Entry, bill_line, canonical_model, canonical_provider, tokens_per_unit
 
 
 @pytest.mark.parametrize(
@@ -108,6 +108,8 @@ AZURE = {"provider_name": "Microsoft", "service_name": "Azure OpenAI"}
         (VERTEX, "Gemini 2.5 Flash Output Text Tokens", "gcp.vertex_ai", "gemini-2.5-flash", "output", None),
         (VERTEX, "Gemini 2.5 Flash-Lite Text Input - Predictions", "gcp.vertex_ai", "gemini-2.5-flash-lite", "input", None),
         (VERTEX, "Gemini 2.5 Flash Input Text Caching", "gcp.vertex_ai", "gemini-2.5-flash", "cache_read", None),
+        ({"provider_name": "Anthropic", "service_name": "Claude Sonnet 4.5 (Amazon Bedrock Edition)"}, "USE1-Claude4.5Sonnet-input-tokens", "aws.bedrock", "claude-sonnet-4-5", "input", None),
+        ({"provider_name": "AWS Marketplace", "service_name": "Claude 3.5 Sonnet (Amazon Bedrock Edition)"}, "USE1_OutputTokenCount-Units", "aws.bedrock", "claude-3-5-sonnet", "output", None),
         (AZURE, "gpt-4o-0806-Inp-glbl Tokens", "azure.ai.openai", "gpt-4o", "input", None),
         (AZURE, "gpt 4o 0806 cached Inp glbl Tokens", "azure.ai.openai", "gpt-4o", "cache_read", None),
         (AZURE, "gpt-4o-mini-0718-Outp-regnl Tokens", "azure.ai.openai", "gpt-4o-mini", "output", None),
@@ -147,3 +149,50 @@ def test_accelerators_are_known_by_their_wording(row: dict[str, Any], is_gpu: bo
 )  # fmt: skip
 def test_units_convert_to_tokens_or_not_at_all(unit: str | None, tokens: int | None) -> None:
     assert tokens_per_unit(unit) == (None if tokens is None else Decimal(tokens))
+
+
+@pytest.mark.parametrize(
+    ("row", "kind"),
+    [
+        ({"sku_meter": "gpt-4o, input, free tier"}, "tiered"),
+        ({"sku_meter": "gpt-4o, input", "charge_description": "First 1M tokens"}, "tiered"),
+        ({"sku_meter": "gpt-4o, input tier 2"}, "tiered"),
+        ({"sku_meter": "Gemini 2.5 Pro Input Text Tokens above 200K"}, None),
+        ({"charge_description": "Fine-tuned model hosting hours"}, "hosting"),
+        ({"charge_description": "gpt-4o-mini fine tuning hosting hour"}, "hosting"),
+        ({"charge_description": "Custom Model Unit per minute"}, "hosting"),
+        ({"charge_description": "gpt-4o-mini fine-tuned, input tokens"}, None),
+    ],
+)
+def test_tiers_and_hosting_are_known_by_their_wording(row: dict[str, Any], kind: str | None) -> None:
+    line = bill_line(OPENAI | row)
+
+    assert (line.is_tiered, line.is_hosting) == (kind == "tiered", kind == "hosting")
+
+
+@pytest.mark.parametrize(
+    ("meter", "region"),
+    [
+        ("USE1-Claude4.5Sonnet-input-tokens", "us-east-1"),
+        ("USE1-Claude4.5Sonnet-input-tokens-cross-region-global", "us-east-1 global"),
+    ],
+)
+def test_a_global_inference_profile_is_a_region_of_its_own(meter: str, region: str) -> None:
+    assert bill_line(BEDROCK | {"sku_meter": meter, "region_id": "us-east-1"}).region == region
+
+
+def test_own_entries_come_before_the_built_in_wording_and_leave_the_rest_to_it() -> None:
+    entries = (
+        Entry("trace", None, "sonnet", model="wrong side"),
+        Entry("bill", "openai", "chat-prod", model="gpt-4o", tier="batch"),
+        Entry("bill", None, "acme gateway", provider="openai", model="o1", token_class="output"),
+    )
+
+    deployment = bill_line(OPENAI | {"sku_meter": "chat-prod, cached input"}, entries)
+    gateway = bill_line({"provider_name": "Acme", "sku_meter": "ACME Gateway units"}, entries)
+    other = bill_line(ANTHROPIC | {"sku_meter": "Claude Sonnet 4.5 Usage - Input Tokens"}, entries)
+
+    assert (deployment.model, deployment.token_class, deployment.tier) == ("gpt-4o", "cache_read", "batch")
+    assert (gateway.provider, gateway.model, gateway.token_class) == ("openai", "o1", "output")
+    assert gateway.is_model_usage
+    assert other.model == "claude-sonnet-4-5"

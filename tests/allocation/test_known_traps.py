@@ -30,10 +30,9 @@ from allocation.models import (
 from allocation.money import exact_sum
 from allocation.periods import Period
 from allocation.prices import ensure_prices, reprice
-from allocation.rule_sets import apply_rules
 from reports.queries.bridge import bridges
 from reports.queries.reconciliation import reconcile_period
-from tests.allocation.bills import AWS, OCTOBER, OPENAI, Bill, allocate, shares, usage
+from tests.allocation.bills import AWS, OCTOBER, OPENAI, Bill, allocate, put_in_force, shares, usage
 from tests.portal.bills import SHARED, deliver, row, text
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -46,7 +45,7 @@ def teams() -> None:
 
 
 def rules(content: str, month: date = OCTOBER.start) -> None:
-    apply_rules(text=content, effective_from=month, acting_user=None)
+    put_in_force(content, month=month)
 
 
 def by_team(metric: str = "effective") -> dict[str | None, Decimal]:

@@ -19,14 +19,24 @@ from allocation.models import (
     RuleSet,
     Team,
 )
-from allocation.rule_sets import apply_rules
-from tests.allocation.bills import AWS, OCTOBER, OPENAI, Bill, allocate, billed_by_team, shares, usage, utc
+from tests.allocation.bills import (
+    AWS,
+    OCTOBER,
+    OPENAI,
+    Bill,
+    allocate,
+    billed_by_team,
+    put_in_force,
+    shares,
+    usage,
+    utc,
+)
 
 pytestmark = pytest.mark.django_db
 
 
 def rules(text: str) -> RuleSet:
-    return apply_rules(text=text, effective_from=OCTOBER.start, acting_user=None)[0]
+    return put_in_force(text)
 
 
 def teams(*slugs: str) -> None:
@@ -428,5 +438,5 @@ def test_every_split_is_named_in_what_explain_reads() -> None:
 
     run = AllocationRun.objects.get(is_current=True)
     key = run.chargebucket_set.get().split_key
-    assert key["split"] == {"method": "direct", "pool": "p"}
+    assert key["split"] == {"method": "fixed", "shares": [{"pool": "p", "share": 100}]}
     assert key["pools"] == {"p": {"method": "fixed", "shares": [{"team": "a", "share": 100}]}}

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from allocation.buckets import batch_keys
+from allocation.buckets import apart_keys
 from allocation.charges import Amount
 from allocation.money import EXACT, exact_sum
 from tests.allocation.examples import times
@@ -118,5 +118,5 @@ def one_currency_alone_is_as_among_others(month: Month, ledgers: dict[str, Ledge
     """No filter changes a number: the bills of one currency come out the same without those of the others."""
     for currency in month.currencies:
         alone = month.only(currency)
-        if batch_keys(alone.buckets.values()) == batch_keys(month.buckets.values()):
+        if apart_keys(alone.buckets.values()) == apart_keys(month.buckets.values()):
             assert allocate(alone)[currency].canonical == ledgers[currency].canonical

@@ -16,12 +16,11 @@ from allocation.measures import Reading
 from allocation.models import AllocationRun, DriverPoint, Feature, GpuUsage, Product, RunSource, Team
 from allocation.money import exact_sum
 from allocation.owners import Owner
-from allocation.rule_sets import apply_rules
 from allocation.splitter import NAMED
 from allocation.targets import load_organisation, resolve
 from reports.queries.reconciliation import reconcile_period
 from tests.allocation import months
-from tests.allocation.bills import OCTOBER, Bill, allocate, usage
+from tests.allocation.bills import OCTOBER, Bill, allocate, put_in_force, usage
 from tests.allocation.months import FIRST, TEAMS, UNKNOWN, Month, made_up
 
 pytestmark = pytest.mark.django_db
@@ -62,7 +61,7 @@ def written(month: Month, seed: int) -> Month:
     write_tree(month)
     tree = load_organisation()
     month = replace(month, organisation=tree, series=write_series(chance, tree))
-    apply_rules(text=month.rules, effective_from=OCTOBER.start, acting_user=None)
+    put_in_force(month.rules)
     bills = {
         number: Bill(source.name, settings={"project_match": source.project_match, "untraced": source.untraced})
         for number, source in month.sources.items()
@@ -116,7 +115,7 @@ def write_series(chance: random.Random, tree: Any) -> dict[str, list[Reading]]:
 
 def write_usage(month: Month) -> None:
     for hour, row in enumerate(month.usage):
-        team, feature, _, environment, customer = row.attributes
+        team, feature, _, environment, customer, *_ = row.attributes
         usage(
             team,
             feature,

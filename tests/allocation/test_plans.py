@@ -104,6 +104,54 @@ def test_one_project_for_all_where_the_source_says_so() -> None:
     assert plan.parts == (Part(1, "shared", ((1, 3, 1), (2, 1, 1))),)
 
 
+LOSSES = [(3, "spread"), (1, "to owner")]  # of a day's six calls, traced
+
+
+@pytest.mark.parametrize(("traced", "told"), LOSSES)
+def test_a_day_of_few_calls_is_judged_by_the_months_coverage(traced: int, told: str) -> None:
+    """A tenth of the month's calls is lost. Half of a day's six calls may well be; five of six is no chance."""
+    rows = [Usage(1, 1, tokens(input_uncached=10 * traced), None, calls=Fraction(traced))]
+    others = [Usage(1, 1, tokens(input_uncached=1620 - 10 * traced), None, calls=Fraction(162 - traced))]
+
+    plan = traced_plan(
+        line(owner=OWNER),
+        DAY,
+        index({GPT: {DAY: rows, NEXT: others}}),
+        Billed({DAY: Fraction(60), NEXT: Fraction(1740)}, Fraction(1800)),
+    )
+
+    assert plan.note == f"untraced {told}"
+
+
+def test_a_day_of_many_calls_is_judged_by_itself() -> None:
+    rows = [Usage(1, 1, tokens(input_uncached=3000), None, calls=Fraction(300))]
+    others = [Usage(1, 1, tokens(input_uncached=60000), None, calls=Fraction(6000))]
+
+    plan = traced_plan(
+        line(owner=OWNER),
+        DAY,
+        index({GPT: {DAY: rows, NEXT: others}}),
+        Billed({DAY: Fraction(6000), NEXT: Fraction(64000)}, Fraction(70000)),
+    )
+
+    assert plan.note == "untraced to owner"
+
+
+def test_a_day_of_nothing_but_calls_that_are_always_kept_is_sampled_like_its_month() -> None:
+    """A sampler at the tail keeps an error for itself; the calls that it left out that day were not untraced."""
+    kept = [Usage(1, 1, tokens(input_uncached=5), None)]
+    sampled = [Usage(1, 1, tokens(input_uncached=1000), None, variance=(90 * 10**3, 0))]
+
+    plan = traced_plan(
+        line(owner=OWNER),
+        DAY,
+        index({GPT: {DAY: kept, NEXT: sampled}}),
+        Billed({DAY: Fraction(10), NEXT: Fraction(1000)}, Fraction(1010)),
+    )
+
+    assert (plan.note, len(plan.parts)) == ("within sampling error", 1)
+
+
 def test_unpriced_usage_turns_list_price_into_tokens_for_everyone() -> None:
     rows = [Usage(1, 1, tokens(input_uncached=30), 5), Usage(2, 2, tokens(output_text=10), None)]
 

@@ -42,8 +42,8 @@ MISTAKES: list[tuple[str, tuple[str, ...]]] = [
     (
         "{rules: [], limits: [], 7: x}",
         (
-            "there is no section '7'; there are version, scope, rules and pools",
-            "there is no section 'limits'; there are version, scope, rules and pools",
+            "there is no section '7'; there are version, scope, rules, pools and agents",
+            "there is no section 'limits'; there are version, scope, rules, pools and agents",
         ),
     ),
     ("{rules: [], scope: x}", ("`scope` needs a list",)),
@@ -55,19 +55,19 @@ MISTAKES: list[tuple[str, tuple[str, ...]]] = [
     (
         "rules: [{name: a}]",
         (
-            "rule 1 (a): method is one of direct, traced_usage, provider_usage, gpu_usage, proportional, even, fixed, follow, unallocated, not None",
+            "rule 1 (a): method is one of direct, traced_usage, provider_usage, capacity, gpu_usage, proportional, even, fixed, follow, unallocated, not None",
         ),
     ),
     (
         "rules: [{name: a, method: guess}]",
         (
-            "rule 1 (a): method is one of direct, traced_usage, provider_usage, gpu_usage, proportional, even, fixed, follow, unallocated, not 'guess'",
+            "rule 1 (a): method is one of direct, traced_usage, provider_usage, capacity, gpu_usage, proportional, even, fixed, follow, unallocated, not 'guess'",
         ),
     ),
     (
         "rules: [{name: a, method: follow, colour: red, 5: x}]",
         (
-            "rule 1 (a): there is no 5, colour; a follow rule has follows, kind, method, name, note, valid_from, valid_to, when",
+            "rule 1 (a): there is no 5, colour; a follow rule has by, follows, kind, method, name, note, of_rules, valid_from, valid_to, when",
         ),
     ),
     (

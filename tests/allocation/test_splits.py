@@ -95,7 +95,7 @@ def test_a_split_reads_as_written_and_has_its_defaults() -> None:
     assert split_of("proportional", by="tokens", usage={"provider": "é"}).text == (
         '{"by": "tokens", "method": "proportional", "usage": {"provider": "é"}}'
     )
-    assert into_pool("p").text == '{"method": "direct", "pool": "p"}'
+    assert into_pool("p").text == '{"method": "fixed", "shares": [{"pool": "p", "share": 100}]}'
     assert split_of("even", among=[{"feature": "chat"}]).members == (Member(Owner(feature="chat")),)
     assert split_of("proportional", by="seats", min_share=50, among=[{"team": "a"}, {"team": "b"}]).min_share == 50
     assert split_of("proportional", by="seats", min_share=50, max_share=50).max_share == 50
@@ -287,7 +287,8 @@ def test_a_bucket_without_a_split_is_an_error_of_the_program() -> None:
 
 
 def costs(*rows: tuple[Bucket, Target, int]) -> Related:
-    return Related([(of, target, Given(effective, 0, rung)) for rung, (of, target, effective) in enumerate(rows, 1)], 4)
+    given = [(of, target, Given(effective, rung=rung)) for rung, (of, target, effective) in enumerate(rows, 1)]
+    return Related(given, 4)
 
 
 def test_cost_weighs_by_the_first_stage_or_by_the_rules_named() -> None:

@@ -16,9 +16,8 @@ from allocation.models import Feature, IdentityOwner, Product, Team, UsageHourly
 from allocation.price_list import PriceLine, applicable, context_band, packaged
 from allocation.prices import ensure_prices, reprice
 from allocation.reported import identity_owners, owner_of
-from allocation.rule_sets import apply_rules
 from allocation.targets import load_organisation
-from tests.allocation.bills import AWS, OCTOBER, Bill, allocate, billed_by_team, usage, utc
+from tests.allocation.bills import AWS, Bill, allocate, billed_by_team, put_in_force, usage, utc
 
 MOMENT = timedelta(microseconds=1)
 
@@ -100,11 +99,7 @@ def test_fault_086_what_changes_hands_is_the_new_owners_from_the_first_instant_o
         IdentityOwner.objects.create(
             provider="openai", kind="api_key", value="key", team=team, valid_from=date(2026, 10, day)
         )
-    apply_rules(
-        text="rules: [{name: r, method: even, among: [{feature: chat}]}]",
-        effective_from=OCTOBER.start,
-        acting_user=None,
-    )
+    put_in_force("rules: [{name: r, method: even, among: [{feature: chat}]}]")
     bill = Bill()
     for at in (utc(14, 23), utc(15, 0), utc(15, 23), utc(16, 0)):
         bill.charge("1", at=at, **AWS)

@@ -16,7 +16,7 @@ from django.http import HttpResponseBase
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver
 
-from allocation.models import Team
+from allocation.models import RulePreview, RuleSet, Team
 from portal.accounts.access import PAGES
 from portal.accounts.keys import create_key
 from portal.accounts.models import ApiKey, AuditEntry, Membership, Role, User
@@ -91,6 +91,14 @@ def admin_post(address: str, **data: Any) -> Route:
     return Route(own=[address], open_to=holders("admin"), method="post", data=data, answers={200, 302})
 
 
+def rules_post(name: str, address: str, **data: Any) -> Route:
+    return Route(own=[address], open_to=holders(name), method="post", data=data, answers={200, 302})
+
+
+def ownership_post(address: str, **data: Any) -> Route:
+    return Route(own=[address], open_to=holders("ownership-change"), method="post", data=data, answers={200, 302, 400})
+
+
 PERIOD = f"{MONTH:%Y-%m}"
 ROUTES: dict[str, Route] = {
     "healthz": Route(own=["/healthz"], open_to=set(ACTORS)),
@@ -120,6 +128,7 @@ ROUTES: dict[str, Route] = {
     ),
     # API.
     "api_schema": Route(own=["/api/v1/schema/"], open_to=set(ACTORS) - {"anonymous"}),
+    "api_rules_schema": Route(own=["/api/v1/rules/schema/"], open_to=set(ACTORS) - {"anonymous"}),
     "api_costs": api(
         "showback",
         "/api/v1/costs/",
@@ -138,6 +147,7 @@ ROUTES: dict[str, Route] = {
     "api_job": api_of_everything("jobs", "/api/v1/jobs/{job}/"),
     "api_runs": api_of_everything("rules", "/api/v1/runs/"),
     "api_reconcile": api_of_everything("chargeback", f"/api/v1/reconcile/?period={PERIOD}"),
+    "api_gap": api_of_everything("reconciliation", f"/api/v1/reconcile/gap/?period={PERIOD}"),
     "api_chargeback": api("showback", f"/api/v1/chargeback/?period={PERIOD}"),
     "api_explain": api(
         "explain",
@@ -153,12 +163,21 @@ ROUTES: dict[str, Route] = {
         method="post",
         data={"source": "cloud"},
     ),
+    "api_drivers": api_of_everything("drivers", "/api/v1/drivers/"),
+    "api_driver_upload": Route(
+        own=["/api/v1/drivers/series/"],
+        open_to=holders("admin") | {"admin_key", "ingest_key"},
+        method="post",
+        data={"name": "seats"},
+    ),
     # Pages.
     "executive": page("executive", "/executive/", "/executive/?sort.teams=name", "/executive/?team=bravo"),
     "showback": page("showback", "/showback/", answers=(200, 302)),
     "showback_team": page("showback", "/showback/alpha/", foreign=("/showback/bravo/", "/showback/bravo/?team=alpha")),
     "chargeback": page("chargeback", "/chargeback/", "/chargeback/?team=bravo"),
     "chargeback_csv": page("chargeback", f"/chargeback/lines.csv?period={PERIOD}&basis=billed"),
+    "reconciliation": page("reconciliation", "/reconciliation/", f"/reconciliation/?period={PERIOD}&team=bravo"),
+    "reconciliation_csv": page("reconciliation", f"/reconciliation/gap.csv?period={PERIOD}"),
     "explain": page(
         "explain",
         "/explain/",
@@ -168,6 +187,7 @@ ROUTES: dict[str, Route] = {
     ),
     "on-call": page("on-call", "/on-call/", "/on-call/?team=bravo"),
     "debug": page("debug", "/debug/", "/debug/?team=bravo"),
+    "gpu": page("gpu", "/gpu/", "/gpu/?team=bravo"),
     "debug-newest": page("debug", "/debug/newest/"),
     "debug-calls": page("debug", "/debug/calls/"),
     "debug-trace": page("debug", "/debug/trace/{bravo_trace}/"),
@@ -181,7 +201,27 @@ ROUTES: dict[str, Route] = {
         data={"source": "cloud"},
         answers={302, 400},
     ),
+    "drivers": page("drivers", "/drivers/"),
+    "driver_upload": admin_post("/drivers/upload/series/", name="seats"),
+    "driver_allocate": admin_post("/drivers/allocate/", month=PERIOD),
     "rules": page("rules", "/rules/"),
+    "rules_versions": page("rules", "/rules/versions/"),
+    "rules_version": page("rules", "/rules/versions/1/", "/rules/versions/1/?against=1"),
+    "rules_version_file": page("rules", "/rules/versions/1/rules.yaml"),
+    "rules_edit": page("rules-edit", "/rules/edit/", "/rules/edit/?set=1", "/rules/edit/?preview={preview}"),
+    "rules_check": rules_post("rules-edit", "/rules/edit/check/", text="rules: []"),
+    "rules_preview_draft": rules_post("rules-edit", "/rules/edit/preview/", text="rules: []", effective_from=PERIOD),
+    "rules_preview": page(
+        "rules-edit", "/rules/previews/{preview}/", "/rules/previews/{preview}/?download=team&currency=USD"
+    ),
+    "rules_apply": rules_post("rules-apply", "/rules/previews/{preview}/apply/", sha256="2" * 64),
+    "ownership": page("ownership", "/ownership/", "/ownership/?download=teams"),
+    "ownership_csv": page("ownership", "/ownership/organisation.csv"),
+    "ownership_unowned": page("ownership", "/ownership/unowned/", "/ownership/unowned/?download=lines"),
+    "ownership_coverage": page("ownership", "/ownership/coverage/", "/ownership/coverage/?download=coverage-cost"),
+    "ownership_preview": ownership_post("/ownership/preview/"),
+    "ownership_apply": ownership_post("/ownership/apply/", text="kind,id\n", previewed="x"),
+    "ownership_accept": ownership_post("/ownership/unowned/accept/", suggestion="0" * 24, month=PERIOD, currency="USD"),
     "jobs": page("jobs", "/jobs/"),
     "admin": page("admin", "/admin/"),
     "admin_add_user": admin_post("/admin/users/", username="eve"),
@@ -222,6 +262,7 @@ class Stage:
             bill_import=self.company.bill_import,
             run=self.company.run,
             job=self.company.job,
+            preview=self.company.preview,
             alpha_trace=self.company.traces["alpha"].hex,
             bravo_trace=self.company.traces["bravo"].hex,
             alpha_target=self.company.targets["alpha"],
@@ -322,6 +363,7 @@ def test_fault_108_no_parameter_widens_what_a_team_sees(stage: Stage, actor: str
         "metric=billed_cost",
         "environment=production",
         "compare=none",
+        "report=EUR",
     ]
     wrong = []
     for name, route in ROUTES.items():
@@ -344,7 +386,8 @@ def test_fault_108_refused_posts_change_nothing(stage: Stage, actor: str) -> Non
     def counts() -> list[object]:
         states = list(User.objects.order_by("pk").values_list("is_active", "password"))
         keys = list(ApiKey.objects.order_by("pk").values_list("revoked_at", flat=True))
-        return [states, keys, Membership.objects.count(), Job.objects.count(), AuditEntry.objects.count()]
+        rules = (RuleSet.objects.count(), RulePreview.objects.count())
+        return [states, keys, rules, Membership.objects.count(), Job.objects.count(), AuditEntry.objects.count()]
 
     before = counts()
 

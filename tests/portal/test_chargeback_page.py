@@ -7,7 +7,10 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from allocation.models import ChargeScope, Import
+from allocation.charges import pinned_scopes
+from allocation.models import AllocationRun, ChargeScope, Import
+from allocation.rule_sets import rule_set_for
+from allocation.targets import load_organisation
 from portal.accounts.models import Role
 from tests.factories import Costs, make_source, make_team, make_user
 
@@ -45,6 +48,15 @@ def month() -> None:
     costs.balance()
     loaded_bill("AWS", "150")
     loaded_bill("OpenAI", "50")
+    AllocationRun.objects.update(
+        inputs={
+            "scopes": pinned_scopes(date(2026, 10, 1)),
+            "rules_sha256": rule_set_for(date(2026, 10, 1)).content_sha256,
+            "organisation_sha256": load_organisation().digest(),
+            "price_version": None,
+            "sources": {},
+        }
+    )
 
 
 def finance() -> Client:
@@ -76,6 +88,15 @@ def test_stations_say_what_is_done_and_what_does_not_exist_yet(month: None) -> N
         ("Reviewed", "open"),
         ("Closed", "open"),
     ]
+
+
+def test_a_run_that_is_out_of_date_says_why(month: None) -> None:
+    make_team("new")
+
+    stations = finance().get("/chargeback/?period=2026-10").context["stations"]
+
+    assert stations[2].state == "trouble"
+    assert "out of date: the organisation changed. Allocate the month again" in stations[2].evidence
 
 
 def test_a_bill_that_changed_after_the_run_is_trouble(month: None) -> None:
@@ -145,5 +166,5 @@ def test_empty_portal_says_what_will_be_here() -> None:
 def test_number_of_statements_does_not_grow(month: None, django_assert_num_queries: Any) -> None:
     client = finance()
 
-    with django_assert_num_queries(16):
+    with django_assert_num_queries(28):
         client.get("/chargeback/?period=2026-10")

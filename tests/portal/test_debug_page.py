@@ -172,9 +172,17 @@ def test_errors_are_grouped_by_type_and_the_slowest_come_first(reader: Client) -
 
     assert (error.error_type, error.calls, error.models) == ("timeout", 2, "gpt-4o")
     assert [call.span_id for call in slowest] == [2, 3, 1]
-    panel = text_of(reader.get("/debug/calls/").content)
+    panel = text_of(reader.get("/debug/calls/", headers={"HX-Request": "true"}).content)
     assert "timeout" in panel
     assert "30.0 s" in panel
+
+
+def test_single_calls_alone_are_a_whole_page(reader: Client) -> None:
+    alone = reader.get("/debug/calls/").content
+    taken_in = reader.get("/debug/calls/", headers={"HX-Request": "true"}).content
+
+    assert b"<h1>Single calls</h1>" in alone
+    assert b"<html" not in taken_in
 
 
 def test_the_dearest_calls_come_first_with_their_cost() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -16,12 +17,14 @@ from benchmarks.accuracy import result
 from portal.accounts.models import Membership, Role, User
 from portal.demo import live
 from portal.demo.accuracy import weighted_errors
+from portal.demo.cases import GATEWAY_ATTRIBUTES
 from portal.demo.generate import DemoFiles, write_files
 from portal.demo.live import requests_between
 from portal.demo.load import load_demo, load_settings
 from portal.demo.people import PEOPLE, ensure_people
 from portal.demo.settings import demo_settings
 from portal.errors import Refused
+from portal.ingest.otlp.attributes import installed
 from portal.ingest.otlp.decode import from_protobuf
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -130,12 +133,24 @@ def test_live_traffic_goes_on_where_the_load_ended() -> None:
     assert live.EVERY_SECONDS <= 60
 
 
-@pytest.mark.parametrize("scenario", ["complete", "lost", "sampled"])
+SCALES = {"complete": 0.3, "lost": 0.3, "sampled": 1.0, "gateway": 0.1, "cache": 0.1, "batch": 0.1, "tags": 0.1}
+
+
+@pytest.fixture
+def vocabulary_of_a_gateway(settings: Settings) -> Iterator[None]:
+    for name, words in GATEWAY_ATTRIBUTES.items():
+        setattr(settings, name, words.split(","))
+    installed.cache_clear()
+    yield
+    installed.cache_clear()
+
+
+@pytest.mark.usefixtures("vocabulary_of_a_gateway")
+@pytest.mark.parametrize("scenario", SCALES)
 def test_attribution_is_as_accurate_as_promised(scenario: str, tmp_path: Path, settings: Settings) -> None:
     """The benchmark's scenarios, small; under the default policy for what no span explains (auto)."""
     settings.SPAN_WINDOW_PAST_DAYS = 100_000  # always the same month, as sampling is chance
-    scale = {"complete": 0.3, "lost": 0.3, "sampled": 10.0}[scenario]
 
-    found = result(scenario, scale, "auto", 7, tmp_path, datetime(2026, 11, 1, tzinfo=UTC))
+    found = result(scenario, SCALES[scenario], "auto", 7, tmp_path, datetime(2026, 11, 1, tzinfo=UTC))
 
     assert found["ok"], found

@@ -22,6 +22,7 @@ from reports.queries.explain import Day, Question, explain_days, explain_lines, 
 from reports.queries.rules_taken import charges_without_rule, rules_taken
 from reports.queries.spend_filter import Spend
 from reports.scope import TeamScope
+from tests.allocation.bills import put_in_force
 from tests.factories import make_team, make_user
 from tests.portal.test_debug_page import text_of
 
@@ -207,7 +208,7 @@ def test_the_page_leads_to_rule_driver_and_bill_rows(ledger: int) -> None:
     rows = text_of(explained(admin, "team=search&bill=0-0").content)
 
     assert "14.00 USD effective cost: search, October 2026" in page
-    assert f"Rule 7 of rule set 1, run {ledger}" in page
+    assert f"Rule 10 of rule set 1, run {ledger}" in page
     assert "750 of 1,000" in page
     assert "Evidence: traces" in page
     assert "october.csv line 2" in rows
@@ -253,6 +254,32 @@ def test_a_lead_opens_the_bill_rows_of_a_line_that_is_all_theirs(ledger: int) ->
     rows = explained(lead, "rule=GPU+capacity+by+its+tags&format=json&bill=0-0").json()["bill_rows"]
 
     assert [(row["file"], row["resource"]) for row in rows] == [("october.csv", "i-search")]
+
+
+def test_bill_rows_are_downloaded_exactly_by_those_who_may_open_them(ledger: int) -> None:
+    lines = explained(client_of(Role.FINANCE), "team=search&download=bill").content.decode().splitlines()
+    refused = explained(client_of(Role.TEAM_LEAD, "ads"), "download=bill")
+
+    assert lines[0].startswith("File,Line,Charge period start")
+    assert [line.split(",")[:2] for line in lines[1:]] == [["october.csv", "2"]]
+    assert "october.csv" not in refused.content.decode()
+
+
+def test_who_else_shares_a_split_is_not_told_to_a_lead(ledger: int) -> None:
+    put_in_force(
+        """
+        rules: [{name: all, method: direct, target: {pool: platform}}]
+        pools: [{name: platform, method: fixed, shares: [{team: ads, share: 25}, {team: search, share: 75}]}]
+        """
+    )
+    allocate_period(period=Period.month(MONTH), now=NOW)
+
+    found = explained(client_of(Role.TEAM_LEAD, "ads"), "whole=1&format=json").content.decode()
+    everything = explained(client_of(Role.FINANCE), "whole=1&format=json").content.decode()
+
+    assert "fixed" in found
+    assert "search" not in found
+    assert "search" in everything
 
 
 def test_unallocated_cost_is_explained_with_its_reason(ledger: int) -> None:

@@ -54,7 +54,7 @@ def parts(client: Client, page: str = "/executive/") -> list[tuple[str, str | No
 def test_rail_has_only_the_pages_a_reader_may_open(costs: Costs) -> None:
     labels = [link.label for link in client_of(Role.EXECUTIVE).get("/executive/").context["rail"]]
 
-    assert labels == ["Executive", "Showback", "Rules"]
+    assert labels == ["Executive", "Showback", "Reconciliation", "Rules", "Ownership"]
 
 
 def test_trust_line_says_how_far_and_how_much(costs: Costs) -> None:
@@ -89,6 +89,16 @@ def test_late_refused_and_rejected_bills_are_amber_with_what_to_do(costs: Costs)
     assert "no newer bill of AWS has arrived, import it" in advice
     assert "the newest OpenAI bill was refused" in advice
     assert "3 rows of the newest Google bill were rejected" in advice
+
+
+def test_a_refused_first_bill_is_not_called_unallocated(costs: Costs) -> None:
+    Import.objects.create(source=make_source("Azure"), status="refused", file_name="bill.csv")
+    Import.objects.create(source=make_source("Mistral"), status="loaded", file_name="bill.csv")
+
+    texts = [text for text, _ in parts(client_of(Role.FINANCE))]
+
+    assert "Azure is not allocated" not in texts
+    assert "Mistral is not allocated" in texts
 
 
 def test_a_portal_without_anything_says_so() -> None:

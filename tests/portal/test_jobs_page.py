@@ -62,6 +62,18 @@ def test_a_running_job_shows_rate_and_time_left(reader: Client) -> None:
     assert b'hx-trigger="every 2s"' in response.content
 
 
+def test_a_job_tells_what_it_is_about_in_words(reader: Client) -> None:
+    make_job(
+        payload={"file_name": "may.csv", "confirm_shrink": False, "created_by": "ana", "upload": "2db5", "rows": 0}
+    )
+
+    page = text_of(reader.get("/jobs/").content)
+
+    assert "file name may.csv, rows 0" in page
+    assert "confirm" not in page
+    assert "2db5" not in page
+
+
 def test_a_worker_that_died_is_told(reader: Client) -> None:
     make_job(status="running", attempts=1, started_at=NOW, lease_until=NOW - timedelta(seconds=1))
 

@@ -13,7 +13,8 @@ from django.conf import settings
 from django.core.management import CommandError, call_command
 from django.db import connection
 
-from allocation.models import AllocationRun, RuleSet, Team
+from allocation.models import AllocationRun, Price, PriceMatch, PriceVersion, RuleSet, Team, UsageHourly
+from allocation.prices import ensure_prices
 from allocation.rule_sets import default_rules_text
 from allocation.runs import AllocationBusy
 from portal.accounts.models import AuditEntry
@@ -143,6 +144,7 @@ def test_rules_are_exported_tried_and_applied(capsys: Captured, tmp_path: Path) 
     assert run(capsys, "rules", "apply", str(file))["status"] == "unchanged"
 
     file.write_text("rules:\n- {name: all of it, method: direct, target: {team: search}}\n", encoding="utf-8")
+    assert "rules preview FILE --month 2026-10" in refusal(capsys, "rules", "apply", str(file), "--month", "2026-10")
     preview = run(capsys, "rules", "preview", str(file), "--month", "2026-10")
     applied = run(capsys, "rules", "apply", str(file), "--month", "2026-10", "--note", "simple")
     allocate()
@@ -152,6 +154,10 @@ def test_rules_are_exported_tried_and_applied(capsys: Captured, tmp_path: Path) 
         ("all of it", "USD", 1, "10.5"),
     ]
     assert (applied["rule_set"], applied["status"], applied["effective_from"]) == (2, "applied", "2026-10")
+    assert applied["sha256"] == preview["sha256"]
+    assert {each["sha256"] for each in preview["runs"]} == set(
+        AllocationRun.objects.filter(is_current=True).values_list("sha256", flat=True)
+    )
     assert {share: str(cost) for share, cost in billed_by_team().items()} == {"search": "10.500000000000"}
     assert AllocationRun.objects.filter(is_current=True, rule_set__number=2).count() == 2
     assert AuditEntry.objects.get(action="apply rules").subject == "rule set 2"
@@ -163,6 +169,7 @@ def test_fault_077_a_run_cites_the_rules_it_was_made_by(capsys: Captured, tmp_pa
     before = AllocationRun.objects.get(pk=allocate().runs[0].run)
     file = tmp_path / "rules.yaml"
     file.write_text("rules: [{name: none, method: unallocated}]", encoding="utf-8")
+    run(capsys, "rules", "preview", str(file), "--month", "2026-11")
     run(capsys, "rules", "apply", str(file), "--month", "2026-11")
 
     september_rules = allocate().runs[0]
@@ -198,6 +205,8 @@ def test_two_allocations_of_a_month_do_not_meet(capsys: Captured) -> None:
         assert "already running" in refusal(capsys, "allocate", "2026-10")
         with pytest.raises(AllocationBusy):
             allocate()
+        # A session that ends gives its lock up, but not before the client has gone on.
+        other.execute("SELECT pg_advisory_unlock(%s::int, %s::int)", [0x41505052, 2026 * 12 + 10])
 
     assert allocate().runs
 
@@ -215,3 +224,37 @@ def test_the_job_allocates_and_may_run_twice() -> None:
     assert job.result is not None
     assert job.result["period"] == "2026-10"
     assert AllocationRun.objects.filter(is_current=True).count() == 2
+
+
+@pytest.mark.django_db(databases=["default", "owner"])
+def test_fault_050_an_explicit_rating_by_a_newer_version_prices_what_was_unknown(capsys: Captured) -> None:
+    """A house model has no price, and no cost, until a list that knows it is named."""
+    first = ensure_prices()[0]
+    told = {"model_answered": "house-7"}
+    usage("search", "chat", model="house-7", about=told, calls=4, input_uncached=1_000_000)
+    before = run(capsys, "reprice")
+    unpriced = UsageHourly.objects.get()
+    newer = PriceVersion.objects.create(source="house", content_sha256="h")
+    PriceMatch.objects.create(
+        version=newer, provider="openai", model_text="house-7", price_provider="openai", price_model="house-7"
+    )
+    Price.objects.create(
+        version=newer, provider="openai", model="house-7", token_class="input_uncached", per_million="3"
+    )
+
+    after = run(capsys, "reprice", "--price-version", str(newer.pk))
+    again = run(capsys, "reprice")
+
+    assert (before["version"], before["unpriced_calls"]) == (first.pk, "4")
+    assert (unpriced.list_cost, unpriced.price_version_id) == (None, first.pk)
+    assert after == {
+        "status": "priced",
+        "version": newer.pk,
+        "source": "house",
+        "rows_changed": 1,
+        "unpriced_calls_before": "4",
+        "unpriced_calls": "0",
+    }
+    assert (again["version"], again["rows_changed"]) == (newer.pk, 0)
+    assert list(UsageHourly.objects.values_list("list_cost", "price_version_id")) == [(3, newer.pk)]
+    assert "known are" in refusal(capsys, "reprice", "--price-version", "999")

@@ -23,7 +23,17 @@ from tests.portal.two_teams import MONTH, PASSWORD, one_person_per_role, person,
 pytestmark = pytest.mark.django_db
 
 LOGIN = "/accounts/login/"
-PAGES = ["/executive/", "/showback/alpha/", "/chargeback/", "/on-call/", "/debug/", "/imports/", "/rules/", "/admin/"]
+PAGES = [
+    "/executive/",
+    "/showback/alpha/",
+    "/chargeback/",
+    "/reconciliation/",
+    "/on-call/",
+    "/debug/",
+    "/imports/",
+    "/rules/",
+    "/admin/",
+]
 
 
 @pytest.fixture(autouse=True)
@@ -260,9 +270,12 @@ def test_fault_110_no_cell_of_any_download_is_a_formula(client: Client, formula:
     month = f"period={MONTH:%Y-%m}"
     addresses = [
         f"/chargeback/lines.csv?{month}&basis=billed",
+        f"/reconciliation/gap.csv?{month}",
         f"/api/v1/chargeback/?{month}",
         f"/imports/{company.bill_import}/rejected.csv",
-        *table_downloads(client, ["/executive/", "/showback/", "/showback/alpha/", "/chargeback/", "/imports/"]),
+        *table_downloads(
+            client, ["/executive/", "/showback/", "/showback/alpha/", "/chargeback/", "/reconciliation/", "/imports/"]
+        ),
     ]
 
     seen = 0

@@ -133,5 +133,5 @@ def test_csv_of_the_matrix_is_exact_and_safe(teams: list[Team]) -> None:
 def test_number_of_statements_does_not_grow(teams: list[Team], django_assert_num_queries: Any) -> None:
     client = lead(teams[0])
 
-    with django_assert_num_queries(18):
+    with django_assert_num_queries(20):
         client.get("/showback/search/?period=2026-10")

@@ -53,6 +53,7 @@ class Company:
     run: int
     job: int
     rule_set: int
+    preview: int
     traces: dict[str, uuid.UUID]  # by team slug
     targets: dict[str, int]
     buckets: dict[str, int]
@@ -93,6 +94,9 @@ def seed_company(text: str | None = None) -> Company:
         team_rows(canary, number, text=text, entity=entity, source=source, scope=scope, run=run)
         for number, canary in enumerate((ALPHA, BRAVO), 1)
     ]
+    ledger.ExchangeRate.objects.create(
+        month=MONTH, base="USD", quote="EUR", rate=1, source=text or "bank", uploaded_at=NOON
+    )
     job = Job.objects.create(
         kind="import_bill",
         status=JobStatus.SUCCEEDED,
@@ -105,6 +109,7 @@ def seed_company(text: str | None = None) -> Company:
         run=run.pk,
         job=job.pk,
         rule_set=rules.pk,
+        preview=rule_preview(rules, text).pk,
         traces={team.slug: team.trace for team in teams},
         targets={team.slug: team.target for team in teams},
         buckets={team.slug: team.bucket for team in teams},
@@ -114,6 +119,36 @@ def seed_company(text: str | None = None) -> Company:
 def rules_named(name: str) -> str:
     rule = {"name": name, "when": {"ChargeCategory": "Usage"}, "method": "direct", "target": {"team": "alpha"}}
     return yaml.safe_dump({"version": 1, "scope": [], "rules": [rule]})
+
+
+def rule_preview(rules: ledger.RuleSet, text: str | None) -> ledger.RulePreview:
+    """A draft that would move all that alpha pays to bravo."""
+    amount = str(ALPHA.amount)
+    amounts = {"billed_before": "0", "billed_after": amount, "effective_before": "0", "effective_after": amount}
+    back = {"billed_before": amount, "billed_after": "0", "effective_before": amount, "effective_after": "0"}
+    named = {"currency": "USD", "owner": None, "reason": None}
+    lines = [{**named, "name": text or BRAVO.word, **amounts}, {**named, "name": text or ALPHA.word, **back}]
+    reach = {"currency": "USD", "charges": 2, "billed_cost": str(BRAVO.amount), "effective_cost": str(BRAVO.amount)}
+    about = {"source": text or "cloud", "provider": text or "AWS", "service": text or BRAVO.word}
+    about |= {"category": "Usage", "reason": "no rule"}
+    month = {**lines[0], "name": "2026-10", "moved": {"billed_cost": "1", "effective_cost": "1"}}
+    finding = {"level": "warning", "subject": text or "rule", "what": text or "x", "remedy": text or "y", "line": 1}
+    tried = {"reach": [{"rule": text or BRAVO.word, **reach}], "untaken": [{**about, **reach}], "findings": [finding]}
+    return ledger.RulePreview.objects.create(
+        text=rules_named(text or BRAVO.word),
+        content_sha256="2" * 64,
+        effective_from=MONTH,
+        base_number=rules.number,
+        months=["2026-10"],
+        outcome={
+            "runs": [{"month": "2026-10", "currency": "USD", "sha256": "3" * 64}],
+            "differences": {**dict.fromkeys(("team", "product", "model", "feature"), lines), "month": [month]},
+            "rules": [{"month": "2026-10", **tried}],
+        },
+        created_by=text or "ada",
+        created_at=NOON,
+        expires_at=NOON + timedelta(days=1),
+    )
 
 
 def bill_import(source: ledger.Source, text: str | None) -> ledger.Import:
@@ -165,6 +200,16 @@ def team_rows(
 ) -> TeamRows:
     word = text or canary.word
     place_in_tree(canary, text=text, entity=entity)
+    ledger.GpuUsage.objects.create(
+        hour=NOON,
+        cluster=word,
+        node=word,
+        workload=word,
+        run=f"{word} {number}",
+        team=canary.slug,
+        booked_seconds=canary.amount * 3600,
+    )
+    ledger.DriverPoint.objects.create(series=word, month=MONTH, team=canary.slug, quantity=canary.amount)
     dimension = ledger.ChargeDimension.objects.create(
         content_hash=digest(f"charge {number}"),
         billing_period_start=scope.billing_period_start,

@@ -161,6 +161,10 @@ CONFIGURED = {
     "product": "ATTRIBUTE_PRODUCT",
     "environment": "ATTRIBUTE_ENVIRONMENT",
     "customer": "ATTRIBUTE_CUSTOMER",
+    "phase": "ATTRIBUTE_PHASE",
+    "entry_team": "ATTRIBUTE_ENTRY_TEAM",
+    "entry_feature": "ATTRIBUTE_ENTRY_FEATURE",
+    "caller": "ATTRIBUTE_CALLER",
     "session": "ATTRIBUTE_SESSION",
     "project": "ATTRIBUTE_PROJECT",
 }

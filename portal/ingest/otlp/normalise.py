@@ -64,7 +64,20 @@ AGENT_OPERATIONS = {
     "ai.embedMany",
 }
 GATEWAYS = ("litellm", "gateway", "portkey", "kong", "openrouter", "helicone")
-TIERS = {"default": "standard", "auto": None, "on_demand": "standard", "scale": "priority"}
+TIERS = {
+    "default": "standard",
+    "auto": None,
+    "on_demand": "standard",
+    "on-demand": "standard",
+    "spillover": "standard",
+    "scale": "priority",
+    "provisioned_throughput": "provisioned",
+    "provisioned-throughput": "provisioned",
+    "ptu": "provisioned",
+    "reserved": "provisioned",
+}
+PROVISIONED_MODEL = ":provisioned-model/"  # in the name under which Bedrock's reserved capacity is called
+PHASES = ("build", "run", "move")
 
 
 class Dimension(NamedTuple):
@@ -86,6 +99,10 @@ class Dimension(NamedTuple):
     product: str | None
     environment: str | None
     customer: str | None
+    phase: str | None
+    entry_team: str | None
+    entry_feature: str | None
+    caller: str | None
     prompt_name: str | None
     prompt_version: str | None
     observer: str | None
@@ -304,6 +321,11 @@ def dimension(
         product=text(fields, "product", cut),
         environment=text(fields, "environment", cut),
         customer=text(fields, "customer", cut),
+        phase=phase(fields),
+        # Who speaks for one team only can't send the bill for its calls to another.
+        entry_team=None if sender.team else text(fields, "entry_team", cut),
+        entry_feature=None if sender.team else text(fields, "entry_feature", cut),
+        caller=text(fields, "caller", cut) if is_inference else None,
         prompt_name=text(fields, "prompt_name", cut),
         prompt_version=text(fields, "prompt_version", cut),
         observer=observer(scope, service) if is_inference else None,
@@ -350,8 +372,17 @@ def read_provider(named: str | None, host: str | None, region: str | None) -> tu
     return provider, region.replace("\0", "") if region else None
 
 
+def phase(fields: Fields) -> str | None:
+    """build, run or move; None for any other word."""
+    value = fields.get("phase")
+    word = value.strip().lower() if isinstance(value, str) else None
+    return word if word in PHASES else None
+
+
 def service_tier(fields: Fields) -> str | None:
     value = fields.get("tier")
+    if PROVISIONED_MODEL in str(fields.get("model_requested") or ""):
+        return "provisioned"
     if not isinstance(value, str):
         return None
     name = value.lower().replace("\0", "")[:LONGEST_TEXT]

@@ -18,8 +18,9 @@ MEASURES: Final[LiteralString] = (
 INSERT_DIMENSION: Final[LiteralString] = """
 INSERT INTO allocation_usagedimension (content_hash, is_inference, operation, provider, project, region,
     model_requested, model_answered, model, tier, context_band, service, team, feature, product, environment, customer,
-    prompt_name, prompt_version, observer, api_key_id)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21)
+    phase, entry_team, entry_feature, caller, prompt_name, prompt_version, observer, api_key_id)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24,
+    $25)
 ON CONFLICT (content_hash) DO NOTHING
 """
 

@@ -4,24 +4,28 @@ from __future__ import annotations
 
 import sys
 from datetime import date
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 from django.core.management.base import CommandParser
-from django.db import transaction
 from django.utils import timezone
 
-from allocation.money import plain
+from allocation.money import EXACT, plain
 from allocation.periods import Period
-from allocation.rule_sets import apply_rules, preview_rules, rule_set_for
+from allocation.rule_checks import Finding
+from allocation.rule_preview import carry_out_preview, preview_months, record_preview
+from allocation.rule_sets import NotPreviewed, rule_set_for
 from allocation.rules import RuleError
-from portal.accounts import audit
+from allocation.runs import AllocationBusy
 from portal.commands import PortalCommand, Refused
+from portal.control.rule_jobs import apply_previewed
+from portal.ingest.otlp.fold import fold
 from portal.management.periods import month_argument
 
 
 class Command(PortalCommand):
-    help = "export: write the rules in force; preview: what a file's rules would take; apply: put them in force."
+    help = "export: write the rules in force; preview: what a file's rules would change; apply: put them in force."
 
     def add_arguments(self, parser: CommandParser) -> None:
         super().add_arguments(parser)
@@ -33,7 +37,13 @@ class Command(PortalCommand):
             "--month",
             type=month_argument,
             metavar="YYYY-MM",
-            help="export: in force when; preview: whose charges; apply: in force from (default: the running month)",
+            help="export: in force when; preview, apply: in force from (default: the running month)",
+        )
+        parser.add_argument(
+            "--through",
+            type=month_argument,
+            metavar="YYYY-MM",
+            help="preview: the last month whose charges it is tried on",
         )
         parser.add_argument("--note", default="", help="apply: why")
 
@@ -44,7 +54,7 @@ class Command(PortalCommand):
         text = read(options["file"])
         try:
             if options["action"] == "preview":
-                return self.preview(text, month)
+                return self.preview(text, month, options["through"].start if options["through"] else None)
             return self.apply(text, month, options["note"])
         except RuleError as error:
             raise Refused(
@@ -66,26 +76,37 @@ class Command(PortalCommand):
             "text" if file == "-" else "file": found.text if file == "-" else file,
         }
 
-    def preview(self, text: str, month: date) -> dict[str, Any]:
+    def preview(self, text: str, month: date, through: date | None) -> dict[str, Any]:
+        fold()  # as before an allocation, so that both see the same usage
+        months = preview_months(month, through)
+        now = timezone.now()
+        preview = record_preview(text=text, effective_from=month, months=months, created_by=None, now=now)
+        try:
+            outcome = carry_out_preview(preview, now=now, progress=self.progress).outcome or {}
+        except AllocationBusy as busy:
+            raise Refused(str(busy)) from busy
+        chosen = next((each for each in outcome["rules"] if each["month"] == f"{month:%Y-%m}"), None)
+        chosen = chosen or (outcome["rules"][-1] if outcome["rules"] else {"reach": [], "untaken": [], "findings": []})
         return {
-            "period": f"{month:%Y-%m}",
-            "rules": [
-                {
-                    "rule": reach.rule,
-                    "currency": reach.currency,
-                    "charges": reach.charges,
-                    "billed_cost": plain(reach.billed_cost),
-                    "effective_cost": plain(reach.effective_cost),
-                }
-                for reach in preview_rules(text=text, month=month)
-            ],
+            "preview": preview.pk,
+            "sha256": preview.content_sha256,
+            "effective_from": f"{month:%Y-%m}",
+            "base_rule_set": preview.base_number,
+            "months": preview.months,
+            "expires_at": preview.expires_at.isoformat(),
+            "period": chosen.get("month", f"{month:%Y-%m}"),
+            "rules": chosen["reach"],
+            "untaken": chosen["untaken"],
+            "findings": chosen["findings"],
+            "runs": outcome["runs"],
+            "differences": outcome["differences"],
         }
 
     def apply(self, text: str, month: date, note: str) -> dict[str, Any]:
-        with transaction.atomic():
-            made, is_new = apply_rules(text=text, effective_from=month, acting_user=None, note=note)
-            if is_new:
-                audit.record(None, "apply rules", f"rule set {made.number}", {"sha256": made.content_sha256})
+        try:
+            made, is_new = apply_previewed(text=text, effective_from=month, acting_user=None, note=note)
+        except NotPreviewed as missing:
+            raise Refused(f"{missing}. Preview first: manage.py rules preview FILE --month {month:%Y-%m}") from missing
         return {
             "rule_set": made.number,
             "status": "applied" if is_new else "unchanged",
@@ -93,17 +114,39 @@ class Command(PortalCommand):
             "sha256": made.content_sha256,
         }
 
+    said = ""
+
+    def progress(self, _done: int, _total: int, note: str) -> None:
+        if note != self.said:
+            self.said = note
+            self.note(note)
+
     def show(self, outcome: dict[str, Any]) -> str:
         if "text" in outcome:
             return str(outcome["text"])
         if "rules" in outcome:
-            lines = [
-                f"{row['rule']}: {row['charges']} charges, {row['billed_cost']} {row['currency']} billed,"
-                f" {row['effective_cost']} effective"
-                for row in outcome["rules"]
-            ]
-            return "\n".join(lines) or f"no bill has a charge in {outcome['period']}"
+            return shown_preview(outcome)
         return "\n".join(f"{name}: {value}" for name, value in outcome.items())
+
+
+def shown_preview(outcome: dict[str, Any]) -> str:
+    lines = [
+        f"{row['rule']}: {row['charges']} charges, {row['billed_cost']} {row['currency']} billed,"
+        f" {row['effective_cost']} effective"
+        for row in outcome["rules"]
+    ] or [f"no bill has a charge in {outcome['period']}"]
+    lines += [f"{finding['level']}: {Finding(**finding)}" for finding in outcome["findings"]]
+    for row in outcome["differences"]["team"]:
+        moved = EXACT.subtract(Decimal(row["effective_after"]), Decimal(row["effective_before"]))
+        whose = row["name"] or f"unallocated, {row['reason']}"
+        lines.append(
+            f"{whose}: {'pays less by' if moved < 0 else 'pays more by'} {plain(abs(moved))} {row['currency']}"
+        )
+    lines.append(
+        f"preview {outcome['preview']} of {', '.join(outcome['months']) or 'no month'}, sha256 {outcome['sha256']},"
+        f" good until {outcome['expires_at'][:16]} UTC for: rules apply FILE --month {outcome['effective_from']}"
+    )
+    return "\n".join(lines)
 
 
 def read(file: str) -> str:

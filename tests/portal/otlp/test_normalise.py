@@ -311,3 +311,63 @@ def test_latency_error_and_session_are_kept() -> None:
     assert record.time_to_first_chunk_us == 250_000
     assert (record.session_id, record.finish_reason, record.error_type) == ("s-1", "stop", "timeout")
     assert (record.status_code, record.dimension.tier) == (2, "standard")
+
+
+WHOSE = vocabulary(
+    {
+        "team": ["team"],
+        "feature": ["feature"],
+        "phase": ["phase"],
+        "entry_team": ["entry.team"],
+        "entry_feature": ["entry.feature"],
+        "caller": ["metadata.user_api_key_alias"],
+    }
+)
+
+
+def test_an_agents_call_keeps_who_served_it_and_who_asked() -> None:
+    told = {**NEWEST, "team": "search", "feature": "lookup", "entry.team": "shop", "entry.feature": "checkout"}
+
+    found = read(told, words=WHOSE).dimension
+
+    assert (found.team, found.feature, found.entry_team, found.entry_feature) == (
+        "search",
+        "lookup",
+        "shop",
+        "checkout",
+    )
+
+
+def test_fault_047_a_key_bound_to_a_team_cannot_send_the_bill_to_another() -> None:
+    told = {**NEWEST, "team": "shop", "entry.team": "shop", "entry.feature": "checkout"}
+
+    found = read(told, words=WHOSE, sender=Sender(1, "search")).dimension
+
+    assert (found.team, found.entry_team, found.entry_feature) == ("search", None, None)
+
+
+def test_a_gateways_virtual_key_is_kept_also_out_of_its_metadata() -> None:
+    told = {**NEWEST, "metadata": json.dumps({"user_api_key_alias": "vk-a", "user_api_key_user_id": "ann@example.org"})}
+
+    assert read(told, words=WHOSE).dimension.caller == "vk-a"
+    assert "ann" not in repr(read(told, words=WHOSE))
+
+
+@pytest.mark.parametrize(
+    ("told", "phase"), [("Build", "build"), (" run ", "run"), ("move", "move"), ("test", None), (7, None)]
+)
+def test_only_known_phases_are_kept(told: Any, phase: str | None) -> None:
+    assert read({**NEWEST, "phase": told}, words=WHOSE).dimension.phase == phase
+
+
+@pytest.mark.parametrize(
+    ("told", "tier"),
+    [
+        ({"gen_ai.response.service_tier": "PTU"}, "provisioned"),
+        ({"gen_ai.response.service_tier": "provisioned_throughput"}, "provisioned"),
+        ({"gen_ai.response.service_tier": "spillover"}, "standard"),
+        ({"gen_ai.request.model": "arn:aws:bedrock:us-east-1:1:provisioned-model/abc"}, "provisioned"),
+    ],
+)
+def test_calls_served_by_reserved_capacity_say_so(told: dict[str, Any], tier: str) -> None:
+    assert read(NEWEST | told).dimension.tier == tier

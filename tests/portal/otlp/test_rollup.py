@@ -290,6 +290,44 @@ def test_old_days_are_sealed_then_dropped_and_never_counted_again() -> None:
     assert totals()["spans"] == 2
 
 
+def test_fault_136_one_call_counts_once_whoever_sees_it() -> None:
+    """The same traffic through the application, the gateway, both, and both with the response id made anew."""
+    calls = [{**CALL, "gen_ai.usage.input_tokens": 100 + n, "gen_ai.usage.output_tokens": n} for n in range(1, 6)]
+    app = [span(1, {**told, "gen_ai.response.id": f"r-{n}"}, trace=n, seconds=2) for n, told in enumerate(calls, 1)]
+    gateway = [
+        span(2, {**told, "gen_ai.response.id": f"r-{n}"}, trace=n, parent=1, seconds=1.9)
+        for n, told in enumerate(calls, 1)
+    ]
+    renamed = [
+        span(2, {**told, "gen_ai.response.id": f"gw-{n}"}, trace=n, parent=1, seconds=1.9)
+        for n, told in enumerate(calls, 1)
+    ]
+    found = []
+    for seen in (app, gateway, [*app, *gateway], [*gateway, *app], [*app, *renamed]):
+        forget_everything()
+        for one in seen:
+            store([one])
+        found.append(totals())
+
+    assert found == [{"spans": 5, "calls": 5, "input": 515, "output": 15}] * 5
+
+
+def test_a_retry_beside_the_first_attempt_is_a_call_of_its_own() -> None:
+    """Both were billed, however alike: what makes one call of two spans is that one is inside the other."""
+    failed = {**CALL, "error.type": "timeout"}
+    store([span(9, {}, seconds=5), span(1, failed, parent=9, status={"code": 2}), span(2, CALL, parent=9)])
+
+    assert totals() == {"spans": 2, "calls": 2, "input": 200, "output": 40}
+
+
+def test_a_cancelled_stream_is_a_call_without_usage() -> None:
+    told = {name: value for name, value in CALL.items() if "usage" not in name}
+    store([span(1, {**told, "error.type": "cancelled"}), span(2, CALL, trace=2)])
+
+    assert totals() == {"spans": 2, "calls": 2, "input": 100, "output": 20}
+    assert rows("SELECT sum(calls_without_usage) FROM usage_live") == [(1,)]
+
+
 @pytest.mark.django_db(transaction=True)
 def test_two_observers_that_arrive_at_the_same_instant_count_once() -> None:
     rounds = 25

@@ -1,0 +1,32 @@
+"""What the commands, the upload page and the API share: which kind of file a request means."""
+
+from __future__ import annotations
+
+from datetime import date
+
+from allocation.models import ImportKind
+from portal.errors import Refused
+from portal.ingest.drivers.delivery import Kind
+from portal.ingest.drivers.gpu_usage import GPU_USAGE
+from portal.ingest.drivers.identity_owners import IDENTITY_OWNERS
+from portal.ingest.drivers.outdated import DRIVER_KINDS
+from portal.ingest.drivers.provider_usage import provider_usage_kind
+from portal.ingest.drivers.rates import RATES
+from portal.ingest.drivers.series import series_kind
+
+FILE_KINDS = (*DRIVER_KINDS, ImportKind.RATES)
+
+
+def kind_of(kind: str, *, name: str | None, month: date | None, provider: str | None) -> Kind:
+    """Raises Refused where a series lacks its name or month, or a report its provider."""
+    if kind == ImportKind.SERIES:
+        if month is None:
+            raise Refused("a series needs its month, such as 2026-10")
+        return series_kind(name=name or "", month=month)
+    if kind == ImportKind.PROVIDER_USAGE:
+        return provider_usage_kind(provider=provider or "")
+    fixed = {ImportKind.GPU_USAGE: GPU_USAGE, ImportKind.IDENTITY_OWNERS: IDENTITY_OWNERS, ImportKind.RATES: RATES}
+    try:
+        return fixed[ImportKind(kind)]
+    except (KeyError, ValueError):
+        raise Refused(f"{kind!r} is no kind of driver file; choose from {', '.join(FILE_KINDS)}") from None

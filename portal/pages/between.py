@@ -1,0 +1,61 @@
+"""Tables that pages share: what teams provided to each other, and hosted models that nobody calls."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from django.http import HttpRequest
+
+from allocation.money import exact_sum
+from portal.pages.state import PageState
+from portal.pages.tables import Cell, Column, Row, Table, arranged
+from reports.period import Period
+from reports.queries.between_teams import Provided, between_teams
+from reports.queries.hosting_without_calls import hosting_without_calls
+
+
+def provided_table(request: HttpRequest, state: PageState, *, month: Period) -> Table:
+    """Who served whose calls; by the whole billing month, since that is what a run covers."""
+    found = between_teams(spend=state.spend_of(month))
+    rows: list[Row] = [
+        {
+            "from": Cell(value=_side(row.from_team, row.from_feature)),
+            "to": Cell(value=_side(row.to_team, row.to_feature)),
+            "cost": Cell(value=_cost(row, state)),
+        }
+        for row in found
+    ]
+    columns = [
+        Column("from", "Provided by"),
+        Column("to", "Consumed by"),
+        Column("cost", f"Cost, {state.currency}", "money"),
+    ]
+    total: Row = {"from": Cell(value="Total"), "cost": Cell(value=exact_sum(_cost(row, state) for row in found))}
+    table = Table(
+        "between", "Calls that one team's agents served for another's", columns, rows, total=total, sort="-cost"
+    )
+    return arranged(table, request)
+
+
+def hosting_table(request: HttpRequest, state: PageState, *, month: Period) -> Table:
+    found = hosting_without_calls(spend=state.spend_of(month))
+    costs = [row.billed_cost if state.metric == "billed_cost" else row.effective_cost for row in found]
+    rows: list[Row] = [
+        {
+            "model": Cell(value=row.model or "not named"),
+            "team": Cell(value=row.team or "nobody"),
+            "cost": Cell(value=cost),
+        }
+        for row, cost in zip(found, costs, strict=True)
+    ]
+    columns = [Column("model", "Model"), Column("team", "Team"), Column("cost", f"Cost, {state.currency}", "money")]
+    total: Row = {"model": Cell(value="Total"), "cost": Cell(value=exact_sum(costs))}
+    return arranged(Table("hosting", "Hosted models without a call", columns, rows, total=total, sort="-cost"), request)
+
+
+def _cost(row: Provided, state: PageState) -> Decimal:
+    return row.billed_cost if state.metric == "billed_cost" else row.effective_cost
+
+
+def _side(team: str | None, feature: str | None) -> str:
+    return " / ".join((team or "no team", feature)) if feature else team or "no team"

@@ -1,0 +1,68 @@
+"""What did teams provide to each other: calls that one team's agents served for another's features?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from decimal import Decimal, localcontext
+
+from django.db import connection
+
+from allocation.money import EXACT
+from allocation.rules import CALLER
+from reports.queries.kept import kept
+from reports.queries.spend_filter import Spend
+
+# One row per providing and consuming side, team and feature each, with the targets turned where the caller pays. Most
+# targets have no partner, so few rows are left.
+BETWEEN = """
+SELECT
+    CASE WHEN caller_pays THEN partner_team ELSE team END, CASE WHEN caller_pays THEN partner_feature ELSE feature END,
+    CASE WHEN caller_pays THEN team ELSE partner_team END, CASE WHEN caller_pays THEN feature ELSE partner_feature END,
+    sum(billed_cost), sum(effective_cost)
+FROM (
+    SELECT t.*, a.billed_cost, a.effective_cost, coalesce(r.inputs ->> 'agents', %(caller)s) = %(caller)s AS caller_pays
+    FROM allocation_allocationrun r
+    JOIN allocated_cost a ON a.billing_month = r.billing_month AND a.run_id = r.id
+    JOIN allocation_target t ON t.id = a.target_id
+    WHERE r.id = ANY(%(runs)s) AND (t.partner_team IS NOT NULL OR t.partner_feature IS NOT NULL)
+        AND (%(teams)s::text[] IS NULL OR t.team = ANY(%(teams)s) OR t.partner_team = ANY(%(teams)s))
+) AS shared
+GROUP BY 1, 2, 3, 4
+"""
+
+
+@dataclass(frozen=True)
+class Provided:
+    """Cost of what the first team's feature served for the second's; None where a side is not known."""
+
+    from_team: str | None
+    from_feature: str | None
+    to_team: str | None
+    to_feature: str | None
+    billed_cost: Decimal
+    effective_cost: Decimal
+
+    @property
+    def sides(self) -> tuple[str | None, ...]:
+        return self.from_team, self.from_feature, self.to_team, self.to_feature
+
+
+@kept
+def between_teams(*, spend: Spend) -> list[Provided]:
+    """Of whole billing months, ordered by the providing, then the consuming side; for a reader of some teams what these
+    provided or consumed. Exact amounts, whichever of the two sides the rules let pay."""
+    with connection.cursor() as cursor:
+        cursor.execute(BETWEEN, {**spend.bound(), "caller": CALLER})
+        found = [Provided(*row) for row in cursor.fetchall()]
+    return sorted(found, key=lambda row: [text or "" for text in row.sides])
+
+
+def net_by_team(rows: Iterable[Provided]) -> dict[str | None, Decimal]:
+    """Effective cost provided less consumed, by team; over all rows it is zero."""
+    net: dict[str | None, Decimal] = {}
+    with localcontext(EXACT):
+        for row in rows:
+            net[row.from_team] = net.get(row.from_team, Decimal(0)) + row.effective_cost
+            net[row.to_team] = net.get(row.to_team, Decimal(0)) - row.effective_cost
+    return net

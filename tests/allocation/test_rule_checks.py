@@ -1,0 +1,162 @@
+"""Checks of a draft, over plain values: what is found, which line it names, and how to put it right."""
+
+from __future__ import annotations
+
+from datetime import date
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from allocation.conditions import Facts
+from allocation.rule_checks import ERROR, WARNING, Checked, Shape, World, check_rules
+
+OCTOBER = date(2026, 10, 1)
+
+
+def shape(money: str = "10", **columns: Any) -> Shape:
+    about = {"provider_name": "AWS", "charge_category": "Usage", "billing_currency": "USD", **columns}
+    return Shape(Facts(about), "aws", "USD", 1, Decimal(money), Decimal(money))
+
+
+EC2, S3 = shape(service_name="Amazon EC2"), shape(service_name="Amazon S3")
+TREE = {"teams": 3, "knows_team": {"search", "ads", "web"}.__contains__, "knows_feature": {"chat"}.__contains__}
+
+
+def checked(text: str, *shapes: Shape, month: date = OCTOBER, **world: Any) -> Checked:
+    return check_rules(text, effective_from=month, world=World(month, shapes, **world))
+
+
+def found(text: str, *shapes: Shape, **world: Any) -> list[tuple[str, int | None, str]]:
+    """Level, line and words of each finding."""
+    return [(f.level, f.line, f"{f.subject}: {f.what}") for f in checked(text, *shapes, **world).findings]
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "words"),
+    [
+        ("rules:\n- {name: a\n- b", 3, "the document: no YAML: expected ',' or '}'"),
+        ("rules:\n- name: a\n  method: follow\n  when: {A: b}", 2, "rule 'a': 'A' is neither a FOCUS column"),
+        ("rules:\n- {method: follow}", 2, "rule 1: it needs a name"),
+        ("rules: []\nlimits: []", 2, "the document: there is no section 'limits'"),
+        ("rules:\n- {name: a, method: follow}\n- {name: a, method: follow}", 3, "rule 'a': stands twice for the same"),
+        ("rules:\n- {name: Bob's, method: follow}\n- {name: Bob's, method: follow}", 3, 'rule "Bob\'s": stands twice'),
+        ("rules:\n- {name: a, method: direct, target: {pool: p}}", 2, "rule 'a': there is no pool 'p'"),
+        ("rules: []\npools:\n- {name: p, method: fixed, shares: [{team: x, share: 99}]}", 3, "add up to 99%, not 100%"),
+        ("rules: []\npools:\n- {name: p, method: even, among: [{pool: p}]}", 3, "pool 'p': circle pool p > pool p"),
+        ("rules:\n- name: a\n  method: follow\n  method: direct", 4, "the document: `method` stands twice"),
+        ("rules: &all\n- *all", 1, "the document: an alias names what holds it"),
+        ("rules: []\npools:\n- &p {name: p, method: even, among: teams}\n- *p", 3, "pool 'p': stands twice"),
+        ("a: [" * 3000, None, "the document"),
+    ],
+)
+def test_errors_stand_at_their_line(text: str, line: int | None, words: str) -> None:
+    findings = found(text)
+
+    assert [level for level, _, _ in findings][:1] == [ERROR]
+    assert any(at == line and words in said for _, at, said in findings), findings
+
+
+def test_aliases_that_grow_without_end_are_refused_at_once() -> None:
+    lines = ["a0: &a0 [x]"] + [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 20)}]" for n in range(1, 12)]
+
+    assert "too much" in found("\n".join(lines))[0][2]
+
+
+def test_a_rule_behind_a_wider_one_is_shadowed_whatever_the_month_holds() -> None:
+    text = """
+rules:
+  - {name: all of AWS, method: follow, when: {ProviderName: AWS}}
+  - {name: EC2, method: follow, when: {ProviderName: AWS, ServiceName: Amazon EC2}}
+  - {name: OpenAI, method: follow, when: {ProviderName: OpenAI}}
+"""
+
+    assert found(text) == [
+        (WARNING, 4, "rule 'EC2': shadowed by rule 'all of AWS' (line 3), whose condition holds wherever this one does")
+    ]
+
+
+def test_a_wider_rule_of_other_months_shadows_nothing() -> None:
+    text = """
+rules:
+  - {name: until September, method: follow, valid_to: 2026-10}
+  - {name: EC2, method: follow, when: {ServiceName: Amazon EC2}, valid_from: 2026-09}
+"""
+
+    assert found(text, EC2, month=date(2026, 9, 1)) == [
+        (WARNING, 4, "rule 'EC2': shadowed in September 2026: earlier rules take everything that it would: "
+         "'until September'")
+    ]  # fmt: skip
+    assert [line for _, line, _ in found(text, EC2)] == [3]  # it ended
+
+
+def test_rules_that_take_nothing_say_why() -> None:
+    text = """
+rules:
+  - {name: compute, method: follow, when: {ServiceName: [Amazon EC2, Amazon ECS]}}
+  - {name: servers, method: follow, when: {ServiceName: {prefix: Amazon EC}}}
+  - {name: support, method: follow, when: {ServiceName: Support}}
+  - {name: later, method: follow, when: {ServiceName: Later}, valid_from: 2026-12}
+  - {name: gone, method: follow, when: {ServiceName: Amazon S3}, valid_to: 2026-10}
+"""
+
+    assert found(text, EC2, S3) == [
+        (
+            WARNING,
+            4,
+            "rule 'servers': shadowed in October 2026: earlier rules take everything that it would: 'compute'",
+        ),
+        (WARNING, 5, "rule 'support': matches no charge of October 2026"),
+        (WARNING, 7, "rule 'gone': it ends before October 2026, from which on these rules shall be in force"),
+    ]
+
+
+def test_teams_and_features_that_the_tree_does_not_know_are_named_with_their_line() -> None:
+    text = """
+rules:
+  - name: a
+    method: direct
+    target:
+      feature: chatt
+      team: {column: SubAccountId, map: {"1": search, "2": serch}}
+  - {name: b, method: fixed, shares: [{team: ads, share: 50}, {team: adds, share: 50}]}
+pools:
+  - {name: p, method: even, among: [{team: web}, {pool: q}]}
+  - {name: q, method: even, among: [{team: nobody}, {team: web, feature: chat}]}
+scope: []
+"""
+
+    assert found(text, **TREE) == [
+        (ERROR, 7, "rule 'a': there is no team 'serch' in the tree, so its cost would stay unallocated"),
+        (ERROR, 8, "rule 'b': there is no team 'adds' in the tree, so its cost would stay unallocated"),
+        (ERROR, 11, "pool 'q': there is no team 'nobody' in the tree, so its cost would stay unallocated"),
+        (WARNING, 6, "rule 'a': there is no feature 'chatt' in the tree, so it has neither product nor owner"),
+        (WARNING, 8, "rule 'b': shadowed by rule 'a' (line 3), whose condition holds wherever this one does"),
+        (WARNING, 10, "pool 'p': nothing fills it"),
+    ]
+    assert not [level for level, _, _ in found(text) if level == ERROR]  # without a tree names are taken as told
+
+
+def test_minimums_and_caps_are_counted_over_every_team() -> None:
+    text = """
+rules:
+  - {name: a, method: proportional, by: seats, among: teams, min_share: 34, when: {ServiceName: A}}
+  - {name: b, method: proportional, by: seats, among: teams, min_share: 33, max_share: 33.25, when: {ServiceName: B}}
+  - {name: c, method: proportional, by: seats, among: [{team: ads}, {team: web}], max_share: 50, when: {ServiceName: C}}
+  - {name: d, method: proportional, by: seats, max_share: 10}
+"""
+
+    assert found(text, **TREE) == [
+        (ERROR, 3, "rule 'a': a minimum of 34% for each of 3 teams is more than 100%"),
+        (WARNING, 4, "rule 'b': a cap of 33.25% for each of 3 leaves 0.25% unallocated"),
+    ]
+
+
+def test_each_charge_goes_to_the_first_rule_or_to_none() -> None:
+    text = "rules:\n- {name: EC2, method: follow, when: {ServiceName: Amazon EC2}}"
+
+    taken = checked(text, EC2, S3, EC2).taken
+
+    assert taken is not None
+    assert taken.of(taken.rules.rules[0]) == [EC2, EC2]
+    assert taken.untaken == [S3]

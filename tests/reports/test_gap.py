@@ -1,0 +1,273 @@
+"""The gap in named causes: by hand for each cause, and adding up for whatever bills and traces come."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from decimal import Decimal
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from allocation.catalogue import CLASS_COLUMNS, TOKEN_COLUMNS
+from allocation.money import exact_sum
+from reports.analysis.gap import (
+    CAUSES,
+    ON_THE_BILL,
+    BilledLine,
+    CauseKey,
+    Gap,
+    ModelUsage,
+    SourceBill,
+    TokenPrice,
+    TracedTokens,
+    gap_of,
+)
+from reports.analysis.gap_causes import causes_of
+
+D = Decimal
+# USD per token in these examples, chosen to be added by hand: input 2, cached input 1, output 10; batch is half.
+PRICES = {
+    "input_uncached": TokenPrice(D(2), D(2), D(1)),
+    "cache_read": TokenPrice(D(1), D(1), D("0.5")),
+    "output_text": TokenPrice(D(10), D(10), D(5)),
+    "reasoning": TokenPrice(D(10), D(10), D(5)),
+}
+
+
+def line(token_class: str, tokens: int, listed: str, **more: Any) -> BilledLine:
+    costs = {"list_cost": D(listed), "contracted_cost": D(listed), "billed_cost": D(listed)}
+    return BilledLine(token_class=token_class, rows=1, **{"quantity": D(tokens), "is_batch": False, **costs, **more})
+
+
+def traced(**tokens: int) -> dict[str, TracedTokens]:
+    return {name: TracedTokens(D(n), D(n), D(n) * PRICES[name].own) for name, n in tokens.items()}
+
+
+def usage(lines: Iterable[BilledLine], *, calls: int = 10, **more: Any) -> ModelUsage:
+    return ModelUsage("openai", "p", "m", tuple(lines), prices=PRICES, calls=D(calls), **more)
+
+
+def bill(*models: ModelUsage, currency: str = "USD", **more: Any) -> SourceBill:
+    return SourceBill(1, "openai", currency, models, **more)
+
+
+def told(gap: Gap) -> dict[str, Decimal]:
+    """What is not zero."""
+    return {key: amount for key, amount in gap.amounts.items() if amount}
+
+
+def test_a_bill_that_the_traces_explain_has_no_gap() -> None:
+    whole = usage(
+        [line("input", 100, "200"), line("output", 10, "100")], traced=traced(input_uncached=100, output_text=10)
+    )
+
+    gap = gap_of(bill(whole))
+
+    assert (gap.start, gap.total, told(gap)) == (D(300), D(0), {})
+
+
+def test_calls_without_a_trace_are_priced_like_those_with_one() -> None:
+    half = usage(
+        [line("input", 100, "200"), line("output", 10, "100")], traced=traced(input_uncached=50, output_text=5)
+    )
+
+    assert told(gap_of(bill(half))) == {"untraced": D(150)}
+
+
+def test_a_model_without_any_trace_is_untraced_at_its_list_price() -> None:
+    dark = ModelUsage("openai", "p", "m", (line("input", 100, "200"),))
+
+    assert told(gap_of(bill(dark))) == {"untraced": D(200)}
+
+
+def test_calls_that_tell_no_usage_stand_apart_from_untraced_ones() -> None:
+    """Ten calls, two of them silent, each as large as the eight: 300 x 2/8; the rest of what is missing is untraced."""
+    silent = usage(
+        [line("input", 200, "400"), line("output", 20, "200")],
+        traced=traced(input_uncached=100, output_text=10),
+        silent_calls=D(2),
+    )
+
+    assert told(gap_of(bill(silent))) == {"silent": D(75), "untraced": D(225)}
+
+
+def test_more_traced_than_billed_is_a_negative_amount() -> None:
+    twice = usage([line("input", 100, "200")], traced=traced(input_uncached=200), silent_calls=D(2))
+
+    assert told(gap_of(bill(twice))) == {"untraced": D(-200)}
+
+
+def test_cached_tokens_that_the_traces_call_input() -> None:
+    """The bill has 40 of 100 input tokens at the cache's price; the traces took them for ordinary ones."""
+    cached = usage(
+        [line("input", 60, "120"), line("cache_read", 40, "40"), line("output", 10, "100")],
+        traced=traced(input_uncached=100, output_text=10),
+    )
+
+    assert told(gap_of(bill(cached))) == {"cached": D(-40)}
+
+
+def test_reasoning_that_the_traces_leave_out_of_the_output() -> None:
+    thinking = usage(
+        [line("input", 100, "200"), line("output", 30, "300")],
+        traced=traced(input_uncached=100, output_text=10, reasoning=5),
+    )
+
+    assert told(gap_of(bill(thinking))) == {"reasoning": D(150)}
+
+
+def test_batch_calls_that_the_traces_do_not_name() -> None:
+    batch = usage([line("input", 50, "100"), line("input", 50, "50", is_batch=True)], traced=traced(input_uncached=100))
+
+    assert told(gap_of(bill(batch))) == {"batch": D(-50)}
+
+
+def test_a_price_list_without_batch_prices_learns_them_from_the_bill() -> None:
+    batch = usage([line("input", 50, "100"), line("input", 50, "25", is_batch=True)], traced=traced(input_uncached=100))
+    same = {"input_uncached": TokenPrice(D(2), D(2), D(2))}
+
+    assert told(gap_of(bill(replace(batch, prices=same)))) == {"batch": D(-75)}
+
+
+def test_the_bill_lists_another_price() -> None:
+    dearer = usage([line("input", 100, "230")], traced=traced(input_uncached=100))
+
+    assert told(gap_of(bill(dearer))) == {"prices": D(30)}
+
+
+def test_a_model_without_a_price_is_a_matter_of_the_price_list_and_not_of_traces() -> None:
+    unknown = ModelUsage(
+        "openai", "p", "m", (line("input", 100, "200"),),
+        traced={"input_uncached": TracedTokens(D(100), D(0), D(0))}, prices={}, calls=D(3), unpriced_calls=D(3),
+    )  # fmt: skip
+
+    gap = gap_of(bill(unknown))
+
+    assert (gap.start, told(gap)) == (D(0), {"prices": D(200)})
+    assert "3 traced calls have no list price (m)" in causes_of(gap)[CAUSES.index("prices")].evidence
+
+
+def test_discount_rounding_and_commitments_are_told_apart() -> None:
+    whole = usage(
+        [line("input", 100, "200", contracted_cost=D(180), billed_cost=D("170.004"), rounding=D("0.004"))],
+        traced=traced(input_uncached=100),
+    )
+
+    gap = gap_of(bill(whole))
+
+    assert told(gap) == {"discount": D(-20), "rounding": D("0.004"), "remainder": D(-10)}
+    assert gap.above_contract == D(-10)
+
+
+def test_credits_and_what_came_late() -> None:
+    whole = usage([line("input", 100, "200")], traced=traced(input_uncached=100))
+
+    gap = gap_of(bill(whole, credit=D(-30), credit_rows=1, late_cost=D(7), other_months_cost=D(2)))
+
+    assert (gap.bill.billed, told(gap)) == (D(179), {"credit": D(-30), "late": D(9)})
+
+
+def test_quantities_that_are_no_tokens_stay_in_the_remainder() -> None:
+    hours = usage([line("input", 1, "200", quantity=None)], traced=traced(input_uncached=60))
+
+    gap = gap_of(bill(hours))
+
+    assert (told(gap), gap.not_by_token) == ({"remainder": D(80)}, D(80))
+
+
+def test_fault_035_without_a_rate_a_bill_of_another_currency_is_not_compared_and_never_taken_for_zero() -> None:
+    euro = bill(
+        usage(
+            [line("input", 100, "180", contracted_cost=D(162), billed_cost=D(162))], traced=traced(input_uncached=100)
+        ),
+        currency="EUR",
+    )
+
+    apart, compared = gap_of(euro), gap_of(euro, rate=D("0.9"))
+
+    assert (apart.is_compared, apart.start, apart.bill.estimate) == (False, D(180), D(200))
+    assert set(apart.amounts) == set(ON_THE_BILL)  # nothing is said of what only the estimate could tell
+    assert told(apart) == told(compared) == {"discount": D(-18)}
+    assert (compared.is_compared, compared.start) == (True, D(180))
+
+
+# ---------------------------------------------------------------- whatever comes
+
+
+def decimals(least: int, most: int, places: int) -> st.SearchStrategy[Decimal]:
+    return st.integers(least, most).map(lambda number: Decimal(number).scaleb(-places))
+
+
+amounts = decimals(-(10**18), 10**18, 9)
+known_or_not = st.none() | amounts
+tokens = decimals(0, 10**15, 3)
+lines = st.builds(
+    BilledLine,
+    token_class=st.none() | st.sampled_from(sorted(CLASS_COLUMNS)),
+    is_batch=st.booleans(),
+    rows=st.integers(1, 9),
+    quantity=st.none() | tokens,
+    billed_cost=amounts,
+    list_cost=known_or_not,
+    contracted_cost=known_or_not,
+    rounding=amounts,
+)
+prices = decimals(0, 10**13, 12)
+columns = st.sampled_from(TOKEN_COLUMNS)
+models = st.builds(
+    ModelUsage,
+    provider=st.just("openai"),
+    project=st.sampled_from([None, "p"]),
+    model=st.sampled_from([None, "m", "n"]),
+    lines=st.lists(lines, max_size=4).map(tuple),
+    traced=st.dictionaries(columns, st.builds(TracedTokens, tokens, tokens, amounts), max_size=4),
+    prices=st.dictionaries(columns, st.builds(TokenPrice, prices, prices, prices), max_size=4),
+    calls=tokens,
+    silent_calls=tokens,
+    unpriced_calls=tokens,
+    batch_calls=tokens,
+)
+bills = st.builds(
+    SourceBill,
+    source_id=st.just(1),
+    source=st.just("openai"),
+    currency=st.sampled_from(["USD", "EUR", "JPY"]),
+    models=st.lists(models, max_size=3).map(tuple),
+    credit=amounts,
+    late_cost=amounts,
+    other_months_cost=amounts,
+)
+
+
+@given(bills, st.none() | decimals(1000, 200 * 10**6, 6))
+def test_the_causes_add_up_exactly_and_the_remainder_comes_last(any_bill: SourceBill, rate: Decimal | None) -> None:
+    gap = gap_of(any_bill, rate=rate)
+
+    causes = causes_of(gap)
+
+    assert exact_sum([gap.start, *(cause.amount for cause in causes)]) == any_bill.billed
+    assert causes[-1].key == "remainder"
+    assert all(cause.evidence and cause.fix for cause in causes)
+
+
+@given(bills)
+def test_the_remainder_is_what_the_bill_itself_leaves_open(any_bill: SourceBill) -> None:
+    """No repricing hides in it: only quantities without tokens, and billed cost that is not the contracted one."""
+    gap = gap_of(any_bill)
+
+    assert gap.amounts["remainder"] == exact_sum([gap.not_by_token, gap.above_contract])
+
+
+@given(bills, st.randoms())
+def test_the_order_of_models_and_lines_changes_nothing(any_bill: SourceBill, random: Any) -> None:
+    def shuffled(values: tuple[Any, ...]) -> tuple[Any, ...]:
+        return tuple(random.sample(values, len(values)))
+
+    mixed = replace(any_bill, models=shuffled(tuple(replace(m, lines=shuffled(m.lines)) for m in any_bill.models)))
+
+    def figures(one: SourceBill) -> dict[CauseKey, Decimal]:
+        return dict(gap_of(one, rate=Decimal(1)).amounts)
+
+    assert figures(mixed) == figures(any_bill)

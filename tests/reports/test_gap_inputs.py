@@ -1,0 +1,215 @@
+"""Bill and traces of a month, read side by side from a real run."""
+
+from __future__ import annotations
+
+from datetime import date
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from django.db import connection
+
+from allocation.models import Charge, ChargeScope, Import, PriceMatch, PriceVersion, UsageHourly
+from allocation.prices import ensure_prices, reprice
+from reports.analysis.gap import CauseKey
+from reports.queries.gaps import MonthGaps, SourceGap, month_gaps
+from reports.queries.spend_coverage import current_runs
+from reports.scope import TeamScope
+from tests.allocation.bills import OCTOBER, OPENAI, Bill, allocate, usage, utc
+
+pytestmark = pytest.mark.django_db
+
+INPUT = {**OPENAI, "sku_meter": "gpt-4o, input"}
+CACHED = {**OPENAI, "sku_meter": "gpt-4o, cached input"}
+OUTPUT = {**OPENAI, "sku_meter": "gpt-4o, output"}
+TOLD = {"model_answered": "gpt-4o"}
+D = Decimal
+
+
+def gaps(scope: TeamScope | None = None) -> MonthGaps:
+    return month_gaps(month=OCTOBER.start, runs=current_runs(), scope=scope or TeamScope.everything())
+
+
+def only() -> SourceGap:
+    (found,) = gaps().sources
+    return found
+
+
+def amounts(source: SourceGap) -> dict[CauseKey, Decimal]:
+    """What is not zero."""
+    return {key: amount for key, amount in source.gap.amounts.items() if amount}
+
+
+def priced(*, calls: int = 1, **tokens: Any) -> None:
+    """Usage of gpt-4o (2.5 USD per million of input, 1.25 of cached, 10 of output), priced by the installed list."""
+    usage("search", calls=calls, about=TOLD, **tokens)
+    reprice(ensure_prices()[0].pk)
+
+
+def test_a_bill_and_its_traces_meet_by_model_and_class() -> None:
+    bill = Bill()
+    bill.charge("9", listed="10", quantity="4000000", **INPUT)
+    bill.charge("9", listed="10", quantity="1000000", **OUTPUT)
+    bill.charge("-2", category="Credit", **OPENAI)
+    bill.charge("5", category="Tax", service_name="Tax", provider_name="OpenAI")
+    bill.charge("50", **{**OPENAI, "service_name": "Seats", "consumed_unit": "Seats"})
+    priced(input_uncached=2_000_000, output_text=500_000)
+    allocate()
+
+    found = only()
+
+    # Half is traced: 5 + 5 USD at list price. The bill states no contracted cost, so billed cost stands for it.
+    assert found.gap.start == D(10)
+    assert found.gap.bill.billed == D(16)
+    assert amounts(found) == {"untraced": D(10), "discount": D(-2), "credit": D(-2)}
+    assert found.through == date(2026, 10, 5)
+
+
+def test_traces_after_the_last_billed_day_wait_for_their_bill() -> None:
+    Bill().charge("2.5", listed="2.5", quantity="1000000", **INPUT)
+    usage("search", about=TOLD, at=utc(6, 1), input_uncached=9_000_000)
+    priced(input_uncached=1_000_000)
+    allocate()
+
+    assert only().gap.total == 0
+
+
+def test_calls_without_usage_that_did_not_fail_are_counted() -> None:
+    Bill().charge("5", listed="5", quantity="2000000", **INPUT)
+    priced(calls=4, input_uncached=1_000_000)
+    UsageHourly.objects.update(calls_without_usage=3, errors=1)
+    allocate()
+
+    # Two of four calls are silent and as large as the other two.
+    assert amounts(only()) == {"silent": D("2.5")}
+
+
+def test_fault_035_usage_of_a_day_without_a_price_is_unpriced_and_shown_and_never_zero() -> None:
+    """The list begins on 10 October; the call of the 5th has no price, that of the 12th has one."""
+    version = PriceVersion.objects.create(source="dated", content_sha256="d")
+    PriceMatch.objects.create(
+        version=version, provider="openai", model_text="gpt-4o", price_provider="openai", price_model="gpt-4o"
+    )
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO allocation_price (version_id, provider, model, token_class, context_from, valid_from,"
+            " is_undated, per_million) VALUES (%s, 'openai', 'gpt-4o', 'input_uncached', 0, '2026-10-10', false, 2.5)",
+            [version.pk],
+        )
+    bill = Bill()
+    bill.charge("5", listed="5", quantity="2000000", at=utc(5, 10), **INPUT)
+    bill.charge("5", listed="5", quantity="2000000", at=utc(12, 10), **INPUT)
+    for day in (5, 12):
+        usage("search", about=TOLD, at=utc(day, 10), calls=3, input_uncached=2_000_000)
+    reprice(version.pk)
+    allocate()
+
+    found = only()
+
+    assert list(UsageHourly.objects.order_by("hour").values_list("list_cost", flat=True)) == [None, D(5)]
+    assert (found.gap.start, amounts(found)) == (D(5), {"prices": D(5)})
+    evidence = {cause.key: cause.evidence for cause in found.causes}["prices"]
+    assert "3 traced calls have no list price (gpt-4o)" in evidence
+
+
+def test_what_a_later_delivery_changed_is_a_late_bill() -> None:
+    """Delivered whole on 2 November; on 9 November a snapshot with one more row took its place."""
+    first, later = Bill(), utc(9, month=11)
+    first.charge("2.5", listed="2.5", quantity="1000000", **INPUT)
+    ChargeScope.objects.update(published_at=utc(2, month=11), state="superseded")
+    snapshot = ChargeScope.objects.get()
+    old = Charge.objects.get()
+    snapshot.pk = None
+    snapshot.bill_import = Import.objects.create(source=first.source, status="loaded", file_name="later.csv")
+    snapshot.published_at, snapshot.state = later, "current"
+    snapshot.save()
+    for line, cost in ((2, "2.5"), (3, "4")):
+        Charge.objects.create(
+            billing_month=OCTOBER.start,
+            scope_id=snapshot.pk,
+            line=line,
+            dimension_id=old.dimension_id,
+            charge_period_start=old.charge_period_start,
+            charge_period_end=old.charge_period_end,
+            billed_cost=D(cost),
+            effective_cost=D(cost),
+            list_cost=D(cost),
+            consumed_quantity=D(1_000_000),
+        )
+    priced(input_uncached=1_000_000)
+    allocate()
+
+    found = only()
+
+    assert (found.gap.bill.billed, amounts(found)) == (D("6.5"), {"late": D(4)})
+    assert "1 delivery after the first complete one: 4.00 USD" in {c.key: c.evidence for c in found.causes}["late"]
+
+
+def test_usage_of_another_month_on_this_bill_is_a_late_bill() -> None:
+    bill = Bill()
+    bill.charge("2.5", listed="2.5", quantity="1000000", **INPUT)
+    bill.charge("3", listed="3", quantity="1000000", at=utc(29, month=9), **INPUT)
+    priced(input_uncached=1_000_000)
+    allocate()
+
+    assert amounts(only()) == {"late": D(3)}
+
+
+def test_currencies_stay_apart_and_only_dollars_are_compared() -> None:
+    bill = Bill()
+    bill.charge("2.5", listed="2.5", quantity="1000000", **INPUT)
+    euro = Bill("euro")
+    euro.charge("2", listed="2.2", quantity="1000000", currency="EUR", **{**INPUT, "sub_account_id": "proj-2"})
+    usage("search", about=TOLD, project="proj-2", input_uncached=1_000_000)
+    priced(input_uncached=1_000_000)
+    allocate()
+
+    dollars, euros = gaps().sources
+
+    assert (dollars.gap.bill.currency, dollars.gap.is_compared, dollars.gap.total) == ("USD", True, D(0))
+    assert (euros.gap.bill.currency, euros.gap.is_compared, amounts(euros)) == ("EUR", False, {"discount": D("-0.2")})
+    assert euros.gap.bill.estimate == D("2.5")
+
+
+def test_traced_usage_finds_its_source_or_stands_apart() -> None:
+    Bill().charge("2.5", listed="2.5", quantity="1000000", **INPUT)
+    for provider, project in (("openai", "other"), ("larkspur", "proj-1")):
+        usage("search", about=TOLD, provider=provider, project=project, input_uncached=1_000_000)
+    priced(input_uncached=1_000_000)
+    allocate()
+
+    found = gaps()
+
+    # The project is not on the bill, but only one source bills the provider: too much is traced there.
+    assert amounts(found.sources[0]) == {"untraced": D("-2.5")}
+    assert [(one.provider, one.reason) for one in found.off_the_bill] == [("larkspur", "no bill of this provider")]
+
+
+def test_a_cloud_that_does_not_tell_projects_meets_all_of_them() -> None:
+    Bill(settings={"project_match": False}).charge("5", listed="5", quantity="2000000", **INPUT)
+    usage("search", about=TOLD, project="elsewhere", input_uncached=1_000_000)
+    priced(input_uncached=1_000_000)
+    allocate()
+
+    assert only().gap.total == 0
+
+
+def test_traced_cost_by_class_is_the_stored_estimate() -> None:
+    bill = Bill()
+    for told in (INPUT, CACHED, OUTPUT):
+        bill.charge("1", listed="1", quantity="1000", **told)
+    priced(input_uncached=777_777, cache_read=33_333, output_text=12_345)
+    allocate()
+
+    stored = UsageHourly.objects.get().list_cost
+    assert stored is not None
+    assert only().gap.start == stored
+    # What repricing a token class leaves below a billionth counts as rounding, so that nothing is lost.
+    assert only().gap.amounts["rounding"].copy_abs() < D("1e-9")
+
+
+def test_nothing_of_whole_bills_for_a_reader_of_some_teams() -> None:
+    Bill().charge("2.5", listed="2.5", quantity="1000000", **INPUT)
+    allocate()
+
+    assert gaps(TeamScope(teams=frozenset({"search"}))) == MonthGaps((), ())

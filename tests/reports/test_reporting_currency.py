@@ -1,0 +1,230 @@
+"""One reporting currency: exact products at each month's rate, and nothing mixed or dropped where a rate lacks."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+from decimal import Decimal
+
+import pytest
+from django.test import Client
+from hypothesis import given
+from hypothesis import strategies as st
+
+from allocation.currencies import minor_units
+from allocation.models import ExchangeRate
+from allocation.money import EXACT, exact_sum
+from portal.accounts.models import Role
+from reports.analysis.reporting_currency import conversion, converted_cells, converted_days, converted_parts
+from reports.analysis.spend_totals import total_of
+from reports.period import Period
+from reports.queries.exchange_rates import MonthRate
+from reports.queries.spend_cells import SpendCell
+from reports.queries.spend_coverage import MonthRun
+from reports.queries.spend_days import SpendDays
+from reports.queries.spend_parts import SpendPart
+from reports.readable import change, money
+from tests.factories import Costs, make_team, make_user
+
+SEPTEMBER, OCTOBER = date(2026, 9, 1), date(2026, 10, 1)
+NOON = datetime(2026, 11, 3, 12, tzinfo=UTC)
+
+
+def rate(month: date, base: str, quote: str, value: str) -> MonthRate:
+    return MonthRate(month, base, quote, Decimal(value), "ECB", NOON, None)
+
+
+def run(number: int, month: date, currency: str) -> MonthRun:
+    return MonthRun(number, month, currency, month, Decimal(1), None)
+
+
+def cell(now: str | Decimal, before: str | Decimal = "0") -> SpendCell:
+    return SpendCell("ai", "search", None, None, None, "direct", None, Decimal(now), Decimal(before))
+
+
+RUNS = [
+    run(1, SEPTEMBER, "USD"),
+    run(2, OCTOBER, "USD"),
+    run(3, OCTOBER, "EUR"),
+    run(4, OCTOBER, "JPY"),
+]
+RATES = [
+    rate(OCTOBER, "USD", "EUR", "0.92"),
+    rate(SEPTEMBER, "USD", "EUR", "0.9"),
+    rate(OCTOBER, "JPY", "USD", "0.0065"),
+    rate(OCTOBER, "EUR", "JPY", "160"),  # its inverse is not used
+]
+
+
+def test_each_run_takes_the_rate_of_its_own_month_and_direction() -> None:
+    found = conversion(runs=RUNS, rates=RATES, currency="EUR")
+
+    assert [(group.factor, [one.id for one in group.runs]) for group in found.groups] == [
+        (1, [3]),
+        (Decimal("0.9"), [1]),
+        (Decimal("0.92"), [2]),
+    ]
+    assert [one.id for one in found.unconverted] == [4]
+    assert not found.covers(Period.month(OCTOBER))
+    assert found.covers(Period.month(SEPTEMBER))
+    assert not found.covers(Period.month(date(2026, 8, 1)))
+    assert [one.rate for one in found.rates_of([OCTOBER])] == [Decimal("0.92")]
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.integers(-(10**32), 10**32).map(lambda quanta: Decimal(quanta).scaleb(-18, EXACT)),
+            st.integers(1, 10**18).map(lambda quanta: Decimal(quanta).scaleb(-12, EXACT)),
+        ),
+        max_size=20,
+    )
+)
+def test_the_sum_is_that_of_the_exact_products(pairs: list[tuple[Decimal, Decimal]]) -> None:
+    converted = converted_cells([([cell(amount, amount.copy_negate())], factor) for amount, factor in pairs])
+    parts = converted_parts([([SpendPart("direct", "rule", None, amount)], factor) for amount, factor in pairs])
+    days = converted_days([(SpendDays({"search": {OCTOBER: amount}}, {}, {}), factor) for amount, factor in pairs])
+
+    expected = exact_sum(EXACT.multiply(amount, factor) for amount, factor in pairs)
+    assert total_of(converted).now == expected
+    assert total_of(converted).before == expected.copy_negate()
+    assert exact_sum(part.cost for part in parts) == expected
+    assert exact_sum(days.by_team.get("search", {}).values()) == expected
+
+
+def test_fault_020_minor_units_are_those_of_the_currency() -> None:
+    assert [minor_units(code) for code in ("USD", "EUR", "JPY", "KRW", "KWD", "BHD", "CLF", "", None)] == [
+        2, 2, 0, 0, 3, 3, 4, 2, 2,
+    ]  # fmt: skip
+    amount = Decimal("1234.5678")
+    assert [money(amount, minor_units(code)) for code in ("JPY", "USD", "KWD")] == ["1,235", "1,234.57", "1,234.568"]
+    assert money(Decimal("0.0004"), 3) == "<0.001"
+    assert money(Decimal("0.004"), 3) == "0.004"
+    assert str(change(Decimal("3.4567"), Decimal("1"), 3)).startswith("up 2.457")
+
+
+# ---------------------------------------------------------------- pages
+
+
+@pytest.fixture
+def company(db: None) -> None:
+    make_team("search")
+    for month, currency, cost in (
+        (SEPTEMBER, "USD", "100"),
+        (OCTOBER, "USD", "200.123456789012345678"),
+        (OCTOBER, "EUR", "50"),
+        (OCTOBER, "JPY", "10000.6"),
+    ):
+        costs = Costs(month, currency=currency)
+        costs.add(5, cost, team="search", feature="chat", model="gpt-4o")
+        costs.add(5, "7", team="search", ai_scope="other")
+        costs.balance()
+    load_rate(OCTOBER, "USD", "EUR", "0.92")
+    load_rate(SEPTEMBER, "USD", "EUR", "0.9")
+
+
+def load_rate(month: date, base: str, quote: str, value: str) -> None:
+    ExchangeRate.objects.create(
+        month=month, base=base, quote=quote, rate=Decimal(value), source="ECB", uploaded_at=NOON
+    )
+
+
+def signed_in(role: Role = Role.EXECUTIVE) -> Client:
+    client = Client()
+    client.force_login(make_user(role))
+    return client
+
+
+CONVERTED = Decimal("200.123456789012345678") * Decimal("0.92") + 50
+
+
+def test_fault_019_a_reported_total_names_its_rates_and_what_has_none(company: None) -> None:
+    response = signed_in().get("/executive/?period=2026-10&currency=USD&report=EUR")
+
+    body = response.content.decode()
+    assert response.context["total"].now == CONVERTED
+    for table in ("by_team", "by_model", "by_feature", "by_provider", "by_evidence"):
+        assert response.context[table].total["cost"].value == CONVERTED, table
+    assert response.context["day_chart"].table.total["total"].value == CONVERTED
+    assert response.context["other_cost"] == 7 * Decimal("0.92") + 7
+    assert "Cost, EUR" in body
+    assert "Cost, USD" not in body
+    assert "Oct 2026 0.92 EUR for 1 USD (ECB, uploaded 3 Nov 2026)" in body
+    assert "Not in these figures, for want of a rate into EUR" in body
+    assert "10,001</span> JPY" in body
+    assert response.context["before"] == 90
+
+
+def test_with_a_rate_for_every_month_nothing_is_left_out(company: None) -> None:
+    load_rate(OCTOBER, "JPY", "EUR", "0.00625")
+    expected = CONVERTED + Decimal("10000.6") * Decimal("0.00625")
+
+    for address in ("/executive/", "/showback/", "/showback/search/"):
+        response = signed_in().get(f"{address}?period=2026-10&report=EUR")
+        assert "Not in these figures" not in response.content.decode()
+        if address != "/showback/":
+            assert response.context["total"].now == expected
+        else:
+            assert response.context["table"].total["cost"].value == expected
+    assert response.context["parts"].total["cost"].value == expected
+    assert response.context["matrix"].total["all"].value == expected
+    rows = response.context["change_chart"].table.rows
+    assert exact_sum(row["amount"].value for row in rows) == expected
+
+
+def test_a_compared_month_without_a_rate_is_no_comparison(company: None) -> None:
+    ExchangeRate.objects.filter(month=SEPTEMBER).delete()
+
+    response = signed_in().get("/executive/?period=2026-10&report=EUR")
+
+    assert response.context["before"] is None
+    assert response.context["change_chart"] is None
+    assert "Sep 2026" in response.content.decode()
+    assert "100.00</span> USD in the compared period" in response.content.decode()
+
+
+def test_a_currency_without_any_rate_converts_nothing_and_says_so(company: None) -> None:
+    response = signed_in().get("/executive/?period=2026-10&report=CHF")
+
+    body = response.content.decode()
+    assert response.context["total"].now == 0
+    for words in ("200.12</span> USD", "50.00</span> EUR", "10,001</span> JPY"):
+        assert words in body
+
+
+def test_without_the_wish_every_currency_stands_apart_as_before(company: None) -> None:
+    response = signed_in().get("/executive/?period=2026-10&currency=JPY")
+
+    body = response.content.decode()
+    assert response.context["total"].now == Decimal("10000.6")
+    assert ">10,001</span>" in body
+    assert "10,000.60" not in body
+    assert "Report in" in body
+    assert "stand apart" in body
+
+
+def test_a_lead_gets_only_the_own_team_converted(company: None) -> None:
+    make_team("sales")
+    costs = Costs(date(2026, 8, 1), currency="CHF")
+    costs.add(70, "31337", team="sales")
+    costs.balance()
+    client = Client()
+    team = make_team("support")
+    client.force_login(make_user(Role.TEAM_LEAD, teams=[team]))
+
+    response = client.get("/showback/support/?period=2026-10&report=EUR")
+
+    assert response.status_code == 200
+    assert "31,337" not in response.content.decode()
+    assert response.context["total"].now == 0
+    assert response.context["unconverted"] == []
+    assert client.get("/showback/sales/?report=EUR").status_code == 404
+
+
+def test_links_keep_the_reporting_currency(company: None) -> None:
+    body = signed_in().get("/executive/?period=2026-10&currency=USD&report=EUR").content.decode()
+
+    assert "/showback/search/?period=2026-10&amp;currency=USD&amp;report=EUR" in body
+    chargeback = signed_in(Role.FINANCE).get("/chargeback/?period=2026-10&currency=USD&report=EUR").content.decode()
+    assert "Report in" not in chargeback
+    assert '<input type="hidden" name="report" value="EUR">' in chargeback
+    assert "Loaded, USD" in chargeback
