@@ -199,6 +199,24 @@ def test_members_count_what_is_theirs() -> None:
     assert found == {A: (5, 3), Target(team="a", feature="chat", product="suite"): (2, 1)}
 
 
+def test_a_members_name_means_who_had_it_on_the_day() -> None:
+    """The alias "chatters" passes from one team to another on the day NEXT."""
+    tree = replace(
+        TREE,
+        team_aliases={"chatters": ((date(2026, 1, 1), "a"), (NEXT, "b"))},
+        feature_aliases={"talk": ((date(2026, 1, 1), "chat"), (NEXT, "tips"))},
+    )
+    chat, tips = Target(team="a", feature="chat"), Target(team="b", feature="tips")
+    book = Book({None: {chat: Measure(2, 1), tips: Measure(3, 1)}})
+    splitter = Splitter(tree, book.measures, book.number)
+    for member in ({"team": "chatters"}, {"feature": "talk"}):
+        split = split_of("proportional", by="seats", among=[member, {"team": "ghost"}])
+
+        weights = [splitter.plan(bucket(split), day).parts[0].entries[0][1] for day in (DAY, NEXT)]
+
+        assert weights == [2, 3]
+
+
 def test_bounds_make_weights_of_shares_and_what_no_one_may_take_is_left() -> None:
     book = Book({None: {A: Measure(8, 1), B: Measure(1, 2), Target(team="c"): Measure(0, 1)}})
 
