@@ -240,7 +240,8 @@ class MemoryWriter(LedgerWriter):
         summed: dict[tuple[Bucket, Target], Given] = {}
         for line, costs in texts:
             target = line.target._replace(customer=None)
-            given = Given(*(quanta_of(text, places) for text in costs), rung=line.rung)
+            effective, billed, listed = (quanta_of(text, places) for text in costs)
+            given = Given(effective, billed, listed, line.rung)
             summed.setdefault((line.bucket, target), Given()).add(given)
         return Related([(bucket, target, given) for (bucket, target), given in summed.items()], places)
 
@@ -528,7 +529,7 @@ def _when(chance: random.Random) -> dict[str, Any]:
 
 
 def _leaf(chance: random.Random, name: str) -> dict[str, Any]:
-    rule = {"name": name, "when": _when(chance)}
+    rule: dict[str, Any] = {"name": name, "when": _when(chance)}
     usage = ("traced_usage", "traced_usage", "provider_usage", "capacity")
     method = chance.choice(("direct", "direct", *usage, "gpu_usage", "none"))
     if method == "direct":
@@ -540,7 +541,7 @@ def _leaf(chance: random.Random, name: str) -> dict[str, Any]:
         if method == "capacity":
             rule["weights"] = {"input": 1, "output": chance.choice((1, 4)), "cached": chance.choice((0, "0.5"))}
         elif chance.random() < 0.3:
-            rule |= {"weights": "month", "pool_cache_writes": True}
+            rule["weights"], rule["pool_cache_writes"] = "month", True
     else:
         rule["when"] = {"Catalogue.Kind": "gpu"}
     owner = {"owner": {"team": {"tag": "team"}}} if chance.random() < 0.7 else {}
