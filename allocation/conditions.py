@@ -243,7 +243,7 @@ def _yes_or_no(operand: Any) -> bool:
 
 def _number(name: str, operand: Any) -> Decimal:
     """The limit of a range: a plain decimal, as YAML reads it or quoted."""
-    number = None if isinstance(operand, bool) else number_of(str(operand))
+    number = number_of(str(operand))
     if number is None:
         raise ValueError(f"`{name}` needs a plain decimal number, not {operand!r}")
     return number

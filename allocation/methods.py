@@ -93,7 +93,7 @@ def parse_split(method: str, item: Mapping[str, Any]) -> Split:
     """The split of a rule or pool; raises ValueError saying what is wrong. `item` may hold keys of the rule, too."""
     own = {key: item[key] for key in SPLIT_KEYS[method] if key in item}
     split = _read(method, own)
-    return replace(split, text=json.dumps({"method": method, **own}, ensure_ascii=False, sort_keys=True, default=str))
+    return replace(split, text=json.dumps({"method": method, **own}, ensure_ascii=False, sort_keys=True))
 
 
 def _read(method: str, own: Mapping[str, Any]) -> Split:
@@ -225,7 +225,7 @@ def name_of(what: str, value: Any) -> str:
 
 
 def _percent(name: str, value: Any) -> Fraction:
-    number = None if isinstance(value, bool) else number_of(str(value))
+    number = number_of(str(value))
     if number is None or not 0 <= number <= 100:
         raise ValueError(f"`{name}` is a percentage from 0 to 100, not {value!r}")
     return Fraction(number)
@@ -237,5 +237,5 @@ def _check_minimum(least: Fraction | None, members: tuple[Member, ...]) -> None:
 
 
 def percent_text(share: Fraction) -> str:
-    """A percentage for people: exact where it is a short decimal."""
-    return f"{float(share):.6g}" if share.denominator != 1 else str(share.numerator)
+    """A percentage for people, to six digits."""
+    return f"{float(share):.6g}"

@@ -14,8 +14,7 @@ EXACT = decimal.Context(prec=200, traps=[decimal.Inexact, decimal.InvalidOperati
 
 def places_of(text: str) -> int:
     """Decimal places written in plain decimal text: "1.50" has 2."""
-    _, point, fraction = text.partition(".")
-    return len(fraction) if point else 0
+    return len(text.partition(".")[2])
 
 
 def quanta_of(text: str, places: int) -> int:

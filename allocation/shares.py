@@ -24,10 +24,10 @@ def bounded(weights: Sequence[Fraction], *, least: Fraction, most: Fraction) -> 
     if sum(full) <= ONE:
         return full, ONE - sum(full)
     # Each share is weight x factor within its bounds; the sum grows with the factor, piecewise linearly. The factor
-    # lies between two of the points where some share meets a bound.
+    # lies between two of the points where some share meets a bound; at the first of them all have the minimum.
     turns = sorted({bound / weight for weight in weights if weight for bound in (least, most)})
     over = bisect_right(turns, ONE, key=lambda turn: _sum(weights, turn, least, most))
-    inside = ((turns[over - 1] if over else Fraction(0)) + turns[over]) / 2
+    inside = (turns[over - 1] + turns[over]) / 2
     held = [_clamped(weight * inside, least, most) for weight in weights]
     free = [weight for weight, share in zip(weights, held, strict=True) if share == weight * inside]
     fixed = sum((share for weight, share in zip(weights, held, strict=True) if share != weight * inside), Fraction(0))

@@ -145,8 +145,6 @@ class Splitter:
     def _proportional(self, split: Split, day: date) -> Shares:
         measures, widened = self._measured(split, day)
         members = self._members(split)
-        if not measures.by_target and not members:
-            return _nobody(NO_DRIVER)
         found = dict(measures.by_target)
         if members:
             found = {self._target(member.owner, day): self._of_member(measures, member, day) for member in members}

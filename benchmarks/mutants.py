@@ -3,6 +3,10 @@
 Copies the project to a temporary folder, lets mutmut change one thing at a time there, and runs the tests that need no
 database against each change. Prints the share of mutants that some test found, and, with --survivors, what it was that
 no test noticed. Exit status 1 where a module is below the least share.
+
+Most that survive change nothing that can be seen: `zip(strict=...)` over lists of one length, format "F" for "f", the
+start of a sum, a shortcut that gives what the long way gives, 32 days for 31 into the next month, local time for UTC
+where the process runs in UTC.
 """
 
 from __future__ import annotations

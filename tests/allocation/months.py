@@ -231,12 +231,16 @@ class MemoryWriter(LedgerWriter):
 
     def related(self) -> Related:
         """As Related.read sums what stands in the ledger so far."""
-        texts = [(line, format(line.effective, "f"), format(line.billed, "f")) for line in self.lines]
-        places = max((places_of(text) for _, *pair in texts for text in pair), default=12)
+        texts = [
+            (line, [format(cost or Decimal(0), "f") for cost in (line.effective, line.billed, line.listed)])
+            for line in self.lines
+        ]
+        places = max((places_of(text) for _, costs in texts for text in costs), default=12)
         summed: dict[tuple[Bucket, Target], Given] = {}
-        for line, effective, billed in texts:
+        for line, costs in texts:
             target = line.target._replace(customer=None)
-            given = Given(quanta_of(effective, places), quanta_of(billed, places), rung=line.rung)
+            effective, billed, listed = (quanta_of(text, places) for text in costs)
+            given = Given(effective, billed, listed, line.rung)
             summed.setdefault((line.bucket, target), Given()).add(given)
         return Related([(bucket, target, given) for (bucket, target), given in summed.items()], places)
 
@@ -497,7 +501,12 @@ def _rules(chance: random.Random, size: int) -> dict[str, Any]:
             rule["kind"] = chance.choice(("shared", "adjustment", "commitment_unused"))
         rules.append(rule)
         names.append(rule["name"])
-    rules.append({"name": "tax", "when": {"ChargeCategory": ["Tax", "Credit"]}, "method": "follow", "kind": "tax"})
+    tax: dict[str, Any] = {"name": "tax", "when": {"ChargeCategory": ["Tax", "Credit"]}, "method": "follow"}
+    if chance.random() < 0.3:
+        tax |= {"by": "list_cost"}
+    if chance.random() < 0.3:
+        tax |= {"of_rules": chance.sample(names, min(3, len(names)))}
+    rules.append(tax | {"kind": "tax"})
     if chance.random() < 0.5:
         purchase = {"method": "follow", "follows": "commitment", "when": {"ChargeCategory": "Purchase"}}
         rules.append({"name": "purchases", **purchase})
@@ -519,14 +528,19 @@ def _when(chance: random.Random) -> dict[str, Any]:
 
 
 def _leaf(chance: random.Random, name: str) -> dict[str, Any]:
-    rule = {"name": name, "when": _when(chance)}
-    method = chance.choice(("direct", "direct", "traced_usage", "traced_usage", "provider_usage", "gpu_usage", "none"))
+    rule: dict[str, Any] = {"name": name, "when": _when(chance)}
+    usage = ("traced_usage", "traced_usage", "provider_usage", "capacity")
+    method = chance.choice(("direct", "direct", *usage, "gpu_usage", "none"))
     if method == "direct":
         return rule | {"method": "direct", "target": {"team": chance.choice(({"tag": "team"}, *TEAMS))}}
     if method == "none":
         return rule | {"method": "unallocated", "reason": "nobody's"}
-    if method in ("traced_usage", "provider_usage"):
+    if method in usage:
         rule["when"] = {"Catalogue.Kind": "model_usage"}
+        if method == "capacity":
+            rule["weights"] = {"input": 1, "output": chance.choice((1, 4)), "cached": chance.choice((0, "0.5"))}
+        elif chance.random() < 0.3:
+            rule["weights"], rule["pool_cache_writes"] = "month", True
     else:
         rule["when"] = {"Catalogue.Kind": "gpu"}
     owner = {"owner": {"team": {"tag": "team"}}} if chance.random() < 0.7 else {}

@@ -114,7 +114,14 @@ def test_the_catalogue_s_columns(columns: dict[str, str], kind: str) -> None:
 
 @pytest.mark.parametrize(
     ("text", "name"),
-    [("  The\tBig  Team ", "the big team"), ("ＡＤＳ", "ads"), ("É", "é"), ("Straße", "strasse"), ("", "")],
+    [
+        ("  The\tBig  Team ", "the big team"),
+        ("ＡＤＳ", "ads"),
+        ("É", "é"),
+        ("Straße", "strasse"),
+        ("", ""),
+        ("é\u200b  \u00a0ü ", "é ü"),
+    ],
 )
 def test_names_are_compared_in_one_form(text: str, name: str) -> None:
     assert normal_name(text) == name
@@ -184,6 +191,12 @@ def test_columns_of_single_rows() -> None:
     assert condition(two)(Facts(ROW, row_tests(two)))
 
 
+def test_a_broken_pattern_is_told_to_its_author_and_to_nobody_else(capfd: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(ValueError, match="is no RE2 pattern"):
+        pattern_of("(")
+    assert capfd.readouterr() == ("", "")
+
+
 def test_words_and_patterns() -> None:
     assert words_of("in", "a") == ("a",)
     assert words_of("in", ["a", 1]) == ("a", "1")
@@ -246,6 +259,8 @@ def test_rules_say_which_pools_they_fill() -> None:
         ({"valid_to": "2026-11"}, {"valid_from": "2026-10"}, True),
         ({"valid_from": "2026-10"}, {"valid_to": "2026-11"}, True),
         ({"valid_from": "2026-10"}, {}, True),
+        ({"valid_to": "2026-10"}, {}, True),
+        ({}, {"valid_from": "2026-10"}, True),
         ({}, {"valid_to": "2026-10"}, True),
         ({"valid_from": "2026-01", "valid_to": "2026-03"}, {"valid_from": "2026-03", "valid_to": "2026-05"}, False),
         ({"valid_from": "2026-03", "valid_to": "2026-05"}, {"valid_from": "2026-01", "valid_to": "2026-03"}, False),
@@ -312,3 +327,21 @@ def test_stages_run_through_pools_and_rules_of_one_name() -> None:
     """)
 
     assert rules.stages == {"base": 0, "twice": 1, "top": 2, "last": 3, "seats": 0}
+
+
+def test_options_of_rules_by_usage_and_of_rules_that_follow() -> None:
+    usual, other = only(method="traced_usage").usage, only(method="traced_usage", weights="month").usage
+
+    assert (usual.pool_cache_writes, usual.by_month, usual.by_region) == (False, False, False)
+    assert (other.pool_cache_writes, other.by_month, other.by_region) == (False, True, False)
+    assert only(method="traced_usage", weights="day").usage == usual
+    assert only(method="traced_usage", pool_cache_writes=True).usage.pool_cache_writes
+    assert only(method="traced_usage", by_region=True).usage.by_region
+    assert not only(method="traced_usage", by_region=True).usage.pool_cache_writes
+    assert (only().by_list_cost, only(by="effective_cost").by_list_cost, only(by="list_cost").by_list_cost) == (
+        False,
+        False,
+        True,
+    )
+    assert parse_rules("{rules: [], agents: callee}").agents == "callee"
+    assert parse_rules("rules: []").agents == "caller"

@@ -65,6 +65,8 @@ def test_text_finer_than_the_quantum_is_refused() -> None:
 def test_quanta_are_written_as_the_database_prints_them(quanta: int, places: int, text: str) -> None:
     assert text_of(quanta, places) == text
     assert texts_of([quanta], places) == [text]
+    assert texts_of([], places) == []
+    assert texts_of([0, 10**9 + 7], 4) == ["0.0000", "100000.0007"]
     assert quanta_of(text, places) == quanta
     assert quanta_of(text, places + 2) == quanta * 100
 

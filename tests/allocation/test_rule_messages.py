@@ -19,6 +19,36 @@ from tests.allocation.months import made_up
 
 # A document, and its problems.
 MISTAKES: list[tuple[str, tuple[str, ...]]] = [
+    (
+        "rules: [{name: a, method: traced_usage, weights: year}]",
+        ("rule 1 (a): weights are those of the day or of the month, not 'year'",),
+    ),
+    ("rules: [{name: a, method: traced_usage, by_region: 1}]", ("rule 1 (a): `by_region` is true or false, not 1",)),
+    (
+        "rules: [{name: a, method: traced_usage, pool_cache_writes: maybe}]",
+        ("rule 1 (a): `pool_cache_writes` is true or false, not 'maybe'",),
+    ),
+    (
+        "rules: [{name: a, method: follow, of_rules: []}]",
+        ("rule 1 (a): `of_rules` needs text or a list of texts, not []",),
+    ),
+    (
+        "{rules: [], agents: nobody}",
+        ("`agents` says who pays for a call between teams, caller or callee, not 'nobody'",),
+    ),
+    (
+        "rules: [{name: a, method: follow, when: {SkuId: {regex: [a, b]}}}]",
+        ("rule 1 (a): `regex` takes one pattern; several are one with | between them",),
+    ),
+    ("rules: [{name: a, method: even, among: [{pool: [p]}]}]", ("rule 1 (a): `pool` is one name, not ['p']",)),
+    (
+        "rules: [{name: a, method: proportional, by: tokens, usage: {model: [x]}}]",
+        ("rule 1 (a): `model` is one name, not ['x']",),
+    ),
+    (
+        "rules: [{name: a, method: follow, when: {x_a: {in: []}}}]",
+        ("rule 1 (a): `in` needs text or a list of texts, not []",),
+    ),
     ("rules: [{name: a, method: even, among: [{team: [x, y]}]}]", ("rule 1 (a): `team` is one name, not ['x', 'y']",)),
     (
         "rules: [{name: a, method: even, among: [{team: x, environment: null}]}]",

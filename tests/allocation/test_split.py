@@ -110,8 +110,12 @@ def test_fault_075_nothing_to_split_by_is_an_answer_and_no_error() -> None:
 
 @pytest.mark.parametrize("weight", [-1, Fraction(-1, 3), Decimal("-0.1"), Decimal("NaN"), Decimal("Infinity")])
 def test_weights_are_finite_and_not_negative(weight: Decimal) -> None:
-    with pytest.raises(BadWeight, match="'b'"):
+    with pytest.raises(
+        BadWeight, match=f"^weight of 'b' is {weight}; a weight is a finite number, zero or more$"
+    ) as caught:
         split(Decimal(1), {"a": 1, "b": weight})
+    assert caught.value.key == "b"
+    assert caught.value.weight is weight
 
 
 def test_whole_weights_keep_proportions() -> None:

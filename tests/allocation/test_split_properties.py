@@ -79,9 +79,12 @@ def test_bounds_know_neither_order_nor_scale(
         ((6, 3, 1), "1/5", "1/2", ("1/2", "3/10", "1/5"), "0"),
         ((1, 1), "0", "1/2", ("1/2", "1/2"), "0"),
         ((5,), "0", "1", ("1",), "0"),
+        ((Fraction(1, 8), Fraction(3, 8)), "0", "1", ("1/4", "3/4"), "0"),
     ],
 )
-def test_bounds_by_hand(weights: tuple[int, ...], least: str, most: str, expected: tuple[str, ...], left: str) -> None:
+def test_bounds_by_hand(
+    weights: tuple[int | Fraction, ...], least: str, most: str, expected: tuple[str, ...], left: str
+) -> None:
     found = bounded(list(map(Fraction, weights)), least=Fraction(least), most=Fraction(most))
 
     assert found == (list(map(Fraction, expected)), Fraction(left))

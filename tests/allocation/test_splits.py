@@ -17,7 +17,7 @@ from allocation.splitter import Measure, Measures, Splitter, at_level
 from allocation.targets import FeaturePlace, Organisation, Target
 from allocation.traced import Part, Plan
 
-DAY, NEXT = date(2026, 10, 5), date(2026, 10, 6)
+EVE, DAY, NEXT = date(2026, 10, 4), date(2026, 10, 5), date(2026, 10, 6)  # the tree changes with NEXT
 SOURCE = SourceSettings(1, "cloud", True, "auto")
 A, B, GHOST = Target(team="a"), Target(team="b"), Target(reason="unknown team: ghost")
 TREE = Organisation(
@@ -110,7 +110,7 @@ def test_percentages_for_people(share: Fraction, text: str) -> None:
 
 def test_fixed_shares_are_smallest_whole_weights_and_zeros_are_left_out() -> None:
     book = Book()
-    shares = [{"team": "Team B", "share": 25}, {"team": "a", "share": 75}, {"team": "ghost", "share": 0}]
+    shares = [{"team": "ghost", "share": 0}, {"team": "Team B", "share": 25}, {"team": "a", "share": 75}]
 
     plan = book.plan(split_of("fixed", shares=shares), model="gpt")
 
@@ -149,11 +149,11 @@ def test_a_day_without_a_driver_takes_the_months_and_says_so() -> None:
     book = Book({DAY: {A: Measure(1, 1)}, None: {B: Measure(1, 1)}})
     daily = split_of("proportional", by="requests")
 
-    here, there = book.plan(daily), book.plan(daily, NEXT)
+    here, there = book.plan(daily), book.plan(daily, EVE)
 
     assert (book.shown(here.parts[0]), here.widened) == ([(A, 1, 1)], None)
     assert (book.shown(there.parts[0]), there.widened) == ([(B, 1, 1)], "month")
-    assert book.asked == [DAY, NEXT, None]
+    assert book.asked == [DAY, EVE, None]
 
 
 def test_a_plan_of_the_month_is_made_once_and_again_where_a_feature_moves() -> None:
@@ -197,6 +197,24 @@ def test_members_count_what_is_theirs() -> None:
 
     found = {target: (weight, rung) for target, weight, rung in book.shown(plan.parts[0])}
     assert found == {A: (5, 3), Target(team="a", feature="chat", product="suite"): (2, 1)}
+
+
+def test_a_members_name_means_who_had_it_on_the_day() -> None:
+    """The alias "chatters" passes from one team to another on the day NEXT."""
+    tree = replace(
+        TREE,
+        team_aliases={"chatters": ((date(2026, 1, 1), "a"), (NEXT, "b"))},
+        feature_aliases={"talk": ((date(2026, 1, 1), "chat"), (NEXT, "tips"))},
+    )
+    chat, tips = Target(team="a", feature="chat"), Target(team="b", feature="tips")
+    book = Book({None: {chat: Measure(2, 1), tips: Measure(3, 1)}})
+    splitter = Splitter(tree, book.measures, book.number)
+    for member in ({"team": "chatters"}, {"feature": "talk"}):
+        split = split_of("proportional", by="seats", among=[member, {"team": "ghost"}])
+
+        weights = [splitter.plan(bucket(split), day).parts[0].entries[0][1] for day in (DAY, NEXT)]
+
+        assert weights == [2, 3]
 
 
 def test_bounds_make_weights_of_shares_and_what_no_one_may_take_is_left() -> None:
@@ -246,12 +264,35 @@ def test_a_pool_without_a_driver_leaves_its_part_in_sight() -> None:
     assert (plan.note, plan.driver_total) == ("no driver data", 5)
 
 
+def test_pools_within_a_cap_leave_what_no_one_may_take_and_are_all_named() -> None:
+    book = Book({None: {A: Measure(1, 1), B: Measure(1, 2)}})
+    split = split_of("fixed", shares=[{"pool": "p", "share": 50}, {"pool": "q", "share": 50}])
+    capped, whole = split_of("proportional", by="seats", max_share=40), split_of("even", among=[{"team": "a"}])
+
+    plan = book.plan(split, pools=(("p", capped), ("q", whole)))
+    named = book.plan(split, pools=(("p", whole), ("q", whole)), model="gpt")
+
+    assert [(part.weight, part.kind) for part in plan.parts] == [(9, "shared"), (1, "unallocated")]
+    assert book.shown(plan.parts[0]) == [(A, 7, 4), (B, 2, 2)]
+    assert named.note == "through pool p, pool q"
+
+
+def test_a_cap_alone_gives_nobody_a_minimum_and_says_how_far_the_driver_was_widened() -> None:
+    book = Book({None: {A: Measure(999, 1), B: Measure(1, 1)}})
+
+    plan = book.plan(split_of("proportional", by="requests", max_share=100))
+
+    assert book.shown(plan.parts[0]) == [(A, 999, 1), (B, 1, 1)]
+    assert (plan.driver, plan.widened) == ("seats within bounds", "month")
+
+
 def test_pools_are_weighed_by_the_day_where_any_of_them_is() -> None:
-    book = Book({DAY: {A: Measure(1, 1)}, NEXT: {B: Measure(1, 1)}})
+    book = Book({DAY: {A: Measure(1, 1)}, EVE: {B: Measure(1, 1)}})
     daily = split_of("proportional", by="requests")
 
-    here, there = (book.plan(into_pool("p"), day, pools=(("p", daily),)) for day in (DAY, NEXT))
+    here, there = (book.plan(into_pool("p"), day, pools=(("p", daily),)) for day in (DAY, EVE))
 
+    assert TREE.epoch(DAY) == TREE.epoch(EVE)
     assert (book.shown(here.parts[0]), book.shown(there.parts[0])) == ([(A, 1, 1)], [(B, 1, 1)])
 
 
