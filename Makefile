@@ -26,6 +26,12 @@ $(VENV)/.installed-dev: requirements-dev.txt $(VENV)/.installed
 	@$(PIP) -r requirements-dev.txt
 	@touch $@
 
+# An environment of its own: mutmut brings setproctitle, with which gunicorn and celery hide their command lines.
+$(VENV)-mutants/.installed: requirements.txt requirements-dev.txt requirements-mutants.txt
+	@test -x $(VENV)-mutants/bin/python || $(PYTHON) -m venv $(VENV)-mutants
+	@for list in $^; do $(subst $(VENV)/,$(VENV)-mutants/,$(PIP)) -r $$list || exit 1; done
+	@touch $@
+
 setup: $(VENV)/.installed-dev
 
 up: $(VENV)/.installed
@@ -43,8 +49,8 @@ properties: setup
 		tests/allocation/test_split_properties.py tests/allocation/test_split.py tests/allocation/test_plans.py
 
 # How many deliberate faults in what decides about money the tests find, by module.
-mutants: setup
-	@$(BIN)/python benchmarks/mutants.py
+mutants: $(VENV)-mutants/.installed
+	@$(VENV)-mutants/bin/python benchmarks/mutants.py
 
 lint: setup
 	@$(BIN)/ruff check .
