@@ -84,12 +84,14 @@ def test_fault_055_a_bill_survives_kills_at_random_points(
     embedded_portal: Portal, bill: tuple[str, Decimal], undisturbed: float
 ) -> None:
     chance = random.Random(55)
-    attempts = []
-    for point in range(POINTS):
+    attempts: list[int] = []
+    point = 0
+    # How fast the machine is changes while other tests run: where every kill came too late, further ones come sooner.
+    while point < POINTS or (max(attempts) == 1 and point < 4 * POINTS):
         source = f"killed {point}"
         job = load(embedded_portal, bill[0], source)
         started(embedded_portal, job)
-        time.sleep(chance.uniform(0, undisturbed * 0.7))
+        time.sleep(chance.uniform(0, undisturbed * 0.7) / (1 + point // POINTS))
 
         kill_holder(embedded_portal, job, whole_worker=point % 2 == 0)
         seen = embedded_portal.rows(VISIBLE, source)
@@ -99,6 +101,7 @@ def test_fault_055_a_bill_survives_kills_at_random_points(
         assert status == "succeeded"
         assert embedded_portal.rows(VISIBLE, source) == [(ROWS, bill[1])]
         attempts.append(tries)
+        point += 1
 
     assert max(attempts) == 2  # some kill did hit
 
