@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -34,6 +35,9 @@ from allocation.rules import COMMITMENT, RELATED, Rule, Rules
 from allocation.targets import NO_RULE, OUTSIDE_SCOPE, canonical_cells
 
 NOBODY = Owner()
+
+# The part of the ledger that a stage writes is its number; those of the followers and of usage:
+FOLLOWERS, USAGE = 1000, -1
 
 
 class SourceSettings(NamedTuple):
@@ -142,10 +146,16 @@ class Bucket:
             )
         )
 
+    @cached_property
+    def content_hash(self) -> bytes:
+        """Equal for equal buckets, in any database: names, not ids."""
+        text = repr(replace(self, source=self.source._replace(id=0)))
+        return hashlib.md5(text.encode(), usedforsecurity=False).digest()
+
     @property
-    def order(self) -> tuple[bool, int, str]:
+    def part(self) -> int:
         """Buckets whose driver is what others were given come after those; the ones that follow come last."""
-        return (self.method == FOLLOW, self.stage, self.cells)
+        return FOLLOWERS if self.method == FOLLOW else self.stage
 
 
 class DimensionRow(NamedTuple):
@@ -297,8 +307,3 @@ def apart_keys(buckets: Iterable[Bucket]) -> frozenset[Key]:
     """Keys of batch, reserved or regional lines: such calls stand apart only where the bill keeps them apart."""
     keys = {bucket.key for bucket in buckets if bucket.key}
     return frozenset(key for key in keys if key.is_batch or key.is_reserved or key.region is not None)
-
-
-def numbered(buckets: Iterable[Bucket]) -> dict[Bucket, int]:
-    """Numbers from 1 in canonical order."""
-    return {bucket: number for number, bucket in enumerate(sorted(set(buckets), key=lambda b: b.order), 1)}

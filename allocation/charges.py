@@ -14,7 +14,7 @@ from django.db import connection, transaction
 
 from allocation.buckets import DimensionRow
 from allocation.conditions import RowTest
-from allocation.models import ChargeDimension, ChargeScope, ScopeState, SourceRole
+from allocation.models import ChargeDimension, ChargeScope, ScopeCharges, ScopeState, SourceRole
 from allocation.money import LEAST_PLACES, places_of, quanta_of
 from allocation.periods import microseconds_by_day
 from allocation.row_tests import passed_tests, variant_sql
@@ -36,6 +36,14 @@ COPY (
     SELECT DISTINCT s.source_id, c.dimension_id, {variant}
     FROM charge c JOIN allocation_chargescope s ON s.id = c.scope_id
     WHERE c.billing_month = '{month}' AND c.scope_id = ANY('{{{scopes}}}')
+) TO STDOUT
+"""
+
+PLAIN_DIMENSIONS_SQL = """
+COPY (
+    SELECT DISTINCT s.source_id, c.dimension_id, 0
+    FROM scope_charges c JOIN allocation_chargescope s ON s.id = c.scope_id
+    WHERE c.scope_id = ANY('{{{scopes}}}')
 ) TO STDOUT
 """
 
@@ -69,15 +77,34 @@ COPY (
 ) TO STDOUT
 """
 
-# What readers of a month's charges may count on, straight from the charges: one row per source and currency.
-TOTALS_SQL = """
-SELECT s.source_id, d.billing_currency, count(*), sum(c.billed_cost), sum(c.effective_cost)
+# A snapshot never changes once it is published, so its charges are read once and their sums by dimension kept.
+SUMMARISE_SQL = """
+INSERT INTO scope_charges (scope_id, dimension_id, charges, billed_cost, effective_cost, first_day, last_day)
+SELECT c.scope_id, c.dimension_id, count(*), sum(c.billed_cost), sum(c.effective_cost),
+    min(c.charge_period_start AT TIME ZONE 'UTC')::date, max(c.charge_period_end AT TIME ZONE 'UTC')::date
 FROM charge c
-JOIN allocation_chargescope s ON s.id = c.scope_id
-JOIN allocation_chargedimension d ON d.id = c.dimension_id
 WHERE c.billing_month = %(month)s AND c.scope_id = ANY(%(scopes)s)
 GROUP BY 1, 2
+ON CONFLICT DO NOTHING
 """
+# What readers of a month's charges may count on: one row per source and currency.
+TOTALS_SQL = """
+SELECT s.source_id, d.billing_currency, sum(c.charges), sum(c.billed_cost), sum(c.effective_cost)
+FROM scope_charges c
+JOIN allocation_chargescope s ON s.id = c.scope_id
+JOIN allocation_chargedimension d ON d.id = c.dimension_id
+WHERE c.scope_id = ANY(%(scopes)s)
+GROUP BY 1, 2
+"""
+
+
+def summarise_scopes(*, month: date, scopes: Sequence[int]) -> None:
+    """Keep the sums of those published snapshots that have none yet."""
+    known = set(ScopeCharges.objects.filter(scope_id__in=scopes).values_list("scope_id", flat=True).distinct())
+    new = [scope for scope in scopes if scope not in known]
+    if new:
+        with whole_month_plans(), connection.cursor() as cursor:
+            cursor.execute(SUMMARISE_SQL, {"month": month, "scopes": new})
 
 
 @dataclass(frozen=True)
@@ -90,8 +117,9 @@ class SourceTotal:
 
 
 def source_totals(*, month: date, scopes: Sequence[int]) -> list[SourceTotal]:
-    with whole_month_plans(), connection.cursor() as cursor:
-        cursor.execute(TOTALS_SQL, {"month": month, "scopes": list(scopes)})
+    summarise_scopes(month=month, scopes=scopes)
+    with connection.cursor() as cursor:
+        cursor.execute(TOTALS_SQL, {"scopes": list(scopes)})
         return [SourceTotal(*row) for row in cursor.fetchall()]
 
 
@@ -101,9 +129,12 @@ RULE_COLUMNS_EXCLUDED = frozenset({"id", "content_hash", "billing_period_start",
 
 def dimension_rows(*, month: date, scopes: Sequence[int], tests: Sequence[RowTest] = ()) -> Iterator[DimensionRow]:
     """Every dimension that the month's charges have, with its columns and each variant of it, in no order."""
-    sql = DIMENSIONS_SQL.format(
-        variant=variant_sql(tests, month=month, scopes=scopes), month=month.isoformat(), scopes=id_list(scopes)
-    )
+    if tests:
+        tested = variant_sql(tests, month=month, scopes=scopes)
+        sql = DIMENSIONS_SQL.format(variant=tested, month=month.isoformat(), scopes=id_list(scopes))
+    else:
+        summarise_scopes(month=month, scopes=scopes)
+        sql = PLAIN_DIMENSIONS_SQL.format(scopes=id_list(scopes))
     members: dict[int, list[tuple[int, int]]] = {}
     for line in copy_lines(sql):
         source_id, dimension_id, variant = map(int, line.split("\t"))

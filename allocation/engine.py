@@ -29,7 +29,7 @@ ZERO = Fraction(0)
 
 @dataclass
 class Engine:
-    """Plans of one run. Groups come in (bucket, day) order, and buckets in the order of their stages."""
+    """Plans of one run. `numbers` are the buckets' ids."""
 
     month: date
     run_id: int
@@ -38,9 +38,7 @@ class Engine:
     drivers: Drivers
 
     def __post_init__(self) -> None:
-        self.by_number: list[Bucket | None] = [None] * (len(self.numbers) + 1)
-        for bucket, number in self.numbers.items():
-            self.by_number[number] = bucket
+        self.by_number = {number: bucket for bucket, number in self.numbers.items()}
         drivers = self.drivers
         self.billed = self._billed_tokens()
         self.classes = billed_classes((b.key, b.token_class) for b in self.numbers if b.key)
@@ -56,22 +54,28 @@ class Engine:
     def carry_out(self, writer: LedgerWriter, progress: Callable[[int], None]) -> None:
         """Write every group: what stands by itself first, then what is weighted by it, then what follows all."""
         done = 0
-        for number, groups in enumerate(self._stages()):
+        for number, (part, groups) in enumerate(self._parts()):
             if number:
                 book = self.drivers.book
                 self.given(Related.read(run_id=self.run_id, month=self.month, buckets=self.by_number, book=book))
             self._name_targets(groups)
-            writer.write(groups, self.by_number, self.plan, partial(_further, progress, done))
+            writer.write(part, groups, self.by_number, self.plan, partial(_further, progress, done))
             done += len(groups)
-        writer.finish_groups()
 
     def given(self, related: Related) -> None:
         """From here on, splits by other cost go by this."""
         self.related = self.splitter.costs = related
 
-    def _stages(self) -> Iterator[list[Group]]:
-        for _, groups in groupby(self.groups, key=lambda group: self._bucket(group).order[:2]):
-            yield list(groups)
+    def _parts(self) -> Iterator[tuple[int, list[Group]]]:
+        """Groups of each part by day, and within a day in canonical order."""
+        rank = {self.numbers[bucket]: (bucket.part, bucket.content_hash) for bucket in self.numbers}
+
+        def place(group: Group) -> tuple[int, date, bytes]:
+            part, content_hash = rank[group.bucket]
+            return part, group.day, content_hash
+
+        for part, groups in groupby(sorted(self.groups, key=place), key=lambda group: rank[group.bucket][0]):
+            yield part, list(groups)
 
     def _name_targets(self, groups: list[Group]) -> None:
         """Every target that plans may need, so that all have an id before the first row is written."""
@@ -87,10 +91,7 @@ class Engine:
         self.drivers.book.settle()
 
     def _bucket(self, group: Group) -> Bucket:
-        bucket = self.by_number[group.bucket]
-        if bucket is None:
-            raise LookupError(f"no bucket {group.bucket}")
-        return bucket
+        return self.by_number[group.bucket]
 
     def plan(self, bucket: Bucket, group: Group) -> Plan:
         if bucket.method in BY_USAGE:

@@ -55,8 +55,7 @@ class Drivers:
 
 
 CHARGE_DAYS_SQL = """
-SELECT min(charge_period_start AT TIME ZONE 'UTC')::date, max(charge_period_end AT TIME ZONE 'UTC')::date
-FROM charge WHERE billing_month = %(month)s AND scope_id = ANY(%(scopes)s)
+SELECT min(first_day), max(last_day) FROM scope_charges WHERE scope_id = ANY(%(scopes)s)
 """
 
 
@@ -120,7 +119,7 @@ def load_drivers(
 
 def _charge_days(month: date, scopes: Sequence[int]) -> tuple[date, date]:
     with connection.cursor() as cursor:
-        cursor.execute(CHARGE_DAYS_SQL, {"month": month, "scopes": list(scopes)})
+        cursor.execute(CHARGE_DAYS_SQL, {"scopes": list(scopes)})
         first, last = cursor.fetchone()
     whole = Period.month(month)
     earliest = date(month.year - 1, month.month, 1)

@@ -1,19 +1,26 @@
-"""Writing a run: plans become allocated_cost rows, streamed by COPY in canonical order and hashed on the way."""
+"""Writing a run: plans become slices of shares, streamed by COPY in canonical order and hashed on the way."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import date
 from decimal import ROUND_HALF_EVEN, Decimal
 from fractions import Fraction
+from itertools import groupby
+from operator import attrgetter
+from typing import Any
 
 from django.db import connection
 
 from allocation.buckets import Bucket
 from allocation.charges import Amount, Group
+from allocation.cost_lines import LineBook
+from allocation.models import Bucket as BucketModel
+from allocation.models import RunSlice
 from allocation.models import Target as TargetModel
-from allocation.money import text_of, texts_of
+from allocation.money import LEAST_PLACES, text_of, texts_of
+from allocation.slices import SliceStore, run_sha256
 from allocation.split import split_quanta
 from allocation.targets import Target, canonical_target
 from allocation.traced import Part, Plan
@@ -68,6 +75,42 @@ def ensure_targets(targets: Sequence[Target]) -> list[int]:
         rows = TargetModel.objects.filter(content_hash__in=hashes[first : first + 10_000])
         ids.update((bytes(key), pk) for key, pk in rows.values_list("content_hash", "pk"))
     return [ids[key] for key in hashes]
+
+
+def ensure_buckets(buckets: Iterable[Bucket]) -> dict[Bucket, int]:
+    """Ids of these buckets, made where they are new; safe beside another run that makes the same ones."""
+    by_key = {(bucket.source.id, bucket.content_hash): bucket for bucket in buckets}
+    ids = _bucket_ids(by_key)
+    BucketModel.objects.bulk_create(
+        [
+            BucketModel(
+                source_id=bucket.source.id,
+                content_hash=bucket.content_hash,
+                rule=bucket.rule,
+                method=bucket.method,
+                ai_scope=bucket.ai_scope,
+                provider_name=bucket.provider_name,
+                service_name=bucket.service_name,
+                charge_category=bucket.charge_category,
+                split_key=bucket.split_key,
+            )
+            for key, bucket in sorted(by_key.items(), key=lambda pair: pair[0])
+            if key not in ids
+        ],
+        ignore_conflicts=True,
+        batch_size=5000,
+    )
+    ids |= _bucket_ids(key for key in by_key if key not in ids)
+    return {bucket: ids[key] for key, bucket in by_key.items()}
+
+
+def _bucket_ids(keys: Iterable[tuple[int, bytes]]) -> dict[tuple[int, bytes], int]:
+    hashes = [content_hash for _, content_hash in keys]
+    ids: dict[tuple[int, bytes], int] = {}
+    for first in range(0, len(hashes), 10_000):
+        rows = BucketModel.objects.filter(content_hash__in=hashes[first : first + 10_000])
+        ids.update(((source, bytes(key)), pk) for source, key, pk in rows.values_list("source", "content_hash", "pk"))
+    return ids
 
 
 Row = tuple[int, str, int, int, int | None, str, int]  # target, kind, billed, effective, list, driver quantity, rung
@@ -137,98 +180,179 @@ def _merged(rows: list[Row], rank: Sequence[int]) -> list[Row]:
     return sorted(found.values(), key=lambda row: (rank[row[0]], row[1]))
 
 
-class LedgerWriter:
-    """Streams the groups of one run into allocated_cost and charge_group, and keeps the run's hash."""
+class CostSums:
+    """Shares of one slice summed as pages group them: by line class, target class, kind and rung, exactly."""
 
-    def __init__(self, *, run_id: int, month: date, book: TargetBook) -> None:
-        self.run_id = run_id
-        self.month = month
+    def __init__(self) -> None:
+        self._scales: dict[tuple[int, int, int], dict[CostKey, list[int]]] = {}
+
+    def of(self, group: Group) -> dict[CostKey, list[int]]:
+        """Where the group's rows are added, in its own places: billed, effective, list, rows, rows with a list cost."""
+        places = (
+            group.billed_cost.places,
+            group.effective_cost.places,
+            group.list_cost.places if group.list_cost else LEAST_PLACES,
+        )
+        return self._scales.setdefault(places, {})
+
+    def rows(self) -> Iterator[tuple[CostKey, str, str, str]]:
+        """Key, billed, effective and list cost as plain text; "" where any list cost is unknown."""
+        widest = tuple(max(places) for places in zip(*self._scales, strict=True))
+        merged: dict[CostKey, list[int]] = {}
+        for places, sums in self._scales.items():
+            factors = [10 ** (wide - own) for wide, own in zip(widest, places, strict=True)] + [1, 1]
+            for key, amounts in sums.items():
+                known = merged.setdefault(key, [0] * 5)
+                for n, (amount, factor) in enumerate(zip(amounts, factors, strict=True)):
+                    known[n] += amount * factor
+        for key, (billed, effective, listed, rows, with_list) in merged.items():
+            list_text = text_of(listed, widest[2]) if rows == with_list else ""
+            yield key, text_of(billed, widest[0]), text_of(effective, widest[1]), list_text
+
+
+CostKey = tuple[int, int, str, int]  # line class, target class, charge kind, rung
+
+
+class SlicePage:
+    """What one slice will hold, as text: rows of slice_share and slice_group without the slice's id, and the rollup."""
+
+    def __init__(self) -> None:
+        self.shares: list[str] = []
+        self.canonical: list[str] = []
+        self.groups: list[str] = []
+        self.costs = CostSums()
+
+    def seal(self) -> tuple[str, str]:
+        """SHA-256 of the canonical CSV of the shares, and of everything that the slice holds."""
+        csv = "".join(self.canonical).encode()
+        content = hashlib.sha256(csv)
+        content.update("".join(self.groups).encode())
+        return hashlib.sha256(csv).hexdigest(), content.hexdigest()
+
+
+class LedgerWriter:
+    """Writes the slices of one run, and keeps the run's hash."""
+
+    def __init__(self, *, book: TargetBook, slices: SliceStore) -> None:
         self.book = book
-        self.hash = hashlib.sha256()
-        self.rows = 0
-        self.group_lines: list[str] = []
+        self.slices = slices
+        self.lines = LineBook(slices.currency)
 
     def write(
         self,
+        part: int,
         groups: Iterable[Group],
-        bucket_of: Sequence[Bucket | None],
+        bucket_of: Mapping[int, Bucket],
         plan_of: Callable[[Bucket, Group], Plan],
         progress: Callable[[int], None],
     ) -> None:
-        """Carry out the plan of each group; groups come in canonical order."""
-        with connection.cursor() as cursor, cursor.copy(ALLOCATED_COPY) as copy:
-            lines: list[str] = []
-            canonical: list[str] = []
-            for done, group in enumerate(groups, 1):
-                bucket = bucket_of[group.bucket]
-                if bucket is None:
-                    raise LookupError(f"no bucket {group.bucket}")
-                plan = plan_of(bucket, group)
-                self._group_line(group, plan)
-                if (
-                    group.billed_cost.quanta
-                    or group.effective_cost.quanta
-                    or (group.list_cost and group.list_cost.quanta)
-                ):
-                    self._lines(group, plan, bucket, lines, canonical)
-                if len(lines) >= BLOCK:
-                    copy.write("".join(lines))
-                    self.hash.update("".join(canonical).encode())
-                    lines.clear()
-                    canonical.clear()
-                    progress(done)
-            copy.write("".join(lines))
-            self.hash.update("".join(canonical).encode())
+        """Carry out the plan of each group of one part; groups come by day, and within a day in canonical order."""
+        groups = list(groups)
+        slices = self.slices.reserve(part, sorted({group.day for group in groups}))
+        written: list[tuple[int, SlicePage]] = []
+        done = 0
+        with connection.cursor() as cursor, cursor.copy(SHARE_COPY) as copy:
+            for day, of_day in groupby(groups, key=attrgetter("day")):
+                page = SlicePage()
+                for group in of_day:
+                    bucket = bucket_of[group.bucket]
+                    self._add(page, group, bucket, plan_of(bucket, group))
+                    done += 1
+                new = slices.settle(day, rows=len(page.shares), hashes=page.seal())
+                if new is not None:
+                    start = f"{self.slices.month}\t{new}\t"
+                    for first in range(0, len(page.shares), BLOCK):
+                        copy.write(start + start.join(page.shares[first : first + BLOCK]))
+                    page.shares.clear()
+                    page.canonical.clear()
+                    written.append((new, page))
+                progress(done)
+        slices.close()
+        self._write_groups(written)
+        self._write_costs(written)
 
-    def _lines(self, group: Group, plan: Plan, bucket: Bucket, lines: list[str], canonical: list[str]) -> None:
+    def _add(self, page: SlicePage, group: Group, bucket: Bucket, plan: Plan) -> None:
+        page.groups.append(_group_line(group, plan))
+        amounts = (group.billed_cost, group.effective_cost, group.list_cost)
+        if any(amount is not None and amount.quanta for amount in amounts):
+            self._add_shares(page, group, bucket, plan)
+
+    def _add_shares(self, page: SlicePage, group: Group, bucket: Bucket, plan: Plan) -> None:
         book = self.book
         rows = cut_group(group, plan, kind=bucket.kind, is_allocated=book.is_allocated, rank=book.rank)
-        self.rows += len(rows)
         targets, kinds, billed, effective, listed, quantities, rungs = zip(*rows, strict=True)
-        day = group.day.isoformat()
-        start = f"{self.month}\t{self.run_id}\t{group.bucket}\t{day}\t"
-        start_canonical = f"{bucket.cells},{day},"
+        self._sum(page.costs.of(group), self.lines.bucket_class(bucket), rows, has_list=group.list_cost is not None)
+        start_canonical = f"{bucket.cells},{group.day.isoformat()},"
         b_texts = texts_of(billed, group.billed_cost.places)
         same = effective == billed and group.effective_cost.places == group.billed_cost.places
         e_texts = b_texts if same else texts_of(effective, group.effective_cost.places)
         c_texts = texts_of(listed, group.list_cost.places) if group.list_cost else [""] * len(rows)
-        ids, cells = book.ids, book.cells
+        ids, cells, number = book.ids, book.cells, group.bucket
+        shares, canonical = page.shares, page.canonical
         columns = (targets, kinds, b_texts, e_texts, c_texts, quantities, rungs)
         for t, kind, b, e, c, q, rung in zip(*columns, strict=True):
-            lines.append(f"{start}{ids[t]}\t{kind}\t{b}\t{e}\t{c or NULL}\t{q or NULL}\t{rung}\n")
+            shares.append(f"{number}\t{ids[t]}\t{kind}\t{b}\t{e}\t{c or NULL}\t{q or NULL}\t{rung}\n")
             canonical.append(f'{start_canonical}{cells[t]},"{kind}",{b},{e},{c},{q},{rung}\n')
 
-    def _group_line(self, group: Group, plan: Plan) -> None:
-        listed = text_of(group.list_cost.quanta, group.list_cost.places) if group.list_cost else NULL
-        total = text_of(plan.driver_total, plan.places) if plan.driver_total is not None else NULL
-        cells = (
-            self.run_id,
-            group.bucket,
-            group.day,
-            group.charges,
-            text_of(group.billed_cost.quanta, group.billed_cost.places),
-            text_of(group.effective_cost.quanta, group.effective_cost.places),
-            listed,
-            _decimal(plan.quantity) if plan.quantity is not None else NULL,
-            plan.driver or NULL,
-            total,
-            _decimal(plan.coverage).quantize(COVERAGE_PLACES, ROUND_HALF_EVEN) if plan.coverage is not None else NULL,
-            plan.widened or NULL,
-            plan.note or NULL,
-        )
-        self.group_lines.append("\t".join(map(str, cells)) + "\n")
+    def _sum(self, sums: dict[CostKey, list[int]], line: int, rows: Iterable[Row], *, has_list: bool) -> None:
+        class_of = self.lines.target_classes(self.book.targets)
+        for target, kind, billed, effective, listed, _, rung in rows:
+            key = (line, class_of[target], kind, rung)
+            found = sums.get(key)
+            if found is None:
+                sums[key] = [billed, effective, listed or 0, 1, int(has_list)]
+            else:
+                found[0] += billed
+                found[1] += effective
+                found[2] += listed or 0
+                found[3] += 1
+                found[4] += has_list
 
-    def finish_groups(self) -> None:
+    def _write_groups(self, written: list[tuple[int, SlicePage]]) -> None:
         with connection.cursor() as cursor, cursor.copy(GROUP_COPY) as copy:
-            for first in range(0, len(self.group_lines), BLOCK):
-                copy.write("".join(self.group_lines[first : first + BLOCK]))
+            for number, page in written:
+                start = f"{number}\t"
+                if page.groups:
+                    copy.write(start + start.join(page.groups))
+
+    def _write_costs(self, written: list[tuple[int, SlicePage]]) -> None:
+        pages = [(number, list(page.costs.rows())) for number, page in written]
+        self.lines.settle((line, of, kind) for _, rows in pages for (line, of, kind, _), *_ in rows)
+        with connection.cursor() as cursor, cursor.copy(COST_COPY) as copy:
+            for number, rows in pages:
+                copy.write(
+                    "".join(
+                        f"{number}\t{self.lines.ids[key[:3]]}\t{key[3]}\t{billed}\t{effective}\t{listed or NULL}\n"
+                        for key, billed, effective, listed in rows
+                    )
+                )
+
+
+def _group_line(group: Group, plan: Plan) -> str:
+    listed = text_of(group.list_cost.quanta, group.list_cost.places) if group.list_cost else NULL
+    total = text_of(plan.driver_total, plan.places) if plan.driver_total is not None else NULL
+    cells = (
+        group.bucket,
+        group.charges,
+        text_of(group.billed_cost.quanta, group.billed_cost.places),
+        text_of(group.effective_cost.quanta, group.effective_cost.places),
+        listed,
+        _decimal(plan.quantity) if plan.quantity is not None else NULL,
+        plan.driver or NULL,
+        total,
+        _decimal(plan.coverage).quantize(COVERAGE_PLACES, ROUND_HALF_EVEN) if plan.coverage is not None else NULL,
+        plan.widened or NULL,
+        plan.note or NULL,
+    )
+    return "\t".join(map(str, cells)) + "\n"
 
 
 NULL = "\\N"
-ALLOCATED_COPY = """COPY allocated_cost (billing_month, run_id, bucket, day, target_id, charge_kind, billed_cost,
-    effective_cost, list_cost, driver_quantity, evidence) FROM STDIN"""
-GROUP_COPY = """COPY charge_group (run_id, bucket, day, charges, billed_cost, effective_cost, list_cost, quantity,
-    driver, driver_total, coverage, widened, note) FROM STDIN"""
+SHARE_COPY = """COPY slice_share (billing_month, slice_id, bucket, target_id, charge_kind, billed_cost, effective_cost,
+    list_cost, driver_quantity, evidence) FROM STDIN"""
+GROUP_COPY = """COPY slice_group (slice_id, bucket, charges, billed_cost, effective_cost, list_cost, quantity, driver,
+    driver_total, coverage, widened, note) FROM STDIN"""
+COST_COPY = "COPY slice_cost (slice_id, line_id, evidence, billed_cost, effective_cost, list_cost) FROM STDIN"
 
 
 def _decimal(value: Fraction) -> Decimal:
@@ -239,16 +363,17 @@ def _decimal(value: Fraction) -> Decimal:
 # The same bytes as were hashed, from the database: the proof that a run is what its hash says.
 CANONICAL_SQL = """
 COPY (
-    SELECT s.name, b.rule, b.method, b.ai_scope, b.provider_name, b.service_name, b.charge_category,
-        b.split_key::text AS split_key, a.day, t.team, t.model, t.feature, t.product, t.environment, t.customer,
-        t.phase, t.reason, t.partner_team, t.partner_feature,
+    SELECT r.part, r.day AS of_day, s.name, b.rule, b.method, b.ai_scope, b.provider_name, b.service_name,
+        b.charge_category, b.split_key::text AS split_key, r.day, t.team, t.model, t.feature, t.product,
+        t.environment, t.customer, t.phase, t.reason, t.partner_team, t.partner_feature,
         a.charge_kind, a.billed_cost, a.effective_cost, a.list_cost, a.driver_quantity, a.evidence
-    FROM allocated_cost a
-    JOIN charge_bucket b ON b.run_id = a.run_id AND b.bucket = a.bucket
+    FROM run_slice r
+    JOIN slice_share a ON a.billing_month = r.billing_month AND a.slice_id = r.slice_id
+    JOIN bucket b ON b.id = a.bucket
     JOIN allocation_source s ON s.id = b.source_id
     JOIN allocation_target t ON t.id = a.target_id
-    WHERE a.billing_month = '{month}' AND a.run_id = {run}
-    ORDER BY a.bucket, a.day, t.team COLLATE "C" NULLS FIRST, t.model COLLATE "C" NULLS FIRST,
+    WHERE a.billing_month = '{month}' AND r.run_id = {run}
+    ORDER BY r.part, r.day, b.content_hash, t.team COLLATE "C" NULLS FIRST, t.model COLLATE "C" NULLS FIRST,
         t.feature COLLATE "C" NULLS FIRST, t.product COLLATE "C" NULLS FIRST, t.environment COLLATE "C" NULLS FIRST,
         t.customer COLLATE "C" NULLS FIRST, t.phase COLLATE "C" NULLS FIRST, t.reason COLLATE "C" NULLS FIRST,
         t.partner_team COLLATE "C" NULLS FIRST, t.partner_feature COLLATE "C" NULLS FIRST, a.charge_kind COLLATE "C"
@@ -259,10 +384,14 @@ COPY (
 
 
 def stored_sha256(*, run_id: int, month: date) -> str:
-    """The hash of a run's canonical CSV, computed from what stands in the database."""
-    digest = hashlib.sha256()
+    """The hash of a run, computed from what stands in the database."""
     sql = CANONICAL_SQL.format(month=month.isoformat(), run=int(run_id))
+    digests: dict[tuple[int, date], Any] = {
+        (part, day): hashlib.sha256()
+        for part, day in RunSlice.objects.filter(run_id=run_id, part__gte=0).values_list("part", "day")
+    }
     with connection.cursor() as cursor, cursor.copy(sql) as copy:
-        for block in copy:
-            digest.update(block)
-    return digest.hexdigest()
+        for row in copy:
+            part, day, line = bytes(row).split(b",", 2)
+            digests[int(part), date.fromisoformat(day.decode())].update(line)
+    return run_sha256({key: digest.hexdigest() for key, digest in digests.items()})

@@ -804,172 +804,24 @@ class RunSource(models.Model):
         ]
 
 
-class ChargeKind(models.TextChoices):
-    DIRECT = "direct"
-    SHARED = "shared"
-    IDLE = "idle"
-    UNTRACED = "untraced"
-    ADJUSTMENT = "adjustment"
-    TAX = "tax"
-    CREDIT = "credit"
-    COMMITMENT_UNUSED = "commitment_unused"
-    UNALLOCATED = "unallocated"
-
-
-class Evidence(models.IntegerChoices):
-    """The rung of evidence behind an allocated line."""
-
-    TRACES = 1
-    GATEWAY_LOGS = 2
-    PROVIDER_USAGE = 3
-    KEY_OWNER = 4
-    INFERRED_OWNER = 5
-    UNALLOCATED = 6
-
-
-class ChargeBucket(models.Model):
-    """Charges of one run with equal rule and split key. With a day it is a charge group: (run, bucket, day)."""
-
-    pk = models.CompositePrimaryKey("run_id", "bucket")
-    run = models.ForeignKey(AllocationRun, on_delete=models.CASCADE)
-    bucket = models.IntegerField()
-    source = models.ForeignKey(Source, on_delete=models.PROTECT)
-    rule = models.TextField()
-    method = models.TextField()  # allocation.methods.METHODS
-    ai_scope = models.TextField()  # ai, ai_supporting, other
-    provider_name = models.TextField(null=True)
-    service_name = models.TextField(null=True)
-    charge_category = models.TextField()
-    split_key = (
-        models.JSONField()
-    )  # {"provider", "project", "model", "token_class", "owner", ...}; what the driver is matched on
-
-    class Meta:
-        db_table = "charge_bucket"
-
-
-class BucketMember(models.Model):
-    """The run's charge-to-group map: every charge of the run's scopes with this dimension is in this bucket, on its own
-    days."""
-
-    pk = models.CompositePrimaryKey("run_id", "source_id", "dimension_id", "variant")
-    run_id = models.BigIntegerField()
-    source_id = models.BigIntegerField()
-    dimension_id = models.BigIntegerField()
-    variant = models.BigIntegerField(default=0)  # which of the rules' row tests the charges pass (allocation.row_tests)
-    bucket = models.IntegerField()
-
-    class Meta:
-        db_table = "bucket_member"
-
-
-class ChargeGroup(models.Model):
-    """Run x bucket x day: what is split, and by which driver total. Copied, so Explain survives retention."""
-
-    pk = models.CompositePrimaryKey("run_id", "bucket", "day")
-    run_id = models.BigIntegerField()
-    bucket = models.IntegerField()
-    day = models.DateField()
-    charges = models.BigIntegerField()
-    billed_cost = CostField()
-    effective_cost = CostField()
-    list_cost = CostField(null=True)
-    quantity = ExactNumericField(null=True)  # billed quantity in tokens where the unit converts
-    driver = models.TextField(null=True)  # input_uncached tokens, list cost ...
-    driver_total = ExactNumericField(null=True)
-    coverage = ExactNumericField(null=True)  # traced / billed quantity; NULL where the quantity does not convert
-    widened = models.TextField(null=True)  # month, model, provider: where a narrower join had no data
-    note = models.TextField(null=True)
-
-    class Meta:
-        db_table = "charge_group"
-
-
-class Target(models.Model):
-    """Who a share belongs to. `reason` is set exactly for the unallocated ones."""
-
-    content_hash = models.BinaryField(unique=True)
-    team = models.TextField(null=True)
-    model = models.TextField(null=True)
-    feature = models.TextField(null=True)
-    product = models.TextField(null=True)
-    environment = models.TextField(null=True)
-    customer = models.TextField(null=True)
-    phase = models.TextField(null=True)  # build, run, move
-    # The other side of a call between agents: who served it where the caller pays, who asked where the callee does.
-    partner_team = models.TextField(null=True)
-    partner_feature = models.TextField(null=True)
-    reason = models.TextField(null=True)  # unallocated: untraced, unknown team, no rule, driver is zero ...
-
-
-class AllocatedCost(models.Model):
-    """Charge group x target x kind (partitioned by billing_month, versioned by run)."""
-
-    pk = models.CompositePrimaryKey("billing_month", "run_id", "bucket", "day", "target_id", "charge_kind")
-    billing_month = models.DateField()
-    run_id = models.BigIntegerField()
-    bucket = models.IntegerField()
-    day = models.DateField()
-    target_id = models.BigIntegerField()
-    charge_kind = models.TextField(choices=ChargeKind.choices)
-    billed_cost = CostField()
-    effective_cost = CostField()
-    list_cost = CostField(null=True)
-    driver_quantity = ExactNumericField(null=True)
-    evidence = models.SmallIntegerField(choices=Evidence.choices)
-
-    class Meta:
-        db_table = "allocated_cost"
-
-
-class CostDaily(models.Model):
-    """Rollup for pages: run x day x everything pages group by. A cache; a test compares it with allocated_cost."""
-
-    run_id = models.BigIntegerField()
-    billing_month = models.DateField()
-    day = models.DateField()
-    currency = models.TextField()
-    source_id = models.BigIntegerField()
-    ai_scope = models.TextField()
-    provider_name = models.TextField(null=True)
-    service_name = models.TextField(null=True)
-    team = models.TextField(null=True)
-    product = models.TextField(null=True)
-    feature = models.TextField(null=True)
-    model = models.TextField(null=True)
-    environment = models.TextField(null=True)
-    phase = models.TextField(null=True)
-    charge_kind = models.TextField()
-    rule = models.TextField()
-    reason = models.TextField(null=True)
-    evidence = models.SmallIntegerField()
-    billed_cost = CostField()
-    effective_cost = CostField()
-    list_cost = CostField(null=True)
-
-    class Meta:
-        db_table = "cost_daily"
-        indexes = [
-            models.Index(fields=["run_id", "team"], name="cost_daily_run_team"),
-            models.Index(fields=["run_id", "day"], name="cost_daily_run_day"),
-        ]
-
-
-class UsageDaily(models.Model):
-    """Calls and tokens per run, day and target: what unit costs divide by. A cache of usage at the time of the run."""
-
-    run_id = models.BigIntegerField()
-    day = models.DateField()
-    team = models.TextField(null=True)
-    feature = models.TextField(null=True)
-    model = models.TextField(null=True)
-    environment = models.TextField(null=True)
-    phase = models.TextField(null=True)
-    calls = ExactNumericField()
-    tokens_input = ExactNumericField()
-    tokens_output = ExactNumericField()
-    cost_variance = models.FloatField(db_default=0.0)  # of the effective cost, by sampling alone (allocation.sampling)
-
-    class Meta:
-        db_table = "usage_daily"
-        indexes = [models.Index(fields=["run_id", "day"], name="usage_daily_run_day")]
+# ruff: noqa: E402 - the ledger's tables point at the ones above
+from allocation.ledger_tables import AllocatedCost as AllocatedCost
+from allocation.ledger_tables import Bucket as Bucket
+from allocation.ledger_tables import BucketMember as BucketMember
+from allocation.ledger_tables import ChargeBucket as ChargeBucket
+from allocation.ledger_tables import ChargeGroup as ChargeGroup
+from allocation.ledger_tables import ChargeKind as ChargeKind
+from allocation.ledger_tables import CostDaily as CostDaily
+from allocation.ledger_tables import CostLine as CostLine
+from allocation.ledger_tables import Evidence as Evidence
+from allocation.ledger_tables import LedgerSlice as LedgerSlice
+from allocation.ledger_tables import RunBucket as RunBucket
+from allocation.ledger_tables import RunSlice as RunSlice
+from allocation.ledger_tables import ScopeCharges as ScopeCharges
+from allocation.ledger_tables import SliceBalance as SliceBalance
+from allocation.ledger_tables import SliceCost as SliceCost
+from allocation.ledger_tables import SliceGroup as SliceGroup
+from allocation.ledger_tables import SliceShare as SliceShare
+from allocation.ledger_tables import SliceUsage as SliceUsage
+from allocation.ledger_tables import Target as Target
+from allocation.ledger_tables import UsageDaily as UsageDaily

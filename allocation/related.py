@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 
@@ -53,15 +53,13 @@ class Related:
     _levels: dict[tuple[str, ...], dict[Level, Costs]] = field(default_factory=dict)
 
     @classmethod
-    def read(cls, *, run_id: int, month: date, buckets: Sequence[Bucket | None], book: TargetBook) -> Related:
+    def read(cls, *, run_id: int, month: date, buckets: Mapping[int, Bucket], book: TargetBook) -> Related:
         lines = [line.split("\t") for line in copy_lines(GIVEN_SQL.format(month=month.isoformat(), run=int(run_id)))]
         places = max((places_of(text) for cells in lines for text in cells[2:5]), default=LEAST_PLACES)
         by_id = {pk: target._replace(customer=None) for pk, target in zip(book.ids, book.targets, strict=False)}
         costs = []
         for number, target_id, effective, billed, listed, rung in lines:
             bucket = buckets[int(number)]
-            if bucket is None:
-                raise LookupError(f"no bucket {number}")
             effective_quanta, billed_quanta, listed_quanta = (
                 quanta_of(text, places) for text in (effective, billed, listed)
             )

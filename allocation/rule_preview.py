@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 from django.db import connection, transaction
 
 from allocation.draft_runs import RunPair, draft_runs, forget_drafts
+from allocation.errors import NotBalanced
 from allocation.models import ChargeScope, RulePreview, RuleSet, ScopeState, SourceRole
 from allocation.money import EXACT, exact_sum, plain
 from allocation.periods import Period
@@ -23,7 +24,7 @@ from allocation.rule_checks import Checked, Finding
 from allocation.rule_sets import latest_rule_set, rule_set_for
 from allocation.rule_world import check_draft, rule_reach, untaken_charges
 from allocation.rules import RuleError
-from allocation.runs import NotBalanced, Progress
+from allocation.runs import Progress
 
 FRESH = timedelta(hours=24)
 MOST_MONTHS = 12

@@ -10,51 +10,49 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime
+from decimal import Decimal
 from typing import Any
 
 from django.db import connection, transaction
 
-from allocation.buckets import Bucket, MemberKey, SourceSettings, bucket_of, numbered, with_follower_scopes
+from allocation.buckets import Bucket, MemberKey, SourceSettings, bucket_of, with_follower_scopes
 from allocation.catalogue_entries import own_catalogue
-from allocation.charges import SourceTotal, dimension_rows, pinned_scopes, read_groups, source_totals, whole_month_plans
+from allocation.charges import (
+    SourceTotal,
+    dimension_rows,
+    pinned_scopes,
+    read_groups,
+    source_totals,
+)
 from allocation.engine import Engine
+from allocation.errors import AllocationBusy as AllocationBusy
+from allocation.errors import AllocationError as AllocationError
+from allocation.errors import NotBalanced as NotBalanced
 from allocation.inputs import Drivers, load_drivers
-from allocation.ledger import LedgerWriter, TargetBook
+from allocation.ledger import LedgerWriter, TargetBook, ensure_buckets
 from allocation.models import (
     AllocationRun,
-    ChargeBucket,
     PriceVersion,
     RuleSet,
+    RunBucket,
     RunSource,
     RunStatus,
     Source,
 )
 from allocation.money import exact_sum
 from allocation.periods import Period
-from allocation.rollup import roll_up
 from allocation.rule_sets import rule_set_for
 from allocation.rules import CALLER, parse_rules
 from allocation.sampling import record_sampling
-from allocation.targets import OUTSIDE_SCOPE, load_organisation
+from allocation.slices import SliceStore, balance_slices, forget_slices, run_balances
+from allocation.targets import load_organisation
 from allocation.usage_daily import write_usage_daily
 
-ENGINE_VERSION = "3"  # grows with every change that can move a cost: part of what makes a run reproducible
+ENGINE_VERSION = "4"  # grows with every change that can move a cost: part of what makes a run reproducible
 KEPT_RUNS = 3  # per month and currency: the current one and its predecessors keep their rows
 METRICS = ("billed_cost", "effective_cost")
 
 Progress = Callable[[int, int, str], None]
-
-
-class AllocationError(Exception):
-    """An allocation cannot be carried out; nothing readers see has changed."""
-
-
-class AllocationBusy(AllocationError):
-    """Another allocation of the same month is under way."""
-
-
-class NotBalanced(AllocationError):
-    """Shares do not add up to the charges: a fault of this program, so the run is not published."""
 
 
 @dataclass(frozen=True)
@@ -219,14 +217,14 @@ class MonthJob:
             billing_month=self.month, currency=currency, rule_set=self.rule_set, inputs=inputs, started_at=self.now
         )
         try:
-            writer = self._write(run, members, drivers)
-            self.report(85, 100, f"rolling up {currency}")
-            roll_up(run, drivers.book.ids)
-            write_usage_daily(run.pk, drivers.daily)
+            slices = SliceStore.of(run, reuse=self.reuse)
+            self._write(run, members, drivers, slices)
+            write_usage_daily(slices, drivers.daily, is_shared=drivers.clustering is None)
             record_sampling(run.pk, drivers.clustering)
-            run.rows = writer.rows
-            run.sha256 = writer.hash.hexdigest()
+            run.rows = slices.rows
+            run.sha256 = slices.sha256()
             self.report(95, 100, f"checking {currency}")
+            balance_slices(self.month, slices.written)
             self._publish(run, totals)
         except BaseException as error:
             if not connection.needs_rollback:
@@ -237,21 +235,22 @@ class MonthJob:
             raise
         return RunOutcome(run.pk, currency, self.rule_set.number, run.rows, run.sha256, reused=False)
 
-    def _write(self, run: AllocationRun, members: dict[MemberKey, Bucket], drivers: Drivers) -> LedgerWriter:
-        numbers = numbered(members.values())
+    def _write(
+        self, run: AllocationRun, members: dict[MemberKey, Bucket], drivers: Drivers, slices: SliceStore
+    ) -> None:
+        numbers = ensure_buckets(members.values())
         write_buckets(run, numbers, members)
         self.report(20, 100, f"summing charges in {run.currency}")
         tests = parse_rules(run.rule_set.text).row_tests
         groups = read_groups(run_id=run.pk, month=self.month, scopes=self.scopes, tests=tests)
         with connection.cursor() as cursor:
-            cursor.execute("SELECT ensure_allocated_cost_partition(%s)", [self.month])
-        writer = LedgerWriter(run_id=run.pk, month=self.month, book=drivers.book)
+            cursor.execute("SELECT ensure_slice_share_partition(%s)", [self.month])
+        writer = LedgerWriter(book=drivers.book, slices=slices)
         engine = Engine(month=self.month, run_id=run.pk, numbers=numbers, groups=groups, drivers=drivers)
         total = len(groups)
         engine.carry_out(
-            writer, lambda done: self.report(30 + 50 * done // max(total, 1), 100, f"splitting {run.currency}")
+            writer, lambda done: self.report(30 + 60 * done // max(total, 1), 100, f"splitting {run.currency}")
         )
-        return writer
 
     def _publish(self, run: AllocationRun, totals: list[SourceTotal]) -> None:
         with transaction.atomic():
@@ -269,25 +268,8 @@ class MonthJob:
 
 
 def write_buckets(run: AllocationRun, numbers: dict[Bucket, int], members: dict[MemberKey, Bucket]) -> None:
-    """charge_bucket and bucket_member of the run."""
-    ChargeBucket.objects.bulk_create(
-        [
-            ChargeBucket(
-                run=run,
-                bucket=number,
-                source_id=bucket.source.id,
-                rule=bucket.rule,
-                method=bucket.method,
-                ai_scope=bucket.ai_scope,
-                provider_name=bucket.provider_name,
-                service_name=bucket.service_name,
-                charge_category=bucket.charge_category,
-                split_key=bucket.split_key,
-            )
-            for bucket, number in numbers.items()
-        ],
-        batch_size=2000,
-    )
+    """run_bucket and bucket_member of the run."""
+    RunBucket.objects.bulk_create(RunBucket(run_id=run.pk, bucket=number) for number in sorted(numbers.values()))
     with connection.cursor() as cursor, cursor.copy(MEMBER_COPY) as copy:
         lines = [
             f"{run.pk}\t{source}\t{dimension}\t{variant}\t{numbers[bucket]}\n"
@@ -300,43 +282,18 @@ def write_buckets(run: AllocationRun, numbers: dict[Bucket, int], members: dict[
 MEMBER_COPY = "COPY bucket_member (run_id, source_id, dimension_id, variant, bucket) FROM STDIN"
 
 
-BALANCE_SQL = """
--- One row per source: what was allocated and what was not, from the ledger's own rows.
-SELECT b.source_id,
-    coalesce(sum(a.billed_cost) FILTER (WHERE a.charge_kind <> 'unallocated'), 0),
-    coalesce(sum(a.billed_cost) FILTER (WHERE a.charge_kind = 'unallocated'), 0),
-    coalesce(sum(a.effective_cost) FILTER (WHERE a.charge_kind <> 'unallocated'), 0),
-    coalesce(sum(a.effective_cost) FILTER (WHERE a.charge_kind = 'unallocated'), 0),
-    coalesce(sum(a.billed_cost) FILTER (WHERE b.ai_scope = 'other' OR t.reason = %(outside)s), 0),
-    coalesce(sum(a.effective_cost) FILTER (WHERE b.ai_scope = 'other' OR t.reason = %(outside)s), 0)
-FROM allocated_cost a
-JOIN charge_bucket b ON b.run_id = a.run_id AND b.bucket = a.bucket
-JOIN allocation_target t ON t.id = a.target_id
-WHERE a.billing_month = %(month)s AND a.run_id = %(run)s
-GROUP BY 1
-"""
-ROLLED_UP_SQL = """
-SELECT source_id, sum(billed_cost), sum(effective_cost) FROM cost_daily WHERE run_id = %(run)s GROUP BY 1
-"""
-
-
 def record_balances(run: AllocationRun, totals: list[SourceTotal]) -> None:
     """Write run_source, whose CHECK refuses a difference; raises NotBalanced naming source and amounts."""
-    with whole_month_plans(), connection.cursor() as cursor:
-        cursor.execute(BALANCE_SQL, {"run": run.pk, "month": run.billing_month, "outside": OUTSIDE_SCOPE})
-        found = {row[0]: row[1:] for row in cursor.fetchall()}
-        cursor.execute(ROLLED_UP_SQL, {"run": run.pk})
-        rolled_up = {row[0]: row[1:] for row in cursor.fetchall()}
+    found = run_balances(run.pk)
     rows = []
     for total in totals:
-        shares = found.pop(total.source_id, (0, 0, 0, 0, 0, 0))
+        shares = found.pop(total.source_id, (Decimal(0),) * 6)
         for n, (metric, charges) in enumerate(zip(METRICS, (total.billed_cost, total.effective_cost), strict=True)):
-            allocated, unallocated, other = shares[2 * n], shares[2 * n + 1], shares[4 + n]
-            rolled = rolled_up.get(total.source_id, (0, 0))[n]
-            if exact_sum((allocated, unallocated)) != charges or rolled != charges:
+            allocated, unallocated, other = shares[3 * n : 3 * n + 3]
+            if exact_sum((allocated, unallocated)) != charges:
                 raise NotBalanced(
                     f"source {total.source_id}, {run.currency} {metric}: charges {charges}, allocated {allocated}, "
-                    f"unallocated {unallocated}, rolled up {rolled}"
+                    f"unallocated {unallocated}"
                 )
             rows.append(
                 RunSource(
@@ -384,7 +341,8 @@ def forget_old_runs(month: date) -> None:
 
 
 def delete_rows(runs: list[int], month: date) -> None:
+    """Take these runs' rows away; slices that other runs have stay."""
     with connection.cursor() as cursor:
-        for table in ("cost_daily", "usage_daily", "charge_group", "bucket_member", "charge_bucket"):
+        for table in ("run_slice", "run_bucket", "bucket_member"):
             cursor.execute(f"DELETE FROM {table} WHERE run_id = ANY(%s)", [runs])  # noqa: S608 - constants
-        cursor.execute("DELETE FROM allocated_cost WHERE billing_month = %s AND run_id = ANY(%s)", [month, runs])
+    forget_slices(month)

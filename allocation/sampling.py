@@ -31,6 +31,7 @@ from typing import Any
 
 from django.db import connection
 
+from allocation.buckets import USAGE
 from allocation.charges import whole_month_plans
 from allocation.drivers import ANY_PROJECT, SAME_PROVIDER, ToldUsage
 
@@ -139,12 +140,11 @@ WITH factor AS (
     FROM raised
     GROUP BY 1, 2, 3, 4, 5, 6
 )
-UPDATE usage_daily SET cost_variance = found.variance
-FROM found
-WHERE usage_daily.run_id = %(run)s AND usage_daily.day = found.day AND usage_daily.team IS NOT DISTINCT FROM found.team
-    AND usage_daily.feature IS NOT DISTINCT FROM found.feature AND usage_daily.model IS NOT DISTINCT FROM found.model
-    AND usage_daily.environment IS NOT DISTINCT FROM found.environment
-    AND usage_daily.phase IS NOT DISTINCT FROM found.phase
+UPDATE slice_usage u SET cost_variance = found.variance
+FROM found JOIN run_slice r ON r.run_id = %(run)s AND r.part = %(usage)s AND r.day = found.day
+WHERE u.slice_id = r.slice_id AND u.team IS NOT DISTINCT FROM found.team
+    AND u.feature IS NOT DISTINCT FROM found.feature AND u.model IS NOT DISTINCT FROM found.model
+    AND u.environment IS NOT DISTINCT FROM found.environment AND u.phase IS NOT DISTINCT FROM found.phase
 """
 
 
@@ -160,5 +160,5 @@ def record_sampling(run_id: int, clustering: Clustering | None) -> None:
         start, end = cursor.fetchone() or (None, None)
         values: dict[str, Any] = dict(zip(names, [*columns, *factors], strict=True))
         values |= {"told": list(SAME_PROVIDER), "called": list(SAME_PROVIDER.values()), "any": ANY_PROJECT}
-        values |= {"run": run_id, "start": start, "end": end}
+        values |= {"run": run_id, "usage": USAGE, "start": start, "end": end}
         cursor.execute(RECORD_SQL, values)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Mapping
 from datetime import date
 from decimal import Decimal
@@ -9,9 +10,11 @@ from typing import NamedTuple
 
 from django.db import connection
 
+from allocation.buckets import USAGE
 from allocation.catalogue import TOKEN_COLUMNS
 from allocation.drivers import ToldUsage, told_owner
 from allocation.periods import Period
+from allocation.slices import SliceStore
 from allocation.targets import Organisation, Target, resolve
 
 INPUT = tuple(n for n, name in enumerate(TOKEN_COLUMNS) if name.startswith(("input", "cache")))
@@ -49,13 +52,30 @@ def daily_usage(
     return found
 
 
-def write_usage_daily(run_id: int, daily: Mapping[DailyKey, list[Decimal]]) -> None:
-    with (
-        connection.cursor() as cursor,
-        cursor.copy(
-            "COPY usage_daily (run_id, day, team, feature, model, environment, phase, calls, tokens_input,"
-            " tokens_output) FROM STDIN"
-        ) as copy,
-    ):
-        for key, sums in daily.items():
-            copy.write_row((run_id, *key, *sums))
+def write_usage_daily(slices: SliceStore, daily: Mapping[DailyKey, list[Decimal]], *, is_shared: bool) -> None:
+    """Slices of usage, one for each day; `is_shared` where a later run that says the same may have them too."""
+    days: dict[date, list[str]] = {}
+    for key, sums in daily.items():
+        cells = [NULL if value is None else _escaped(value) for value in key[1:]] + [format(n, "f") for n in sums]
+        days.setdefault(key.day, []).append("\t".join(cells) + "\n")
+    reserved = slices.reserve(USAGE, sorted(days))
+    with connection.cursor() as cursor, cursor.copy(USAGE_COPY) as copy:
+        for day in sorted(days):
+            lines = sorted(days[day])
+            content = hashlib.sha256("".join(lines).encode()).hexdigest() if is_shared else None
+            number = reserved.settle(day, hashes=(None, content))
+            if number is not None:
+                start = f"{number}\t"
+                copy.write(start + start.join(lines))
+    reserved.close()
+
+
+NULL = "\\N"
+USAGE_COPY = """COPY slice_usage (slice_id, team, feature, model, environment, phase, calls, tokens_input,
+    tokens_output) FROM STDIN"""
+_ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
+
+
+def _escaped(text: str) -> str:
+    """Text as a cell of COPY."""
+    return text.translate(_ESCAPES)

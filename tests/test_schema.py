@@ -50,14 +50,14 @@ def test_every_table_has_the_columns_types_and_nullability_of_its_model() -> Non
     }
 
     assert differing == {}
-    assert {"charge", "span", "allocated_cost"} <= {model._meta.db_table for model in managed}
+    assert {"charge", "span", "slice_share"} <= {model._meta.db_table for model in managed}
 
 
 @pytest.mark.django_db
 def test_partitions_have_their_parents_primary_keys_and_checks() -> None:
     with connection.cursor() as cursor:
         cursor.execute("SELECT ensure_charge_partition('2026-10-01'), ensure_span_partition('2026-10-01')")
-        cursor.execute("SELECT ensure_allocated_cost_partition('2026-10-01')")
+        cursor.execute("SELECT ensure_slice_share_partition('2026-10-01')")
         cursor.execute(
             """
             SELECT inhparent::regclass::text, inhrelid::regclass::text,
@@ -69,7 +69,7 @@ def test_partitions_have_their_parents_primary_keys_and_checks() -> None:
         )
         rows = cursor.fetchall()
 
-    assert {"charge", "span", "allocated_cost"} == {row[0] for row in rows}
+    assert {"charge", "span", "slice_share"} == {row[0] for row in rows}
     assert [row for row in rows if row[2] != row[3]] == []
 
 

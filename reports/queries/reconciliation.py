@@ -4,15 +4,37 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import Any
 
 from django.db import connection
 
-from allocation.charges import pinned_scopes, source_totals
+from allocation.charges import pinned_scopes, whole_month_plans
 from allocation.models import AllocationRun, Source
 from allocation.money import exact_sum
 from allocation.periods import Period
-from allocation.runs import BALANCE_SQL, METRICS
-from allocation.targets import OUTSIDE_SCOPE
+from allocation.runs import METRICS
+
+# One row per source and currency: what was billed, from the charges themselves and not from any sum kept of them.
+CHARGED = """
+SELECT s.source_id, d.billing_currency, sum(c.billed_cost), sum(c.effective_cost)
+FROM charge c
+JOIN allocation_chargescope s ON s.id = c.scope_id
+JOIN allocation_chargedimension d ON d.id = c.dimension_id
+WHERE c.billing_month = %(month)s AND c.scope_id = ANY(%(scopes)s)
+GROUP BY 1, 2
+"""
+
+# One row per source of a run: what was allocated and what was not, of billed and of effective cost.
+SHARED = """
+SELECT b.source_id,
+    coalesce(sum(a.billed_cost) FILTER (WHERE a.charge_kind <> 'unallocated'), 0),
+    coalesce(sum(a.billed_cost) FILTER (WHERE a.charge_kind = 'unallocated'), 0),
+    coalesce(sum(a.effective_cost) FILTER (WHERE a.charge_kind <> 'unallocated'), 0),
+    coalesce(sum(a.effective_cost) FILTER (WHERE a.charge_kind = 'unallocated'), 0)
+FROM allocated_cost a JOIN bucket b ON b.id = a.bucket
+WHERE a.billing_month = %(month)s AND a.run_id = %(run)s
+GROUP BY 1
+"""
 
 
 @dataclass(frozen=True)
@@ -47,13 +69,12 @@ def reconcile_period(*, period: Period) -> Reconciliation:
     month = period.start
     scopes = pinned_scopes(month)
     names = dict(Source.objects.values_list("pk", "name"))
-    charges = {
-        (total.source_id, total.currency): (total.billed_cost, total.effective_cost)
-        for total in (source_totals(month=month, scopes=scopes) if scopes else [])
-    }
+    charges = {(row[0], row[1]): row[2:] for row in _sums(CHARGED, {"month": month, "scopes": scopes})}
     runs = dict(AllocationRun.objects.filter(billing_month=month, is_current=True).values_list("currency", "pk"))
     shares = {
-        (row[0], currency): row[1:] for currency, run in runs.items() for row in _balances(run, month.isoformat())
+        (row[0], currency): row[1:]
+        for currency, run in runs.items()
+        for row in _sums(SHARED, {"month": month, "run": run})
     }
     zero = Decimal(0)
     rows = []
@@ -75,7 +96,7 @@ def reconcile_period(*, period: Period) -> Reconciliation:
     return Reconciliation(period, tuple(rows))
 
 
-def _balances(run: int, month: str) -> list[tuple[int, Decimal, Decimal, Decimal, Decimal]]:
-    with connection.cursor() as cursor:
-        cursor.execute(BALANCE_SQL, {"run": run, "month": month, "outside": OUTSIDE_SCOPE})
-        return [row[:5] for row in cursor.fetchall()]
+def _sums(statement: str, values: dict[str, Any]) -> list[tuple[Any, ...]]:
+    with whole_month_plans(), connection.cursor() as cursor:
+        cursor.execute(statement, values)
+        return list(cursor.fetchall())

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import random
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
@@ -25,7 +25,6 @@ from allocation.buckets import (
     SourceSettings,
     apart_keys,
     bucket_of,
-    numbered,
     with_follower_scopes,
 )
 from allocation.catalogue import TOKEN_COLUMNS
@@ -40,6 +39,7 @@ from allocation.money import exact_sum, places_of, quanta_of, text_of
 from allocation.owners import NAMED, Owner
 from allocation.related import Given, Related
 from allocation.rules import parse_rules
+from allocation.slices import SliceStore, run_sha256
 from allocation.targets import FeaturePlace, Organisation, Target, canonical_target, resolve
 from allocation.traced import Plan
 
@@ -166,11 +166,15 @@ class Ledger:
 
     lines: list[Line]
     groups: list[tuple[Group, Bucket, Plan]]
-    canonical: str
+    slices: dict[tuple[int, date], str]  # canonical CSV by part and day
+
+    @property
+    def canonical(self) -> str:
+        return "".join(self.slices.values())
 
     @cached_property
     def sha256(self) -> str:
-        return hashlib.sha256(self.canonical.encode()).hexdigest()
+        return run_sha256({key: hashlib.sha256(text.encode()).hexdigest() for key, text in self.slices.items()})
 
 
 def has_money(group: Group) -> bool:
@@ -183,23 +187,24 @@ class MemoryWriter(LedgerWriter):
     """Keeps what a run writes."""
 
     def __init__(self, book: TargetBook) -> None:
-        super().__init__(run_id=0, month=OCTOBER, book=book)
-        self.lines: list[Line] = []
+        super().__init__(book=book, slices=SliceStore(run_id=0, month=OCTOBER, currency="USD"))
+        self.ledger: list[Line] = []
         self.groups: list[tuple[Group, Bucket, Plan]] = []
-        self.canonical: list[str] = []
+        self.slices_text: dict[tuple[int, date], str] = {}
         self.given: list[tuple[Bucket, Target, Decimal, Decimal, int]] = []
 
     def write(
         self,
+        part: int,
         groups: Iterable[Group],
-        bucket_of: Sequence[Bucket | None],
+        bucket_of: Mapping[int, Bucket],
         plan_of: Callable[[Bucket, Group], Plan],
         progress: Callable[[int], None],
     ) -> None:
         for group in groups:
             bucket = bucket_of[group.bucket]
-            assert bucket is not None
             plan = plan_of(bucket, group)
+            self.slices_text.setdefault((part, group.day), "")
             self.groups.append((group, bucket, plan))
             book = self.book
             rows = cut_group(group, plan, kind=bucket.kind, is_allocated=book.is_allocated, rank=book.rank)
@@ -211,8 +216,8 @@ class MemoryWriter(LedgerWriter):
                 )
                 about = (group.day, canonical_target(book.targets[target]), f'"{kind}"', *texts, quantity, rung)
                 if has_money(group):
-                    self.canonical.append(f"{bucket.cells},{','.join(map(str, about))}\n")
-                self.lines.append(
+                    self.slices_text[part, group.day] += f"{bucket.cells},{','.join(map(str, about))}\n"
+                self.ledger.append(
                     Line(
                         bucket,
                         group.day,
@@ -226,14 +231,11 @@ class MemoryWriter(LedgerWriter):
                     )
                 )
 
-    def finish_groups(self) -> None:
-        pass
-
     def related(self) -> Related:
         """As Related.read sums what stands in the ledger so far."""
         texts = [
             (line, [format(cost or Decimal(0), "f") for cost in (line.effective, line.billed, line.listed)])
-            for line in self.lines
+            for line in self.ledger
         ]
         places = max((places_of(text) for _, costs in texts for text in costs), default=12)
         summed: dict[tuple[Bucket, Target], Given] = {}
@@ -262,13 +264,14 @@ def allocate(month: Month) -> dict[str, Ledger]:
     drivers = drivers_of(month, members.values(), book)
     ledgers = {}
     for currency in month.currencies:
-        numbers = numbered(bucket for bucket in members.values() if bucket.currency == currency)
+        own = {bucket for bucket in members.values() if bucket.currency == currency}
+        numbers = {bucket: number for number, bucket in enumerate(sorted(own, key=lambda b: b.content_hash), 1)}
         groups = groups_of(group_lines(month, currency, members, numbers))
         writer = MemoryWriter(book)
         with without_database(writer):
             engine = Engine(month=OCTOBER, run_id=0, numbers=numbers, groups=groups, drivers=drivers)
             engine.carry_out(writer, lambda _: None)
-        ledgers[currency] = Ledger(writer.lines, writer.groups, "".join(writer.canonical))
+        ledgers[currency] = Ledger(writer.ledger, writer.groups, writer.slices_text)
     return ledgers
 
 
