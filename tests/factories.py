@@ -20,9 +20,9 @@ from allocation.models import (
     Source,
     Team,
     TeamPlacement,
-    UsageDaily,
 )
 from portal.accounts.models import Membership, Role, User
+from tests.ledger_rows import add_cost, add_usage
 
 _numbers = itertools.count(1)
 
@@ -96,21 +96,21 @@ class Costs:
             "reason": None if values.get("team") else "untraced",
             **values,
         }
-        CostDaily.objects.create(
-            run_id=self.run.pk,
-            billing_month=self.month,
-            day=self.month + timedelta(days=day - 1),
-            currency=self.currency,
-            source_id=make_source(source).pk,
+        amounts = {name: Decimal(line.pop(name)) for name in ("list_cost",) if line.get(name) is not None}
+        add_cost(
+            self.run,
+            self.month + timedelta(days=day - 1),
+            evidence=line.pop("evidence"),
+            names={"source_id": make_source(source).pk, **line},
             effective_cost=Decimal(cost),
             billed_cost=Decimal(billed or cost),
-            **line,
+            **amounts,
         )
 
     def use(self, day: int, *, team: str, feature: str, model: str, calls: int, tokens: int) -> None:
-        UsageDaily.objects.create(
-            run_id=self.run.pk,
-            day=self.month + timedelta(days=day - 1),
+        add_usage(
+            self.run,
+            self.month + timedelta(days=day - 1),
             team=team,
             feature=feature,
             model=model,

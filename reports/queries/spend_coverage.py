@@ -10,10 +10,11 @@ from django.db import connection
 
 from reports.scope import TeamScope
 
-# One row per current run. The last day comes off the (run_id, day) index, the cost from the run's balance.
+# One row per current run. The last day is that of its slices, the cost comes from the run's balance.
 CURRENT_RUNS = """
 SELECT run.id, run.billing_month, run.currency,
-    (SELECT max(day) FROM cost_daily WHERE cost_daily.run_id = run.id) AS last_day,
+    (SELECT max(s.day) FROM run_slice s WHERE s.run_id = run.id AND s.part >= 0
+        AND EXISTS (SELECT FROM slice_cost c WHERE c.slice_id = s.slice_id)) AS last_day,
     coalesce((SELECT sum(charges) FROM allocation_runsource AS balance
         WHERE balance.run_id = run.id AND metric = 'effective_cost'), 0) AS cost,
     run.sha256
@@ -22,7 +23,7 @@ WHERE run.is_current
 ORDER BY run.billing_month, run.currency
 """
 
-# One row per currency of some runs; by the (run_id, team) index.
+# One row per currency of some runs.
 COST_BY_CURRENCY = """
 SELECT currency, sum(effective_cost) FROM cost_daily
 WHERE run_id = ANY(%(runs)s) AND (%(teams)s::text[] IS NULL OR team = ANY(%(teams)s))

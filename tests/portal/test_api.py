@@ -10,10 +10,11 @@ import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 
-from allocation.models import AllocationRun, CostDaily, Team
+from allocation.models import AllocationRun, Team
 from portal.accounts.keys import create_key, revoke_key
 from portal.accounts.models import Role
 from portal.control.models import Job
+from tests.ledger_rows import add_cost
 from tests.portal.two_teams import ALPHA, BRAVO, DAY, MONTH, Company, gives_away, person, seed_company
 
 TOTAL = "102030.769615345"  # ALPHA + BRAVO, added by hand
@@ -82,9 +83,8 @@ def test_two_currencies_are_never_added_up(client: Client, company: Company) -> 
     run = AllocationRun.objects.create(
         billing_month=MONTH, currency="EUR", rule_set_id=company.rule_set, status="succeeded", is_current=True
     )
-    cost = CostDaily.objects.get(team="alpha")
-    cost.pk, cost.run_id, cost.currency, cost.team = None, run.pk, "EUR", None
-    cost.save(force_insert=True)
+    amounts = {"billed_cost": ALPHA.amount, "effective_cost": ALPHA.amount}
+    add_cost(run, MONTH, evidence=1, names={}, **amounts)
 
     _, body = get(client, "costs/", bearer("read"), group_by="charge_kind")
 

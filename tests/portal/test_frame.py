@@ -6,9 +6,10 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
-from allocation.models import ChargeBucket, ChargeGroup, Import
+from allocation.models import AllocationRun, Import
 from portal.accounts.models import Role
 from tests.factories import Costs, make_source, make_team, make_user
+from tests.ledger_rows import add_bucket, add_group
 
 pytestmark = pytest.mark.django_db
 
@@ -19,12 +20,12 @@ def client_of(role: Role) -> Client:
     return client
 
 
-def bill(source: str, *, through: date, run: int, status: str = "loaded", rejected: int = 0) -> None:
+def bill(source: str, *, through: date, run: AllocationRun, status: str = "loaded", rejected: int = 0) -> None:
     delivered = Import.objects.create(
         source=make_source(source), status=status, file_name="bill.csv", rows_rejected=rejected
     )
-    ChargeBucket.objects.create(
-        pk=(run, delivered.pk),
+    bucket = add_bucket(
+        run,
         source=make_source(source),
         rule="any",
         method="direct",
@@ -32,7 +33,7 @@ def bill(source: str, *, through: date, run: int, status: str = "loaded", reject
         charge_category="Usage",
         split_key={},
     )
-    ChargeGroup.objects.create(pk=(run, delivered.pk, through), charges=1, billed_cost=1, effective_cost=1)
+    add_group(run, bucket, through, charges=1, billed_cost=1, effective_cost=1)
 
 
 @pytest.fixture
@@ -59,7 +60,7 @@ def test_rail_has_only_the_pages_a_reader_may_open(costs: Costs) -> None:
 
 def test_trust_line_says_how_far_and_how_much(costs: Costs) -> None:
     today = timezone.now().date()
-    bill("AWS", through=today, run=costs.run.pk)
+    bill("AWS", through=today, run=costs.run)
 
     line = dict(parts(client_of(Role.EXECUTIVE)))
 
@@ -80,9 +81,9 @@ def test_a_lead_reads_the_shares_of_their_own_team_only(costs: Costs) -> None:
 
 def test_late_refused_and_rejected_bills_are_amber_with_what_to_do(costs: Costs) -> None:
     today = timezone.now().date()
-    bill("AWS", through=today - timedelta(days=9), run=costs.run.pk)
-    bill("OpenAI", through=today, run=costs.run.pk, status="refused")
-    bill("Google", through=today, run=costs.run.pk, rejected=3)
+    bill("AWS", through=today - timedelta(days=9), run=costs.run)
+    bill("OpenAI", through=today, run=costs.run, status="refused")
+    bill("Google", through=today, run=costs.run, rejected=3)
 
     advice = " ".join(text for _, text in parts(client_of(Role.FINANCE)) if text)
 

@@ -19,6 +19,7 @@ from django.db import connection
 from allocation import models as ledger
 from portal.accounts.models import Membership, Role, User
 from portal.control.models import Job, JobStatus
+from tests.ledger_rows import add_bucket, add_cost, add_group, add_share
 
 MONTH = date(2026, 10, 1)
 DAY = date(2026, 10, 14)
@@ -238,9 +239,9 @@ def team_rows(
         list_cost=canary.amount,
         extra={"x_note": word},
     )
-    target = allocated(canary, number, word=word, source=source, run=run, dimension=dimension)
+    target, bucket = allocated(canary, number, word=word, source=source, run=run, dimension=dimension)
     trace = one_call(canary, number, word=word)
-    return TeamRows(slug=canary.slug, trace=trace, target=target, bucket=number)
+    return TeamRows(slug=canary.slug, trace=trace, target=target, bucket=bucket)
 
 
 def place_in_tree(canary: Canary, *, text: str | None, entity: ledger.LegalEntity) -> None:
@@ -264,10 +265,10 @@ def allocated(
     source: ledger.Source,
     run: ledger.AllocationRun,
     dimension: ledger.ChargeDimension,
-) -> int:
-    ledger.ChargeBucket.objects.create(
-        run=run,
-        bucket=number,
+) -> tuple[int, int]:
+    """Ids of the target and of the bucket."""
+    bucket = add_bucket(
+        run,
         source=source,
         rule=word,
         method="direct",
@@ -277,17 +278,9 @@ def allocated(
         charge_category="Usage",
         split_key={"provider": word, "model": word},
     )
-    ledger.BucketMember.objects.create(run_id=run.pk, source_id=source.pk, dimension_id=dimension.pk, bucket=number)
-    ledger.ChargeGroup.objects.create(
-        run_id=run.pk,
-        bucket=number,
-        day=DAY,
-        charges=1,
-        billed_cost=canary.amount,
-        effective_cost=canary.amount,
-        list_cost=canary.amount,
-        note=word,
-    )
+    ledger.BucketMember.objects.create(run_id=run.pk, source_id=source.pk, dimension_id=dimension.pk, bucket=bucket)
+    costs = {"billed_cost": canary.amount, "effective_cost": canary.amount, "list_cost": canary.amount}
+    add_group(run, bucket, DAY, charges=1, note=word, **costs)
     target = ledger.Target.objects.create(
         content_hash=digest(f"target {number}"),
         team=canary.slug,
@@ -297,37 +290,20 @@ def allocated(
         environment="production",
         customer=word,
     )
-    costs = {"billed_cost": canary.amount, "effective_cost": canary.amount, "list_cost": canary.amount}
-    ledger.AllocatedCost.objects.create(
-        billing_month=MONTH,
-        run_id=run.pk,
-        bucket=number,
-        day=DAY,
-        target_id=target.pk,
-        charge_kind="direct",
-        evidence=1,
-        **costs,
-    )
-    ledger.CostDaily.objects.create(
-        run_id=run.pk,
-        billing_month=MONTH,
-        day=DAY,
-        currency="USD",
-        source_id=source.pk,
-        ai_scope="ai",
-        provider_name=word,
-        service_name=word,
-        team=canary.slug,
-        product=word,
-        feature=word,
-        model=word,
-        environment="production",
-        charge_kind="direct",
-        rule=word,
-        evidence=1,
-        **costs,
-    )
-    return target.pk
+    add_share(run, bucket, DAY, target_id=target.pk, charge_kind="direct", evidence=1, **costs)
+    names = {
+        "source_id": source.pk,
+        "provider_name": word,
+        "service_name": word,
+        "team": canary.slug,
+        "product": word,
+        "feature": word,
+        "model": word,
+        "environment": "production",
+        "rule": word,
+    }
+    add_cost(run, DAY, evidence=1, names=names, **costs)
+    return target.pk, bucket
 
 
 def one_call(canary: Canary, number: int, *, word: str) -> uuid.UUID:

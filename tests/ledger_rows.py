@@ -1,0 +1,65 @@
+"""Ledger rows for tests, as a run would have written them."""
+
+from __future__ import annotations
+
+import itertools
+from datetime import date
+from typing import Any
+
+from allocation.buckets import USAGE
+from allocation.cost_lines import Names, ensure_lines
+from allocation.models import (
+    AllocationRun,
+    Bucket,
+    LedgerSlice,
+    RunBucket,
+    RunSlice,
+    SliceCost,
+    SliceGroup,
+    SliceShare,
+    SliceUsage,
+)
+
+_numbers = itertools.count(1)
+NAMES = Names("USD", 0, "ai", *[None] * 8, "direct", "by tag", None)
+
+
+def slice_of(run: AllocationRun, day: date, part: int = 0) -> int:
+    """The run's slice of a day, made where it has none."""
+    known = RunSlice.objects.filter(run_id=run.pk, part=part, day=day).values_list("slice_id", flat=True).first()
+    if known is not None:
+        return int(known)
+    month = run.billing_month
+    made = LedgerSlice.objects.create(billing_month=month, currency=run.currency, part=part, day=day, rows=1)
+    RunSlice.objects.create(run_id=run.pk, billing_month=month, part=part, day=day, slice_id=made.pk)
+    return made.pk
+
+
+def add_cost(run: AllocationRun, day: date, *, evidence: int, names: dict[str, Any], **amounts: Any) -> None:
+    """One line of cost_daily; amounts of the same line are added up."""
+    (line,) = ensure_lines([NAMES._replace(currency=run.currency, **names)])
+    key = (slice_of(run, day), line, evidence)
+    known = SliceCost.objects.filter(pk=key).first()
+    if known is None:
+        SliceCost.objects.create(pk=key, **amounts)
+        return
+    sums = {name: None if amount is None else getattr(known, name) + amount for name, amount in amounts.items()}
+    SliceCost.objects.filter(pk=key).update(**sums)
+
+
+def add_usage(run: AllocationRun, day: date, **values: Any) -> None:
+    SliceUsage.objects.create(slice_id=slice_of(run, day, USAGE), **values)
+
+
+def add_bucket(run: AllocationRun, **values: Any) -> int:
+    bucket = Bucket.objects.create(content_hash=b"%d" % next(_numbers), **values)
+    RunBucket.objects.create(run_id=run.pk, bucket=bucket.pk)
+    return bucket.pk
+
+
+def add_group(run: AllocationRun, bucket: int, day: date, **values: Any) -> None:
+    SliceGroup.objects.create(slice_id=slice_of(run, day), bucket=bucket, **values)
+
+
+def add_share(run: AllocationRun, bucket: int, day: date, **values: Any) -> None:
+    SliceShare.objects.create(billing_month=run.billing_month, slice_id=slice_of(run, day), bucket=bucket, **values)
