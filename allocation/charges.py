@@ -16,7 +16,7 @@ from allocation.buckets import DimensionRow
 from allocation.conditions import RowTest
 from allocation.models import ChargeDimension, ChargeScope, ScopeCharges, ScopeState, SourceRole
 from allocation.money import LEAST_PLACES, places_of, quanta_of
-from allocation.periods import microseconds_by_day
+from allocation.periods import DAY, microseconds_by_day
 from allocation.row_tests import passed_tests, variant_sql
 from allocation.split import split_quanta
 
@@ -68,7 +68,7 @@ COPY (
                 (c.charge_period_end AT TIME ZONE 'UTC')
                     > (c.charge_period_start AT TIME ZONE 'UTC')::date + 1 AS is_long
             FROM charge c JOIN allocation_chargescope s ON s.id = c.scope_id
-            WHERE c.billing_month = '{month}' AND c.scope_id = ANY('{{{scopes}}}')
+            WHERE c.billing_month = '{month}' AND c.scope_id = ANY('{{{scopes}}}') {only}
         ) x
     ) c
     JOIN bucket_member m ON m.run_id = {run} AND m.source_id = c.source_id AND m.dimension_id = c.dimension_id
@@ -81,7 +81,8 @@ COPY (
 SUMMARISE_SQL = """
 INSERT INTO scope_charges (scope_id, dimension_id, charges, billed_cost, effective_cost, first_day, last_day)
 SELECT c.scope_id, c.dimension_id, count(*), sum(c.billed_cost), sum(c.effective_cost),
-    min(c.charge_period_start AT TIME ZONE 'UTC')::date, max(c.charge_period_end AT TIME ZONE 'UTC')::date
+    min(c.charge_period_start AT TIME ZONE 'UTC')::date,
+    max((c.charge_period_end AT TIME ZONE 'UTC') - interval '1 microsecond')::date
 FROM charge c
 WHERE c.billing_month = %(month)s AND c.scope_id = ANY(%(scopes)s)
 GROUP BY 1, 2
@@ -193,13 +194,41 @@ class Group:
     pricing: Fraction | None
 
 
-def read_groups(*, run_id: int, month: date, scopes: Sequence[int], tests: Sequence[RowTest] = ()) -> list[Group]:
-    """All charge groups of the run in (bucket, day) order. Amounts of several days are spread by seconds, exactly."""
+@dataclass(frozen=True)
+class OnlyCharges:
+    """Those that touch some UTC days, and those of some dimensions on any day."""
+
+    days: frozenset[date]
+    dimensions: frozenset[int]
+
+    def condition(self) -> str:
+        parts = [
+            f"(c.charge_period_start < '{day + DAY} 00:00+00' AND c.charge_period_end > '{day} 00:00+00')"
+            for day in sorted(self.days)
+        ]
+        if self.dimensions:
+            parts.append(f"c.dimension_id = ANY('{{{id_list(sorted(self.dimensions))}}}')")
+        return f"AND ({' OR '.join(parts) or 'false'})"
+
+
+def read_groups(
+    *,
+    run_id: int,
+    month: date,
+    scopes: Sequence[int],
+    tests: Sequence[RowTest] = (),
+    only: OnlyCharges | None = None,
+) -> list[Group]:
+    """Charge groups of the run in (bucket, day) order. Amounts of several days are spread by seconds, exactly.
+
+    With `only`, groups of its days and of buckets all of whose dimensions it has are whole; others may be parts.
+    """
     sql = GROUPS_SQL.format(
         variant=variant_sql(tests, month=month, scopes=scopes),
         month=month.isoformat(),
         scopes=id_list(scopes),
         run=int(run_id),
+        only=only.condition() if only else "",
     )
     return groups_of(copy_lines(sql))
 

@@ -112,16 +112,38 @@ NOTHING = Weights((), 0, "", 0)
 COST_PLACES = 18
 
 
+class WholeMonthNeeded(Exception):
+    """What was loaded is a few days, and a split goes by the month."""
+
+
+def month_name(provider: str | None, model: str | None) -> str:
+    """What a split by the month depends on: one model's usage and bill, or, model None, all of the provider's."""
+    return f"{provider or ''}|{model or '*'}"
+
+
 @dataclass
 class UsageIndex:
-    """Usage by key and day, resolved to targets. `token_places`: tokens are whole numbers of 10**-token_places."""
+    """Usage by key and day, resolved to targets. `token_places`: tokens are whole numbers of 10**-token_places.
+
+    `month_reads` collects the names of what was asked of the month as a whole. A partial index knows the month's keys,
+    but the rows of a few days only, and raises WholeMonthNeeded where those don't answer.
+    """
 
     token_places: int
     order: Sequence[int]  # target number -> its rank in canonical order
     days: dict[Key, dict[date, list[Usage]]]
+    is_partial: bool = False
+    month_reads: set[str] = field(default_factory=set)
     _cache: dict[tuple[object, ...], Weights] = field(default_factory=dict)
     _pools: dict[tuple[object, ...], dict[date, list[Usage]]] = field(default_factory=dict)
     _variances: dict[tuple[object, ...], Fraction] = field(default_factory=dict)
+
+    def reads_month(self, key: Key, *, whole_provider: bool = False) -> None:
+        """To be told before rows of all days are looked at."""
+        whole_provider = whole_provider or key.model is None
+        self.month_reads.add(month_name(key.provider, None if whole_provider else key.model))
+        if self.is_partial and (self.of_provider(key) if whole_provider else self.of_model(key)):
+            raise WholeMonthNeeded(str(key))
 
     def of_model(self, key: Key) -> dict[date, list[Usage]]:
         """Usage by day of exactly this key, or of all projects and regions where the key says so."""
@@ -132,6 +154,10 @@ class UsageIndex:
         blank: dict[str, Any] = {"project": ANY_PROJECT} if every_project else {}
         blank |= {"region": None} if every_region else {}
         return self._pool(("keys", key), (k for k in self.days if k._replace(**blank) == key))
+
+    @cached_property
+    def is_sampled(self) -> bool:
+        return any(row.variance != (0, 0) for by_day in self.days.values() for rows in by_day.values() for row in rows)
 
     @cached_property
     def has_regions(self) -> bool:
@@ -169,6 +195,8 @@ class UsageIndex:
 
     def traced(self, key: Key, day: date | None, columns: tuple[int, ...]) -> Fraction:
         """Tokens of these columns, as extrapolated; `day` None is the month."""
+        if day is None:
+            self.reads_month(key)
         name = ("traced", key, day, columns)
         found = self._variances.get(name)
         if found is None:
@@ -178,6 +206,7 @@ class UsageIndex:
 
     def calls(self, key: Key, columns: tuple[int, ...]) -> Fraction:
         """Calls of the month that tokens of these columns were traced from."""
+        self.reads_month(key)
         name = ("calls", key, None, columns)
         found = self._variances.get(name)
         if found is None:
@@ -200,6 +229,8 @@ class UsageIndex:
 
         A class has the relative variance of its side, input or output, since that is what the rollup keeps.
         """
+        if not self.is_sampled:
+            return Fraction(0)
         name = ("variance", key, day, columns)
         found = self._variances.get(name)
         if found is None:
@@ -212,6 +243,8 @@ class UsageIndex:
         return found
 
     def _weights(self, by: str, key: Key, day: date | None, columns: tuple[int, ...], whole_provider: bool) -> Weights:
+        if day is None:
+            self.reads_month(key, whole_provider=whole_provider)
         name = (by, key if not whole_provider else (key.provider, key.project), day, columns)
         found = self._cache.get(name)
         if found is None:

@@ -13,11 +13,11 @@ from allocation.adoption import Adoption
 from allocation.buckets import Bucket
 from allocation.capacity import capacity_plan
 from allocation.charges import Group
-from allocation.drivers import Key, UsageIndex, billed_classes
+from allocation.drivers import Key, UsageIndex, WholeMonthNeeded, billed_classes, month_name
 from allocation.gpu import IDLE, NO_GPU_USAGE, GpuLine, gpu_plan
 from allocation.inputs import Drivers
 from allocation.ledger import LedgerWriter
-from allocation.methods import BY_USAGE, FOLLOW, GPU, NONE, PROVIDER
+from allocation.methods import BY_USAGE, FOLLOW, GPU, NONE, PROVIDER, REQUESTS, TOKEN_DRIVERS
 from allocation.owners import Owner
 from allocation.related import Related
 from allocation.splitter import Splitter
@@ -25,25 +25,44 @@ from allocation.targets import NO_TEAM, UNTRACED, Target, resolve
 from allocation.traced import Billed, Part, Plan, TracedLine, tokens_of, traced_plan
 
 ZERO = Fraction(0)
+ALL_USAGE = "*"  # among month reads: any call of the month
+
+BilledKey = tuple[Key | None, str | None]  # with the token class
+
+
+@dataclass(frozen=True)
+class LateDays:
+    """Of stage 0 only these days are carried out. `whole` are billed keys whose groups are those of the whole month."""
+
+    days: frozenset[date]
+    whole: frozenset[BilledKey]
 
 
 @dataclass
 class Engine:
-    """Plans of one run. `numbers` are the buckets' ids."""
+    """Plans of one run. `numbers` are the buckets' ids.
+
+    `month_reads` tells, by day, what of the month as a whole the plans of stage 0 went by.
+    """
 
     month: date
     run_id: int
     numbers: dict[Bucket, int]
     groups: list[Group]
     drivers: Drivers
+    late: LateDays | None = None
 
     def __post_init__(self) -> None:
         self.by_number = {number: bucket for bucket, number in self.numbers.items()}
         drivers = self.drivers
+        self.month_reads: dict[date, set[str]] = {}
+        self.by_month_usage = {
+            number for number, bucket in self.by_number.items() if bucket.split is not None and _goes_by_usage(bucket)
+        }
         self.billed = self._billed_tokens()
         self.classes = billed_classes((b.key, b.token_class) for b in self.numbers if b.key)
         # Steps of one tiered price are one price for all who used it in the month, whoever's calls fell on which step.
-        self.blended = {_billed_key(bucket) for bucket in self.numbers if bucket.key and bucket.is_tiered}
+        self.blended = {billed_key(bucket) for bucket in self.numbers if bucket.key and bucket.is_tiered}
         self.lines: dict[tuple[int, int], tuple[TracedLine, UsageIndex]] = {}
         self.gpu_lines: dict[tuple[int, int], GpuLine] = {}
         self.plans: dict[tuple[int, int], Plan] = {}
@@ -54,11 +73,13 @@ class Engine:
     def carry_out(self, writer: LedgerWriter, progress: Callable[[int], None]) -> None:
         """Write every group: what stands by itself first, then what is weighted by it, then what follows all."""
         done = 0
-        for number, (part, groups) in enumerate(self._parts()):
-            if number:
+        for part, groups in self._parts():
+            if part:
                 book = self.drivers.book
                 self.given(Related.read(run_id=self.run_id, month=self.month, buckets=self.by_number, book=book))
             self._name_targets(groups)
+            if self.late is not None and not part:
+                self._ask_first(groups)
             writer.write(part, groups, self.by_number, self.plan, partial(_further, progress, done))
             done += len(groups)
 
@@ -74,7 +95,9 @@ class Engine:
             part, content_hash = rank[group.bucket]
             return part, group.day, content_hash
 
-        for part, groups in groupby(sorted(self.groups, key=place), key=lambda group: rank[group.bucket][0]):
+        late = self.late
+        wanted = [g for g in self.groups if late is None or rank[g.bucket][0] or g.day in late.days]
+        for part, groups in groupby(sorted(wanted, key=place), key=lambda group: rank[group.bucket][0]):
             yield part, list(groups)
 
     def _name_targets(self, groups: list[Group]) -> None:
@@ -90,17 +113,29 @@ class Engine:
                 self.plan(bucket, group)
         self.drivers.book.settle()
 
+    def _ask_first(self, groups: list[Group]) -> None:
+        """WholeMonthNeeded comes before anything is written."""
+        for group in groups:
+            self.plan(self._bucket(group), group)
+
     def _bucket(self, group: Group) -> Bucket:
         return self.by_number[group.bucket]
 
     def plan(self, bucket: Bucket, group: Group) -> Plan:
+        reads = self.month_reads.setdefault(group.day, set()) if bucket.part == 0 else set()
+        self.drivers.index.month_reads = reads
+        if group.bucket in self.by_month_usage:
+            reads.add(ALL_USAGE)
+        return self._plan(bucket, group)
+
+    def _plan(self, bucket: Bucket, group: Group) -> Plan:
         if bucket.method in BY_USAGE:
             line, index = self._line(bucket, group)
             if bucket.capacity is not None:
                 units = group.consumed if group.consumed is not None else group.pricing
                 plan = capacity_plan(line, bucket.capacity, group.day, index, units=units)
             else:
-                plan = traced_plan(line, group.day, index, self.billed[_billed_key(bucket)])
+                plan = traced_plan(line, group.day, index, self.billed[billed_key(bucket)])
             parts = self.adoptions[id(index)].parts(line, plan.parts)
             return replace(plan, parts=parts, quantity=_tokens(bucket, group))
         if bucket.method == GPU:
@@ -147,7 +182,7 @@ class Engine:
                 owner_rung=bucket.owner.rung,
                 nobody=self.drivers.book.number(Target(model=bucket.model, reason=UNTRACED)),
                 pool_cache_writes=bucket.usage.pool_cache_writes,
-                by_month=bucket.usage.by_month or _billed_key(bucket) in self.blended,
+                by_month=bucket.usage.by_month or billed_key(bucket) in self.blended,
             )
             found = self.lines[name] = (line, self._usage_of(bucket.key, bucket.method))
         return found
@@ -180,21 +215,31 @@ class Engine:
         target = resolve(self.drivers.organisation, bucket.owner, model=bucket.model, day=group.day)
         return self.drivers.book.number(target) if target.reason != NO_TEAM else None
 
-    def _billed_tokens(self) -> dict[tuple[Key | None, str | None], Billed]:
+    def _reads_billed(self, name: BilledKey) -> None:
+        """Somebody asks how much was billed in the month."""
+        key = name[0]
+        if key is not None:
+            self.drivers.index.month_reads.add(month_name(key.provider, key.model))
+        if self.late is not None and name not in self.late.whole:
+            raise WholeMonthNeeded(f"billed {name}")
+
+    def _billed_tokens(self) -> dict[BilledKey, Billed]:
         """Tokens billed under each key and class: the denominator of coverage, over all buckets that share it."""
-        days: dict[tuple[Key | None, str | None], dict[date, Fraction | None]] = {}
+        days: dict[BilledKey, dict[date, Fraction | None]] = {}
         for group in self.groups:
             bucket = self._bucket(group)
             if bucket.key is None:
                 continue
-            by_day = days.setdefault(_billed_key(bucket), {})
+            by_day = days.setdefault(billed_key(bucket), {})
             tokens, known = _tokens(bucket, group), by_day.get(group.day, ZERO)
             by_day[group.day] = known + tokens if known is not None and tokens is not None else None
         return {
-            key: Billed(
-                by_day, None if None in by_day.values() else sum((q for q in by_day.values() if q), Fraction(0))
+            name: Billed(
+                by_day,
+                None if None in by_day.values() else sum((q for q in by_day.values() if q), Fraction(0)),
+                partial(self._reads_billed, name),
             )
-            for key, by_day in days.items()
+            for name, by_day in days.items()
         }
 
 
@@ -202,7 +247,13 @@ def _further(progress: Callable[[int], None], before: int, written: int) -> None
     progress(before + written)
 
 
-def _billed_key(bucket: Bucket) -> tuple[Key | None, str | None]:
+def _goes_by_usage(bucket: Bucket) -> bool:
+    splits = [bucket.split, *dict(bucket.pools).values()]
+    return any(split is not None and split.driver in (REQUESTS, *TOKEN_DRIVERS) for split in splits)
+
+
+def billed_key(bucket: Bucket) -> BilledKey:
+    """What billed tokens are summed under."""
     return (bucket.key, bucket.token_class)
 
 

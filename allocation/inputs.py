@@ -12,7 +12,6 @@ from django.db import connection
 
 from allocation.buckets import Bucket, apart_keys
 from allocation.catalogue import Entries
-from allocation.charges import copy_lines
 from allocation.drivers import (
     ANY_PROJECT,
     COST_PLACES,
@@ -23,8 +22,6 @@ from allocation.drivers import (
     Usage,
     UsageIndex,
     told_owner,
-    told_usage,
-    usage_sql,
 )
 from allocation.gpu import GpuIndex, load_gpu
 from allocation.ledger import TargetBook
@@ -33,10 +30,11 @@ from allocation.methods import GPU_SECONDS
 from allocation.money import quanta_of
 from allocation.owners import Owner
 from allocation.periods import DAY, Period
-from allocation.reported import caller_owners, load_reported
+from allocation.reported import load_reported
 from allocation.sampling import Clustering, clustered, clustering_of
 from allocation.targets import Organisation, resolve
 from allocation.usage_daily import DailyKey, daily_usage
+from allocation.usage_facts import LateUsage, UsageFacts, UsageReading
 
 
 @dataclass
@@ -52,6 +50,7 @@ class Drivers:
     organisation_sha256: str
     daily: dict[DailyKey, list[Decimal]]
     clustering: Clustering | None  # None: every span was kept
+    facts: UsageFacts
 
 
 CHARGE_DAYS_SQL = """
@@ -68,23 +67,30 @@ def load_drivers(
     book: TargetBook,
     caller_pays: bool = True,
     entries: Entries = (),
+    late: LateUsage | None = None,
 ) -> Drivers:
-    """Usage of the charge days, by key and day; charge days more than a year before the month are not asked for."""
+    """Usage of the charge days, by key and day; charge days more than a year before the month are not asked for.
+
+    With `late`, usage of its days only: what the other days had is known from a former run.
+    """
     buckets = list(buckets)
-    digest, other = Digest(), Digest()
-    start, end = _charge_days(month, scopes)
-
-    def noted() -> Iterable[str]:
-        for line in copy_lines(usage_sql(start, end, by_region=by_region)):
-            digest.add(line)
-            yield line
-
+    other = Digest()
+    start, end = charge_days(month, scopes)
+    apart = apart_keys(buckets)
     by_region = any(bucket.key and bucket.key.region for bucket in buckets)
-    rows = list(told_usage(noted(), caller_pays=caller_pays, entries=entries))
-    if any(row.caller for row in rows):
-        rows = caller_owners(rows, note=other.add)
-    clustering = clustering_of(start, end) if any(row.variance != (0, 0) for row in rows) else None
-    digest.add(repr(sorted((clustering or {}).items(), key=str)))
+    reading = UsageReading(caller_pays=caller_pays, entries=entries, by_region=by_region)
+    rows = reading.read(start, end, days=late.days if late else None)
+    if reading.owners:
+        other.add(repr(sorted(reading.owners.items())))
+    is_sampled = any(row.variance != (0, 0) for row in rows)
+    clustering = clustering_of(start, end) if is_sampled else None
+    facts = reading.facts(lambda key: known_apart(key, apart))
+    if late:
+        facts = late.joined(facts)
+        late.check(facts)
+    usage_digest = Digest()
+    usage_digest.add(facts.text())
+    usage_digest.add(repr(sorted((clustering or {}).items(), key=str)))
     reported = load_reported(start=start, end=end, note=other.add)
     nodes = {bucket.node for bucket in buckets if bucket.node}
     splits = [split for bucket in buckets if bucket.split for split in (bucket.split, *dict(bucket.pools).values())]
@@ -97,34 +103,38 @@ def load_drivers(
     def number(owner: Owner, day: date) -> int:
         return book.number(resolve(organisation, owner, model=None, day=day))
 
-    def index_of(told: Sequence[ToldUsage]) -> UsageIndex:
+    def index_of(told: Sequence[ToldUsage], places: int) -> UsageIndex:
         return build_index(
-            told, apart=apart_keys(buckets), organisation=organisation, book=book, clustering=clustering or {}
+            told, apart=apart, organisation=organisation, book=book, clustering=clustering or {}, places=places
         )
 
+    index = index_of(rows, facts.places)
+    if late:
+        late.complete(index)
     return Drivers(
-        index=index_of(rows),
-        reported=index_of(reported),
-        measures=MeasureBook(month, organisation, rows, gpu, series),
+        index=index,
+        reported=index_of(reported, places_of_rows(reported)),
+        measures=MeasureBook(month, organisation, rows, gpu, series, has_all_usage=late is None),
         gpu=GpuIndex.of(gpu, nodes=nodes, number=number),
         book=book,
         organisation=organisation,
-        usage_sha256=digest.hexdigest(),
+        usage_sha256=usage_digest.hexdigest(),
         other_sha256=other.hexdigest(),
         organisation_sha256=organisation.digest(),
         daily=daily_usage(rows, period=Period.month(month), organisation=organisation),
         clustering=clustering,
+        facts=facts,
     )
 
 
-def _charge_days(month: date, scopes: Sequence[int]) -> tuple[date, date]:
+def charge_days(month: date, scopes: Sequence[int]) -> tuple[date, date]:
     with connection.cursor() as cursor:
         cursor.execute(CHARGE_DAYS_SQL, {"scopes": list(scopes)})
         first, last = cursor.fetchone()
     whole = Period.month(month)
     earliest = date(month.year - 1, month.month, 1)
     return max(min(first or whole.start, whole.start), earliest), min(
-        max(last or whole.end, whole.end), whole.end + 31 * DAY
+        max(last + DAY if last else whole.end, whole.end), whole.end + 31 * DAY
     )
 
 
@@ -135,9 +145,9 @@ def build_index(
     organisation: Organisation,
     book: TargetBook,
     clustering: Clustering,
+    places: int,
 ) -> UsageIndex:
-    """Pure: told rows resolved to targets, as whole numbers of a common unit."""
-    places = DRIVER_PLACES if any("." in text for row in rows for text in row.tokens) else 0
+    """Pure: told rows resolved to targets, as whole numbers of 10**-places."""
     days: dict[Key, dict[date, list[Usage]]] = {}
     numbers: dict[tuple[tuple[str | None, ...], str | None, int], int] = {}
     keys: dict[Key, Key] = {}
@@ -160,6 +170,11 @@ def build_index(
         )
         days.setdefault(key, {}).setdefault(row.day, []).append(usage)
     return UsageIndex(places, book.rank, days)
+
+
+def places_of_rows(rows: Iterable[ToldUsage]) -> int:
+    """Decimal places that keep every token count whole."""
+    return DRIVER_PLACES if any("." in text for row in rows for text in row.tokens) else 0
 
 
 def known_apart(key: Key, apart: frozenset[Key]) -> Key:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import date
 from decimal import ROUND_HALF_EVEN, Decimal
 from fractions import Fraction
@@ -57,6 +57,12 @@ class TargetBook:
         self.cells = [canonical_target(target) for target in self.targets]
         self.is_allocated = [target.is_allocated for target in self.targets]
         self.ids += ensure_targets(self.targets[len(self.ids) :])
+
+    def by_id(self, wanted: Collection[int]) -> dict[int, Target]:
+        """Targets by database id: the run's own, and those of slices that it took over."""
+        found = dict(zip(self.ids, self.targets, strict=False))
+        others = TargetModel.objects.filter(pk__in=[pk for pk in wanted if pk not in found])
+        return found | {pk: Target(*names) for pk, *names in others.values_list("pk", *Target._fields)}
 
 
 def ensure_targets(targets: Sequence[Target]) -> list[int]:

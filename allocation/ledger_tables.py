@@ -280,7 +280,7 @@ class ScopeCharges(models.Model):
     billed_cost = CostField()
     effective_cost = CostField()
     first_day = models.DateField()  # UTC
-    last_day = models.DateField()  # UTC day of the latest charge period end
+    last_day = models.DateField()  # UTC; the last one that any charge touches
 
     class Meta:
         db_table = "scope_charges"
@@ -351,6 +351,7 @@ class CostDaily(LineNames):
     billing_month = models.DateField()
     day = models.DateField()
     line_id = models.BigIntegerField()
+    chargeback_key = models.UUIDField()
     evidence = models.SmallIntegerField()
     billed_cost = CostField()
     effective_cost = CostField()

@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import NamedTuple
 
 from allocation.catalogue import TOKEN_COLUMNS
-from allocation.drivers import OUTPUT_SIDE, SAME_PROVIDER, ToldUsage, told_owner
+from allocation.drivers import OUTPUT_SIDE, SAME_PROVIDER, ToldUsage, WholeMonthNeeded, told_owner
 from allocation.gpu import GpuRow
 from allocation.methods import GPU_SECONDS, REQUESTS, SEATS, SERIES, TOKEN_DRIVERS, Split
 from allocation.models import DriverPoint
@@ -49,6 +49,7 @@ class MeasureBook:
     usage: Sequence[ToldUsage]
     gpu: Sequence[GpuRow]
     series: dict[str, list[Reading]]
+    has_all_usage: bool = True
     _summed: dict[tuple[object, ...], tuple[dict[date | None, dict[Target, Measure]], int]] = field(
         default_factory=dict
     )
@@ -79,6 +80,8 @@ class MeasureBook:
         return self._usage_readings(split)
 
     def _usage_readings(self, split: Split) -> Iterable[Reading]:
+        if not self.has_all_usage:
+            raise WholeMonthNeeded(f"driver {split.driver}")
         wanted = dict(split.usage)
         if "provider" in wanted:
             wanted["provider"] = SAME_PROVIDER.get(wanted["provider"], wanted["provider"])

@@ -767,6 +767,7 @@ class AllocationRun(models.Model):
     status = models.TextField(choices=RunStatus.choices, default=RunStatus.RUNNING)
     is_current = models.BooleanField(default=False)
     inputs = models.JSONField(default=dict)  # scope ids, price version, usage watermark, catalogue, tree, code version
+    basis = models.JSONField(default=dict)  # what the next run has to know to read only what changed (allocation.late)
     rows = models.BigIntegerField(default=0)
     sha256 = models.TextField(null=True)
     detail = models.TextField(null=True)

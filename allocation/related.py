@@ -56,7 +56,8 @@ class Related:
     def read(cls, *, run_id: int, month: date, buckets: Mapping[int, Bucket], book: TargetBook) -> Related:
         lines = [line.split("\t") for line in copy_lines(GIVEN_SQL.format(month=month.isoformat(), run=int(run_id)))]
         places = max((places_of(text) for cells in lines for text in cells[2:5]), default=LEAST_PLACES)
-        by_id = {pk: target._replace(customer=None) for pk, target in zip(book.ids, book.targets, strict=False)}
+        named = book.by_id({int(cells[1]) for cells in lines})
+        by_id = {pk: target._replace(customer=None) for pk, target in named.items()}
         costs = []
         for number, target_id, effective, billed, listed, rung in lines:
             bucket = buckets[int(number)]

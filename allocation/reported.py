@@ -45,12 +45,11 @@ def load_reported(*, start: date, end: date, note: Callable[[str], None]) -> lis
     return found
 
 
-def caller_owners(rows: Sequence[ToldUsage], *, note: Callable[[str], None]) -> list[ToldUsage]:
-    """The rows with whose a gateway's key, or end user, is where a call names no team; `note` is told each answer.
+def caller_owners(rows: Sequence[ToldUsage], owners: Owners) -> list[ToldUsage]:
+    """The rows with whose a gateway's key, or end user, is where a call names no team.
 
     A gateway's own keys stand under the provider `gateway`; else the key is looked for under the call's provider.
     """
-    owners = identity_owners()
     found = []
     for row in rows:
         if row.caller is not None:
@@ -60,7 +59,6 @@ def caller_owners(rows: Sequence[ToldUsage], *, note: Callable[[str], None]) -> 
                 for provider in (GATEWAY, row.key.provider or "")
             )
             team, feature = next((owner for _, owner in names if owner[0]), (None, None))
-            note(repr((row.day, row.key.provider, row.caller, team, feature)))
             if team is not None:
                 told = (team, row.attributes[1] or feature, *row.attributes[2:])
                 row = row._replace(attributes=told, rung=max(row.rung, GATEWAY_RUNG))

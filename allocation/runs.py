@@ -6,6 +6,7 @@ checks the balance and moves the pointer, so that an interrupted run is never se
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,7 +16,8 @@ from typing import Any
 
 from django.db import connection, transaction
 
-from allocation.buckets import Bucket, MemberKey, SourceSettings, bucket_of, with_follower_scopes
+from allocation.buckets import USAGE, Bucket, MemberKey, SourceSettings, bucket_of, with_follower_scopes
+from allocation.catalogue import Entries
 from allocation.catalogue_entries import own_catalogue
 from allocation.charges import (
     SourceTotal,
@@ -24,11 +26,13 @@ from allocation.charges import (
     read_groups,
     source_totals,
 )
+from allocation.drivers import WholeMonthNeeded
 from allocation.engine import Engine
 from allocation.errors import AllocationBusy as AllocationBusy
 from allocation.errors import AllocationError as AllocationError
 from allocation.errors import NotBalanced as NotBalanced
 from allocation.inputs import Drivers, load_drivers
+from allocation.late import LateChanges, basis_of, late_changes, lines_sha256
 from allocation.ledger import LedgerWriter, TargetBook, ensure_buckets
 from allocation.models import (
     AllocationRun,
@@ -42,13 +46,15 @@ from allocation.models import (
 from allocation.money import exact_sum
 from allocation.periods import Period
 from allocation.rule_sets import rule_set_for
-from allocation.rules import CALLER, parse_rules
+from allocation.rules import CALLER, Rules, parse_rules
 from allocation.sampling import record_sampling
 from allocation.slices import SliceStore, balance_slices, forget_slices, run_balances
-from allocation.targets import load_organisation
+from allocation.targets import Organisation, load_organisation
 from allocation.usage_daily import write_usage_daily
 
 ENGINE_VERSION = "4"  # grows with every change that can move a cost: part of what makes a run reproducible
+logger = logging.getLogger(__name__)
+
 KEPT_RUNS = 3  # per month and currency: the current one and its predecessors keep their rows
 METRICS = ("billed_cost", "effective_cost")
 
@@ -132,6 +138,18 @@ def only_one(month: date) -> Iterator[None]:
 # ---------------------------------------------------------------- one month
 
 
+@dataclass(frozen=True)
+class MonthWorld:
+    """What a month's runs depend on besides usage and drivers. `inputs` say it by currency and name."""
+
+    rules: Rules
+    entries: Entries
+    organisation: Organisation
+    totals: list[SourceTotal]
+    members: dict[MemberKey, Bucket]
+    inputs: dict[str, dict[str, Any]]
+
+
 @dataclass
 class MonthJob:
     """The runs of one month, one for each currency, over pinned inputs."""
@@ -145,8 +163,24 @@ class MonthJob:
     reuse: bool
 
     def carry_out(self) -> list[RunOutcome]:
+        """Reads only what changed since the current runs where that is enough."""
+        world = self._world()
+        late = None
+        if self.reuse:
+            late = late_changes(
+                month=self.month, scopes=self.scopes, inputs=world.inputs, buckets=set(world.members.values())
+            )
+        if late is not None:
+            try:
+                return self._allocate(world, late)
+            except WholeMonthNeeded as reason:
+                logger.info("%s is read whole: %s", self.month.strftime("%Y-%m"), reason)
+        return self._allocate(world, None)
+
+    def _world(self) -> MonthWorld:
         rules = parse_rules(self.rule_set.text)
         catalogue = own_catalogue()
+        organisation = load_organisation()
         totals = source_totals(month=self.month, scopes=self.scopes)
         sources = {s.pk: SourceSettings(s.pk, s.name, s.project_match, s.untraced) for s in Source.objects.all()}
         members = with_follower_scopes(
@@ -157,45 +191,48 @@ class MonthJob:
                 for row in dimension_rows(month=self.month, scopes=self.scopes, tests=rules.row_tests)
             }
         )
-        book = TargetBook()
-        self.report(10, 100, "reading traces")
-        drivers = load_drivers(
-            month=self.month,
-            scopes=self.scopes,
-            buckets=set(members.values()),
-            organisation=load_organisation(),
-            book=book,
-            caller_pays=rules.agents == CALLER,
-            entries=catalogue.entries,
-        )
-        outcomes = []
-        for currency in sorted({total.currency for total in totals}):
-            own = {member: bucket for member, bucket in members.items() if bucket.currency == currency}
-            own_totals = [total for total in totals if total.currency == currency]
-            inputs = self._inputs(currency, own_totals, drivers) | {
+        price_version = PriceVersion.objects.order_by("-id").values_list("id", flat=True).first()
+        inputs = {
+            currency: {
+                "scopes": self.scopes,
+                "sources": {
+                    str(total.source_id): list(sources[total.source_id][1:])
+                    for total in totals
+                    if total.currency == currency
+                },
+                "rule_set": self.rule_set.number,
+                "rules_sha256": self.rule_set.content_sha256,
+                "organisation_sha256": organisation.digest(),
+                "price_version": price_version,
+                "engine": ENGINE_VERSION,
                 "catalogue": catalogue.sha256,
                 "agents": rules.agents,
             }
-            outcomes.append(self._known(currency, inputs) or self._run(currency, own, own_totals, drivers, inputs))
-        return outcomes
-
-    def _inputs(self, currency: str, totals: list[SourceTotal], drivers: Drivers) -> dict[str, Any]:
-        """Everything the result depends on, by name; equal inputs give equal bytes."""
-        price_version = PriceVersion.objects.order_by("-id").values_list("id", flat=True).first()
-        return {
-            "scopes": self.scopes,
-            "sources": {
-                str(s.pk): [s.name, s.project_match, s.untraced]
-                for s in Source.objects.filter(pk__in=[total.source_id for total in totals])
-            },
-            "rule_set": self.rule_set.number,
-            "rules_sha256": self.rule_set.content_sha256,
-            "usage_sha256": drivers.usage_sha256,
-            "drivers_sha256": drivers.other_sha256,
-            "organisation_sha256": drivers.organisation_sha256,
-            "price_version": price_version,
-            "engine": ENGINE_VERSION,
+            for currency in sorted({total.currency for total in totals})
         }
+        return MonthWorld(rules, catalogue.entries, organisation, totals, members, inputs)
+
+    def _allocate(self, world: MonthWorld, late: LateChanges | None) -> list[RunOutcome]:
+        days = ", ".join(f"{day:%d %b}" for day in sorted(late.days)) if late else ""
+        self.report(10, 100, f"reading what changed on {days}" if days else "reading traces")
+        drivers = load_drivers(
+            month=self.month,
+            scopes=self.scopes,
+            buckets=set(world.members.values()),
+            organisation=world.organisation,
+            book=TargetBook(),
+            caller_pays=world.rules.agents == CALLER,
+            entries=world.entries,
+            late=late.usage if late else None,
+        )
+        if late:
+            for currency in world.inputs:
+                late.check(currency, drivers, world.members)
+        outcomes = []
+        for currency, known in world.inputs.items():
+            inputs = known | {"usage_sha256": drivers.usage_sha256, "drivers_sha256": drivers.other_sha256}
+            outcomes.append(self._known(currency, inputs) or self._run(currency, world, drivers, inputs, late))
+        return outcomes
 
     def _known(self, currency: str, inputs: dict[str, Any]) -> RunOutcome | None:
         if not self.reuse:
@@ -208,24 +245,29 @@ class MonthJob:
     def _run(
         self,
         currency: str,
-        members: dict[MemberKey, Bucket],
-        totals: list[SourceTotal],
+        world: MonthWorld,
         drivers: Drivers,
         inputs: dict[str, Any],
+        late: LateChanges | None,
     ) -> RunOutcome:
         run = AllocationRun.objects.create(
             billing_month=self.month, currency=currency, rule_set=self.rule_set, inputs=inputs, started_at=self.now
         )
         try:
             slices = SliceStore.of(run, reuse=self.reuse)
-            self._write(run, members, drivers, slices)
+            engine = self._split(run, world, drivers, slices, late)
             write_usage_daily(slices, drivers.daily, is_shared=drivers.clustering is None)
             record_sampling(run.pk, drivers.clustering)
+            run.basis = basis_of(drivers, lines_sha256(world.members.values()), engine, late, currency)
             run.rows = slices.rows
             run.sha256 = slices.sha256()
             self.report(95, 100, f"checking {currency}")
             balance_slices(self.month, slices.written)
-            self._publish(run, totals)
+            self._publish(run, [total for total in world.totals if total.currency == currency])
+        except WholeMonthNeeded:
+            delete_rows([run.pk], self.month)
+            run.delete()
+            raise
         except BaseException as error:
             if not connection.needs_rollback:
                 AllocationRun.objects.filter(pk=run.pk).update(
@@ -235,22 +277,31 @@ class MonthJob:
             raise
         return RunOutcome(run.pk, currency, self.rule_set.number, run.rows, run.sha256, reused=False)
 
-    def _write(
-        self, run: AllocationRun, members: dict[MemberKey, Bucket], drivers: Drivers, slices: SliceStore
-    ) -> None:
+    def _split(
+        self, run: AllocationRun, world: MonthWorld, drivers: Drivers, slices: SliceStore, late: LateChanges | None
+    ) -> Engine:
+        """Fill the run's slices of shares."""
+        members = {member: bucket for member, bucket in world.members.items() if bucket.currency == run.currency}
         numbers = ensure_buckets(members.values())
         write_buckets(run, numbers, members)
         self.report(20, 100, f"summing charges in {run.currency}")
-        tests = parse_rules(run.rule_set.text).row_tests
-        groups = read_groups(run_id=run.pk, month=self.month, scopes=self.scopes, tests=tests)
+        only, late_days = late.scope(members, drivers.index) if late else (None, None)
+        groups = read_groups(
+            run_id=run.pk, month=self.month, scopes=self.scopes, tests=world.rules.row_tests, only=only
+        )
         with connection.cursor() as cursor:
             cursor.execute("SELECT ensure_slice_share_partition(%s)", [self.month])
-        writer = LedgerWriter(book=drivers.book, slices=slices)
-        engine = Engine(month=self.month, run_id=run.pk, numbers=numbers, groups=groups, drivers=drivers)
-        total = len(groups)
-        engine.carry_out(
-            writer, lambda done: self.report(30 + 60 * done // max(total, 1), 100, f"splitting {run.currency}")
+        if late:
+            slices.carry_over(late.former[run.currency].pk, parts=(0, USAGE), but=late.days)
+        engine = Engine(
+            month=self.month, run_id=run.pk, numbers=numbers, groups=groups, drivers=drivers, late=late_days
         )
+        total = max(len(groups), 1)
+        engine.carry_out(
+            LedgerWriter(book=drivers.book, slices=slices),
+            lambda done: self.report(30 + 60 * done // total, 100, f"splitting {run.currency}"),
+        )
+        return engine
 
     def _publish(self, run: AllocationRun, totals: list[SourceTotal]) -> None:
         with transaction.atomic():
@@ -264,7 +315,7 @@ class MonthJob:
             run.status = RunStatus.SUCCEEDED
             run.is_current = True
             run.finished_at = self.now
-            run.save(update_fields=["status", "is_current", "finished_at", "rows", "sha256"])
+            run.save(update_fields=["status", "is_current", "finished_at", "rows", "sha256", "basis"])
 
 
 def write_buckets(run: AllocationRun, numbers: dict[Bucket, int], members: dict[MemberKey, Bucket]) -> None:

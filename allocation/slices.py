@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
@@ -60,6 +60,17 @@ class SliceStore:
             LedgerSlice(billing_month=self.month, currency=self.currency, part=part, day=day) for day in days
         )
         return Reserved(self, part, {made_slice.day: made_slice.pk for made_slice in made})
+
+    def carry_over(self, former: int, *, parts: Collection[int], but: Collection[date]) -> None:
+        """Take the slices of a former run, but for these days."""
+        slices = RunSlice.objects.filter(run_id=former, part__in=parts).exclude(day__in=but)
+        places = {pk: (part, day) for pk, part, day in slices.values_list("slice_id", "part", "day")}
+        stored = LedgerSlice.objects.filter(pk__in=places).values_list("pk", "rows", "sha256")
+        self.taken.update((places[pk], Stored(pk, rows, sha256)) for pk, rows, sha256 in stored)
+        RunSlice.objects.bulk_create(
+            RunSlice(run_id=self.run_id, billing_month=self.month, part=part, day=day, slice_id=pk)
+            for pk, (part, day) in places.items()
+        )
 
     @property
     def rows(self) -> int:

@@ -6,7 +6,7 @@ is the untraced part, which follows the source's policy. `Plan` is also the shap
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
@@ -65,12 +65,25 @@ class TracedLine:
     by_month: bool = False  # every day by the month's usage: one blended price for all
 
 
+def _unnoticed() -> None:
+    pass
+
+
 @dataclass(frozen=True)
 class Billed:
-    """Tokens on the bill under one key and class; a day is missing, or the month None, where any does not convert."""
+    """Tokens on the bill under one key and class; a day is missing, or the month None, where any does not convert.
+
+    `reads_month` is told before the month is looked at.
+    """
 
     by_day: Mapping[date, Fraction | None]
-    month: Fraction | None
+    whole: Fraction | None
+    reads_month: Callable[[], None] = _unnoticed
+
+    @property
+    def month(self) -> Fraction | None:
+        self.reads_month()
+        return self.whole
 
 
 def traced_plan(line: TracedLine, day: date, index: UsageIndex, billed: Billed) -> Plan:
@@ -163,9 +176,9 @@ def _is_loss_of_a_few(
     rate 1-C, the coverage of a day of n calls has the variance C (1-C) (1+d) / n, with d the relative variance of a
     call's tokens: about 1, as in public request traces. For n, the month's tokens per call are asked.
     """
-    if line.policy != AUTO or not quantity or quantity <= 0 or not billed.month or billed.month <= 0:
+    if line.policy != AUTO or not quantity or quantity <= 0 or traced >= SPREAD_FROM * quantity:
         return False
-    if traced >= SPREAD_FROM * quantity:
+    if not billed.month or billed.month <= 0:
         return False
     in_month = index.traced(line.key, None, columns)
     usual = in_month / billed.month

@@ -21,7 +21,10 @@ from allocation.models import (
 )
 
 _numbers = itertools.count(1)
-NAMES = Names("USD", 0, "ai", *[None] * 8, "direct", "by tag", None)
+NAMES = Names(
+    currency="USD", source_id=0, ai_scope="ai", provider_name=None, service_name=None, team=None, product=None,
+    feature=None, model=None, environment=None, phase=None, charge_kind="direct", rule="by tag", reason=None,
+)  # fmt: skip
 
 
 def slice_of(run: AllocationRun, day: date, part: int = 0) -> int:

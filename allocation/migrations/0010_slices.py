@@ -47,6 +47,7 @@ class Migration(migrations.Migration):
                 ),
             ]
         ),
+        migrations.AddField(model_name="allocationrun", name="basis", field=models.JSONField(default=dict)),
         migrations.CreateModel(
             name="CostLine",
             fields=[

@@ -63,17 +63,18 @@ def sort_key(columns: Iterable[str]) -> str:
 
 
 # One row per KEYS; `evidence` is the weakest rung among what a line sums up. A team's cost centre is that of the day.
-# Names of what a number stands for are joined to the sums, of which there are fewer than days.
+# Days are summed under the number of what the file shows as one line; its names are joined to the sums, which are fewer.
 LINES = """
 COPY (
     SELECT {cells}, trim_scale(billed_cost) AS billed_cost, trim_scale(effective_cost) AS effective_cost,
         trim_scale(list_cost) AS list_cost, {evidence} AS evidence
     FROM (
-        SELECT %(period)s AS period, c.code AS cost_center, s.name AS source, summed.*
+        SELECT %(period)s AS period, c.code AS cost_center, s.name AS source, l.team, l.product, l.model, l.feature,
+            l.environment, l.phase, l.provider_name, l.service_name, l.currency AS billing_currency, l.charge_kind,
+            l.rule, summed.billed_cost, summed.effective_cost, summed.list_cost, summed.rung
         FROM (
-            SELECT p.cost_center_id, d.team, d.product, d.model, d.feature, d.environment, d.phase, d.provider_name,
-                d.service_name, d.currency AS billing_currency, d.charge_kind, d.rule, d.source_id,
-                sum(d.billed_cost) AS billed_cost, sum(d.effective_cost) AS effective_cost,
+            SELECT d.chargeback_key, p.cost_center_id, min(d.line_id) AS line_id, sum(d.billed_cost) AS billed_cost,
+                sum(d.effective_cost) AS effective_cost,
                 CASE WHEN count(d.list_cost) = count(*) THEN sum(d.list_cost) END AS list_cost, max(d.evidence) AS rung
             FROM cost_daily d
             LEFT JOIN (
@@ -81,9 +82,10 @@ COPY (
                 FROM team_placement_period p JOIN allocation_team t ON t.id = p.team_id
             ) p ON p.slug = d.team AND d.day >= p.valid_from AND (p.valid_to IS NULL OR d.day < p.valid_to)
             WHERE d.run_id = ANY(%(runs)s) AND (%(everything)s OR d.team = ANY(%(teams)s))
-            GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13
+            GROUP BY 1, 2
         ) summed
-        JOIN allocation_source s ON s.id = summed.source_id
+        JOIN cost_line l ON l.id = summed.line_id
+        JOIN allocation_source s ON s.id = l.source_id
         LEFT JOIN allocation_costcenter c ON c.id = summed.cost_center_id
     ) x
     ORDER BY {order}

@@ -46,7 +46,7 @@ ORDER BY s.published_at NULLS FIRST, s.id
 # One row per bucket of model usage or credits, by whether its charges are of the month, pinned, and delivered in time.
 # A sum is NULL where any charge lacks it.
 CHARGES = """
-SELECT b.bucket, b.source_id, source.name, b.method, b.charge_category, b.service_name, b.split_key::text,
+SELECT b.id, b.source_id, source.name, b.method, b.charge_category, b.service_name, b.split_key::text,
     c.charge_period_start >= %(first)s AND c.charge_period_start < %(last)s AS is_of_month,
     c.scope_id = ANY(%(scopes)s) AS is_pinned, c.scope_id = ANY(%(in_time)s) AS is_in_time,
     max((c.charge_period_start AT TIME ZONE 'UTC')::date), count(*), sum(c.billed_cost),
@@ -59,12 +59,12 @@ SELECT b.bucket, b.source_id, source.name, b.method, b.charge_category, b.servic
 FROM charge c
 JOIN allocation_chargescope s ON s.id = c.scope_id
 JOIN bucket_member m ON m.run_id = %(run)s AND m.source_id = s.source_id AND m.dimension_id = c.dimension_id
-JOIN charge_bucket b ON b.run_id = m.run_id AND b.bucket = m.bucket
+JOIN bucket b ON b.id = m.bucket
 JOIN allocation_source source ON source.id = b.source_id
 WHERE c.billing_month = %(month)s AND c.scope_id = ANY(%(read)s)
     AND (b.method = 'traced_usage' OR b.charge_category = ANY(%(credits)s))
-GROUP BY b.run_id, b.bucket, source.name, 8, 9, 10
-ORDER BY b.bucket
+GROUP BY b.id, source.name, 8, 9, 10
+ORDER BY b.id
 """
 
 # One row per UTC day, join key, price model, band, price version and whether it has a price.

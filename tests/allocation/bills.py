@@ -41,6 +41,7 @@ class Bill:
     name: str = "openai"
     month: date = OCTOBER.start
     settings: dict[str, Any] = field(default_factory=dict)
+    delivery: str = "overwrite"
     line: int = 1
 
     def __post_init__(self) -> None:
@@ -53,7 +54,7 @@ class Bill:
             billing_period_start=start,
             billing_period_end=datetime.combine(Period.month(self.month).end, datetime.min.time(), tzinfo=UTC),
             billing_month=self.month,
-            delivery="overwrite",
+            delivery=self.delivery,
             state="current",
         )
         with connection.cursor() as cursor:

@@ -32,7 +32,7 @@ from allocation.charges import Group, groups_of
 from allocation.drivers import Key, ToldUsage
 from allocation.engine import Engine
 from allocation.gpu import GpuIndex, GpuRow
-from allocation.inputs import Drivers, build_index
+from allocation.inputs import Drivers, build_index, places_of_rows
 from allocation.ledger import LedgerWriter, TargetBook, cut_group
 from allocation.measures import MeasureBook, Reading
 from allocation.money import exact_sum, places_of, quanta_of, text_of
@@ -42,6 +42,7 @@ from allocation.rules import parse_rules
 from allocation.slices import SliceStore, run_sha256
 from allocation.targets import FeaturePlace, Organisation, Target, canonical_target, resolve
 from allocation.traced import Plan
+from allocation.usage_facts import UsageFacts
 
 OCTOBER = date(2026, 10, 1)
 FIRST, SECOND, LAST = date(2026, 10, 5), date(2026, 10, 6), date(2026, 10, 20)  # few days, so that much meets on one
@@ -283,7 +284,9 @@ def drivers_of(month: Month, buckets: Iterable[Bucket], book: TargetBook) -> Dri
 
     def index(rows: Sequence[ToldUsage]) -> Any:
         apart = apart_keys(buckets)
-        return build_index(rows, apart=apart, organisation=organisation, book=book, clustering={})
+        return build_index(
+            rows, apart=apart, organisation=organisation, book=book, clustering={}, places=places_of_rows(rows)
+        )
 
     return Drivers(
         index=index(month.usage),
@@ -297,6 +300,7 @@ def drivers_of(month: Month, buckets: Iterable[Bucket], book: TargetBook) -> Dri
         organisation_sha256="",
         daily={},
         clustering=None,
+        facts=UsageFacts(OCTOBER, OCTOBER, {}),
     )
 
 

@@ -21,9 +21,7 @@ def client_of(role: Role) -> Client:
 
 
 def bill(source: str, *, through: date, run: AllocationRun, status: str = "loaded", rejected: int = 0) -> None:
-    delivered = Import.objects.create(
-        source=make_source(source), status=status, file_name="bill.csv", rows_rejected=rejected
-    )
+    Import.objects.create(source=make_source(source), status=status, file_name="bill.csv", rows_rejected=rejected)
     bucket = add_bucket(
         run,
         source=make_source(source),

@@ -63,7 +63,7 @@ class Company:
 def seed_company(text: str | None = None) -> Company:
     """Both teams with one charge, one call and one allocated line each. `text` replaces every free text, if given."""
     with connection.cursor() as cursor:
-        cursor.execute("SELECT ensure_charge_partition(%s), ensure_allocated_cost_partition(%s)", [MONTH, MONTH])
+        cursor.execute("SELECT ensure_charge_partition(%s), ensure_slice_share_partition(%s)", [MONTH, MONTH])
         cursor.execute("SELECT ensure_span_partition(%s)", [DAY])
     entity = ledger.LegalEntity.objects.create(slug="acme", name=text or "Acme")
     source = ledger.Source.objects.create(name=text or "cloud")

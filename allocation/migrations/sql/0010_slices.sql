@@ -40,7 +40,7 @@ SELECT r.run_id, b.id AS bucket, b.source_id, b.rule, b.method, b.ai_scope, b.pr
 FROM run_bucket r JOIN bucket b ON b.id = r.bucket;
 
 CREATE VIEW cost_daily AS
-SELECT r.run_id, r.billing_month, r.day, c.line_id, l.currency, l.source_id, l.ai_scope, l.provider_name,
+SELECT r.run_id, r.billing_month, r.day, c.line_id, l.chargeback_key, l.currency, l.source_id, l.ai_scope, l.provider_name,
     l.service_name, l.team, l.product, l.feature, l.model, l.environment, l.phase, l.charge_kind, l.rule, l.reason,
     c.evidence, c.billed_cost, c.effective_cost, c.list_cost
 FROM run_slice r JOIN slice_cost c ON c.slice_id = r.slice_id JOIN cost_line l ON l.id = c.line_id;

@@ -1,0 +1,166 @@
+"""Late changes: where only the bills or the usage of a few days changed, only these days are read and split again.
+
+A run remembers in its `basis` what each day's usage was, and which months' sums its splits went by. The next run, where
+everything else it depends on is the same, takes over the slices of all days that can't have changed. Wherever that is
+in doubt, the month is read whole: slices that say the same are then shared all the same, only found less quickly.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+from django.db import connection
+
+from allocation.buckets import Bucket, MemberKey
+from allocation.charges import OnlyCharges
+from allocation.drivers import Key, UsageIndex, WholeMonthNeeded, month_name
+from allocation.engine import ALL_USAGE, Engine, LateDays, billed_key
+from allocation.inputs import Drivers, charge_days
+from allocation.methods import BY_USAGE
+from allocation.models import AllocationRun
+from allocation.periods import DAY, Period
+from allocation.usage_facts import LateUsage, UsageFacts, usage_versions
+
+MOST_DAYS = 7  # from which reading the whole month is not slower by much
+
+# What late changes may touch; all other inputs must be those of the former run.
+MAY_DIFFER = frozenset({"scopes", "usage_sha256", "drivers_sha256"})
+
+TOUCHED_SQL = """
+-- First and last day of the charges of some snapshots, by dimension.
+SELECT dimension_id, first_day, last_day FROM scope_charges WHERE scope_id = ANY(%(scopes)s)
+"""
+
+
+@dataclass(frozen=True)
+class LateChanges:
+    """What changed since the current runs of a month: days, and dimensions that have new charges."""
+
+    former: Mapping[str, AllocationRun]  # by currency
+    days: frozenset[date]
+    usage_days: frozenset[date]  # those of which the usage changed
+    dimensions: frozenset[int]
+    usage: LateUsage
+
+    def check(self, currency: str, drivers: Drivers, members: Mapping[MemberKey, Bucket]) -> None:
+        """Raises WholeMonthNeeded where another day's split goes by what changed."""
+        former = self.former[currency]
+        if former.inputs.get("drivers_sha256") != drivers.other_sha256:
+            raise WholeMonthNeeded("drivers other than traces changed")
+        changed = self._changed_names(drivers.facts, members)
+        for day, reads in former.basis["month_reads"].items():
+            if date.fromisoformat(day) not in self.days and not changed.isdisjoint(reads):
+                raise WholeMonthNeeded(f"{day} goes by {sorted(changed.intersection(reads))}")
+
+    def _changed_names(self, now: UsageFacts, members: Mapping[MemberKey, Bucket]) -> set[str]:
+        keys = {
+            key
+            for facts in (self.usage.known, now)
+            for day in self.usage_days
+            if day in facts.days
+            for key in facts.days[day].keys
+        }
+        names = {ALL_USAGE} if self.usage_days else set()
+        keys |= {
+            bucket.key for member, bucket in members.items() if bucket.key and member.dimension_id in self.dimensions
+        }
+        for key in keys:
+            names |= {month_name(key.provider, key.model), month_name(key.provider, None)}
+        return names
+
+    def scope(self, members: Mapping[MemberKey, Bucket], index: UsageIndex) -> tuple[OnlyCharges, LateDays]:
+        """The charges to read, and what the engine has to know of them.
+
+        Besides those of the days, all of what is split by other cost; and all of what no call of the month answers, of
+        which the month's billed tokens are asked.
+        """
+        untraced = {
+            billed_key(bucket)
+            for bucket in members.values()
+            if bucket.part == 0 and bucket.method in BY_USAGE and bucket.key and not _is_traced(bucket.key, index)
+        }
+        dimensions = {
+            member.dimension_id
+            for member, bucket in members.items()
+            if bucket.part > 0 or (bucket.key and billed_key(bucket) in untraced)
+        }
+        return OnlyCharges(self.days, frozenset(dimensions)), LateDays(self.days, frozenset(untraced))
+
+
+def late_changes(
+    *,
+    month: date,
+    scopes: Sequence[int],
+    inputs: Mapping[str, Mapping[str, Any]],
+    buckets: Iterable[Bucket],
+) -> LateChanges | None:
+    """What changed since the month's current runs, if that is no more than bills that came and usage of a few days.
+
+    `inputs` are those of a new run by currency, as far as they are known before usage is read.
+    """
+    former = {run.currency: run for run in AllocationRun.objects.filter(billing_month=month, is_current=True)}
+    if former.keys() != inputs.keys() or not all(
+        run.basis and _fixed(run.inputs) == _fixed(inputs[currency]) for currency, run in former.items()
+    ):
+        return None
+    lines = lines_sha256(buckets)
+    first = next(iter(former.values()))
+    if any(
+        run.basis["lines"] != lines
+        or run.basis["usage"] != first.basis["usage"]
+        or run.inputs["scopes"] != first.inputs["scopes"]
+        for run in former.values()
+    ):
+        return None
+    known = UsageFacts.of_json(first.basis["usage"])
+    start, end = charge_days(month, scopes)
+    before = set(first.inputs["scopes"])
+    if known.is_sampled or (known.start, known.end) != (start, end) or not before <= set(scopes):
+        return None
+    usage_days = frozenset(known.changed_days(usage_versions(start, end)))
+    days, dimensions = _touched(set(scopes) - before)
+    days |= usage_days
+    if len(days) > MOST_DAYS:
+        return None
+    return LateChanges(
+        former=former,
+        days=frozenset(days),
+        usage_days=usage_days,
+        dimensions=frozenset(dimensions),
+        usage=LateUsage(frozenset(days), known),
+    )
+
+
+def _is_traced(key: Key, index: UsageIndex) -> bool:
+    return bool(index.of_model(key) or index.of_model(key._replace(is_reserved=False, region=None)))
+
+
+def _fixed(inputs: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in inputs.items() if name not in MAY_DIFFER}
+
+
+def _touched(scopes: Iterable[int]) -> tuple[set[date], set[int]]:
+    with connection.cursor() as cursor:
+        cursor.execute(TOUCHED_SQL, {"scopes": sorted(scopes)})
+        rows = cursor.fetchall()
+    return {day for _, first, last in rows for day in Period(first, last + DAY).days()}, {row[0] for row in rows}
+
+
+def lines_sha256(buckets: Iterable[Bucket]) -> str:
+    """Of everything that usage is matched on: what stands apart on the bill decides how every day's calls are read."""
+    lines = {(bucket.key, bucket.token_class, bucket.is_tiered) for bucket in buckets if bucket.key}
+    return hashlib.sha256(repr(sorted(lines, key=repr)).encode()).hexdigest()
+
+
+def basis_of(drivers: Drivers, lines: str, engine: Engine, late: LateChanges | None, currency: str) -> dict[str, Any]:
+    """What the next run has to know of this one."""
+    reads = {str(day): sorted(names) for day, names in sorted(engine.month_reads.items()) if names}
+    if late:
+        others = late.former[currency].basis["month_reads"]
+        known = {day: names for day, names in others.items() if date.fromisoformat(day) not in late.days}
+        reads = {day: names for day, names in reads.items() if date.fromisoformat(day) in late.days} | known
+    return {"usage": drivers.facts.as_json(), "lines": lines, "month_reads": reads}

@@ -1,0 +1,215 @@
+"""Late bills and late usage: what is read and split again is little, and comes to what a whole run would say."""
+
+from __future__ import annotations
+
+import random
+from datetime import date, datetime, timedelta
+from typing import Any
+
+import pytest
+from django.db import connection
+
+from allocation.ledger import stored_sha256
+from allocation.models import AllocationRun, ChargeScope, RunSlice, UsageDaily, UsageHourly
+from allocation.runs import MonthJob, RunOutcome
+from reports.queries.reconciliation import reconcile_period
+from tests.allocation.bills import OCTOBER, Bill, allocate, usage, utc
+from tests.allocation.months import made_up
+from tests.allocation.test_months_in_database import storable, written
+
+pytestmark = pytest.mark.django_db
+
+INPUT: dict[str, Any] = {
+    "charge_description": "gpt-4o-2024-08-06, input",
+    "provider_name": "OpenAI",
+    "sub_account_id": "proj-1",
+}
+
+
+def traced_month(**settings: Any) -> Bill:
+    """Three days of two callers, with a tax that follows them."""
+    bill = Bill("OpenAI", settings=settings)
+    for day in (5, 6, 7):
+        bill.charge("10", at=utc(day, 10), quantity="100", consumed_unit="Tokens", **INPUT)
+        usage("search", at=utc(day, 10), input_uncached=70)
+        usage("ads", at=utc(day, 11), input_uncached=30)
+    bill.charge("3", at=utc(1, 0), until=utc(30, 0), category="Tax", provider_name="OpenAI", sub_account_id="proj-1")
+    return bill
+
+
+def late_bill(cost: str, day: int, **columns: Any) -> None:
+    """One more delivery of the source with a charge of one day."""
+    Bill("OpenAI", delivery="append").charge(
+        cost, at=utc(day, 12), quantity="5", consumed_unit="Tokens", **{**INPUT, **columns}
+    )
+
+
+@pytest.fixture
+def ways(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """How each month was read: "late" or "whole"."""
+    found: list[str] = []
+    plain = MonthJob._allocate
+
+    def noted(job: MonthJob, world: Any, late: Any) -> list[RunOutcome]:
+        found.append("late" if late else "whole")
+        return plain(job, world, late)
+
+    monkeypatch.setattr(MonthJob, "_allocate", noted)
+    return found
+
+
+def slices_of(run: int) -> dict[tuple[int, date], int]:
+    rows = RunSlice.objects.filter(run_id=run).values_list("part", "day", "slice_id")
+    return {(part, day): pk for part, day, pk in rows}
+
+
+def same_as_whole(outcome: RunOutcome) -> bool:
+    """The run's bytes are those of a run that reads everything, and those that stand in the database."""
+    whole = next(run for run in allocate(reuse=False).runs if run.currency == outcome.currency)
+    stored = stored_sha256(run_id=outcome.run, month=OCTOBER.start)
+    return outcome.sha256 == whole.sha256 == stored and outcome.rows == whole.rows
+
+
+def test_a_late_bill_of_one_day_moves_that_day_and_what_follows_it(ways: list[str]) -> None:
+    traced_month()
+    before = slices_of(allocate().runs[0].run)
+    late_bill("5", 6)
+
+    after = allocate().runs[0]
+
+    assert ways == ["whole", "late"]
+    kept = {place for place, pk in slices_of(after.run).items() if before.get(place) == pk}
+    moved = {day for part, day in before if part == 0} - {day for part, day in kept if part == 0}
+    assert moved == {date(2026, 10, 6)}
+    assert reconcile_period(period=OCTOBER).is_balanced
+    assert same_as_whole(after)
+
+
+def test_late_usage_of_one_day_is_all_that_is_read(ways: list[str]) -> None:
+    traced_month()
+    allocate()
+    usage("ads", at=utc(6, 15), input_uncached=900)
+
+    after = allocate().runs[0]
+
+    assert ways == ["whole", "late"]
+    assert {row.calls for row in UsageDaily.objects.filter(run_id=after.run, day=date(2026, 10, 6), team="ads")} == {2}
+    assert same_as_whole(after)
+
+
+def test_usage_that_waits_to_be_merged_is_read_again_until_it_is(ways: list[str]) -> None:
+    traced_month()
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO usage_delta SELECT * FROM jsonb_populate_record(NULL::usage_delta,"
+            " (SELECT to_jsonb(h) || '{\"id\": 1}' FROM usage_hourly h ORDER BY hour LIMIT 1))"
+        )
+    allocate()
+    UsageHourly.objects.filter(hour__gte=utc(7, 0)).update(list_cost="0.5")
+
+    after = allocate().runs[0]
+
+    assert ways == ["whole", "late"]
+    assert same_as_whole(after)
+
+
+def test_nothing_new_keeps_the_run_without_reading_usage(ways: list[str]) -> None:
+    traced_month()
+    first = allocate().runs[0]
+
+    kept = allocate().runs[0]
+
+    assert (kept.run, kept.reused, ways) == (first.run, True, ["whole", "late"])
+
+
+def test_a_day_that_goes_by_the_month_is_not_taken_for_unchanged(ways: list[str]) -> None:
+    bill = traced_month()
+    bill.charge("8", at=utc(9, 10), quantity="80", consumed_unit="Tokens", **INPUT)  # no call that day: by the month
+    allocate()
+    usage("ads", at=utc(6, 15), input_uncached=900)
+
+    after = allocate().runs[0]
+
+    assert ways == ["whole", "late", "whole"]
+    assert AllocationRun.objects.filter(status="failed").count() == 0
+    assert same_as_whole(after)
+
+
+def test_a_model_that_nobody_traces_does_not_make_a_late_bill_slow(ways: list[str]) -> None:
+    bill = traced_month()
+    for day in (5, 8):
+        other = {**INPUT, "charge_description": "o3-mini-2025-01-31, input"}
+        bill.charge("4", at=utc(day, 9), quantity="40", consumed_unit="Tokens", **other)
+    allocate()
+    late_bill("5", 8, charge_description="o3-mini-2025-01-31, input")
+
+    after = allocate().runs[0]
+
+    assert ways[:2] == ["whole", "late"]
+    assert same_as_whole(after)
+
+
+def test_a_bill_that_stands_apart_from_others_changes_how_all_calls_are_read(ways: list[str]) -> None:
+    traced_month()
+    allocate()
+    late_bill("5", 6, charge_description="gpt-4o-2024-08-06, output")
+
+    after = allocate().runs[0]
+
+    assert ways == ["whole", "whole"]
+    assert same_as_whole(after)
+
+
+def test_an_overwritten_bill_shares_the_days_that_it_left_alone() -> None:
+    old = traced_month()
+    before = slices_of(allocate().runs[0].run)
+    ChargeScope.objects.filter(pk=old.scope.pk).update(state="superseded")
+    bill = Bill("OpenAI")
+    for day, cost in ((5, "10"), (6, "11"), (7, "10")):
+        bill.charge(cost, at=utc(day, 10), quantity="100", consumed_unit="Tokens", **INPUT)
+
+    after = allocate().runs[0]
+
+    now = slices_of(after.run)
+    assert {day.day for part, day in now if part == 0 and before.get((part, day)) == now[part, day]} == {5, 7}
+    assert same_as_whole(after)
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_a_made_up_month_with_late_changes_has_the_bytes_of_a_whole_run(seed: int) -> None:
+    chance = random.Random(seed)
+    month = written(storable(made_up(seed, 8)), seed)
+    allocate()
+    for number in range(2):
+        if chance.random() < 0.6 and month.charges:
+            charge = chance.choice(month.charges)
+            row = month.dimensions[charge.dimension]
+            columns: dict[str, Any] = dict(row.columns)
+            start, end = charge.spread or (f"{charge.day}T07:00:00+00:00", f"{charge.day}T08:00:00+00:00")
+            source = month.sources[row.source_id]
+            Bill(source.name, delivery="append").charge(
+                format(charge.billed * 3, "f"),
+                at=datetime.fromisoformat(start),
+                until=datetime.fromisoformat(end),
+                quantity=None if charge.quantity is None else format(charge.quantity, "f"),
+                currency=columns.pop("billing_currency"),
+                category=columns.pop("charge_category"),
+                **columns,
+            )
+        if chance.random() < 0.6 and month.usage:
+            call = chance.choice(month.usage)
+            usage(
+                call.attributes[0],
+                call.attributes[1],
+                at=datetime.fromisoformat(f"{call.day}T20:00:00+00:00") + timedelta(minutes=seed, seconds=number),
+                provider=call.key.provider or "",
+                project=call.key.project,
+                model=call.key.model or "",
+                input_uncached=chance.randint(1, 5000),
+            )
+        late = {run.currency: run for run in allocate().runs}
+        for run in late.values():
+            assert stored_sha256(run_id=run.run, month=OCTOBER.start) == run.sha256
+        assert reconcile_period(period=OCTOBER).is_balanced
+        whole = {run.currency: run.sha256 for run in allocate(reuse=False).runs}
+        assert {currency: run.sha256 for currency, run in late.items()} == whole
