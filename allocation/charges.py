@@ -17,7 +17,7 @@ from allocation.conditions import RowTest
 from allocation.models import ChargeDimension, ChargeScope, ScopeState, SourceRole
 from allocation.money import LEAST_PLACES, places_of, quanta_of
 from allocation.periods import microseconds_by_day
-from allocation.row_tests import passed_tests, variant_sql
+from allocation.row_tests import month_variant_sql, passed_tests
 from allocation.split import split_quanta
 
 
@@ -102,7 +102,7 @@ RULE_COLUMNS_EXCLUDED = frozenset({"id", "content_hash", "billing_period_start",
 def dimension_rows(*, month: date, scopes: Sequence[int], tests: Sequence[RowTest] = ()) -> Iterator[DimensionRow]:
     """Every dimension that the month's charges have, with its columns and each variant of it, in no order."""
     sql = DIMENSIONS_SQL.format(
-        variant=variant_sql(tests, month=month, scopes=scopes), month=month.isoformat(), scopes=id_list(scopes)
+        variant=month_variant_sql(tests, month=month, scopes=scopes), month=month.isoformat(), scopes=id_list(scopes)
     )
     members: dict[int, list[tuple[int, int]]] = {}
     for line in copy_lines(sql):
@@ -165,7 +165,7 @@ class Group:
 def read_groups(*, run_id: int, month: date, scopes: Sequence[int], tests: Sequence[RowTest] = ()) -> list[Group]:
     """All charge groups of the run in (bucket, day) order. Amounts of several days are spread by seconds, exactly."""
     sql = GROUPS_SQL.format(
-        variant=variant_sql(tests, month=month, scopes=scopes),
+        variant=month_variant_sql(tests, month=month, scopes=scopes),
         month=month.isoformat(),
         scopes=id_list(scopes),
         run=int(run_id),

@@ -145,9 +145,10 @@ PROVIDER_USAGE = """
 INSERT INTO allocation_providerusage (day, provider, project, model, is_batch, api_key, requests, input_uncached, cache_read,
     cache_write_5m, cache_write_1h, output_text, reasoning, input_audio, input_image, output_audio, output_image)
 SELECT '2026-09-01'::date + day, (%(names)s::text[])[m], 'proj-' || p, (%(models)s::text[])[m], false, key, 5,
-    1000 + length(key) * day, 900, 0, 0, 800, 30, 0, 0, 0, 0
+    1000 + number * day, 900, 0, 0, 800, 30, 0, 0, 0, 0
 FROM generate_series(1, %(projects)s) p, generate_series(1, array_length(%(models)s::text[], 1)) m,
-    generate_series(0, 29) day, unnest(%(keys)s::text[]) key
+    generate_series(0, 29) day, unnest(%(keys)s::text[]) WITH ORDINALITY AS k(key, number)
+WHERE (number + p) %% 4 = 0
 """
 GPU_USAGE = """
 INSERT INTO allocation_gpuusage (hour, cluster, node, workload, team, feature, capacity_seconds, booked_seconds,
