@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install -qq --no-compile --disable-pip-version-check --require-hashes --no-deps
 PORT ?= 8000
-BENCHMARKS := import_bill spans allocate chargeback_csv pages accuracy
+BENCHMARKS := import_bill spans allocate ten_times late_day chargeback_csv pages accuracy
 
 .PHONY: help setup up demo test properties mutants lint types bench accuracy
 

@@ -17,7 +17,7 @@ from allocation.conditions import RowTest
 from allocation.models import ChargeDimension, ChargeScope, ScopeCharges, ScopeState, SourceRole
 from allocation.money import LEAST_PLACES, places_of, quanta_of
 from allocation.periods import DAY, microseconds_by_day
-from allocation.row_tests import passed_tests, variant_sql
+from allocation.row_tests import month_variant_sql, passed_tests
 from allocation.split import split_quanta
 
 
@@ -131,7 +131,7 @@ RULE_COLUMNS_EXCLUDED = frozenset({"id", "content_hash", "billing_period_start",
 def dimension_rows(*, month: date, scopes: Sequence[int], tests: Sequence[RowTest] = ()) -> Iterator[DimensionRow]:
     """Every dimension that the month's charges have, with its columns and each variant of it, in no order."""
     if tests:
-        tested = variant_sql(tests, month=month, scopes=scopes)
+        tested = month_variant_sql(tests, month=month, scopes=scopes)
         sql = DIMENSIONS_SQL.format(variant=tested, month=month.isoformat(), scopes=id_list(scopes))
     else:
         summarise_scopes(month=month, scopes=scopes)
@@ -224,7 +224,7 @@ def read_groups(
     With `only`, groups of its days and of buckets all of whose dimensions it has are whole; others may be parts.
     """
     sql = GROUPS_SQL.format(
-        variant=variant_sql(tests, month=month, scopes=scopes),
+        variant=month_variant_sql(tests, month=month, scopes=scopes),
         month=month.isoformat(),
         scopes=id_list(scopes),
         run=int(run_id),

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any, NamedTuple
 
 from allocation.catalogue import BillLine, Entries, bill_line, compiled
@@ -47,6 +47,7 @@ OPERATORS = (*TEXT_OPERATORS, "missing", *RANGE_OPERATORS)
 NUMBER = re.compile(r"-?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)")
 
 
+@lru_cache(maxsize=65536)
 def normal_name(text: str) -> str:
     """Text as names are compared: one Unicode form, no case, no invisible characters, no outer or doubled spaces."""
     if text.isascii():
@@ -65,7 +66,8 @@ class Facts:
 
     @cached_property
     def line(self) -> BillLine:
-        return bill_line(self.columns, self.entries)
+        texts = tuple((name, value) for name, value in self.columns.items() if value is not None and name != "tags")
+        return _line(texts, self.entries)
 
     @cached_property
     def tags(self) -> dict[str, str]:
@@ -92,6 +94,12 @@ class Facts:
             "Tier": line.tier,
             "Kind": kind,
         }
+
+
+@lru_cache(maxsize=1024)
+def _line(texts: tuple[tuple[str, Any], ...], entries: Entries) -> BillLine:
+    """Kept, since variants of one dimension come one after the other."""
+    return bill_line(dict(texts), entries)
 
 
 Reader = Callable[[Facts], str | None]
@@ -142,8 +150,20 @@ def condition(when: Any) -> Condition:
         return _always
     if not isinstance(when, dict) or not when:
         raise ValueError(f"a condition is a mapping, not {when!r}")
-    tests = [_entry(str(name), value) for name, value in when.items()]
-    return tests[0] if len(tests) == 1 else lambda facts: all(test(facts) for test in tests)
+    return _all_of([_entry(str(name), value) for name, value in when.items()])
+
+
+def _all_of(tests: list[Condition]) -> Condition:
+    if len(tests) == 1:
+        return tests[0]
+
+    def holds(facts: Facts) -> bool:
+        for test in tests:  # noqa: SIM110 - half the time of all(), and it runs for each charge and rule
+            if not test(facts):
+                return False
+        return True
+
+    return holds
 
 
 def row_tests(when: Any) -> frozenset[RowTest]:
@@ -161,6 +181,33 @@ def row_tests(when: Any) -> frozenset[RowTest]:
     return frozenset(found)
 
 
+class Need(NamedTuple):
+    """What a condition cannot hold without: a row test passed, or a column with one of some texts."""
+
+    test: RowTest | None = None
+    column: str = ""
+    texts: frozenset[str] = frozenset()
+
+
+def need_of(when: Any) -> Need | None:
+    """A need of a condition, valid as `condition` has it; None where none is easy to see. Row tests say most."""
+    needs = list(_needs(when))
+    return next((need for need in needs if need.test), needs[0] if needs else None)
+
+
+def _needs(when: Any) -> Iterator[Need]:
+    for name, value in (when or {}).items():
+        if name == "all":
+            for item in value:
+                yield from _needs(item)
+        elif is_row_column(str(name)):
+            yield from (Need(row_test(str(name), *entry)) for entry in _comparisons(value))
+        elif name not in ("any", "not"):
+            for operator, operand in _comparisons(value):
+                if operator in ("equals", "in"):
+                    yield Need(column=str(name), texts=frozenset(words_of(operator, operand)))
+
+
 def is_row_column(name: str) -> bool:
     return name in ROW_COLUMNS or EXTRA_COLUMN.fullmatch(name) is not None
 
@@ -171,7 +218,7 @@ def _entry(name: str, value: Any) -> Condition:
             raise ValueError(f"`{name}` needs a list of conditions")
         tests = [condition(item) for item in value]
         if name == "all":
-            return lambda facts: all(test(facts) for test in tests)
+            return _all_of(tests)
         return lambda facts: any(test(facts) for test in tests)
     if name == "not":
         test = condition(value)
@@ -180,8 +227,7 @@ def _entry(name: str, value: Any) -> Condition:
         asked = frozenset(row_test(name, *entry) for entry in _comparisons(value))
         return lambda facts: asked <= facts.passed
     read = reader(name)
-    tests = [_operator(read, *entry) for entry in _comparisons(value)]
-    return lambda facts: all(test(facts) for test in tests)
+    return _all_of([_operator(read, *entry) for entry in _comparisons(value)])
 
 
 def _comparisons(value: Any) -> list[tuple[str, Any]]:

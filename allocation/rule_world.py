@@ -15,7 +15,7 @@ from allocation.charges import copy_lines, dimension_rows, id_list, pinned_scope
 from allocation.conditions import Facts, RowTest, reader
 from allocation.models import Feature, Source, Team
 from allocation.money import exact_sum
-from allocation.row_tests import variant_sql
+from allocation.row_tests import month_variant_sql
 from allocation.rule_checks import Checked, Shape, Taken, World, check_rules, columns_asked
 from allocation.rule_text import BadText, RuleText, read_text
 from allocation.rules import RuleError, Rules, parse_rules
@@ -73,7 +73,7 @@ def _shapes(
 
     A draft is checked with each pause in typing; only a column that it did not ask for before makes this read again.
     """
-    variant = variant_sql(tests, month=month, scopes=scopes)
+    variant = month_variant_sql(tests, month=month, scopes=scopes)
     sql = DIMENSION_SUMS_SQL.format(variant=variant, month=month.isoformat(), scopes=id_list(scopes))
     sums: dict[tuple[int, ...], tuple[int, Decimal, Decimal]] = {}
     for line in copy_lines(sql):

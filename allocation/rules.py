@@ -7,7 +7,7 @@ language; every error names the entry and what is wrong with it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from functools import cached_property
@@ -17,7 +17,18 @@ from typing import Any
 import yaml
 
 from allocation.capacity import Capacity, parse_capacity
-from allocation.conditions import Condition, Facts, RowTest, condition, row_tests, words_of
+from allocation.conditions import (
+    Condition,
+    Facts,
+    Need,
+    Reader,
+    RowTest,
+    condition,
+    need_of,
+    reader,
+    row_tests,
+    words_of,
+)
 from allocation.methods import (
     CAPACITY,
     COST,
@@ -77,6 +88,7 @@ class Rule:
     valid_to: date | None = None  # month after the last
     note: str = ""
     row_tests: frozenset[RowTest] = frozenset()
+    need: Need | None = None  # what `matches` cannot hold without
 
     @property
     def pools(self) -> tuple[str, ...]:
@@ -95,6 +107,36 @@ class ScopeRule:
     scope: str
     matches: Condition = field(compare=False)
     row_tests: frozenset[RowTest] = frozenset()
+
+
+class RuleIndex:
+    """Rules by what they need, so that a charge is asked only of those that may take it, in their order."""
+
+    def __init__(self, rules: Sequence[Rule]) -> None:
+        self.rules = rules
+        self.always: list[int] = []
+        self.by_test: dict[RowTest, list[int]] = {}
+        self.by_text: dict[str, tuple[Reader, dict[str, list[int]]]] = {}
+        for number, rule in enumerate(rules):
+            need = rule.need
+            if need is None:
+                self.always.append(number)
+            elif need.test:
+                self.by_test.setdefault(need.test, []).append(number)
+            else:
+                _, numbers = self.by_text.setdefault(need.column, (reader(need.column), {}))
+                for text in need.texts:
+                    numbers.setdefault(text, []).append(number)
+
+    def candidates(self, facts: Facts) -> Iterator[Rule]:
+        found = self.always.copy()
+        for test in facts.passed:
+            found += self.by_test.get(test, ())
+        for read, numbers in self.by_text.values():
+            if (text := read(facts)) is not None:
+                found += numbers.get(text, ())
+        found.sort()
+        return map(self.rules.__getitem__, found)
 
 
 @dataclass(frozen=True)
@@ -129,7 +171,12 @@ class Rules:
         return next((entry.scope for entry in self.scopes if entry.matches(facts)), "other")
 
     def rule_for(self, facts: Facts, *, month: date) -> Rule | None:
-        return next((rule for rule in self.rules if rule.is_valid_in(month) and rule.matches(facts)), None)
+        candidates = self._index.candidates(facts)
+        return next((rule for rule in candidates if rule.is_valid_in(month) and rule.matches(facts)), None)
+
+    @cached_property
+    def _index(self) -> RuleIndex:
+        return RuleIndex(self.rules)
 
 
 COMMON_KEYS = {"name", "when", "method", "kind", "valid_from", "valid_to", "note"}
@@ -289,6 +336,7 @@ def _rule(item: dict[str, Any]) -> Rule:
         valid_to=valid_to,
         note=str(item.get("note") or ""),
         row_tests=row_tests(item.get("when")),
+        need=need_of(item.get("when")),
     )
 
 

@@ -1,26 +1,55 @@
-"""A billing month of any size for the ledger's benchmarks, written by SQL: token lines, GPU resources, tax and credit.
+"""A billing month of any size for the ledger's benchmarks: token lines, resources and fees of all kinds, tax and credit.
 
-Token lines come hourly for every (project, model, class) of three providers; each (project, model) is called by a few
-features of many. Prices are in twelve and more places, and bills count 2% more tokens than traces, as real ones do.
+Four charges in five are token lines, hourly for every (project, model, class) of three providers; each (project, model)
+is called by a few features of many. The rest are the resources that the two hundred rules of ledger_rules are about.
+Every row has x_ columns. Prices are in twelve and more places, and bills count 2% more tokens than traces, as real ones do.
 """
 
 # ruff: noqa: E501 - statements read better as they are
 
 from __future__ import annotations
 
+import hashlib
+import json
+import time
+from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Any
 
-from django.db import connection, transaction
+from django.db import connection, connections, transaction
+from django.utils import timezone
 
-from allocation.models import ChargeScope, Import, Source, Team
+from allocation.models import (
+    AllocationRun,
+    ChargeDimension,
+    ChargeScope,
+    Feature,
+    FeaturePlacement,
+    IdentityOwner,
+    Import,
+    Product,
+    RuleSet,
+    Source,
+    Team,
+)
+from allocation.periods import Period
+from allocation.rule_sets import latest_rule_set
+from allocation.runs import RunOutcome, allocate_period
+from allocation.targets import NO_RULE
+from benchmarks.ledger_rules import KEYS, Resource, ledger_rules
+from reports.queries.reconciliation import reconcile_period
+from reports.queries.rules_taken import rules_taken
+from reports.queries.spend_filter import Spend
+from reports.scope import TeamScope
 
 MONTH = date(2026, 9, 1)
+START, END = datetime(2026, 9, 1, tzinfo=UTC), datetime(2026, 10, 1, tzinfo=UTC)
 HOURS = 30 * 24
 TEAMS = 300
 FEATURES = 300
+PRODUCTS = 30
 CLASSES = ("input", "cached input", "output")
-PROJECTS = 12  # of a month of a million charges; a smaller month has fewer
+PROJECTS = 12  # of a month of a million charges; a smaller month has fewer, and fewer models
 MODELS = (
     ("OpenAI", "openai", "gpt-4o"),
     ("OpenAI", "openai", "gpt-4o-mini"),
@@ -46,18 +75,8 @@ SELECT decode(md5('bench token ' || p || ' ' || m || ' ' || c || ' ' || r), 'hex
     'proj-' || p, 'Tokens', '1M tokens', (%(models)s::text[])[m] || ', ' || (%(classes)s::text[])[c],
     jsonb_build_object('team', 'team-' || p), 'resource-' || r
 FROM generate_series(1, %(projects)s) p, generate_series(1, array_length(%(models)s::text[], 1)) m,
-    generate_series(1, 3) c, generate_series(1, %(resources)s) r
+    generate_series(1, 3) c, generate_series(1, %(per_line)s) r
 ON CONFLICT DO NOTHING
-"""
-GPU_DIMENSIONS = """
-INSERT INTO allocation_chargedimension (content_hash, billing_period_start, billing_period_end, billing_account_id,
-    billing_currency, charge_category, charge_description, provider_name, service_category, service_name, sub_account_id,
-    consumed_unit, pricing_unit, sku_meter, resource_id, tags)
-SELECT decode(md5('bench gpu ' || g), 'hex'), '2026-09-01Z', '2026-10-01Z', 'acct', 'USD', 'Usage',
-    'p5.48xlarge instance', 'AWS', 'Compute', 'Amazon EC2', 'account-' || g %% 12, 'Hours', 'Hours',
-    'BoxUsage:p5.48xlarge', 'i-' || g,
-    CASE WHEN g %% 10 > 0 THEN jsonb_build_object('team', 'team-' || g %% 300, 'environment', 'production') END
-FROM generate_series(1, %(gpus)s) g ON CONFLICT DO NOTHING
 """
 OTHER_DIMENSIONS = """
 INSERT INTO allocation_chargedimension (content_hash, billing_period_start, billing_period_end, billing_account_id,
@@ -67,26 +86,38 @@ SELECT decode(md5('bench other ' || k || p), 'hex'), '2026-09-01Z', '2026-10-01Z
 FROM unnest(ARRAY['Tax', 'Credit']) k, unnest(ARRAY['OpenAI', 'Anthropic', 'Google Cloud', 'AWS']) p
 ON CONFLICT DO NOTHING
 """
-CHARGES = """
+# A row's x_ columns say which of the project's keys the calls were made with; every hour another.
+TOKEN_CHARGES = """
 INSERT INTO charge (billing_month, scope_id, line, dimension_id, charge_period_start, charge_period_end, billed_cost,
-    effective_cost, list_cost, contracted_cost, consumed_quantity, pricing_quantity)
+    effective_cost, list_cost, contracted_cost, consumed_quantity, pricing_quantity, extra)
 SELECT '2026-09-01', %(scope)s, row_number() OVER (), d.id, t, t + interval '1 hour', cost, cost * 0.9, cost * 1.25, cost,
-    CASE WHEN d.consumed_unit = 'Tokens' THEN tokens ELSE 1 END,
-    CASE WHEN d.consumed_unit = 'Tokens' THEN tokens / 1000000.0 ELSE 1 END
+    tokens, tokens / 1000000.0,
+    jsonb_build_object('x_key_name', (%(keys)s::text[])[1 + (d.id + h) %% array_length(%(keys)s::text[], 1)],
+        'x_invoice_section', 'section-' || d.id %% 40, 'x_tokens_cached', (tokens / 7)::bigint::text)
 FROM allocation_chargedimension d
-CROSS JOIN generate_series('2026-09-01Z'::timestamptz, '2026-09-30 23:00Z', '1 hour') t
-CROSS JOIN LATERAL (SELECT (102 * %(callers)s * (100 + d.id %% 37) / %(resources)s)::numeric AS tokens) a
-CROSS JOIN LATERAL (SELECT CASE WHEN d.consumed_unit = 'Tokens' THEN tokens * 0.0000025 * (1 + d.id %% 7)
-    ELSE 98.32 + (d.id %% 11) / 100000.0 END AS cost) b
-WHERE d.charge_category = 'Usage'
+CROSS JOIN generate_series(0, 719) h
+CROSS JOIN LATERAL (SELECT '2026-09-01Z'::timestamptz + h * interval '1 hour' AS t) hours
+CROSS JOIN LATERAL (SELECT (102 * %(callers)s * (100 + d.id %% 37) / %(per_line)s)::numeric AS tokens) a
+CROSS JOIN LATERAL (SELECT tokens * 0.0000025 * (1 + d.id %% 7) AS cost) b
+WHERE d.consumed_unit = 'Tokens'
+"""
+RESOURCE_CHARGES = """
+INSERT INTO charge (billing_month, scope_id, line, dimension_id, charge_period_start, charge_period_end, billed_cost,
+    effective_cost, list_cost, contracted_cost, consumed_quantity, pricing_quantity, extra)
+SELECT '2026-09-01', %(scope)s, 100000000 + row_number() OVER (), r.id, t, t + interval '1 hour', cost, cost * 0.9,
+    cost * 1.25, cost, 1 + n %% 10, 1 + n %% 10, r.extra || jsonb_build_object('x_operation', 'operation-' || n %% 6)
+FROM unnest(%(ids)s::bigint[], %(extras)s::jsonb[], %(costs)s::numeric[]) AS r(id, extra, cost_from)
+CROSS JOIN generate_series(0, %(rows)s - 1) n
+CROSS JOIN LATERAL (SELECT '2026-09-01Z'::timestamptz + n * 720 / %(rows)s * interval '1 hour' AS t) hours
+CROSS JOIN LATERAL (SELECT cost_from * (1 + n %% 10) + (r.id %% 11) / 1000000.0 AS cost) b
 """
 MONTHLY_CHARGES = """
 INSERT INTO charge (billing_month, scope_id, line, dimension_id, charge_period_start, charge_period_end, billed_cost,
     effective_cost, list_cost, contracted_cost)
-SELECT '2026-09-01', %(scope)s, 100000000 + row_number() OVER (), d.id, '2026-09-01Z', '2026-10-01Z', cost, cost, cost, cost
+SELECT '2026-09-01', %(scope)s, 200000000 + row_number() OVER (), d.id, '2026-09-01Z', '2026-10-01Z', cost, cost, cost, cost
 FROM allocation_chargedimension d
 CROSS JOIN LATERAL (SELECT CASE d.charge_category WHEN 'Tax' THEN 1234.56 ELSE -77.7 END AS cost) c
-WHERE d.charge_category <> 'Usage'
+WHERE d.service_name = 'Other'
 """
 USAGE_DIMENSIONS = """
 INSERT INTO allocation_usagedimension (content_hash, is_inference, operation, provider, project, model_requested,
@@ -110,45 +141,186 @@ ON CONFLICT DO NOTHING
 """
 
 
+PROVIDER_USAGE = """
+INSERT INTO allocation_providerusage (day, provider, project, model, is_batch, api_key, requests, input_uncached, cache_read,
+    cache_write_5m, cache_write_1h, output_text, reasoning, input_audio, input_image, output_audio, output_image)
+SELECT '2026-09-01'::date + day, (%(names)s::text[])[m], 'proj-' || p, (%(models)s::text[])[m], false, key, 5,
+    1000 + number * day, 900, 0, 0, 800, 30, 0, 0, 0, 0
+FROM generate_series(1, %(projects)s) p, generate_series(1, array_length(%(models)s::text[], 1)) m,
+    generate_series(0, 29) day, unnest(%(keys)s::text[]) WITH ORDINALITY AS k(key, number)
+WHERE (number + p) %% 4 = 0
+"""
+GPU_USAGE = """
+INSERT INTO allocation_gpuusage (hour, cluster, node, workload, team, feature, capacity_seconds, booked_seconds,
+    requested_seconds)
+SELECT '2026-09-01Z'::timestamptz + day * interval '1 day', 'cluster', node, CASE WHEN w > 0 THEN 'job-' || w END,
+    CASE WHEN w > 0 THEN 'team-' || (number * 7 + w * 41) %% 300 END,
+    CASE WHEN w > 0 THEN 'feature-' || (number * 7 + w * 41) %% 300 END,
+    CASE WHEN w = 0 THEN 8 * 86400 END, CASE WHEN w > 0 THEN 60000 + w * 3600 ELSE 0 END, 0
+FROM unnest(%(nodes)s::text[]) WITH ORDINALITY AS n(node, number), generate_series(0, 29) day, generate_series(0, 8) w
+"""
+SERIES = """
+INSERT INTO allocation_driverpoint (series, month, day, team, feature, quantity)
+SELECT series, '2026-09-01', CASE WHEN series = 'queries' THEN '2026-09-01'::date + day END, 'team-' || n,
+    CASE WHEN series <> 'seats' THEN 'feature-' || n END, 1 + (n * 37 + day * 11) %% 97
+FROM unnest(ARRAY['seats', 'queries', 'stored']) series, generate_series(0, 299) n, generate_series(0, 29) day
+WHERE series = 'queries' OR day = 0
+"""
+
+
+@dataclass(frozen=True)
+class Shape:
+    """How a month of some size is made up. Smaller months have fewer keys to split by, as well as fewer rows of each."""
+
+    models: int
+    projects: int
+    callers: int  # usage rows per hour of a project's model
+    per_line: int  # charges per hour of a project's model and class
+    rows: int  # charges per resource
+    copies: int  # of each resource
+
+
+def shape_of(*, charges: int, usage_rows: int, resources: int) -> Shape:
+    models = max(1, min(len(MODELS), charges // 8_000))
+    projects = max(1, min(PROJECTS, charges // 80_000))
+    pairs = projects * models
+    copies = -(-charges // 5 // (resources * HOURS))
+    return Shape(
+        models=models,
+        projects=projects,
+        callers=max(1, round(usage_rows / HOURS / pairs)),
+        per_line=max(1, round(charges * 0.8 / HOURS / (pairs * len(CLASSES)))),
+        rows=max(1, min(HOURS, round(charges / 5 / (resources * copies)))),
+        copies=copies,
+    )
+
+
 def fill(*, charges: int, usage_rows: int) -> tuple[int, int]:
     """Write about that many charges and usage rows; returns the counts that stand there. The database must be empty."""
-    projects = max(1, min(PROJECTS, charges // 80_000))
-    pairs = projects * len(MODELS)
-    callers = max(1, round(usage_rows / HOURS / pairs))
-    resources = max(1, round(charges * 0.8 / HOURS / (pairs * len(CLASSES))))
-    gpus = max(1, round(charges / HOURS) - pairs * len(CLASSES) * resources)
+    resources = ledger_rules().resources
+    shape = shape_of(charges=charges, usage_rows=usage_rows, resources=len(resources))
+    models = MODELS[: shape.models]
     values: dict[str, Any] = {
-        "models": [model for _, _, model in MODELS],
-        "providers": [bill for bill, _, _ in MODELS],
-        "names": [name for _, name, _ in MODELS],
+        "models": [model for _, _, model in models],
+        "providers": [bill for bill, _, _ in models],
+        "names": [name for _, name, _ in models],
         "classes": list(CLASSES),
-        "projects": projects,
-        "resources": resources,
-        "gpus": gpus,
-        "callers": callers,
+        "keys": list(KEYS),
+        "projects": shape.projects,
+        "per_line": shape.per_line,
+        "callers": shape.callers,
+        "rows": shape.rows,
         "teams": TEAMS,
         "features": FEATURES,
+        "nodes": [str(each.columns["resource_id"]) for each in resources if each.is_node],
     }
     with transaction.atomic(), connection.cursor() as cursor:
-        Team.objects.bulk_create([Team(slug=f"team-{n}", name=f"Team {n}") for n in range(TEAMS)])
-        source = Source.objects.create(name="bench")
-        scope = ChargeScope.objects.create(
-            source=source,
-            bill_import=Import.objects.create(source=source, status="loaded", file_name="bench"),
-            billing_account_id="acct",
-            billing_period_start=datetime(2026, 9, 1, tzinfo=UTC),
-            billing_period_end=datetime(2026, 10, 1, tzinfo=UTC),
-            billing_month=MONTH,
-            delivery="overwrite",
-            state="current",
-        )
-        values["scope"] = scope.pk
+        organise()
+        source = Source.objects.create(name="bench", delivery="append")
+        values["scope"] = deliver(source).pk
+        values |= write_resources(resources, shape.copies)
         cursor.execute("SELECT ensure_charge_partition(%s)", [MONTH])
         for statement in (
-            TOKEN_DIMENSIONS, GPU_DIMENSIONS, OTHER_DIMENSIONS, CHARGES, MONTHLY_CHARGES, USAGE_DIMENSIONS, USAGE
+            TOKEN_DIMENSIONS, OTHER_DIMENSIONS, TOKEN_CHARGES, RESOURCE_CHARGES, MONTHLY_CHARGES, USAGE_DIMENSIONS, USAGE,
+            PROVIDER_USAGE, GPU_USAGE, SERIES,
         ):  # fmt: skip
             cursor.execute(statement, values)
     with connection.cursor() as cursor:
         cursor.execute("SELECT (SELECT count(*) FROM charge), (SELECT count(*) FROM usage_hourly)")
         counts: tuple[int, int] = cursor.fetchone()
     return counts
+
+
+def organise() -> None:
+    """Teams, features in products, and whose the providers' keys are."""
+    ever = date(2020, 1, 1)
+    teams = Team.objects.bulk_create([Team(slug=f"team-{n}", name=f"Team {n}") for n in range(TEAMS)])
+    products = Product.objects.bulk_create([Product(slug=f"product-{n}", name=f"Product {n}") for n in range(PRODUCTS)])
+    features = Feature.objects.bulk_create([Feature(slug=f"feature-{n}", name=f"Feature {n}") for n in range(FEATURES)])
+    FeaturePlacement.objects.bulk_create(
+        FeaturePlacement(feature=feature, owner_team=teams[n % TEAMS], product=products[n % PRODUCTS], valid_from=ever)
+        for n, feature in enumerate(features)
+    )
+    IdentityOwner.objects.bulk_create(
+        IdentityOwner(
+            provider=provider, kind="api_key", value=key, team=f"team-{n * 13}", feature=f"feature-{n}", valid_from=ever
+        )
+        for provider in sorted({name for _, name, _ in MODELS})
+        for n, key in enumerate(KEYS)
+    )
+
+
+def deliver(source: Source) -> ChargeScope:
+    """One more delivery for the month, published: a scope to put charges under."""
+    delivered = Import.objects.create(source=source, status="loaded", file_name="bench", finished_at=END)
+    return ChargeScope.objects.create(
+        source=source,
+        bill_import=delivered,
+        billing_account_id="acct",
+        billing_period_start=START,
+        billing_period_end=END,
+        billing_month=MONTH,
+        delivery="append",
+        state="current",
+        published_at=END,
+    )
+
+
+def write_resources(resources: tuple[Resource, ...], copies: int) -> dict[str, list[Any]]:
+    """A charge dimension for each copy of each resource; what RESOURCE_CHARGES needs of them, in the same order."""
+    every = [(each, copy) for each in resources for copy in range(copies)]
+    made: dict[bytes, ChargeDimension] = {}
+    hashes = []
+    for each, copy in every:
+        about: dict[str, Any] = {**each.columns, "sku_id": f"{each.columns['sku_id']}-{copy}", "tags": each.tags}
+        content_hash = hashlib.md5(json.dumps(about, sort_keys=True).encode()).digest()
+        hashes.append(content_hash)
+        made[content_hash] = ChargeDimension(
+            content_hash=content_hash,
+            billing_period_start=START,
+            billing_period_end=END,
+            billing_account_id="acct",
+            billing_currency="USD",
+            **about,
+        )
+    ChargeDimension.objects.bulk_create(made.values())
+    return {
+        "ids": [made[content_hash].pk for content_hash in hashes],
+        "extras": [json.dumps(each.extra) for each, _ in every],
+        "costs": [each.cost for each, _ in every],
+    }
+
+
+def analyze() -> None:
+    """Statistics, as autovacuum would gather them; only the owner may."""
+    with connections["owner"].cursor() as cursor:
+        cursor.execute("VACUUM ANALYZE")
+
+
+# ---------------------------------------------------------------- allocating it
+
+
+def put_in_force(text: str) -> RuleSet:
+    """The rules as the next version, without the preview that applying them asks for."""
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    number = latest_rule_set().number + 1
+    return RuleSet.objects.create(number=number, text=text, content_sha256=digest, effective_from=MONTH)
+
+
+def allocate(*, reuse: bool = False) -> tuple[float, RunOutcome]:
+    """Seconds of one allocation of the month, published, and its run; the month must balance."""
+    period = Period.month(MONTH)
+    began = time.monotonic()
+    outcome = allocate_period(period=period, now=timezone.now(), reuse=reuse)
+    seconds = time.monotonic() - began
+    if not reconcile_period(period=period).is_balanced:
+        raise SystemExit("the month does not balance")
+    (run,) = outcome.runs
+    return seconds, run
+
+
+def rules_with_charges() -> int:
+    """How many rules took something in the month's current run."""
+    runs = tuple(AllocationRun.objects.filter(is_current=True).values_list("pk", flat=True))
+    spend = Spend(runs=runs, scope=TeamScope.everything(), metric="billed_cost")
+    return sum(bool(take.charges) for take in rules_taken(spend=spend) if take.rule != NO_RULE)

@@ -13,19 +13,17 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import shutil
 import statistics
-import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from benchmarks.children import answering, ask, child_of, servers
+
 MONTH = date(2026, 10, 1)
 QUICK, FULL = 100_000, 1_000_000
 LIMIT_MS, LIMIT_RATIO = 100.0, 1.3
@@ -61,7 +59,8 @@ def main() -> int:
         serve(options.measure)
         return 0
     size = FULL if options.full else QUICK
-    with portal_of(size // 10) as small, portal_of(size) as large:
+    small_size, large_size = str(size // 10), str(size)
+    with child_of(__file__, "--measure", small_size) as small, child_of(__file__, "--measure", large_size) as large:
         for name in PAGES:
             seconds: tuple[list[float], list[float]] = ([], [])
             for turn in range(-1, -(-options.rounds // TURN)):
@@ -71,44 +70,6 @@ def main() -> int:
                         seconds[side].extend(found)
             print(json.dumps(compared(name, summary(seconds[0]), summary(seconds[1]), size)), flush=True)
     return 0
-
-
-@contextmanager
-def portal_of(rows: int) -> Iterator[subprocess.Popen[str]]:
-    """One size in a process and a home of its own, since settings are read once; it answers on its standard output."""
-    home = Path(tempfile.mkdtemp(prefix="apportion-pages-"))
-    home.chmod(0o755)
-    environment = {
-        name: value for name, value in os.environ.items() if name not in ("DATABASE_URL", "CELERY_BROKER_URL")
-    }
-    environment |= {"APPORTION_HOME": str(home), "DJANGO_SETTINGS_MODULE": "portal.settings", "PYTHONPATH": str(ROOT)}
-    command = [sys.executable, __file__, "--measure", str(rows)]
-    child = subprocess.Popen(
-        command, env=environment, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
-    try:
-        answer(child)
-        yield child
-    finally:
-        child.communicate()  # its standard input ends, so it stops its servers
-        shutil.rmtree(home, ignore_errors=True)
-
-
-def ask(child: subprocess.Popen[str], name: str) -> list[float]:
-    """Seconds of a few calls of one page."""
-    if child.stdin is None:
-        raise SystemExit("the measuring process has no standard input")
-    child.stdin.write(name + "\n")
-    child.stdin.flush()
-    return answer(child)
-
-
-def answer(child: subprocess.Popen[str]) -> list[float]:
-    for line in child.stdout or ():
-        if line.startswith("["):
-            found: list[float] = json.loads(line)
-            return found
-    raise SystemExit("the measuring process ended")
 
 
 def summary(seconds: list[float]) -> dict[str, float]:
@@ -134,22 +95,15 @@ def compared(name: str, small: dict[str, float], large: dict[str, float], size: 
 
 
 def serve(rows: int) -> None:
-    """In the child: seed that many rows, say so, and measure the pages that standard input names."""
-    import django
-    from django.conf import settings
-
-    django.setup()
-    from django.core.management import call_command
-
-    from portal.embedded.servers import embedded_servers
-
-    with embedded_servers(settings.EMBEDDED, ["postgres"]):
-        call_command("migrate", database="owner", verbosity=0)
+    """In the child: seed that many rows, and measure the pages that are asked for."""
+    with servers():
         clients = signed_in_clients(rows)
-        print("[]", flush=True)
-        for line in sys.stdin:
-            role, address = PAGES[line.strip()]
-            print(json.dumps([timed(clients[role], address) for _ in range(TURN)]), flush=True)
+
+        def measured(name: str) -> list[float]:
+            role, address = PAGES[name]
+            return [timed(clients[role], address) for _ in range(TURN)]
+
+        answering(measured)
 
 
 def signed_in_clients(rows: int) -> dict[str, Any]:

@@ -63,7 +63,7 @@ def sort_key(columns: Iterable[str]) -> str:
 
 
 # One row per KEYS; `evidence` is the weakest rung among what a line sums up. A team's cost centre is that of the day.
-# Days are summed under the number of what the file shows as one line; its names are joined to the sums, which are fewer.
+# Days are summed under the key of what the file shows as one line; names are joined to the sums, which are fewer.
 LINES = """
 COPY (
     SELECT {cells}, trim_scale(billed_cost) AS billed_cost, trim_scale(effective_cost) AS effective_cost,

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from datetime import date
+from itertools import combinations
 from typing import Any
 
 import pytest
@@ -240,6 +241,37 @@ def test_tests_of_single_rows_are_listed_and_hold_for_rows_that_pass_them() -> N
     assert rules.rule_for(Facts(ROW, frozenset({least, less})), month=date(2026, 10, 1)) is not None
     assert rules.rule_for(Facts(ROW, frozenset({least, less, lab})), month=date(2026, 10, 1)) is None
     assert rules.rule_for(Facts(ROW, frozenset({least})), month=date(2026, 10, 1)) is None
+
+
+INDEXED = """
+rules:
+  - {name: by row, method: follow, when: {all: [{ServiceName: Amazon EC2}, {x_key: [a, b]}]}}
+  - {name: by either, method: follow, when: {any: [{ServiceName: Amazon S3}, {Tags.team: search}]}}
+  - {name: by none, method: follow, when: {not: {ServiceName: [Amazon EC2, Amazon S3]}}}
+  - {name: by service, method: follow, when: {ServiceName: [Amazon EC2, Amazon S3], SubAccountId: "1"}}
+  - {name: by tag, method: follow, when: {Tags.team: {equals: ads}, SubAccountId: {prefix: "2"}}}
+  - {name: by two rows, method: follow, when: {x_key: {missing: false}, BilledCost: {above: 1}}}
+  - {name: by start, method: follow, when: {SubAccountId: {prefix: "3"}}}
+  - {name: else, method: follow}
+"""
+
+
+@pytest.mark.parametrize("service", ["Amazon EC2", "Amazon S3", "Amazon RDS", None])
+@pytest.mark.parametrize("team", ["search", "ads", None])
+@pytest.mark.parametrize("account", ["1", "22", "3", None])
+def test_the_first_rule_is_found_as_if_each_had_been_asked(
+    service: str | None, team: str | None, account: str | None
+) -> None:
+    rules = parse_rules(INDEXED)
+    columns = {"service_name": service, "sub_account_id": account, "tags": {"Team ": team}}
+
+    for count in range(4):
+        for passed in combinations(rules.row_tests, count):
+            facts = Facts(columns, frozenset(passed))
+
+            found = rules.rule_for(facts, month=OCTOBER)
+
+            assert found == next(rule for rule in rules.rules if rule.matches(facts))
 
 
 def test_every_problem_is_reported_at_once() -> None:
