@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from django.db import connection
 
-from allocation.models import AllocationRun, RulePreview, RuleSet, Team
+from allocation.models import AllocationRun, DriverPoint, RulePreview, RuleSet, Team
 from allocation.periods import Period
 from allocation.rule_preview import carry_out_preview, preview_months, record_preview
 from allocation.rule_sets import NotPreviewed, apply_rules, rule_set_for
@@ -257,6 +257,7 @@ def test_what_each_rule_takes_and_what_none_takes() -> None:
             "line 3: pool 'p': circle pool p > pool q > pool p",
         ),
         ("rules:\n- {name: a, method: direct, target: {team: adz}}", "line 2: rule 'a': there is no team 'adz'"),
+        ("rules:\n- {name: a, method: proportional, by: seats}", "line 2: rule 'a': there is no series 'seats'"),
     ],
 )  # fmt: skip
 def test_fault_076_bad_shares_overlaps_and_circles_are_refused_before_saving(text: str, named: str) -> None:
@@ -267,6 +268,20 @@ def test_fault_076_bad_shares_overlaps_and_circles_are_refused_before_saving(tex
 
     assert any(problem.startswith(named) for problem in refused.value.problems), refused.value.problems
     assert not RulePreview.objects.exists()
+
+
+def test_a_series_of_other_months_is_told_and_one_of_this_month_is_nothing_to_tell() -> None:
+    company()
+    text = "rules:\n- {name: a, method: proportional, by: seats}"
+    DriverPoint.objects.create(series="seats", month=date(2026, 9, 1), team="ads", quantity=1)
+
+    before = check_draft(text=text, effective_from=MONTH, month=MONTH)
+    DriverPoint.objects.create(series="seats", month=MONTH, team="ads", quantity=1)
+    after = check_draft(text=text, effective_from=MONTH, month=MONTH)
+
+    assert [(each.level, each.line) for each in before.findings] == [("warning", 2)]
+    assert "series 'seats' has nothing for October 2026" in before.findings[0].what
+    assert after.findings == ()
 
 
 def test_fault_077_rules_applied_during_a_run_do_not_change_it() -> None:
