@@ -34,7 +34,12 @@ class Tab:
 
 
 def tabs(state: PageState, here: str) -> list[Tab]:
-    names = {"ownership": "Organisation", "ownership_unowned": "Without an owner", "ownership_coverage": "Coverage"}
+    names = {
+        "ownership": "Organisation",
+        "ownership_unowned": "Without an owner",
+        "ownership_tags": "Conflicting tags",
+        "ownership_coverage": "Coverage",
+    }
     return [Tab(label, f"{reverse(name)}?{state.query_string()}", name == here) for name, label in names.items()]
 
 
