@@ -13,6 +13,7 @@ from django.db import connection
 from allocation.buckets import Bucket, apart_keys
 from allocation.catalogue import Entries
 from allocation.charges import copy_lines
+from allocation.driver_data import Look, read_driver_data
 from allocation.drivers import (
     ANY_PROJECT,
     COST_PLACES,
@@ -26,14 +27,14 @@ from allocation.drivers import (
     told_usage,
     usage_sql,
 )
-from allocation.gpu import GpuIndex, load_gpu
+from allocation.gpu import GpuIndex
 from allocation.ledger import TargetBook
-from allocation.measures import MeasureBook, load_series
+from allocation.measures import MeasureBook
 from allocation.methods import GPU_SECONDS
 from allocation.money import quanta_of
 from allocation.owners import Owner
 from allocation.periods import DAY, Period
-from allocation.reported import caller_owners, load_reported
+from allocation.reported import caller_owners
 from allocation.sampling import Clustering, clustered, clustering_of
 from allocation.targets import Organisation, resolve
 from allocation.usage_daily import DailyKey, daily_usage
@@ -48,7 +49,8 @@ class Drivers:
     book: TargetBook
     organisation: Organisation
     usage_sha256: str
-    other_sha256: str  # of reports, GPU usage and series
+    other_sha256: str  # of reports, owners of keys, GPU usage and series
+    look: Look  # what `other_sha256` is the fingerprint of
     organisation_sha256: str
     daily: dict[DailyKey, list[Decimal]]
     clustering: Clustering | None  # None: every span was kept
@@ -72,7 +74,7 @@ def load_drivers(
 ) -> Drivers:
     """Usage of the charge days, by key and day; charge days more than a year before the month are not asked for."""
     buckets = list(buckets)
-    digest, other = Digest(), Digest()
+    digest = Digest()
     start, end = _charge_days(month, scopes)
 
     def noted() -> Iterable[str]:
@@ -83,17 +85,15 @@ def load_drivers(
     by_region = any(bucket.key and bucket.key.region for bucket in buckets)
     rows = list(told_usage(noted(), caller_pays=caller_pays, entries=entries))
     if any(row.caller for row in rows):
-        rows = caller_owners(rows, note=other.add)
+        rows = caller_owners(rows)
     clustering = clustering_of(start, end) if any(row.variance != (0, 0) for row in rows) else None
     digest.add(repr(sorted((clustering or {}).items(), key=str)))
-    reported = load_reported(start=start, end=end, note=other.add)
     nodes = {bucket.node for bucket in buckets if bucket.node}
     splits = [split for bucket in buckets if bucket.split for split in (bucket.split, *dict(bucket.pools).values())]
-    needs_gpu = nodes or any(split.driver == GPU_SECONDS for split in splits)
-    gpu = load_gpu(start=start, end=end, note=other.add) if needs_gpu else []
-    series = load_series(
-        (split.series for split in splits if split.series), month=month, organisation=organisation, note=other.add
-    )
+    needs_gpu = bool(nodes) or any(split.driver == GPU_SECONDS for split in splits)
+    look = Look(month, start, end, needs_gpu, tuple(sorted({split.series for split in splits if split.series})))
+    callers = {row.caller for row in rows if row.caller is not None}
+    other = read_driver_data(look, callers=callers, organisation=organisation)
 
     def number(owner: Owner, day: date) -> int:
         return book.number(resolve(organisation, owner, model=None, day=day))
@@ -105,13 +105,14 @@ def load_drivers(
 
     return Drivers(
         index=index_of(rows),
-        reported=index_of(reported),
-        measures=MeasureBook(month, organisation, rows, gpu, series),
-        gpu=GpuIndex.of(gpu, nodes=nodes, number=number),
+        reported=index_of(other.reported),
+        measures=MeasureBook(month, organisation, rows, other.gpu, other.series),
+        gpu=GpuIndex.of(other.gpu, nodes=nodes, number=number),
         book=book,
         organisation=organisation,
         usage_sha256=digest.hexdigest(),
-        other_sha256=other.hexdigest(),
+        other_sha256=other.sha256,
+        look=look,
         organisation_sha256=organisation.digest(),
         daily=daily_usage(rows, period=Period.month(month), organisation=organisation),
         clustering=clustering,

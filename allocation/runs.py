@@ -194,6 +194,7 @@ class MonthJob:
             "rules_sha256": self.rule_set.content_sha256,
             "usage_sha256": drivers.usage_sha256,
             "drivers_sha256": drivers.other_sha256,
+            "drivers_look": drivers.look.to_json(),
             "organisation_sha256": drivers.organisation_sha256,
             "price_version": price_version,
             "engine": ENGINE_VERSION,
