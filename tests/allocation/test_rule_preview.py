@@ -4,21 +4,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any
 
 import pytest
 from django.db import connection
+from django.utils import timezone
 
-from allocation.models import AllocationRun, DriverPoint, RulePreview, RuleSet, Team
+from allocation.catalogue import Entry
+from allocation.catalogue_entries import apply_catalogue
+from allocation.models import (
+    AllocationRun,
+    ChargeScope,
+    DriverPoint,
+    Import,
+    PriceVersion,
+    RulePreview,
+    RuleSet,
+    Source,
+    Team,
+)
 from allocation.periods import Period
 from allocation.rule_preview import carry_out_preview, preview_months, record_preview
 from allocation.rule_sets import NotPreviewed, apply_rules, rule_set_for
 from allocation.rule_world import check_draft, rule_reach, untaken_charges
 from allocation.rules import RuleError
 from allocation.runs import AllocationBusy
-from tests.allocation.bills import AWS, NOW, OCTOBER, OPENAI, Bill, allocate, usage
+from tests.allocation.bills import AWS, NOW, OCTOBER, OPENAI, Bill, allocate, usage, utc
 
 pytestmark = pytest.mark.django_db
 
@@ -175,6 +189,79 @@ def test_rules_applied_since_make_a_preview_stale() -> None:
     apply_rules(text=DRAFT, effective_from=MONTH, acting_user=None, now=NOW)
 
     with pytest.raises(NotPreviewed, match="rule set 2 was applied after the preview"):
+        apply_rules(text=FIXED, effective_from=MONTH, acting_user=None, now=NOW)
+
+
+def late_bill() -> None:
+    Bill("late").charge("1", currency="EUR", **AWS)
+
+
+def withdrawn_bill() -> None:
+    ChargeScope.objects.filter(source__name="openai").update(state="superseded")
+
+
+def next_months_bill() -> None:
+    Bill("next", month=date(2026, 11, 1)).charge("1", at=utc(1, month=11), **AWS)
+
+
+def new_catalogue() -> None:
+    entry = Entry("trace", "openai", "^chat$", None, "gpt-4o", None, None)
+    apply_catalogue(entries=(entry,), acting_user=None)
+
+
+def new_seats() -> None:
+    DriverPoint.objects.update(quantity=2)
+    change = {"subject": "seats", "first_month": "2026-10", "last_month": "2026-10"}
+    Import.objects.create(kind="series", status="loaded", file_name="s", changes=[change], finished_at=timezone.now())
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (late_bill, r"import \d+ of late was loaded for October 2026"),
+        (withdrawn_bill, r"import \d+ of openai was replaced or withdrawn for October 2026"),
+        (next_months_bill, "the first bill of November 2026 was loaded"),
+        (lambda: Team.objects.create(slug="new", name="New"), "the organisation changed"),
+        (lambda: PriceVersion.objects.create(source="list", content_sha256="1"), "a newer price list was imported"),
+        (new_catalogue, "the catalogue changed"),
+        (new_seats, "driver data changed"),
+        (lambda: Source.objects.filter(name="aws").update(untraced="spread"), "the settings of aws changed"),
+    ],
+)
+def test_what_changed_since_makes_a_preview_stale_and_a_new_one_does_not(
+    change: Callable[[], object], words: str
+) -> None:
+    company()
+    DriverPoint.objects.create(series="seats", month=MONTH, team="ads", quantity=1)
+    text = "rules:\n- {name: by seats, method: proportional, by: seats}"
+    previewed(text)
+
+    change()
+
+    with pytest.raises(NotPreviewed, match=f"^since the preview of these rules {words}$"):
+        apply_rules(text=text, effective_from=MONTH, acting_user=None, now=NOW)
+    assert RuleSet.objects.count() == 1
+    previewed(text)
+    assert apply_rules(text=text, effective_from=MONTH, acting_user=None, now=NOW)[1]
+
+
+def test_what_a_preview_did_not_look_at_leaves_it_fresh() -> None:
+    company()
+    previewed(FIXED)
+
+    Bill("before", month=date(2026, 9, 1)).charge("1", at=utc(1, month=9), **AWS)
+    usage("search", model="gpt-4o", input_uncached=100)
+    DriverPoint.objects.create(series="desks", month=MONTH, team="ads", quantity=1)
+
+    assert apply_rules(text=FIXED, effective_from=MONTH, acting_user=None, now=NOW)[1]
+
+
+def test_a_preview_of_a_portal_without_bills_is_stale_with_the_first_one() -> None:
+    Team.objects.create(slug="ads", name="Ads")
+    previewed(FIXED)
+    Bill("aws").charge("1", **AWS)
+
+    with pytest.raises(NotPreviewed, match="the first bill of October 2026 was loaded"):
         apply_rules(text=FIXED, effective_from=MONTH, acting_user=None, now=NOW)
 
 
