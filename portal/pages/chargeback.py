@@ -67,6 +67,7 @@ def chargeback(request: HttpRequest) -> HttpResponseBase:
             spend=state.spend_of(state.period),
             spend_before=state.spend_of(Period.month(previous_month(month))),
             before_until=state.elapsed.before().end if state.is_running else None,
+            mode_on=state.period.last_day,
         ),
         runs=runs,
         changes=[change for run in AllocationRun.objects.filter(pk__in=runs) for change in changes_since(run)],

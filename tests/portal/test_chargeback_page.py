@@ -8,7 +8,7 @@ import pytest
 from django.test import Client
 
 from allocation.charges import pinned_scopes
-from allocation.models import AllocationRun, ChargeScope, Import
+from allocation.models import AllocationRun, ChargeScope, CostCenter, CostCenterPlacement, Import
 from allocation.rule_sets import rule_set_for
 from allocation.targets import load_organisation
 from portal.accounts.models import Role
@@ -127,6 +127,18 @@ def test_cost_centres_make_the_total_of_the_bills(month: None) -> None:
         ("unallocated", Decimal("49.9")),
     ]
     assert table.total["cost"].value == Decimal(200)
+
+
+def test_a_cost_centres_mode_is_that_of_the_month(month: None) -> None:
+    center = CostCenter.objects.get(code="CC-1")
+    for day, mode in ((date(2026, 10, 31), "chargeback"), (date(2026, 11, 1), "showback")):
+        CostCenterPlacement.objects.create(
+            cost_center=center, legal_entity=center.legal_entity, mode=mode, valid_from=day
+        )
+
+    table = finance().get("/chargeback/?period=2026-10").context["centers"]
+
+    assert [row["mode"].value for row in table.rows] == ["chargeback", "showback", ""]
 
 
 def prepaid() -> None:
