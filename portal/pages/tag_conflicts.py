@@ -49,7 +49,7 @@ def conflicts_table(request: HttpRequest, state: PageState, found: list[TagConfl
         Column("what", "What"),
         Column("tagged", "Tagged"),
         Column("likely", "Rather"),
-        Column("cost", f"Effective cost in doubt, {state.currency}", "money", state.places),
+        Column("cost", f"Cost in doubt, {state.currency}", "money", state.places),
         Column("days", "Charge days"),
         Column("evidence", "Because", "words"),
         Column("fix", "What to do", "words"),
@@ -79,7 +79,7 @@ def conflict_row(found: TagConflict, names: dict[str, str]) -> Row:
 def day_words(first: date, last: date) -> str:
     if first == last:
         return f"{first.day} {first:%b}"
-    return f"{first.day} {first:%b} to {last.day} {last:%b}"
+    return f"{first.day} to {last.day} {last:%b}" if first.month == last.month else f"{first:%-d %b} to {last:%-d %b}"
 
 
 def evidence_words(found: TagConflict, likely: str) -> str:

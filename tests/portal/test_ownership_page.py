@@ -97,7 +97,7 @@ def test_conflicting_tags_are_a_work_list_with_evidence_and_what_to_do(client: C
     shown = [[row[name].value for name in ("what", "tagged", "likely", "cost", "days")] for row in table.rows]
     assert shown == [
         ["Documents", "Search", "Documents", Decimal("40.0000001"), "5 Oct"],
-        ["node-1", "Documents", "Search", Decimal(6), "4 Oct to 5 Oct"],
+        ["node-1", "Documents", "Search", Decimal(6), "4 to 5 Oct"],
     ]
     assert table.total["cost"].value == Decimal("46.0000001")
     account, node = table.rows
