@@ -49,8 +49,8 @@ def load_gpu(*, start: date, end: date, note: Callable[[str], None]) -> list[Gpu
         rows = cursor.fetchall()
     found = []
     for row in rows:
-        note(repr(row))
         day, node, is_workload, team, feature, environment, phase, booked, capacity = row
+        note(repr((*row[:7], plain(booked), None if capacity is None else plain(capacity))))
         owner = Owner(team, feature, environment=environment, phase=phase) if is_workload else None
         found.append(GpuRow(day, node, owner, booked, capacity))
     return found

@@ -12,6 +12,7 @@ from django.db import connection
 
 from allocation.buckets import Bucket, apart_keys
 from allocation.catalogue import Entries
+from allocation.driver_data import Look, read_driver_data
 from allocation.drivers import (
     ANY_PROJECT,
     COST_PLACES,
@@ -23,14 +24,13 @@ from allocation.drivers import (
     UsageIndex,
     told_owner,
 )
-from allocation.gpu import GpuIndex, load_gpu
+from allocation.gpu import GpuIndex
 from allocation.ledger import TargetBook
-from allocation.measures import MeasureBook, load_series
+from allocation.measures import MeasureBook
 from allocation.methods import GPU_SECONDS
 from allocation.money import quanta_of
 from allocation.owners import Owner
 from allocation.periods import DAY, Period
-from allocation.reported import load_reported
 from allocation.sampling import Clustering, clustered, clustering_of
 from allocation.targets import Organisation, resolve
 from allocation.usage_daily import DailyKey, daily_usage
@@ -46,7 +46,8 @@ class Drivers:
     book: TargetBook
     organisation: Organisation
     usage_sha256: str
-    other_sha256: str  # of reports, GPU usage and series
+    other_sha256: str  # of reports, owners of keys, GPU usage and series
+    look: Look  # what `other_sha256` is the fingerprint of
     organisation_sha256: str
     daily: dict[DailyKey, list[Decimal]]
     clustering: Clustering | None  # None: every span was kept
@@ -74,31 +75,25 @@ def load_drivers(
     With `late`, usage of its days only: what the other days had is known from a former run.
     """
     buckets = list(buckets)
-    other = Digest()
     start, end = charge_days(month, scopes)
     apart = apart_keys(buckets)
     by_region = any(bucket.key and bucket.key.region for bucket in buckets)
     reading = UsageReading(caller_pays=caller_pays, entries=entries, by_region=by_region)
     rows = reading.read(start, end, days=late.days if late else None)
-    if reading.owners:
-        other.add(repr(sorted(reading.owners.items())))
     is_sampled = any(row.variance != (0, 0) for row in rows)
     clustering = clustering_of(start, end) if is_sampled else None
     facts = reading.facts(lambda key: known_apart(key, apart))
     if late:
         facts = late.joined(facts)
         late.check(facts)
-    usage_digest = Digest()
-    usage_digest.add(facts.text())
-    usage_digest.add(repr(sorted((clustering or {}).items(), key=str)))
-    reported = load_reported(start=start, end=end, note=other.add)
+    digest = Digest()
+    digest.add(facts.text())
+    digest.add(repr(sorted((clustering or {}).items(), key=str)))
     nodes = {bucket.node for bucket in buckets if bucket.node}
     splits = [split for bucket in buckets if bucket.split for split in (bucket.split, *dict(bucket.pools).values())]
-    needs_gpu = nodes or any(split.driver == GPU_SECONDS for split in splits)
-    gpu = load_gpu(start=start, end=end, note=other.add) if needs_gpu else []
-    series = load_series(
-        (split.series for split in splits if split.series), month=month, organisation=organisation, note=other.add
-    )
+    needs_gpu = bool(nodes) or any(split.driver == GPU_SECONDS for split in splits)
+    look = Look(month, start, end, needs_gpu, tuple(sorted({split.series for split in splits if split.series})))
+    other = read_driver_data(look, callers=facts.callers, organisation=organisation)
 
     def number(owner: Owner, day: date) -> int:
         return book.number(resolve(organisation, owner, model=None, day=day))
@@ -113,13 +108,14 @@ def load_drivers(
         late.complete(index)
     return Drivers(
         index=index,
-        reported=index_of(reported, places_of_rows(reported)),
-        measures=MeasureBook(month, organisation, rows, gpu, series, has_all_usage=late is None),
-        gpu=GpuIndex.of(gpu, nodes=nodes, number=number),
+        reported=index_of(other.reported, places_of_rows(other.reported)),
+        measures=MeasureBook(month, organisation, rows, other.gpu, other.series, has_all_usage=late is None),
+        gpu=GpuIndex.of(other.gpu, nodes=nodes, number=number),
         book=book,
         organisation=organisation,
-        usage_sha256=usage_digest.hexdigest(),
-        other_sha256=other.hexdigest(),
+        usage_sha256=digest.hexdigest(),
+        other_sha256=other.sha256,
+        look=look,
         organisation_sha256=organisation.digest(),
         daily=daily_usage(rows, period=Period.month(month), organisation=organisation),
         clustering=clustering,

@@ -28,7 +28,7 @@ from allocation.usage_facts import LateUsage, UsageFacts, usage_versions
 MOST_DAYS = 7  # from which reading the whole month is not slower by much
 
 # What late changes may touch; all other inputs must be those of the former run.
-MAY_DIFFER = frozenset({"scopes", "usage_sha256", "drivers_sha256"})
+MAY_DIFFER = frozenset({"scopes", "usage_sha256", "drivers_sha256", "drivers_look"})
 
 TOUCHED_SQL = """
 -- First and last day of the charges of some snapshots, by dimension.
@@ -49,7 +49,8 @@ class LateChanges:
     def check(self, currency: str, drivers: Drivers, members: Mapping[MemberKey, Bucket]) -> None:
         """Raises WholeMonthNeeded where another day's split goes by what changed."""
         former = self.former[currency]
-        if former.inputs.get("drivers_sha256") != drivers.other_sha256:
+        seen = (former.inputs["drivers_sha256"], former.inputs["drivers_look"])
+        if seen != (drivers.other_sha256, drivers.look.to_json()):
             raise WholeMonthNeeded("drivers other than traces changed")
         changed = self._changed_names(drivers.facts, members)
         for day, reads in former.basis["month_reads"].items():

@@ -132,8 +132,8 @@ def load_series(
     for row in rows.order_by("series", "day", "team", "feature").values_list(
         "series", "day", "team", "feature", "quantity"
     ):
-        note(repr(row))
         series, day, team, feature, quantity = row
+        note(repr((*row[:4], plain(quantity))))
         target = resolve(organisation, Owner(team, feature), model=None, day=day or month)
         found.setdefault(series, []).append(Reading(day, target, plain(quantity), NAMED))
     return found

@@ -17,9 +17,24 @@ class LegalEntity(models.Model):
 
 
 class BusinessUnit(models.Model):
+    """`legal_entity` is the one from the beginning; BusinessUnitPlacement has those from a later day on."""
+
     slug = models.SlugField(unique=True)
     name = models.TextField()
     legal_entity = models.ForeignKey(LegalEntity, on_delete=models.PROTECT)
+
+
+class BusinessUnitPlacement(models.Model):
+    """Of which legal entity a unit is from a day on, until its next placement."""
+
+    business_unit = models.ForeignKey(BusinessUnit, on_delete=models.PROTECT, related_name="placements")
+    legal_entity = models.ForeignKey(LegalEntity, on_delete=models.PROTECT)
+    valid_from = models.DateField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["business_unit", "valid_from"], name="unit_placement_once_a_day")
+        ]
 
 
 class CostCenterMode(models.TextChoices):
@@ -28,10 +43,26 @@ class CostCenterMode(models.TextChoices):
 
 
 class CostCenter(models.Model):
+    """`legal_entity` and `mode` are those from the beginning; CostCenterPlacement has those from a later day on."""
+
     code = models.TextField(unique=True)
     name = models.TextField()
     legal_entity = models.ForeignKey(LegalEntity, on_delete=models.PROTECT)
     mode = models.TextField(choices=CostCenterMode.choices, default=CostCenterMode.SHOWBACK)
+
+
+class CostCenterPlacement(models.Model):
+    """Legal entity and mode of a cost centre from a day on, until its next placement."""
+
+    cost_center = models.ForeignKey(CostCenter, on_delete=models.PROTECT, related_name="placements")
+    legal_entity = models.ForeignKey(LegalEntity, on_delete=models.PROTECT)
+    mode = models.TextField(choices=CostCenterMode.choices)
+    valid_from = models.DateField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["cost_center", "valid_from"], name="center_placement_once_a_day")
+        ]
 
 
 class Team(models.Model):

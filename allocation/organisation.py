@@ -29,19 +29,21 @@ INVISIBLE = " \t\r\n\u00a0\u200b\u3000\ufeff"  # what it may skip before
 
 @dataclass(frozen=True)
 class Kind:
-    """`columns` it uses besides kind, id and name; `dated`: its rows need a valid_from; `alias`: its id is any text."""
+    """`columns` it uses besides kind, id and name; `dated`: its rows need a valid_from; `alias`: its id is any text;
+    `rooted`: its first place is from the beginning, only later ones have a valid_from."""
 
     words: str
     columns: tuple[str, ...] = ()
     parent: str | None = None
     dated: bool = False
     alias: bool = False
+    rooted: bool = False
 
 
 KINDS: Mapping[str, Kind] = {
     "legal_entity": Kind("legal entity"),
-    "business_unit": Kind("business unit", ("parent",), "legal_entity"),
-    "cost_center": Kind("cost centre", ("parent", "mode"), "legal_entity"),
+    "business_unit": Kind("business unit", ("parent", "valid_from"), "legal_entity", rooted=True),
+    "cost_center": Kind("cost centre", ("parent", "mode", "valid_from"), "legal_entity", rooted=True),
     "team": Kind("team", ("parent", "cost_center", "valid_from"), "business_unit", dated=True),
     "product": Kind("product"),
     "feature": Kind("feature", ("parent", "product", "criticality", "sla", "valid_from"), "team", dated=True),
@@ -359,6 +361,8 @@ class _Draft:
             if is_new or self._newest(row.key) != row.place:
                 raise ValueError(f"valid_from is missing: from which day does {row.own} stand there?")
             return
+        if kind.rooted and row.valid_from and not timeline:
+            raise ValueError(f"{row.own} is new: its first row has no valid_from and says where it stands before")
         day = row.valid_from or NEVER_BEFORE
         told = self.placed_on.setdefault((row.key, day), row.line)
         if told != row.line and timeline.get(day) != row.place:

@@ -9,7 +9,9 @@ from django.db import connection, transaction
 
 from allocation.models import (
     BusinessUnit,
+    BusinessUnitPlacement,
     CostCenter,
+    CostCenterPlacement,
     Feature,
     FeatureAlias,
     FeaturePlacement,
@@ -24,7 +26,9 @@ from allocation.organisation import NEVER_BEFORE, Key, Place, Plan, Problem, Tre
 TABLES = (
     LegalEntity,
     BusinessUnit,
+    BusinessUnitPlacement,
     CostCenter,
+    CostCenterPlacement,
     Team,
     TeamPlacement,
     Product,
@@ -45,7 +49,7 @@ class OrganisationError(Exception):
 
 
 def read_tree() -> Tree:
-    """The whole organisation as it stands; ten statements."""
+    """The whole organisation as it stands; twelve statements."""
     names: dict[Key, str] = {}
     places: dict[Key, dict[date, Place]] = {}
 
@@ -58,8 +62,16 @@ def read_tree() -> Tree:
         add("legal_entity", slug, name)
     for slug, name, entity in BusinessUnit.objects.values_list("slug", "name", "legal_entity__slug"):
         add("business_unit", slug, name, place=Place(parent=entity))
+    for slug, name, since, entity in BusinessUnitPlacement.objects.values_list(
+        "business_unit__slug", "business_unit__name", "valid_from", "legal_entity__slug"
+    ):
+        add("business_unit", slug, name, since, Place(parent=entity))
     for code, name, entity, mode in CostCenter.objects.values_list("code", "name", "legal_entity__slug", "mode"):
         add("cost_center", code, name, place=Place(parent=entity, mode=mode))
+    for code, name, since, entity, mode in CostCenterPlacement.objects.values_list(
+        "cost_center__code", "cost_center__name", "valid_from", "legal_entity__slug", "mode"
+    ):
+        add("cost_center", code, name, since, Place(parent=entity, mode=mode))
     for slug, name in Team.objects.values_list("slug", "name"):
         add("team", slug, name)
     for slug, name, since, unit, center in TeamPlacement.objects.values_list(
@@ -161,6 +173,26 @@ def _no_name(_own: str, _name: str, _place: Place) -> None:
     """An alias is nothing but its places, which carry its name."""
 
 
+def _place_unit(own: str, name: str, day: date, place: Place) -> None:
+    if day == NEVER_BEFORE:
+        _name_unit(own, name, place)
+    else:
+        BusinessUnitPlacement.objects.update_or_create(
+            business_unit=BusinessUnit.objects.get(slug=own),
+            valid_from=day,
+            defaults={"legal_entity": _entity(place.parent)},
+        )
+
+
+def _place_center(own: str, name: str, day: date, place: Place) -> None:
+    if day == NEVER_BEFORE:
+        _name_center(own, name, place)
+    else:
+        values = {"legal_entity": _entity(place.parent), "mode": place.mode}
+        center = CostCenter.objects.get(code=own)
+        CostCenterPlacement.objects.update_or_create(cost_center=center, valid_from=day, defaults=values)
+
+
 def _place_team(own: str, _name: str, day: date, place: Place) -> None:
     TeamPlacement.objects.update_or_create(
         team=Team.objects.get(slug=own),
@@ -208,8 +240,8 @@ NAME_WRITERS: dict[str, Callable[[str, str, Place], object]] = {
     "feature_alias": _no_name,
 }
 PLACE_WRITERS: dict[str, Callable[[str, str, date, Place], None]] = {
-    "business_unit": lambda own, name, _, place: _name_unit(own, name, place),
-    "cost_center": lambda own, name, _, place: _name_center(own, name, place),
+    "business_unit": _place_unit,
+    "cost_center": _place_center,
     "team": _place_team,
     "feature": _place_feature,
     "team_alias": _place_team_alias,

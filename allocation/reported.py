@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import date
 
 from allocation.catalogue import TOKEN_COLUMNS
@@ -29,7 +29,7 @@ def load_reported(*, start: date, end: date, note: Callable[[str], None]) -> lis
         day, provider, project, model, is_batch, api_key, user, workspace, requests, *tokens = row
         values = dict(zip(KINDS, (api_key, user, workspace, project), strict=True))
         team, feature = owner_of(owners, provider, values, day)
-        note(repr((row, team, feature)))
+        note(repr((*row[: len(columns)], *map(plain, (requests, *tokens)), team, feature)))
         found.append(
             ToldUsage(
                 day=day,
@@ -45,11 +45,12 @@ def load_reported(*, start: date, end: date, note: Callable[[str], None]) -> lis
     return found
 
 
-def caller_owners(rows: Sequence[ToldUsage], owners: Owners) -> list[ToldUsage]:
+def caller_owners(rows: Sequence[ToldUsage]) -> list[ToldUsage]:
     """The rows with whose a gateway's key, or end user, is where a call names no team.
 
     A gateway's own keys stand under the provider `gateway`; else the key is looked for under the call's provider.
     """
+    owners = identity_owners()
     found = []
     for row in rows:
         if row.caller is not None:
@@ -64,6 +65,19 @@ def caller_owners(rows: Sequence[ToldUsage], owners: Owners) -> list[ToldUsage]:
                 row = row._replace(attributes=told, rung=max(row.rung, GATEWAY_RUNG))
         found.append(row)
     return found
+
+
+def note_callers(callers: Iterable[str], *, start: date, end: date, note: Callable[[str], None]) -> None:
+    """Tells `note` whose each of these keys and end users is on the days, from the first of them on, by provider."""
+    wanted = set(callers)
+    owners = identity_owners() if wanted else {}
+    for (provider, kind, value), (days, known) in sorted(owners.items()):
+        if value in wanted and kind in (UsageIdentity.API_KEY, UsageIdentity.USER):
+            first = max(bisect_right(days, start) - 1, 0)
+            spans = zip(days[first:], known[first:], strict=True)
+            told = [(max(day, start).isoformat(), *owner) for day, owner in spans if day < end]
+            if told:
+                note(repr((provider, kind, value, told)))
 
 
 def identity_owners() -> Owners:

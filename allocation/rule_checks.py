@@ -7,7 +7,7 @@ Errors make a draft unusable; warnings name a rule that does less than its autho
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
@@ -15,11 +15,12 @@ from fractions import Fraction
 from typing import Any
 
 from allocation.conditions import Facts, is_row_column
-from allocation.methods import PROPORTIONAL, WHOLE, Split, percent_text
+from allocation.methods import PROPORTIONAL, SERIES, WHOLE, Split, percent_text
 from allocation.rule_text import BadText, Entry, RuleText, read_text
 from allocation.rules import Rule, RuleError, Rules, parse_rules
 
 ERROR, WARNING = "error", "warning"
+SERIES_NAMED = 5  # of those that are there, beside one that is not
 
 
 @dataclass(frozen=True)
@@ -55,13 +56,17 @@ def _anything(_: str) -> bool:
 
 @dataclass(frozen=True)
 class World:
-    """What checks look at beside the text. Without a tree `teams` is 0 and every name is known."""
+    """What checks look at beside the text. Without a tree `teams` is 0 and every name is known.
+
+    `series` are the uploaded ones and their months; None: nobody looked, and every series is taken as there.
+    """
 
     month: date  # whose charges these are
     shapes: Sequence[Shape] = ()
     teams: int = 0
     knows_team: Callable[[str], bool] = _anything
     knows_feature: Callable[[str], bool] = _anything
+    series: Mapping[str, frozenset[date]] | None = None
 
 
 @dataclass(frozen=True)
@@ -108,6 +113,7 @@ def check_rules(text: str, *, effective_from: date, world: World) -> Checked:
     taken = Taken(rules, world.shapes, [rules.rule_for(shape.facts, month=world.month) for shape in world.shapes])
     found = [
         *_unknown_names(entries, world),
+        *_missing_series(rules, entries, world),
         *_bounds(rules, entries, world),
         *_pools(rules, entries),
         *_unmatched(rules, entries, taken, world, effective_from),
@@ -188,6 +194,43 @@ def _told(spec: dict[str, Any], name: str) -> list[str]:
 
 def _subject(entry: Entry) -> str:
     return f"{entry.kind} {entry.name!r}"
+
+
+def _missing_series(rules: Rules, entries: RuleText, world: World) -> Iterator[Finding]:
+    """Series that rules and pools are split by and nobody uploaded: for any month, or for the month of the charges."""
+    if world.series is None:
+        return
+    for entry, split, is_asked in _splits(rules, entries, world.month):
+        series = split.series
+        if series is None or world.month in world.series.get(series, ()):
+            continue
+        line = entry.line_of_key("series" if split.driver == SERIES else "by")
+        if series not in world.series:
+            there = ", ".join(map(repr, sorted(world.series)[:SERIES_NAMED]))
+            what = f"there is no series {series!r} for any month, so its cost would stay unallocated"
+            remedy = f"upload it first, or take one that is there: {there}" if there else "upload it first"
+            yield Finding(ERROR, _subject(entry), what, remedy, line)
+        elif is_asked:
+            month = f"{world.month:%B %Y}"
+            what = f"series {series!r} has nothing for {month}, so its cost of that month would stay unallocated"
+            newest = max(world.series[series])
+            yield Finding(WARNING, _subject(entry), what, f"upload {month}; its newest month is {newest:%B %Y}", line)
+
+
+def _splits(rules: Rules, entries: RuleText, month: date) -> Iterator[tuple[Entry, Split, bool]]:
+    """Every split with its entry, and whether it is asked in the month: a rule's own months, a pool's fillers'."""
+    filled: set[str] = set()
+    reached = [pool for rule in rules.rules if rule.is_valid_in(month) for pool in rule.pools]
+    while reached:
+        pool = reached.pop()
+        if pool not in filled:
+            filled.add(pool)
+            reached += rules.pools[pool].pools
+    for rule, entry in zip(rules.rules, entries.of("rule"), strict=True):
+        if rule.split:
+            yield entry, rule.split, rule.is_valid_in(month)
+    for entry in entries.of("pool"):
+        yield entry, rules.pools[entry.name], entry.name in filled
 
 
 # ---------------------------------------------------------------- splits

@@ -17,9 +17,11 @@ from django.db import connection, transaction
 
 from allocation.draft_runs import RunPair, draft_runs, forget_drafts
 from allocation.errors import NotBalanced
-from allocation.models import ChargeScope, RulePreview, RuleSet, ScopeState, SourceRole
+from allocation.models import RulePreview, RuleSet
 from allocation.money import EXACT, exact_sum, plain
 from allocation.periods import Period
+from allocation.preview_inputs import billed_months as billed_months
+from allocation.preview_inputs import seen_in
 from allocation.rule_checks import Checked, Finding
 from allocation.rule_sets import latest_rule_set, rule_set_for
 from allocation.rule_world import check_draft, rule_reach, untaken_charges
@@ -31,12 +33,6 @@ MOST_MONTHS = 12
 UNTAKEN_KEPT = 200
 METRICS = ("billed_cost", "effective_cost")
 LEVELS = ("team", "product", "model", "feature", "month")
-
-
-def billed_months() -> list[date]:
-    """Months with published bills, in order."""
-    scopes = ChargeScope.objects.filter(state=ScopeState.CURRENT, source__role=SourceRole.INVOICE)
-    return sorted(set(scopes.values_list("billing_month", flat=True)))
 
 
 def preview_months(effective_from: date, through: date | None = None) -> list[date]:
@@ -108,6 +104,8 @@ def carry_out_preview(
     )
     differences = Differences()
     runs: list[dict[str, Any]] = []
+    seen: list[dict[str, Any]] = []
+    billed = billed_months()
     for number, month in enumerate(months):
 
         def report(done: int, total: int, note: str, number: int = number, month: date = month) -> None:
@@ -117,11 +115,14 @@ def carry_out_preview(
             for pair in pairs:
                 differences.add(pair)
                 runs.append(_run_line(pair))
+            seen.append(seen_in(month, [pair.after.run for pair in pairs]))
     draft.delete()
     preview.outcome = {
         "runs": runs,
         **differences.as_json(),
         "rules": _reach(preview, months),
+        "seen": seen,
+        "billed_months": [f"{month:%Y-%m}" for month in billed],
     }
     with transaction.atomic():
         guard()

@@ -9,13 +9,15 @@ from importlib.resources import files
 from django.db import transaction
 
 from allocation.models import RulePreview, RuleSet
+from allocation.preview_inputs import changes_since_preview
 from allocation.rules import parse_rules
 
 EVER = date(1970, 1, 1)
 
 
 class NotPreviewed(Exception):
-    """The text has no preview that is fresh, for that month and against the rule set that is the latest now."""
+    """The text has no preview that is fresh, for that month, against the rule set that is the latest now, and made of
+    the bills, tree, catalogue, prices and driver data of now."""
 
 
 def default_rules_text() -> str:
@@ -105,4 +107,6 @@ def fresh_preview(*, text: str, effective_from: date, now: datetime) -> RulePrev
     preview = found.filter(base_number=latest).first()
     if preview is None:
         raise NotPreviewed(f"rule set {latest} was applied after the preview of these rules")
+    if changes := changes_since_preview(preview):
+        raise NotPreviewed(f"since the preview of these rules {', '.join(changes)}")
     return preview

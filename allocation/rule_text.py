@@ -44,6 +44,12 @@ class Entry:
         found = (node for node in _scalars(self.node) if node.value == value)
         return int(next(found, self.node).start_mark.line) + 1
 
+    def line_of_key(self, key: str) -> int:
+        """Where the key stands in the entry; the entry's own line where it does not."""
+        pairs = self.node.value if isinstance(self.node, yaml.MappingNode) else []
+        found = (name for name, _ in pairs if name.value == key)
+        return int(next(found, self.node).start_mark.line) + 1
+
 
 @dataclass(frozen=True)
 class RuleText:

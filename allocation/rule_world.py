@@ -1,4 +1,4 @@
-"""What the checks of a draft look at: a month's charges as rules see them, and the names that the tree knows."""
+"""What the checks of a draft look at: a month's charges as rules see them, and the names of the tree and of series."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from allocation.catalogue import Entries
 from allocation.catalogue_entries import own_catalogue
 from allocation.charges import copy_lines, dimension_rows, id_list, pinned_scopes
 from allocation.conditions import Facts, RowTest, reader
-from allocation.models import Feature, Source, Team
+from allocation.models import DriverPoint, Feature, Source, Team
 from allocation.money import exact_sum
 from allocation.row_tests import month_variant_sql
 from allocation.rule_checks import Checked, Shape, Taken, World, check_rules, columns_asked
@@ -53,7 +53,15 @@ def _world(entries: RuleText, rules: Rules, month: date) -> World:
         teams=Team.objects.count(),
         knows_team=lambda team: organisation.team(team) is not None,
         knows_feature=lambda feature: organisation.feature(feature) in features,
+        series=_series(),
     )
+
+
+def _series() -> dict[str, frozenset[date]]:
+    months: dict[str, set[date]] = {}
+    for series, month in DriverPoint.objects.values_list("series", "month").distinct():
+        months.setdefault(series, set()).add(month)
+    return {series: frozenset(found) for series, found in months.items()}
 
 
 class _Key(NamedTuple):

@@ -230,7 +230,11 @@ class MonthJob:
                 late.check(currency, drivers, world.members)
         outcomes = []
         for currency, known in world.inputs.items():
-            inputs = known | {"usage_sha256": drivers.usage_sha256, "drivers_sha256": drivers.other_sha256}
+            inputs = known | {
+                "usage_sha256": drivers.usage_sha256,
+                "drivers_sha256": drivers.other_sha256,
+                "drivers_look": drivers.look.to_json(),
+            }
             outcomes.append(self._known(currency, inputs) or self._run(currency, world, drivers, inputs, late))
         return outcomes
 

@@ -22,7 +22,7 @@ from allocation.drivers import (
     usage_sql,
 )
 from allocation.periods import DAY, Period
-from allocation.reported import Owners, caller_owners, identity_owners
+from allocation.reported import caller_owners
 
 VERSIONS_SQL = """
 -- One row per day with usage: its version, NULL while some of it waits to be merged.
@@ -52,6 +52,7 @@ class DayFacts(NamedTuple):
     keys: frozenset[Key]
     has_fractions: bool
     is_sampled: bool
+    callers: tuple[str, ...]  # gateway keys of calls that name no team
 
 
 @dataclass(frozen=True)
@@ -75,6 +76,10 @@ class UsageFacts:
         return any(facts.has_fractions for facts in self.days.values())
 
     @property
+    def callers(self) -> set[str]:
+        return {caller for facts in self.days.values() for caller in facts.callers}
+
+    @property
     def places(self) -> int:
         """Decimal places that keep every token count of the month whole."""
         return DRIVER_PLACES if self.has_fractions else 0
@@ -93,6 +98,7 @@ class UsageFacts:
                     sorted(place[key] for key in facts.keys),
                     facts.has_fractions,
                     facts.is_sampled,
+                    facts.callers,
                 ]
                 for day, facts in sorted(self.days.items())
             },
@@ -114,9 +120,9 @@ class UsageFacts:
             end=date.fromisoformat(told["end"]),
             days={
                 date.fromisoformat(day): DayFacts(
-                    version, sha256, frozenset(keys[n] for n in places), has_fractions, is_sampled
+                    version, sha256, frozenset(keys[n] for n in places), has_fractions, is_sampled, tuple(callers)
                 )
-                for day, (version, sha256, places, has_fractions, is_sampled) in told["days"].items()
+                for day, (version, sha256, places, has_fractions, is_sampled, callers) in told["days"].items()
             },
         )
 
@@ -128,7 +134,6 @@ class UsageReading:
     caller_pays: bool
     entries: Entries
     by_region: bool
-    owners: Owners = field(default_factory=dict)  # of gateway keys; empty where no call has one
     _start: date = date.min
     _end: date = date.min
     _digests: dict[date, Digest] = field(default_factory=dict)
@@ -148,9 +153,8 @@ class UsageReading:
             for part in wanted
             for row in told_usage(self._noted(part), caller_pays=self.caller_pays, entries=self.entries)
         ]
-        self.owners = identity_owners()
-        if self.owners and any(row.caller for row in rows):
-            rows = caller_owners(rows, self.owners)
+        if any(row.caller for row in rows):
+            rows = caller_owners(rows)
         self._rows = rows
         return rows
 
@@ -165,10 +169,12 @@ class UsageReading:
 
     def facts(self, billed_as: Callable[[Key], Key]) -> UsageFacts:
         """Of the days that were read and have usage; `billed_as` names a call's key as the index does."""
-        told: dict[date, tuple[set[Key], list[bool]]] = {}
+        told: dict[date, tuple[set[Key], list[bool], set[str]]] = {}
         for row in self._rows:
-            keys, flags = told.setdefault(row.day, (set(), [False, False]))
+            keys, flags, callers = told.setdefault(row.day, (set(), [False, False], set()))
             keys.add(row.key)
+            if row.caller is not None:
+                callers.add(row.caller)
             flags[0] = flags[0] or any("." in text for text in row.tokens)
             flags[1] = flags[1] or row.variance != (0, 0)
         return UsageFacts(
@@ -179,9 +185,11 @@ class UsageReading:
                     self._versions.get(day, 0),
                     self._digests[day].hexdigest(),
                     frozenset(map(billed_as, keys)),
-                    *flags,
+                    has_fractions=flags[0],
+                    is_sampled=flags[1],
+                    callers=tuple(sorted(callers)),
                 )
-                for day, (keys, flags) in told.items()
+                for day, (keys, flags, callers) in told.items()
             },
         )
 

@@ -25,6 +25,7 @@ PAGES = [
     "/rules/previews/{preview}/",
     "/ownership/",
     "/ownership/unowned/",
+    "/ownership/tags/",
     "/ownership/coverage/",
     "/jobs/",
     "/imports/",

@@ -19,6 +19,7 @@ from allocation.staleness import Change, changes_since
 from portal.accounts.access import page, team_scope
 from portal.accounts.models import User
 from portal.pages.between import hosting_table, provided_table
+from portal.pages.bridge import bridge_block
 from portal.pages.frame import page_address, render_page
 from portal.pages.spend_blocks import explain_address
 from portal.pages.state import METRICS, PageState
@@ -66,6 +67,7 @@ def chargeback(request: HttpRequest) -> HttpResponseBase:
             spend=state.spend_of(state.period),
             spend_before=state.spend_of(Period.month(previous_month(month))),
             before_until=state.elapsed.before().end if state.is_running else None,
+            mode_on=state.period.last_day,
         ),
         runs=runs,
         changes=[change for run in AllocationRun.objects.filter(pk__in=runs) for change in changes_since(run)],
@@ -76,10 +78,13 @@ def chargeback(request: HttpRequest) -> HttpResponseBase:
     sources, centers = _sources_table(request, state, figures), _centers_table(request, state, figures)
     between = provided_table(request, state, month=state.period)
     hosting = hosting_table(request, state, month=state.period)
-    download = asked_download(request, [sources, centers, between, hosting], file_name=f"chargeback-{month:%Y-%m}")
+    bridge = bridge_block(request, state, month=state.period)
+    tables = [sources, bridge.table, centers, between, hosting]
+    download = asked_download(request, tables, file_name=f"chargeback-{month:%Y-%m}")
     context = {
         "stations": _stations(figures),
         "sources": sources,
+        "bridge": bridge,
         "centers": centers,
         "between": between,
         "hosting": hosting,

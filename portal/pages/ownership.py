@@ -34,7 +34,12 @@ class Tab:
 
 
 def tabs(state: PageState, here: str) -> list[Tab]:
-    names = {"ownership": "Organisation", "ownership_unowned": "Without an owner", "ownership_coverage": "Coverage"}
+    names = {
+        "ownership": "Organisation",
+        "ownership_unowned": "Without an owner",
+        "ownership_tags": "Conflicting tags",
+        "ownership_coverage": "Coverage",
+    }
     return [Tab(label, f"{reverse(name)}?{state.query_string()}", name == here) for name, label in names.items()]
 
 
@@ -72,7 +77,7 @@ def ownership_page(request: HttpRequest, form: FileForm, *, status: int = 200) -
     state = PageState.from_request(request)
     tree = read_tree()
     teams, features = teams_table(request, state, tree), features_table(request, state, tree)
-    centers, aliases = centers_table(request, tree), aliases_table(request, tree)
+    centers, aliases = centers_table(request, state, tree), aliases_table(request, tree)
     download = asked_download(request, [teams, features, centers, aliases], file_name="ownership")
     if download:
         return download
@@ -160,20 +165,39 @@ def features_table(request: HttpRequest, state: PageState, tree: Tree) -> Table:
     return arranged(table, request)
 
 
-def centers_table(request: HttpRequest, tree: Tree) -> Table:
+def centers_table(request: HttpRequest, state: PageState, tree: Tree) -> Table:
+    """Legal entity and mode on the last day of the period."""
     rows: list[Row] = []
     for code in tree.ids("cost_center"):
-        place = tree.places["cost_center", code][NEVER_BEFORE]
-        name = Cell(value=tree.names["cost_center", code])
-        entity = Cell(value=_name(tree, "legal_entity", place.parent))
-        rows.append({"code": Cell(value=code), "name": name, "entity": entity, "mode": Cell(value=MODES[place.mode])})
+        key = ("cost_center", code)
+        place = tree.place_on(key, state.period.last_day)
+        rows.append(
+            {
+                "code": Cell(value=code),
+                "name": Cell(value=tree.names[key]),
+                "entity": Cell(value=_name(tree, "legal_entity", place.parent if place else None)),
+                "mode": Cell(value=MODES[place.mode if place else None]),
+                "next": Cell(value=_next_mode(tree, key, state)),
+            }
+        )
     columns = [
         Column("code", "Cost centre"),
         Column("name", "Name"),
         Column("entity", "Legal entity"),
         Column("mode", "Mode"),
+        Column("next", "Changes next"),
     ]
     return arranged(Table("centers", "Cost centres", columns, rows, sort="code", empty="None yet."), request)
+
+
+def _next_mode(tree: Tree, key: tuple[str, str], state: PageState) -> str:
+    """The next change after the period: "2026-12-01 to chargeback, Acme"."""
+    timeline = tree.places[key]
+    days = [day for day in timeline if day > state.period.last_day]
+    if not days:
+        return ""
+    to = timeline[min(days)]
+    return f"{min(days).isoformat()} to {MODES[to.mode]}, {_name(tree, 'legal_entity', to.parent)}"
 
 
 def aliases_table(request: HttpRequest, tree: Tree) -> Table:

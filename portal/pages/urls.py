@@ -23,6 +23,7 @@ from portal.pages import (
     rule_versions,
     rules,
     showback,
+    tag_conflicts,
     unowned,
 )
 
@@ -43,6 +44,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     *rule_versions.urlpatterns,
     *ownership.urlpatterns,
     *unowned.urlpatterns,
+    *tag_conflicts.urlpatterns,
     *imports.urlpatterns,
     *drivers.urlpatterns,
     *jobs.urlpatterns,

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import date, datetime
 from decimal import Decimal
+from functools import lru_cache
+from typing import Any
 
 from django.db import connection
 
 from allocation.charges import pinned_scopes
+from allocation.models import ChargeScope
 from allocation.money import exact_sum
 from allocation.periods import Period
+from reports.scope import TeamScope
 
 # What makes the two differ, in the order in which a bridge is read. Every charge counts in one of them.
 PURCHASES, USED, UNUSED, AMORTISED, OTHER = "purchases", "commitment_used", "commitment_unused", "amortised", "other"
@@ -53,19 +58,22 @@ class Bridge:
         return exact_sum((self.billed, self.effective.copy_negate(), *(s.copy_negate() for s in self.steps.values())))
 
 
-def bridges(*, period: Period) -> tuple[Bridge, ...]:
-    """Of every invoice source and currency of the billing month, by source."""
-    with connection.cursor() as cursor:
-        cursor.execute(BRIDGE_SQL, {"month": period.start, "scopes": pinned_scopes(period.start)})
-        rows = cursor.fetchall()
+def bridges(*, period: Period, scope: TeamScope, currency: str | None = None) -> tuple[Bridge, ...]:
+    """Of every invoice source and currency of the billing month, or of one currency, by source.
+
+    Bills name no team, so a reader of some teams gets none.
+    """
+    if not scope.is_everything:
+        return ()
     found: dict[tuple[str, str], dict[str, tuple[Decimal, Decimal]]] = {}
-    for source, currency, step, billed, effective in rows:
-        found.setdefault((source, currency), {})[step] = (billed, effective)
+    for source, code, step, billed, effective in _step_sums(period.start):
+        if currency in (None, code):
+            found.setdefault((source, code), {})[step] = (billed, effective)
     nothing = (Decimal(0), Decimal(0))
     return tuple(
         Bridge(
             source=source,
-            currency=currency,
+            currency=code,
             billed=exact_sum(billed for billed, _ in steps.values()),
             effective=exact_sum(effective for _, effective in steps.values()),
             steps={
@@ -74,5 +82,27 @@ def bridges(*, period: Period) -> tuple[Bridge, ...]:
                 for billed, effective in [steps.get(step, nothing)]
             },
         )
-        for (source, currency), steps in sorted(found.items())
+        for (source, code), steps in sorted(found.items())
     )
+
+
+Snapshots = tuple[tuple[int, datetime | None], ...]  # ids, and when each was published
+Sums = tuple[tuple[str, str, str, Decimal, Decimal], ...]
+
+
+def _step_sums(month: date) -> Sums:
+    """The rows of BRIDGE_SQL, kept by process where all snapshots are published: these never change."""
+    found = ChargeScope.objects.filter(pk__in=pinned_scopes(month)).order_by("pk").values_list("pk", "published_at")
+    snapshots: Snapshots = tuple(found)
+    read = _kept_sums if all(published for _, published in snapshots) else _read_sums
+    return read(month, snapshots)
+
+
+def _read_sums(month: date, snapshots: Snapshots) -> Sums:
+    values: dict[str, Any] = {"month": month, "scopes": [pk for pk, _ in snapshots]}
+    with connection.cursor() as cursor:
+        cursor.execute(BRIDGE_SQL, values)
+        return tuple(cursor.fetchall())
+
+
+_kept_sums = lru_cache(maxsize=24)(_read_sums)

@@ -40,7 +40,7 @@ GROUP BY team, day, run_id = ANY(%(runs_now)s)
 
 # One row per cost centre (and one without); a team belongs where it stood on the charge day.
 COST_CENTERS = """
-SELECT center.code, center.name, center.mode, costs.team IS NULL AS is_unallocated,
+SELECT center.code, center.name, coalesce(since.mode, center.mode), costs.team IS NULL AS is_unallocated,
     coalesce(sum(costs.cost) FILTER (WHERE costs.is_now), 0),
     coalesce(sum(costs.cost) FILTER (WHERE NOT costs.is_now), 0)
 FROM unnest(%(teams)s::text[], %(days)s::date[], %(costs)s::numeric[], %(are_now)s::boolean[])
@@ -49,7 +49,12 @@ LEFT JOIN allocation_team AS team ON team.slug = costs.team
 LEFT JOIN team_placement_period AS placed ON placed.team_id = team.id
     AND placed.valid_from <= costs.day AND (placed.valid_to IS NULL OR placed.valid_to > costs.day)
 LEFT JOIN allocation_costcenter AS center ON center.id = placed.cost_center_id
-GROUP BY center.code, center.name, center.mode, costs.team IS NULL
+LEFT JOIN LATERAL (
+    SELECT later.mode FROM allocation_costcenterplacement AS later
+    WHERE later.cost_center_id = center.id AND later.valid_from <= %(mode_on)s
+    ORDER BY later.valid_from DESC LIMIT 1
+) AS since ON true
+GROUP BY center.code, center.name, coalesce(since.mode, center.mode), costs.team IS NULL
 ORDER BY 5 DESC, center.code
 """
 
@@ -87,9 +92,12 @@ def loaded_sources(*, months: Sequence[date], currency: str, metric: str, scope:
     return [source for source in loaded if source.currency == currency or not currency]
 
 
-def cost_centers(*, spend: Spend, spend_before: Spend, before_until: date | None) -> list[CostCenterSpend]:
+def cost_centers(
+    *, spend: Spend, spend_before: Spend, before_until: date | None, mode_on: date
+) -> list[CostCenterSpend]:
     """Everything in the runs, not only AI, so that the lines make the bills' total. Largest first.
 
+    Modes are those of the day `mode_on`.
     `before_until` cuts the compared runs, days before it only, for a month that is still running. Costs of a run are
     kept; where a team stands may be edited any time, so it is read anew.
     """
@@ -108,6 +116,7 @@ def cost_centers(*, spend: Spend, spend_before: Spend, before_until: date | None
                 "days": list(days),
                 "costs": list(costs),
                 "are_now": list(are_now),
+                "mode_on": mode_on,
             },
         )
         return [CostCenterSpend(*row) for row in cursor.fetchall()]

@@ -29,6 +29,7 @@ from allocation.buckets import (
 )
 from allocation.catalogue import TOKEN_COLUMNS
 from allocation.charges import Group, groups_of
+from allocation.driver_data import Look
 from allocation.drivers import Key, ToldUsage
 from allocation.engine import Engine
 from allocation.gpu import GpuIndex, GpuRow
@@ -297,6 +298,7 @@ def drivers_of(month: Month, buckets: Iterable[Bucket], book: TargetBook) -> Dri
         organisation=organisation,
         usage_sha256="",
         other_sha256="",
+        look=Look(OCTOBER, OCTOBER, OCTOBER, gpu=False, series=()),
         organisation_sha256="",
         daily={},
         clustering=None,

@@ -32,6 +32,7 @@ from allocation.periods import Period
 from allocation.prices import ensure_prices, reprice
 from reports.queries.bridge import bridges
 from reports.queries.reconciliation import reconcile_period
+from reports.scope import TeamScope
 from tests.allocation.bills import AWS, OCTOBER, OPENAI, Bill, allocate, put_in_force, shares, usage
 from tests.portal.bills import SHARED, deliver, row, text
 
@@ -377,7 +378,7 @@ def test_focus_commitment_examples_are_right_billed_and_effective_and_bridged(na
     assert by_team("billed") == {team: D(amount) for team, amount in billed.items()}
     assert by_team("effective") == {team: D(amount) for team, amount in effective.items()}
     assert reconcile_period(period=JANUARY).is_balanced
-    (bridge,) = bridges(period=JANUARY)
+    (bridge,) = bridges(period=JANUARY, scope=TeamScope.everything())
     assert {step: amount for step, amount in bridge.steps.items() if amount} == {k: D(v) for k, v in steps.items()}
     assert bridge.billed == exact_sum([bridge.effective, *bridge.steps.values()])
     assert bridge.difference == 0

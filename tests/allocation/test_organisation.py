@@ -86,6 +86,10 @@ def test_a_file_builds_a_tree_and_the_tree_writes_the_file() -> None:
             2,
             "Commerce costs: mode chargeback to showback, at any time, which changes what is recorded",
         )),
+        (
+            "cost_center,4100,,acme,,,showback,,,2026-12-01",
+            ("moved", "4100", 2, "Commerce costs: mode chargeback to showback, from 1 December 2026"),
+        ),
         ("team_alias,Anzeigen,,ads,,,,,,", ("added", "anzeigen", 2, "Anzeigen (means ads)")),
     ],
 )  # fmt: skip
@@ -102,6 +106,10 @@ def test_each_difference_is_named(row: str, change: tuple[str, str, int, str]) -
         ("feature,chat,,search,,gone,,,,2026-12-01", "line 2: there is no product 'gone'"),
         ("team_alias,Suchen,,serach,,,,,,", "line 2: there is no team 'serach'"),
         ("team,search,,platform,4100,,,,,", "line 2: valid_from is missing: from which day does search stand there?"),
+        (
+            "business_unit,new,New,acme,,,,,,2026-12-01",
+            "line 2: new is new: its first row has no valid_from and says where it stands before",
+        ),
         ("team,search,,platform,4100,,,,,15.11.26", "line 2: valid_from is a day such as 2026-10-15, not '15.11.26'"),
         ("team,vision,,commerce,,,,,,2026-12-01", "line 2: team vision is new, so it needs a name"),
         ("business_unit,new,New,,,,,,,", "line 2: a business unit needs a parent, which is a legal entity"),
@@ -220,6 +228,34 @@ def test_the_recorded_past_changes_only_when_that_is_meant() -> None:
     apply_organisation(text=text, previewed=token, rewrite=True, today=TODAY)
 
     assert TeamPlacement.objects.get(team__slug="search").business_unit.slug == "platform"
+
+
+@pytest.mark.django_db
+def test_units_and_cost_centres_change_from_a_day_on_and_keep_what_was_before() -> None:
+    build()
+    text = HEADER + (
+        "legal_entity,globex,Globex,,,,,,,\n"
+        "business_unit,commerce,,globex,,,,,,2026-12-01\n"
+        "cost_center,4100,,acme,,,showback,,,2026-12-01\n"
+        "cost_center,4100,,globex,,,chargeback,,,2027-03-01\n"
+    )
+
+    build(text)
+
+    tree = read_tree()
+    unit, center = ("business_unit", "commerce"), ("cost_center", "4100")
+    days = [date(2020, 1, 1), date(2026, 11, 30), date(2026, 12, 1), date(2027, 3, 1)]
+    assert [place.parent for day in days if (place := tree.place_on(unit, day))] == ["acme", "acme", "globex", "globex"]
+    assert [(place.parent, place.mode) for day in days if (place := tree.place_on(center, day))] == [
+        ("acme", "chargeback"),
+        ("acme", "chargeback"),
+        ("acme", "showback"),
+        ("globex", "chargeback"),
+    ]
+    again = preview_organisation(text=tree.csv_text(), today=TODAY)
+    assert (again.changes, again.problems) == ((), ())
+    assert "cost_center,4100,Commerce costs,acme,,,chargeback,,,\n" in tree.csv_text()
+    assert "cost_center,4100,Commerce costs,acme,,,showback,,,2026-12-01\n" in tree.csv_text()
 
 
 @pytest.mark.django_db

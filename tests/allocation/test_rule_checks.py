@@ -137,6 +137,48 @@ scope: []
     assert not [level for level, _, _ in found(text) if level == ERROR]  # without a tree names are taken as told
 
 
+def test_series_that_nobody_uploaded_are_named_with_their_line_and_those_without_the_month() -> None:
+    text = """
+rules:
+  - name: series
+    method: proportional
+    by: series
+    series: desk
+    when: {ServiceName: A}
+  - {name: seats, method: proportional, by: seats, when: {ServiceName: B}}
+  - {name: there, method: proportional, by: series, series: queries, when: {ServiceName: C}}
+  - {name: later, method: proportional, by: seats, when: {ServiceName: D}, valid_from: 2026-11}
+  - {name: filler, method: direct, target: {pool: q}, when: {ServiceName: E}}
+  - {name: in November, method: direct, target: {pool: r}, when: {ServiceName: F}, valid_from: 2026-11}
+pools:
+  - {name: q, method: fixed, shares: [{pool: p, share: 100}]}
+  - {name: p, method: proportional, by: series, series: gigabytes}
+  - {name: r, method: proportional, by: seats}
+"""
+    series = {
+        "desks": frozenset({OCTOBER}),
+        "queries": frozenset({OCTOBER}),
+        "seats": frozenset({date(2026, 8, 1), date(2026, 9, 1)}),
+    }
+
+    findings = checked(text, series=series).findings
+
+    unallocated = "so its cost would stay unallocated"
+    there = "upload it first, or take one that is there: 'desks', 'queries', 'seats'"
+    assert [(f.level, f.line, f.subject, f.what, f.remedy) for f in findings] == [
+        (ERROR, 6, "rule 'series'", f"there is no series 'desk' for any month, {unallocated}", there),
+        (ERROR, 15, "pool 'p'", f"there is no series 'gigabytes' for any month, {unallocated}", there),
+        (
+            WARNING,
+            8,
+            "rule 'seats'",
+            "series 'seats' has nothing for October 2026, so its cost of that month would stay unallocated",
+            "upload October 2026; its newest month is September 2026",
+        ),
+    ]
+    assert checked(text).findings == ()  # nobody looked what is uploaded
+
+
 def test_minimums_and_caps_are_counted_over_every_team() -> None:
     text = """
 rules:

@@ -4,21 +4,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any
 
 import pytest
 from django.db import connection
+from django.utils import timezone
 
-from allocation.models import AllocationRun, RulePreview, RuleSet, Team
+from allocation.catalogue import Entry
+from allocation.catalogue_entries import apply_catalogue
+from allocation.models import (
+    AllocationRun,
+    ChargeScope,
+    DriverPoint,
+    Import,
+    PriceVersion,
+    RulePreview,
+    RuleSet,
+    Source,
+    Team,
+)
 from allocation.periods import Period
 from allocation.rule_preview import carry_out_preview, preview_months, record_preview
 from allocation.rule_sets import NotPreviewed, apply_rules, rule_set_for
 from allocation.rule_world import check_draft, rule_reach, untaken_charges
 from allocation.rules import RuleError
 from allocation.runs import AllocationBusy
-from tests.allocation.bills import AWS, NOW, OCTOBER, OPENAI, Bill, allocate, usage
+from tests.allocation.bills import AWS, NOW, OCTOBER, OPENAI, Bill, allocate, usage, utc
 
 pytestmark = pytest.mark.django_db
 
@@ -178,6 +192,79 @@ def test_rules_applied_since_make_a_preview_stale() -> None:
         apply_rules(text=FIXED, effective_from=MONTH, acting_user=None, now=NOW)
 
 
+def late_bill() -> None:
+    Bill("late").charge("1", currency="EUR", **AWS)
+
+
+def withdrawn_bill() -> None:
+    ChargeScope.objects.filter(source__name="openai").update(state="superseded")
+
+
+def next_months_bill() -> None:
+    Bill("next", month=date(2026, 11, 1)).charge("1", at=utc(1, month=11), **AWS)
+
+
+def new_catalogue() -> None:
+    entry = Entry("trace", "openai", "^chat$", None, "gpt-4o", None, None)
+    apply_catalogue(entries=(entry,), acting_user=None)
+
+
+def new_seats() -> None:
+    DriverPoint.objects.update(quantity=2)
+    change = {"subject": "seats", "first_month": "2026-10", "last_month": "2026-10"}
+    Import.objects.create(kind="series", status="loaded", file_name="s", changes=[change], finished_at=timezone.now())
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (late_bill, r"import \d+ of late was loaded for October 2026"),
+        (withdrawn_bill, r"import \d+ of openai was replaced or withdrawn for October 2026"),
+        (next_months_bill, "the first bill of November 2026 was loaded"),
+        (lambda: Team.objects.create(slug="new", name="New"), "the organisation changed"),
+        (lambda: PriceVersion.objects.create(source="list", content_sha256="1"), "a newer price list was imported"),
+        (new_catalogue, "the catalogue changed"),
+        (new_seats, "driver data changed"),
+        (lambda: Source.objects.filter(name="aws").update(untraced="spread"), "the settings of aws changed"),
+    ],
+)
+def test_what_changed_since_makes_a_preview_stale_and_a_new_one_does_not(
+    change: Callable[[], object], words: str
+) -> None:
+    company()
+    DriverPoint.objects.create(series="seats", month=MONTH, team="ads", quantity=1)
+    text = "rules:\n- {name: by seats, method: proportional, by: seats}"
+    previewed(text)
+
+    change()
+
+    with pytest.raises(NotPreviewed, match=f"^since the preview of these rules {words}$"):
+        apply_rules(text=text, effective_from=MONTH, acting_user=None, now=NOW)
+    assert RuleSet.objects.count() == 1
+    previewed(text)
+    assert apply_rules(text=text, effective_from=MONTH, acting_user=None, now=NOW)[1]
+
+
+def test_what_a_preview_did_not_look_at_leaves_it_fresh() -> None:
+    company()
+    previewed(FIXED)
+
+    Bill("before", month=date(2026, 9, 1)).charge("1", at=utc(1, month=9), **AWS)
+    usage("search", model="gpt-4o", input_uncached=100)
+    DriverPoint.objects.create(series="desks", month=MONTH, team="ads", quantity=1)
+
+    assert apply_rules(text=FIXED, effective_from=MONTH, acting_user=None, now=NOW)[1]
+
+
+def test_a_preview_of_a_portal_without_bills_is_stale_with_the_first_one() -> None:
+    Team.objects.create(slug="ads", name="Ads")
+    previewed(FIXED)
+    Bill("aws").charge("1", **AWS)
+
+    with pytest.raises(NotPreviewed, match="the first bill of October 2026 was loaded"):
+        apply_rules(text=FIXED, effective_from=MONTH, acting_user=None, now=NOW)
+
+
 def test_a_preview_of_coming_months_tries_the_latest_bills_and_touches_no_month_before() -> None:
     company()
     first = allocate()
@@ -257,6 +344,7 @@ def test_what_each_rule_takes_and_what_none_takes() -> None:
             "line 3: pool 'p': circle pool p > pool q > pool p",
         ),
         ("rules:\n- {name: a, method: direct, target: {team: adz}}", "line 2: rule 'a': there is no team 'adz'"),
+        ("rules:\n- {name: a, method: proportional, by: seats}", "line 2: rule 'a': there is no series 'seats'"),
     ],
 )  # fmt: skip
 def test_fault_076_bad_shares_overlaps_and_circles_are_refused_before_saving(text: str, named: str) -> None:
@@ -267,6 +355,20 @@ def test_fault_076_bad_shares_overlaps_and_circles_are_refused_before_saving(tex
 
     assert any(problem.startswith(named) for problem in refused.value.problems), refused.value.problems
     assert not RulePreview.objects.exists()
+
+
+def test_a_series_of_other_months_is_told_and_one_of_this_month_is_nothing_to_tell() -> None:
+    company()
+    text = "rules:\n- {name: a, method: proportional, by: seats}"
+    DriverPoint.objects.create(series="seats", month=date(2026, 9, 1), team="ads", quantity=1)
+
+    before = check_draft(text=text, effective_from=MONTH, month=MONTH)
+    DriverPoint.objects.create(series="seats", month=MONTH, team="ads", quantity=1)
+    after = check_draft(text=text, effective_from=MONTH, month=MONTH)
+
+    assert [(each.level, each.line) for each in before.findings] == [("warning", 2)]
+    assert "series 'seats' has nothing for October 2026" in before.findings[0].what
+    assert after.findings == ()
 
 
 def test_fault_077_rules_applied_during_a_run_do_not_change_it() -> None:

@@ -218,6 +218,7 @@ ROUTES: dict[str, Route] = {
     "ownership": page("ownership", "/ownership/", "/ownership/?download=teams"),
     "ownership_csv": page("ownership", "/ownership/organisation.csv"),
     "ownership_unowned": page("ownership", "/ownership/unowned/", "/ownership/unowned/?download=lines"),
+    "ownership_tags": page("ownership", "/ownership/tags/", "/ownership/tags/?download=tags"),
     "ownership_coverage": page("ownership", "/ownership/coverage/", "/ownership/coverage/?download=coverage-cost"),
     "ownership_preview": ownership_post("/ownership/preview/"),
     "ownership_apply": ownership_post("/ownership/apply/", text="kind,id\n", previewed="x"),

@@ -8,10 +8,13 @@ import pytest
 from django.test import Client
 
 from allocation.charges import pinned_scopes
-from allocation.models import AllocationRun, ChargeScope, Import
+from allocation.models import AllocationRun, ChargeScope, CostCenter, CostCenterPlacement, Import
 from allocation.rule_sets import rule_set_for
 from allocation.targets import load_organisation
 from portal.accounts.models import Role
+from reports.queries.bridge import bridges
+from reports.scope import TeamScope
+from tests.allocation.bills import AWS, OCTOBER, OPENAI, Bill, allocate
 from tests.factories import Costs, make_source, make_team, make_user
 
 pytestmark = pytest.mark.django_db
@@ -126,6 +129,75 @@ def test_cost_centres_make_the_total_of_the_bills(month: None) -> None:
     assert table.total["cost"].value == Decimal(200)
 
 
+def test_a_cost_centres_mode_is_that_of_the_month(month: None) -> None:
+    center = CostCenter.objects.get(code="CC-1")
+    for day, mode in ((date(2026, 10, 31), "chargeback"), (date(2026, 11, 1), "showback")):
+        CostCenterPlacement.objects.create(
+            cost_center=center, legal_entity=center.legal_entity, mode=mode, valid_from=day
+        )
+
+    table = finance().get("/chargeback/?period=2026-10").context["centers"]
+
+    assert [row["mode"].value for row in table.rows] == ["chargeback", "showback", ""]
+
+
+def prepaid() -> None:
+    """A commitment of which a quarter stood idle, cost prepaid last year, and usage that is billed as it is used."""
+    bill = Bill("AWS")
+    commitment = {**AWS, "commitment_discount_id": "ri-1"}
+    bill.charge("100", "0", category="Purchase", **commitment)
+    bill.charge("0", "70.000000000000000001", commitment_discount_status="Used", **commitment)
+    bill.charge("0", "25", commitment_discount_status="Unused", **commitment)
+    bill.charge("0", "2.5", **AWS)
+    bill.charge("10", **AWS)
+    Bill("OpenAI").charge("7", **OPENAI)
+    Bill("Google").charge("1", "9", currency="EUR")
+    allocate()
+
+
+def test_billed_leads_to_effective_by_named_parts_that_add_up_exactly() -> None:
+    prepaid()
+
+    client = finance()
+
+    response = client.get("/chargeback/?period=2026-10&currency=USD")
+
+    table = response.context["bridge"].table
+    tiny = Decimal("70.000000000000000001")
+    parts = ("billed", "purchases", "commitment_used", "commitment_unused", "amortised", "effective")
+    assert [column.key for column in table.columns] == ["source", *parts]
+    assert {row["source"].value: [row[part].value for part in parts] for row in (*table.rows, table.total)} == {
+        "AWS": [110, -100, tiny, 25, Decimal("2.5"), tiny + Decimal("37.5")],
+        "OpenAI": [7, 0, 0, 0, 0, 7],
+        "Total": [117, -100, tiny, 25, Decimal("2.5"), tiny + Decimal("44.5")],
+    }
+    body = response.content.decode()
+    for words in ("Effective cost is", "below billed cost.", "Commitment unused: what"):
+        assert words in body
+    lines = client.get("/chargeback/?period=2026-10&currency=USD&download=bridge").content.decode().splitlines()
+    assert lines[1] == "AWS,110,-100,70.000000000000000001,25,2.5,107.500000000000000001"
+
+
+def test_without_anything_prepaid_there_is_no_bridge_to_walk() -> None:
+    Bill().charge("7", **OPENAI)
+    allocate()
+
+    response = finance().get("/chargeback/?period=2026-10")
+
+    assert response.context["bridge"].is_equal
+    assert "They do not: every charge" in response.content.decode()
+
+
+def test_bills_name_no_team_so_a_lead_sees_no_bridge() -> None:
+    prepaid()
+    lead = Client()
+    lead.force_login(make_user(Role.TEAM_LEAD, teams=[make_team("search")]))
+
+    assert lead.get("/chargeback/?period=2026-10&download=bridge").status_code == 404
+    assert bridges(period=OCTOBER, scope=TeamScope(frozenset({"search"}))) == ()
+    assert len(bridges(period=OCTOBER, scope=TeamScope.everything())) == 3
+
+
 def test_billed_metric_shows_what_is_invoiced(month: None) -> None:
     table = finance().get("/chargeback/?period=2026-10&metric=billed_cost").context["centers"]
 
@@ -166,5 +238,5 @@ def test_empty_portal_says_what_will_be_here() -> None:
 def test_number_of_statements_does_not_grow(month: None, django_assert_num_queries: Any) -> None:
     client = finance()
 
-    with django_assert_num_queries(28):
+    with django_assert_num_queries(32):
         client.get("/chargeback/?period=2026-10")

@@ -25,7 +25,6 @@ from allocation.models import (
     RejectedRow,
 )
 from portal.accounts.models import AuditEntry
-from portal.control.models import Job, JobStatus
 from portal.errors import Refused
 from portal.ingest.drivers.delivery import Kind, Outcome, deliver
 from portal.ingest.drivers.gpu_usage import GPU_USAGE
@@ -34,6 +33,7 @@ from portal.ingest.drivers.outdated import outdated_months
 from portal.ingest.drivers.provider_usage import provider_usage_kind
 from portal.ingest.drivers.rates import RATES
 from portal.ingest.drivers.series import series_kind
+from tests.allocation.bills import AWS, Bill, allocate, put_in_force
 from tests.factories import Costs, make_team
 
 pytestmark = pytest.mark.django_db
@@ -150,7 +150,7 @@ def test_a_dry_run_writes_nothing_at_all() -> None:
     assert not Import.objects.exists()
 
 
-def test_months_whose_run_is_older_than_the_data_are_named_until_they_are_allocated() -> None:
+def test_a_run_that_did_not_keep_what_it_saw_is_outdated_by_any_data_of_its_month() -> None:
     run = Costs(OCTOBER).run
 
     outcome = send(SEATS, "team,quantity\nsearch,10\n")
@@ -159,12 +159,24 @@ def test_months_whose_run_is_older_than_the_data_are_named_until_they_are_alloca
     assert send(SEATS, "team,quantity\nsearch,10\n").outdated == []
     assert send(series_kind(name="seats", month=date(2026, 9, 1)), "team,quantity\nsearch,1\n").outdated == []
 
-    job = Job.objects.create(
-        kind="allocate", payload={"period": "2026-10"}, status=JobStatus.SUCCEEDED, started_at=timezone.now()
-    )
-    assert outdated_months() == []  # it saw the data and kept the run: no rule uses them
-    job.delete()
     type(run).objects.filter(pk=run.pk).update(started_at=timezone.now())
+    assert outdated_months() == []
+
+
+def test_a_month_is_outdated_by_other_numbers_and_not_by_a_later_delivery_of_the_same() -> None:
+    send(SEATS, "team,quantity\nsearch,10\nsales,30\n")
+    Bill("aws").charge("8", **AWS)
+    put_in_force("rules: [{name: all, method: proportional, by: seats}]")
+    allocate()
+
+    assert send(SEATS, "team,quantity\nsearch,20\nsales,30\n").outdated == ["2026-10"]
+    assert outdated_months() == [OCTOBER]
+    assert send(SEATS, "team,quantity\nsearch,10.0\nsales,30\n").outdated == []  # as the run saw them
+    assert outdated_months() == []
+    assert send(series_kind(name="queries", month=OCTOBER), "team,quantity\nsearch,1\n").outdated == []  # nobody asks
+    send(SEATS, "team,quantity\nsearch,20\n")
+    assert outdated_months() == [OCTOBER]
+    allocate()
     assert outdated_months() == []
 
 

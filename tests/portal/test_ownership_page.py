@@ -24,6 +24,7 @@ from portal.accounts.models import AuditEntry, Role
 from portal.control.models import Job
 from tests.allocation.bills import AWS, OCTOBER, OPENAI, Bill, allocate, shares, usage, utc
 from tests.allocation.test_organisation import HEADER, build
+from tests.factories import make_user
 from tests.portal.browser import Walk, chromium, new_context, sign_in
 from tests.portal.two_teams import person
 
@@ -66,6 +67,62 @@ def hidden(body: str, name: str) -> str:
     found = re.search(rf'name="{name}" value="([^"]*)"', body, re.DOTALL)
     assert found, body
     return unescape(found[1])
+
+
+# ---------------------------------------------------------------- conflicting tags
+
+
+@pytest.fixture
+def mistagged() -> None:
+    """An account tagged search whose only caller is docs, and a node tagged docs on two days of ten."""
+    Team.objects.bulk_create([Team(slug="search", name="Search"), Team(slug="docs", name="Documents")])
+    usage("docs", input_uncached=100)
+    account = {**OPENAI, "sku_meter": "gpt-4o input tokens", "sub_account_name": "Documents"}
+    Bill().charge("40.0000001", quantity="100", tags={"team": "search"}, **account)
+    node = {**AWS, "resource_id": "i-1", "resource_name": "node-1"}
+    cloud, euro = Bill("aws"), Bill("aws-eu")
+    for day in range(1, 11):
+        tag = {"team": "docs" if day in (4, 5) else "search"}
+        cloud.charge("3", at=utc(day), tags=tag, **node)
+        euro.charge("1", at=utc(day), tags=tag, currency="EUR", **{**node, "resource_id": "i-2"})
+    allocate()
+
+
+def test_conflicting_tags_are_a_work_list_with_evidence_and_what_to_do(client: Client, mistagged: None) -> None:
+    client.force_login(person("fin", Role.FINANCE))
+
+    response = client.get("/ownership/tags/?period=2026-10&currency=USD")
+
+    table = response.context["table"]
+    shown = [[row[name].value for name in ("what", "tagged", "likely", "cost", "days")] for row in table.rows]
+    assert shown == [
+        ["Documents", "Search", "Documents", Decimal("40.0000001"), "5 Oct"],
+        ["node-1", "Documents", "Search", Decimal(6), "4 to 5 Oct"],
+    ]
+    assert table.total["cost"].value == Decimal("46.0000001")
+    account, node = table.rows
+    assert account["evidence"].value.startswith("100.0% of what traces and usage reports explain")
+    assert account["fix"].value.startswith("Tag sub-account proj-1 “docs” at openai and load the corrected bill.")
+    assert node["evidence"].value == "tagged Search on 80.0% of its days"
+    assert node["fix"].value.startswith("Tag node-1 for these days “search” at aws")
+    body = response.content.decode()
+    assert "There are others in EUR." in body
+    assert 'aria-current="page">Conflicting tags' in body
+
+
+def test_who_may_not_see_ownership_sees_no_conflicts(client: Client, mistagged: None) -> None:
+    for role in (Role.TEAM_LEAD, Role.ON_CALL):
+        team = [Team.objects.get(slug="docs")] if role == Role.TEAM_LEAD else None
+        client.force_login(make_user(role, teams=team))
+
+        assert client.get("/ownership/tags/?period=2026-10").status_code == 404
+
+
+def test_tags_that_agree_are_no_work(admin: Client) -> None:
+    body = admin.get("/ownership/tags/?period=2026-10").content.decode()
+
+    assert "Nothing: no tag of this month contradicts" in body
+    assert "is not allocated yet" in admin.get("/ownership/tags/?period=2026-11").content.decode()
 
 
 # ---------------------------------------------------------------- the organisation

@@ -129,6 +129,24 @@ def test_a_stale_preview_and_another_hash_are_not_applied() -> None:
     assert RuleSet.objects.count() == 2
 
 
+@pytest.mark.django_db(transaction=True)
+def test_a_preview_from_before_a_bill_says_which_and_is_not_applied() -> None:
+    company()
+    client = signed_in()
+    preview = previewed(client)
+    address = f"/rules/previews/{preview.pk}/"
+    late = Bill("late")
+    late.charge("3", **AWS)
+    reason = f"since the preview of these rules import {late.scope.bill_import_id} of late was loaded for October 2026"
+
+    stale = client.get(address).content.decode()
+    refused = client.post(f"{address}apply/", {"sha256": preview.content_sha256}, follow=True).content.decode()
+
+    assert f"Not to be applied: {reason}." in stale
+    assert f"Not applied: {reason}. Preview the draft again." in refused
+    assert RuleSet.objects.count() == 1
+
+
 @pytest.mark.django_db
 def test_the_editor_says_what_is_wrong_and_where() -> None:
     company()

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from datetime import date
 
+from allocation.driver_data import DRIVER_KINDS
 from allocation.models import ImportKind
 from portal.errors import Refused
 from portal.ingest.drivers.delivery import Kind
 from portal.ingest.drivers.gpu_usage import GPU_USAGE
 from portal.ingest.drivers.identity_owners import IDENTITY_OWNERS
-from portal.ingest.drivers.outdated import DRIVER_KINDS
 from portal.ingest.drivers.provider_usage import provider_usage_kind
 from portal.ingest.drivers.rates import RATES
 from portal.ingest.drivers.series import series_kind

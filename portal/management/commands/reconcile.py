@@ -11,6 +11,7 @@ from portal.commands import PortalCommand
 from portal.management.periods import month_argument
 from reports.queries.bridge import AMORTISED, OTHER, PURCHASES, STEPS, UNUSED, USED, bridges
 from reports.queries.reconciliation import reconcile_period
+from reports.scope import TeamScope
 
 WORDS = {
     PURCHASES: "purchases",
@@ -57,7 +58,7 @@ class Command(PortalCommand):
                     **{step: plain(amount) for step, amount in bridge.steps.items()},
                     "billed_cost": plain(bridge.billed),
                 }
-                for bridge in bridges(period=options["period"])
+                for bridge in bridges(period=options["period"], scope=TeamScope.everything())
             ]
         return outcome
 
