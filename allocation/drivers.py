@@ -134,6 +134,8 @@ class UsageIndex:
     days: dict[Key, dict[date, list[Usage]]]
     is_partial: bool = False
     month_reads: set[str] = field(default_factory=set)
+    # Of a partial index: tokens and calls of the days that were not loaded.
+    elsewhere: dict[tuple[Key, tuple[int, ...]], tuple[Fraction, Fraction]] = field(default_factory=dict)
     _cache: dict[tuple[object, ...], Weights] = field(default_factory=dict)
     _pools: dict[tuple[object, ...], dict[date, list[Usage]]] = field(default_factory=dict)
     _variances: dict[tuple[object, ...], Fraction] = field(default_factory=dict)
@@ -197,6 +199,9 @@ class UsageIndex:
         """Tokens of these columns, as extrapolated; `day` None is the month."""
         if day is None:
             self.reads_month(key)
+        return self._tokens(key, day, columns)
+
+    def _tokens(self, key: Key, day: date | None, columns: tuple[int, ...]) -> Fraction:
         name = ("traced", key, day, columns)
         found = self._variances.get(name)
         if found is None:
@@ -204,16 +209,26 @@ class UsageIndex:
             found = self._variances[name] = Fraction(tokens, 10**self.token_places)
         return found
 
-    def calls(self, key: Key, columns: tuple[int, ...]) -> Fraction:
-        """Calls of the month that tokens of these columns were traced from."""
-        self.reads_month(key)
-        name = ("calls", key, None, columns)
+    def calls(self, key: Key, day: date | None, columns: tuple[int, ...]) -> Fraction:
+        """Calls that tokens of these columns were traced from; `day` None is the month."""
+        name = ("calls", key, day, columns)
         found = self._variances.get(name)
         if found is None:
-            rows = self._rows(key, None, False)
+            rows = self._rows(key, day, False)
             own = (row.calls for row in rows if any(row.tokens[n] for n in columns))
             found = self._variances[name] = Fraction(sum(own))
         return found
+
+    def month_traced(self, key: Key, columns: tuple[int, ...]) -> Fraction:
+        """Tokens of these columns in the month, also of a partial index that was told the rest."""
+        return self._tokens(key, None, columns) + self._elsewhere(key, columns)[0]
+
+    def month_calls(self, key: Key, columns: tuple[int, ...]) -> Fraction:
+        """As `month_traced`, calls."""
+        return self.calls(key, None, columns) + self._elsewhere(key, columns)[1]
+
+    def _elsewhere(self, key: Key, columns: tuple[int, ...]) -> tuple[Fraction, Fraction]:
+        return self.elsewhere[key, columns] if self.is_partial else (Fraction(0), Fraction(0))
 
     def tokens(self, key: Key, day: date | None, columns: tuple[int, ...], *, whole_provider: bool = False) -> Weights:
         """Weights by tokens of these columns; `day` None is the month."""
@@ -393,7 +408,7 @@ def told_usage(lines: Iterable[str], *, caller_pays: bool = True, entries: Entri
     dates: dict[str, date] = {}
     keys: dict[tuple[str | None, ...], Key] = {}
     for line in lines:
-        cells = [None if cell == "\\N" else _unescaped(cell) for cell in line.split("\t")]
+        cells = copy_cells(line)
         day = dates.get(cells[0] or "") or dates.setdefault(cells[0] or "", date.fromisoformat(cells[0] or ""))
         name = tuple(cells[1:6])
         key = keys.get(name)
@@ -437,6 +452,11 @@ def paying(told: tuple[str | None, ...], *, caller_pays: bool) -> tuple[str | No
 
 
 _ESCAPES = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v"}
+
+
+def copy_cells(line: str) -> list[str | None]:
+    """Cells of a line in COPY's text format."""
+    return [None if cell == "\\N" else _unescaped(cell) for cell in line.split("\t")]
 
 
 def _unescaped(cell: str) -> str:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import date
 from fractions import Fraction
 from functools import partial
 from itertools import groupby
+from typing import NamedTuple
 
 from allocation.adoption import Adoption
 from allocation.buckets import Bucket
@@ -22,7 +23,17 @@ from allocation.owners import Owner
 from allocation.related import Related
 from allocation.splitter import Splitter
 from allocation.targets import NO_TEAM, UNTRACED, Target, resolve
-from allocation.traced import Billed, Part, Plan, TracedLine, tokens_of, traced_plan
+from allocation.traced import (
+    Billed,
+    MonthSums,
+    Part,
+    Plan,
+    TracedLine,
+    is_loss_of_a_few,
+    is_low,
+    tokens_of,
+    traced_plan,
+)
 
 ZERO = Fraction(0)
 ALL_USAGE = "*"  # among month reads: any call of the month
@@ -32,10 +43,21 @@ BilledKey = tuple[Key | None, str | None]  # with the token class
 
 @dataclass(frozen=True)
 class LateDays:
-    """Of stage 0 only these days are carried out. `whole` are billed keys whose groups are those of the whole month."""
+    """Of stage 0 only these days are carried out. `whole` are billed keys whose groups are those of the whole month;
+    `asked` are those whose usual coverage days were split by."""
 
     days: frozenset[date]
     whole: frozenset[BilledKey]
+    asked: Mapping[BilledKey, Asked]
+
+
+class Asked(NamedTuple):
+    """A billed line whose usual coverage a former run asked for: what it was, and what the other days have of it."""
+
+    columns: tuple[int, ...]
+    before: MonthSums
+    elsewhere: MonthSums
+    days: Mapping[date, MonthSums]  # the other ones
 
 
 @dataclass
@@ -59,6 +81,7 @@ class Engine:
         self.by_month_usage = {
             number for number, bucket in self.by_number.items() if bucket.split is not None and _goes_by_usage(bucket)
         }
+        self.asked: dict[BilledKey, tuple[int, ...]] = {}  # of whose usual coverage was asked, with the columns
         self.billed = self._billed_tokens()
         self.classes = billed_classes((b.key, b.token_class) for b in self.numbers if b.key)
         # Steps of one tiered price are one price for all who used it in the month, whoever's calls fell on which step.
@@ -69,6 +92,8 @@ class Engine:
         self.adoptions = {id(index): Adoption(index, drivers.book) for index in (drivers.index, drivers.reported)}
         self.splitter = Splitter(drivers.organisation, drivers.measures, drivers.book.number)
         self.given(Related([], 0))
+        if self.late is not None:
+            self._check_usual(self.late)
 
     def carry_out(self, writer: LedgerWriter, progress: Callable[[int], None]) -> None:
         """Write every group: what stands by itself first, then what is weighted by it, then what follows all."""
@@ -223,6 +248,42 @@ class Engine:
         if self.late is not None and name not in self.late.whole:
             raise WholeMonthNeeded(f"billed {name}")
 
+    def _asks(self, name: BilledKey, columns: tuple[int, ...]) -> None:
+        """Somebody asks how much of the month's bill is usually traced."""
+        self.asked[name] = columns
+        if self.late is not None and name[0] is not None:
+            if name not in self.late.asked:
+                raise WholeMonthNeeded(f"usual coverage of {name}")
+            sums = self.late.asked[name].elsewhere
+            self.drivers.index.elsewhere[name[0], columns] = (sums.traced, sums.calls)
+
+    def _check_usual(self, late: LateDays) -> None:
+        """Raises WholeMonthNeeded where the days moved a usual coverage so that others are split otherwise."""
+        for name, asked in late.asked.items():
+            key = name[0]
+            if key is None:
+                continue
+            of_days = [self.drivers.index.traced(key, day, asked.columns) for day in late.days]
+            calls = [self.drivers.index.calls(key, day, asked.columns) for day in late.days]
+            billed = self.billed.get(name)
+            now = MonthSums(
+                asked.elsewhere.traced + sum(of_days),
+                asked.elsewhere.calls + sum(calls),
+                billed.whole if billed else self._billed_month(name, {}),
+            )
+            if any(
+                is_loss_of_a_few(of.traced, of.billed, now) != is_loss_of_a_few(of.traced, of.billed, asked.before)
+                for of in asked.days.values()
+                if of.billed is not None and is_low(of.traced, of.billed)
+            ):
+                raise WholeMonthNeeded(f"usual coverage of {name}")
+
+    def _billed_month(self, name: BilledKey, by_day: Mapping[date, Fraction | None]) -> Fraction | None:
+        known = list(by_day.values())
+        if self.late is not None and name in self.late.asked:
+            known = [by_day.get(day, ZERO) for day in self.late.days] + [self.late.asked[name].elsewhere.billed]
+        return None if None in known else sum((q for q in known if q), ZERO)
+
     def _billed_tokens(self) -> dict[BilledKey, Billed]:
         """Tokens billed under each key and class: the denominator of coverage, over all buckets that share it."""
         days: dict[BilledKey, dict[date, Fraction | None]] = {}
@@ -235,9 +296,7 @@ class Engine:
             by_day[group.day] = known + tokens if known is not None and tokens is not None else None
         return {
             name: Billed(
-                by_day,
-                None if None in by_day.values() else sum((q for q in by_day.values() if q), Fraction(0)),
-                partial(self._reads_billed, name),
+                by_day, self._billed_month(name, by_day), partial(self._reads_billed, name), partial(self._asks, name)
             )
             for name, by_day in days.items()
         }

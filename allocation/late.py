@@ -8,22 +8,26 @@ in doubt, the month is read whole: slices that say the same are then shared all 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import Any
+from fractions import Fraction
+from typing import Any, TypeVar
 
 from django.db import connection
 
 from allocation.buckets import Bucket, MemberKey
 from allocation.charges import OnlyCharges
 from allocation.drivers import Key, UsageIndex, WholeMonthNeeded, month_name
-from allocation.engine import ALL_USAGE, Engine, LateDays, billed_key
+from allocation.engine import ALL_USAGE, ZERO, Asked, BilledKey, Engine, LateDays, billed_key
 from allocation.inputs import Drivers, charge_days
 from allocation.methods import BY_USAGE
 from allocation.models import AllocationRun
 from allocation.periods import DAY, Period
+from allocation.traced import MonthSums
 from allocation.usage_facts import LateUsage, UsageFacts, usage_versions
+
+V = TypeVar("V")
 
 MOST_DAYS = 7  # from which reading the whole month is not slower by much
 
@@ -73,7 +77,9 @@ class LateChanges:
             names |= {month_name(key.provider, key.model), month_name(key.provider, None)}
         return names
 
-    def scope(self, members: Mapping[MemberKey, Bucket], index: UsageIndex) -> tuple[OnlyCharges, LateDays]:
+    def scope(
+        self, currency: str, members: Mapping[MemberKey, Bucket], index: UsageIndex
+    ) -> tuple[OnlyCharges, LateDays]:
         """The charges to read, and what the engine has to know of them.
 
         Besides those of the days, all of what is split by other cost; and all of what no call of the month answers, of
@@ -89,7 +95,25 @@ class LateChanges:
             for member, bucket in members.items()
             if bucket.part > 0 or (bucket.key and billed_key(bucket) in untraced)
         }
-        return OnlyCharges(self.days, frozenset(dimensions)), LateDays(self.days, frozenset(untraced))
+        asked = {
+            name: Asked(columns, _month_sums(days.values()), _month_sums(others.values()), others)
+            for name, columns, days in _asked_of(self.former[currency].basis)
+            for others in [self._of_others(days)]
+        }
+        return OnlyCharges(self.days, frozenset(dimensions)), LateDays(self.days, frozenset(untraced), asked)
+
+    def basis(self, currency: str, drivers: Drivers, engine: Engine) -> tuple[dict[str, list[str]], AskedByDay]:
+        """Month reads and asked coverage, of the other days as the former run knew them."""
+        former = self.former[currency].basis
+        reads = self._of_others({date.fromisoformat(day): names for day, names in former["month_reads"].items()})
+        asked = {
+            name: (columns, self._of_others(days) | _day_sums(name, columns, self.days, drivers, engine))
+            for name, columns, days in _asked_of(former)
+        }
+        return {str(day): names for day, names in reads.items()}, asked
+
+    def _of_others(self, by_day: Mapping[date, V]) -> dict[date, V]:
+        return {day: value for day, value in by_day.items() if day not in self.days}
 
 
 def late_changes(
@@ -157,11 +181,71 @@ def lines_sha256(buckets: Iterable[Bucket]) -> str:
     return hashlib.sha256(repr(sorted(lines, key=repr)).encode()).hexdigest()
 
 
+AskedByDay = dict[BilledKey, tuple[tuple[int, ...], dict[date, MonthSums]]]
+
+
 def basis_of(drivers: Drivers, lines: str, engine: Engine, late: LateChanges | None, currency: str) -> dict[str, Any]:
     """What the next run has to know of this one."""
-    reads = {str(day): sorted(names) for day, names in sorted(engine.month_reads.items()) if names}
+    reads = {str(day): sorted(names) for day, names in engine.month_reads.items() if names}
     if late:
-        others = late.former[currency].basis["month_reads"]
-        known = {day: names for day, names in others.items() if date.fromisoformat(day) not in late.days}
-        reads = {day: names for day, names in reads.items() if date.fromisoformat(day) in late.days} | known
-    return {"usage": drivers.facts.as_json(), "lines": lines, "month_reads": reads}
+        others, asked = late.basis(currency, drivers, engine)
+        reads = {day: names for day, names in reads.items() if date.fromisoformat(day) in late.days} | others
+    else:
+        asked = {
+            name: (columns, _day_sums(name, columns, _days_of(name, drivers, engine), drivers, engine))
+            for name, columns in engine.asked.items()
+        }
+    return {
+        "usage": drivers.facts.as_json(),
+        "lines": lines,
+        "month_reads": dict(sorted(reads.items())),
+        "asked": [
+            [list(key or ()), token_class, columns, {str(day): list(map(_text, sums)) for day, sums in days.items()}]
+            for (key, token_class), (columns, days) in asked.items()
+        ],
+    }
+
+
+def _days_of(name: BilledKey, drivers: Drivers, engine: Engine) -> set[date]:
+    used = drivers.index.of_model(name[0]).keys() if name[0] else ()
+    return set(used) | set(engine.billed[name].by_day)
+
+
+def _day_sums(
+    name: BilledKey, columns: tuple[int, ...], days: Iterable[date], drivers: Drivers, engine: Engine
+) -> dict[date, MonthSums]:
+    key, billed = name[0], engine.billed.get(name)
+    if key is None:
+        return {}
+    return {
+        day: MonthSums(
+            drivers.index.traced(key, day, columns),
+            drivers.index.calls(key, day, columns),
+            billed.by_day.get(day, ZERO) if billed else ZERO,
+        )
+        for day in sorted(days)
+    }
+
+
+def _asked_of(basis: Mapping[str, Any]) -> Iterator[tuple[BilledKey, tuple[int, ...], dict[date, MonthSums]]]:
+    for key, token_class, columns, days in basis["asked"]:
+        sums = {date.fromisoformat(day): MonthSums(*map(_number, cells)) for day, cells in days.items()}
+        yield (Key(*key), token_class), tuple(columns), sums
+
+
+def _month_sums(days: Iterable[MonthSums]) -> MonthSums:
+    listed = list(days)
+    billed = [sums.billed for sums in listed]
+    return MonthSums(
+        sum((sums.traced for sums in listed), ZERO),
+        sum((sums.calls for sums in listed), ZERO),
+        None if None in billed else sum((tokens for tokens in billed if tokens), ZERO),
+    )
+
+
+def _text(number: Fraction | None) -> str | None:
+    return None if number is None else str(number)
+
+
+def _number(text: str | None) -> Any:
+    return None if text is None else Fraction(text)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import date
 from decimal import ROUND_HALF_EVEN, Decimal
 from fractions import Fraction
@@ -12,6 +12,7 @@ from operator import attrgetter
 from typing import Any
 
 from django.db import connection
+from psycopg import Copy
 
 from allocation.buckets import Bucket
 from allocation.charges import Amount, Group
@@ -27,6 +28,7 @@ from allocation.traced import Part, Plan
 
 KINDS_OF_THEIR_OWN = ("unallocated", "untraced", "idle")  # what a rule's own charge kind does not rename
 BLOCK = 5000  # rows joined into one write
+ROWS_AT_ONCE = 50_000  # of which the rollup is kept in memory
 COVERAGE_PLACES = Decimal("0.000001")
 
 
@@ -201,9 +203,23 @@ class CostSums:
         )
         return self._scales.setdefault(places, {})
 
-    def rows(self) -> Iterator[tuple[CostKey, str, str, str]]:
+    def rows(self) -> list[tuple[CostKey, str, str, str]]:
         """Key, billed, effective and list cost as plain text; "" where any list cost is unknown."""
+        if not self._scales:
+            return []
         widest = tuple(max(places) for places in zip(*self._scales, strict=True))
+        sums = self._summed(widest)
+        billed, effective, listed = (
+            texts_of([amounts[n] for amounts in sums.values()], places) for n, places in enumerate(widest)
+        )
+        known = [rows == with_list for *_, rows, with_list in sums.values()]
+        texts = [text if is_known else "" for text, is_known in zip(listed, known, strict=True)]
+        return list(zip(sums, billed, effective, texts, strict=True))
+
+    def _summed(self, widest: tuple[int, ...]) -> dict[CostKey, list[int]]:
+        """All scales as one."""
+        if len(self._scales) == 1:
+            return next(iter(self._scales.values()))
         merged: dict[CostKey, list[int]] = {}
         for places, sums in self._scales.items():
             factors = [10 ** (wide - own) for wide, own in zip(widest, places, strict=True)] + [1, 1]
@@ -211,9 +227,7 @@ class CostSums:
                 known = merged.setdefault(key, [0] * 5)
                 for n, (amount, factor) in enumerate(zip(amounts, factors, strict=True)):
                     known[n] += amount * factor
-        for key, (billed, effective, listed, rows, with_list) in merged.items():
-            list_text = text_of(listed, widest[2]) if rows == with_list else ""
-            yield key, text_of(billed, widest[0]), text_of(effective, widest[1]), list_text
+        return merged
 
 
 CostKey = tuple[int, int, str, int]  # line class, target class, charge kind, rung
@@ -231,9 +245,11 @@ class SlicePage:
     def seal(self) -> tuple[str, str]:
         """SHA-256 of the canonical CSV of the shares, and of everything that the slice holds."""
         csv = "".join(self.canonical).encode()
-        content = hashlib.sha256(csv)
+        self.canonical.clear()
+        shares = hashlib.sha256(csv)
+        content = shares.copy()
         content.update("".join(self.groups).encode())
-        return hashlib.sha256(csv).hexdigest(), content.hexdigest()
+        return shares.hexdigest(), content.hexdigest()
 
 
 class LedgerWriter:
@@ -253,29 +269,41 @@ class LedgerWriter:
         progress: Callable[[int], None],
     ) -> None:
         """Carry out the plan of each group of one part; groups come by day, and within a day in canonical order."""
-        groups = list(groups)
-        slices = self.slices.reserve(part, sorted({group.day for group in groups}))
-        written: list[tuple[int, SlicePage]] = []
+        by_day = [(day, list(own)) for day, own in groupby(groups, key=attrgetter("day"))]
+        slices = self.slices.reserve(part, [day for day, _ in by_day])
         done = 0
-        with connection.cursor() as cursor, cursor.copy(SHARE_COPY) as copy:
-            for day, of_day in groupby(groups, key=attrgetter("day")):
-                page = SlicePage()
-                for group in of_day:
-                    bucket = bucket_of[group.bucket]
-                    self._add(page, group, bucket, plan_of(bucket, group))
-                    done += 1
-                new = slices.settle(day, rows=len(page.shares), hashes=page.seal())
-                if new is not None:
-                    start = f"{self.slices.month}\t{new}\t"
-                    for first in range(0, len(page.shares), BLOCK):
-                        copy.write(start + start.join(page.shares[first : first + BLOCK]))
-                    page.shares.clear()
-                    page.canonical.clear()
-                    written.append((new, page))
-                progress(done)
+        while by_day:
+            written: list[tuple[int, SlicePage]] = []
+            rows = 0
+            with connection.cursor() as cursor, cursor.copy(SHARE_COPY) as copy:
+                while by_day and rows < ROWS_AT_ONCE:
+                    day, own = by_day.pop(0)
+                    page = self._page(own, bucket_of, plan_of)
+                    number = slices.settle(day, rows=len(page.shares), hashes=page.seal())
+                    if number is not None:
+                        rows += len(page.shares)
+                        self._copy_shares(copy, number, page)
+                        written.append((number, page))
+                    done += len(own)
+                    progress(done)
+            self._write_groups(written)
+            self._write_costs(written)
         slices.close()
-        self._write_groups(written)
-        self._write_costs(written)
+
+    def _page(
+        self, groups: Iterable[Group], bucket_of: Mapping[int, Bucket], plan_of: Callable[[Bucket, Group], Plan]
+    ) -> SlicePage:
+        page = SlicePage()
+        for group in groups:
+            bucket = bucket_of[group.bucket]
+            self._add(page, group, bucket, plan_of(bucket, group))
+        return page
+
+    def _copy_shares(self, copy: Copy, number: int, page: SlicePage) -> None:
+        start = f"{self.slices.month}\t{number}\t"
+        for first in range(0, len(page.shares), BLOCK):
+            copy.write(start + start.join(page.shares[first : first + BLOCK]))
+        page.shares.clear()
 
     def _add(self, page: SlicePage, group: Group, bucket: Bucket, plan: Plan) -> None:
         page.groups.append(_group_line(group, plan))
@@ -322,7 +350,7 @@ class LedgerWriter:
                     copy.write(start + start.join(page.groups))
 
     def _write_costs(self, written: list[tuple[int, SlicePage]]) -> None:
-        pages = [(number, list(page.costs.rows())) for number, page in written]
+        pages = [(number, page.costs.rows()) for number, page in written]
         self.lines.settle((line, of, kind) for _, rows in pages for (line, of, kind, _), *_ in rows)
         with connection.cursor() as cursor, cursor.copy(COST_COPY) as copy:
             for number, rows in pages:

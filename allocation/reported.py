@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import date
 
 from allocation.catalogue import TOKEN_COLUMNS
-from allocation.drivers import SAME_PROVIDER, Key, ToldUsage
-from allocation.models import IdentityOwner, ProviderUsage, UsageIdentity
-from allocation.money import plain
+from allocation.charges import copy_lines
+from allocation.drivers import SAME_PROVIDER, Key, ToldUsage, copy_cells
+from allocation.models import IdentityOwner, UsageIdentity
 
 REPORTED_RUNG, GATEWAY_RUNG = 3, 2
 GATEWAY = "gateway"
@@ -19,25 +19,39 @@ KINDS = (UsageIdentity.API_KEY, UsageIdentity.USER, UsageIdentity.WORKSPACE, Usa
 Owners = dict[tuple[str, str, str], tuple[list[date], list[tuple[str, str | None]]]]
 
 
+REPORTED_SQL = """
+COPY (
+    SELECT day, provider, project, model, is_batch, api_key, "user", workspace, trim_scale(requests), {tokens}
+    FROM allocation_providerusage
+    WHERE day >= '{start}' AND day < '{end}'
+    ORDER BY day, provider COLLATE "C", project COLLATE "C", model COLLATE "C", is_batch, api_key COLLATE "C",
+        "user" COLLATE "C", workspace COLLATE "C"
+) TO STDOUT
+"""
+
+
 def load_reported(*, start: date, end: date, note: Callable[[str], None]) -> list[ToldUsage]:
     """Reported usage of these days with the owners that identities had then; `note` is told every row."""
-    columns = ("day", "provider", "project", "model", "is_batch", *(kind.value for kind in KINDS[:3]))
-    rows = ProviderUsage.objects.filter(day__gte=start, day__lt=end).order_by(*columns)
+    tokens = ", ".join(f"trim_scale({name})" for name in TOKEN_COLUMNS)
+    owners = identity_owners()
+    dates: dict[str, date] = {}
     found = []
-    owners = identity_owners() if rows.exists() else {}
-    for row in rows.values_list(*columns, "requests", *TOKEN_COLUMNS):
-        day, provider, project, model, is_batch, api_key, user, workspace, requests, *tokens = row
+    for line in copy_lines(REPORTED_SQL.format(tokens=tokens, start=start, end=end)):
+        told, provider, project, model, is_batch, api_key, user, workspace, *numbers = copy_cells(line)
+        day = dates.get(told or "") or dates.setdefault(told or "", date.fromisoformat(told or ""))
+        provider = provider or ""
         values = dict(zip(KINDS, (api_key, user, workspace, project), strict=True))
         team, feature = owner_of(owners, provider, values, day)
-        note(repr((*row[: len(columns)], *map(plain, (requests, *tokens)), team, feature)))
+        note(f"{line}\t{team}\t{feature}")
+        requests, *counts = [number or "0" for number in numbers]
         found.append(
             ToldUsage(
                 day=day,
-                key=Key(SAME_PROVIDER.get(provider, provider), project, model, is_batch),
+                key=Key(SAME_PROVIDER.get(provider, provider), project, model, is_batch == "t"),
                 attributes=(team, feature, *[None] * 6),
                 rung=REPORTED_RUNG,
-                calls=plain(requests),
-                tokens=tuple(map(plain, tokens)),
+                calls=requests,
+                tokens=tuple(counts),
                 list_cost=None,
                 variance=(0, 0),
             )

@@ -289,7 +289,7 @@ class MonthJob:
         numbers = ensure_buckets(members.values())
         write_buckets(run, numbers, members)
         self.report(20, 100, f"summing charges in {run.currency}")
-        only, late_days = late.scope(members, drivers.index) if late else (None, None)
+        only, late_days = late.scope(run.currency, members, drivers.index) if late else (None, None)
         groups = read_groups(
             run_id=run.pk, month=self.month, scopes=self.scopes, tests=world.rules.row_tests, only=only
         )

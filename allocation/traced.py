@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 from fractions import Fraction
+from typing import NamedTuple
 
 from allocation.catalogue import CACHE_WRITE, CACHE_WRITE_1H, CACHE_WRITE_5M, TOKEN_COLUMNS
 from allocation.drivers import ALL_COLUMNS, NOTHING, Key, UsageIndex, Weights, columns_of
@@ -69,16 +70,21 @@ def _unnoticed() -> None:
     pass
 
 
+def _no_columns(columns: tuple[int, ...]) -> None:
+    pass
+
+
 @dataclass(frozen=True)
 class Billed:
     """Tokens on the bill under one key and class; a day is missing, or the month None, where any does not convert.
 
-    `reads_month` is told before the month is looked at.
+    `reads_month` is told before the month is looked at, `asks_usual` before its coverage is.
     """
 
     by_day: Mapping[date, Fraction | None]
     whole: Fraction | None
     reads_month: Callable[[], None] = _unnoticed
+    asks_usual: Callable[[tuple[int, ...]], None] = _no_columns
 
     @property
     def month(self) -> Fraction | None:
@@ -98,7 +104,7 @@ def traced_plan(line: TracedLine, day: date, index: UsageIndex, billed: Billed) 
         quantity = billed.by_day.get(day) if width_day else billed.month
         traced = index.traced(key, width_day, columns)
         by_chance = _falls_short_by_chance(line, width_day, index, columns, billed, traced, quantity)
-        is_loss = width_day is not None and _is_loss_of_a_few(line, index, columns, billed, traced, quantity)
+        is_loss = width_day is not None and _is_loss(line, index, columns, billed, traced, quantity)
         return _shared(line, found, traced, quantity, widened, by_chance, is_loss)
     quantity = billed.month
     if quantity is None or quantity <= 0 or line.policy == SPREAD or line.key.model is None:
@@ -160,7 +166,42 @@ def _falls_short_by_chance(
     return False
 
 
-def _is_loss_of_a_few(
+class MonthSums(NamedTuple):
+    """What a month's calls, or a day's, say of one billed line; `billed` None where some of it does not convert."""
+
+    traced: Fraction  # tokens
+    calls: Fraction
+    billed: Fraction | None  # tokens
+
+    @property
+    def usual(self) -> Fraction | None:
+        """The month's coverage, where it is high enough for lost calls to be few, and a call is known."""
+        if not self.billed or self.billed <= 0 or not self.calls:
+            return None
+        usual = self.traced / self.billed
+        return usual if SPREAD_FROM <= usual < 1 else None
+
+
+def is_low(traced: Fraction, quantity: Fraction | None) -> bool:
+    """Whether a day is not spread as it is, so that its usual coverage is asked for: that costs many fractions."""
+    return quantity is not None and quantity > 0 and traced < SPREAD_FROM * quantity
+
+
+def is_loss_of_a_few(traced: Fraction, quantity: Fraction, month: MonthSums) -> bool:
+    """Whether a low day's coverage is below the month's by no more than losing single calls at random explains.
+
+    Where a few calls make a day, one lost call looks like a service that does not trace. With calls lost at the month's
+    rate 1-C, the coverage of a day of n calls has the variance C (1-C) (1+d) / n, with d the relative variance of a
+    call's tokens: about 1, as in public request traces. For n, the month's tokens per call are asked.
+    """
+    usual = month.usual
+    if usual is None:
+        return False
+    calls = month.calls * quantity / month.traced
+    return (usual - traced / quantity) ** 2 * calls <= MOST_ERRORS**2 * usual * (1 - usual) * (1 + SIZE_VARIANCE)
+
+
+def _is_loss(
     line: TracedLine,
     index: UsageIndex,
     columns: tuple[int, ...],
@@ -168,24 +209,11 @@ def _is_loss_of_a_few(
     traced: Fraction,
     quantity: Fraction | None,
 ) -> bool:
-    """Whether a day's coverage is below the month's by no more than losing single calls at random explains.
-
-    Asked only of days that would not be spread as they are: it costs many fractions.
-
-    Where a few calls make a day, one lost call looks like a service that does not trace. With calls lost at the month's
-    rate 1-C, the coverage of a day of n calls has the variance C (1-C) (1+d) / n, with d the relative variance of a
-    call's tokens: about 1, as in public request traces. For n, the month's tokens per call are asked.
-    """
-    if line.policy != AUTO or not quantity or quantity <= 0 or traced >= SPREAD_FROM * quantity:
+    if line.policy != AUTO or quantity is None or not is_low(traced, quantity):
         return False
-    if not billed.month or billed.month <= 0:
-        return False
-    in_month = index.traced(line.key, None, columns)
-    usual = in_month / billed.month
-    calls = index.calls(line.key, columns) * quantity / in_month if in_month else 0
-    if not SPREAD_FROM <= usual < 1 or not calls:
-        return False
-    return (usual - traced / quantity) ** 2 * calls <= MOST_ERRORS**2 * usual * (1 - usual) * (1 + SIZE_VARIANCE)
+    billed.asks_usual(columns)
+    month = MonthSums(index.month_traced(line.key, columns), index.month_calls(line.key, columns), billed.whole)
+    return is_loss_of_a_few(traced, quantity, month)
 
 
 def _wider(line: TracedLine, day: date, index: UsageIndex) -> tuple[str, Weights] | None:

@@ -29,13 +29,13 @@ from benchmarks.ledger_rules import ledger_rules  # noqa: E402
 
 LIMIT_RATIO = 0.1
 
-# The day's charges once more, at a third of their cost.
+# What a provider bills of a day some days later: every line once more, for some more cost and 2% of the quantity.
 LATE_CHARGES = """
 INSERT INTO charge (billing_month, scope_id, line, dimension_id, charge_period_start, charge_period_end, billed_cost,
     effective_cost, list_cost, contracted_cost, consumed_quantity, pricing_quantity, extra)
 SELECT billing_month, %(late)s, row_number() OVER (), dimension_id, charge_period_start, charge_period_end,
-    billed_cost * 0.375, effective_cost * 0.375, list_cost * 0.375, contracted_cost * 0.375, consumed_quantity,
-    pricing_quantity, extra
+    billed_cost * 0.375, effective_cost * 0.375, list_cost * 0.375, contracted_cost * 0.375,
+    consumed_quantity * 0.02, pricing_quantity * 0.02, extra
 FROM charge
 WHERE scope_id = %(scope)s AND charge_period_start >= %(day)s::timestamptz
     AND charge_period_end <= %(day)s::timestamptz + interval '1 day'

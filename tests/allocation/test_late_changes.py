@@ -135,6 +135,24 @@ def test_a_day_that_goes_by_the_month_is_not_taken_for_unchanged(ways: list[str]
     assert same_as_whole(after)
 
 
+@pytest.mark.parametrize(("tokens", "way"), [("90", "late"), ("5", "late"), ("60", "whole")])
+def test_low_days_are_split_anew_only_where_the_usual_coverage_says_otherwise(
+    ways: list[str], tokens: str, way: str
+) -> None:
+    """Days of 50% ask how much is usually traced. Where few calls are made, 50% is a loss at 90%, none below 80%."""
+    bill = Bill("OpenAI")
+    for day in (5, 6, 7, 8):
+        bill.charge("10", at=utc(day, 10), quantity="100", consumed_unit="Tokens", **INPUT)
+        usage("search", at=utc(day, 10), input_uncached=50 if tokens == "90" or day == 5 else 99, calls=1)
+    allocate()
+    Bill("OpenAI", delivery="append").charge("5", at=utc(7, 12), quantity=tokens, consumed_unit="Tokens", **INPUT)
+
+    after = allocate().runs[0]
+
+    assert ways[-1] == way
+    assert same_as_whole(after)
+
+
 def test_a_model_that_nobody_traces_does_not_make_a_late_bill_slow(ways: list[str]) -> None:
     bill = traced_month()
     for day in (5, 8):
