@@ -17,6 +17,14 @@ def exact(value: Decimal | int | None) -> str:
     return "" if value is None else plain(Decimal(value))
 
 
+def exact_grouped(value: Decimal | int | None) -> str:
+    """All digits, thousands separated; a dash where unknown."""
+    if value is None:
+        return UNKNOWN
+    whole, _, rest = exact(value).partition(".")
+    return f"{Decimal(whole):,f}{'.' if rest else ''}{rest}"
+
+
 def grouped(value: Decimal | int | None, places: int = 0) -> str:
     """Thousands separated, rounded half-even, with a real minus; a dash where unknown."""
     if value is None:

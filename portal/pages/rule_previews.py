@@ -11,7 +11,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import path, reverse
 from django.utils import timezone
-from django.views.decorators.http import require_POST, require_safe
+from django.views.decorators.http import require_safe
 
 from allocation.models import RulePreview
 from allocation.money import exact_sum
@@ -25,6 +25,7 @@ from portal.control.rule_jobs import apply_previewed, job_of
 from portal.ingest.bills import ask_for_allocation
 from portal.pages.frame import Crumb, render_page
 from portal.pages.jobs import line as job_line
+from portal.pages.posts import sent_from
 from portal.pages.rule_versions import compared
 from portal.pages.state import PageState
 from portal.pages.tables import Cell, Column, Row, Table, arranged, asked_download
@@ -62,12 +63,13 @@ def progress_page(request: HttpRequest, preview: RulePreview, state: PageState) 
         "preview": preview,
         "job": job_line(job, timezone.now()) if job else None,
         "has_failed": job is None or job.status == JobStatus.FAILED,
-        "bar": None,
         "crumbs": crumbs(state, preview),
     }
     if request.headers.get("HX-Request") and not request.headers.get("HX-Boosted"):
         return render(request, "rules/progress.html", context)
-    return render_page(request, "rules/preview_wait.html", context, page="rules", title=title_of(preview), state=state)
+    return render_page(
+        request, "rules/preview_wait.html", context, page="rules", title=title_of(preview), state=state, choices=()
+    )
 
 
 def outcome_page(request: HttpRequest, preview: RulePreview, outcome: dict[str, Any], state: PageState) -> HttpResponse:
@@ -101,7 +103,15 @@ def outcome_page(request: HttpRequest, preview: RulePreview, outcome: dict[str, 
         "may_apply": "rules-apply" in pages_of(cast(User, request.user)),
         "crumbs": crumbs(state, preview),
     }
-    return render_page(request, "rules/preview.html", context, page="rules", title=title_of(preview), state=state)
+    return render_page(
+        request,
+        "rules/preview.html",
+        context,
+        page="rules",
+        title=title_of(preview),
+        state=state,
+        choices=("metric", "currency"),
+    )
 
 
 def obstacle(preview: RulePreview) -> str:
@@ -114,7 +124,7 @@ def obstacle(preview: RulePreview) -> str:
 
 
 @page("rules-apply")
-@require_POST
+@sent_from("rules")
 def apply_preview(request: HttpRequest, preview_id: int) -> HttpResponse:
     """Puts the previewed text in force and asks for its months to be allocated anew; none before them."""
     preview = get_object_or_404(RulePreview, pk=preview_id)

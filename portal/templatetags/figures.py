@@ -50,7 +50,7 @@ def count(value: Decimal | int | None) -> SafeString:
 @register.simple_tag
 def exact_number(value: Decimal | int | None) -> str:
     """Every digit, for a rate or an uploaded quantity; a dash where unknown."""
-    return readable.exact(value) or readable.UNKNOWN
+    return readable.exact_grouped(value)
 
 
 @register.simple_tag
