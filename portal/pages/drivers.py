@@ -114,7 +114,8 @@ class DriverLine:
 @page("drivers")
 @require_safe
 def show_drivers(request: HttpRequest) -> HttpResponse:
-    return drivers_page(request)
+    asked = request.GET.get("open", "")
+    return drivers_page(request, opened=asked if asked in KIND_WORDS else "series")
 
 
 def drivers_page(

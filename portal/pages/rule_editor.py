@@ -125,7 +125,8 @@ def preview_draft(request: HttpRequest) -> HttpResponse:
             asked_by=cast(User, request.user).get_username(),
         )
     except RuleError:
-        return editor_page(request, state, draft, status=400)
+        problem = "Not previewed: what stands below the text is to be put right first."
+        return editor_page(request, state, draft, problems=[problem], status=400)
     return redirect(reverse("rules_preview", args=[preview.pk]))
 
 

@@ -13,6 +13,7 @@ from django.urls import path, reverse
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
+from allocation.currencies import minor_units
 from allocation.models import RulePreview
 from allocation.money import exact_sum
 from allocation.rule_preview import billed_months
@@ -163,11 +164,14 @@ def crumbs(state: PageState, preview: RulePreview) -> list[Crumb]:
 
 # ---------------------------------------------------------------- tables
 
-CHANGE_COLUMNS = (
-    Column("before", "Before", "money"),
-    Column("after", "After", "money"),
-    Column("change", "Change", "change"),
-)
+
+def change_columns(currency: str) -> tuple[Column, ...]:
+    places = minor_units(currency)
+    return (
+        Column("before", f"Before, {currency}", "money", places),
+        Column("after", "After", "money", places),
+        Column("change", "Change", "change", places),
+    )
 
 
 def level_table(level: str, outcome: dict[str, Any], currency: str, metric: str, names: dict[str, str]) -> Table:
@@ -186,7 +190,7 @@ def level_table(level: str, outcome: dict[str, Any], currency: str, metric: str,
     return Table(
         name=level,
         caption=question,
-        columns=(Column("name", label), *owner, *CHANGE_COLUMNS),
+        columns=(Column("name", label), *owner, *change_columns(currency)),
         rows=rows,
         total=total_row(rows),
         limit=ROWS_SHOWN,
@@ -234,8 +238,8 @@ def month_table(outcome: dict[str, Any], currency: str, metric: str) -> Table:
     ]
     columns = (
         Column("name", "Month"),
-        Column("cost", "Cost", "money"),
-        Column("moved", "Moves between teams", "money"),
+        Column("cost", f"Cost, {currency}", "money", minor_units(currency)),
+        Column("moved", "Moves between teams", "money", minor_units(currency)),
     )
     return Table("month", "How much moves in which month?", columns, rows, sort="name", empty="No bill was tried.")
 
@@ -251,9 +255,9 @@ def reach_table(tried: dict[str, Any], currency: str, metric: str) -> Table:
         if each["currency"] == currency
     ]
     columns = (
-        Column("rule", "Rule, in order"),
+        Column("rule", "Rule, in order", "words"),
         Column("charges", "Charges", "count"),
-        Column("cost", currency, "money"),
+        Column("cost", f"Cost, {currency}", "money", minor_units(currency)),
     )
     return Table("rules", "What does each rule take?", columns, rows, empty="No charge was tried.")
 
@@ -277,7 +281,7 @@ def untaken_table(tried: dict[str, Any], currency: str, metric: str) -> Table:
         Column("category", "Category"),
         Column("reason", "Reason"),
         Column("charges", "Charges", "count"),
-        Column("cost", currency, "money"),
+        Column("cost", f"Cost, {currency}", "money", minor_units(currency)),
     )
     return Table(
         "untaken",

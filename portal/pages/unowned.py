@@ -98,7 +98,7 @@ def suggestion_line(found: Suggestion, names: dict[str, str]) -> SuggestionLine:
 def work_table(request: HttpRequest, state: PageState, found: Unowned, names: dict[str, str]) -> Table:
     columns = [
         Column("reason", "Why nobody owns it"),
-        Column("cost", f"Cost, {state.currency}", "money"),
+        Column("cost", f"Cost, {state.currency}", "money", state.places),
         Column("charges", "Charges", "count"),
         Column("provider", "Provider"),
         Column("service", "Service"),
