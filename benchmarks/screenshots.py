@@ -43,6 +43,7 @@ from benchmarks.states import admins_states, errors, explanation  # noqa: E402
 FOLDER = CHECKOUT / "var" / "screenshots"
 SIZES: dict[str, ViewportSize] = {"wide": {"width": 1440, "height": 900}, "narrow": {"width": 390, "height": 844}}
 SCHEMES = ("light", "dark")
+LOOKS = tuple(f"{scheme}-{size}" for scheme in SCHEMES for size in SIZES)
 START_SECONDS = 300
 
 # What lies behind the pages of the rail: links of this shape, and how many of them.
@@ -85,7 +86,7 @@ def main() -> int:
                 complaints += visit(browser, options, people["admin"], states=True)
                 complaints += visit(browser, options, people["teamlead"])
                 for role in ("executive", "finance", "oncall"):
-                    complaints += visit(browser, options, people[role], schemes=SCHEMES[:1], sizes=("wide",))
+                    complaints += visit(browser, options, people[role], looks=LOOKS[:1])
         browser.close()
     for complaint in complaints:
         print(complaint, file=sys.stderr)
@@ -98,6 +99,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--user", help="of a running portal; without it, portals of its own")
     parser.add_argument("--password", default="")
     parser.add_argument("--folder", type=Path, default=FOLDER)
+    parser.add_argument("--look", action="append", choices=LOOKS, help="of these alone; again for another")
     parser.add_argument("--viewport", action="store_true", help="the first screen only, not the whole page")
     parser.add_argument("paths", nargs="*")
     return parser.parse_args()
@@ -108,8 +110,7 @@ def visit(
     options: argparse.Namespace,
     visitor: Visitor,
     *,
-    schemes: Sequence[str] = SCHEMES,
-    sizes: Sequence[str] = tuple(SIZES),
+    looks: Sequence[str] = LOOKS,
     states: bool = False,
 ) -> list[str]:
     """Every page as this visitor sees it, in each look; gives what the browser complained about.
@@ -117,24 +118,24 @@ def visit(
     `states`: the visitor is a FinOps admin of a portal that may be written to, and shows what no link leads to.
     """
     complaints: list[str] = []
-    for scheme in schemes:
-        for size in sizes:
-            context = browser.new_context(
-                viewport=SIZES[size], color_scheme="dark" if scheme == "dark" else "light", reduced_motion="reduce"
-            )
-            camera = Camera(context.new_page(), visitor, options.folder, f"{scheme}-{size}", not options.viewport)
-            camera.watch()
-            if options.paths:
-                sign_in(camera.page, visitor)
-                for path in options.paths:
-                    camera.open(path)
-            else:
-                tour(camera)
-                if states:
-                    admins_states(camera)
-                    errors(camera)
-            complaints += camera.complaints
-            context.close()
+    for look in [look for look in looks if look in (options.look or LOOKS)]:
+        scheme, _, size = look.partition("-")
+        context = browser.new_context(
+            viewport=SIZES[size], color_scheme="dark" if scheme == "dark" else "light", reduced_motion="reduce"
+        )
+        camera = Camera(context.new_page(), visitor, options.folder, look, not options.viewport)
+        camera.watch()
+        if options.paths:
+            sign_in(camera.page, visitor)
+            for path in options.paths:
+                camera.open(path)
+        else:
+            tour(camera)
+            if states:
+                admins_states(camera)
+                errors(camera)
+        complaints += camera.complaints
+        context.close()
     return complaints
 
 

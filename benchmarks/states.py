@@ -8,9 +8,10 @@ import hmac
 import os
 import struct
 import time
+from collections.abc import Callable
 from urllib.parse import urljoin
 
-from playwright.sync_api import Locator
+from playwright.sync_api import Locator, Route
 
 from benchmarks.camera import Camera, sign_in
 from benchmarks.deliveries import BEFORE, RULES, file, load_driver
@@ -178,6 +179,13 @@ def code_of(secret: str) -> str:
     return f"{(int.from_bytes(digest[place : place + 4]) & 0x7FFFFFFF) % 10**6:06d}"
 
 
+def answering(body: str) -> Callable[[Route], None]:
+    def answer(route: Route) -> None:
+        route.fulfill(content_type="text/html", body=body)
+
+    return answer
+
+
 def errors(camera: Camera) -> None:
     """The pages that stand alone, made from their templates, at an address that answers with them."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "portal.settings")
@@ -191,9 +199,7 @@ def errors(camera: Camera) -> None:
     for status in (403, 500, 503):
         with override_settings(STORAGES={**settings.STORAGES, "staticfiles": plain}):
             body = render_to_string(f"{status}.html", {"error_id": "4b1540fd"})
-        camera.page.route(
-            "**/no-such-page/", lambda route, text=body: route.fulfill(content_type="text/html", body=text)
-        )
+        camera.page.route("**/no-such-page/", answering(body))
         camera.go("/no-such-page/")
         camera.take(f"error-{status}")
         camera.page.unroute("**/no-such-page/")

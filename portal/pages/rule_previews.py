@@ -141,10 +141,11 @@ def apply_preview(request: HttpRequest, preview_id: int) -> HttpResponse:
     except (NotPreviewed, RuleError) as reason:
         messages.error(request, f"Not applied: {reason}. Preview the draft again.")
         return redirect("rules_preview", preview_id=preview.pk)
-    months = [f"{month:%Y-%m}" for month in billed_months() if month >= made.effective_from] if is_new else []
+    months = [month for month in billed_months() if month >= made.effective_from] if is_new else []
     for month in months:
-        ask_for_allocation(month, created_by=user)
-    allocated = f" {', '.join(months)} will be allocated anew." if months else ""
+        ask_for_allocation(f"{month:%Y-%m}", created_by=user)
+    names = ", ".join(f"{month:%B %Y}" for month in months)
+    allocated = f" {names} will be allocated anew." if months else ""
     done = f"Rule set {made.number} is in force from {made.effective_from:%B %Y}.{allocated}"
     messages.success(request, done if is_new else f"Rule set {made.number} in force is this very text already.")
     return redirect(f"{reverse('rules')}?period={made.effective_from:%Y-%m}" if is_new else reverse("rules"))
