@@ -34,13 +34,13 @@ BILLS = {
     "refused.csv": HEAD + "".join(ROWS[:3] + BAD),
     "no-bill.csv": "Date,Amount\n2026-10-01,12\n",
 }
-NODE = "arn:aws:ec2:us-east-1:410022120777:instance/i-1fc72e6fd4e4086cd"  # of the demo company's platform
+NODE = "staging-g6-07"  # of the demo company's platform, by the name that its bill tells
 GPU_HEAD = (
     "hour,cluster,node,workload,gpu_model,team,feature,capacity_seconds,booked_seconds,requested_seconds,"
     "active_seconds\n"
 )
 RULES = """  - name: GPU nodes by use
-    when: {ResourceId: {contains: [i-1fc72e6fd4e4086cd]}}
+    when: {ResourceName: staging-g6-07}
     method: gpu_usage
     owner: {team: {tag: team}}
   - name: Machine learning platform by seats

@@ -190,12 +190,14 @@ def _bar(state: PageState, teams: list[TeamInTree], choices: Sequence[str]) -> d
         "compares": [(key, label, key == state.compare_choice) for key, label in COMPARISONS.items()],
         "metrics": [(key, label, key == state.metric) for key, label in METRICS.items()],
         "currencies": [(code, code, code == state.currency) for code in state.currencies],
-        "reports": [(code, code, code == state.report_in) for code in _reports(state)],
+        "reports": [(code, code, code == state.report_in) for code in (_reports(state) if "report" in shown else [])],
         "units": [
             (slug, name, slug == state.unit) for slug, name in sorted(units.items(), key=lambda unit: unit[1] or "")
         ],
         "teams": [(team.slug, team.name, team.slug == state.team) for team in teams],
-        "environments": [(name, name, name == state.environment) for name in environments()],
+        "environments": [
+            (name, name, name == state.environment) for name in (environments() if "environment" in shown else [])
+        ],
     }
 
 
