@@ -55,6 +55,13 @@ def count(value: Decimal | int | None) -> SafeString:
 
 
 @register.simple_tag
+def driver(value: Decimal | int | None) -> SafeString:
+    return format_html(
+        '<span class="n" title="{}">{}</span>', readable.exact(value) or "unknown", readable.driver(value)
+    )
+
+
+@register.simple_tag
 def exact_number(value: Decimal | int | None) -> str:
     """Every digit, for a rate or an uploaded quantity; a dash where unknown."""
     return readable.exact_grouped(value)
