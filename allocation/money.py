@@ -43,10 +43,11 @@ def texts_of(amounts: Sequence[int], places: int) -> list[str]:
     """`text_of` of many amounts, without a call for each."""
     if not places:
         return [str(quanta) for quanta in amounts]
-    if min(amounts, default=0) < 0:
-        return [text_of(quanta, places) for quanta in amounts]
     pattern, one = f"%d.%0{places}d", 10**places
-    return [pattern % divmod(quanta, one) for quanta in amounts]
+    texts = [pattern % divmod(abs(quanta), one) for quanta in amounts]
+    if min(amounts, default=0) < 0:
+        return [f"-{text}" if quanta < 0 else text for quanta, text in zip(amounts, texts, strict=True)]
+    return texts
 
 
 def plain(amount: Decimal) -> str:

@@ -114,8 +114,8 @@ def allocate_period(
         job = MonthJob(month=month, scopes=scopes, rule_set=rule_set, now=now, report=report, guard=guard, reuse=reuse)
         runs = job.carry_out()
         retire_runs(month, {run.currency for run in runs}, guard)
-        forget_old_runs(month)
         report(100, 100, "published")
+        forget_old_runs(month)
         return AllocationOutcome(period, tuple(runs))
 
 

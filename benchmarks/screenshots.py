@@ -2,9 +2,10 @@
 
     .venv/bin/python benchmarks/screenshots.py
 
-starts two portals of its own, an empty one and one with the demo company and four small bills (one repaired, one partly
-rejected, two refused), and goes through them as a FinOps admin, and through the second as a team lead, too. Of a
-running portal:
+starts two portals of its own, an empty one and one with the demo company, four small bills (one repaired, one partly
+rejected, two refused), a driver file of each kind and rules that split by them. A FinOps admin goes through both, makes
+mistakes in forms and sets up a second factor; a team lead goes through the second, too, and the other roles in one
+look. Of a running portal:
 
     .venv/bin/python benchmarks/screenshots.py --user finance --password ... [--address URL] [PATH ...]
 
@@ -26,24 +27,35 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from urllib.parse import urljoin, urlsplit
 
-from playwright.sync_api import Browser, ConsoleMessage, Page, ViewportSize, sync_playwright
-from playwright.sync_api import TimeoutError as PlaywrightTimeout
+from playwright.sync_api import Browser, Page, ViewportSize, sync_playwright
 
 CHECKOUT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(CHECKOUT))
+
+from benchmarks.camera import Camera, Visitor, sign_in  # noqa: E402
+from benchmarks.deliveries import deliver  # noqa: E402
+from benchmarks.states import admins_states, errors, explanation  # noqa: E402
+
 FOLDER = CHECKOUT / "var" / "screenshots"
 SIZES: dict[str, ViewportSize] = {"wide": {"width": 1440, "height": 900}, "narrow": {"width": 390, "height": 844}}
 SCHEMES = ("light", "dark")
-LATE_MS = 10_000  # for charts and other parts that are asked for once the page has loaded
+LOOKS = tuple(f"{scheme}-{size}" for scheme in SCHEMES for size in SIZES)
 START_SECONDS = 300
 
 # What lies behind the pages of the rail: links of this shape, and how many of them.
-BEHIND = ((r"/showback/[\w-]+/$", 1), (r"/debug/trace/", 2), (r"/imports/\d+/$", 5))
+BEHIND = (
+    (r"/showback/[\w-]+/$", 1),
+    (r"/debug/trace/", 2),
+    (r"/imports/\d+/$", 9),
+    (r"/ownership/\w+/$", 2),
+    (r"/rules/(edit|versions)/$", 2),
+    (r"/rules/versions/\d+/$", 1),
+)
+REPORTED = ("/executive/?report=EUR", "/showback/?report=EUR", "/showback/support/?report=EUR")
 ACCOUNT = (
     "/accounts/2fa/",
     "/accounts/2fa/totp/activate/",
@@ -51,92 +63,6 @@ ACCOUNT = (
     "/accounts/logout/",
     "/no-such-page/",
 )
-WATCH_POLICY = """
-document.addEventListener("securitypolicyviolation", (event) => {
-  console.error("policy: " + event.violatedDirective + " " + event.blockedURI + " " + (event.sample || ""));
-});
-"""
-
-HEAD = (
-    "BilledCost,EffectiveCost,ListCost,ContractedCost,BillingAccountId,BillingCurrency,BillingPeriodStart,"
-    "BillingPeriodEnd,ChargePeriodStart,ChargePeriodEnd,ChargeCategory,ChargeDescription,ProviderName,PublisherName,"
-    "InvoiceIssuerName,ServiceCategory,ServiceName\n"
-)
-GOOD = (
-    "1.5,1.5,2,1.5,acct-7,USD,2026-10-01T00:00:00Z,2026-11-01T00:00:00Z,2026-10-0{day}T00:00:00Z,"
-    "2026-10-0{next}T00:00:00Z,Usage,gpu hours,Azure,Azure,Azure,AI and Machine Learning,Azure OpenAI\n"
-)
-ROWS = [GOOD.format(day=day, next=day + 1) for day in range(1, 9)]
-REPAIRED = [row.replace("T00:00:00Z,Usage", "T00:00:00+00:00,usage").replace("gpu hours", "NULL") for row in ROWS]
-BAD = [
-    ROWS[3].replace("1.5,1.5", "about a dollar and a half, to be confirmed with the reseller,1.5", 1),
-    ROWS[4].replace("2026-10-05", "2026-13-05"),
-    ROWS[5].replace("USD", "dollars"),
-    ROWS[6].replace("1.5,1.5,2,1.5,", "NaN,,2,1e999,"),
-]
-BILLS = {
-    "repaired.csv": HEAD + "".join(REPAIRED),
-    "rejected.csv": HEAD + "".join(ROWS * 12 + BAD).replace("acct-7", "acct-8"),
-    "refused.csv": HEAD + "".join(ROWS[:3] + BAD),
-    "no-bill.csv": "Date,Amount\n2026-10-01,12\n",
-}
-
-
-@dataclass(frozen=True)
-class Visitor:
-    """Somebody who signs in at one portal. `label` begins the names of the pictures."""
-
-    address: str
-    user: str
-    password: str
-    label: str
-
-
-@dataclass
-class Camera:
-    """One browser tab of one look, and what went wrong in it."""
-
-    page: Page
-    visitor: Visitor
-    folder: Path
-    look: str
-    whole_pages: bool
-    complaints: list[str] = field(default_factory=list)
-
-    def watch(self) -> None:
-        self.page.add_init_script(WATCH_POLICY)
-        self.page.on("console", self.hear)
-        self.page.on("pageerror", lambda error: self.complain(str(error)))
-        self.page.on("request", lambda request: self.check_host(request.url))
-
-    def hear(self, message: ConsoleMessage) -> None:
-        if not re.search("status of 40[34]", message.text):  # the error pages are among the pictures
-            self.complain(f"console: {message.text}")
-
-    def check_host(self, address: str) -> None:
-        parts = urlsplit(address)
-        if parts.scheme not in ("data", "blob") and parts.netloc != urlsplit(self.visitor.address).netloc:
-            self.complain(f"asked another host: {address}")
-
-    def complain(self, words: str) -> None:
-        self.complaints.append(f"{self.page.url} ({self.look}): {words}")
-
-    def open(self, path: str) -> list[str]:
-        """Takes the page at the path and gives the addresses it leads to."""
-        self.page.goto(urljoin(self.visitor.address, path), wait_until="load")
-        self.take(re.sub(r"[^A-Za-z0-9]+", "-", path).strip("-") or "home")
-        found = self.page.eval_on_selector_all("a[href]", "links => links.map(link => link.getAttribute('href'))")
-        return [str(address) for address in found]
-
-    def take(self, name: str, *, whole: bool = True) -> None:
-        with suppress(PlaywrightTimeout):  # what never comes is in the picture
-            late = self.page.locator(".chart .skeleton, [hx-trigger=load], .htmx-request")
-            late.first.wait_for(state="detached", timeout=LATE_MS)
-        self.page.wait_for_timeout(400)
-        file = self.folder / f"{self.visitor.label}-{name[:80]}-{self.look}.png"
-        self.page.screenshot(path=file, full_page=whole and self.whole_pages)
-        if self.page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth"):
-            self.complain("wider than its window")
 
 
 def main() -> int:
@@ -154,11 +80,13 @@ def main() -> int:
             complaints += visit(browser, options, visitor)
         else:
             with empty_portal() as visitor:
-                complaints += visit(browser, options, visitor)
-            with demo_portal() as (admin, lead):
-                deliver(browser, admin)
-                complaints += visit(browser, options, admin)
-                complaints += visit(browser, options, lead)
+                complaints += visit(browser, options, visitor, states=True)
+            with demo_portal() as people:
+                deliver(browser, people["admin"])
+                complaints += visit(browser, options, people["admin"], states=True)
+                complaints += visit(browser, options, people["teamlead"])
+                for role in ("executive", "finance", "oncall"):
+                    complaints += visit(browser, options, people[role], looks=LOOKS[:1])
         browser.close()
     for complaint in complaints:
         print(complaint, file=sys.stderr)
@@ -171,29 +99,43 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--user", help="of a running portal; without it, portals of its own")
     parser.add_argument("--password", default="")
     parser.add_argument("--folder", type=Path, default=FOLDER)
+    parser.add_argument("--look", action="append", choices=LOOKS, help="of these alone; again for another")
     parser.add_argument("--viewport", action="store_true", help="the first screen only, not the whole page")
     parser.add_argument("paths", nargs="*")
     return parser.parse_args()
 
 
-def visit(browser: Browser, options: argparse.Namespace, visitor: Visitor) -> list[str]:
-    """Every page as this visitor sees it, in each look; gives what the browser complained about."""
+def visit(
+    browser: Browser,
+    options: argparse.Namespace,
+    visitor: Visitor,
+    *,
+    looks: Sequence[str] = LOOKS,
+    states: bool = False,
+) -> list[str]:
+    """Every page as this visitor sees it, in each look; gives what the browser complained about.
+
+    `states`: the visitor is a FinOps admin of a portal that may be written to, and shows what no link leads to.
+    """
     complaints: list[str] = []
-    for scheme in SCHEMES:
-        for size, viewport in SIZES.items():
-            context = browser.new_context(
-                viewport=viewport, color_scheme="dark" if scheme == "dark" else "light", reduced_motion="reduce"
-            )
-            camera = Camera(context.new_page(), visitor, options.folder, f"{scheme}-{size}", not options.viewport)
-            camera.watch()
-            if options.paths:
-                sign_in(camera.page, visitor)
-                for path in options.paths:
-                    camera.open(path)
-            else:
-                tour(camera)
-            complaints += camera.complaints
-            context.close()
+    for look in [look for look in looks if look in (options.look or LOOKS)]:
+        scheme, _, size = look.partition("-")
+        context = browser.new_context(
+            viewport=SIZES[size], color_scheme="dark" if scheme == "dark" else "light", reduced_motion="reduce"
+        )
+        camera = Camera(context.new_page(), visitor, options.folder, look, not options.viewport)
+        camera.watch()
+        if options.paths:
+            sign_in(camera.page, visitor)
+            for path in options.paths:
+                camera.open(path)
+        else:
+            tour(camera)
+            if states:
+                admins_states(camera)
+                errors(camera)
+        complaints += camera.complaints
+        context.close()
     return complaints
 
 
@@ -213,64 +155,17 @@ def tour(camera: Camera) -> None:
         for path in list(dict.fromkeys(link for link in links if re.search(pattern, link.split("?")[0])))[:most]:
             links += camera.open(path)
     explanation(camera)
-    for path in ACCOUNT:
+    for path in (
+        *(path for path in REPORTED if path.split("?")[0] in {link.split("?")[0] for link in links}),
+        *ACCOUNT,
+    ):
         camera.open(path)
-
-
-def explanation(camera: Camera) -> None:
-    """The panel beside a page, step by step down to the bill rows, and the same alone."""
-    amounts = "main a[hx-target='#explain']:visible"
-    camera.page.goto(urljoin(camera.visitor.address, "/showback/"))
-    if not camera.page.locator(amounts).count():
-        camera.open("/explain/")
-        return
-    camera.page.locator(amounts).first.click()
-    camera.take("explain-panel", whole=False)
-    for place in (0, 1):  # another rule, another bill line
-        others = camera.page.locator(".explain .table-wrap").nth(place).locator("tbody a")
-        if others.count() > 1:
-            others.last.click()
-            camera.take(f"explain-panel-{place + 1}", whole=False)
-    if camera.page.locator(".explain a.button").count():
-        camera.page.locator(".explain a.button").click()
-        camera.page.locator(".explain a.button").wait_for(state="detached")
-        camera.page.locator(".explain table").last.scroll_into_view_if_needed()
-        camera.take("explain-panel-rows", whole=False)
-    alone = camera.page.locator(".explain .tools a").first.get_attribute("href")
-    camera.page.goto(urljoin(camera.visitor.address, str(alone)))
-    camera.take("explain-alone")
-
-
-def sign_in(page: Page, visitor: Visitor, *, fresh: bool = True) -> None:
-    """By the form; not `fresh`: by the one that is open already, whatever comes of it."""
-    if fresh:
-        page.goto(urljoin(visitor.address, "/accounts/login/"))
-    page.fill("input[name=login]", visitor.user)
-    page.fill("input[name=password]", visitor.password)
-    page.click("main form button")
-    page.wait_for_load_state("load")
-    if fresh and "/accounts/login/" in page.url:
-        raise SystemExit(f"{visitor.user} could not sign in.")
 
 
 def rail(page: Page) -> list[str]:
     """Every address of the left rail."""
     found = page.eval_on_selector_all(".rail ul a", "links => links.map(link => link.getAttribute('href'))")
     return [str(address) for address in found]
-
-
-def deliver(browser: Browser, visitor: Visitor) -> None:
-    """Loads the small bills by the upload form and waits for what becomes of them."""
-    page = browser.new_page()
-    sign_in(page, visitor)
-    for name, text in BILLS.items():
-        page.goto(urljoin(visitor.address, "/imports/"))
-        page.fill("input[name=source]", "azure-reseller-" + name.removesuffix(".csv"))
-        page.set_input_files("input[name=file]", {"name": name, "mimeType": "text/csv", "buffer": text.encode()})
-        page.click("main form button")
-        page.locator(".imports th", has_text=name).first.wait_for(timeout=60_000)
-    page.wait_for_timeout(8_000)
-    page.close()
 
 
 @contextmanager
@@ -283,13 +178,12 @@ def empty_portal() -> Iterator[Visitor]:
 
 
 @contextmanager
-def demo_portal() -> Iterator[tuple[Visitor, Visitor]]:
+def demo_portal() -> Iterator[dict[str, Visitor]]:
+    """The demo's people by the names they sign in with."""
     with portal("demo", "--days", "45", "--scale", "0.3", until="The portal is at") as (address, _, said):
         words = {line.split()[0]: line.split()[1] for line in said if len(line.split()) > 2}
-        yield (
-            Visitor(address, "admin", words["admin"], "demo-admin"),
-            Visitor(address, "teamlead", words["teamlead"], "demo-teamlead"),
-        )
+        names = ("executive", "teamlead", "finance", "oncall", "admin")
+        yield {name: Visitor(address, name, words[name], f"demo-{name}") for name in names}
 
 
 @contextmanager

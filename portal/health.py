@@ -5,6 +5,8 @@ While the database is away, every other address answers 503 (`server_error`).
 
 from __future__ import annotations
 
+import logging
+import secrets
 import sys
 
 from django.conf import settings
@@ -15,6 +17,7 @@ from django.template.loader import render_to_string
 from kombu import Connection
 
 RETRY_AFTER_SECONDS = 5
+log = logging.getLogger(__name__)
 MACHINES = ("/api/", "/v1/")
 MIGRATED: set[str] = set()  # databases seen complete: migrations are not undone under a running process
 
@@ -63,14 +66,21 @@ def readyz(request: HttpRequest) -> HttpResponse:
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
-    """The answer to an error nobody caught: 503 while the database is away, else 500. Asks the database nothing."""
-    missing = isinstance(sys.exc_info()[1], (OperationalError, InterfaceError))
+    """The answer to an error nobody caught: 503 while the database is away, else 500. Asks the database nothing.
+
+    A 500 has an id, which stands in the log beside the error that Django writes there.
+    """
+    error = sys.exc_info()[1]
+    missing = isinstance(error, (OperationalError, InterfaceError))
+    error_id = "" if missing else secrets.token_hex(4)
+    if error_id:
+        log.error("error %s at %s %s: %s", error_id, request.method, request.path, type(error).__name__)
     status, title = (503, "The database does not answer") if missing else (500, "Something went wrong")
-    detail = "Nothing was lost. Try again in a few seconds." if missing else "The error is in the portal's log."
+    detail = "Nothing was lost. Try again in a few seconds." if missing else f"In the portal's log as {error_id}."
     if request.path.startswith(MACHINES) or "application/json" in request.headers.get("Accept", ""):
         response: HttpResponse = JsonResponse({"status": status, "error": title, "detail": detail}, status=status)
     else:
-        response = HttpResponse(render_to_string(f"{status}.html"), status=status)
+        response = HttpResponse(render_to_string(f"{status}.html", {"error_id": error_id}), status=status)
     if missing:
         response["Retry-After"] = str(RETRY_AFTER_SECONDS)
     return response

@@ -17,6 +17,24 @@ def exact(value: Decimal | int | None) -> str:
     return "" if value is None else plain(Decimal(value))
 
 
+def exact_grouped(value: Decimal | int | None) -> str:
+    """All digits, thousands separated; a dash where unknown."""
+    if value is None:
+        return UNKNOWN
+    whole, _, rest = exact(value).partition(".")
+    return f"{Decimal(whole):,f}{'.' if rest else ''}{rest}"
+
+
+def driver(value: Decimal | int | None) -> str:
+    """A quantity that a cost is split by: seats and hours come in parts, so hundredths below a million, all below 1."""
+    number = Decimal(value or 0)
+    if value is None or abs(number) >= 10**6:
+        return count(value)
+    if abs(number) < 1:
+        return exact_grouped(number)
+    return exact_grouped(number.quantize(Decimal("0.01"), rounding=ROUND_HALF_EVEN))
+
+
 def grouped(value: Decimal | int | None, places: int = 0) -> str:
     """Thousands separated, rounded half-even, with a real minus; a dash where unknown."""
     if value is None:

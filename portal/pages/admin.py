@@ -14,7 +14,7 @@ from django.shortcuts import get_object_or_404, redirect
 from django.urls import path
 from django.utils import timezone
 from django.views.decorators.debug import sensitive_variables
-from django.views.decorators.http import require_POST, require_safe
+from django.views.decorators.http import require_safe
 
 from allocation.models import Team
 from portal.accounts.access import page
@@ -22,6 +22,7 @@ from portal.accounts.keys import create_key, revoke_key
 from portal.accounts.models import ApiKey, AuditEntry, KeyScope, Membership, Role, User
 from portal.accounts.people import NameTaken, OwnAccess, add_person, grant, new_password, set_active, withdraw
 from portal.pages.frame import render_page
+from portal.pages.posts import sent_from
 from portal.pages.state import PageState
 
 SCOPE_NAMES = {
@@ -80,7 +81,7 @@ def show_admin(request: HttpRequest) -> HttpResponse:
 
 
 @page("admin")
-@require_POST
+@sent_from("admin")
 @sensitive_variables("password")
 def add_user(request: HttpRequest) -> HttpResponse:
     form = PersonForm(request.POST, label_suffix="")
@@ -95,7 +96,7 @@ def add_user(request: HttpRequest) -> HttpResponse:
 
 
 @page("admin")
-@require_POST
+@sent_from("admin")
 @sensitive_variables("password")
 def change_user(request: HttpRequest, user_id: int, action: str) -> HttpResponse:
     """`action`: grant, withdraw, activate, deactivate or password."""
@@ -141,7 +142,7 @@ CHANGES = {"grant": grant_role, "withdraw": withdraw_role, "activate": activate,
 
 
 @page("admin")
-@require_POST
+@sent_from("admin")
 @sensitive_variables("secret")
 def add_key(request: HttpRequest) -> HttpResponse:
     form = KeyForm(request.POST, label_suffix="")
@@ -155,7 +156,7 @@ def add_key(request: HttpRequest) -> HttpResponse:
 
 
 @page("admin")
-@require_POST
+@sent_from("admin")
 def revoke(request: HttpRequest, key_id: int) -> HttpResponse:
     revoke_key(get_object_or_404(ApiKey, pk=key_id), acting(request).username)
     return redirect("admin")

@@ -6,6 +6,7 @@ from decimal import Decimal
 
 from django.http import HttpRequest
 
+from allocation.currencies import minor_units
 from allocation.money import exact_sum
 from portal.pages.state import PageState
 from portal.pages.tables import Cell, Column, Row, Table, arranged
@@ -28,7 +29,7 @@ def provided_table(request: HttpRequest, state: PageState, *, month: Period) -> 
     columns = [
         Column("from", "Provided by"),
         Column("to", "Consumed by"),
-        Column("cost", f"Cost, {state.currency}", "money"),
+        Column("cost", f"Cost, {state.currency}", "money", minor_units(state.currency)),
     ]
     total: Row = {"from": Cell(value="Total"), "cost": Cell(value=exact_sum(_cost(row, state) for row in found))}
     table = Table(
@@ -48,7 +49,8 @@ def hosting_table(request: HttpRequest, state: PageState, *, month: Period) -> T
         }
         for row, cost in zip(found, costs, strict=True)
     ]
-    columns = [Column("model", "Model"), Column("team", "Team"), Column("cost", f"Cost, {state.currency}", "money")]
+    cost_column = Column("cost", f"Cost, {state.currency}", "money", minor_units(state.currency))
+    columns = [Column("model", "Model"), Column("team", "Team"), cost_column]
     total: Row = {"model": Cell(value="Total"), "cost": Cell(value=exact_sum(costs))}
     return arranged(Table("hosting", "Hosted models without a call", columns, rows, total=total, sort="-cost"), request)
 

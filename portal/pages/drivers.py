@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from typing import Any, cast
@@ -12,7 +13,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import path
 from django.utils import timezone
-from django.views.decorators.http import require_POST, require_safe
+from django.views.decorators.http import require_safe
 
 from allocation.models import ImportKind
 from allocation.periods import BadPeriod, Period
@@ -27,6 +28,7 @@ from portal.ingest.drivers.table import MOST_BYTES
 from portal.ingest.uploads import plain_name
 from portal.pages.frame import render_page
 from portal.pages.imports import with_decimals
+from portal.pages.posts import sent_from
 from portal.pages.state import PageState
 from reports.queries.drivers_known import KnownDriver, drivers_known
 from reports.queries.exchange_rates import exchange_rates
@@ -75,6 +77,11 @@ class UploadForm:
     asks: tuple[str, ...]
 
     @property
+    def action(self) -> str:
+        """What the button says: "Load exchange rates", "Load GPU usage"."""
+        return f"Load {self.title if self.title[1].isupper() else self.title[0].lower() + self.title[1:]}"
+
+    @property
     def asks_month(self) -> bool:
         return "month" in self.asks
 
@@ -107,7 +114,8 @@ class DriverLine:
 @page("drivers")
 @require_safe
 def show_drivers(request: HttpRequest) -> HttpResponse:
-    return drivers_page(request)
+    asked = request.GET.get("open", "")
+    return drivers_page(request, opened=asked if asked in KIND_WORDS else "series")
 
 
 def drivers_page(
@@ -116,8 +124,10 @@ def drivers_page(
     outcome: Outcome | None = None,
     problem: str = "",
     opened: str = "series",
+    given: Mapping[str, str] | None = None,
     status: int = 200,
 ) -> HttpResponse:
+    """`given` are words of a form that was refused, so that nobody types them again."""
     state = PageState.from_request(request)
     now = timezone.now()
     known = drivers_known(scope=state.reader_scope)
@@ -140,6 +150,8 @@ def drivers_page(
         "outcome_kind": KIND_WORDS[ImportKind(outcome.kind)] if outcome else "",
         "problem": problem,
         "opened": opened,
+        "given": given or {},
+        "default_month": f"{state.period.start:%Y-%m}",
         "uploads": FORMS if may_change(request) else [],
         "may_change": may_change(request),
     }
@@ -154,14 +166,14 @@ def may_change(request: HttpRequest) -> bool:
 
 
 @page("drivers")
-@require_POST
+@sent_from("drivers")
 def upload_driver(request: HttpRequest, kind: str) -> HttpResponse:
     """Takes one file and says at once what became of it; 400 with the bad rows where it was refused."""
     if not may_change(request) or kind not in KIND_WORDS:
         raise Http404
     form = DriverFileForm(request.POST, request.FILES)
     if not form.is_valid():
-        return drivers_page(request, problem=problems_of(form), opened=kind, status=400)
+        return drivers_page(request, problem=problems_of(form), opened=kind, given=request.POST.dict(), status=400)
     given = form.cleaned_data
     try:
         outcome = deliver(
@@ -172,8 +184,10 @@ def upload_driver(request: HttpRequest, kind: str) -> HttpResponse:
             dry_run=given["dry_run"],
         )
     except Refused as refusal:
-        return drivers_page(request, problem=str(refusal), opened=kind, status=400)
-    return drivers_page(request, outcome=outcome, opened=kind, status=400 if outcome.status == "refused" else 200)
+        return drivers_page(request, problem=str(refusal), opened=kind, given=request.POST.dict(), status=400)
+    if outcome.status == "refused":
+        return drivers_page(request, outcome=outcome, opened=kind, given=request.POST.dict(), status=400)
+    return drivers_page(request, outcome=outcome, opened=kind)
 
 
 def problems_of(form: forms.Form) -> str:
@@ -181,7 +195,7 @@ def problems_of(form: forms.Form) -> str:
 
 
 @page("drivers")
-@require_POST
+@sent_from("drivers")
 def allocate_month(request: HttpRequest) -> HttpResponse:
     """Asks for the allocation of a month again, so that its run uses the driver data of now."""
     if not may_change(request):

@@ -167,7 +167,7 @@ def _plain(value: str | int | Decimal | datetime | None) -> str | int | Decimal 
 
 
 def subject(question: Question, state: PageState) -> str:
-    """What the amount is of: `team-03, gpt-4o, untraced`, or `Everything`."""
+    """What the amount is of: `team-03, gpt-4o, untraced`, or `everything`."""
     words = [
         question.team,
         question.feature,
@@ -183,7 +183,7 @@ def subject(question: Question, state: PageState) -> str:
         state.unit,
     ]
     return ", ".join(word for word in words if word) or (
-        "Everything" if state.reader_scope.is_everything else "Your teams"
+        "everything" if state.reader_scope.is_everything else "your teams"
     )
 
 
@@ -198,7 +198,7 @@ def line_words(line: Line) -> tuple[str, str]:
     target = key.get("target", {})
     where = [target.get("feature") or target.get("team"), line.source, service]
     where.append(key.get("project") or key.get("sub_account"))
-    return title, ", ".join(dict.fromkeys(word for word in where if word))
+    return title, ", ".join(dict.fromkeys(word for word in where if word and word != title))
 
 
 def day_text(method: str, day: Day) -> DayText:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from typing import Any, cast
@@ -38,7 +39,20 @@ LABELS = {
     "admin": "Admin",
 }
 SPEND_PAGES = {"executive", "showback", "chargeback"}
-REPORTING_PAGES = {"executive", "showback"}
+# What each page heeds of the top bar. A choice without an effect is not offered; it stays in the address all the same.
+ALL_CHOICES = ("period", "range", "compare", "metric", "currency", "report", "unit", "team", "environment")
+CHOICES = {
+    "executive": ALL_CHOICES,
+    "showback": ALL_CHOICES,
+    "chargeback": ("period", "metric", "currency"),
+    "reconciliation": ("period",),
+    "on-call": ("unit", "team", "environment"),
+    "debug": ("unit", "team", "environment"),
+    "gpu": ("period", "range", "metric", "currency"),
+    "rules": ("period", "range", "metric", "currency", "unit", "team"),
+    "ownership": ("period", "metric", "currency"),
+    "explain": ("period", "range", "metric", "currency", "unit", "team", "environment"),
+}
 BILLS_STALE_AFTER = timedelta(days=3)
 TRACES_STALE_AFTER = timedelta(hours=1)
 
@@ -96,9 +110,12 @@ def render_page(
     state: PageState,
     known: Trust | None = None,
     tree: list[TeamInTree] | None = None,
+    choices: Sequence[str] | None = None,
     status: int = 200,
 ) -> HttpResponse:
     """A full page in its frame. `page` is a name of access.PAGES; the template extends base.html.
+
+    `choices` are those of the top bar where this one page heeds fewer than CHOICES says; without any there is no bar.
 
     The template also sees `state`, `state_query` (for links that keep the view), `teams` (the readable tree) and
     `crumbs` where the context gives a list of `Crumb`. A page that has read trust or tree already passes them.
@@ -114,7 +131,7 @@ def render_page(
         "state": state,
         "state_query": state.query_string(),
         "rail": _rail(opened, page, state),
-        "bar": _bar(state, teams, converts=page in REPORTING_PAGES),
+        "bar": _bar(state, teams, CHOICES.get(page, ()) if choices is None else choices),
         "rates": _rates(state),
         "unconverted": read_unconverted(state),
         "teams": teams,
@@ -155,25 +172,46 @@ def _rates(state: PageState) -> list[MonthRate]:
     return state.conversion.rates_of([*state.period.months(), *(state.compare.months() if state.compare else [])])
 
 
-def _bar(state: PageState, teams: list[TeamInTree], *, converts: bool) -> dict[str, Any]:
-    """Choices of the top bar, each a (value, label, is chosen)."""
+def _bar(state: PageState, teams: list[TeamInTree], choices: Sequence[str]) -> dict[str, Any] | None:
+    """The top bar: each choice a list of (value, label, is chosen); the rest of the address goes along unseen."""
+    if not choices:
+        return None
+    shown = {*choices, *(("from", "to") if "range" in choices else ())}
     months = state.months
     if state.period.is_month and state.period.start not in months:
         months = sorted({*months, state.period.start}, reverse=True)
     units = {team.unit: team.unit_name for team in teams if team.unit}
     return {
+        "shows": shown,
+        "kept": [(name, value) for name, value in state.parameters().items() if name not in shown],
+        "summary": _bar_summary(state, shown),
         "months": [(f"{month:%Y-%m}", f"{month:%B %Y}", _is_month(state.period, month)) for month in months],
         "is_range": not state.period.is_month,
         "compares": [(key, label, key == state.compare_choice) for key, label in COMPARISONS.items()],
         "metrics": [(key, label, key == state.metric) for key, label in METRICS.items()],
         "currencies": [(code, code, code == state.currency) for code in state.currencies],
-        "reports": [(code, code, code == state.report_in) for code in _reports(state)] if converts else [],
+        "reports": [(code, code, code == state.report_in) for code in (_reports(state) if "report" in shown else [])],
         "units": [
             (slug, name, slug == state.unit) for slug, name in sorted(units.items(), key=lambda unit: unit[1] or "")
         ],
         "teams": [(team.slug, team.name, team.slug == state.team) for team in teams],
-        "environments": [(name, name, name == state.environment) for name in environments()],
+        "environments": [
+            (name, name, name == state.environment) for name in (environments() if "environment" in shown else [])
+        ],
     }
+
+
+def _bar_summary(state: PageState, shown: set[str]) -> str:
+    """What is chosen, for the narrow bar that is folded."""
+    currency = state.shown_currency if "report" in shown else state.currency
+    scope = state.team or state.unit or ("all teams" if state.reader_scope.is_everything else "all my teams")
+    parts = {
+        "period": str(state.period),
+        "metric": state.metric_label,
+        "currency": currency,
+        "team": scope if state.team or state.unit or "period" not in shown else "",
+    }
+    return " · ".join(words for name, words in parts.items() if name in shown and words)
 
 
 def _reports(state: PageState) -> list[str]:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from decimal import Decimal
+from typing import cast
 
 from django.http import HttpRequest, HttpResponseBase
 from django.urls import path
 
 from allocation.money import exact_sum
-from portal.accounts.access import page
+from portal.accounts.access import page, pages_of
+from portal.accounts.models import User
 from portal.pages.frame import render_page
 from portal.pages.state import PageState
 from portal.pages.tables import Cell, Column, Row, Table, arranged, asked_download
@@ -42,6 +44,7 @@ def gpu(request: HttpRequest) -> HttpResponseBase:
     context = {
         **tables,
         "has_usage": bool(days),
+        "may_load": "admin" in pages_of(cast(User, request.user)),
         "whole": {name: hours(whole[name]) if name in SECONDS else whole[name] for name in whole},
         "idle_share": ratio(whole["idle"], whole["capacity"]),
         "waste_share": ratio(whole["waste"], whole["requested"]),
@@ -89,7 +92,7 @@ def _table(
     first = {columns[0].key: Cell(value="Total")}
     sort = "-capacity" if by_cluster else "-day"
     table = Table(
-        name, caption, columns, rows, total={**first, **_cells(whole)}, limit=0 if by_cluster else 62, sort=sort
+        name, caption, columns, rows, total={**first, **_cells(whole)}, limit=0 if by_cluster else MOST_DAYS, sort=sort
     )
     return arranged(table, request)
 

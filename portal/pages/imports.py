@@ -25,7 +25,7 @@ from django.shortcuts import render
 from django.urls import path, reverse
 from django.utils import timezone
 from django.views.decorators.csrf import csrf_exempt, csrf_protect
-from django.views.decorators.http import require_http_methods, require_safe
+from django.views.decorators.http import require_safe
 
 from allocation.models import (
     ChargeScope,
@@ -47,6 +47,7 @@ from portal.ingest.uploads import JOB_KIND, accept_upload
 from portal.pages.durations import seconds
 from portal.pages.frame import Crumb, render_page
 from portal.pages.jobs import JobLine, line, page_key
+from portal.pages.posts import sent_from
 from portal.pages.state import PageState
 from reports.exports.chargeback_csv import FORMULA_STARTS, SKIPPED
 from reports.readable import ago
@@ -198,7 +199,7 @@ def time_left(job: Job, now: datetime) -> str:
 
 @csrf_exempt  # until it is known who asks: the token stands in the body, which may be gigabytes
 @page("imports")
-@require_http_methods(["POST"])
+@sent_from("imports")
 @csrf_protect
 def upload(request: HttpRequest) -> HttpResponse:
     """Takes a bill from the form and sends the reader back to watch it load."""

@@ -10,7 +10,7 @@ from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
 from django.urls import path, reverse
 from django.utils import timezone
-from django.views.decorators.http import require_POST, require_safe
+from django.views.decorators.http import require_safe
 
 from allocation.organisation import ACTIONS, ALIAS_OF, NEVER_BEFORE, Plan, Tree
 from allocation.organisation_store import OrganisationError, preview_organisation, read_tree
@@ -18,6 +18,7 @@ from portal.accounts.access import page, pages_of
 from portal.accounts.models import User
 from portal.organisation import apply_file
 from portal.pages.frame import Crumb, render_page
+from portal.pages.posts import sent_from
 from portal.pages.state import PageState
 from portal.pages.tables import Cell, Column, Row, Table, arranged, asked_download
 
@@ -93,7 +94,14 @@ def ownership_page(request: HttpRequest, form: FileForm, *, status: int = 200) -
         "counts": [(words, len(tree.ids(kind))) for kind, words in COUNTED.items()],
     }
     return render_page(
-        request, "ownership/page.html", context, page="ownership", title="Ownership", state=state, status=status
+        request,
+        "ownership/page.html",
+        context,
+        page="ownership",
+        title="Ownership",
+        state=state,
+        status=status,
+        choices=("period",),
     )
 
 
@@ -247,7 +255,7 @@ def export_csv(_request: HttpRequest) -> HttpResponse:
 
 
 @page("ownership-change")
-@require_POST
+@sent_from("ownership")
 def preview(request: HttpRequest) -> HttpResponseBase:
     """What the file would change; nothing is stored."""
     form = FileForm(request.POST, request.FILES)
@@ -263,7 +271,7 @@ def preview(request: HttpRequest) -> HttpResponseBase:
 
 
 @page("ownership-change")
-@require_POST
+@sent_from("ownership")
 def apply(request: HttpRequest) -> HttpResponseBase:
     """Does what was previewed and goes back to the page; shows the difference again where it can't."""
     form = ApplyForm(request.POST)
@@ -298,7 +306,14 @@ def preview_page(
     }
     title = "What would the file change?"
     return render_page(
-        request, "ownership/preview.html", context, page="ownership", title=title, state=state, status=status
+        request,
+        "ownership/preview.html",
+        context,
+        page="ownership",
+        title=title,
+        state=state,
+        status=status,
+        choices=(),
     )
 
 

@@ -12,6 +12,7 @@ from typing import cast
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.urls import path, reverse
 
+from allocation.currencies import minor_units
 from allocation.money import EXACT, exact_sum
 from portal.accounts.access import page, pages_of
 from portal.accounts.models import User
@@ -158,7 +159,7 @@ def _gap_table(request: HttpRequest, state: PageState, source: SourceGap, name: 
         )
     columns = [
         Column("cause", "Cause"),
-        Column("amount", f"Amount, {bill.currency}", "money"),
+        Column("amount", f"Amount, {bill.currency}", "money", minor_units(bill.currency)),
         Column("share", "Share of billed", "percent"),
         Column("evidence", "Evidence", "words"),
         Column("fix", "Fix", "words"),
@@ -169,7 +170,8 @@ def _gap_table(request: HttpRequest, state: PageState, source: SourceGap, name: 
         "share": Cell(value=ratio(bill.billed, bill.billed)),
     }
     return arranged(
-        Table(name, f"The gap of {bill.source} by cause", columns, rows, total=total, sortable=False), request
+        Table(name, f"The gap of {bill.source} by cause", columns, rows, total=total, sortable=False, cards=True),
+        request,
     )
 
 

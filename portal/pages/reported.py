@@ -13,6 +13,7 @@ from reports.analysis.reporting_currency import (
     converted_evidence,
     converted_parts,
     converted_usage,
+    counting_runs,
 )
 from reports.analysis.spend_totals import ai_cells, total_of
 from reports.queries.spend_cells import SpendCell, spend_cells
@@ -44,7 +45,8 @@ def read_usage(state: PageState) -> list[UsageCell]:
 
     if state.conversion is None:
         return of(state.spend())
-    return converted_usage([(of(spend), factor) for spend, factor in state.spends()])
+    counted = of(state.spend_of_runs(counting_runs(state.conversion)))
+    return converted_usage(counted, [(of(spend), factor) for spend, factor in state.spends()])
 
 
 def read_parts(state: PageState) -> list[SpendPart]:

@@ -27,6 +27,7 @@ from portal.accounts.access import page
 from portal.accounts.models import User
 from portal.control.rule_jobs import ask_for_preview
 from portal.pages.frame import Crumb, render_page
+from portal.pages.posts import sent_from
 from portal.pages.state import PageState
 
 MONTH = re.compile(r"\d{4}-(0[1-9]|1[0-2])")
@@ -108,7 +109,7 @@ def check_rules_text(request: HttpRequest) -> HttpResponse:
 
 
 @page("rules-edit")
-@require_POST
+@sent_from("rules_edit")
 def preview_draft(request: HttpRequest) -> HttpResponse:
     """Asks for the preview and leads to its page; back to the editor with every error where there is one."""
     state = PageState.from_request(request)
@@ -124,7 +125,8 @@ def preview_draft(request: HttpRequest) -> HttpResponse:
             asked_by=cast(User, request.user).get_username(),
         )
     except RuleError:
-        return editor_page(request, state, draft, status=400)
+        problem = "Not previewed: what stands below the text is to be put right first."
+        return editor_page(request, state, draft, problems=[problem], status=400)
     return redirect(reverse("rules_preview", args=[preview.pk]))
 
 
@@ -168,12 +170,18 @@ def editor_page(
         "from_months": from_months(months, draft.effective_from),
         "try_months": sorted({*months, draft.month}, reverse=True),
         "latest": latest_rule_set(),
-        "bar": None,  # another choice there would throw the draft away
         "crumbs": [Crumb("Rules", f"{reverse('rules')}?{state.query_string()}"), Crumb("Edit")],
         **checks_of(draft, state),
     }
     return render_page(
-        request, "rules/edit.html", context, page="rules", title="Edit rules", state=state, status=status
+        request,
+        "rules/edit.html",
+        context,
+        page="rules",
+        title="Edit rules",
+        state=state,
+        choices=(),  # another choice in the top bar would throw the draft away
+        status=status,
     )
 
 

@@ -11,8 +11,9 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import path, reverse
 from django.utils import timezone
-from django.views.decorators.http import require_POST, require_safe
+from django.views.decorators.http import require_safe
 
+from allocation.currencies import minor_units
 from allocation.models import RulePreview
 from allocation.money import exact_sum
 from allocation.rule_preview import billed_months
@@ -25,6 +26,7 @@ from portal.control.rule_jobs import apply_previewed, job_of
 from portal.ingest.bills import ask_for_allocation
 from portal.pages.frame import Crumb, render_page
 from portal.pages.jobs import line as job_line
+from portal.pages.posts import sent_from
 from portal.pages.rule_versions import compared
 from portal.pages.state import PageState
 from portal.pages.tables import Cell, Column, Row, Table, arranged, asked_download
@@ -62,12 +64,13 @@ def progress_page(request: HttpRequest, preview: RulePreview, state: PageState) 
         "preview": preview,
         "job": job_line(job, timezone.now()) if job else None,
         "has_failed": job is None or job.status == JobStatus.FAILED,
-        "bar": None,
         "crumbs": crumbs(state, preview),
     }
     if request.headers.get("HX-Request") and not request.headers.get("HX-Boosted"):
         return render(request, "rules/progress.html", context)
-    return render_page(request, "rules/preview_wait.html", context, page="rules", title=title_of(preview), state=state)
+    return render_page(
+        request, "rules/preview_wait.html", context, page="rules", title=title_of(preview), state=state, choices=()
+    )
 
 
 def outcome_page(request: HttpRequest, preview: RulePreview, outcome: dict[str, Any], state: PageState) -> HttpResponse:
@@ -101,7 +104,15 @@ def outcome_page(request: HttpRequest, preview: RulePreview, outcome: dict[str, 
         "may_apply": "rules-apply" in pages_of(cast(User, request.user)),
         "crumbs": crumbs(state, preview),
     }
-    return render_page(request, "rules/preview.html", context, page="rules", title=title_of(preview), state=state)
+    return render_page(
+        request,
+        "rules/preview.html",
+        context,
+        page="rules",
+        title=title_of(preview),
+        state=state,
+        choices=("metric", "currency"),
+    )
 
 
 def obstacle(preview: RulePreview) -> str:
@@ -114,7 +125,7 @@ def obstacle(preview: RulePreview) -> str:
 
 
 @page("rules-apply")
-@require_POST
+@sent_from("rules")
 def apply_preview(request: HttpRequest, preview_id: int) -> HttpResponse:
     """Puts the previewed text in force and asks for its months to be allocated anew; none before them."""
     preview = get_object_or_404(RulePreview, pk=preview_id)
@@ -130,10 +141,11 @@ def apply_preview(request: HttpRequest, preview_id: int) -> HttpResponse:
     except (NotPreviewed, RuleError) as reason:
         messages.error(request, f"Not applied: {reason}. Preview the draft again.")
         return redirect("rules_preview", preview_id=preview.pk)
-    months = [f"{month:%Y-%m}" for month in billed_months() if month >= made.effective_from] if is_new else []
+    months = [month for month in billed_months() if month >= made.effective_from] if is_new else []
     for month in months:
-        ask_for_allocation(month, created_by=user)
-    allocated = f" {', '.join(months)} will be allocated anew." if months else ""
+        ask_for_allocation(f"{month:%Y-%m}", created_by=user)
+    names = ", ".join(f"{month:%B %Y}" for month in months)
+    allocated = f" {names} will be allocated anew." if months else ""
     done = f"Rule set {made.number} is in force from {made.effective_from:%B %Y}.{allocated}"
     messages.success(request, done if is_new else f"Rule set {made.number} in force is this very text already.")
     return redirect(f"{reverse('rules')}?period={made.effective_from:%Y-%m}" if is_new else reverse("rules"))
@@ -153,11 +165,14 @@ def crumbs(state: PageState, preview: RulePreview) -> list[Crumb]:
 
 # ---------------------------------------------------------------- tables
 
-CHANGE_COLUMNS = (
-    Column("before", "Before", "money"),
-    Column("after", "After", "money"),
-    Column("change", "Change", "change"),
-)
+
+def change_columns(currency: str) -> tuple[Column, ...]:
+    places = minor_units(currency)
+    return (
+        Column("before", f"Before, {currency}", "money", places),
+        Column("after", "After", "money", places),
+        Column("change", "Change", "change", places),
+    )
 
 
 def level_table(level: str, outcome: dict[str, Any], currency: str, metric: str, names: dict[str, str]) -> Table:
@@ -176,7 +191,7 @@ def level_table(level: str, outcome: dict[str, Any], currency: str, metric: str,
     return Table(
         name=level,
         caption=question,
-        columns=(Column("name", label), *owner, *CHANGE_COLUMNS),
+        columns=(Column("name", label), *owner, *change_columns(currency)),
         rows=rows,
         total=total_row(rows),
         limit=ROWS_SHOWN,
@@ -224,8 +239,8 @@ def month_table(outcome: dict[str, Any], currency: str, metric: str) -> Table:
     ]
     columns = (
         Column("name", "Month"),
-        Column("cost", "Cost", "money"),
-        Column("moved", "Moves between teams", "money"),
+        Column("cost", f"Cost, {currency}", "money", minor_units(currency)),
+        Column("moved", "Moves between teams", "money", minor_units(currency)),
     )
     return Table("month", "How much moves in which month?", columns, rows, sort="name", empty="No bill was tried.")
 
@@ -241,9 +256,9 @@ def reach_table(tried: dict[str, Any], currency: str, metric: str) -> Table:
         if each["currency"] == currency
     ]
     columns = (
-        Column("rule", "Rule, in order"),
+        Column("rule", "Rule, in order", "words"),
         Column("charges", "Charges", "count"),
-        Column("cost", currency, "money"),
+        Column("cost", f"Cost, {currency}", "money", minor_units(currency)),
     )
     return Table("rules", "What does each rule take?", columns, rows, empty="No charge was tried.")
 
@@ -267,7 +282,7 @@ def untaken_table(tried: dict[str, Any], currency: str, metric: str) -> Table:
         Column("category", "Category"),
         Column("reason", "Reason"),
         Column("charges", "Charges", "count"),
-        Column("cost", currency, "money"),
+        Column("cost", f"Cost, {currency}", "money", minor_units(currency)),
     )
     return Table(
         "untaken",

@@ -40,7 +40,7 @@ def show_versions(request: HttpRequest) -> HttpResponse:
         "crumbs": [Crumb("Rules", f"{reverse('rules')}?{state.query_string()}"), Crumb("Versions")],
     }
     return render_page(
-        request, "rules/versions.html", context, page="rules", title="Versions of the rules", state=state
+        request, "rules/versions.html", context, page="rules", title="Versions of the rules", state=state, choices=()
     )
 
 
@@ -66,7 +66,9 @@ def show_version(request: HttpRequest, number: int) -> HttpResponse:
             Crumb(f"Rule set {number}"),
         ],
     }
-    return render_page(request, "rules/version.html", context, page="rules", title=f"Rule set {number}", state=state)
+    return render_page(
+        request, "rules/version.html", context, page="rules", title=f"Rule set {number}", state=state, choices=()
+    )
 
 
 @page("rules")

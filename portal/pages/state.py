@@ -220,7 +220,7 @@ class PageState:
         return found
 
     def spend_of_runs(self, runs: Sequence[MonthRun]) -> Spend:
-        """Runs of one currency, for the reader's scope."""
+        """Runs of one currency, or of several where only calls are counted, for the reader's scope."""
         return self._spend(runs, self.scope)
 
     def runs_of(self, period: Period) -> list[MonthRun]:

@@ -13,23 +13,24 @@ NAME_LENGTH = 28
 
 
 def body_html(table: Table) -> str:
-    return "\n".join(_row(cells) for cells in table.body)
+    return "\n".join(_row(cells, labelled=table.cards) for cells in table.body)
 
 
-def row_html(cells: Sequence[tuple[Column, Cell]], *, marked: str = "") -> str:
-    return _row(cells, f' class="{marked}"' if marked else "")
+def row_html(cells: Sequence[tuple[Column, Cell]], *, marked: str = "", labelled: bool = False) -> str:
+    return _row(cells, f' class="{marked}"' if marked else "", labelled=labelled)
 
 
-def _row(cells: Sequence[tuple[Column, Cell]], marked: str = "") -> str:
+def _row(cells: Sequence[tuple[Column, Cell]], marked: str = "", *, labelled: bool) -> str:
     first, *rest = cells
     head = f'<th scope="row"{_classes(*first)}>{_content(*first)}</th>'
-    return f"<tr{marked}>{head}{''.join(_data(column, cell) for column, cell in rest)}</tr>"
+    return f"<tr{marked}>{head}{''.join(_data(column, cell, labelled) for column, cell in rest)}</tr>"
 
 
-def _data(column: Column, cell: Cell) -> str:
+def _data(column: Column, cell: Cell, labelled: bool) -> str:
     if column.kind == "spark":
         return f'<td class="spark-cell">{_spark(cell.points)}</td>'
-    return f"<td{_classes(column, cell)}>{_content(column, cell)}</td>"
+    label = f' data-label="{escape(column.label)}"' if labelled else ""
+    return f"<td{_classes(column, cell)}{label}>{_content(column, cell)}</td>"
 
 
 def _classes(column: Column, cell: Cell) -> str:

@@ -72,6 +72,7 @@ class Table:
     address: str = ""  # of this page with its parameters, ending where a table parameter can follow
     empty: str = "Nothing in this view."
     sortable: bool = True
+    cards: bool = False  # on a phone each row is a card of labelled values, not a line that scrolls sideways
     unlimited: bool = field(default=False)
 
     @property

@@ -12,7 +12,7 @@ from django.contrib import messages
 from django.http import HttpRequest, HttpResponseBase, HttpResponseRedirect
 from django.urls import path, reverse
 from django.utils import timezone
-from django.views.decorators.http import require_POST, require_safe
+from django.views.decorators.http import require_safe
 
 from allocation.models import Team
 from allocation.money import exact_sum
@@ -23,6 +23,7 @@ from portal.owners import OwnerError, accept_owner
 from portal.pages.chart import Chart, drawn
 from portal.pages.frame import render_page
 from portal.pages.ownership import may_change, tabs
+from portal.pages.posts import sent_from
 from portal.pages.spend_blocks import explain_address
 from portal.pages.state import PageState
 from portal.pages.tables import Cell, Column, Kind, Row, Table, arranged, asked_download
@@ -97,7 +98,7 @@ def suggestion_line(found: Suggestion, names: dict[str, str]) -> SuggestionLine:
 def work_table(request: HttpRequest, state: PageState, found: Unowned, names: dict[str, str]) -> Table:
     columns = [
         Column("reason", "Why nobody owns it"),
-        Column("cost", f"Cost, {state.currency}", "money"),
+        Column("cost", f"Cost, {state.currency}", "money", state.places),
         Column("charges", "Charges", "count"),
         Column("provider", "Provider"),
         Column("service", "Service"),
@@ -142,7 +143,7 @@ class AcceptForm(forms.Form):
 
 
 @page("ownership-change")
-@require_POST
+@sent_from("ownership_unowned")
 def accept(request: HttpRequest) -> HttpResponseBase:
     """Makes a rule of one suggestion and goes back to the list."""
     form = AcceptForm(request.POST)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from decimal import Decimal
 from typing import Any
 from urllib.parse import urlencode
@@ -33,6 +34,12 @@ def minor_units(currency: str | None) -> int:
     return currencies.minor_units(currency)
 
 
+@register.filter
+def month_words(month: str) -> str:
+    """ "2026-11" as "November 2026"."""
+    return f"{date.fromisoformat(f'{month}-01'):%B %Y}"
+
+
 @register.simple_tag
 def unit_cost(value: Decimal | None) -> SafeString:
     return format_html(
@@ -48,9 +55,16 @@ def count(value: Decimal | int | None) -> SafeString:
 
 
 @register.simple_tag
+def driver(value: Decimal | int | None) -> SafeString:
+    return format_html(
+        '<span class="n" title="{}">{}</span>', readable.exact(value) or "unknown", readable.driver(value)
+    )
+
+
+@register.simple_tag
 def exact_number(value: Decimal | int | None) -> str:
     """Every digit, for a rate or an uploaded quantity; a dash where unknown."""
-    return readable.exact(value) or readable.UNKNOWN
+    return readable.exact_grouped(value)
 
 
 @register.simple_tag
@@ -94,11 +108,11 @@ def state_query(state: Any, **changes: str | None) -> str:
 
 @register.simple_tag
 def table_body(table: Table) -> SafeString:
-    """The rows of a `portal.pages.tables.Table`, and the line that adds up those not shown."""
-    rest = row_html(table.rest_cells, marked="rest") if table.rest else ""
+    """The rows of a `portal.pages.tables.Table`, and the line that adds up those not shown where something adds up."""
+    rest = row_html(table.rest_cells, marked="rest", labelled=table.cards) if table.rest and len(table.rest) > 1 else ""
     return mark_safe(body_html(table) + rest)  # noqa: S308 - table_html escapes every value
 
 
 @register.simple_tag
 def table_total(table: Table) -> SafeString:
-    return mark_safe(row_html(table.total_cells))  # noqa: S308 - table_html escapes every value
+    return mark_safe(row_html(table.total_cells, labelled=table.cards))  # noqa: S308 - table_html escapes every value

@@ -107,13 +107,32 @@ def add_days(target: Named, found: Named, factor: Decimal) -> None:
             sums[day] = EXACT.add(sums.get(day, Decimal(0)), at_rate(cost, factor))
 
 
-def converted_usage(parts: Sequence[tuple[list[UsageCell], Decimal]]) -> list[UsageCell]:
-    """Calls and tokens as they are; the variance is of a cost, so it takes the factor twice."""
-    return [
-        replace(cell, cost_variance=cell.cost_variance * float(factor) ** 2)
+def counting_runs(converted: Conversion) -> list[MonthRun]:
+    """The newest run of each month: runs of a month know the same calls, whatever is billed in their currency."""
+    newest: dict[date, MonthRun] = {}
+    for run in sorted((run for group in converted.groups for run in group.runs), key=lambda run: run.id):
+        newest[run.month] = run
+    return list(newest.values())
+
+
+def converted_usage(counted: Iterable[UsageCell], parts: Sequence[tuple[list[UsageCell], Decimal]]) -> list[UsageCell]:
+    """Calls and tokens of `counted` alone, as they are; the variance is of each part's cost: the factor, twice."""
+    zero = Decimal(0)
+    calls = [replace(cell, cost_variance=0.0) for cell in counted]
+    variances = [
+        replace(
+            cell,
+            calls=zero,
+            tokens=zero,
+            calls_before=zero,
+            tokens_before=zero,
+            cost_variance=cell.cost_variance * float(factor) ** 2,
+        )
         for cells, factor in parts
         for cell in cells
+        if cell.cost_variance
     ]
+    return calls + variances
 
 
 def converted_parts(parts: Sequence[tuple[list[SpendPart], Decimal]]) -> list[SpendPart]:

@@ -52,7 +52,7 @@
   }
   if (bar) {
     bar.addEventListener("change", function (event) {
-      if (event.target.name === "period") {
+      if (event.target.name === "period" && bar.elements.from) {
         bar.elements.from.value = "";
         bar.elements.to.value = "";
       }

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 
 import pytest
+from allauth.mfa.totp.internal.auth import format_hotp_value, hotp_value
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page
 from pytest_django.live_server_helper import LiveServer
 
 from portal.accounts.keys import create_key
 from tests.portal.browser import NARROW, WIDE, Walk, chromium, new_context, open_page, path_of, sign_in, walk_every_link
-from tests.portal.two_teams import one_person_per_role, seed_company
+from tests.portal.two_teams import PASSWORD, one_person_per_role, seed_company
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
@@ -58,6 +60,59 @@ def test_somebody_without_a_role_gets_a_plain_page(browser: Browser, portal: str
 
     assert "No role yet" in page.inner_text("h1")
     assert "finops_admin" in page.inner_text("main")
+    context.close()
+
+
+def test_a_second_factor_is_set_up_and_asked_for(browser: Browser, portal: str) -> None:
+    """The QR code is a data address, which the content policy must let through, and dark on light at any hour."""
+    context, walk = new_context(browser, theme="dark"), Walk(portal)
+    page = context.new_page()
+    walk.watch(page)
+    sign_in(page, portal, "lead")
+
+    page.goto(f"{portal}/accounts/2fa/totp/activate/")
+    page.fill("input[name=password]", PASSWORD)  # asked for once more before the way to sign in changes
+    page.get_by_role("button", name="Confirm").click()
+    qr = page.locator("img.qr")
+    seen = qr.evaluate("image => [image.naturalWidth > 100, getComputedStyle(image).backgroundColor]")
+    page.fill("input[name=code]", "000000")
+    page.get_by_role("button", name="Ask for a code from now on").click()
+    refused = page.locator(".errorlist").inner_text()
+    secret = page.input_value("#authenticator_secret")
+    page.fill("input[name=code]", format_hotp_value(hotp_value(secret, int(time.time()) // 30)))
+    page.get_by_role("button", name="Ask for a code from now on").click()
+
+    assert seen == [True, "rgb(255, 255, 255)"]
+    assert refused == "Incorrect code."
+    assert page.locator(".codes li").count() == 10
+    code = page.locator(".codes li").first.inner_text()
+    context.clear_cookies()
+    sign_in(page, portal, "lead")
+    assert page.inner_text("h1") == "Your code"
+    page.fill("input[name=code]", code)
+    page.get_by_role("button", name="Sign in", exact=True).click()
+    page.wait_for_url("**/showback/**")
+    assert walk.problems == []
+    context.close()
+
+
+def test_the_answer_to_a_form_can_be_reloaded_and_narrowed(browser: Browser, portal: str) -> None:
+    context, walk = new_context(browser), Walk(portal)
+    page = context.new_page()
+    walk.watch(page)
+    sign_in(page, portal, "finops_admin")
+    page.goto(f"{portal}/ownership/")
+    page.set_input_files("#id_file", {"name": "x.csv", "mimeType": "text/csv", "buffer": b"\xff"})
+    page.get_by_role("button", name="Show what it would change").click()
+
+    assert "no UTF-8" in page.inner_text(".errorlist")
+    page.locator("#teams thead a").first.click()  # sorts by the address of the form
+    page.locator("#teams th[aria-sort]").wait_for()
+    page.locator("select[name=period]").select_option(index=0)
+    page.wait_for_load_state("networkidle")
+
+    assert page.locator("h1").inner_text() == "Ownership"
+    assert [problem for problem in walk.problems if "400" not in problem] == []  # the refused file
     context.close()
 
 

@@ -57,6 +57,28 @@ def test_an_upload_says_what_changed_and_which_month_wants_allocation() -> None:
 
 
 @pytest.mark.django_db
+def test_owners_of_identities_have_no_quantity_to_tell() -> None:
+    client = client_of(Role.FINOPS_ADMIN)
+    owners = "provider,kind,value,team,feature,valid_from\nopenai,api_key,key_1,search,,2026-01-01\n"
+
+    answer = client.post("/drivers/upload/identity_owners/", {"file": file(owners)})
+
+    assert answer.status_code == 200
+    assert "+ openai api_key key_1 2026-01-01: search" in answer.content.decode()
+    assert "Quantity before" not in answer.content.decode()
+    assert client.get(f"/imports/{Import.objects.get().pk}/").status_code == 200
+
+
+@pytest.mark.django_db
+def test_a_refused_form_keeps_what_was_typed() -> None:
+    answer = client_of(Role.FINOPS_ADMIN).post(UPLOAD, seats("team,quantity\nsearch,NaN\n"))
+
+    assert answer.status_code == 400
+    assert 'name="name" maxlength="100" required value="seats"' in answer.content.decode()
+    assert 'value="2026-10"' in answer.content.decode()
+
+
+@pytest.mark.django_db
 def test_a_refused_upload_names_each_bad_row() -> None:
     client = client_of(Role.FINOPS_ADMIN)
 

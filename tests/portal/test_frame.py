@@ -136,3 +136,45 @@ def test_pages_carry_no_inline_style_or_script(costs: Costs) -> None:
         assert " style=" not in text, page
         assert "<style" not in text, page
         assert " onclick=" not in text, page
+
+
+def test_the_top_bar_offers_what_the_page_heeds_and_keeps_the_rest(costs: Costs) -> None:
+    client = client_of(Role.FINOPS_ADMIN)
+    view = f"?period={costs.month:%Y-%m}&currency=USD&compare=year&team=search"
+
+    executive = client.get(f"/executive/{view}").content.decode()
+    reconciliation = client.get(f"/reconciliation/{view}").content.decode()
+    admin = client.get(f"/admin/{view}").content.decode()
+
+    assert '<select name="compare">' in executive
+    assert '<select name="period">' in reconciliation
+    assert '<select name="team">' not in reconciliation
+    for name, value in (("compare", "year"), ("team", "search"), ("currency", "USD")):
+        assert f'<input type="hidden" name="{name}" value="{value}">' in reconciliation
+    assert "data-state-bar" not in admin
+    assert "compare=year" in admin  # in the links of the rail
+
+
+@pytest.mark.parametrize(
+    ("address", "page"),
+    [
+        ("/drivers/upload/series/", "/drivers/"),
+        ("/drivers/allocate/", "/drivers/"),
+        ("/imports/upload/", "/imports/"),
+        ("/ownership/preview/", "/ownership/"),
+        ("/ownership/apply/", "/ownership/"),
+        ("/ownership/unowned/accept/", "/ownership/unowned/"),
+        ("/rules/edit/preview/", "/rules/edit/"),
+        ("/rules/previews/1/apply/", "/rules/"),
+        ("/admin/users/", "/admin/"),
+        ("/admin/keys/", "/admin/"),
+        ("/admin/keys/1/revoke/", "/admin/"),
+    ],
+)
+def test_the_address_of_a_form_leads_back_to_its_page(address: str, page: str) -> None:
+    client = client_of(Role.FINOPS_ADMIN)
+
+    answer = client.get(f"{address}?period=2026-10")
+
+    assert (answer.status_code, answer["Location"]) == (303, f"{page}?period=2026-10")
+    assert client.put(address).status_code == 405

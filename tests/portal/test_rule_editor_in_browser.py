@@ -94,7 +94,7 @@ def test_an_admin_previews_and_applies_what_was_previewed(browser: Browser, port
     page.select_option("[name=effective_from]", "2026-10")
 
     page.click("text=Preview what changes")
-    expect(page.locator(".lead")).to_contain_text("80.00 USD would move between teams in 2026-10")
+    expect(page.locator(".lead")).to_contain_text("80.00 USD would move between teams in October 2026")
     expect(page.locator("#team tbody tr")).to_have_count(2)
     page.fill("[name=note]", "simpler")
     page.click("text=Apply rule set 2 from October 2026")

@@ -62,7 +62,7 @@ def test_a_draft_is_previewed_applied_and_allocated() -> None:
     assert preview.text == TEXT
     assert preview.content_sha256 in page
     assert "Apply rule set 2 from October 2026" in page
-    assert '<span class="n" title="60.5">60.50</span> USD would move between teams in 2026-10' in page
+    assert '<span class="n" title="60.5">60.50</span> USD would move between teams in October 2026' in page
     assert "Rule set 2 is in force from October 2026" in applied.content.decode()
     made = RuleSet.objects.get(number=2)
     assert (made.text, made.created_by, made.note) == (TEXT, "finops_admin", "simpler")
@@ -85,7 +85,7 @@ def test_who_pays_more_downloads_exactly_and_adds_up() -> None:
     file = client.get(f"/rules/previews/{preview.pk}/?currency=USD&download=team").content.decode()
 
     assert list(csv.reader(io.StringIO(file))) == [
-        ["Team", "Before", "After", "Change"],
+        ["Team", "Before, USD", "After", "Change"],
         ["Ads", "20", "80.5", "60.5"],
         ["Search", "60.5", "0", "-60.5"],
         ["All that changes", "80.5", "80.5", "0"],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import logging
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -184,7 +185,9 @@ def test_fault_130_another_host_name_is_refused(client: Client) -> None:
     assert client.get(LOGIN, headers={"host": "localhost", "x-forwarded-host": "evil.example"}).status_code == 200
 
 
-def test_fault_131_errors_tell_nothing_of_the_inside(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_fault_131_errors_tell_nothing_of_the_inside(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     client = Client(raise_request_exception=False)
     client.force_login(person("ada", Role.FINOPS_ADMIN))
 
@@ -199,6 +202,9 @@ def test_fault_131_errors_tell_nothing_of_the_inside(monkeypatch: pytest.MonkeyP
     for answer in (broken, missing):
         for inside in ("swordfish", "Traceback", "RuntimeError", "portal/pages", "urlpatterns", "DEBUG"):
             assert inside not in answer.content.decode()
+    told = re.search("<code>([0-9a-f]{8})</code>", broken.content.decode())
+    assert told
+    assert f"error {told[1]} at GET /admin/: RuntimeError" in caplog.text
 
 
 # ---------------------------------------------------------------- secrets

@@ -5,7 +5,19 @@ from decimal import Decimal
 
 import pytest
 
-from reports.readable import ago, change, count, exact, middle_cut, money, percent, ratio, unit_cost
+from reports.readable import (
+    ago,
+    change,
+    count,
+    driver,
+    exact,
+    exact_grouped,
+    middle_cut,
+    money,
+    percent,
+    ratio,
+    unit_cost,
+)
 
 
 @pytest.mark.parametrize(
@@ -57,6 +69,14 @@ def test_percent_does_not_round_up_to_all_or_down_to_nothing() -> None:
 def test_unit_costs_keep_significant_digits() -> None:
     assert unit_cost(Decimal("0.000123456")) == "0.0001235"
     assert unit_cost(Decimal("12.3456")) == "12.35"
+
+
+def test_drivers_keep_their_parts() -> None:
+    shown = [driver(Decimal(text)) for text in ("128.5", "86400", "12.3456", "0.0004", "0", "1234567.8")]
+    assert shown == ["128.5", "86,400", "12.35", "0.0004", "0", "1.23 M"]
+    assert driver(None) == count(None)
+    assert exact_grouped(Decimal("1234567.000100")) == "1,234,567.0001"
+    assert exact_grouped(None) == count(None)
 
 
 def test_counts_shorten_above_a_million() -> None:

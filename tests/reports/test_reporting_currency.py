@@ -7,11 +7,11 @@ from decimal import Decimal
 
 import pytest
 from django.test import Client
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from allocation.currencies import minor_units
-from allocation.models import ExchangeRate
+from allocation.models import AllocationRun, ExchangeRate, UsageDaily
 from allocation.money import EXACT, exact_sum
 from portal.accounts.models import Role
 from reports.analysis.reporting_currency import conversion, converted_cells, converted_days, converted_parts
@@ -70,6 +70,7 @@ def test_each_run_takes_the_rate_of_its_own_month_and_direction() -> None:
     assert [one.rate for one in found.rates_of([OCTOBER])] == [Decimal("0.92")]
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # drawing is slow on a busy machine
 @given(
     st.lists(
         st.tuples(
@@ -200,6 +201,33 @@ def test_without_the_wish_every_currency_stands_apart_as_before(company: None) -
     assert "10,000.60" not in body
     assert "Report in" in body
     assert "stand apart" in body
+
+
+def test_calls_are_counted_once_however_many_currencies_are_billed(company: None) -> None:
+    """Each currency's run of a month knows the same calls."""
+    for number, run in enumerate(AllocationRun.objects.filter(billing_month=OCTOBER).order_by("pk"), 1):
+        UsageDaily.objects.create(
+            run_id=run.pk,
+            day=OCTOBER,
+            team="search",
+            feature="chat",
+            model="gpt-4o",
+            calls=1000,
+            tokens_input=number,
+            tokens_output=0,
+            cost_variance=4,
+        )
+    load_rate(OCTOBER, "JPY", "EUR", "0.5")
+
+    executive = signed_in().get("/executive/?period=2026-10&report=EUR&compare=none")
+    team = signed_in().get("/showback/search/?period=2026-10&report=EUR&compare=none")
+
+    cost = CONVERTED + Decimal("10000.6") * Decimal("0.5")
+    for page in (executive, team):
+        assert page.context["unit"].calls == 1000
+        assert page.context["unit"].now == cost
+    # The root of 4 times the squares of 1, 0.92 and 0.5, to two digits.
+    assert team.context["sampling_error"] == Decimal("2.9")
 
 
 def test_a_lead_gets_only_the_own_team_converted(company: None) -> None:
