@@ -20,6 +20,7 @@ from allocation.buckets import Bucket, MemberKey
 from allocation.charges import OnlyCharges
 from allocation.drivers import Key, UsageIndex, WholeMonthNeeded, month_name
 from allocation.engine import ALL_USAGE, ZERO, Asked, BilledKey, Engine, LateDays, billed_key
+from allocation.input_changes import bill_changes
 from allocation.inputs import Drivers, charge_days
 from allocation.methods import BY_USAGE
 from allocation.models import AllocationRun
@@ -49,6 +50,15 @@ class LateChanges:
     usage_days: frozenset[date]  # those of which the usage changed
     dimensions: frozenset[int]
     usage: LateUsage
+
+    def reason(self, month: date) -> str:
+        """What is split again and why, for people."""
+        former = next(iter(self.former.values()))
+        causes = [change.cause for change in bill_changes(month=month, before=former.inputs["scopes"])]
+        if self.usage_days:
+            causes.append("calls came")
+        days = ", ".join(f"{day:%d %b}" for day in sorted(self.days))
+        return f"{'; '.join(causes)}: splitting {days} again" if days else "nothing came"
 
     def check(self, currency: str, drivers: Drivers, members: Mapping[MemberKey, Bucket]) -> None:
         """Raises WholeMonthNeeded where another day's split goes by what changed."""

@@ -213,8 +213,7 @@ class MonthJob:
         return MonthWorld(rules, catalogue.entries, organisation, totals, members, inputs)
 
     def _allocate(self, world: MonthWorld, late: LateChanges | None) -> list[RunOutcome]:
-        days = ", ".join(f"{day:%d %b}" for day in sorted(late.days)) if late else ""
-        self.report(10, 100, f"reading what changed on {days}" if days else "reading traces")
+        self.report(10, 100, late.reason(self.month) if late else "reading traces")
         drivers = load_drivers(
             month=self.month,
             scopes=self.scopes,

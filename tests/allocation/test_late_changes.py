@@ -10,7 +10,7 @@ import pytest
 from django.db import connection
 
 from allocation.ledger import stored_sha256
-from allocation.models import AllocationRun, ChargeScope, RunSlice, UsageDaily, UsageHourly
+from allocation.models import AllocationRun, ChargeScope, Import, RunSlice, UsageDaily, UsageHourly
 from allocation.runs import MonthJob, RunOutcome
 from reports.queries.reconciliation import reconcile_period
 from tests.allocation.bills import OCTOBER, Bill, allocate, usage, utc
@@ -74,10 +74,13 @@ def test_a_late_bill_of_one_day_moves_that_day_and_what_follows_it(ways: list[st
     traced_month()
     before = slices_of(allocate().runs[0].run)
     late_bill("5", 6)
+    said: list[str] = []
 
-    after = allocate().runs[0]
+    after = allocate(progress=lambda _done, _total, note: said.append(note)).runs[0]
 
     assert ways == ["whole", "late"]
+    delivered = Import.objects.latest("pk").pk
+    assert f"import {delivered} of OpenAI was loaded: splitting 06 Oct again" in said
     kept = {place for place, pk in slices_of(after.run).items() if before.get(place) == pk}
     moved = {day for part, day in before if part == 0} - {day for part, day in kept if part == 0}
     assert moved == {date(2026, 10, 6)}

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from allocation.currencies import minor_units
-from allocation.models import AllocationRun, ExchangeRate, UsageDaily
+from allocation.models import AllocationRun, ExchangeRate
 from allocation.money import EXACT, exact_sum
 from portal.accounts.models import Role
 from reports.analysis.reporting_currency import conversion, converted_cells, converted_days, converted_parts
@@ -24,6 +24,7 @@ from reports.queries.spend_days import SpendDays
 from reports.queries.spend_parts import SpendPart
 from reports.readable import change, money
 from tests.factories import Costs, make_team, make_user
+from tests.ledger_rows import add_usage
 
 SEPTEMBER, OCTOBER = date(2026, 9, 1), date(2026, 10, 1)
 NOON = datetime(2026, 11, 3, 12, tzinfo=UTC)
@@ -206,9 +207,9 @@ def test_without_the_wish_every_currency_stands_apart_as_before(company: None) -
 def test_calls_are_counted_once_however_many_currencies_are_billed(company: None) -> None:
     """Each currency's run of a month knows the same calls."""
     for number, run in enumerate(AllocationRun.objects.filter(billing_month=OCTOBER).order_by("pk"), 1):
-        UsageDaily.objects.create(
-            run_id=run.pk,
-            day=OCTOBER,
+        add_usage(
+            run,
+            OCTOBER,
             team="search",
             feature="chat",
             model="gpt-4o",
