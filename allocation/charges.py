@@ -250,7 +250,8 @@ def groups_of(lines: Iterable[str]) -> list[Group]:
 # at every size, a nested loop never is; and sums of a million rows are worth a second process, however many groups the
 # planner expects.
 WHOLE_MONTH = (
-    "SET LOCAL enable_nestloop = off; SET LOCAL work_mem = '128MB'; SET LOCAL parallel_tuple_cost = 0.001;"
+    "SET LOCAL enable_nestloop = off; SET LOCAL work_mem = '128MB'; SET LOCAL hash_mem_multiplier = 1;"
+    " SET LOCAL parallel_tuple_cost = 0.001;"
     " SET LOCAL parallel_setup_cost = 100; SET LOCAL enable_gathermerge = off"
 )
 
@@ -262,8 +263,8 @@ def whole_month_plans() -> Iterator[None]:
         cursor.execute(WHOLE_MONTH)
         yield
         cursor.execute(
-            "RESET enable_nestloop; RESET work_mem; RESET parallel_tuple_cost; RESET parallel_setup_cost;"
-            " RESET enable_gathermerge"
+            "RESET enable_nestloop; RESET work_mem; RESET hash_mem_multiplier; RESET parallel_tuple_cost;"
+            " RESET parallel_setup_cost; RESET enable_gathermerge"
         )
 
 

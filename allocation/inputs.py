@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
-from decimal import Decimal
 from fractions import Fraction
 
 from django.db import connection
@@ -33,7 +32,7 @@ from allocation.owners import Owner
 from allocation.periods import DAY, Period
 from allocation.sampling import Clustering, clustered, clustering_of
 from allocation.targets import Organisation, resolve
-from allocation.usage_daily import DailyKey, daily_usage
+from allocation.usage_daily import DailyKey, Number, daily_usage
 from allocation.usage_facts import LateUsage, UsageFacts, UsageReading
 
 
@@ -49,7 +48,7 @@ class Drivers:
     other_sha256: str  # of reports, owners of keys, GPU usage and series
     look: Look  # what `other_sha256` is the fingerprint of
     organisation_sha256: str
-    daily: dict[DailyKey, list[Decimal]]
+    daily: dict[DailyKey, list[Number]]
     clustering: Clustering | None  # None: every span was kept
     facts: UsageFacts
 

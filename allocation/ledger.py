@@ -9,7 +9,7 @@ from decimal import ROUND_HALF_EVEN, Decimal
 from fractions import Fraction
 from itertools import groupby
 from operator import attrgetter
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.db import connection
 from psycopg import Copy
@@ -68,21 +68,29 @@ class TargetBook:
 
 
 def ensure_targets(targets: Sequence[Target]) -> list[int]:
-    """Ids of these targets, made where they are new; safe beside another run that makes the same ones."""
-    hashes = [target.content_hash() for target in targets]
+    """Ids of these different targets, made where they are new; safe beside another run that makes the same ones."""
+    by_hash = {target.content_hash(): target for target in targets}
+    ids = _target_ids(by_hash)
     TargetModel.objects.bulk_create(
         [
             TargetModel(content_hash=key, **target._asdict())
-            for key, target in sorted(zip(hashes, targets, strict=True), key=lambda pair: pair[0])
+            for key, target in sorted(by_hash.items(), key=lambda pair: pair[0])
+            if key not in ids
         ],
         ignore_conflicts=True,
         batch_size=5000,
     )
+    ids |= _target_ids(key for key in by_hash if key not in ids)
+    return [ids[key] for key in by_hash]
+
+
+def _target_ids(hashes: Iterable[bytes]) -> dict[bytes, int]:
+    wanted = list(hashes)
     ids: dict[bytes, int] = {}
-    for first in range(0, len(hashes), 10_000):
-        rows = TargetModel.objects.filter(content_hash__in=hashes[first : first + 10_000])
+    for first in range(0, len(wanted), 10_000):
+        rows = TargetModel.objects.filter(content_hash__in=wanted[first : first + 10_000])
         ids.update((bytes(key), pk) for key, pk in rows.values_list("content_hash", "pk"))
-    return [ids[key] for key in hashes]
+    return ids
 
 
 def ensure_buckets(buckets: Iterable[Bucket]) -> dict[Bucket, int]:
@@ -188,46 +196,58 @@ def _merged(rows: list[Row], rank: Sequence[int]) -> list[Row]:
     return sorted(found.values(), key=lambda row: (rank[row[0]], row[1]))
 
 
-class CostSums:
-    """Shares of one slice summed as pages group them: by line class, target class, kind and rung, exactly."""
+class Places(NamedTuple):
+    """Decimal places that keep a part's amounts whole: billed, effective and list cost."""
 
-    def __init__(self) -> None:
-        self._scales: dict[tuple[int, int, int], dict[CostKey, list[int]]] = {}
+    billed: int
+    effective: int
+    listed: int
 
-    def of(self, group: Group) -> dict[CostKey, list[int]]:
-        """Where the group's rows are added, in its own places: billed, effective, list, rows, rows with a list cost."""
-        places = (
-            group.billed_cost.places,
-            group.effective_cost.places,
-            group.list_cost.places if group.list_cost else LEAST_PLACES,
+    @classmethod
+    def of(cls, groups: Sequence[Group]) -> Places:
+        listed = [group.list_cost.places for group in groups if group.list_cost]
+        return cls(
+            max((group.billed_cost.places for group in groups), default=LEAST_PLACES),
+            max((group.effective_cost.places for group in groups), default=LEAST_PLACES),
+            max(listed, default=LEAST_PLACES),
         )
-        return self._scales.setdefault(places, {})
+
+
+class CostSums:
+    """Shares of one slice summed as pages group them: by line class, target class, kind and rung, exactly.
+
+    Sums are of billed, effective and list cost in `places`, of rows, and of rows with a list cost.
+    """
+
+    def __init__(self, places: Places) -> None:
+        self.places = places
+        self._sums: dict[CostKey, list[int]] = {}
+
+    def add(self, group: Group, line: int, rows: Iterable[Row], class_of: Sequence[int]) -> None:
+        has_list = int(group.list_cost is not None)
+        more_billed = 10 ** (self.places.billed - group.billed_cost.places)
+        more_effective = 10 ** (self.places.effective - group.effective_cost.places)
+        more_listed = 10 ** (self.places.listed - group.list_cost.places) if group.list_cost else 1
+        sums = self._sums
+        for target, kind, billed, effective, listed, _, rung in rows:
+            key = (line, class_of[target], kind, rung)
+            found = sums.get(key)
+            if found is None:
+                found = sums[key] = [0, 0, 0, 0, 0]
+            found[0] += billed * more_billed
+            found[1] += effective * more_effective
+            found[2] += (listed or 0) * more_listed
+            found[3] += 1
+            found[4] += has_list
 
     def rows(self) -> list[tuple[CostKey, str, str, str]]:
         """Key, billed, effective and list cost as plain text; "" where any list cost is unknown."""
-        if not self._scales:
-            return []
-        widest = tuple(max(places) for places in zip(*self._scales, strict=True))
-        sums = self._summed(widest)
+        sums = self._sums
         billed, effective, listed = (
-            texts_of([amounts[n] for amounts in sums.values()], places) for n, places in enumerate(widest)
+            texts_of([amounts[n] for amounts in sums.values()], places) for n, places in enumerate(self.places)
         )
-        known = [rows == with_list for *_, rows, with_list in sums.values()]
-        texts = [text if is_known else "" for text, is_known in zip(listed, known, strict=True)]
+        texts = [text if amounts[3] == amounts[4] else "" for text, amounts in zip(listed, sums.values(), strict=True)]
         return list(zip(sums, billed, effective, texts, strict=True))
-
-    def _summed(self, widest: tuple[int, ...]) -> dict[CostKey, list[int]]:
-        """All scales as one."""
-        if len(self._scales) == 1:
-            return next(iter(self._scales.values()))
-        merged: dict[CostKey, list[int]] = {}
-        for places, sums in self._scales.items():
-            factors = [10 ** (wide - own) for wide, own in zip(widest, places, strict=True)] + [1, 1]
-            for key, amounts in sums.items():
-                known = merged.setdefault(key, [0] * 5)
-                for n, (amount, factor) in enumerate(zip(amounts, factors, strict=True)):
-                    known[n] += amount * factor
-        return merged
 
 
 CostKey = tuple[int, int, str, int]  # line class, target class, charge kind, rung
@@ -236,11 +256,11 @@ CostKey = tuple[int, int, str, int]  # line class, target class, charge kind, ru
 class SlicePage:
     """What one slice will hold, as text: rows of slice_share and slice_group without the slice's id, and the rollup."""
 
-    def __init__(self) -> None:
+    def __init__(self, places: Places) -> None:
         self.shares: list[str] = []
         self.canonical: list[str] = []
         self.groups: list[str] = []
-        self.costs = CostSums()
+        self.costs = CostSums(places)
 
     def seal(self) -> tuple[str, str]:
         """SHA-256 of the canonical CSV of the shares, and of everything that the slice holds."""
@@ -269,6 +289,8 @@ class LedgerWriter:
         progress: Callable[[int], None],
     ) -> None:
         """Carry out the plan of each group of one part; groups come by day, and within a day in canonical order."""
+        groups = list(groups)
+        places = Places.of(groups)
         by_day = [(day, list(own)) for day, own in groupby(groups, key=attrgetter("day"))]
         slices = self.slices.reserve(part, [day for day, _ in by_day])
         done = 0
@@ -278,7 +300,7 @@ class LedgerWriter:
             with connection.cursor() as cursor, cursor.copy(SHARE_COPY) as copy:
                 while by_day and rows < ROWS_AT_ONCE:
                     day, own = by_day.pop(0)
-                    page = self._page(own, bucket_of, plan_of)
+                    page = self._page(own, places, bucket_of, plan_of)
                     number = slices.settle(day, rows=len(page.shares), hashes=page.seal())
                     if number is not None:
                         rows += len(page.shares)
@@ -291,9 +313,13 @@ class LedgerWriter:
         slices.close()
 
     def _page(
-        self, groups: Iterable[Group], bucket_of: Mapping[int, Bucket], plan_of: Callable[[Bucket, Group], Plan]
+        self,
+        groups: Iterable[Group],
+        places: Places,
+        bucket_of: Mapping[int, Bucket],
+        plan_of: Callable[[Bucket, Group], Plan],
     ) -> SlicePage:
-        page = SlicePage()
+        page = SlicePage(places)
         for group in groups:
             bucket = bucket_of[group.bucket]
             self._add(page, group, bucket, plan_of(bucket, group))
@@ -315,7 +341,7 @@ class LedgerWriter:
         book = self.book
         rows = cut_group(group, plan, kind=bucket.kind, is_allocated=book.is_allocated, rank=book.rank)
         targets, kinds, billed, effective, listed, quantities, rungs = zip(*rows, strict=True)
-        self._sum(page.costs.of(group), self.lines.bucket_class(bucket), rows, has_list=group.list_cost is not None)
+        page.costs.add(group, self.lines.bucket_class(bucket), rows, self.lines.target_classes(book.targets))
         start_canonical = f"{bucket.cells},{group.day.isoformat()},"
         b_texts = texts_of(billed, group.billed_cost.places)
         same = effective == billed and group.effective_cost.places == group.billed_cost.places
@@ -327,20 +353,6 @@ class LedgerWriter:
         for t, kind, b, e, c, q, rung in zip(*columns, strict=True):
             shares.append(f"{number}\t{ids[t]}\t{kind}\t{b}\t{e}\t{c or NULL}\t{q or NULL}\t{rung}\n")
             canonical.append(f'{start_canonical}{cells[t]},"{kind}",{b},{e},{c},{q},{rung}\n')
-
-    def _sum(self, sums: dict[CostKey, list[int]], line: int, rows: Iterable[Row], *, has_list: bool) -> None:
-        class_of = self.lines.target_classes(self.book.targets)
-        for target, kind, billed, effective, listed, _, rung in rows:
-            key = (line, class_of[target], kind, rung)
-            found = sums.get(key)
-            if found is None:
-                sums[key] = [billed, effective, listed or 0, 1, int(has_list)]
-            else:
-                found[0] += billed
-                found[1] += effective
-                found[2] += listed or 0
-                found[3] += 1
-                found[4] += has_list
 
     def _write_groups(self, written: list[tuple[int, SlicePage]]) -> None:
         with connection.cursor() as cursor, cursor.copy(GROUP_COPY) as copy:

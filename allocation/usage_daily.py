@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from decimal import Decimal
 from typing import NamedTuple
@@ -21,6 +21,9 @@ INPUT = tuple(n for n, name in enumerate(TOKEN_COLUMNS) if name.startswith(("inp
 OUTPUT = tuple(n for n in range(len(TOKEN_COLUMNS)) if n not in INPUT)
 
 
+Number = int | Decimal
+
+
 class DailyKey(NamedTuple):
     day: date
     team: str | None
@@ -32,9 +35,9 @@ class DailyKey(NamedTuple):
 
 def daily_usage(
     rows: Iterable[ToldUsage], *, period: Period, organisation: Organisation
-) -> dict[DailyKey, list[Decimal]]:
+) -> dict[DailyKey, list[Number]]:
     """Calls, input and output tokens per day and target, teams named as the ledger names them."""
-    found: dict[DailyKey, list[Decimal]] = {}
+    found: dict[DailyKey, list[Number]] = {}
     targets: dict[tuple[object, ...], Target] = {}
     for row in rows:
         if not period.start <= row.day < period.end:
@@ -44,20 +47,31 @@ def daily_usage(
         if target is None:
             target = targets[name] = resolve(organisation, told_owner(row), model=row.key.model, day=row.day)
         daily = DailyKey(row.day, target.team, target.feature, target.model, target.environment, target.phase)
-        sums = found.setdefault(daily, [Decimal(0)] * 3)
-        numbers = [int(text) if text.isdecimal() else Decimal(text) for text in row.tokens]
-        sums[0] += Decimal(row.calls)
+        sums = found.get(daily)
+        if sums is None:
+            sums = found[daily] = [0, 0, 0]
+        numbers = _numbers(row.tokens)
+        sums[0] += _numbers([row.calls])[0]
         sums[1] += sum([numbers[n] for n in INPUT])
         sums[2] += sum([numbers[n] for n in OUTPUT])
     return found
 
 
-def write_usage_daily(slices: SliceStore, daily: Mapping[DailyKey, list[Decimal]], *, is_shared: bool) -> None:
+def _numbers(texts: Sequence[str]) -> list[Number]:
+    """Whole numbers as int, which is quicker by much."""
+    try:
+        return [int(text) for text in texts]
+    except ValueError:
+        return [Decimal(text) for text in texts]
+
+
+def write_usage_daily(slices: SliceStore, daily: Mapping[DailyKey, list[Number]], *, is_shared: bool) -> None:
     """Slices of usage, one for each day; `is_shared` where a later run that says the same may have them too."""
     days: dict[date, list[str]] = {}
     for key, sums in daily.items():
-        cells = [NULL if value is None else _escaped(value) for value in key[1:]] + [format(n, "f") for n in sums]
-        days.setdefault(key.day, []).append("\t".join(cells) + "\n")
+        names = [NULL if value is None else _escaped(value) for value in key[1:]]
+        numbers = [str(n) if isinstance(n, int) else format(n, "f") for n in sums]
+        days.setdefault(key.day, []).append("\t".join(names + numbers) + "\n")
     reserved = slices.reserve(USAGE, sorted(days))
     with connection.cursor() as cursor, cursor.copy(USAGE_COPY) as copy:
         for day in sorted(days):
