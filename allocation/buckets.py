@@ -79,7 +79,8 @@ class Bucket:
     stage: int = 0  # splits by other cost come after it
     split: Split | None = None  # fixed, even, proportional; direct to a pool is a fixed one with one member
     pools: tuple[tuple[str, Split], ...] = ()  # what the split leads through
-    node: str | None = None  # GPU usage: the node as the usage knows it
+    node: str | None = None  # GPU usage: the node, by one of the names that the usage may know it by
+    node_id: str | None = None  # and by the other
     commitment: str | None = None  # the commitment discount that the charges buy or use
     follows: str = RELATED
     by_list_cost: bool = False  # follow
@@ -117,6 +118,7 @@ class Bucket:
             "split": json.loads(self.split.text) if self.split else None,
             "pools": {name: json.loads(split.text) for name, split in self.pools},
             "node": self.node,
+            "node_id": self.node_id,
             "commitment": self.commitment,
             ("target" if self.method == DIRECT else "owner"): {
                 name: value for name in TARGET_FIELDS if (value := getattr(self.owner, name)) is not None
@@ -206,8 +208,8 @@ def bucket_of(row: DimensionRow, *, source: SourceSettings, rules: Rules, month:
     if rule.method in BY_USAGE:
         return _usage_bucket(base, rule, facts)
     if rule.method == GPU:
-        node = columns.get("resource_name") or columns.get("resource_id")
-        return replace(base, node=node, owner=rule.owner(facts))
+        name, resource = columns.get("resource_name"), columns.get("resource_id")
+        return replace(base, node=name or resource, node_id=resource if name else None, owner=rule.owner(facts))
     base = replace(base, model=facts.line.model, is_hosting=facts.line.is_hosting, stage=rules.stages[rule.name])
     if rule.split is None and rule.pool is None:
         return replace(base, owner=rule.target(facts))

@@ -225,13 +225,17 @@ class Engine:
         if line is None:
             book = self.drivers.book
             line = self.gpu_lines[name] = GpuLine(
-                node=bucket.node,
+                node=bucket.node_id if self._is_known_by_id(bucket) else bucket.node,
                 owner=self._owner(bucket, group),
                 owner_rung=bucket.owner.rung,
                 idle=book.number(Target(reason=IDLE)),
                 nobody=book.number(Target(reason=NO_GPU_USAGE)),
             )
         return line
+
+    def _is_known_by_id(self, bucket: Bucket) -> bool:
+        known = self.drivers.gpu.nodes
+        return bucket.node not in known and bucket.node_id in known
 
     def _owner(self, bucket: Bucket, group: Group) -> int | None:
         """The target of who gets what usage doesn't explain; None where nobody is named."""

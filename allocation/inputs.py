@@ -88,7 +88,7 @@ def load_drivers(
     digest = Digest()
     digest.add(facts.text())
     digest.add(repr(sorted((clustering or {}).items(), key=str)))
-    nodes = {bucket.node for bucket in buckets if bucket.node}
+    nodes = {node for bucket in buckets for node in (bucket.node, bucket.node_id) if node}
     splits = [split for bucket in buckets if bucket.split for split in (bucket.split, *dict(bucket.pools).values())]
     needs_gpu = bool(nodes) or any(split.driver == GPU_SECONDS for split in splits)
     look = Look(month, start, end, needs_gpu, tuple(sorted({split.series for split in splits if split.series})))

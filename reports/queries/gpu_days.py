@@ -29,7 +29,7 @@ WITH hours AS (
         row_number() OVER (PARTITION BY node, day ORDER BY cluster) = 1 AS is_first
     FROM hours GROUP BY cluster, node, day
 ), costs AS (
-    SELECT bucket.split_key->>'node' AS node, share.day,
+    SELECT bucket.split_key->>'node' AS node, bucket.split_key->>'node_id' AS node_id, share.day,
         sum(share.cost) FILTER (WHERE share.charge_kind = 'shared') AS booked_cost,
         sum(share.cost) FILTER (WHERE share.charge_kind = 'idle' OR target.reason = 'idle capacity') AS idle_cost
     FROM charge_bucket AS bucket
@@ -41,11 +41,11 @@ WITH hours AS (
     ) AS share ON share.run_id = bucket.run_id AND share.bucket = bucket.bucket
     JOIN allocation_target AS target ON target.id = share.target_id
     WHERE bucket.run_id = ANY(%(runs)s) AND bucket.method = 'gpu_usage'
-    GROUP BY 1, 2
+    GROUP BY 1, 2, 3
 )
 SELECT nodes.cluster, nodes.day, sum(capacity), sum(booked), sum(requested), sum(active), sum(idle), sum(waste),
     sum(costs.booked_cost), sum(costs.idle_cost), sum(costs.booked_cost * nodes.waste / nullif(nodes.booked, 0))
-FROM nodes LEFT JOIN costs ON costs.node = nodes.node AND costs.day = nodes.day AND nodes.is_first
+FROM nodes LEFT JOIN costs ON nodes.node IN (costs.node, costs.node_id) AND costs.day = nodes.day AND nodes.is_first
 GROUP BY nodes.cluster, nodes.day
 ORDER BY nodes.day, nodes.cluster
 """

@@ -19,6 +19,9 @@ from allocation.models import (
     RuleSet,
     Team,
 )
+from reports.period import Period
+from reports.queries.gpu_days import gpu_days
+from reports.scope import TeamScope
 from tests.allocation.bills import (
     AWS,
     OCTOBER,
@@ -281,6 +284,26 @@ def test_booked_share_pays_for_booked_and_idle_capacity_is_a_line_of_its_owner()
         ("b", "shared"): Decimal(9),
         ("ops", "idle"): Decimal(9),
     }
+
+
+def test_a_node_is_known_by_its_id_where_the_bill_has_a_name_too() -> None:
+    teams("a", "ops")
+    rules(GPU_RULES)
+    gpu("a", "900", node="i-0abc")
+    gpu(None, "0", capacity="3600", node="i-0abc")
+    Bill().charge("36", at=utc(5, 3), resource_name="trainer", resource_id="i-0abc", tags={"team": "ops"}, **AWS)
+
+    run = allocate().runs[0].run
+
+    assert by_team() == {"a": Decimal(9), "ops": Decimal(27)}
+    (day,) = gpu_days(
+        period=Period(date(2026, 10, 5), date(2026, 10, 6)),
+        runs=[run],
+        months=[OCTOBER.start],
+        metric="billed_cost",
+        scope=TeamScope.everything(),
+    )
+    assert (day.booked_cost, day.idle_cost) == (Decimal(9), Decimal(27))
 
 
 def test_a_rules_own_charge_kind_does_not_hide_idle_capacity() -> None:
