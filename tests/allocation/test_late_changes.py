@@ -9,20 +9,26 @@ from typing import Any
 import pytest
 from django.db import connection
 
+from allocation import runs
+from allocation.draft_runs import draft_runs
 from allocation.ledger import stored_sha256
 from allocation.models import (
     AllocationRun,
     ChargeScope,
     IdentityOwner,
     Import,
+    LedgerSlice,
     ProviderUsage,
+    RuleSet,
     RunSlice,
+    SliceShare,
     UsageDaily,
     UsageHourly,
 )
+from allocation.rule_sets import latest_rule_set
 from allocation.runs import MonthJob, RunOutcome
 from reports.queries.reconciliation import reconcile_period
-from tests.allocation.bills import OCTOBER, Bill, allocate, put_in_force, usage, utc
+from tests.allocation.bills import NOW, OCTOBER, Bill, allocate, put_in_force, usage, utc
 from tests.allocation.months import made_up
 from tests.allocation.test_months_in_database import storable, written
 
@@ -307,6 +313,81 @@ def test_the_rollup_is_printed_alike_however_it_came_to_be(ways: list[str]) -> N
     assert same_as_whole(after)
     whole = AllocationRun.objects.get(is_current=True)
     assert rows_of(after.run) == rows_of(whole.pk)
+
+
+def test_only_the_current_run_keeps_what_the_next_one_builds_upon() -> None:
+    traced_month()
+    first = allocate().runs[0]
+    late_bill("5", 6)
+
+    after = allocate().runs[0]
+
+    assert AllocationRun.objects.get(pk=first.run).basis == {}
+    assert AllocationRun.objects.get(pk=after.run).basis["usage"]["days"]
+
+
+def test_sampled_usage_has_slices_of_its_own_and_leaves_former_ones_alone(ways: list[str]) -> None:
+    traced_month()
+    first = allocate().runs[0]
+    before, places = rows_of(first.run), slices_of(first.run)
+    usage("ads", at=utc(6, 15), input_uncached=900, variance_input="40000")
+
+    sampled = allocate().runs[0]
+    late_bill("5", 6)
+    after = allocate().runs[0]
+
+    assert ways == ["whole", "late", "whole", "whole"]
+    of_usage = [{pk for (part, _), pk in slices_of(run).items() if part < 0} for run in (sampled.run, after.run)]
+    assert not of_usage[0] & of_usage[1]
+    assert not of_usage[0] & set(places.values())
+    assert rows_of(first.run) == before
+    assert same_as_whole(after)
+
+
+def test_a_run_that_died_before_it_was_published_costs_nothing_but_a_clean_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    traced_month()
+    first = allocate().runs[0]
+    before = rows_of(first.run)
+    late_bill("5", 6)
+
+    def dies(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as killed:
+        killed.setattr(runs, "balance_slices", dies)
+        killed.setattr(runs, "delete_rows", dies)
+        with pytest.raises(KeyboardInterrupt):
+            allocate()
+    AllocationRun.objects.filter(is_current=False).update(status="running", detail="")
+
+    after = allocate().runs[0]
+
+    assert rows_of(first.run) == before
+    assert stored_sha256(run_id=first.run, month=OCTOBER.start) == first.sha256
+    held = set(RunSlice.objects.values_list("slice_id", flat=True))
+    assert set(LedgerSlice.objects.values_list("pk", flat=True)) == held
+    assert set(SliceShare.objects.values_list("slice_id", flat=True)) <= held
+    assert same_as_whole(after)
+
+
+def test_a_comparison_that_has_to_read_the_month_after_all_leaves_no_run_behind(ways: list[str]) -> None:
+    traced_month()
+    Bill("AWS").charge("7", at=utc(5), currency="EUR", provider_name="AWS")
+    allocate()
+    late_bill("5", 6, quantity="100")  # a day of 35% asks how much is usual, once EUR is done
+    base = latest_rule_set()
+    draft = RuleSet.objects.create(number=-1, text=base.text + "\n", content_sha256="draft", effective_from=date.min)
+    before = set(AllocationRun.objects.values_list("pk", flat=True))
+
+    with draft_runs(
+        month=OCTOBER.start, base=base, draft=draft, now=NOW, progress=lambda _done, _total, _note: None
+    ) as pairs:
+        assert [pair.currency for pair in pairs] == ["EUR", "USD"]
+
+    assert ways == ["whole", "late", "whole", "whole"]
+    assert set(AllocationRun.objects.values_list("pk", flat=True)) == before
 
 
 @pytest.mark.parametrize("seed", range(40))
