@@ -43,6 +43,7 @@ def draft_runs(
     """
     with only_one(month):
         outcomes: list[RunOutcome] = []
+        made: list[int] = []
         try:
             scopes = pinned_scopes(month)
             for rule_set in (base, draft) if scopes else ():
@@ -54,6 +55,7 @@ def draft_runs(
                     report=progress,
                     guard=lambda: None,
                     reuse=rule_set is base,
+                    made=made,
                 )
                 outcomes += job.carry_out()
             after = {run.currency: run for run in outcomes if run.rule_set == draft.number}
@@ -61,7 +63,7 @@ def draft_runs(
             yield [RunPair(month, run.currency, run, after[run.currency]) for run in before]
         finally:
             if not connection.needs_rollback:
-                forget_drafts([run.run for run in outcomes if not run.reused], draft, month)
+                forget_drafts(made, draft, month)
 
 
 def forget_drafts(runs: list[int], draft: RuleSet, month: date) -> None:

@@ -160,7 +160,7 @@ class Engine:
                 units = group.consumed if group.consumed is not None else group.pricing
                 plan = capacity_plan(line, bucket.capacity, group.day, index, units=units)
             else:
-                plan = traced_plan(line, group.day, index, self.billed[billed_key(bucket)])
+                plan = traced_plan(line, group.day, index, self._billed_beside(billed_key(bucket), index))
             parts = self.adoptions[id(index)].parts(line, plan.parts)
             return replace(plan, parts=parts, quantity=_tokens(bucket, group))
         if bucket.method == GPU:
@@ -251,6 +251,13 @@ class Engine:
             self.drivers.index.month_reads.add(month_name(key.provider, key.model))
         if self.late is not None and name not in self.late.whole:
             raise WholeMonthNeeded(f"billed {name}")
+
+    def _billed_beside(self, name: BilledKey, index: UsageIndex) -> Billed:
+        """What is billed. Usual coverage by a provider's report is not kept by day: it reads the month's bill."""
+        billed = self.billed[name]
+        if index is self.drivers.index:
+            return billed
+        return replace(billed, asks_usual=lambda _columns: self._reads_billed(name))
 
     def _asks(self, name: BilledKey, columns: tuple[int, ...]) -> None:
         """Somebody asks how much of the month's bill is usually traced."""

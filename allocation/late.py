@@ -8,7 +8,7 @@ in doubt, the month is read whole: slices that say the same are then shared all 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from fractions import Fraction
@@ -66,10 +66,21 @@ class LateChanges:
         seen = (former.inputs["drivers_sha256"], former.inputs["drivers_look"])
         if seen != (drivers.other_sha256, drivers.look.to_json()):
             raise WholeMonthNeeded("drivers other than traces changed")
+        self._check_answered(drivers.index, set(members.values()))
         changed = self._changed_names(drivers.facts, members)
         for day, reads in former.basis["month_reads"].items():
             if date.fromisoformat(day) not in self.days and not changed.isdisjoint(reads):
                 raise WholeMonthNeeded(f"{day} goes by {sorted(changed.intersection(reads))}")
+
+    def _check_answered(self, now: UsageIndex, buckets: Collection[Bucket]) -> None:
+        """The first or last calls under a key decide which calls, or whose report, answer its lines on every day."""
+        keys = {key for facts in self.usage.known.days.values() for key in facts.keys}
+        if keys == now.days.keys():
+            return
+        before = UsageIndex(0, (), {key: {date.min: []} for key in keys})
+        for bucket in buckets:
+            if bucket.key and _answers(bucket.key, before) != _answers(bucket.key, now):
+                raise WholeMonthNeeded(f"first or last calls of {bucket.key}")
 
     def _changed_names(self, now: UsageFacts, members: Mapping[MemberKey, Bucket]) -> set[str]:
         keys = {
@@ -168,6 +179,15 @@ def late_changes(
         dimensions=frozenset(dimensions),
         usage=LateUsage(frozenset(days), known),
     )
+
+
+def _answers(key: Key, index: UsageIndex) -> list[bool]:
+    """Which of the keys that a line looks for, narrow to wide, have calls in the month."""
+    any_tier = key._replace(is_reserved=False)
+    asked = [index.of_model(key), index.of_model(any_tier._replace(region=None))]
+    if key.is_reserved:
+        asked += [index.of_capacity(key), index.of_capacity(any_tier)]
+    return [bool(days) for days in asked]
 
 
 def _is_traced(key: Key, index: UsageIndex) -> bool:

@@ -197,7 +197,7 @@ def _merged(rows: list[Row], rank: Sequence[int]) -> list[Row]:
 
 
 class Places(NamedTuple):
-    """Decimal places that keep a part's amounts whole: billed, effective and list cost."""
+    """Decimal places that keep a slice's amounts whole: billed, effective and list cost."""
 
     billed: int
     effective: int
@@ -289,8 +289,6 @@ class LedgerWriter:
         progress: Callable[[int], None],
     ) -> None:
         """Carry out the plan of each group of one part; groups come by day, and within a day in canonical order."""
-        groups = list(groups)
-        places = Places.of(groups)
         by_day = [(day, list(own)) for day, own in groupby(groups, key=attrgetter("day"))]
         slices = self.slices.reserve(part, [day for day, _ in by_day])
         done = 0
@@ -300,7 +298,7 @@ class LedgerWriter:
             with connection.cursor() as cursor, cursor.copy(SHARE_COPY) as copy:
                 while by_day and rows < ROWS_AT_ONCE:
                     day, own = by_day.pop(0)
-                    page = self._page(own, places, bucket_of, plan_of)
+                    page = self._page(own, bucket_of, plan_of)
                     number = slices.settle(day, rows=len(page.shares), hashes=page.seal())
                     if number is not None:
                         rows += len(page.shares)
@@ -314,12 +312,11 @@ class LedgerWriter:
 
     def _page(
         self,
-        groups: Iterable[Group],
-        places: Places,
+        groups: Sequence[Group],
         bucket_of: Mapping[int, Bucket],
         plan_of: Callable[[Bucket, Group], Plan],
     ) -> SlicePage:
-        page = SlicePage(places)
+        page = SlicePage(Places.of(groups))  # by its own day, so that a slice is written alike in every run
         for group in groups:
             bucket = bucket_of[group.bucket]
             self._add(page, group, bucket, plan_of(bucket, group))

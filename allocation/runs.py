@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
@@ -152,7 +152,7 @@ class MonthWorld:
 
 @dataclass
 class MonthJob:
-    """The runs of one month, one for each currency, over pinned inputs."""
+    """The runs of one month, one for each currency, over pinned inputs. `made` are the ids of all that were begun."""
 
     month: date
     scopes: list[int]
@@ -161,6 +161,7 @@ class MonthJob:
     report: Progress
     guard: Callable[[], None]
     reuse: bool
+    made: list[int] = field(default_factory=list)
 
     def carry_out(self) -> list[RunOutcome]:
         """Reads only what changed since the current runs where that is enough."""
@@ -256,6 +257,7 @@ class MonthJob:
         run = AllocationRun.objects.create(
             billing_month=self.month, currency=currency, rule_set=self.rule_set, inputs=inputs, started_at=self.now
         )
+        self.made.append(run.pk)
         try:
             slices = SliceStore.of(run, reuse=self.reuse)
             engine = self._split(run, world, drivers, slices, late)
@@ -314,7 +316,7 @@ class MonthJob:
                 cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", [0x41505051, run.billing_month.toordinal()])
             AllocationRun.objects.filter(
                 billing_month=run.billing_month, currency=run.currency, is_current=True
-            ).update(is_current=False)
+            ).update(is_current=False, basis={})  # only what is current is built upon
             run.status = RunStatus.SUCCEEDED
             run.is_current = True
             run.finished_at = self.now
@@ -374,7 +376,7 @@ def retire_runs(month: date, currencies: set[str], guard: Callable[[], None]) ->
     if stale.exists():
         with transaction.atomic():
             guard()
-            stale.update(is_current=False)
+            stale.update(is_current=False, basis={})
 
 
 def forget_old_runs(month: date) -> None:

@@ -9,11 +9,26 @@ from typing import Any
 import pytest
 from django.db import connection
 
+from allocation import runs
+from allocation.draft_runs import draft_runs
 from allocation.ledger import stored_sha256
-from allocation.models import AllocationRun, ChargeScope, Import, RunSlice, UsageDaily, UsageHourly
+from allocation.models import (
+    AllocationRun,
+    ChargeScope,
+    IdentityOwner,
+    Import,
+    LedgerSlice,
+    ProviderUsage,
+    RuleSet,
+    RunSlice,
+    SliceShare,
+    UsageDaily,
+    UsageHourly,
+)
+from allocation.rule_sets import latest_rule_set
 from allocation.runs import MonthJob, RunOutcome
 from reports.queries.reconciliation import reconcile_period
-from tests.allocation.bills import OCTOBER, Bill, allocate, usage, utc
+from tests.allocation.bills import NOW, OCTOBER, Bill, allocate, put_in_force, usage, utc
 from tests.allocation.months import made_up
 from tests.allocation.test_months_in_database import storable, written
 
@@ -40,7 +55,7 @@ def traced_month(**settings: Any) -> Bill:
 def late_bill(cost: str, day: int, **columns: Any) -> None:
     """One more delivery of the source with a charge of one day."""
     Bill("OpenAI", delivery="append").charge(
-        cost, at=utc(day, 12), quantity="5", consumed_unit="Tokens", **{**INPUT, **columns}
+        cost, at=utc(day, 12), **{"quantity": "5", "consumed_unit": "Tokens", **INPUT, **columns}
     )
 
 
@@ -68,6 +83,38 @@ def same_as_whole(outcome: RunOutcome) -> bool:
     whole = next(run for run in allocate(reuse=False).runs if run.currency == outcome.currency)
     stored = stored_sha256(run_id=outcome.run, month=OCTOBER.start)
     return outcome.sha256 == whole.sha256 == stored and outcome.rows == whole.rows
+
+
+ROLLUP = """
+SELECT day, line_id, evidence, billed_cost::text, effective_cost::text, list_cost::text FROM cost_daily
+WHERE run_id = %s ORDER BY 1, 2, 3
+"""
+GROUPS = "SELECT to_jsonb(g) - 'run_id' FROM charge_group g WHERE run_id = %s ORDER BY day, bucket"
+CALLS = "SELECT to_jsonb(u) - '{run_id,id}'::text[] FROM usage_daily u WHERE run_id = %s ORDER BY 1"
+
+
+def rows_of(run: int) -> list[list[tuple[Any, ...]]]:
+    """What readers see of a run besides its shares."""
+    found = []
+    for statement in (ROLLUP, GROUPS, CALLS):
+        with connection.cursor() as cursor:
+            cursor.execute(statement, [run])
+            found.append(cursor.fetchall())
+    return found
+
+
+def reported(day: int, tokens: int) -> None:
+    """A day of one key in the provider's own report."""
+    ProviderUsage.objects.create(
+        day=utc(day).date(),
+        provider="openai",
+        project="proj-1",
+        model="gpt-4o",
+        is_batch=False,
+        api_key="key-1",
+        requests=1,
+        input_uncached=tokens,
+    )
 
 
 def test_a_late_bill_of_one_day_moves_that_day_and_what_follows_it(ways: list[str]) -> None:
@@ -194,6 +241,153 @@ def test_an_overwritten_bill_shares_the_days_that_it_left_alone() -> None:
     now = slices_of(after.run)
     assert {day.day for part, day in now if part == 0 and before.get((part, day)) == now[part, day]} == {5, 7}
     assert same_as_whole(after)
+
+
+def test_first_calls_of_a_model_take_all_its_days_from_the_providers_report(ways: list[str]) -> None:
+    IdentityOwner.objects.create(
+        provider="openai", kind="api_key", value="key-1", team="search", valid_from=date(2026, 1, 1)
+    )
+    bill = Bill("OpenAI")
+    for day in (5, 6, 7):
+        bill.charge("10", at=utc(day, 10), quantity="100", consumed_unit="Tokens", **INPUT)
+        reported(day, 100)
+    allocate()
+    usage("ads", at=utc(6, 10), input_uncached=90)
+
+    after = allocate().runs[0]
+
+    assert same_as_whole(after), ways
+
+
+def test_usual_coverage_of_a_providers_report_is_not_that_of_traces(ways: list[str]) -> None:
+    IdentityOwner.objects.create(
+        provider="openai", kind="api_key", value="key-1", team="search", valid_from=date(2026, 1, 1)
+    )
+    bill = Bill("OpenAI")
+    for day in (5, 6, 7, 8):
+        bill.charge("10", at=utc(day, 10), quantity="100", consumed_unit="Tokens", **INPUT)
+        reported(day, 50 if day == 5 else 99)
+    allocate()
+    late_bill("5", 7, quantity="60")
+
+    after = allocate().runs[0]
+
+    assert same_as_whole(after), ways
+
+
+CAPACITY = """
+rules:
+  - name: reserved
+    when: {Catalogue.Tier: provisioned}
+    method: capacity
+    weights: {input: 1, output: 4}
+    tokens_per_unit: 100
+  - {name: calls, method: traced_usage}
+"""
+
+
+def test_first_calls_on_reserved_capacity_take_all_its_days(ways: list[str]) -> None:
+    put_in_force(CAPACITY)
+    bill = Bill("OpenAI")
+    meter = {**INPUT, "charge_description": None, "sku_meter": "gpt-4o provisioned managed"}
+    for day in (5, 6):
+        bill.charge("100", at=utc(day), quantity="10", consumed_unit="PTU-hours", **meter)
+        usage("search", at=utc(day, 10), input_uncached=400)
+    allocate()
+    usage("ads", at=utc(6, 15), tier="provisioned", input_uncached=500)
+
+    after = allocate().runs[0]
+
+    assert same_as_whole(after), ways
+
+
+def test_the_rollup_is_printed_alike_however_it_came_to_be(ways: list[str]) -> None:
+    bill = traced_month()
+    bill.charge("0.12345678901234567", at=utc(5, 11), quantity="1", consumed_unit="Tokens", **INPUT)
+    allocate()
+    late_bill("5", 6)
+
+    after = allocate().runs[0]
+
+    assert ways == ["whole", "late"]
+    assert same_as_whole(after)
+    whole = AllocationRun.objects.get(is_current=True)
+    assert rows_of(after.run) == rows_of(whole.pk)
+
+
+def test_only_the_current_run_keeps_what_the_next_one_builds_upon() -> None:
+    traced_month()
+    first = allocate().runs[0]
+    late_bill("5", 6)
+
+    after = allocate().runs[0]
+
+    assert AllocationRun.objects.get(pk=first.run).basis == {}
+    assert AllocationRun.objects.get(pk=after.run).basis["usage"]["days"]
+
+
+def test_sampled_usage_has_slices_of_its_own_and_leaves_former_ones_alone(ways: list[str]) -> None:
+    traced_month()
+    first = allocate().runs[0]
+    before, places = rows_of(first.run), slices_of(first.run)
+    usage("ads", at=utc(6, 15), input_uncached=900, variance_input="40000")
+
+    sampled = allocate().runs[0]
+    late_bill("5", 6)
+    after = allocate().runs[0]
+
+    assert ways == ["whole", "late", "whole", "whole"]
+    of_usage = [{pk for (part, _), pk in slices_of(run).items() if part < 0} for run in (sampled.run, after.run)]
+    assert not of_usage[0] & of_usage[1]
+    assert not of_usage[0] & set(places.values())
+    assert rows_of(first.run) == before
+    assert same_as_whole(after)
+
+
+def test_a_run_that_died_before_it_was_published_costs_nothing_but_a_clean_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    traced_month()
+    first = allocate().runs[0]
+    before = rows_of(first.run)
+    late_bill("5", 6)
+
+    def dies(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as killed:
+        killed.setattr(runs, "balance_slices", dies)
+        killed.setattr(runs, "delete_rows", dies)
+        with pytest.raises(KeyboardInterrupt):
+            allocate()
+    AllocationRun.objects.filter(is_current=False).update(status="running", detail="")
+
+    after = allocate().runs[0]
+
+    assert rows_of(first.run) == before
+    assert stored_sha256(run_id=first.run, month=OCTOBER.start) == first.sha256
+    held = set(RunSlice.objects.values_list("slice_id", flat=True))
+    assert set(LedgerSlice.objects.values_list("pk", flat=True)) == held
+    assert set(SliceShare.objects.values_list("slice_id", flat=True)) <= held
+    assert same_as_whole(after)
+
+
+def test_a_comparison_that_has_to_read_the_month_after_all_leaves_no_run_behind(ways: list[str]) -> None:
+    traced_month()
+    Bill("AWS").charge("7", at=utc(5), currency="EUR", provider_name="AWS")
+    allocate()
+    late_bill("5", 6, quantity="100")  # a day of 35% asks how much is usual, once EUR is done
+    base = latest_rule_set()
+    draft = RuleSet.objects.create(number=-1, text=base.text + "\n", content_sha256="draft", effective_from=date.min)
+    before = set(AllocationRun.objects.values_list("pk", flat=True))
+
+    with draft_runs(
+        month=OCTOBER.start, base=base, draft=draft, now=NOW, progress=lambda _done, _total, _note: None
+    ) as pairs:
+        assert [pair.currency for pair in pairs] == ["EUR", "USD"]
+
+    assert ways == ["whole", "late", "whole", "whole"]
+    assert set(AllocationRun.objects.values_list("pk", flat=True)) == before
 
 
 @pytest.mark.parametrize("seed", range(40))
