@@ -65,7 +65,8 @@ class UsageFacts:
 
     def text(self) -> str:
         """For the fingerprint of a run's inputs: contents, not versions."""
-        return f"{self.start} {self.end} {[(str(day), facts.sha256) for day, facts in sorted(self.days.items())]}"
+        days = [(str(day), facts.sha256) for day, facts in sorted(self.days.items()) if facts.keys]
+        return f"{self.start} {self.end} {days}"
 
     @property
     def is_sampled(self) -> bool:
@@ -136,6 +137,7 @@ class UsageReading:
     by_region: bool
     _start: date = date.min
     _end: date = date.min
+    _days: frozenset[date] | None = None
     _digests: dict[date, Digest] = field(default_factory=dict)
     _versions: dict[date, int | None] = field(default_factory=dict)
     _rows: list[ToldUsage] = field(default_factory=list)
@@ -143,6 +145,7 @@ class UsageReading:
     def read(self, start: date, end: date, *, days: Iterable[date] | None) -> list[ToldUsage]:
         """Rows of all days of the half-open range, or of these only."""
         self._start, self._end = start, end
+        self._days = None if days is None else frozenset(days)
         # Versions first: what comes in between is read now, and again by the next run.
         self._versions = usage_versions(start, end)
         wanted = (
@@ -168,7 +171,7 @@ class UsageReading:
             yield line
 
     def facts(self, billed_as: Callable[[Key], Key]) -> UsageFacts:
-        """Of the days that were read and have usage; `billed_as` names a call's key as the index does."""
+        """Of the days that were read; `billed_as` names a call's key as the index does."""
         told: dict[date, tuple[set[Key], list[bool], set[str]]] = {}
         for row in self._rows:
             keys, flags, callers = told.setdefault(row.day, (set(), [False, False], set()))
@@ -177,10 +180,12 @@ class UsageReading:
                 callers.add(row.caller)
             flags[0] = flags[0] or any("." in text for text in row.tokens)
             flags[1] = flags[1] or row.variance != (0, 0)
+        silent = [day for day in self._versions if day not in told and (self._days is None or day in self._days)]
         return UsageFacts(
             self._start,
             self._end,
-            {
+            {day: DayFacts(self._versions[day], "", frozenset(), False, False, ()) for day in silent}
+            | {
                 day: DayFacts(
                     self._versions.get(day, 0),
                     self._digests[day].hexdigest(),

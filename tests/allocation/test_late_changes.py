@@ -172,6 +172,19 @@ def test_nothing_new_keeps_the_run_without_reading_usage(ways: list[str]) -> Non
     assert (kept.run, kept.reused, ways) == (first.run, True, ["whole", "late"])
 
 
+def test_days_whose_usage_went_away_are_read_once(ways: list[str]) -> None:
+    traced_month()
+    for day in range(10, 20):
+        usage("ads", at=utc(day, 15), input_uncached=9)
+    UsageHourly.objects.filter(hour__gte=utc(10, 0)).delete()
+    allocate()
+
+    assert allocate().runs[0].reused
+    usage("ads", at=utc(12, 15), input_uncached=9)
+    assert same_as_whole(allocate().runs[0])
+    assert ways[:3] == ["whole", "late", "late"]
+
+
 def test_a_day_that_goes_by_the_month_is_not_taken_for_unchanged(ways: list[str]) -> None:
     bill = traced_month()
     bill.charge("8", at=utc(9, 10), quantity="80", consumed_unit="Tokens", **INPUT)  # no call that day: by the month
