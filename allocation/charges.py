@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 
-from django.db import connection, transaction
+from django.db import connection
 
 from allocation.buckets import DimensionRow
 from allocation.conditions import RowTest
+from allocation.copying import copy_lines, whole_month_plans
 from allocation.models import ChargeDimension, ChargeScope, ScopeCharges, ScopeState, SourceRole
 from allocation.money import LEAST_PLACES, places_of, quanta_of
 from allocation.periods import DAY, microseconds_by_day
-from allocation.row_tests import month_variant_sql, passed_tests
+from allocation.row_tests import passed_tests
 from allocation.split import split_quanta
 
 
@@ -128,26 +128,30 @@ def source_totals(*, month: date, scopes: Sequence[int]) -> list[SourceTotal]:
 RULE_COLUMNS_EXCLUDED = frozenset({"id", "content_hash", "billing_period_start", "billing_period_end"})
 
 
-def dimension_rows(*, month: date, scopes: Sequence[int], tests: Sequence[RowTest] = ()) -> Iterator[DimensionRow]:
-    """Every dimension that the month's charges have, with its columns and each variant of it, in no order."""
+def dimension_rows(
+    *, month: date, scopes: Sequence[int], tests: Sequence[RowTest] = (), variant: str = ""
+) -> Iterator[DimensionRow]:
+    """Every dimension that the month's charges have, with its columns and each variant of it, in no order.
+
+    `variant` is the SQL of the tests' bits (allocation.row_tests).
+    """
     if tests:
-        tested = month_variant_sql(tests, month=month, scopes=scopes)
-        sql = DIMENSIONS_SQL.format(variant=tested, month=month.isoformat(), scopes=id_list(scopes))
+        sql = DIMENSIONS_SQL.format(variant=variant, month=month.isoformat(), scopes=id_list(scopes))
     else:
         summarise_scopes(month=month, scopes=scopes)
         sql = PLAIN_DIMENSIONS_SQL.format(scopes=id_list(scopes))
     members: dict[int, list[tuple[int, int]]] = {}
     for line in copy_lines(sql):
-        source_id, dimension_id, variant = map(int, line.split("\t"))
-        members.setdefault(dimension_id, []).append((source_id, variant))
+        source_id, dimension_id, bits = map(int, line.split("\t"))
+        members.setdefault(dimension_id, []).append((source_id, bits))
     names = [f.attname for f in ChargeDimension._meta.concrete_fields if f.attname not in RULE_COLUMNS_EXCLUDED]
     ids = list(members)
     for first in range(0, len(ids), 20_000):
         rows = ChargeDimension.objects.filter(id__in=ids[first : first + 20_000]).values_list("id", *names)
         for dimension_id, *values in rows.iterator(chunk_size=5000):
             columns: dict[str, Any] = dict(zip(names, values, strict=True))
-            for source_id, variant in members[dimension_id]:
-                yield DimensionRow(source_id, dimension_id, variant, columns, passed_tests(tests, variant))
+            for source_id, bits in members[dimension_id]:
+                yield DimensionRow(source_id, dimension_id, bits, columns, passed_tests(tests, bits))
 
 
 def id_list(ids: Iterable[int]) -> str:
@@ -216,7 +220,7 @@ def read_groups(
     run_id: int,
     month: date,
     scopes: Sequence[int],
-    tests: Sequence[RowTest] = (),
+    variant: str,
     only: OnlyCharges | None = None,
 ) -> list[Group]:
     """Charge groups of the run in (bucket, day) order. Amounts of several days are spread by seconds, exactly.
@@ -224,7 +228,7 @@ def read_groups(
     With `only`, groups of its days and of buckets all of whose dimensions it has are whole; others may be parts.
     """
     sql = GROUPS_SQL.format(
-        variant=month_variant_sql(tests, month=month, scopes=scopes),
+        variant=variant,
         month=month.isoformat(),
         scopes=id_list(scopes),
         run=int(run_id),
@@ -244,39 +248,6 @@ def groups_of(lines: Iterable[str]) -> list[Group]:
             else:
                 _merge(known, part)
     return [groups[key] for key in sorted(groups)]
-
-
-# Whole-month reads join tables that were filled a moment ago, of which the planner knows nothing yet: hashing is right
-# at every size, a nested loop never is; and sums of a million rows are worth a second process, however many groups the
-# planner expects.
-WHOLE_MONTH = (
-    "SET LOCAL enable_nestloop = off; SET LOCAL work_mem = '128MB'; SET LOCAL hash_mem_multiplier = 1;"
-    " SET LOCAL parallel_tuple_cost = 0.001;"
-    " SET LOCAL parallel_setup_cost = 100; SET LOCAL enable_gathermerge = off"
-)
-
-
-@contextmanager
-def whole_month_plans() -> Iterator[None]:
-    """A transaction whose queries are planned for reading a whole month."""
-    with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute(WHOLE_MONTH)
-        yield
-        cursor.execute(
-            "RESET enable_nestloop; RESET work_mem; RESET hash_mem_multiplier; RESET parallel_tuple_cost;"
-            " RESET parallel_setup_cost; RESET enable_gathermerge"
-        )
-
-
-def copy_lines(sql: str) -> Iterator[str]:
-    """Lines of a COPY ... TO STDOUT in text format."""
-    with whole_month_plans(), connection.cursor() as cursor, cursor.copy(sql) as copy:
-        rest = b""
-        for block in copy:
-            lines = (rest + bytes(block)).split(b"\n")
-            rest = lines.pop()
-            for line in lines:
-                yield line.decode()
 
 
 def _days_of(cells: list[str]) -> Iterable[Group]:

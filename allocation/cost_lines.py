@@ -8,6 +8,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 from allocation.buckets import Bucket
+from allocation.content_rows import ensure_rows
 from allocation.models import CostLine
 from allocation.targets import OUTSIDE_SCOPE, Target, canonical_cells
 
@@ -97,26 +98,13 @@ class LineBook:
 
 
 def ensure_lines(lines: Sequence[Names]) -> list[int]:
-    """Ids of these lines, made where they are new; safe beside another run that makes the same ones."""
-    by_hash = {names.content_hash(): names for names in lines}
-    ids = _known(by_hash)
-    CostLine.objects.bulk_create(
-        [
-            CostLine(content_hash=key, chargeback_key=names.chargeback_key(), **names._asdict())
-            for key, names in sorted(by_hash.items(), key=lambda pair: pair[0])
-            if key not in ids
-        ],
-        ignore_conflicts=True,
-        batch_size=5000,
+    """Ids of these lines, made where they are new."""
+    keys = [(names.content_hash(),) for names in lines]
+    ids = ensure_rows(
+        CostLine,
+        {
+            key: {"chargeback_key": names.chargeback_key(), **names._asdict()}
+            for key, names in zip(keys, lines, strict=True)
+        },
     )
-    ids |= _known(key for key in by_hash if key not in ids)
-    return [ids[names.content_hash()] for names in lines]
-
-
-def _known(hashes: Iterable[bytes]) -> dict[bytes, int]:
-    wanted = list(hashes)
-    ids: dict[bytes, int] = {}
-    for first in range(0, len(wanted), 10_000):
-        rows = CostLine.objects.filter(content_hash__in=wanted[first : first + 10_000])
-        ids.update((bytes(key), pk) for key, pk in rows.values_list("content_hash", "pk"))
-    return ids
+    return [ids[key] for key in keys]

@@ -28,6 +28,7 @@ from allocation.catalogue import (
     Entries,
     meaning,
 )
+from allocation.copying import copy_cells
 from allocation.owners import Owner
 
 # Names under which traces and bills may mean the same door of a provider.
@@ -449,28 +450,6 @@ def paying(told: tuple[str | None, ...], *, caller_pays: bool) -> tuple[str | No
         return told
     # The product is what the serving feature belongs to; the entry's follows from its place.
     return entry_team, entry_feature, None, environment, customer, phase, team, feature
-
-
-_ESCAPES = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v"}
-
-
-def copy_cells(line: str) -> list[str | None]:
-    """Cells of a line in COPY's text format."""
-    return [None if cell == "\\N" else _unescaped(cell) for cell in line.split("\t")]
-
-
-def _unescaped(cell: str) -> str:
-    """COPY text format back to plain text."""
-    if "\\" not in cell:
-        return cell
-    out, escaped = [], False
-    for character in cell:
-        if escaped:
-            out.append(_ESCAPES.get(character, character))
-        elif character != "\\":
-            out.append(character)
-        escaped = character == "\\" and not escaped
-    return "".join(out)
 
 
 class Digest:

@@ -33,7 +33,7 @@ from allocation.periods import DAY, Period
 from allocation.sampling import Clustering, clustered, clustering_of
 from allocation.targets import Organisation, resolve
 from allocation.usage_daily import DailyKey, Number, daily_usage
-from allocation.usage_facts import LateUsage, UsageFacts, UsageReading
+from allocation.usage_facts import LateUsage, UsageFacts, read_usage
 
 
 @dataclass
@@ -77,11 +77,16 @@ def load_drivers(
     start, end = charge_days(month, scopes)
     apart = apart_keys(buckets)
     by_region = any(bucket.key and bucket.key.region for bucket in buckets)
-    reading = UsageReading(caller_pays=caller_pays, entries=entries, by_region=by_region)
-    rows = reading.read(start, end, days=late.days if late else None)
-    is_sampled = any(row.variance != (0, 0) for row in rows)
-    clustering = clustering_of(start, end) if is_sampled else None
-    facts = reading.facts(lambda key: known_apart(key, apart))
+    rows, facts = read_usage(
+        start,
+        end,
+        days=late.days if late else None,
+        by_region=by_region,
+        caller_pays=caller_pays,
+        entries=entries,
+        billed_as=lambda key: known_apart(key, apart),
+    )
+    clustering = clustering_of(start, end) if facts.is_sampled else None
     if late:
         facts = late.joined(facts)
         late.check(facts)

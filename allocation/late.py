@@ -8,7 +8,7 @@ in doubt, the month is read whole: slices that say the same are then shared all 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from fractions import Fraction
@@ -30,6 +30,9 @@ from allocation.usage_facts import LateUsage, UsageFacts, usage_versions
 
 V = TypeVar("V")
 
+# Columns of the line's tokens, and what each day says.
+AskedByDay = dict[BilledKey, tuple[tuple[int, ...], dict[date, MonthSums]]]
+
 MOST_DAYS = 7  # from which reading the whole month is not slower by much
 
 # What late changes may touch; all other inputs must be those of the former run.
@@ -50,6 +53,7 @@ class LateChanges:
     usage_days: frozenset[date]  # those of which the usage changed
     dimensions: frozenset[int]
     usage: LateUsage
+    asked: Mapping[str, AskedByDay]  # by currency: whose usual coverage the former run asked for
 
     def reason(self, month: date) -> str:
         """What is split again and why, for people."""
@@ -60,17 +64,17 @@ class LateChanges:
         days = ", ".join(f"{day:%d %b}" for day in sorted(self.days))
         return f"{'; '.join(causes)}: splitting {days} again" if days else "nothing came"
 
-    def check(self, currency: str, drivers: Drivers, members: Mapping[MemberKey, Bucket]) -> None:
+    def check(self, drivers: Drivers, members: Mapping[MemberKey, Bucket]) -> None:
         """Raises WholeMonthNeeded where another day's split goes by what changed."""
-        former = self.former[currency]
-        seen = (former.inputs["drivers_sha256"], former.inputs["drivers_look"])
-        if seen != (drivers.other_sha256, drivers.look.to_json()):
-            raise WholeMonthNeeded("drivers other than traces changed")
         self._check_answered(drivers.index, set(members.values()))
         changed = self._changed_names(drivers.facts, members)
-        for day, reads in former.basis["month_reads"].items():
-            if date.fromisoformat(day) not in self.days and not changed.isdisjoint(reads):
-                raise WholeMonthNeeded(f"{day} goes by {sorted(changed.intersection(reads))}")
+        for former in self.former.values():
+            seen = (former.inputs["drivers_sha256"], former.inputs["drivers_look"])
+            if seen != (drivers.other_sha256, drivers.look.to_json()):
+                raise WholeMonthNeeded("drivers other than traces changed")
+            for day, reads in former.basis["month_reads"].items():
+                if date.fromisoformat(day) not in self.days and not changed.isdisjoint(reads):
+                    raise WholeMonthNeeded(f"{day} goes by {sorted(changed.intersection(reads))}")
 
     def _check_answered(self, now: UsageIndex, buckets: Collection[Bucket]) -> None:
         """The first or last calls under a key decide which calls, or whose report, answer its lines on every day."""
@@ -118,18 +122,18 @@ class LateChanges:
         }
         asked = {
             name: Asked(columns, _month_sums(days.values()), _month_sums(others.values()), others)
-            for name, columns, days in _asked_of(self.former[currency].basis)
+            for name, (columns, days) in self.asked[currency].items()
             for others in [self._of_others(days)]
         }
         return OnlyCharges(self.days, frozenset(dimensions)), LateDays(self.days, frozenset(untraced), asked)
 
     def basis(self, currency: str, drivers: Drivers, engine: Engine) -> tuple[dict[str, list[str]], AskedByDay]:
         """Month reads and asked coverage, of the other days as the former run knew them."""
-        former = self.former[currency].basis
-        reads = self._of_others({date.fromisoformat(day): names for day, names in former["month_reads"].items()})
+        former = self.former[currency].basis["month_reads"]
+        reads = self._of_others({date.fromisoformat(day): names for day, names in former.items()})
         asked = {
             name: (columns, self._of_others(days) | _day_sums(name, columns, self.days, drivers, engine))
-            for name, columns, days in _asked_of(former)
+            for name, (columns, days) in self.asked[currency].items()
         }
         return {str(day): names for day, names in reads.items()}, asked
 
@@ -142,18 +146,18 @@ def late_changes(
     month: date,
     scopes: Sequence[int],
     inputs: Mapping[str, Mapping[str, Any]],
-    buckets: Iterable[Bucket],
+    lines: str,
 ) -> LateChanges | None:
     """What changed since the month's current runs, if that is no more than bills that came and usage of a few days.
 
-    `inputs` are those of a new run by currency, as far as they are known before usage is read.
+    `inputs` are those of a new run by currency, as far as they are known before usage is read; `lines` is the hash of
+    what usage is matched on.
     """
     former = {run.currency: run for run in AllocationRun.objects.filter(billing_month=month, is_current=True)}
     if former.keys() != inputs.keys() or not all(
         run.basis and _fixed(run.inputs) == _fixed(inputs[currency]) for currency, run in former.items()
     ):
         return None
-    lines = lines_sha256(buckets)
     first = next(iter(former.values()))
     if any(
         run.basis["lines"] != lines
@@ -178,6 +182,7 @@ def late_changes(
         usage_days=usage_days,
         dimensions=frozenset(dimensions),
         usage=LateUsage(frozenset(days), known),
+        asked={currency: _asked_of(run.basis) for currency, run in former.items()},
     )
 
 
@@ -209,9 +214,6 @@ def lines_sha256(buckets: Iterable[Bucket]) -> str:
     """Of everything that usage is matched on: what stands apart on the bill decides how every day's calls are read."""
     lines = {(bucket.key, bucket.token_class, bucket.is_tiered) for bucket in buckets if bucket.key}
     return hashlib.sha256(repr(sorted(lines, key=repr)).encode()).hexdigest()
-
-
-AskedByDay = dict[BilledKey, tuple[tuple[int, ...], dict[date, MonthSums]]]
 
 
 def basis_of(drivers: Drivers, lines: str, engine: Engine, late: LateChanges | None, currency: str) -> dict[str, Any]:
@@ -257,10 +259,14 @@ def _day_sums(
     }
 
 
-def _asked_of(basis: Mapping[str, Any]) -> Iterator[tuple[BilledKey, tuple[int, ...], dict[date, MonthSums]]]:
-    for key, token_class, columns, days in basis["asked"]:
-        sums = {date.fromisoformat(day): MonthSums(*map(_number, cells)) for day, cells in days.items()}
-        yield (Key(*key), token_class), tuple(columns), sums
+def _asked_of(basis: Mapping[str, Any]) -> AskedByDay:
+    return {
+        (Key(*key), token_class): (
+            tuple(columns),
+            {date.fromisoformat(day): MonthSums(*map(_number, cells)) for day, cells in days.items()},
+        )
+        for key, token_class, columns, days in basis["asked"]
+    }
 
 
 def _month_sums(days: Iterable[MonthSums]) -> MonthSums:

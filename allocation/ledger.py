@@ -16,6 +16,8 @@ from psycopg import Copy
 
 from allocation.buckets import Bucket
 from allocation.charges import Amount, Group
+from allocation.content_rows import ensure_rows
+from allocation.copying import NULL, copy_cell
 from allocation.cost_lines import LineBook
 from allocation.models import Bucket as BucketModel
 from allocation.models import RunSlice
@@ -68,65 +70,32 @@ class TargetBook:
 
 
 def ensure_targets(targets: Sequence[Target]) -> list[int]:
-    """Ids of these different targets, made where they are new; safe beside another run that makes the same ones."""
-    by_hash = {target.content_hash(): target for target in targets}
-    ids = _target_ids(by_hash)
-    TargetModel.objects.bulk_create(
-        [
-            TargetModel(content_hash=key, **target._asdict())
-            for key, target in sorted(by_hash.items(), key=lambda pair: pair[0])
-            if key not in ids
-        ],
-        ignore_conflicts=True,
-        batch_size=5000,
-    )
-    ids |= _target_ids(key for key in by_hash if key not in ids)
-    return [ids[key] for key in by_hash]
-
-
-def _target_ids(hashes: Iterable[bytes]) -> dict[bytes, int]:
-    wanted = list(hashes)
-    ids: dict[bytes, int] = {}
-    for first in range(0, len(wanted), 10_000):
-        rows = TargetModel.objects.filter(content_hash__in=wanted[first : first + 10_000])
-        ids.update((bytes(key), pk) for key, pk in rows.values_list("content_hash", "pk"))
-    return ids
+    """Ids of these targets, made where they are new."""
+    keys = [(target.content_hash(),) for target in targets]
+    ids = ensure_rows(TargetModel, {key: target._asdict() for key, target in zip(keys, targets, strict=True)})
+    return [ids[key] for key in keys]
 
 
 def ensure_buckets(buckets: Iterable[Bucket]) -> dict[Bucket, int]:
-    """Ids of these buckets, made where they are new; safe beside another run that makes the same ones."""
+    """Ids of these buckets, made where they are new."""
     by_key = {(bucket.source.id, bucket.content_hash): bucket for bucket in buckets}
-    ids = _bucket_ids(by_key)
-    BucketModel.objects.bulk_create(
-        [
-            BucketModel(
-                source_id=bucket.source.id,
-                content_hash=bucket.content_hash,
-                rule=bucket.rule,
-                method=bucket.method,
-                ai_scope=bucket.ai_scope,
-                provider_name=bucket.provider_name,
-                service_name=bucket.service_name,
-                charge_category=bucket.charge_category,
-                split_key=bucket.split_key,
-            )
-            for key, bucket in sorted(by_key.items(), key=lambda pair: pair[0])
-            if key not in ids
-        ],
-        ignore_conflicts=True,
-        batch_size=5000,
+    ids = ensure_rows(
+        BucketModel,
+        {
+            key: {
+                "rule": bucket.rule,
+                "method": bucket.method,
+                "ai_scope": bucket.ai_scope,
+                "provider_name": bucket.provider_name,
+                "service_name": bucket.service_name,
+                "charge_category": bucket.charge_category,
+                "split_key": bucket.split_key,
+            }
+            for key, bucket in by_key.items()
+        },
+        by=("source_id", "content_hash"),
     )
-    ids |= _bucket_ids(key for key in by_key if key not in ids)
     return {bucket: ids[key] for key, bucket in by_key.items()}
-
-
-def _bucket_ids(keys: Iterable[tuple[int, bytes]]) -> dict[tuple[int, bytes], int]:
-    hashes = [content_hash for _, content_hash in keys]
-    ids: dict[tuple[int, bytes], int] = {}
-    for first in range(0, len(hashes), 10_000):
-        rows = BucketModel.objects.filter(content_hash__in=hashes[first : first + 10_000])
-        ids.update(((source, bytes(key)), pk) for source, key, pk in rows.values_list("source", "content_hash", "pk"))
-    return ids
 
 
 Row = tuple[int, str, int, int, int | None, str, int]  # target, kind, billed, effective, list, driver quantity, rung
@@ -381,16 +350,15 @@ def _group_line(group: Group, plan: Plan) -> str:
         text_of(group.effective_cost.quanta, group.effective_cost.places),
         listed,
         _decimal(plan.quantity) if plan.quantity is not None else NULL,
-        plan.driver or NULL,
+        copy_cell(plan.driver),
         total,
         _decimal(plan.coverage).quantize(COVERAGE_PLACES, ROUND_HALF_EVEN) if plan.coverage is not None else NULL,
-        plan.widened or NULL,
-        plan.note or NULL,
+        copy_cell(plan.widened),
+        copy_cell(plan.note),
     )
     return "\t".join(map(str, cells)) + "\n"
 
 
-NULL = "\\N"
 SHARE_COPY = """COPY slice_share (billing_month, slice_id, bucket, target_id, charge_kind, billed_cost, effective_cost,
     list_cost, driver_quantity, evidence) FROM STDIN"""
 GROUP_COPY = """COPY slice_group (slice_id, bucket, charges, billed_cost, effective_cost, list_cost, quantity, driver,

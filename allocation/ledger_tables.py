@@ -69,11 +69,9 @@ class RunSlice(models.Model):
         indexes = [models.Index(fields=["slice_id"], name="run_slice_slice")]
 
 
-class Bucket(models.Model):
-    """Charges with equal rule and split key. With a day it is a charge group. Every run that has it means this one."""
+class SplitTold(models.Model):
+    """What a bucket's charges have in common."""
 
-    source = models.ForeignKey("allocation.Source", on_delete=models.PROTECT)
-    content_hash = models.BinaryField()  # of all but the source's id: the same in any database
     rule = models.TextField()
     method = models.TextField()  # allocation.methods.METHODS
     ai_scope = models.TextField()  # ai, ai_supporting, other
@@ -82,6 +80,16 @@ class Bucket(models.Model):
     charge_category = models.TextField()
     # {"provider", "project", "model", "token_class", "owner", ...}; what the driver is matched on
     split_key = models.JSONField()
+
+    class Meta:
+        abstract = True
+
+
+class Bucket(SplitTold):
+    """Charges with equal rule and split key. With a day it is a charge group. Every run that has it means this one."""
+
+    source = models.ForeignKey("allocation.Source", on_delete=models.PROTECT)
+    content_hash = models.BinaryField()  # of all but the source's id: the same in any database
 
     class Meta:
         db_table = "bucket"
@@ -131,12 +139,9 @@ class Target(models.Model):
     reason = models.TextField(null=True)  # unallocated: untraced, unknown team, no rule, driver is zero ...
 
 
-class SliceShare(models.Model):
-    """Charge group x target x kind (partitioned by billing_month)."""
+class ShareOf(models.Model):
+    """A target's share of a bucket, of one kind."""
 
-    pk = models.CompositePrimaryKey("billing_month", "slice_id", "bucket", "target_id", "charge_kind")
-    billing_month = models.DateField()
-    slice_id = models.BigIntegerField()
     bucket = models.BigIntegerField()
     target_id = models.BigIntegerField()
     charge_kind = models.TextField(choices=ChargeKind.choices)
@@ -145,6 +150,17 @@ class SliceShare(models.Model):
     list_cost = CostField(null=True)
     driver_quantity = ExactNumericField(null=True)
     evidence = models.SmallIntegerField(choices=Evidence.choices)
+
+    class Meta:
+        abstract = True
+
+
+class SliceShare(ShareOf):
+    """Charge group x target x kind (partitioned by billing_month)."""
+
+    pk = models.CompositePrimaryKey("billing_month", "slice_id", "bucket", "target_id", "charge_kind")
+    billing_month = models.DateField()
+    slice_id = models.BigIntegerField()
 
     class Meta:
         db_table = "slice_share"
@@ -289,20 +305,13 @@ class ScopeCharges(models.Model):
 # ---------------------------------------------------------------- what readers see: each run with its own rows
 
 
-class ChargeBucket(models.Model):
+class ChargeBucket(SplitTold):
     """A run's buckets."""
 
     pk = models.CompositePrimaryKey("run_id", "bucket")
     run = models.ForeignKey("allocation.AllocationRun", on_delete=models.DO_NOTHING)
     bucket = models.BigIntegerField()
     source = models.ForeignKey("allocation.Source", on_delete=models.DO_NOTHING)
-    rule = models.TextField()
-    method = models.TextField()
-    ai_scope = models.TextField()
-    provider_name = models.TextField(null=True)
-    service_name = models.TextField(null=True)
-    charge_category = models.TextField()
-    split_key = models.JSONField()
 
     class Meta:
         managed = False
@@ -322,21 +331,13 @@ class ChargeGroup(GroupMeasures):
         db_table = "charge_group"
 
 
-class AllocatedCost(models.Model):
+class AllocatedCost(ShareOf):
     """Run x charge group x target x kind: the ledger."""
 
     pk = models.CompositePrimaryKey("billing_month", "run_id", "bucket", "day", "target_id", "charge_kind")
     billing_month = models.DateField()
     run_id = models.BigIntegerField()
-    bucket = models.BigIntegerField()
     day = models.DateField()
-    target_id = models.BigIntegerField()
-    charge_kind = models.TextField(choices=ChargeKind.choices)
-    billed_cost = CostField()
-    effective_cost = CostField()
-    list_cost = CostField(null=True)
-    driver_quantity = ExactNumericField(null=True)
-    evidence = models.SmallIntegerField(choices=Evidence.choices)
 
     class Meta:
         managed = False

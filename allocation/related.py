@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import date
 
 from allocation.buckets import Bucket, Level, followed_levels, levels_of
-from allocation.charges import copy_lines
+from allocation.copying import copy_lines
 from allocation.ledger import TargetBook
 from allocation.money import LEAST_PLACES, places_of, quanta_of
 from allocation.targets import NOTHING_TO_FOLLOW, Target

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import date
 
 from allocation.catalogue import TOKEN_COLUMNS
-from allocation.charges import copy_lines
-from allocation.drivers import SAME_PROVIDER, Key, ToldUsage, copy_cells
+from allocation.copying import copy_cells, copy_lines
+from allocation.drivers import SAME_PROVIDER, Key, ToldUsage
 from allocation.models import IdentityOwner, UsageIdentity
 
 REPORTED_RUNG, GATEWAY_RUNG = 3, 2

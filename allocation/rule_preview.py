@@ -20,8 +20,7 @@ from allocation.errors import NotBalanced
 from allocation.models import RulePreview, RuleSet
 from allocation.money import EXACT, exact_sum, plain
 from allocation.periods import Period
-from allocation.preview_inputs import billed_months as billed_months
-from allocation.preview_inputs import seen_in
+from allocation.preview_inputs import billed_months, seen_in
 from allocation.rule_checks import Checked, Finding
 from allocation.rule_sets import latest_rule_set, rule_set_for
 from allocation.rule_world import check_draft, rule_reach, untaken_charges

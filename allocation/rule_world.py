@@ -11,8 +11,9 @@ from typing import NamedTuple
 
 from allocation.catalogue import Entries
 from allocation.catalogue_entries import own_catalogue
-from allocation.charges import copy_lines, dimension_rows, id_list, pinned_scopes
+from allocation.charges import dimension_rows, id_list, pinned_scopes
 from allocation.conditions import Facts, RowTest, reader
+from allocation.copying import copy_lines
 from allocation.models import DriverPoint, Feature, Source, Team
 from allocation.money import exact_sum
 from allocation.row_tests import month_variant_sql
@@ -90,7 +91,7 @@ def _shapes(
     readers = [reader(name) for name in sorted(names)]
     facts_of: dict[_Key, Facts] = {}
     found: dict[_Key, list[tuple[int, Decimal, Decimal]]] = {}
-    for row in dimension_rows(month=month, scopes=scopes, tests=tests):
+    for row in dimension_rows(month=month, scopes=scopes, tests=tests, variant=variant):
         facts = Facts(row.columns, row.passed, entries)
         values = tuple(read(facts) for read in readers)
         key = _Key(row.source_id, row.columns["billing_currency"], row.passed, values)

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
+from functools import cached_property
 from typing import Any
 
 from django.db import connection, transaction
@@ -28,9 +29,7 @@ from allocation.charges import (
 )
 from allocation.drivers import WholeMonthNeeded
 from allocation.engine import Engine
-from allocation.errors import AllocationBusy as AllocationBusy
-from allocation.errors import AllocationError as AllocationError
-from allocation.errors import NotBalanced as NotBalanced
+from allocation.errors import AllocationBusy, NotBalanced
 from allocation.inputs import Drivers, load_drivers
 from allocation.late import LateChanges, basis_of, late_changes, lines_sha256
 from allocation.ledger import LedgerWriter, TargetBook, ensure_buckets
@@ -45,6 +44,7 @@ from allocation.models import (
 )
 from allocation.money import exact_sum
 from allocation.periods import Period
+from allocation.row_tests import month_variant_sql
 from allocation.rule_sets import rule_set_for
 from allocation.rules import CALLER, Rules, parse_rules
 from allocation.sampling import record_sampling
@@ -146,8 +146,18 @@ class MonthWorld:
     entries: Entries
     organisation: Organisation
     totals: list[SourceTotal]
+    variant: str  # SQL that tells charges apart by the rules' row tests
     members: dict[MemberKey, Bucket]
     inputs: dict[str, dict[str, Any]]
+
+    @cached_property
+    def buckets(self) -> frozenset[Bucket]:
+        return frozenset(self.members.values())
+
+    @cached_property
+    def lines(self) -> str:
+        """The hash of what usage is matched on."""
+        return lines_sha256(self.buckets)
 
 
 @dataclass
@@ -168,9 +178,7 @@ class MonthJob:
         world = self._world()
         late = None
         if self.reuse:
-            late = late_changes(
-                month=self.month, scopes=self.scopes, inputs=world.inputs, buckets=set(world.members.values())
-            )
+            late = late_changes(month=self.month, scopes=self.scopes, inputs=world.inputs, lines=world.lines)
         if late is not None:
             try:
                 return self._allocate(world, late)
@@ -184,12 +192,14 @@ class MonthJob:
         organisation = load_organisation()
         totals = source_totals(month=self.month, scopes=self.scopes)
         sources = {s.pk: SourceSettings(s.pk, s.name, s.project_match, s.untraced) for s in Source.objects.all()}
+        variant = month_variant_sql(rules.row_tests, month=self.month, scopes=self.scopes)
+        dimensions = dimension_rows(month=self.month, scopes=self.scopes, tests=rules.row_tests, variant=variant)
         members = with_follower_scopes(
             {
                 MemberKey(row.source_id, row.dimension_id, row.variant): bucket_of(
                     row, source=sources[row.source_id], rules=rules, month=self.month, entries=catalogue.entries
                 )
-                for row in dimension_rows(month=self.month, scopes=self.scopes, tests=rules.row_tests)
+                for row in dimensions
             }
         )
         price_version = PriceVersion.objects.order_by("-id").values_list("id", flat=True).first()
@@ -211,14 +221,14 @@ class MonthJob:
             }
             for currency in sorted({total.currency for total in totals})
         }
-        return MonthWorld(rules, catalogue.entries, organisation, totals, members, inputs)
+        return MonthWorld(rules, catalogue.entries, organisation, totals, variant, members, inputs)
 
     def _allocate(self, world: MonthWorld, late: LateChanges | None) -> list[RunOutcome]:
         self.report(10, 100, late.reason(self.month) if late else "reading traces")
         drivers = load_drivers(
             month=self.month,
             scopes=self.scopes,
-            buckets=set(world.members.values()),
+            buckets=world.buckets,
             organisation=world.organisation,
             book=TargetBook(),
             caller_pays=world.rules.agents == CALLER,
@@ -226,8 +236,7 @@ class MonthJob:
             late=late.usage if late else None,
         )
         if late:
-            for currency in world.inputs:
-                late.check(currency, drivers, world.members)
+            late.check(drivers, world.members)
         outcomes = []
         for currency, known in world.inputs.items():
             inputs = known | {
@@ -263,7 +272,7 @@ class MonthJob:
             engine = self._split(run, world, drivers, slices, late)
             write_usage_daily(slices, drivers.daily, is_shared=drivers.clustering is None)
             record_sampling(run.pk, drivers.clustering)
-            run.basis = basis_of(drivers, lines_sha256(world.members.values()), engine, late, currency)
+            run.basis = basis_of(drivers, world.lines, engine, late, currency)
             run.rows = slices.rows
             run.sha256 = slices.sha256()
             self.report(95, 100, f"checking {currency}")
@@ -291,9 +300,7 @@ class MonthJob:
         write_buckets(run, numbers, members)
         self.report(20, 100, f"summing charges in {run.currency}")
         only, late_days = late.scope(run.currency, members, drivers.index) if late else (None, None)
-        groups = read_groups(
-            run_id=run.pk, month=self.month, scopes=self.scopes, tests=world.rules.row_tests, only=only
-        )
+        groups = read_groups(run_id=run.pk, month=self.month, scopes=self.scopes, variant=world.variant, only=only)
         with connection.cursor() as cursor:
             cursor.execute("SELECT ensure_slice_share_partition(%s)", [self.month])
         if late:

@@ -32,7 +32,7 @@ from typing import Any
 from django.db import connection
 
 from allocation.buckets import USAGE
-from allocation.charges import whole_month_plans
+from allocation.copying import whole_month_plans
 from allocation.drivers import ANY_PROJECT, SAME_PROVIDER, ToldUsage
 
 # Told provider, project, model, team and feature -> the factor on the variance of input and of output tokens.

@@ -12,7 +12,7 @@ from typing import Any
 from django.db import connection
 
 from allocation.buckets import USAGE
-from allocation.charges import whole_month_plans
+from allocation.copying import whole_month_plans
 from allocation.errors import NotBalanced
 from allocation.models import AllocationRun, LedgerSlice, RunSlice, RunStatus
 from allocation.targets import OUTSIDE_SCOPE

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from allocation.input_changes import Change as Change
-from allocation.input_changes import bill_changes, setting_changes
+from allocation.input_changes import Change, bill_changes, setting_changes
 from allocation.models import AllocationRun
 from allocation.rule_sets import rule_set_for
 

@@ -12,6 +12,7 @@ from django.db import connection
 
 from allocation.buckets import USAGE
 from allocation.catalogue import TOKEN_COLUMNS
+from allocation.copying import copy_cell
 from allocation.drivers import ToldUsage, told_owner
 from allocation.periods import Period
 from allocation.slices import SliceStore
@@ -69,7 +70,7 @@ def write_usage_daily(slices: SliceStore, daily: Mapping[DailyKey, list[Number]]
     """Slices of usage, one for each day; `is_shared` where a later run that says the same may have them too."""
     days: dict[date, list[str]] = {}
     for key, sums in daily.items():
-        names = [NULL if value is None else _escaped(value) for value in key[1:]]
+        names = [copy_cell(value) for value in key[1:]]
         numbers = [str(n) if isinstance(n, int) else format(n, "f") for n in sums]
         days.setdefault(key.day, []).append("\t".join(names + numbers) + "\n")
     reserved = slices.reserve(USAGE, sorted(days))
@@ -84,12 +85,5 @@ def write_usage_daily(slices: SliceStore, daily: Mapping[DailyKey, list[Number]]
     reserved.close()
 
 
-NULL = "\\N"
 USAGE_COPY = """COPY slice_usage (slice_id, team, feature, model, environment, phase, calls, tokens_input,
     tokens_output) FROM STDIN"""
-_ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
-
-
-def _escaped(text: str) -> str:
-    """Text as a cell of COPY."""
-    return text.translate(_ESCAPES)

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date
 from typing import Any, NamedTuple
 
 from django.db import connection
 
 from allocation.catalogue import Entries
-from allocation.charges import copy_lines
+from allocation.copying import copy_lines
 from allocation.drivers import (
     DRIVER_PLACES,
     Digest,
@@ -128,75 +128,74 @@ class UsageFacts:
         )
 
 
-@dataclass
-class UsageReading:
-    """Reads told usage and remembers what each day said."""
+def read_usage(
+    start: date,
+    end: date,
+    *,
+    days: frozenset[date] | None,
+    by_region: bool,
+    caller_pays: bool,
+    entries: Entries,
+    billed_as: Callable[[Key], Key],
+) -> tuple[list[ToldUsage], UsageFacts]:
+    """Told usage of all days of the half-open range, or of these only, and what each of them said.
 
-    caller_pays: bool
-    entries: Entries
-    by_region: bool
-    _start: date = date.min
-    _end: date = date.min
-    _days: frozenset[date] | None = None
-    _digests: dict[date, Digest] = field(default_factory=dict)
-    _versions: dict[date, int | None] = field(default_factory=dict)
-    _rows: list[ToldUsage] = field(default_factory=list)
-
-    def read(self, start: date, end: date, *, days: Iterable[date] | None) -> list[ToldUsage]:
-        """Rows of all days of the half-open range, or of these only."""
-        self._start, self._end = start, end
-        self._days = None if days is None else frozenset(days)
-        # Versions first: what comes in between is read now, and again by the next run.
-        self._versions = usage_versions(start, end)
-        wanted = (
-            [Period(start, end)] if days is None else [Period(d, d + DAY) for d in sorted(days) if start <= d < end]
+    `billed_as` names a call's key as the index does.
+    """
+    # Versions first: what comes in between is read now, and again by the next run.
+    versions = usage_versions(start, end)
+    digests: dict[date, Digest] = {}
+    parts = [Period(start, end)] if days is None else [Period(d, d + DAY) for d in sorted(days) if start <= d < end]
+    rows = [
+        row
+        for part in parts
+        for row in told_usage(
+            _noted(usage_sql(part.start, part.end, by_region=by_region), digests),
+            caller_pays=caller_pays,
+            entries=entries,
         )
-        rows = [
-            row
-            for part in wanted
-            for row in told_usage(self._noted(part), caller_pays=self.caller_pays, entries=self.entries)
-        ]
-        if any(row.caller for row in rows):
-            rows = caller_owners(rows)
-        self._rows = rows
-        return rows
+    ]
+    if any(row.caller for row in rows):
+        rows = caller_owners(rows)
+    silent = {
+        day: DayFacts(version, "", frozenset(), False, False, ())
+        for day, version in versions.items()
+        if day not in digests and (days is None or day in days)
+    }
+    return rows, UsageFacts(start, end, silent | _facts_of(rows, versions, digests, billed_as))
 
-    def _noted(self, part: Period) -> Iterator[str]:
-        for line in copy_lines(usage_sql(part.start, part.end, by_region=self.by_region)):
-            day = date.fromisoformat(line[:10])
-            digest = self._digests.get(day)
-            if digest is None:
-                digest = self._digests[day] = Digest()
-            digest.add(line)
-            yield line
 
-    def facts(self, billed_as: Callable[[Key], Key]) -> UsageFacts:
-        """Of the days that were read; `billed_as` names a call's key as the index does."""
-        told: dict[date, tuple[set[Key], list[bool], set[str]]] = {}
-        for row in self._rows:
-            keys, flags, callers = told.setdefault(row.day, (set(), [False, False], set()))
-            keys.add(row.key)
-            if row.caller is not None:
-                callers.add(row.caller)
-            flags[0] = flags[0] or any("." in text for text in row.tokens)
-            flags[1] = flags[1] or row.variance != (0, 0)
-        silent = [day for day in self._versions if day not in told and (self._days is None or day in self._days)]
-        return UsageFacts(
-            self._start,
-            self._end,
-            {day: DayFacts(self._versions[day], "", frozenset(), False, False, ()) for day in silent}
-            | {
-                day: DayFacts(
-                    self._versions.get(day, 0),
-                    self._digests[day].hexdigest(),
-                    frozenset(map(billed_as, keys)),
-                    has_fractions=flags[0],
-                    is_sampled=flags[1],
-                    callers=tuple(sorted(callers)),
-                )
-                for day, (keys, flags, callers) in told.items()
-            },
+def _noted(sql: str, digests: dict[date, Digest]) -> Iterator[str]:
+    for line in copy_lines(sql):
+        day = date.fromisoformat(line[:10])
+        digest = digests.get(day)
+        if digest is None:
+            digest = digests[day] = Digest()
+        digest.add(line)
+        yield line
+
+
+def _facts_of(
+    rows: Sequence[ToldUsage],
+    versions: Mapping[date, int | None],
+    digests: Mapping[date, Digest],
+    billed_as: Callable[[Key], Key],
+) -> dict[date, DayFacts]:
+    """Of days with usage."""
+    by_day: dict[date, list[ToldUsage]] = {}
+    for row in rows:
+        by_day.setdefault(row.day, []).append(row)
+    return {
+        day: DayFacts(
+            version=versions.get(day, 0),
+            sha256=digests[day].hexdigest(),
+            keys=frozenset(map(billed_as, {row.key for row in own})),
+            has_fractions=any("." in text for row in own for text in row.tokens),
+            is_sampled=any(row.variance != (0, 0) for row in own),
+            callers=tuple(sorted({row.caller for row in own if row.caller is not None})),
         )
+        for day, own in by_day.items()
+    }
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,9 @@ from typing import Any
 
 from django.utils import timezone
 
+from allocation.errors import AllocationBusy
 from allocation.periods import Period
-from allocation.runs import AllocationBusy, allocate_period
+from allocation.runs import allocate_period
 from portal.control.jobs import JobContext, Temporary, handles
 from portal.ingest.otlp.fold import fold
 

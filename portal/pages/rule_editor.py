@@ -17,8 +17,9 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from allocation.models import RulePreview, RuleSet
 from allocation.periods import Period
+from allocation.preview_inputs import billed_months
 from allocation.rule_checks import Checked
-from allocation.rule_preview import billed_months, preview_months
+from allocation.rule_preview import preview_months
 from allocation.rule_sets import latest_rule_set
 from allocation.rule_text import MOST_CHARACTERS
 from allocation.rule_world import check_draft, rule_reach, untaken_charges

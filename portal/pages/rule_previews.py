@@ -16,7 +16,7 @@ from django.views.decorators.http import require_safe
 from allocation.currencies import minor_units
 from allocation.models import RulePreview
 from allocation.money import exact_sum
-from allocation.rule_preview import billed_months
+from allocation.preview_inputs import billed_months
 from allocation.rule_sets import NotPreviewed, fresh_preview, latest_rule_set
 from allocation.rules import RuleError
 from portal.accounts.access import page, pages_of

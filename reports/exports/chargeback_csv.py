@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from django.db import connection
 
-from allocation.charges import whole_month_plans
+from allocation.copying import whole_month_plans
 from allocation.models import AllocationRun
 from allocation.periods import Period
 from reports.scope import TeamScope

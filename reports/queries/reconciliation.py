@@ -8,7 +8,8 @@ from typing import Any
 
 from django.db import connection
 
-from allocation.charges import pinned_scopes, whole_month_plans
+from allocation.charges import pinned_scopes
+from allocation.copying import whole_month_plans
 from allocation.models import AllocationRun, Source
 from allocation.money import exact_sum
 from allocation.periods import Period

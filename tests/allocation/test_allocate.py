@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from django.db import IntegrityError, connection, transaction
 
+from allocation.errors import NotBalanced
 from allocation.ledger import stored_sha256
 from allocation.models import (
     AllocatedCost,
@@ -23,7 +24,7 @@ from allocation.models import (
     Team,
 )
 from allocation.money import exact_sum
-from allocation.runs import NotBalanced, allocate_period
+from allocation.runs import allocate_period
 from reports.queries.reconciliation import reconcile_period
 from tests.allocation.bills import (
     AWS,

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from datetime import date
 from decimal import Decimal
 from typing import Any
 
 import pytest
 
+from allocation.ledger import stored_sha256
 from allocation.models import (
     AllocationRun,
     ChargeGroup,
@@ -284,6 +286,21 @@ def test_booked_share_pays_for_booked_and_idle_capacity_is_a_line_of_its_owner()
         ("b", "shared"): Decimal(9),
         ("ops", "idle"): Decimal(9),
     }
+
+
+def test_names_with_tabs_and_backslashes_stay_what_they_are() -> None:
+    teams("a")
+    pool = "shared\\n\tby all"
+    rules(
+        f"pools: [{{name: {json.dumps(pool)}, method: even, among: [{{team: a}}]}}]\n"
+        f"rules: [{{name: all, method: direct, target: {{pool: {json.dumps(pool)}}}}}]"
+    )
+    Bill().charge("3", at=utc(5, 3), **AWS)
+
+    run = allocate().runs[0]
+
+    assert ChargeGroup.objects.get().note == f"through pool {pool}"
+    assert stored_sha256(run_id=run.run, month=OCTOBER.start) == run.sha256
 
 
 def test_a_node_is_known_by_its_id_where_the_bill_has_a_name_too() -> None:

@@ -15,6 +15,7 @@ from django.utils import timezone
 
 from allocation.catalogue import Entry
 from allocation.catalogue_entries import apply_catalogue
+from allocation.errors import AllocationBusy
 from allocation.models import (
     AllocationRun,
     ChargeScope,
@@ -31,7 +32,6 @@ from allocation.rule_preview import carry_out_preview, preview_months, record_pr
 from allocation.rule_sets import NotPreviewed, apply_rules, rule_set_for
 from allocation.rule_world import check_draft, rule_reach, untaken_charges
 from allocation.rules import RuleError
-from allocation.runs import AllocationBusy
 from tests.allocation.bills import AWS, NOW, OCTOBER, OPENAI, Bill, allocate, usage, utc
 
 pytestmark = pytest.mark.django_db

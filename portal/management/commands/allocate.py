@@ -8,8 +8,9 @@ from typing import Any
 from django.core.management.base import CommandParser
 from django.utils import timezone
 
+from allocation.errors import AllocationBusy
 from allocation.rules import RuleError
-from allocation.runs import AllocationBusy, allocate_period
+from allocation.runs import allocate_period
 from portal.commands import PortalCommand, Refused
 from portal.ingest.otlp.fold import fold
 from portal.management.periods import month_argument
