@@ -185,7 +185,8 @@ class Amount:
 class Group:
     """The charges of one bucket on one UTC day. `list_cost` or a quantity is None where any charge lacks it.
 
-    A charge of several days is counted on its first one, so that counts add up over days.
+    A charge of several days is counted on its first one, so that counts add up over days. `is_spread` where all of them
+    are of several days.
     """
 
     bucket: int
@@ -196,6 +197,7 @@ class Group:
     list_cost: Amount | None
     consumed: Fraction | None
     pricing: Fraction | None
+    is_spread: bool = False
 
 
 @dataclass(frozen=True)
@@ -266,7 +268,7 @@ def _days_of(cells: list[str]) -> Iterable[Group]:
     billed, effective, listed = (_spread(amount, weights) for amount in amounts)
     consumed, pricing = (_spread_quantity(quantity, weights) for quantity in quantities)
     return [
-        Group(int(bucket), day, 0 if n else int(charges), b, e, c, q, p)
+        Group(int(bucket), day, 0 if n else int(charges), b, e, c, q, p, is_spread=True)
         for n, (day, b, e, c, q, p) in enumerate(zip(days, billed, effective, listed, consumed, pricing, strict=True))
     ]
 
@@ -294,3 +296,4 @@ def _merge(known: Group, part: Group) -> None:
         known.consumed + part.consumed if known.consumed is not None and part.consumed is not None else None
     )
     known.pricing = known.pricing + part.pricing if known.pricing is not None and part.pricing is not None else None
+    known.is_spread = known.is_spread and part.is_spread

@@ -326,27 +326,38 @@ def _token_label(columns: tuple[int, ...]) -> str:
 # ---------------------------------------------------------------- from the database
 
 
-# One row per day, join key and told attributes. `is_priced` false: some usage of the row has no list price.
+# One row per day, join key and told attributes. `is_priced` false: some usage of the row has no list price. Days that
+# usage_day_sum knows come from there, others from their hours; and all that waits to be merged.
 USAGE_SQL = """
 COPY (
+    WITH summed AS (
+        SELECT day FROM usage_day_version WHERE summed = version AND day >= '{start}' AND day < '{end}'
+    )
     SELECT u.day, {told},
         max(CASE WHEN d.observer = 'gateway' THEN 2 ELSE 1 END),
         trim_scale(round(sum(u.calls), {places})), {sums},
         CASE WHEN bool_and(u.is_priced) THEN trim_scale(round(sum(u.list_cost), 18)) END,
-        coalesce(round(sum(u.variance_input)), 0), coalesce(round(sum(u.variance_output)), 0)
+        round(sum(u.variance_input)), round(sum(u.variance_output))
     FROM (
-        SELECT (hour AT TIME ZONE 'UTC')::date AS day, dimension_id, sum(calls) AS calls, {inner},
-            sum(list_cost) AS list_cost, bool_and(list_cost IS NOT NULL) AS is_priced,
-            sum(variance_input::numeric) FILTER (WHERE variance_input <> 0) AS variance_input,
-            sum(variance_output::numeric) FILTER (WHERE variance_output <> 0) AS variance_output
-        FROM (
-            SELECT hour, dimension_id, calls, {columns}, list_cost, variance_input, variance_output FROM usage_hourly
-            WHERE hour >= '{start}' AND hour < '{end}'
-            UNION ALL
-            SELECT hour, dimension_id, calls, {columns}, NULL, variance_input, variance_output FROM usage_delta
-            WHERE hour >= '{start}' AND hour < '{end}'
-        ) live
-        GROUP BY 1, 2
+        SELECT day, dimension_id, calls, {columns}, list_cost, is_priced, variance_input, variance_output
+        FROM usage_day_sum JOIN summed USING (day)
+        UNION ALL
+        SELECT other.day, hours.* FROM (
+            SELECT '{start}'::date + n AS day FROM generate_series(0, '{end}'::date - '{start}'::date - 1) n
+            EXCEPT SELECT day FROM summed
+        ) other
+        CROSS JOIN LATERAL (
+            SELECT dimension_id, calls, {columns}, list_cost, list_cost IS NOT NULL, variance_input::numeric,
+                variance_output::numeric
+            FROM usage_hourly
+            WHERE hour >= other.day::timestamp AT TIME ZONE 'UTC'
+                AND hour < (other.day + 1)::timestamp AT TIME ZONE 'UTC'
+        ) hours
+        UNION ALL
+        SELECT (hour AT TIME ZONE 'UTC')::date, dimension_id, calls, {columns}, NULL, false, variance_input::numeric,
+            variance_output::numeric
+        FROM usage_delta
+        WHERE hour >= '{start} 00:00+00' AND hour < '{end} 00:00+00'
     ) u
     JOIN allocation_usagedimension d ON d.id = u.dimension_id
     GROUP BY {numbers}
@@ -396,10 +407,9 @@ def usage_sql(start: date, end: date, *, by_region: bool = False) -> str:
         order=", ".join(f'{name} COLLATE "C"' for name in told),
         places=DRIVER_PLACES,
         sums=", ".join(f"trim_scale(round(sum(u.{name}), {DRIVER_PLACES}))" for name in TOKEN_COLUMNS),
-        inner=", ".join(f"sum({name}) AS {name}" for name in TOKEN_COLUMNS),
         columns=", ".join(TOKEN_COLUMNS),
-        start=f"{start.isoformat()} 00:00+00",
-        end=f"{end.isoformat()} 00:00+00",
+        start=start.isoformat(),
+        end=end.isoformat(),
     )
 
 

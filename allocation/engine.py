@@ -113,12 +113,12 @@ class Engine:
         self.related = self.splitter.costs = related
 
     def _parts(self) -> Iterator[tuple[int, list[Group]]]:
-        """Groups of each part by day, and within a day in canonical order."""
+        """Groups of each part by place, and within a place in canonical order."""
         rank = {self.numbers[bucket]: (bucket.part, bucket.content_hash) for bucket in self.numbers}
 
-        def place(group: Group) -> tuple[int, date, bytes]:
+        def place(group: Group) -> tuple[int, date, bool, bytes]:
             part, content_hash = rank[group.bucket]
-            return part, group.day, content_hash
+            return part, group.day, group.is_spread, content_hash
 
         late = self.late
         wanted = [g for g in self.groups if late is None or rank[g.bucket][0] or g.day in late.days]

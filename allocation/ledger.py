@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import deque
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import date
 from decimal import ROUND_HALF_EVEN, Decimal
@@ -23,7 +24,7 @@ from allocation.models import Bucket as BucketModel
 from allocation.models import RunSlice
 from allocation.models import Target as TargetModel
 from allocation.money import LEAST_PLACES, text_of, texts_of
-from allocation.slices import SliceStore, run_sha256
+from allocation.slices import Place, SliceStore, run_sha256
 from allocation.split import split_quanta
 from allocation.targets import Target, canonical_target
 from allocation.traced import Part, Plan
@@ -241,6 +242,38 @@ class SlicePage:
         return shares.hexdigest(), content.hexdigest()
 
 
+class Planned(NamedTuple):
+    """A charge group and how it is split."""
+
+    group: Group
+    bucket: Bucket
+    plan: Plan
+
+    def told(self) -> tuple[object, ...]:
+        """Equal only for what is written alike; plans are compared by identity, which takes no time."""
+        group = self.group
+        amounts = [
+            (amount.quanta, amount.places) if amount else None
+            for amount in (group.billed_cost, group.effective_cost, group.list_cost)
+        ]
+        return (group.bucket, group.charges, *amounts, id(self.plan))
+
+
+class Repeats:
+    """Days of a spread charge that say what an earlier one says, found without writing them out."""
+
+    def __init__(self) -> None:
+        # The plans stay as long as their ids are compared.
+        self._first: dict[tuple[object, ...], tuple[Place, list[Planned]]] = {}
+
+    def first(self, place: Place, planned: list[Planned]) -> Place | None:
+        """The earlier place; None where this is the first that says so."""
+        if not place.is_spread:
+            return None
+        first, _ = self._first.setdefault(tuple(each.told() for each in planned), (place, planned))
+        return first if first != place else None
+
+
 class LedgerWriter:
     """Writes the slices of one run, and keeps the run's hash."""
 
@@ -257,38 +290,40 @@ class LedgerWriter:
         plan_of: Callable[[Bucket, Group], Plan],
         progress: Callable[[int], None],
     ) -> None:
-        """Carry out the plan of each group of one part; groups come by day, and within a day in canonical order."""
-        by_day = [(day, list(own)) for day, own in groupby(groups, key=attrgetter("day"))]
-        slices = self.slices.reserve(part, [day for day, _ in by_day])
+        """Carry out the plan of each group of one part; groups come by place, and within a place in canonical order."""
+        by_place = deque(
+            (Place(part, day, is_spread), list(own))
+            for (day, is_spread), own in groupby(groups, key=attrgetter("day", "is_spread"))
+        )
+        slices = self.slices.reserve(part, [place for place, _ in by_place])
+        repeats = Repeats()
         done = 0
-        while by_day:
+        while by_place:
             written: list[tuple[int, SlicePage]] = []
             rows = 0
             with connection.cursor() as cursor, cursor.copy(SHARE_COPY) as copy:
-                while by_day and rows < ROWS_AT_ONCE:
-                    day, own = by_day.pop(0)
-                    page = self._page(own, bucket_of, plan_of)
-                    number = slices.settle(day, rows=len(page.shares), hashes=page.seal())
+                while by_place and rows < ROWS_AT_ONCE:
+                    place, own = by_place.popleft()
+                    planned = [Planned(group, b, plan_of(b, group)) for group in own for b in [bucket_of[group.bucket]]]
+                    done += len(own)
+                    progress(done)
+                    if first := repeats.first(place, planned):
+                        slices.repeat(place, first)
+                        continue
+                    page = self._page(planned)
+                    number = slices.settle(place, rows=len(page.shares), hashes=page.seal())
                     if number is not None:
                         rows += len(page.shares)
                         self._copy_shares(copy, number, page)
                         written.append((number, page))
-                    done += len(own)
-                    progress(done)
             self._write_groups(written)
             self._write_costs(written)
         slices.close()
 
-    def _page(
-        self,
-        groups: Sequence[Group],
-        bucket_of: Mapping[int, Bucket],
-        plan_of: Callable[[Bucket, Group], Plan],
-    ) -> SlicePage:
-        page = SlicePage(Places.of(groups))  # by its own day, so that a slice is written alike in every run
-        for group in groups:
-            bucket = bucket_of[group.bucket]
-            self._add(page, group, bucket, plan_of(bucket, group))
+    def _page(self, planned: Sequence[Planned]) -> SlicePage:
+        page = SlicePage(Places.of([each.group for each in planned]))  # its own, so that every run writes it alike
+        for group, bucket, plan in planned:
+            self._add(page, group, bucket, plan)
         return page
 
     def _copy_shares(self, copy: Copy, number: int, page: SlicePage) -> None:
@@ -308,7 +343,7 @@ class LedgerWriter:
         rows = cut_group(group, plan, kind=bucket.kind, is_allocated=book.is_allocated, rank=book.rank)
         targets, kinds, billed, effective, listed, quantities, rungs = zip(*rows, strict=True)
         page.costs.add(group, self.lines.bucket_class(bucket), rows, self.lines.target_classes(book.targets))
-        start_canonical = f"{bucket.cells},{group.day.isoformat()},"
+        start_canonical = f"{bucket.cells},"
         b_texts = texts_of(billed, group.billed_cost.places)
         same = effective == billed and group.effective_cost.places == group.billed_cost.places
         e_texts = b_texts if same else texts_of(effective, group.effective_cost.places)
@@ -374,8 +409,8 @@ def _decimal(value: Fraction) -> Decimal:
 # The same bytes as were hashed, from the database: the proof that a run is what its hash says.
 CANONICAL_SQL = """
 COPY (
-    SELECT r.part, r.day AS of_day, s.name, b.rule, b.method, b.ai_scope, b.provider_name, b.service_name,
-        b.charge_category, b.split_key::text AS split_key, r.day, t.team, t.model, t.feature, t.product,
+    SELECT r.part, r.day, r.is_spread::int, s.name, b.rule, b.method, b.ai_scope, b.provider_name, b.service_name,
+        b.charge_category, b.split_key::text AS split_key, t.team, t.model, t.feature, t.product,
         t.environment, t.customer, t.phase, t.reason, t.partner_team, t.partner_feature,
         a.charge_kind, a.billed_cost, a.effective_cost, a.list_cost, a.driver_quantity, a.evidence
     FROM run_slice r
@@ -384,7 +419,8 @@ COPY (
     JOIN allocation_source s ON s.id = b.source_id
     JOIN allocation_target t ON t.id = a.target_id
     WHERE a.billing_month = '{month}' AND r.run_id = {run}
-    ORDER BY r.part, r.day, b.content_hash, t.team COLLATE "C" NULLS FIRST, t.model COLLATE "C" NULLS FIRST,
+    ORDER BY r.part, r.day, r.is_spread, b.content_hash,
+        t.team COLLATE "C" NULLS FIRST, t.model COLLATE "C" NULLS FIRST,
         t.feature COLLATE "C" NULLS FIRST, t.product COLLATE "C" NULLS FIRST, t.environment COLLATE "C" NULLS FIRST,
         t.customer COLLATE "C" NULLS FIRST, t.phase COLLATE "C" NULLS FIRST, t.reason COLLATE "C" NULLS FIRST,
         t.partner_team COLLATE "C" NULLS FIRST, t.partner_feature COLLATE "C" NULLS FIRST, a.charge_kind COLLATE "C"
@@ -397,12 +433,11 @@ COPY (
 def stored_sha256(*, run_id: int, month: date) -> str:
     """The hash of a run, computed from what stands in the database."""
     sql = CANONICAL_SQL.format(month=month.isoformat(), run=int(run_id))
-    digests: dict[tuple[int, date], Any] = {
-        (part, day): hashlib.sha256()
-        for part, day in RunSlice.objects.filter(run_id=run_id, part__gte=0).values_list("part", "day")
-    }
+    places = RunSlice.objects.filter(run_id=run_id, part__gte=0).values_list("part", "day", "is_spread")
+    digests: dict[Place, Any] = {Place(*place): hashlib.sha256() for place in places}
     with connection.cursor() as cursor, cursor.copy(sql) as copy:
         for row in copy:
-            part, day, line = bytes(row).split(b",", 2)
-            digests[int(part), date.fromisoformat(day.decode())].update(line)
-    return run_sha256({key: digest.hexdigest() for key, digest in digests.items()})
+            part, day, is_spread, line = bytes(row).split(b",", 3)
+            place = Place(int(part), date.fromisoformat(day.decode()), is_spread == b"1")
+            digests[place].update(line)
+    return run_sha256({place: digest.hexdigest() for place, digest in digests.items()})

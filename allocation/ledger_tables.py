@@ -35,7 +35,7 @@ class Evidence(models.IntegerChoices):
 
 
 class LedgerSlice(models.Model):
-    """One day of one part of a month's ledger in one currency.
+    """What one or more days of one part of a month's ledger say, in one currency.
 
     Parts are the stages of a run (0 and up: what later stages are weighted by), FOLLOWERS, and USAGE. `content_sha256`
     covers everything that stands under the slice; NULL while it is written, and where it cannot be shared.
@@ -44,7 +44,6 @@ class LedgerSlice(models.Model):
     billing_month = models.DateField()
     currency = models.TextField()
     part = models.SmallIntegerField()
-    day = models.DateField()
     rows = models.BigIntegerField(default=0)
     sha256 = models.TextField(null=True)  # of the canonical CSV of its shares
     content_sha256 = models.TextField(null=True)
@@ -55,12 +54,13 @@ class LedgerSlice(models.Model):
 
 
 class RunSlice(models.Model):
-    """The slices that make a run: one per part and day."""
+    """The slices that make a run: one per part and day, and one for what is spread over several days."""
 
-    pk = models.CompositePrimaryKey("run_id", "part", "day")
+    pk = models.CompositePrimaryKey("run_id", "part", "day", "is_spread")
     run_id = models.BigIntegerField()
     part = models.SmallIntegerField()
     day = models.DateField()
+    is_spread = models.BooleanField(default=False)
     billing_month = models.DateField()
     slice_id = models.BigIntegerField()
 
@@ -185,7 +185,7 @@ class GroupMeasures(models.Model):
 
 
 class SliceGroup(GroupMeasures):
-    """One charge group: a bucket on the slice's day."""
+    """One charge group: a bucket on a day that has the slice."""
 
     pk = models.CompositePrimaryKey("slice_id", "bucket")
     slice_id = models.BigIntegerField()

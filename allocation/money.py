@@ -43,8 +43,8 @@ def texts_of(amounts: Sequence[int], places: int) -> list[str]:
     """`text_of` of many amounts, without a call for each."""
     if not places:
         return [str(quanta) for quanta in amounts]
-    pattern, one = f"%d.%0{places}d", 10**places
-    texts = [pattern % divmod(abs(quanta), one) for quanta in amounts]
+    digits = " ".join([f"%0{places + 1}d"] * len(amounts)) % tuple(map(abs, amounts))
+    texts = [f"{text[:-places]}.{text[-places:]}" for text in digits.split()]
     if min(amounts, default=0) < 0:
         return [f"-{text}" if quanta < 0 else text for quanta, text in zip(amounts, texts, strict=True)]
     return texts

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.db import connection
 
@@ -20,12 +20,21 @@ from allocation.targets import OUTSIDE_SCOPE
 SLICE_TABLES = ("slice_group", "slice_cost", "slice_usage", "slice_balance")
 
 
-def run_sha256(hashes: Mapping[tuple[int, date], str]) -> str:
-    """The hash of a run: over the hashes of its slices' shares, by part and day."""
+class Place(NamedTuple):
+    """Where in a run a slice stands. `is_spread`: groups of charges that last for several days, which say the same on
+    most days."""
+
+    part: int
+    day: date
+    is_spread: bool = False
+
+
+def run_sha256(hashes: Mapping[Place, str]) -> str:
+    """The hash of a run: over the hashes of its slices' shares, by place."""
     digest = hashlib.sha256()
-    for (part, day), sha256 in sorted(hashes.items()):
-        if part != USAGE:
-            digest.update(f"{part},{day},{sha256}\n".encode())
+    for place, sha256 in sorted(hashes.items()):
+        if place.part != USAGE:
+            digest.update(f"{place.part},{place.day},{place.is_spread:d},{sha256}\n".encode())
     return digest.hexdigest()
 
 
@@ -40,13 +49,14 @@ class Stored:
 
 @dataclass
 class SliceStore:
-    """The slices of one run. `known` are those of former runs of the month and currency, by part, day and content."""
+    """The slices of one run. `known` are those that it may share, by part and content: slices of former runs of the
+    month and currency, and its own of other days."""
 
     run_id: int
     month: date
     currency: str
-    known: Mapping[tuple[int, date, str], Stored] = field(default_factory=dict)
-    taken: dict[tuple[int, date], Stored] = field(default_factory=dict)
+    known: dict[tuple[int, str], Stored] = field(default_factory=dict)
+    taken: dict[Place, Stored] = field(default_factory=dict)
     written: list[int] = field(default_factory=list)  # ids
 
     @classmethod
@@ -54,22 +64,28 @@ class SliceStore:
         known = known_slices(run.billing_month, run.currency) if reuse else {}
         return cls(run_id=run.pk, month=run.billing_month, currency=run.currency, known=known)
 
-    def reserve(self, part: int, days: Sequence[date]) -> Reserved:
-        """Ids for slices of one part, one for each day."""
+    def reserve(self, part: int, places: Collection[Place]) -> Reserved:
+        """Slices of one part, to be filled."""
         made = LedgerSlice.objects.bulk_create(
-            LedgerSlice(billing_month=self.month, currency=self.currency, part=part, day=day) for day in days
+            LedgerSlice(billing_month=self.month, currency=self.currency, part=part) for _ in places
         )
-        return Reserved(self, part, {made_slice.day: made_slice.pk for made_slice in made})
+        return Reserved(self, part, [slice_.pk for slice_ in made])
 
     def carry_over(self, former: int, *, parts: Collection[int], but: Collection[date]) -> None:
         """Take the slices of a former run, but for these days."""
         slices = RunSlice.objects.filter(run_id=former, part__in=parts).exclude(day__in=but)
-        places = {pk: (part, day) for pk, part, day in slices.values_list("slice_id", "part", "day")}
-        stored = LedgerSlice.objects.filter(pk__in=places).values_list("pk", "rows", "sha256")
-        self.taken.update((places[pk], Stored(pk, rows, sha256)) for pk, rows, sha256 in stored)
+        cells = slices.values_list("part", "day", "is_spread", "slice_id")
+        places = {Place(part, day, is_spread): pk for part, day, is_spread, pk in cells}
+        rows = LedgerSlice.objects.filter(pk__in=set(places.values())).values_list("pk", "rows", "sha256")
+        stored = {pk: Stored(pk, count, sha256) for pk, count, sha256 in rows}
+        self.take({place: stored[pk] for place, pk in places.items()})
+
+    def take(self, slices: Mapping[Place, Stored]) -> None:
+        """The run has these slices from here on."""
+        self.taken.update(slices)
         RunSlice.objects.bulk_create(
-            RunSlice(run_id=self.run_id, billing_month=self.month, part=part, day=day, slice_id=pk)
-            for pk, (part, day) in places.items()
+            RunSlice(run_id=self.run_id, billing_month=self.month, slice_id=stored.id, **place._asdict())
+            for place, stored in slices.items()
         )
 
     @property
@@ -77,63 +93,55 @@ class SliceStore:
         return sum(stored.rows for stored in self.taken.values())
 
     def sha256(self) -> str:
-        return run_sha256({key: stored.sha256 or "" for key, stored in self.taken.items()})
+        return run_sha256({place: stored.sha256 or "" for place, stored in self.taken.items()})
 
 
 class Reserved:
     """Slices of one part that are being filled."""
 
-    def __init__(self, store: SliceStore, part: int, ids: dict[date, int]) -> None:
+    def __init__(self, store: SliceStore, part: int, ids: list[int]) -> None:
         self._store = store
         self._part = part
-        self._ids = ids
+        self._free = ids
         self._new: list[LedgerSlice] = []
-        self._own: dict[date, Stored] = {}
+        self._own: dict[Place, Stored] = {}
 
-    def settle(self, day: date, *, rows: int = 0, hashes: tuple[str | None, str | None]) -> int | None:
-        """The id under which the day's rows are to be written; None where they stand in the database already.
+    def settle(self, place: Place, *, rows: int = 0, hashes: tuple[str | None, str | None]) -> int | None:
+        """The id under which the rows are to be written; None where they stand in the database already.
 
         `hashes` are those of the canonical CSV and of all content; without the latter the slice is nobody else's.
         """
         sha256, content = hashes
-        known = self._store.known.get((self._part, day, content)) if content else None
+        known = self._store.known.get((self._part, content)) if content else None
         if known is not None:
-            self._own[day] = known
+            self._own[place] = known
             return None
-        number = self._ids[day]
-        self._own[day] = Stored(number, rows, sha256)
-        self._new.append(LedgerSlice(pk=number, rows=rows, sha256=sha256, content_sha256=content))
-        return number
+        stored = self._own[place] = Stored(self._free.pop(), rows, sha256)
+        self._new.append(LedgerSlice(pk=stored.id, rows=rows, sha256=sha256, content_sha256=content))
+        if content:
+            self._store.known[self._part, content] = stored
+        return stored.id
+
+    def repeat(self, place: Place, other: Place) -> None:
+        """The slice of another place stands here as well."""
+        self._own[place] = self._own[other]
 
     def close(self) -> None:
         """The run has these slices from here on; what was reserved for nothing is gone."""
         LedgerSlice.objects.bulk_update(self._new, ["rows", "sha256", "content_sha256"])
-        kept = {stored.id for stored in self._own.values()}
-        LedgerSlice.objects.filter(pk__in=[pk for pk in self._ids.values() if pk not in kept]).delete()
-        RunSlice.objects.bulk_create(
-            RunSlice(
-                run_id=self._store.run_id,
-                billing_month=self._store.month,
-                part=self._part,
-                day=day,
-                slice_id=stored.id,
-            )
-            for day, stored in self._own.items()
-        )
-        self._store.taken.update(((self._part, day), stored) for day, stored in self._own.items())
+        LedgerSlice.objects.filter(pk__in=self._free).delete()
+        self._store.take(self._own)
         self._store.written += [made.pk for made in self._new]
 
 
-def known_slices(month: date, currency: str) -> dict[tuple[int, date, str], Stored]:
-    """Slices of succeeded runs whose rows are kept, by part, day and content."""
+def known_slices(month: date, currency: str) -> dict[tuple[int, str], Stored]:
+    """Slices of succeeded runs whose rows are kept, by part and content."""
     runs = AllocationRun.objects.filter(billing_month=month, currency=currency, status=RunStatus.SUCCEEDED)
     slices = RunSlice.objects.filter(run_id__in=runs.values("pk")).values("slice_id")
     rows = LedgerSlice.objects.filter(pk__in=slices)
     return {
-        (part, day, content): Stored(pk, count, sha256)
-        for pk, part, day, content, count, sha256 in rows.values_list(
-            "pk", "part", "day", "content_sha256", "rows", "sha256"
-        )
+        (part, content): Stored(pk, count, sha256)
+        for pk, part, content, count, sha256 in rows.values_list("pk", "part", "content_sha256", "rows", "sha256")
         if content is not None
     }
 

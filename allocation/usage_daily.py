@@ -15,7 +15,7 @@ from allocation.catalogue import TOKEN_COLUMNS
 from allocation.copying import copy_cell
 from allocation.drivers import ToldUsage, told_owner
 from allocation.periods import Period
-from allocation.slices import SliceStore
+from allocation.slices import Place, SliceStore
 from allocation.targets import Organisation, Target, resolve
 
 INPUT = tuple(n for n, name in enumerate(TOKEN_COLUMNS) if name.startswith(("input", "cache")))
@@ -67,18 +67,19 @@ def _numbers(texts: Sequence[str]) -> list[Number]:
 
 
 def write_usage_daily(slices: SliceStore, daily: Mapping[DailyKey, list[Number]], *, is_shared: bool) -> None:
-    """Slices of usage, one for each day; `is_shared` where a later run that says the same may have them too."""
+    """Slices of usage by day; `is_shared` where other days and later runs that say the same may have them too."""
     days: dict[date, list[str]] = {}
     for key, sums in daily.items():
         names = [copy_cell(value) for value in key[1:]]
         numbers = [str(n) if isinstance(n, int) else format(n, "f") for n in sums]
         days.setdefault(key.day, []).append("\t".join(names + numbers) + "\n")
-    reserved = slices.reserve(USAGE, sorted(days))
+    places = [Place(USAGE, day) for day in sorted(days)]
+    reserved = slices.reserve(USAGE, places)
     with connection.cursor() as cursor, cursor.copy(USAGE_COPY) as copy:
-        for day in sorted(days):
-            lines = sorted(days[day])
+        for place in places:
+            lines = sorted(days[place.day])
             content = hashlib.sha256("".join(lines).encode()).hexdigest() if is_shared else None
-            number = reserved.settle(day, hashes=(None, content))
+            number = reserved.settle(place, hashes=(None, content))
             if number is not None:
                 start = f"{number}\t"
                 copy.write(start + start.join(lines))

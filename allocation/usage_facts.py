@@ -23,6 +23,7 @@ from allocation.drivers import (
 )
 from allocation.periods import DAY, Period
 from allocation.reported import caller_owners
+from allocation.usage_days import sum_days
 
 VERSIONS_SQL = """
 -- One row per day with usage: its version, NULL while some of it waits to be merged.
@@ -144,6 +145,7 @@ def read_usage(
     """
     # Versions first: what comes in between is read now, and again by the next run.
     versions = usage_versions(start, end)
+    sum_days(start, end, days)
     digests: dict[date, Digest] = {}
     parts = [Period(start, end)] if days is None else [Period(d, d + DAY) for d in sorted(days) if start <= d < end]
     rows = [

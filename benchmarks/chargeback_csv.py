@@ -75,7 +75,7 @@ def measure(lines: int) -> dict[str, object]:
         cursor.execute(LINES, {"source": source.pk, "lines": lines})
         for n in range(DAYS):
             day = OCTOBER.start + timedelta(days=n)
-            cut = LedgerSlice.objects.create(billing_month=OCTOBER.start, currency="USD", part=0, day=day)
+            cut = LedgerSlice.objects.create(billing_month=OCTOBER.start, currency="USD", part=0)
             RunSlice.objects.create(run_id=run.pk, billing_month=OCTOBER.start, part=0, day=day, slice_id=cut.pk)
         cursor.execute(COSTS)
     with connections["owner"].cursor() as cursor:

@@ -2,7 +2,8 @@
 
 Four charges in five are token lines, hourly for every (project, model, class) of three providers; each (project, model)
 is called by a few features of many. The rest are the resources that the two hundred rules of ledger_rules are about.
-Every row has x_ columns. Prices are in twelve and more places, and bills count 2% more tokens than traces, as real ones do.
+Every row has x_ columns, and no day says what another says. Prices are in twelve and more places. Bills count 2% more
+tokens than traces, as real ones do; of one project, many more.
 """
 
 # ruff: noqa: E501 - statements read better as they are
@@ -86,6 +87,8 @@ SELECT decode(md5('bench other ' || k || p), 'hex'), '2026-09-01Z', '2026-10-01Z
 FROM unnest(ARRAY['Tax', 'Credit']) k, unnest(ARRAY['OpenAI', 'Anthropic', 'Google Cloud', 'AWS']) p
 ON CONFLICT DO NOTHING
 """
+# How much a project calls a model on the day of hour `h`; what a bill and the traces agree on.
+VOLUME = "100 + (hashtext({project} || {model}) & 31) + h / 24"
 # A row's x_ columns say which of the project's keys the calls were made with; every hour another.
 TOKEN_CHARGES = """
 INSERT INTO charge (billing_month, scope_id, line, dimension_id, charge_period_start, charge_period_end, billed_cost,
@@ -97,10 +100,14 @@ SELECT '2026-09-01', %(scope)s, row_number() OVER (), d.id, t, t + interval '1 h
 FROM allocation_chargedimension d
 CROSS JOIN generate_series(0, 719) h
 CROSS JOIN LATERAL (SELECT '2026-09-01Z'::timestamptz + h * interval '1 hour' AS t) hours
-CROSS JOIN LATERAL (SELECT (102 * %(callers)s * (100 + d.id %% 37) / %(per_line)s)::numeric AS tokens) a
+CROSS JOIN LATERAL (
+    SELECT (%(callers)s * ({volume})::numeric / %(per_line)s
+        * CASE split_part(d.sku_meter, ', ', 2) WHEN 'cached input' THEN 92 WHEN 'output' THEN 105 ELSE 102 END
+        * CASE d.sub_account_id WHEN 'proj-12' THEN 1.7 ELSE 1 END) AS tokens
+) a
 CROSS JOIN LATERAL (SELECT tokens * 0.0000025 * (1 + d.id %% 7) AS cost) b
 WHERE d.consumed_unit = 'Tokens'
-"""
+""".replace("{volume}", VOLUME.format(project="d.sub_account_id", model="split_part(d.sku_meter, ', ', 1)"))
 RESOURCE_CHARGES = """
 INSERT INTO charge (billing_month, scope_id, line, dimension_id, charge_period_start, charge_period_end, billed_cost,
     effective_cost, list_cost, contracted_cost, consumed_quantity, pricing_quantity, extra)
@@ -134,11 +141,13 @@ USAGE = """
 INSERT INTO usage_hourly (hour, dimension_id, spans, calls, calls_without_usage, errors, input_uncached, cache_read,
     cache_write_5m, cache_write_1h, output_text, reasoning, input_audio, input_image, output_audio, output_image,
     duration_us, variance_input, variance_output, covariance, list_cost)
-SELECT t, d.id, 5, 5, 0, 0, 100 * (100 + d.id %% 29), 90 * (100 + d.id %% 31), 0, 0, 100 * (90 + d.id %% 23), 300,
-    0, 0, 0, 0, 5000000, 0, 0, 0, 0.01 * (1 + d.id %% 5)
-FROM allocation_usagedimension d, generate_series('2026-09-01Z'::timestamptz, '2026-09-30 23:00Z', '1 hour') t
+SELECT t, d.id, 5, 5, 0, 0, 100 * volume, 90 * volume, 0, 0, 100 * volume, 3 * volume, 0, 0, 0, 0, 5000000, 0, 0, 0,
+    0.01 * (1 + d.id %% 5)
+FROM allocation_usagedimension d
+CROSS JOIN generate_series(0, 719) h
+CROSS JOIN LATERAL (SELECT '2026-09-01Z'::timestamptz + h * interval '1 hour' AS t, {volume} AS volume) hours
 ON CONFLICT DO NOTHING
-"""
+""".replace("{volume}", VOLUME.format(project="d.project", model="d.model"))
 
 
 PROVIDER_USAGE = """

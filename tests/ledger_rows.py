@@ -33,7 +33,7 @@ def slice_of(run: AllocationRun, day: date, part: int = 0) -> int:
     if known is not None:
         return int(known)
     month = run.billing_month
-    made = LedgerSlice.objects.create(billing_month=month, currency=run.currency, part=part, day=day, rows=1)
+    made = LedgerSlice.objects.create(billing_month=month, currency=run.currency, part=part, rows=1)
     RunSlice.objects.create(run_id=run.pk, billing_month=month, part=part, day=day, slice_id=made.pk)
     return made.pk
 

@@ -40,7 +40,7 @@ from allocation.money import exact_sum, places_of, quanta_of, text_of
 from allocation.owners import NAMED, Owner
 from allocation.related import Given, Related
 from allocation.rules import parse_rules
-from allocation.slices import SliceStore, run_sha256
+from allocation.slices import Place, SliceStore, run_sha256
 from allocation.targets import FeaturePlace, Organisation, Target, canonical_target, resolve
 from allocation.traced import Plan
 from allocation.usage_facts import UsageFacts
@@ -168,7 +168,7 @@ class Ledger:
 
     lines: list[Line]
     groups: list[tuple[Group, Bucket, Plan]]
-    slices: dict[tuple[int, date], str]  # canonical CSV by part and day
+    slices: dict[Place, str]  # canonical CSV
 
     @property
     def canonical(self) -> str:
@@ -192,7 +192,7 @@ class MemoryWriter(LedgerWriter):
         super().__init__(book=book, slices=SliceStore(run_id=0, month=OCTOBER, currency="USD"))
         self.ledger: list[Line] = []
         self.groups: list[tuple[Group, Bucket, Plan]] = []
-        self.slices_text: dict[tuple[int, date], str] = {}
+        self.slices_text: dict[Place, str] = {}
         self.given: list[tuple[Bucket, Target, Decimal, Decimal, int]] = []
 
     def write(
@@ -206,7 +206,8 @@ class MemoryWriter(LedgerWriter):
         for group in groups:
             bucket = bucket_of[group.bucket]
             plan = plan_of(bucket, group)
-            self.slices_text.setdefault((part, group.day), "")
+            place = Place(part, group.day, group.is_spread)
+            self.slices_text.setdefault(place, "")
             self.groups.append((group, bucket, plan))
             book = self.book
             rows = cut_group(group, plan, kind=bucket.kind, is_allocated=book.is_allocated, rank=book.rank)
@@ -216,9 +217,9 @@ class MemoryWriter(LedgerWriter):
                     text_of(effective, group.effective_cost.places),
                     text_of(listed, group.list_cost.places) if listed is not None and group.list_cost else "",
                 )
-                about = (group.day, canonical_target(book.targets[target]), f'"{kind}"', *texts, quantity, rung)
+                about = (canonical_target(book.targets[target]), f'"{kind}"', *texts, quantity, rung)
                 if has_money(group):
-                    self.slices_text[part, group.day] += f"{bucket.cells},{','.join(map(str, about))}\n"
+                    self.slices_text[place] += f"{bucket.cells},{','.join(map(str, about))}\n"
                 self.ledger.append(
                     Line(
                         bucket,

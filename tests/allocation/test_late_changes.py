@@ -27,6 +27,7 @@ from allocation.models import (
 )
 from allocation.rule_sets import latest_rule_set
 from allocation.runs import MonthJob, RunOutcome
+from allocation.slices import Place
 from reports.queries.reconciliation import reconcile_period
 from tests.allocation.bills import NOW, OCTOBER, Bill, allocate, put_in_force, usage, utc
 from tests.allocation.months import made_up
@@ -73,9 +74,9 @@ def ways(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return found
 
 
-def slices_of(run: int) -> dict[tuple[int, date], int]:
-    rows = RunSlice.objects.filter(run_id=run).values_list("part", "day", "slice_id")
-    return {(part, day): pk for part, day, pk in rows}
+def slices_of(run: int) -> dict[Place, int]:
+    rows = RunSlice.objects.filter(run_id=run).values_list("part", "day", "is_spread", "slice_id")
+    return {Place(part, day, is_spread): pk for part, day, is_spread, pk in rows}
 
 
 def same_as_whole(outcome: RunOutcome) -> bool:
@@ -129,7 +130,7 @@ def test_a_late_bill_of_one_day_moves_that_day_and_what_follows_it(ways: list[st
     delivered = Import.objects.latest("pk").pk
     assert f"import {delivered} of OpenAI was loaded: splitting 06 Oct again" in said
     kept = {place for place, pk in slices_of(after.run).items() if before.get(place) == pk}
-    moved = {day for part, day in before if part == 0} - {day for part, day in kept if part == 0}
+    moved = {at.day for at in before if at.part == 0} - {at.day for at in kept if at.part == 0}
     assert moved == {date(2026, 10, 6)}
     assert reconcile_period(period=OCTOBER).is_balanced
     assert same_as_whole(after)
@@ -252,7 +253,7 @@ def test_an_overwritten_bill_shares_the_days_that_it_left_alone() -> None:
     after = allocate().runs[0]
 
     now = slices_of(after.run)
-    assert {day.day for part, day in now if part == 0 and before.get((part, day)) == now[part, day]} == {5, 7}
+    assert {at.day.day for at in now if at.part == 0 and before.get(at) == now[at]} == {5, 7}
     assert same_as_whole(after)
 
 
@@ -350,7 +351,7 @@ def test_sampled_usage_has_slices_of_its_own_and_leaves_former_ones_alone(ways: 
     after = allocate().runs[0]
 
     assert ways == ["whole", "late", "whole", "whole"]
-    of_usage = [{pk for (part, _), pk in slices_of(run).items() if part < 0} for run in (sampled.run, after.run)]
+    of_usage = [{pk for place, pk in slices_of(run).items() if place.part < 0} for run in (sampled.run, after.run)]
     assert not of_usage[0] & of_usage[1]
     assert not of_usage[0] & set(places.values())
     assert rows_of(first.run) == before
