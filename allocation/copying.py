@@ -53,7 +53,10 @@ _ESCAPES = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v"}
 
 def copy_cells(line: str) -> list[str | None]:
     """Cells of a line in COPY's text format."""
-    return [None if cell == NULL else _unescaped(cell) for cell in line.split("\t")]
+    cells = line.split("\t")
+    if line.count("\\") == cells.count(NULL):
+        return [None if cell == NULL else cell for cell in cells]
+    return [None if cell == NULL else _unescaped(cell) for cell in cells]
 
 
 def _unescaped(cell: str) -> str:

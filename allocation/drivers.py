@@ -275,9 +275,10 @@ class UsageIndex:
         amounts: dict[int, int] = {}
         rungs: dict[int, int] = {}
         variances: dict[int, int] = {}
+        only = columns[0] if len(columns) == 1 else None
         for row in rows:
             if by == "tokens":
-                amount = sum([row.tokens[column] for column in columns])
+                amount = row.tokens[only] if only is not None else sum([row.tokens[column] for column in columns])
             elif row.list_cost is None:
                 if any(row.tokens):
                     return NOTHING

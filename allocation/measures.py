@@ -63,11 +63,18 @@ class MeasureBook:
     def _of(self, split: Split) -> tuple[dict[date | None, dict[Target, Measure]], int]:
         name = (split.driver, split.series, split.usage, split.level)
         if name not in self._summed:
-            readings = [
-                reading._replace(target=at_level(reading.target, split.level) or Target(reason=reading.target.reason))
-                for reading in self._readings(split)
-            ]
-            self._summed[name] = summed(readings)
+            levels: dict[Target, Target] = {}
+
+            def level(target: Target) -> Target:
+                own = at_level(target, split.level) or Target(reason=target.reason)
+                return levels.setdefault(target, own)
+
+            self._summed[name] = summed(
+                [
+                    Reading(day, levels.get(target) or level(target), quantity, rung)
+                    for day, target, quantity, rung in self._readings(split)
+                ]
+            )
         return self._summed[name]
 
     def _readings(self, split: Split) -> Iterable[Reading]:
@@ -87,13 +94,16 @@ class MeasureBook:
             wanted["provider"] = SAME_PROVIDER.get(wanted["provider"], wanted["provider"])
         columns = TOKENS_OF.get(split.driver or "")
         within = Period.month(self.month)
+        targets: dict[tuple[object, ...], Target] = {}
         for row in self.usage:
             if not within.start <= row.day < within.end:
                 continue
             if any(getattr(row.key, name) != value for name, value in wanted.items()):
                 continue
-            counted = row.calls if columns is None else _sum_text(row.tokens[n] for n in columns)
-            yield Reading(row.day, self._target(told_owner(row), row.day), counted, row.rung)
+            name = (row.attributes, self.organisation.epoch(row.day))
+            target = targets.get(name) or targets.setdefault(name, self._target(told_owner(row), row.day))
+            counted = row.calls if columns is None else _sum_text([row.tokens[n] for n in columns])
+            yield Reading(row.day, target, counted, row.rung)
 
     def _gpu_readings(self) -> Iterable[Reading]:
         within = Period.month(self.month)
@@ -105,22 +115,35 @@ class MeasureBook:
         return resolve(self.organisation, owner, model=None, day=day)
 
 
-def _sum_text(texts: Iterable[str]) -> str:
-    return plain(sum((Decimal(text) for text in texts), Decimal(0)))
+def _sum_text(texts: Sequence[str]) -> str:
+    try:
+        return str(sum(map(int, texts)))
+    except ValueError:
+        return plain(sum(map(Decimal, texts), Decimal(0)))
 
 
 def summed(readings: Sequence[Reading]) -> tuple[dict[date | None, dict[Target, Measure]], int]:
     """Sums by day and of the month, in whole numbers of the second value's places. Zeros are kept out."""
     places = max((places_of(reading.quantity) for reading in readings), default=0)
-    found: dict[date | None, dict[Target, Measure]] = {}
-    for reading in readings:
-        weight = quanta_of(reading.quantity, places)
-        if not weight:
-            continue
-        for day in {reading.day, None}:
-            known = found.setdefault(day, {}).get(reading.target, Measure(0, 0))
-            found[day][reading.target] = Measure(known.weight + weight, max(known.rung, reading.rung))
-    return found, places
+    sums: dict[date | None, dict[Target, list[int]]] = {}
+    for day, target, quantity, rung in readings:
+        if weight := quanta_of(quantity, places):
+            _add(sums.setdefault(day, {}), target, weight, rung)
+    month = {target: list(measure) for target, measure in sums.get(None, {}).items()}
+    for day, of_day in sums.items():
+        for target, (weight, rung) in of_day.items() if day else ():
+            _add(month, target, weight, rung)
+    by_day = {**sums, None: month} if sums else {}
+    return {day: {target: Measure(*measure) for target, measure in of.items()} for day, of in by_day.items()}, places
+
+
+def _add(sums: dict[Target, list[int]], target: Target, weight: int, rung: int) -> None:
+    known = sums.get(target)
+    if known is None:
+        sums[target] = [weight, rung]
+    else:
+        known[0] += weight
+        known[1] = max(known[1], rung)
 
 
 def load_series(

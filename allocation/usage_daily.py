@@ -69,10 +69,12 @@ def _numbers(texts: Sequence[str]) -> list[Number]:
 def write_usage_daily(slices: SliceStore, daily: Mapping[DailyKey, list[Number]], *, is_shared: bool) -> None:
     """Slices of usage by day; `is_shared` where other days and later runs that say the same may have them too."""
     days: dict[date, list[str]] = {}
+    starts: dict[tuple[str | None, ...], str] = {}
     for key, sums in daily.items():
-        names = [copy_cell(value) for value in key[1:]]
+        names = key[1:]
+        start = starts.get(names) or starts.setdefault(names, "".join(copy_cell(name) + "\t" for name in names))
         numbers = [str(n) if isinstance(n, int) else format(n, "f") for n in sums]
-        days.setdefault(key.day, []).append("\t".join(names + numbers) + "\n")
+        days.setdefault(key.day, []).append(start + "\t".join(numbers) + "\n")
     places = [Place(USAGE, day) for day in sorted(days)]
     reserved = slices.reserve(USAGE, places)
     with connection.cursor() as cursor, cursor.copy(USAGE_COPY) as copy:
