@@ -151,7 +151,7 @@ def deactivate(request: HttpRequest, user: User) -> None:
 def remove_factor(request: HttpRequest, user: User) -> str | None:
     """Can't be undone and makes sign-in weaker, so it needs the sign-in name typed in."""
     if request.POST.get("username", "").strip() != user.username:
-        return f"Nothing was changed: {user.username} was not typed in."
+        return f"Nothing was changed: the name typed in is not {user.username}."
     if not remove_second_factor(user=user, acting_user=acting(request)):
         return f"{user.username} has no second factor."
     messages.success(request, f"{user.username} signs in with the password alone until they set up a new app.")

@@ -51,13 +51,13 @@ def sentence(text: str) -> str:
 
 @register.filter
 def detail_words(detail: dict[str, Any]) -> str:
-    """The detail of an audit entry in a line: `file seats.csv, rows 3, scopes seats 2026-10 and 4 more`."""
+    """The detail of an audit entry in a line: `file seats.csv; rows 3; scopes seats, 2026-10 / seats, 2026-11`."""
     return "; ".join(f"{name} {_detail_value(name, value)}" for name, value in detail.items() if value)
 
 
 def _detail_value(name: str, value: Any) -> str:
     if isinstance(value, list):
-        shown = ", ".join(str(each) for each in value[:DETAIL_ITEMS])
+        shown = " / ".join(str(each) for each in value[:DETAIL_ITEMS])
         return f"{shown} and {len(value) - DETAIL_ITEMS} more" if len(value) > DETAIL_ITEMS else shown
     return f"{value[:16]}\u2026" if name == "sha256" else str(value)
 

@@ -109,7 +109,7 @@ def test_a_lost_second_factor_is_removed_by_an_admin_who_types_the_name(admin: C
     signed_in = Client().post("/accounts/login/", sign_in)
     again = admin.post(f"/admin/users/{grace.pk}/remove-second-factor/", {"username": "grace"}, follow=True)
 
-    assert "Type grace to confirm" in page
+    assert "to confirm: <strong>grace</strong>" in page
     assert asked_for_code["Location"] == "/accounts/2fa/authenticate/"
     assert "grace signs in with the password alone" in answer.content.decode()
     assert signed_in["Location"] == "/"
@@ -130,6 +130,15 @@ def test_the_second_factor_is_offered_for_removal_to_other_admins_alone(admin: C
     other = Client()
     other.force_login(person("grace", Role.FINOPS_ADMIN))
     assert f"/admin/users/{root.pk}/second-factor/" in other.get("/admin/").content.decode()
+
+
+def test_what_changed_is_told_in_words(admin: Client) -> None:
+    detail = {"rows": 4, "note": "", "scopes": ["a, 1", "b, 2", "c, 3", "d, 4"], "sha256": "0123456789abcdef" * 4}
+    AuditEntry.objects.create(actor="root", action="driver series loaded", subject="import 7", detail=detail)
+
+    body = admin.get("/admin/").content.decode()
+
+    assert "rows 4; scopes a, 1 / b, 2 / c, 3 and 1 more; sha256 0123456789abcdef\u2026<" in body
 
 
 def test_fault_117_a_new_password_ends_every_session(admin: Client) -> None:
