@@ -126,6 +126,8 @@ def carry_out_preview(
     with transaction.atomic():
         guard()
         preview.save(update_fields=["outcome"])
+    whole = max(len(months), 1) * 100
+    progress(whole, whole, "compared")
     return preview
 
 

@@ -81,12 +81,17 @@ def read_text(text: str) -> RuleText:
         document = yaml.safe_load(text)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        raise BadText(f"no YAML: {error.problem}", mark.line + 1 if mark else None) from None
+        raise BadText(f"not valid YAML: {_plain_problem(error)}", mark.line + 1 if mark else None) from None
     except (yaml.YAMLError, ValueError) as error:  # a date such as 2026-13-01 is a ValueError
-        raise BadText(f"no YAML: {error}") from None
+        raise BadText(f"not valid YAML: {error}") from None
     except RecursionError:
         raise BadText("it is nested too deeply") from None
     return _entries(root, document)
+
+
+def _plain_problem(error: yaml.MarkedYAMLError) -> str:
+    """The parser's words, with the end of the text called that."""
+    return str(error.problem).replace("'<stream end>'", "the end of the text").replace("the node content", "a value")
 
 
 def _entries(root: yaml.Node, document: Any) -> RuleText:

@@ -141,17 +141,17 @@ def second_factor(camera: Camera) -> None:
     if not shown(page.locator("img.qr")):
         camera.complain("the QR code is not shown")
     page.fill("input[name=code]", "000000")
-    camera.press("Ask for a code from now on")
+    camera.press("Turn the second factor on")
     camera.take("second-factor-wrong-code")
     page.fill("input[name=code]", code_of(page.input_value("#authenticator_secret")))
-    camera.press("Ask for a code from now on")
+    camera.press("Turn the second factor on")
     camera.take("second-factor-recovery-codes")
     for path in ("/accounts/2fa/", "/accounts/2fa/recovery-codes/generate/", "/accounts/2fa/totp/deactivate/"):
         camera.go(path)
         camera.take("second-factor" + path.removeprefix("/accounts/2fa").replace("/", "-").rstrip("-") + "-set")
     code_page(camera)
     camera.go("/accounts/2fa/totp/deactivate/")
-    camera.press("Ask for no code any more")
+    camera.press("Turn the second factor off")
     if len(camera.complaints) == before and "/2fa/" not in page.url:
         camera.complain("the second factor could not be taken away")
 

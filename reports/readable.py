@@ -10,6 +10,7 @@ from allocation.money import EXACT, plain
 
 MINUS = "\u2212"
 UNKNOWN = "\u2013"
+LARGE_RISE = Decimal("0.01")
 
 
 def exact(value: Decimal | int | None) -> str:
@@ -109,7 +110,12 @@ class Change:
         amount = grouped(size, self.places if size < 10 and size != size.to_integral_value() else 0)
         if self.fraction is None:
             return f"{self.word} {amount}"
-        return f"{self.word} {amount} ({percent(abs(self.fraction))})"
+        return f"{self.word} {amount} ({self._percent()})"
+
+    def _percent(self) -> str:
+        """As `percent`, but a rise has no whole to fall short of: 99.97% more is 100.0% more, not ">99.9%"."""
+        size = abs(self.fraction or Decimal(0))
+        return f"{grouped(size * 100, 1)}%" if self.word == "up" and size >= LARGE_RISE else percent(size)
 
 
 def change(now: Decimal | None, before: Decimal | None, places: int = 2) -> Change:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 
+from allauth.mfa.models import Authenticator
 from django.db import IntegrityError, transaction
 
 from allocation.models import Team
@@ -92,6 +93,16 @@ def new_password(*, user: User, acting_user: User) -> str:
     user.save(update_fields=["password"])
     audit.record(acting_user.username, "password replaced", user.username)
     return password
+
+
+@transaction.atomic
+def remove_second_factor(*, user: User, acting_user: User) -> bool:
+    """Whether there was one. Signing in then asks for the password alone; the recovery codes end with it."""
+    refuse_own_access(user, acting_user)
+    removed, _ = Authenticator.objects.filter(user=user).delete()
+    if removed:
+        audit.record(acting_user.username, "second factor removed", user.username)
+    return bool(removed)
 
 
 def refuse_own_access(user: User, acting_user: User) -> None:

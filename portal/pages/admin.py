@@ -5,13 +5,14 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import cast
 
+from allauth.mfa.models import Authenticator
 from django import forms
 from django.contrib import messages
 from django.contrib.auth.validators import UnicodeUsernameValidator
-from django.db.models import Prefetch
+from django.db.models import Exists, OuterRef, Prefetch, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
-from django.urls import path
+from django.urls import path, reverse
 from django.utils import timezone
 from django.views.decorators.debug import sensitive_variables
 from django.views.decorators.http import require_safe
@@ -20,8 +21,17 @@ from allocation.models import Team
 from portal.accounts.access import page
 from portal.accounts.keys import create_key, revoke_key
 from portal.accounts.models import ApiKey, AuditEntry, KeyScope, Membership, Role, User
-from portal.accounts.people import NameTaken, OwnAccess, add_person, grant, new_password, set_active, withdraw
-from portal.pages.frame import render_page
+from portal.accounts.people import (
+    NameTaken,
+    OwnAccess,
+    add_person,
+    grant,
+    new_password,
+    remove_second_factor,
+    set_active,
+    withdraw,
+)
+from portal.pages.frame import Crumb, render_page
 from portal.pages.posts import sent_from
 from portal.pages.state import PageState
 
@@ -99,7 +109,7 @@ def add_user(request: HttpRequest) -> HttpResponse:
 @sent_from("admin")
 @sensitive_variables("password")
 def change_user(request: HttpRequest, user_id: int, action: str) -> HttpResponse:
-    """`action`: grant, withdraw, activate, deactivate or password."""
+    """`action`: a key of CHANGES, or password."""
     user = get_object_or_404(User, pk=user_id)
     try:
         if action == "password":
@@ -138,7 +148,36 @@ def deactivate(request: HttpRequest, user: User) -> None:
     set_active(user=user, active=False, acting_user=acting(request))
 
 
-CHANGES = {"grant": grant_role, "withdraw": withdraw_role, "activate": activate, "deactivate": deactivate}
+def remove_factor(request: HttpRequest, user: User) -> str | None:
+    """Can't be undone and makes sign-in weaker, so it needs the sign-in name typed in."""
+    if request.POST.get("username", "").strip() != user.username:
+        return f"Nothing was changed: the name typed in is not {user.username}."
+    if not remove_second_factor(user=user, acting_user=acting(request)):
+        return f"{user.username} has no second factor."
+    messages.success(request, f"{user.username} signs in with the password alone until they set up a new app.")
+    return None
+
+
+CHANGES = {
+    "grant": grant_role,
+    "withdraw": withdraw_role,
+    "activate": activate,
+    "deactivate": deactivate,
+    "remove-second-factor": remove_factor,
+}
+
+
+@page("admin")
+@require_safe
+def confirm_removal(request: HttpRequest, user_id: int) -> HttpResponse:
+    """Says what the removal of a second factor does, and asks for the name."""
+    user = get_object_or_404(people(), pk=user_id)
+    if user == acting(request) or not user.has_second_factor:  # type: ignore[attr-defined]
+        return redirect("admin")
+    title = f"Remove the second factor of {user.get_full_name() or user.username}"
+    context = {"person": user, "crumbs": [Crumb("Admin", reverse("admin")), Crumb("Second factor")]}
+    state = PageState.from_request(request)
+    return render_page(request, "admin/second_factor.html", context, page="admin", title=title, state=state, choices=())
 
 
 @page("admin")
@@ -162,6 +201,11 @@ def revoke(request: HttpRequest, key_id: int) -> HttpResponse:
     return redirect("admin")
 
 
+def people() -> QuerySet[User]:
+    """Everybody, with `has_second_factor`."""
+    return User.objects.annotate(has_second_factor=Exists(Authenticator.objects.filter(user=OuterRef("pk"))))
+
+
 def admin_page(
     request: HttpRequest,
     *,
@@ -173,7 +217,7 @@ def admin_page(
     """`shown_once` is a secret: it goes into this one answer and is kept nowhere, the session included."""
     memberships = Prefetch("memberships", Membership.objects.select_related("team").order_by("role", "team__slug"))
     context = {
-        "people": User.objects.prefetch_related(memberships).order_by("-is_active", "username"),
+        "people": people().prefetch_related(memberships).order_by("-is_active", "username"),
         "keys": ApiKey.objects.select_related("team").order_by("-id"),
         "changes": AuditEntry.objects.order_by("-id")[:CHANGES_SHOWN],
         "person_form": person_form or PersonForm(label_suffix=""),
@@ -198,6 +242,7 @@ def acting(request: HttpRequest) -> User:
 urlpatterns = [
     path("admin/", show_admin, name="admin"),
     path("admin/users/", add_user, name="admin_add_user"),
+    path("admin/users/<int:user_id>/second-factor/", confirm_removal, name="admin_second_factor"),
     *(
         path(f"admin/users/<int:user_id>/{action}/", change_user, {"action": action}, name=f"admin_{action}")
         for action in (*CHANGES, "password")

@@ -123,7 +123,7 @@ def _sources_table(request: HttpRequest, state: PageState, figures: MonthFigures
     for column in columns[1:]:
         values = [row[column.key].value for row in rows if column.key in row]
         total[column.key] = Cell(value=exact_sum(Decimal(value) for value in values if value is not None))
-    table = Table("sources", "Charges per source", columns, rows, total=total, sort="source")
+    table = Table("sources", "Charges per source", columns, rows, total=total, sort="source", cards=True)
     return arranged(table, request)
 
 
@@ -171,7 +171,8 @@ def _centers_table(request: HttpRequest, state: PageState, figures: MonthFigures
     now = exact_sum(center.now for center in figures.centers)
     before = exact_sum(center.before for center in figures.centers) if known else None
     total = {"center": Cell(value="Total"), "cost": Cell(value=now), "change": Cell(value=now, before=before)}
-    return arranged(Table("centers", "Cost centres", columns, rows, total=total, sort="-cost"), request)
+    table = Table("centers", "Cost centres", columns, rows, total=total, sort="-cost", cards=True)
+    return arranged(table, request)
 
 
 def _stations(figures: MonthFigures) -> list[Station]:

@@ -14,6 +14,7 @@ from django.shortcuts import render
 from django.urls import path, reverse
 from django.views.decorators.http import require_safe
 
+from allocation.models import Team
 from portal.accounts.access import page, pages_of
 from portal.accounts.models import User
 from portal.pages.explain_json import as_json
@@ -36,7 +37,7 @@ KIND_WORDS = {
     "unallocated": "unallocated",
 }
 
-
+BASIS_WORDS = {True: "AI spending only, by the day of the charge", False: "everything on the month's bills, AI or not"}
 OWN_PARAMETERS = ("line", "bill", "offset", "part", "format", "download")
 MOST_BILL_ROWS = 50_000  # in one download
 
@@ -101,7 +102,7 @@ def describe(found: Explanation, request: HttpRequest, state: PageState) -> dict
     return {
         "found": found,
         "subject": subject(found.question, state),
-        "basis": "charge days, AI spending only" if found.question.ai_only else "the whole billing month, AI or not",
+        "basis": BASIS_WORDS[found.question.ai_only],
         "parts": [
             PartText(
                 part,
@@ -167,9 +168,10 @@ def _plain(value: str | int | Decimal | datetime | None) -> str | int | Decimal 
 
 
 def subject(question: Question, state: PageState) -> str:
-    """What the amount is of: `team-03, gpt-4o, untraced`, or `everything`."""
+    """What the amount is of: `Support, gpt-4o, untraced`, or `everything`."""
+    name = Team.objects.filter(slug=question.team).values_list("name", flat=True).first() if question.team else None
     words = [
-        question.team,
+        name or question.team,
         question.feature,
         question.product,
         question.model,

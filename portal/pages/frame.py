@@ -66,7 +66,7 @@ class RailLink:
 
 @dataclass(frozen=True)
 class TrustPart:
-    """One statement of the trust line; `advice` makes it amber."""
+    """One statement of the trust line; `advice`, what this reader can do about it, makes it amber."""
 
     text: str
     href: str | None
@@ -232,10 +232,13 @@ def _trust_parts(known: Trust, state: PageState, opened: list[str], now: Any) ->
 
     parts = _bill_parts(known, link("imports"), now.date())
     if known.traces_at is None:
-        parts.append(TrustPart("no traces yet", link("debug"), "send spans to /v1/traces to see features and models"))
+        own = "send spans to /v1/traces to see features and models"
+        others = "features and models show once programs send spans, ask on-call"
+        parts.append(TrustPart("no traces yet", link("debug"), own if "debug" in opened else others))
     else:
         stale = now - known.traces_at > TRACES_STALE_AFTER
-        advice = "no spans for over an hour: check the exporter and its key" if stale else None
+        remedy = "check the exporter and its key" if "debug" in opened else "ask on-call to check the exporter"
+        advice = f"no spans for over an hour: {remedy}" if stale else None
         parts.append(TrustPart(f"traces {ago(known.traces_at, now)}", link("debug"), advice))
     if known.explained is not None:
         parts.append(TrustPart(f"{percent(known.explained)} explained", _evidence_link(link)))
@@ -254,9 +257,14 @@ def _evidence_link(link: Any) -> str | None:
 
 
 def _bill_parts(known: Trust, address: str | None, today: date) -> list[TrustPart]:
-    """ "Bills through 21 Nov (AWS, OpenAI), 20 Nov (Google)": sources that reach the same day stand together."""
+    """ "Bills through 21 Nov (AWS, OpenAI), 20 Nov (Google)": sources that reach the same day stand together.
+
+    `address` is of the imports; a reader without them, a team lead, can ask those who have them.
+    """
+    imports = address is not None
     if not known.sources:
-        return [TrustPart("No bills yet", address, "import a bill to see costs")]
+        remedy = "import a bill to see costs" if imports else "costs show once finance has imported a bill"
+        return [TrustPart("No bills yet", address, remedy)]
     by_day: dict[date | None, list[str]] = {}
     for source in known.sources:
         by_day.setdefault(source.through, []).append(source.name)
@@ -265,10 +273,14 @@ def _bill_parts(known: Trust, address: str | None, today: date) -> list[TrustPar
     if reached:
         text = ", ".join(f"{through.day} {through:%b} ({', '.join(names)})" for through, names in reached)
         late = [name for through, names in reached if today - through > BILLS_STALE_AFTER for name in names]
-        advice = f"no newer bill of {', '.join(late)} has arrived, import it" if late else None
+        remedy = "import it" if imports else "ask finance for it"
+        advice = f"no newer bill of {', '.join(late)} has arrived, {remedy}" if late else None
         parts.append(TrustPart(f"Bills through {text}", address, advice))
     waiting = [source.name for source in known.sources if source.through is None and not source.is_refused]
     for name in waiting:
-        parts.append(TrustPart(f"{name} is not allocated", address, "allocate the month of its bill"))
-    parts.extend(TrustPart("bill problem", address, source.problem) for source in known.sources if source.problem)
+        remedy = "allocate the month of its bill" if imports else "its bill is not in these figures, ask finance for it"
+        parts.append(TrustPart(f"{name} is not allocated", address, remedy))
+    for source in known.sources:
+        if problem := source.problem if imports else source.problem_to_report:
+            parts.append(TrustPart("bill problem", address, problem))
     return parts

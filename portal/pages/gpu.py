@@ -18,8 +18,14 @@ from portal.pages.tables import Cell, Column, Row, Table, arranged, asked_downlo
 from reports.queries.gpu_days import GpuDay, gpu_days
 from reports.readable import ratio
 
-SECONDS = ("capacity", "booked", "requested", "active", "idle", "waste")
+SECONDS = ("capacity", "booked", "requested", "active", "unreported", "idle", "waste")
 COSTS = ("booked_cost", "idle_cost", "waste_cost")
+LABELS = {
+    "unreported": "Not reported",
+    "booked_cost": "Booked cost",
+    "idle_cost": "Idle cost",
+    "waste_cost": "Waste cost, of booked",
+}
 HOUR = Decimal(3600)
 MOST_DAYS = 62  # lines of the table before the rest is added up
 
@@ -47,6 +53,7 @@ def gpu(request: HttpRequest) -> HttpResponseBase:
         "may_load": "admin" in pages_of(cast(User, request.user)),
         "whole": {name: hours(whole[name]) if name in SECONDS else whole[name] for name in whole},
         "idle_share": ratio(whole["idle"], whole["capacity"]),
+        "unreported_share": ratio(whole["unreported"], whole["requested"]),
         "waste_share": ratio(whole["waste"], whole["requested"]),
         "has_costs": any(whole[name] is not None for name in COSTS),
     }
@@ -81,10 +88,9 @@ def _table(
     for day in days:
         groups.setdefault(key(day), []).append(day)
     columns = [Column("cluster", "Cluster")] if by_cluster else [Column("day", "Day"), Column("cluster", "Cluster")]
-    columns += [Column(part, part.capitalize(), "count") for part in SECONDS]
-    labels = {"booked_cost": "Booked cost", "idle_cost": "Idle cost", "waste_cost": "Waste cost, of booked"}
+    columns += [Column(part, LABELS.get(part, part.capitalize()), "count") for part in SECONDS]
     if any(whole[part] is not None for part in COSTS):
-        columns += [Column(part, f"{labels[part]}, {state.currency}", "money", state.places) for part in COSTS]
+        columns += [Column(part, f"{LABELS[part]}, {state.currency}", "money", state.places) for part in COSTS]
     rows: list[Row] = []
     for names, members in groups.items():
         row = {column.key: Cell(value=text) for column, text in zip(columns, names, strict=False)}
@@ -92,7 +98,14 @@ def _table(
     first = {columns[0].key: Cell(value="Total")}
     sort = "-capacity" if by_cluster else "-day"
     table = Table(
-        name, caption, columns, rows, total={**first, **_cells(whole)}, limit=0 if by_cluster else MOST_DAYS, sort=sort
+        name,
+        caption,
+        columns,
+        rows,
+        total={**first, **_cells(whole)},
+        limit=0 if by_cluster else MOST_DAYS,
+        sort=sort,
+        cards=by_cluster,
     )
     return arranged(table, request)
 

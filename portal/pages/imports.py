@@ -96,6 +96,7 @@ class SourceLine:
     last_loaded: datetime | None
     last_loaded_words: str
     trouble: str  # of its newest delivery, where that was not loaded
+    trouble_import: int | None
 
 
 class UploadForm(forms.Form):
@@ -172,6 +173,7 @@ def sources(now: datetime) -> list[SourceLine]:
                 last_loaded=loaded,
                 last_loaded_words=ago(loaded, now) if loaded else "nothing yet",
                 trouble=trouble,
+                trouble_import=last.pk if last else None,
             )
         )
     return lines

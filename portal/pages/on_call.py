@@ -116,8 +116,8 @@ def describe(found: OnCall, known: Known, now: datetime) -> dict[str, Any]:
         ],
         "more_off": max(len(off) - HEADLINES, 0),
         "models": [model_text(subject) for subject in found.models],
-        "unpriced_calls": found.total.now.unpriced_calls,
-        "pending_calls": found.total.now.pending_calls,
+        "unpriced_calls": round(found.total.now.unpriced_calls),  # a part of an hour may count for less than a call
+        "pending_calls": round(found.total.now.pending_calls),
     }
 
 

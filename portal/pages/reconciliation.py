@@ -96,28 +96,30 @@ def _sources_table(
         Column("difference", "Difference", "money"),
     ]
     rows = [_source_row(state, key, bills.get(key), runs.get(key)) for key in sorted({*bills, *runs})]
-    return arranged(Table("sources", "Charges per source", columns, rows, sort="source"), request)
+    return arranged(Table("sources", "Charges per source", columns, rows, sort="source", cards=True), request)
 
 
 def _source_row(
     state: PageState, key: tuple[str, str], bill: LoadedSource | None, balance: SourceBalance | None
 ) -> Row:
     name, currency = key
+    places = minor_units(currency)
     row: Row = {"source": Cell(value=name), "currency": Cell(value=currency)}
     if bill:
         row |= {
             "rows": Cell(value=bill.rows),
             "rejected": Cell(value=bill.rejected),
-            "loaded": Cell(value=bill.cost),
+            "loaded": Cell(value=bill.cost, places=places),
         }
     parts = (balance.allocated, balance.unallocated) if balance else (ZERO, ZERO)
     if balance:
         href = explain_address(state, source=name, kind="unallocated", whole="1", currency=currency, metric=BILLED)
         row |= {
-            "allocated": Cell(value=balance.allocated),
-            "unallocated": Cell(value=balance.unallocated, href=href, explain=True),
+            "allocated": Cell(value=balance.allocated, places=places),
+            "unallocated": Cell(value=balance.unallocated, href=href, explain=True, places=places),
         }
-    row["difference"] = Cell(value=EXACT.subtract(bill.cost if bill else ZERO, exact_sum(parts)))
+    difference = EXACT.subtract(bill.cost if bill else ZERO, exact_sum(parts))
+    row["difference"] = Cell(value=difference, places=places)
     return row
 
 
@@ -211,7 +213,8 @@ def _off_the_bill_table(request: HttpRequest, found: tuple[OffTheBill, ...]) -> 
         }
         for one in found
     ]
-    return arranged(Table("unbilled", "Traced, but on no bill", columns, rows, sort="-estimate", limit=12), request)
+    table = Table("unbilled", "Traced, but on no bill", columns, rows, sort="-estimate", limit=12, cards=True)
+    return arranged(table, request)
 
 
 # ---------------------------------------------------------------- download

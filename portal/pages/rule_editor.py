@@ -126,7 +126,7 @@ def preview_draft(request: HttpRequest) -> HttpResponse:
             asked_by=cast(User, request.user).get_username(),
         )
     except RuleError:
-        problem = "Not previewed: what stands below the text is to be put right first."
+        problem = "Not previewed. First correct the errors listed below the text."
         return editor_page(request, state, draft, problems=[problem], status=400)
     return redirect(reverse("rules_preview", args=[preview.pk]))
 

@@ -17,7 +17,7 @@ from allocation.currencies import minor_units
 from allocation.models import RulePreview
 from allocation.money import exact_sum
 from allocation.preview_inputs import billed_months
-from allocation.rule_sets import NotPreviewed, fresh_preview, latest_rule_set
+from allocation.rule_sets import NotPreviewed, fresh_preview, latest_rule_set, rule_set_for
 from allocation.rules import RuleError
 from portal.accounts.access import page, pages_of
 from portal.accounts.models import User
@@ -101,6 +101,7 @@ def outcome_page(request: HttpRequest, preview: RulePreview, outcome: dict[str, 
         "lines": compared(latest_rule_set().text, preview.text),
         "latest": latest_rule_set(),
         "obstacle": obstacle(preview),
+        "is_in_force": rule_set_for(preview.effective_from).content_sha256 == preview.content_sha256,
         "may_apply": "rules-apply" in pages_of(cast(User, request.user)),
         "crumbs": crumbs(state, preview),
     }
@@ -242,7 +243,8 @@ def month_table(outcome: dict[str, Any], currency: str, metric: str) -> Table:
         Column("cost", f"Cost, {currency}", "money", minor_units(currency)),
         Column("moved", "Moves between teams", "money", minor_units(currency)),
     )
-    return Table("month", "How much moves in which month?", columns, rows, sort="name", empty="No bill was tried.")
+    empty = "No bill was tried."
+    return Table("month", "How much moves in which month?", columns, rows, sort="name", empty=empty, cards=True)
 
 
 def reach_table(tried: dict[str, Any], currency: str, metric: str) -> Table:
@@ -277,7 +279,7 @@ def untaken_table(tried: dict[str, Any], currency: str, metric: str) -> Table:
         if each["currency"] == currency
     ]
     columns = (
-        Column("service", "Service"),
+        Column("service", "Service", "words"),
         Column("provider", "Provider"),
         Column("category", "Category"),
         Column("reason", "Reason"),
@@ -291,6 +293,7 @@ def untaken_table(tried: dict[str, Any], currency: str, metric: str) -> Table:
         rows,
         limit=ROWS_SHOWN,
         empty="None: every charge is taken.",
+        cards=True,
     )
 
 

@@ -53,7 +53,7 @@ def _content(column: Column, cell: Cell) -> str:
 
 
 def _change(column: Column, cell: Cell) -> str:
-    return change_html(_decimal(cell.value), cell.before, column.places)
+    return change_html(_decimal(cell.value), cell.before, _places(column, cell))
 
 
 def _value(column: Column, cell: Cell) -> str:
@@ -62,7 +62,11 @@ def _value(column: Column, cell: Cell) -> str:
         return ""
     if isinstance(value, str):
         return escape(value) if column.kind == "words" else name_html(value)
-    return number_html(column.kind, value, column.places)
+    return number_html(column.kind, value, _places(column, cell))
+
+
+def _places(column: Column, cell: Cell) -> int:
+    return column.places if cell.places is None else cell.places
 
 
 def number_html(kind: str, value: Decimal | int, places: int) -> str:

@@ -44,6 +44,7 @@ class Cell:
     note: str = ""
     points: str = ""
     heat: int = 0
+    places: int | None = None  # of money in another currency than the column's
 
     def moved(self) -> Decimal | None:
         """The difference of a change."""

@@ -112,8 +112,17 @@ def work_table(request: HttpRequest, state: PageState, found: Unowned, names: di
         "charges": Cell(value=sum(line.charges for line in found.lines)),
         "cost": Cell(value=found.total),
     }
-    empty = "Nothing: all AI cost of this month has an owner."
-    table = Table("lines", "AI cost without an owner", columns, rows, total=total, limit=40, sort="-cost", empty=empty)
+    table = Table(
+        "lines",
+        "AI cost without an owner",
+        columns,
+        rows,
+        total=total,
+        limit=40,
+        sort="-cost",
+        empty="Nothing: all AI cost of this month has an owner.",
+        cards=True,
+    )
     return arranged(table, request)
 
 

@@ -19,6 +19,8 @@ from reports import readable
 
 register = template.Library()
 
+DETAIL_ITEMS = 3  # of a list in an audit entry that are named
+
 
 @register.simple_tag
 def money(value: Decimal | None, places: int = 2) -> SafeString:
@@ -38,6 +40,26 @@ def minor_units(currency: str | None) -> int:
 def month_words(month: str) -> str:
     """ "2026-11" as "November 2026"."""
     return f"{date.fromisoformat(f'{month}-01'):%B %Y}"
+
+
+@register.filter
+def sentence(text: str) -> str:
+    """The text as a sentence of its own."""
+    start = text[:1].upper() + text[1:]
+    return start if not start or start.endswith((".", "\u2026")) else f"{start}."
+
+
+@register.filter
+def detail_words(detail: dict[str, Any]) -> str:
+    """The detail of an audit entry in a line: `file seats.csv; rows 3; scopes seats, 2026-10 / seats, 2026-11`."""
+    return "; ".join(f"{name} {_detail_value(name, value)}" for name, value in detail.items() if value)
+
+
+def _detail_value(name: str, value: Any) -> str:
+    if isinstance(value, list):
+        shown = " / ".join(str(each) for each in value[:DETAIL_ITEMS])
+        return f"{shown} and {len(value) - DETAIL_ITEMS} more" if len(value) > DETAIL_ITEMS else shown
+    return f"{value[:16]}\u2026" if name == "sha256" else str(value)
 
 
 @register.simple_tag

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
 
+from allocation.currencies import minor_units
 from reports.analysis.gap import CAUSES, INPUT_COLUMNS, OUTPUT_CLASSES, OUTPUT_COLUMNS, CauseKey, Gap, ModelUsage
 from reports.readable import count, grouped, money, percent, ratio
 
@@ -249,7 +250,7 @@ def _sum(gap: Gap, figure: Callable[[ModelUsage], Decimal]) -> Decimal:
 
 
 def _amount(gap: Gap, amount: Decimal) -> str:
-    return f"{money(amount)} {gap.bill.currency}"
+    return f"{money(amount, minor_units(gap.bill.currency))} {gap.bill.currency}"
 
 
 def _number(number: int, one: str, many: str = "") -> str:

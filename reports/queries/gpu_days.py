@@ -18,13 +18,14 @@ WITH hours AS (
     SELECT cluster, node, (hour AT TIME ZONE 'UTC')::date AS day, hour,
         sum(capacity_seconds) AS capacity, sum(booked_seconds) AS booked, sum(requested_seconds) AS requested,
         sum(active_seconds) AS active,
+        coalesce(sum(requested_seconds) FILTER (WHERE active_seconds IS NULL), 0) AS unreported,
         sum(CASE WHEN active_seconds IS NOT NULL THEN greatest(requested_seconds - active_seconds, 0) END) AS waste
     FROM allocation_gpuusage
     WHERE hour >= %(start)s::timestamp AT TIME ZONE 'UTC' AND hour < %(end)s::timestamp AT TIME ZONE 'UTC'
     GROUP BY cluster, node, hour
 ), nodes AS (
     SELECT cluster, node, day, sum(capacity) AS capacity, sum(booked) AS booked, sum(requested) AS requested,
-        sum(active) AS active, sum(waste) AS waste,
+        sum(active) AS active, sum(unreported) AS unreported, sum(waste) AS waste,
         sum(CASE WHEN capacity IS NOT NULL THEN greatest(capacity - booked, 0) END) AS idle,
         row_number() OVER (PARTITION BY node, day ORDER BY cluster) = 1 AS is_first
     FROM hours GROUP BY cluster, node, day
@@ -43,7 +44,8 @@ WITH hours AS (
     WHERE bucket.run_id = ANY(%(runs)s) AND bucket.method = 'gpu_usage'
     GROUP BY 1, 2, 3
 )
-SELECT nodes.cluster, nodes.day, sum(capacity), sum(booked), sum(requested), sum(active), sum(idle), sum(waste),
+SELECT nodes.cluster, nodes.day, sum(capacity), sum(booked), sum(requested), sum(active), sum(unreported),
+    sum(idle), sum(waste),
     sum(costs.booked_cost), sum(costs.idle_cost), sum(costs.booked_cost * nodes.waste / nullif(nodes.booked, 0))
 FROM nodes LEFT JOIN costs ON nodes.node IN (costs.node, costs.node_id) AND costs.day = nodes.day AND nodes.is_first
 GROUP BY nodes.cluster, nodes.day
@@ -55,8 +57,9 @@ ORDER BY nodes.day, nodes.cluster
 class GpuDay:
     """GPU-seconds, and cost in the runs' currency where a rule splits these nodes by GPU usage; None is unknown.
 
-    `idle` is capacity that nobody booked in its hour; `waste` what was requested and not active. `waste_cost` is a part
-    of `booked_cost`, in proportion: it is shown, not moved.
+    `idle` is capacity that nobody booked in its hour; `waste` what was requested and not active, `unreported` what
+    was requested and nobody says whether it was. `waste_cost` is a part of `booked_cost`, in proportion: it is shown,
+    not moved.
     """
 
     cluster: str
@@ -65,6 +68,7 @@ class GpuDay:
     booked: Decimal
     requested: Decimal
     active: Decimal | None
+    unreported: Decimal
     idle: Decimal | None
     waste: Decimal | None
     booked_cost: Decimal | None

@@ -84,6 +84,15 @@ class SourceTrust:
             )
         return None
 
+    @property
+    def problem_to_report(self) -> str | None:
+        """The same for a reader who can't open imports: what it means for the figures, and whom to ask."""
+        if self.is_refused:
+            return f"the newest {self.name} bill is not in these figures, ask finance when it will be"
+        if self.rows_rejected:
+            return f"{self.rows_rejected:,} rows of the newest {self.name} bill are not in these figures, ask finance"
+        return None
+
 
 @dataclass(frozen=True)
 class EvidenceShare:

@@ -35,7 +35,7 @@ def found(text: str, *shapes: Shape, **world: Any) -> list[tuple[str, int | None
 @pytest.mark.parametrize(
     ("text", "line", "words"),
     [
-        ("rules:\n- {name: a\n- b", 3, "the document: no YAML: expected ',' or '}'"),
+        ("rules:\n- {name: a\n- b", 3, "the document: not valid YAML: expected ',' or '}'"),
         ("rules:\n- name: a\n  method: follow\n  when: {A: b}", 2, "rule 'a': 'A' is neither a FOCUS column"),
         ("rules:\n- {method: follow}", 2, "rule 1: it needs a name"),
         ("rules: []\nlimits: []", 2, "the document: there is no section 'limits'"),

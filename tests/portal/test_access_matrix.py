@@ -230,6 +230,8 @@ ROUTES: dict[str, Route] = {
     "admin_withdraw": admin_post("/admin/users/{nobody}/withdraw/", membership="1"),
     "admin_activate": admin_post("/admin/users/{nobody}/activate/"),
     "admin_deactivate": admin_post("/admin/users/{nobody}/deactivate/"),
+    "admin_second_factor": page("admin", "/admin/users/{nobody}/second-factor/", answers=(200, 302)),
+    "admin_remove-second-factor": admin_post("/admin/users/{nobody}/remove-second-factor/", username="nobody"),
     "admin_password": admin_post("/admin/users/{nobody}/password/"),
     "admin_add_key": admin_post("/admin/keys/", name="mine", scope="admin", expires=""),
     "admin_revoke_key": admin_post("/admin/keys/{key}/revoke/"),

@@ -6,6 +6,9 @@ import json
 import re
 
 import pytest
+from allauth.mfa.models import Authenticator
+from allauth.mfa.recovery_codes.internal.auth import RecoveryCodes
+from allauth.mfa.totp.internal.auth import TOTP
 from django.core.management import call_command
 from django.test import Client
 
@@ -67,6 +70,7 @@ def test_fault_125_nobody_changes_their_own_access(admin: Client) -> None:
         ("withdraw", {"membership": membership.pk}),
         ("deactivate", {}),
         ("password", {}),
+        ("remove-second-factor", {"username": "root"}),
     ):
         answer = admin.post(f"/admin/users/{root.pk}/{action}/", data, follow=True)
         assert "Nobody changes their own access" in answer.content.decode()
@@ -90,6 +94,51 @@ def test_fault_124_a_change_of_access_counts_from_the_next_request(admin: Client
     assert session.get("/admin/").status_code == 302
     assert not session.login(username="grace", password=PASSWORD)
     assert session.get("/api/v1/teams/").status_code == 401
+
+
+def test_a_lost_second_factor_is_removed_by_an_admin_who_types_the_name(admin: Client) -> None:
+    grace = person("grace", Role.FINANCE)
+    TOTP.activate(grace, "JBSWY3DPEHPK3PXP")
+    RecoveryCodes.activate(grace)
+    page = admin.get(f"/admin/users/{grace.pk}/second-factor/").content.decode()
+    sign_in = {"login": "grace", "password": PASSWORD}
+
+    admin.post(f"/admin/users/{grace.pk}/remove-second-factor/", {"username": "grac"})
+    asked_for_code = Client().post("/accounts/login/", sign_in)
+    answer = admin.post(f"/admin/users/{grace.pk}/remove-second-factor/", {"username": "grace"}, follow=True)
+    signed_in = Client().post("/accounts/login/", sign_in)
+    again = admin.post(f"/admin/users/{grace.pk}/remove-second-factor/", {"username": "grace"}, follow=True)
+
+    assert "to confirm: <strong>grace</strong>" in page
+    assert asked_for_code["Location"] == "/accounts/2fa/authenticate/"
+    assert "grace signs in with the password alone" in answer.content.decode()
+    assert signed_in["Location"] == "/"
+    assert "grace has no second factor" in again.content.decode()
+    assert not Authenticator.objects.exists()
+    assert audit() == [("root", "second factor removed", "grace")]
+
+
+def test_the_second_factor_is_offered_for_removal_to_other_admins_alone(admin: Client) -> None:
+    root, ada = User.objects.get(username="root"), person("ada")
+    TOTP.activate(root, "JBSWY3DPEHPK3PXP")
+
+    page = admin.get("/admin/").content.decode()
+
+    assert "remove second factor" not in page  # not one's own, and ada has none
+    assert admin.get(f"/admin/users/{root.pk}/second-factor/").status_code == 302
+    assert admin.get(f"/admin/users/{ada.pk}/second-factor/").status_code == 302
+    other = Client()
+    other.force_login(person("grace", Role.FINOPS_ADMIN))
+    assert f"/admin/users/{root.pk}/second-factor/" in other.get("/admin/").content.decode()
+
+
+def test_what_changed_is_told_in_words(admin: Client) -> None:
+    detail = {"rows": 4, "note": "", "scopes": ["a, 1", "b, 2", "c, 3", "d, 4"], "sha256": "0123456789abcdef" * 4}
+    AuditEntry.objects.create(actor="root", action="driver series loaded", subject="import 7", detail=detail)
+
+    body = admin.get("/admin/").content.decode()
+
+    assert "rows 4; scopes a, 1 / b, 2 / c, 3 and 1 more; sha256 0123456789abcdef\u2026<" in body
 
 
 def test_fault_117_a_new_password_ends_every_session(admin: Client) -> None:

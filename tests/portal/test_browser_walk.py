@@ -76,11 +76,11 @@ def test_a_second_factor_is_set_up_and_asked_for(browser: Browser, portal: str) 
     qr = page.locator("img.qr")
     seen = qr.evaluate("image => [image.naturalWidth > 100, getComputedStyle(image).backgroundColor]")
     page.fill("input[name=code]", "000000")
-    page.get_by_role("button", name="Ask for a code from now on").click()
+    page.get_by_role("button", name="Turn the second factor on").click()
     refused = page.locator(".errorlist").inner_text()
     secret = page.input_value("#authenticator_secret")
     page.fill("input[name=code]", format_hotp_value(hotp_value(secret, int(time.time()) // 30)))
-    page.get_by_role("button", name="Ask for a code from now on").click()
+    page.get_by_role("button", name="Turn the second factor on").click()
 
     assert seen == [True, "rgb(255, 255, 255)"]
     assert refused == "Incorrect code."

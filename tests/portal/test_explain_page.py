@@ -207,7 +207,7 @@ def test_the_page_leads_to_rule_driver_and_bill_rows(ledger: int) -> None:
     page = text_of(explained(admin, "team=search").content)
     rows = text_of(explained(admin, "team=search&bill=0-0").content)
 
-    assert "14.00 USD effective cost: search, October 2026" in page
+    assert "14.00 USD effective cost: Search, October 2026" in page
     assert f"Rule 10 of rule set 1, run {ledger}" in page
     assert "750 of 1,000" in page
     assert "Evidence: traces" in page

@@ -90,6 +90,26 @@ def test_late_refused_and_rejected_bills_are_amber_with_what_to_do(costs: Costs)
     assert "3 rows of the newest Google bill were rejected" in advice
 
 
+def test_a_lead_is_told_what_is_missing_and_whom_to_ask(costs: Costs) -> None:
+    today = timezone.now().date()
+    bill("AWS", through=today - timedelta(days=9), run=costs.run)
+    bill("OpenAI", through=today, run=costs.run, status="refused")
+    bill("Google", through=today, run=costs.run, rejected=3)
+    Import.objects.create(source=make_source("Mistral"), status="loaded", file_name="bill.csv")
+    client = Client()
+    client.force_login(make_user(Role.TEAM_LEAD, teams=[make_team("support")]))
+
+    advice = [text for _, text in parts(client, "/showback/support/") if text]
+
+    assert advice == [
+        "no newer bill of AWS has arrived, ask finance for it",
+        "its bill is not in these figures, ask finance for it",
+        "3 rows of the newest Google bill are not in these figures, ask finance",
+        "the newest OpenAI bill is not in these figures, ask finance when it will be",
+        "features and models show once programs send spans, ask on-call",
+    ]
+
+
 def test_a_refused_first_bill_is_not_called_unallocated(costs: Costs) -> None:
     Import.objects.create(source=make_source("Azure"), status="refused", file_name="bill.csv")
     Import.objects.create(source=make_source("Mistral"), status="loaded", file_name="bill.csv")
@@ -101,10 +121,14 @@ def test_a_refused_first_bill_is_not_called_unallocated(costs: Costs) -> None:
 
 
 def test_a_portal_without_anything_says_so() -> None:
-    line = dict(parts(client_of(Role.EXECUTIVE)))
-
-    assert line["No bills yet"] == "import a bill to see costs"
-    assert "no traces yet" in line
+    assert dict(parts(client_of(Role.FINANCE))) == {
+        "No bills yet": "import a bill to see costs",
+        "no traces yet": "features and models show once programs send spans, ask on-call",
+    }
+    assert dict(parts(client_of(Role.ON_CALL), "/on-call/")) == {
+        "No bills yet": "costs show once finance has imported a bill",
+        "no traces yet": "send spans to /v1/traces to see features and models",
+    }
 
 
 def test_home_leads_to_the_first_page_one_may_open() -> None:

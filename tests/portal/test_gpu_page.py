@@ -44,8 +44,8 @@ def test_idle_and_waste_are_told_in_gpu_hours_and_unknown_is_not_nothing(usage: 
 
     rows = {row["cluster"].value: row for row in response.context["clusters"].rows}
     west = {name: cell.value for name, cell in rows["west"].items()}
-    assert [west[name] for name in ("capacity", "booked", "requested", "active", "idle", "waste")] == [
-        2, Decimal("1.5"), Decimal("1.25"), Decimal("0.5"), Decimal("0.5"), Decimal("0.5"),
+    assert [west[name] for name in ("capacity", "booked", "requested", "active", "unreported", "idle", "waste")] == [
+        2, Decimal("1.5"), Decimal("1.25"), Decimal("0.5"), Decimal("0.25"), Decimal("0.5"), Decimal("0.5"),
     ]  # fmt: skip
     assert (rows["east"]["idle"].value, rows["east"]["waste"].value) == (1, 0)
     assert west["booked_cost"] is None
@@ -68,7 +68,7 @@ def test_costs_are_those_of_the_run_and_waste_is_a_part_of_booked(usage: None) -
     assert (west["booked_cost"], west["idle_cost"], west["waste_cost"]) == (54, 18, 18)
     assert response.context["clusters"].total["booked_cost"].value == 54
     csv = page(query="&download=days").content.decode()
-    assert f"{utc(5).date()},west,2,1.5,1.25,0.5,0.5,0.5,54,18,18" in csv
+    assert f"{utc(5).date()},west,2,1.5,1.25,0.5,0.25,0.5,0.5,54,18,18" in csv
 
 
 def test_without_usage_the_page_says_what_it_would_show() -> None:

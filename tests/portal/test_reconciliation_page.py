@@ -76,6 +76,19 @@ def test_the_page_shows_bills_gaps_and_what_is_on_no_bill(month: None) -> None:
     assert [row["provider"].value for row in response.context["off_the_bill"].rows] == ["larkspur"]
 
 
+def test_fault_020_each_source_is_rounded_by_its_own_currency() -> None:
+    Bill("yen").charge("300.4", currency="JPY", **INPUT)
+    Bill("dinar").charge("1.2345", currency="KWD", **INPUT)
+    Bill().charge("9", **INPUT)
+    allocate()
+
+    body = signed_in(Role.FINANCE).get("/reconciliation/?period=2026-10").content.decode()
+
+    assert '<span class="n" title="300.4">300</span>' in body
+    assert '<span class="n" title="1.2345">1.234</span>' in body
+    assert '<span class="n" title="9">9.00</span>' in body
+
+
 def test_a_bill_that_changed_after_the_run_is_named(month: None) -> None:
     totals = [{"currency": "USD", "billed_cost": "99", "effective_cost": "99"}]
     ChargeScope.objects.filter(source__name="openai").update(totals=totals)

@@ -79,7 +79,7 @@ def test_findings_stand_beside_their_lines_while_one_types(browser: Browser, por
     page.click("[data-goto='4']")
     chosen = page.eval_on_selector("#rules-text", "text => text.value.slice(text.selectionStart, text.selectionEnd)")
     page.fill("#rules-text", TEXT)
-    expect(page.locator("#checks")).to_contain_text("Nothing to put right")
+    expect(page.locator("#checks")).to_contain_text("Nothing to correct")
 
     assert chosen.strip() == "target: {team: adz}}".replace("}}", "}")
     assert page.locator(".gutter span").count() == len(TEXT.split("\n"))

@@ -77,6 +77,16 @@ def test_a_draft_is_previewed_applied_and_allocated() -> None:
 
 
 @pytest.mark.django_db(transaction=True)
+def test_a_finished_preview_is_all_done() -> None:
+    company()
+    previewed(signed_in())
+
+    job = Job.objects.get(kind="preview_rules")
+
+    assert (job.status, job.progress_done, job.progress_total, job.progress_note) == ("succeeded", 100, 100, "compared")
+
+
+@pytest.mark.django_db(transaction=True)
 def test_who_pays_more_downloads_exactly_and_adds_up() -> None:
     company()
     client = signed_in(Role.FINANCE)

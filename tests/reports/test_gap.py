@@ -193,6 +193,14 @@ def test_fault_035_without_a_rate_a_bill_of_another_currency_is_not_compared_and
     assert (compared.is_compared, compared.start) == (True, D(180))
 
 
+def test_fault_020_evidence_is_told_in_the_minor_unit_of_the_bill() -> None:
+    yen = bill(usage([line("input", 100, "180.4", contracted_cost=D("162.36"))]), currency="JPY")
+
+    discount = next(cause for cause in causes_of(gap_of(yen)) if cause.key == "discount")
+
+    assert discount.evidence == "Contracted cost of 162 JPY is 10.0% below the bill's list cost of 180 JPY."
+
+
 # ---------------------------------------------------------------- whatever comes
 
 

@@ -50,6 +50,8 @@ def test_exact_has_every_digit_and_no_exponent() -> None:
         ("100", "0", "new 100"),
         ("0", "100", "ended 100"),
         ("100", "100", "same"),
+        ("199.97", "100", "up 100 (100.0%)"),  # a rise has no whole to fall short of
+        ("0.03", "100", "down 100 (>99.9%)"),
         ("50", "-10", "up 60"),  # never a percent of a credit
         ("100", None, "no comparison"),
     ],
