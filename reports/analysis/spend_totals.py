@@ -52,7 +52,7 @@ def totals_by(cells: Iterable[SpendCell], key: Callable[[SpendCell], K]) -> dict
 
 @dataclass(frozen=True)
 class UnitCost:
-    """Model cost of a thousand calls, None where there were no calls or no cost of theirs."""
+    """Model cost of a thousand calls, None where there were no calls or no cost of theirs; `calls` are all of them."""
 
     now: Decimal | None
     before: Decimal | None
@@ -60,31 +60,51 @@ class UnitCost:
     calls_before: Decimal
 
 
+@dataclass
+class _Made:
+    """Calls under one key, and those that the cost beside them is of."""
+
+    calls: Amounts = NOTHING
+    paid_calls: Amounts = NOTHING
+    cost: Amounts = NOTHING
+
+
 def unit_costs(
     cells: Sequence[SpendCell], usage: Sequence[UsageCell], key: Callable[[SpendCell | UsageCell], str | None]
 ) -> dict[str | None, UnitCost]:
-    """Per key: cost of models for the (team, feature) pairs that have calls, over these calls, times 1,000.
+    """Per key: cost of the (team, feature, model) that have both cost and calls in a period, over these calls, x 1,000.
 
-    What a feature costs besides (GPUs, storage, a vector database) is no cost of its calls, and what was done once to
-    build it (a backfill of embeddings, an evaluation) neither.
+    Calls of a model that is billed in another currency, or not at all, are no calls of this cost. What a feature costs
+    besides (GPUs, storage, a vector database) is no cost of its calls, and what was done once to build it (a backfill
+    of embeddings, an evaluation) neither.
     """
-    cells = [cell for cell in cells if cell.phase != BUILD]
-    usage = [use for use in usage if use.phase != BUILD]
-    traced = {(cell.team, cell.feature) for cell in usage if cell.team and cell.feature}
-    costs = totals_by((cell for cell in cells if cell.model and (cell.team, cell.feature) in traced), key)
-    calls: dict[str | None, Amounts] = {}
+    costs = totals_by((cell for cell in cells if cell.model and cell.phase != BUILD), _caller)
+    made: dict[str | None, _Made] = {}
+    calls: dict[tuple[str | None, ...], Amounts] = {}
+    names: dict[tuple[str | None, ...], str | None] = {}
     for use in usage:
-        if use.team and use.feature:
-            calls[key(use)] = calls.get(key(use), NOTHING) + Amounts(use.calls, use.calls_before)
+        if use.team and use.feature and use.phase != BUILD:
+            caller, own = _caller(use), Amounts(use.calls, use.calls_before)
+            calls[caller] = calls.get(caller, NOTHING) + own
+            found = made.setdefault(names.setdefault(caller, key(use)), _Made())
+            found.calls += own
+    for caller, own in calls.items():
+        found, cost = made[names[caller]], costs.get(caller, NOTHING)
+        found.paid_calls += Amounts(own.now if cost.now else ZERO, own.before if cost.before else ZERO)
+        found.cost += Amounts(cost.now if own.now else ZERO, cost.before if own.before else ZERO)
     return {
         name: UnitCost(
-            now=_per_thousand(costs.get(name, NOTHING).now, made.now),
-            before=_per_thousand(costs.get(name, NOTHING).before, made.before),
-            calls=made.now,
-            calls_before=made.before,
+            now=_per_thousand(found.cost.now, found.paid_calls.now),
+            before=_per_thousand(found.cost.before, found.paid_calls.before),
+            calls=found.calls.now,
+            calls_before=found.calls.before,
         )
-        for name, made in calls.items()
+        for name, found in made.items()
     }
+
+
+def _caller(cell: SpendCell | UsageCell) -> tuple[str | None, ...]:
+    return (cell.team, cell.feature, cell.model)
 
 
 def _per_thousand(cost: Decimal, calls: Decimal) -> Decimal | None:

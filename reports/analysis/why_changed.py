@@ -105,7 +105,8 @@ def _sums(cells: Iterable[SpendCell], usage: Iterable[UsageCell]) -> dict[str, D
             use.cost_before += cell.before
     for used in usage:
         feature = features.get((used.team, used.feature))
-        if feature is not None:
+        # Calls of models that cost nothing here are billed in another currency, or not at all.
+        if feature is not None and used.model in feature.models:
             feature.calls += used.calls
             feature.calls_before += used.calls_before
             feature.models[used.model].tokens += used.tokens

@@ -105,3 +105,12 @@ def test_parts_always_make_the_difference_exactly(cells: list[SpendCell], usage:
     made = exact_sum(part.amount for part in why_changed(cells, usage))
 
     assert made == exact_sum([*(cell.now for cell in cells), *(-cell.before for cell in cells)])
+
+
+def test_calls_that_another_currency_pays_for_are_no_volume() -> None:
+    usage = [
+        use("a", calls=100, tokens=1000, calls_before=100, tokens_before=1000),
+        use("b", calls=900, tokens=9000, calls_before=100, tokens_before=1000),
+    ]
+
+    assert parts([cell("12", "10")], usage) == {"Price": Decimal(2)}
