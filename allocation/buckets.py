@@ -150,8 +150,8 @@ class Bucket:
 
     @cached_property
     def content_hash(self) -> bytes:
-        """Equal for equal buckets, in any database: names, not ids."""
-        text = repr(replace(self, source=self.source._replace(id=0)))
+        """Equal for equal buckets that are written alike, in any database: names, not ids."""
+        text = self.cells + repr(replace(self, source=self.source._replace(id=0)))
         return hashlib.md5(text.encode(), usedforsecurity=False).digest()
 
     @property
