@@ -14,7 +14,10 @@ from typing import Any
 from django.db import connection
 
 from allocation.conditions import Facts
+from allocation.models import AllocationRun
 from allocation.money import exact_sum
+from allocation.row_tests import month_variant_sql
+from allocation.rules import parse_rules
 from allocation.suggestions import Bucket, Charges, TracedCalls, Unowned, unowned_cost
 from allocation.targets import load_organisation
 from reports.queries.kept import kept
@@ -36,26 +39,34 @@ GROUP BY b.run_id, b.bucket, b.rule, b.method, b.split_key ->> 'untraced', t.tea
 ORDER BY b.run_id, b.bucket, t.team COLLATE "C" NULLS LAST, t.reason COLLATE "C"
 """
 
+# One row per source, distinct charge columns and variant of a run: whole snapshots where no rule tests single rows,
+OF_SNAPSHOTS = """
+    SELECT scope.source_id, c.dimension_id, 0::bigint AS variant, sum(c.charges)::bigint AS charges,
+        sum(c.billed_cost) AS billed, sum(c.effective_cost) AS effective
+    FROM scope_charges c JOIN allocation_chargescope scope ON scope.id = c.scope_id
+    WHERE c.scope_id = ANY(%(scopes)s)
+    GROUP BY 1, 2
+"""
+# else the rows themselves.
+OF_ROWS = """
+    SELECT scope.source_id, c.dimension_id, {variant} AS variant, count(*) AS charges,
+        sum(c.billed_cost) AS billed, sum(c.effective_cost) AS effective
+    FROM charge c JOIN allocation_chargescope scope ON scope.id = c.scope_id
+    WHERE c.billing_month = %(month)s AND c.scope_id = ANY(%(scopes)s)
+    GROUP BY 1, 2, 3
+"""
 # One row per bucket of AI spend and distinct charge columns in it.
 CHARGES = """
 SELECT m.run_id, m.bucket, source.name, sums.charges,
     CASE WHEN %(metric)s = 'billed_cost' THEN sums.billed ELSE sums.effective END,
     d.provider_name, d.service_name, d.sub_account_id, d.resource_id, d.resource_name, d.principal_id, d.tags
-FROM (
-    SELECT run.id AS run_id, scope.source_id, c.dimension_id, count(*) AS charges,
-        sum(c.billed_cost) AS billed, sum(c.effective_cost) AS effective
-    FROM allocation_allocationrun run
-    JOIN charge c ON c.billing_month = run.billing_month
-    JOIN allocation_chargescope scope ON scope.id = c.scope_id
-    WHERE run.id = ANY(%(runs)s) AND c.billing_month = ANY(%(months)s)
-        AND c.scope_id IN (SELECT jsonb_array_elements_text(run.inputs -> 'scopes')::bigint)
-    GROUP BY run.id, scope.source_id, c.dimension_id
-) AS sums
-JOIN bucket_member m ON m.run_id = sums.run_id AND m.source_id = sums.source_id AND m.dimension_id = sums.dimension_id
+FROM ({sums}) AS sums
+JOIN bucket_member m ON m.run_id = %(run)s AND m.source_id = sums.source_id AND m.dimension_id = sums.dimension_id
+    AND m.variant = sums.variant
 JOIN charge_bucket b ON b.run_id = m.run_id AND b.bucket = m.bucket AND b.ai_scope <> 'other'
 JOIN allocation_source source ON source.id = m.source_id
 JOIN allocation_chargedimension d ON d.id = m.dimension_id
-ORDER BY m.run_id, m.bucket, m.dimension_id
+ORDER BY m.bucket, m.dimension_id, m.variant
 """
 
 # One row per project, service and team as told, over whole months of usage.
@@ -132,7 +143,7 @@ def unowned(*, spend: Spend, months: Sequence[date], currency: str) -> Unowned:
 
 @kept
 def _unowned(*, spend: Spend, months: tuple[date, ...], currency: str, traces: tuple[TracedCalls, ...]) -> Unowned:
-    buckets, charges = buckets_of(spend=spend, months=months), charges_of(spend=spend, months=months)
+    buckets, charges = buckets_of(spend=spend, months=months), charges_of(spend=spend)
     return unowned_cost(buckets=buckets, charges=charges, traces=traces, currency=currency)
 
 
@@ -148,8 +159,22 @@ def buckets_of(*, spend: Spend, months: Sequence[date]) -> list[Bucket]:
     return list(found.values())
 
 
-def charges_of(*, spend: Spend, months: Sequence[date]) -> list[Charges]:
-    return [_charges(*row) for row in _rows(CHARGES, spend, months)]
+def charges_of(*, spend: Spend) -> list[Charges]:
+    """Charges of AI spend by bucket and distinct columns; each of them in one bucket."""
+    runs = AllocationRun.objects.filter(pk__in=spend.runs).select_related("rule_set").order_by("pk")
+    return [_charges(*row) for run in runs for row in _charges_of_run(run, spend.metric)]
+
+
+def _charges_of_run(run: AllocationRun, metric: str) -> list[Any]:
+    tests, scopes = parse_rules(run.rule_set.text).row_tests, run.inputs["scopes"]
+    variant = month_variant_sql(tests, month=run.billing_month, scopes=scopes) if tests else ""
+    sums = OF_ROWS.replace("{variant}", variant.replace("%", "%%")) if tests else OF_SNAPSHOTS
+    with connection.cursor() as cursor:
+        cursor.execute(
+            CHARGES.replace("{sums}", sums),
+            {"run": run.pk, "month": run.billing_month, "scopes": scopes, "metric": metric},
+        )
+        return list(cursor.fetchall())
 
 
 def _charges(run: int, bucket: int, source: str, charges: int, cost: Decimal, *about: Any) -> Charges:
@@ -186,7 +211,7 @@ def coverage(*, spend: Spend, month: date) -> Coverage | None:
 
 @kept
 def _coverage(*, spend: Spend, month: date) -> Coverage:
-    charges = charges_of(spend=spend, months=[month])
+    charges = charges_of(spend=spend)
     tagged = [one for one in charges if any(tag in one.tags for tag in TEAM_TAGS)]
     ((counted, counted_allocated, counted_traced),) = _rows(COUNTED, spend, [month])
     ((cost, cost_allocated, cost_traced),) = _rows(SPENT, spend, [month])

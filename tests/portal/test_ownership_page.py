@@ -22,7 +22,7 @@ from pytest_django.live_server_helper import LiveServer
 from allocation.models import RuleSet, Team, TeamAlias, TeamPlacement
 from portal.accounts.models import AuditEntry, Role
 from portal.control.models import Job
-from tests.allocation.bills import AWS, OCTOBER, OPENAI, Bill, allocate, shares, usage, utc
+from tests.allocation.bills import AWS, OCTOBER, OPENAI, Bill, allocate, put_in_force, shares, usage, utc
 from tests.allocation.test_organisation import HEADER, build
 from tests.factories import make_user
 from tests.portal.browser import Walk, chromium, new_context, sign_in
@@ -290,6 +290,31 @@ def test_coverage_is_by_count_and_by_cost_of_ai_spend_in_one_currency(admin: Cli
     assert newest("charges", "EUR") == "2026-10,1,1,1,1,1,0,0"
     page = admin.get("/ownership/coverage/?currency=USD&period=2026-10").content.decode()
     assert "How much of the AI cost has an owner?" in page
+
+
+def test_charges_that_rules_tell_apart_row_by_row_are_covered_once(admin: Client) -> None:
+    """One resource's charges, of which a rule takes those with a key: two buckets of one dimension."""
+    ai = {**AWS, "service_category": "AI and Machine Learning", "service_name": "Amazon Bedrock"}
+    bill = Bill("bedrock")
+    bill.charge("30", tags={"team": "search"}, extra={"x_key": "nightly"}, **ai)
+    bill.charge("50", tags={"team": "search"}, extra={"x_key": "100% other"}, **ai)
+    put_in_force(
+        """
+scope:
+  - {name: all, scope: ai, when: {BillingAccountId: {missing: false}}}
+rules:
+  - {name: nightly, when: {x_key: nightly}, method: direct, target: {team: ads}}
+  - {name: other, when: {x_key: {prefix: 100%}}, method: direct, target: {team: search}}
+  - {name: rest, method: direct, target: {team: {tag: team}}}
+"""
+    )
+    allocate()
+
+    address = "/ownership/coverage/?currency=USD&period=2026-10&download=coverage-"
+    cost, charges = (admin.get(address + table).content.decode().splitlines()[1] for table in ("cost", "charges"))
+
+    assert cost.split(",")[1:5] == ["280", "170", "0.6071428571428571428571428571", "170"]
+    assert charges.split(",")[1:5] == ["7", "3", "0.4285714285714285714285714286", "3"]
 
 
 # ---------------------------------------------------------------- in a browser
