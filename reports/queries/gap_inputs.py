@@ -11,21 +11,24 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time
 from decimal import Decimal, localcontext
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 from django.db import connection
 
 from allocation.catalogue import TOKEN_COLUMNS
+from allocation.copying import whole_month_plans
 from allocation.currencies import minor_units
 from allocation.drivers import ANY_PROJECT, SAME_PROVIDER
 from allocation.models import AllocationRun
 from allocation.money import exact_sum
 from allocation.price_list import PriceLine, applicable
+from allocation.usage_facts import usage_versions
 from reports.analysis.gap import WORKING_DIGITS, BilledLine, ModelUsage, SourceBill, TokenPrice, TracedTokens
 from reports.period import Period
 from reports.queries.kept import kept
 from reports.queries.rows import fetch
+from reports.queries.run_variant import run_variant
 from reports.queries.spend_coverage import MonthRun
 from reports.scope import TeamScope
 
@@ -59,6 +62,7 @@ SELECT b.id, b.source_id, source.name, b.method, b.charge_category, b.service_na
 FROM charge c
 JOIN allocation_chargescope s ON s.id = c.scope_id
 JOIN bucket_member m ON m.run_id = %(run)s AND m.source_id = s.source_id AND m.dimension_id = c.dimension_id
+    AND m.variant = {variant}
 JOIN bucket b ON b.id = m.bucket
 JOIN allocation_source source ON source.id = b.source_id
 WHERE c.billing_month = %(month)s AND c.scope_id = ANY(%(read)s)
@@ -229,11 +233,13 @@ class ChargeRow:
 @kept
 def _charges(*, question: ChargeQuestion) -> tuple[BilledSource, ...]:
     month = Period.month(question.month)
-    scopes = _pinned_scopes(question.run)
+    run = AllocationRun.objects.select_related("rule_set").get(pk=question.run)
+    scopes: list[int] = run.inputs.get("scopes", [])
     in_time, late = _delivered_in_time(question.month, scopes)
+    read = sorted({*scopes, *in_time})
     rows = fetch(
         ChargeRow,
-        CHARGES,
+        CHARGES.replace("{variant}", run_variant(run, read) or "0"),
         {
             "run": question.run,
             "month": question.month,
@@ -241,7 +247,7 @@ def _charges(*, question: ChargeQuestion) -> tuple[BilledSource, ...]:
             "last": _midnight(month.end),
             "scopes": scopes,
             "in_time": in_time,
-            "read": sorted({*scopes, *in_time}),
+            "read": read,
             "credits": list(CREDITS),
             "minor_unit": Decimal(1).scaleb(-minor_units(question.currency)),
         },
@@ -251,11 +257,6 @@ def _charges(*, question: ChargeQuestion) -> tuple[BilledSource, ...]:
         by_source.setdefault(row.source_id, []).append(row)
     made = [_billed_source(own, question.currency, late.get(source, 0)) for source, own in by_source.items()]
     return tuple(sorted((source for source in made if source.lines), key=lambda source: source.name))
-
-
-def _pinned_scopes(run: int) -> list[int]:
-    inputs: dict[str, Any] = AllocationRun.objects.values_list("inputs", flat=True).get(pk=run)
-    return [int(scope) for scope in inputs.get("scopes", [])]
 
 
 @dataclass(frozen=True)
@@ -380,13 +381,24 @@ class UsageRow:
         return line.per_million.scaleb(-6) if line else None
 
 
-def _usage(month: date) -> list[UsageRow]:
+Versions = tuple[tuple[date, int | None], ...]
+
+
+def _usage(month: date) -> tuple[UsageRow, ...]:
+    """The month's usage as it is now; kept by process as long as no day changes and nothing waits to be merged."""
     period = Period.month(month)
-    with connection.cursor() as cursor:
+    versions = tuple(sorted(usage_versions(period.start, period.end).items()))
+    read = _read_usage if any(version is None for _, version in versions) else _kept_usage
+    return read(month, versions)
+
+
+def _read_usage(month: date, _versions: Versions) -> tuple[UsageRow, ...]:
+    period = Period.month(month)
+    with whole_month_plans(), connection.cursor() as cursor:
         cursor.execute(USAGE, {"first": _midnight(period.start), "last": _midnight(period.end)})
         rows = cursor.fetchall()
     lines = _price_lines({(row[8], row[6], row[7]) for row in rows if row[9] and row[7]})
-    return [
+    return tuple(
         UsageRow(
             day=row[0],
             name=(SAME_PROVIDER.get(row[1], row[1]), row[2], row[3]),
@@ -400,7 +412,10 @@ def _usage(month: date) -> list[UsageRow]:
             prices=lines.get((row[8], row[6], row[7]), ()),
         )
         for row in rows
-    ]
+    )
+
+
+_kept_usage = lru_cache(maxsize=12)(_read_usage)
 
 
 def _price_lines(wanted: set[tuple[int, str, str]]) -> dict[tuple[int, str, str], list[PriceLine]]:

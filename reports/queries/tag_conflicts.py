@@ -9,6 +9,7 @@ from typing import Any
 
 from django.db import connection
 
+from allocation.copying import whole_month_plans
 from allocation.targets import load_organisation
 from reports.scope import TeamScope
 
@@ -42,33 +43,52 @@ class TagConflict:
 
 # One row per source, account, team that its tags name and team that its usage shows (evidence 1 to 3), of current runs.
 ACCOUNTS_SQL = """
-SELECT source.name, b.split_key->>'sub_account', max(names.name), b.split_key->'owner'->>'team', t.team, r.currency,
-    sum(a.effective_cost), min(a.day), max(a.day)
-FROM allocation_allocationrun r
-JOIN charge_bucket b ON b.run_id = r.id AND b.method IN ('traced_usage', 'provider_usage')
-JOIN allocated_cost a ON a.billing_month = r.billing_month AND a.run_id = r.id AND a.bucket = b.bucket
-JOIN allocation_target t ON t.id = a.target_id
-JOIN allocation_source source ON source.id = b.source_id
-LEFT JOIN LATERAL (
-    SELECT d.sub_account_name AS name
+WITH current AS (
+    SELECT id, currency FROM allocation_allocationrun WHERE is_current AND billing_month = %(month)s
+), tagged AS (
+    SELECT current.currency, b.run_id, b.bucket, b.source_id, b.split_key->>'sub_account' AS account,
+        b.split_key->'owner'->>'team' AS team
+    FROM current JOIN charge_bucket b ON b.run_id = current.id
+    WHERE b.method IN ('traced_usage', 'provider_usage') AND b.split_key->'owner'->>'team' IS NOT NULL
+        AND b.split_key->>'sub_account' IS NOT NULL
+), used AS (
+    SELECT a.run_id, a.bucket, t.team, sum(a.effective_cost) AS cost, min(a.day) AS first_day, max(a.day) AS last_day
+    FROM allocated_cost a JOIN allocation_target t ON t.id = a.target_id
+    WHERE a.billing_month = %(month)s AND a.run_id IN (SELECT id FROM current) AND a.evidence <= 3
+        AND t.team IS NOT NULL
+    GROUP BY 1, 2, 3
+), named AS (
+    SELECT m.source_id, d.sub_account_id AS account, max(d.sub_account_name) AS name
     FROM bucket_member m JOIN allocation_chargedimension d ON d.id = m.dimension_id
-    WHERE m.run_id = b.run_id AND m.bucket = b.bucket AND d.sub_account_name IS NOT NULL LIMIT 1
-) names ON true
-WHERE r.is_current AND r.billing_month = %(month)s AND b.split_key->'owner'->>'team' IS NOT NULL
-    AND b.split_key->>'sub_account' IS NOT NULL AND a.evidence <= 3 AND t.team IS NOT NULL
+    WHERE m.run_id IN (SELECT id FROM current)
+    GROUP BY 1, 2
+)
+SELECT source.name, tagged.account, max(named.name), tagged.team, used.team, tagged.currency, sum(used.cost),
+    min(used.first_day), max(used.last_day)
+FROM tagged
+JOIN used ON used.run_id = tagged.run_id AND used.bucket = tagged.bucket
+JOIN allocation_source source ON source.id = tagged.source_id
+LEFT JOIN named ON named.source_id = tagged.source_id AND named.account = tagged.account
 GROUP BY 1, 2, 4, 5, 6
 """
 
 # One row per resource of the month's published charges and team that its tags name, with days and cost under that tag.
 RESOURCES_SQL = """
+WITH tagged AS (
+    SELECT * FROM allocation_chargedimension WHERE resource_id IS NOT NULL AND tags->>'team' IS NOT NULL
+), daily AS (
+    SELECT c.scope_id, c.dimension_id, (c.charge_period_start AT TIME ZONE 'UTC')::date AS day,
+        sum(c.effective_cost) AS cost
+    FROM charge c JOIN tagged ON tagged.id = c.dimension_id
+    WHERE c.billing_month = %(month)s
+    GROUP BY 1, 2, 3
+)
 SELECT source.name, d.sub_account_id, max(d.sub_account_name), d.resource_id, max(d.resource_name), d.tags->>'team',
-    d.billing_currency, count(DISTINCT (c.charge_period_start AT TIME ZONE 'UTC')::date), sum(c.effective_cost),
-    min((c.charge_period_start AT TIME ZONE 'UTC')::date), max((c.charge_period_start AT TIME ZONE 'UTC')::date)
-FROM charge c
-JOIN allocation_chargescope s ON s.id = c.scope_id AND s.state = 'current'
+    d.billing_currency, count(DISTINCT daily.day), sum(daily.cost), min(daily.day), max(daily.day)
+FROM daily
+JOIN allocation_chargescope s ON s.id = daily.scope_id AND s.state = 'current'
 JOIN allocation_source source ON source.id = s.source_id
-JOIN allocation_chargedimension d ON d.id = c.dimension_id
-WHERE c.billing_month = %(month)s AND d.resource_id IS NOT NULL AND d.tags->>'team' IS NOT NULL
+JOIN tagged d ON d.id = daily.dimension_id
 GROUP BY 1, 2, 4, 6, 7
 """
 
@@ -159,7 +179,7 @@ class _TaggedDays:
 
 
 def _rows(sql: str, month: date) -> list[tuple[Any, ...]]:
-    with connection.cursor() as cursor:
+    with whole_month_plans(), connection.cursor() as cursor:
         cursor.execute(sql, {"month": month})
         rows: list[tuple[Any, ...]] = cursor.fetchall()
     return rows

@@ -14,14 +14,14 @@ from typing import Any
 from django.db import connection
 
 from allocation.conditions import Facts
+from allocation.copying import whole_month_plans
 from allocation.models import AllocationRun
 from allocation.money import exact_sum
-from allocation.row_tests import month_variant_sql
-from allocation.rules import parse_rules
 from allocation.suggestions import Bucket, Charges, TracedCalls, Unowned, unowned_cost
 from allocation.targets import load_organisation
 from reports.queries.kept import kept
 from reports.queries.rows import fetch
+from reports.queries.run_variant import run_variant
 from reports.queries.spend_filter import Spend
 from reports.readable import ratio
 
@@ -166,10 +166,10 @@ def charges_of(*, spend: Spend) -> list[Charges]:
 
 
 def _charges_of_run(run: AllocationRun, metric: str) -> list[Any]:
-    tests, scopes = parse_rules(run.rule_set.text).row_tests, run.inputs["scopes"]
-    variant = month_variant_sql(tests, month=run.billing_month, scopes=scopes) if tests else ""
-    sums = OF_ROWS.replace("{variant}", variant.replace("%", "%%")) if tests else OF_SNAPSHOTS
-    with connection.cursor() as cursor:
+    scopes = run.inputs["scopes"]
+    variant = run_variant(run, scopes)
+    sums = OF_ROWS.replace("{variant}", variant) if variant else OF_SNAPSHOTS
+    with whole_month_plans(), connection.cursor() as cursor:
         cursor.execute(
             CHARGES.replace("{sums}", sums),
             {"run": run.pk, "month": run.billing_month, "scopes": scopes, "metric": metric},
@@ -229,6 +229,6 @@ def _coverage(*, spend: Spend, month: date) -> Coverage:
 
 
 def _rows(sql: str, spend: Spend, months: Sequence[date]) -> list[Any]:
-    with connection.cursor() as cursor:
+    with whole_month_plans(), connection.cursor() as cursor:
         cursor.execute(sql, {"runs": list(spend.runs), "months": list(months), "metric": spend.metric})
         return list(cursor.fetchall())

@@ -15,7 +15,7 @@ from reports.analysis.gap import CauseKey
 from reports.queries.gaps import MonthGaps, SourceGap, month_gaps
 from reports.queries.spend_coverage import current_runs
 from reports.scope import TeamScope
-from tests.allocation.bills import OCTOBER, OPENAI, Bill, allocate, usage, utc
+from tests.allocation.bills import OCTOBER, OPENAI, Bill, allocate, put_in_force, usage, utc
 
 pytestmark = pytest.mark.django_db
 
@@ -63,6 +63,26 @@ def test_a_bill_and_its_traces_meet_by_model_and_class() -> None:
     assert found.gap.bill.billed == D(16)
     assert amounts(found) == {"untraced": D(10), "discount": D(-2), "credit": D(-2)}
     assert found.through == date(2026, 10, 5)
+
+
+def test_charges_that_rules_tell_apart_row_by_row_are_billed_once() -> None:
+    """Two rules share out one line by its x_ column, so that its dimension has a place in two buckets."""
+    put_in_force(
+        """
+rules:
+  - {name: nightly, when: {x_key: nightly}, method: traced_usage}
+  - {name: rest, method: traced_usage}
+"""
+    )
+    bill = Bill()
+    bill.charge("3", listed="3", quantity="1200000", extra={"x_key": "nightly"}, **INPUT)
+    bill.charge("7", listed="7", quantity="2800000", extra={"x_key": "100% other"}, **INPUT)
+    priced(input_uncached=4_000_000)
+    allocate()
+
+    found = only()
+
+    assert (found.gap.bill.billed, amounts(found)) == (D(10), {})
 
 
 def test_traces_after_the_last_billed_day_wait_for_their_bill() -> None:

@@ -24,9 +24,26 @@ CREATE TABLE usage_day_sum (
     PRIMARY KEY (day, dimension_id)
 );
 
+-- No version is used twice, so that what was kept of a day is known by it.
+CREATE SEQUENCE usage_version;
+SELECT setval('usage_version', (SELECT coalesce(max(version), 0) + 1 FROM usage_day_version));
+
+CREATE OR REPLACE FUNCTION note_stale_hours() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog, public AS $$
+BEGIN
+    INSERT INTO public.usage_stale_hour SELECT DISTINCT hour FROM changed ORDER BY hour ON CONFLICT DO NOTHING;
+    IF TG_TABLE_NAME = 'usage_hourly' THEN
+        INSERT INTO public.usage_day_version (day, version)
+        SELECT day, nextval('public.usage_version')
+        FROM (SELECT DISTINCT (hour AT TIME ZONE 'UTC')::date AS day FROM changed ORDER BY 1) days
+        ON CONFLICT (day) DO UPDATE SET version = excluded.version;
+    END IF;
+    RETURN NULL;
+END
+$$;
+
 CREATE FUNCTION note_no_usage() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog, public AS $$
 BEGIN
-    UPDATE public.usage_day_version SET version = version + 1;
+    UPDATE public.usage_day_version SET version = nextval('public.usage_version');
     RETURN NULL;
 END
 $$;
