@@ -237,21 +237,19 @@ def _charges(*, question: ChargeQuestion) -> tuple[BilledSource, ...]:
     scopes: list[int] = run.inputs.get("scopes", [])
     in_time, late = _delivered_in_time(question.month, scopes)
     read = sorted({*scopes, *in_time})
-    rows = fetch(
-        ChargeRow,
-        CHARGES.replace("{variant}", run_variant(run, read) or "0"),
-        {
-            "run": question.run,
-            "month": question.month,
-            "first": _midnight(month.start),
-            "last": _midnight(month.end),
-            "scopes": scopes,
-            "in_time": in_time,
-            "read": read,
-            "credits": list(CREDITS),
-            "minor_unit": Decimal(1).scaleb(-minor_units(question.currency)),
-        },
-    )
+    values: dict[str, Any] = {
+        "run": question.run,
+        "month": question.month,
+        "first": _midnight(month.start),
+        "last": _midnight(month.end),
+        "scopes": scopes,
+        "in_time": in_time,
+        "read": read,
+        "credits": list(CREDITS),
+        "minor_unit": Decimal(1).scaleb(-minor_units(question.currency)),
+    }
+    with whole_month_plans():
+        rows = fetch(ChargeRow, CHARGES.replace("{variant}", run_variant(run, read) or "0"), values)
     by_source: dict[int, list[ChargeRow]] = {}
     for row in rows:
         by_source.setdefault(row.source_id, []).append(row)
