@@ -30,8 +30,7 @@ from portal.pages.posts import sent_from
 from portal.pages.rule_versions import compared
 from portal.pages.state import PageState
 from portal.pages.tables import Cell, Column, Row, Table, arranged, asked_download
-from reports.queries.spend_scopes import teams_in_tree
-from reports.scope import TeamScope
+from reports.queries.names import Names, names_of
 
 QUESTIONS = {
     "team": ("Team", "Which teams would pay more, which less?"),
@@ -77,7 +76,7 @@ def outcome_page(request: HttpRequest, preview: RulePreview, outcome: dict[str, 
     currencies = sorted({run["currency"] for run in outcome["runs"]})
     currency = state.currency if state.currency in currencies else next(iter(currencies), "")
     metric = "billed" if state.metric == "billed_cost" else "effective"
-    names = {team.slug: team.name for team in teams_in_tree(scope=TeamScope.everything(), day=state.period.last_day)}
+    names = names_in(outcome)
     tried = next((each for each in outcome["rules"] if each["month"] == request.GET.get("month")), None)
     tried = tried or next(iter(outcome["rules"]), None)
     tables = [
@@ -176,7 +175,7 @@ def change_columns(currency: str) -> tuple[Column, ...]:
     )
 
 
-def level_table(level: str, outcome: dict[str, Any], currency: str, metric: str, names: dict[str, str]) -> Table:
+def level_table(level: str, outcome: dict[str, Any], currency: str, metric: str, names: Names) -> Table:
     """Lines that change, in one currency; those that stay as they are would hide them."""
     label, question = QUESTIONS[level]
     lines = [each for each in outcome["differences"][level] if each["currency"] == currency]
@@ -200,15 +199,25 @@ def level_table(level: str, outcome: dict[str, Any], currency: str, metric: str,
     )
 
 
-def name_of(line: dict[str, Any], level: str, names: dict[str, str]) -> str:
+def names_in(outcome: dict[str, Any]) -> Names:
+    lines = outcome["differences"]
+    owners = (line["owner"] for line in lines["feature"])
+    return names_of(
+        teams=[*(line["name"] for line in lines["team"]), *owners],
+        features=(line["name"] for line in lines["feature"]),
+    )
+
+
+def name_of(line: dict[str, Any], level: str, names: Names) -> str:
     if line["name"] is not None:
-        return names.get(line["name"], str(line["name"])) if level == "team" else str(line["name"])
+        named = {"team": names.team, "feature": names.feature}.get(level, str)
+        return named(str(line["name"]))
     return f"Unallocated: {line['reason']}" if line["reason"] and level == "team" else f"no {level}"
 
 
-def owner_of(line: dict[str, Any], names: dict[str, str]) -> str:
+def owner_of(line: dict[str, Any], names: Names) -> str:
     if line["owner"] is not None:
-        return names.get(line["owner"], str(line["owner"]))
+        return names.team(str(line["owner"]))
     return f"Unallocated: {line['reason']}" if line["reason"] else "no team"
 
 
