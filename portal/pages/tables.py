@@ -26,6 +26,7 @@ class Column:
     label: str
     kind: Kind = "text"
     places: int = 2  # of money and its changes: those of the currency (allocation.currencies)
+    if_any: bool = False  # left out of a table none of whose rows has a value in it
 
     @property
     def is_number(self) -> bool:
@@ -131,6 +132,7 @@ def arranged(table: Table, request: HttpRequest) -> Table:
         parameters.pop(own, None)
     query = parameters.urlencode()
     address = f"{request.path}?{query}&" if query else f"{request.path}?"
+    table = replace(table, columns=[column for column in table.columns if _is_used(column, table.rows)])
     keys = {column.key for column in table.columns if column.kind != "spark"}
     rows = list(table.rows)
     if wish.removeprefix("-") not in keys or not table.sortable:
@@ -149,6 +151,10 @@ def arranged(table: Table, request: HttpRequest) -> Table:
         address=address,
         unlimited=show_all,
     )
+
+
+def _is_used(column: Column, rows: Sequence[Row]) -> bool:
+    return not column.if_any or any(row.get(column.key, Cell()).value not in (None, "") for row in rows)
 
 
 def csv_response(table: Table, *, file_name: str) -> HttpResponse:

@@ -55,6 +55,19 @@ def test_rows_beyond_the_limit_stand_in_one_line() -> None:
     assert len(table("?all.costs=1", rows=many, limit=4).rows) == 10
 
 
+def test_a_column_that_nothing_stands_in_is_left_out_where_it_may_be() -> None:
+    columns = [Column("name", "Name"), Column("next", "Next", if_any=True), Column("empty", "Empty")]
+
+    def shown(*values: str) -> list[str]:
+        rows: list[Row] = [{"name": Cell("a"), "next": Cell(value)} for value in values]
+        made = arranged(Table("moves", "Moves", columns, rows, sort="name"), RequestFactory().get("/?sort.moves=next"))
+        assert made.sort == ("next" if any(values) else "name")
+        return [column.key for column in made.columns]
+
+    assert shown("", "soon") == ["name", "next", "empty"]
+    assert shown("", "") == ["name", "empty"]
+
+
 def test_csv_holds_the_lines_shown_with_exact_numbers() -> None:
     made = table("?sort.costs=name", rows=[row("@cmd", "1.10"), row("plain", "0.000000000000000001", "1")])
     response = asked_download(RequestFactory().get("/page/?download=costs"), [made], file_name="page")
