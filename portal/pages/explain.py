@@ -19,6 +19,7 @@ from portal.accounts.models import User
 from portal.pages.explain_json import as_json
 from portal.pages.explanation import Explanation, explain, page_offset, rule_number
 from portal.pages.frame import Crumb, render_page
+from portal.pages.reasons import reason_words
 from portal.pages.state import PageState
 from portal.pages.tables import Cell, Column, Table, csv_response
 from reports.analysis.arithmetic import EVIDENCE_WORDS, METHOD_WORDS, Step, steps, widened_words
@@ -194,7 +195,7 @@ def subject(found: Explanation, names: Names, state: PageState) -> str:
         question.source,
         question.rule,
         KIND_WORDS.get(question.charge_kind or "", question.charge_kind),
-        question.reason,
+        reason_words(question.reason),
         state.unit,
     ]
     return ", ".join(word for word in words if word) or (

@@ -18,6 +18,7 @@ from portal.accounts.models import User
 from portal.pages.between import provided_table
 from portal.pages.chart import Chart
 from portal.pages.frame import Crumb, page_address, render_page
+from portal.pages.reasons import reason_words
 from portal.pages.reported import read_cells, read_days, read_parts, read_usage
 from portal.pages.spend_blocks import (
     UNALLOCATED_NAME,
@@ -273,7 +274,7 @@ def _parts_table(request: HttpRequest, state: PageState, parts: Sequence[SpendPa
     whole = exact_sum(part.cost for part in parts)
     rows: list[Row] = [
         {
-            "kind": Cell(value=KIND_WORDS.get(part.kind, part.kind), note=part.reason or ""),
+            "kind": Cell(value=KIND_WORDS.get(part.kind, part.kind), note=reason_words(part.reason)),
             "rule": Cell(value=part.rule),
             "cost": Cell(
                 value=part.cost,
