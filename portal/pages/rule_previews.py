@@ -17,6 +17,7 @@ from allocation.currencies import minor_units
 from allocation.models import RulePreview
 from allocation.money import exact_sum
 from allocation.preview_inputs import billed_months
+from allocation.rule_checks import Finding
 from allocation.rule_sets import NotPreviewed, fresh_preview, latest_rule_set, rule_set_for
 from allocation.rules import RuleError
 from portal.accounts.access import page, pages_of
@@ -27,6 +28,8 @@ from portal.ingest.bills import ask_for_allocation
 from portal.pages.frame import Crumb, render_page
 from portal.pages.jobs import line as job_line
 from portal.pages.posts import sent_from
+from portal.pages.reasons import reason_words
+from portal.pages.rule_findings import grouped
 from portal.pages.rule_versions import compared
 from portal.pages.state import PageState
 from portal.pages.tables import Cell, Column, Row, Table, arranged, asked_download
@@ -97,6 +100,7 @@ def outcome_page(request: HttpRequest, preview: RulePreview, outcome: dict[str, 
         "tables": {table.name: table for table in tables},
         "levels": [table for table in tables if table.name in QUESTIONS],
         "tried": tried,
+        "groups": grouped(Finding(**each) for each in tried["findings"]) if tried else [],
         "lines": compared(latest_rule_set().text, preview.text),
         "latest": latest_rule_set(),
         "obstacle": obstacle(preview),
@@ -212,13 +216,13 @@ def name_of(line: dict[str, Any], level: str, names: Names) -> str:
     if line["name"] is not None:
         named = {"team": names.team, "feature": names.feature}.get(level, str)
         return named(str(line["name"]))
-    return f"Unallocated: {line['reason']}" if line["reason"] and level == "team" else f"no {level}"
+    return f"Unallocated: {reason_words(line['reason'])}" if line["reason"] and level == "team" else f"no {level}"
 
 
 def owner_of(line: dict[str, Any], names: Names) -> str:
     if line["owner"] is not None:
         return names.team(str(line["owner"]))
-    return f"Unallocated: {line['reason']}" if line["reason"] else "no team"
+    return f"Unallocated: {reason_words(line['reason'])}" if line["reason"] else "no team"
 
 
 def change_cells(line: dict[str, Any], metric: str) -> Row:
@@ -280,7 +284,7 @@ def untaken_table(tried: dict[str, Any], currency: str, metric: str) -> Table:
             "service": Cell(each["service"] or "no service"),
             "provider": Cell(each["provider"] or "no provider"),
             "category": Cell(each["category"]),
-            "reason": Cell(each["reason"]),
+            "reason": Cell(reason_words(each["reason"])),
             "charges": Cell(each["charges"]),
             "cost": Cell(Decimal(each[f"{metric}_cost"])),
         }
