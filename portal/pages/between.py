@@ -34,12 +34,11 @@ def provided_table(request: HttpRequest, state: PageState, *, month: Period) -> 
     columns = [
         Column("from", "Provided by"),
         Column("to", "Consumed by"),
-        Column("cost", f"Cost, {state.currency}", "money", minor_units(state.currency)),
+        Column("cost", f"Cost, {state.currency}", "money", minor_units(state.currency), is_key=True),
     ]
     total: Row = {"from": Cell(value="Total"), "cost": Cell(value=exact_sum(_cost(row, state) for row in found))}
-    table = Table(
-        "between", "Calls that one team's agents served for another's", columns, rows, total=total, sort="-cost"
-    )
+    caption = "Calls that one team's agents served for another's"
+    table = Table("between", caption, columns, rows, total=total, sort="-cost", lines=True)
     return arranged(table, request)
 
 

@@ -269,7 +269,7 @@ def _explained(state: PageState, slug: str, feature: str | None, model: str | No
 
 def _parts_table(request: HttpRequest, state: PageState, parts: Sequence[SpendPart], slug: str) -> Table:
     columns = [Column("kind", "Part"), Column("rule", "Rule")]
-    columns.append(Column("cost", f"Cost, {state.shown_currency}", "money", state.places))
+    columns.append(Column("cost", f"Cost, {state.shown_currency}", "money", state.places, is_key=True))
     columns.append(Column("share", "Share", "percent"))
     whole = exact_sum(part.cost for part in parts)
     rows: list[Row] = [
@@ -286,7 +286,7 @@ def _parts_table(request: HttpRequest, state: PageState, parts: Sequence[SpendPa
         for part in parts
     ]
     total = {"kind": Cell(value="Total"), "cost": Cell(value=whole), "share": Cell(value=ratio(whole, whole))}
-    return arranged(Table("parts", "Parts by rule", columns, rows, total=total, sort="-cost"), request)
+    return arranged(Table("parts", "Parts by rule", columns, rows, total=total, sort="-cost", lines=True), request)
 
 
 def _units_table(request: HttpRequest, state: PageState, units: dict[str | None, UnitCost], names: Names) -> Table:
@@ -294,7 +294,7 @@ def _units_table(request: HttpRequest, state: PageState, units: dict[str | None,
         Column("feature", "Feature"),
         Column("calls", "Calls", "count"),
         Column("calls_change", "Calls against before", "change"),
-        Column("unit", f"{state.shown_currency} per 1,000 calls", "unit"),
+        Column("unit", f"{state.shown_currency} per 1,000 calls", "unit", is_key=True),
         Column("before", "Before", "unit"),
     ]
     rows: list[Row] = [
@@ -307,8 +307,8 @@ def _units_table(request: HttpRequest, state: PageState, units: dict[str | None,
         }
         for feature, unit in units.items()
     ]
-    table = Table("units", "Unit costs", columns, rows, sort="-calls", empty="No calls of this team were traced.")
-    return arranged(table, request)
+    empty = "No calls of this team were traced."
+    return arranged(Table("units", "Unit costs", columns, rows, sort="-calls", empty=empty, lines=True), request)
 
 
 def _kinds(parts: Sequence[SpendPart]) -> list[tuple[str, Decimal, Decimal | None]]:

@@ -26,6 +26,7 @@ class Column:
     label: str
     kind: Kind = "text"
     places: int = 2  # of money and its changes: those of the currency (allocation.currencies)
+    is_key: bool = False  # on a phone, of a table in `lines`: stands beside the name
     if_any: bool = False  # left out of a table none of whose rows has a value in it
 
     @property
@@ -75,7 +76,18 @@ class Table:
     empty: str = "Nothing in this view."
     sortable: bool = True
     cards: bool = False  # on a phone each row is a card of labelled values, not a line that scrolls sideways
+    lines: bool = False  # on a phone each row is two lines: name and key value, below them the rest, small
     unlimited: bool = field(default=False)
+
+    @property
+    def form(self) -> str:
+        """A class of the stylesheet: what becomes of the rows on a phone."""
+        return "cards" if self.cards else "lines" if self.lines else ""
+
+    @property
+    def is_labelled(self) -> bool:
+        """Each value bears its column's label, which a phone shows in place of the heads."""
+        return self.cards or self.lines
 
     @property
     def body(self) -> list[list[tuple[Column, Cell]]]:

@@ -142,10 +142,14 @@ def state_query(state: Any, **changes: str | None) -> str:
 @register.simple_tag
 def table_body(table: Table) -> SafeString:
     """The rows of a `portal.pages.tables.Table`, and the line that adds up those not shown where something adds up."""
-    rest = row_html(table.rest_cells, marked="rest", labelled=table.cards) if table.rest and len(table.rest) > 1 else ""
+    rest = (
+        row_html(table.rest_cells, marked="rest", labelled=table.is_labelled)
+        if table.rest and len(table.rest) > 1
+        else ""
+    )
     return mark_safe(body_html(table) + rest)  # noqa: S308 - table_html escapes every value
 
 
 @register.simple_tag
 def table_total(table: Table) -> SafeString:
-    return mark_safe(row_html(table.total_cells, labelled=table.cards))  # noqa: S308 - table_html escapes every value
+    return mark_safe(row_html(table.total_cells, labelled=table.is_labelled))  # noqa: S308 - table_html escapes every value

@@ -90,3 +90,20 @@ def test_no_value_becomes_markup() -> None:
 
     assert "<script>" not in html
     assert 'href="/x?&lt;script&gt;&quot;&amp;"' in html
+
+
+def test_rows_of_two_lines_label_what_leaves_its_head() -> None:
+    columns = [
+        Column("name", "Name"),
+        Column("cost", "Cost", "money", is_key=True),
+        Column("share", "Share", "percent"),
+    ]
+    cells: Row = {"name": Cell("a"), "cost": Cell(Decimal(2), heat=1), "share": Cell(Decimal(1))}
+    made = Table("costs", "Costs", columns, [cells], lines=True)
+
+    html = body_html(made)
+
+    assert made.form == "lines"
+    assert '<td class="num heat-1 key" data-label="Cost">' in html
+    assert '<td class="num" data-label="Share">' in html
+    assert "data-label" not in body_html(Table("costs", "Costs", columns, [cells]))
