@@ -36,10 +36,9 @@ def _data(column: Column, cell: Cell, labelled: bool) -> str:
 def _classes(column: Column, cell: Cell) -> str:
     if column.kind == "words":
         return ' class="words"'
-    names = ["num"] if column.is_number else []
-    names += [f"heat-{cell.heat}"] if column.is_number and cell.heat else []
-    names += ["key"] if column.is_key else []
-    return f' class="{" ".join(names)}"' if names else ""
+    heat = f"heat-{cell.heat}" if column.is_number and cell.heat else ""
+    names = " ".join(filter(None, (column.head_class, heat)))
+    return f' class="{names}"' if names else ""
 
 
 def _content(column: Column, cell: Cell) -> str:

@@ -33,6 +33,10 @@ class Column:
     def is_number(self) -> bool:
         return self.kind in NUMBERS
 
+    @property
+    def head_class(self) -> str:
+        return " ".join(name for name, holds in (("num", self.is_number), ("key", self.is_key)) if holds)
+
 
 @dataclass(frozen=True)
 class Cell:
