@@ -16,6 +16,7 @@ from typing import Any
 from allocation.catalogue import TOKEN_COLUMNS
 from allocation.conditions import number_of
 from allocation.drivers import OUTPUT_SIDE, Key, UsageIndex
+from allocation.quoting import quoted
 from allocation.traced import Part, Plan, TracedLine
 
 CACHED = TOKEN_COLUMNS.index("cache_read")
@@ -46,7 +47,7 @@ def parse_capacity(item: Mapping[str, Any]) -> Capacity:
     cached = weights.get("cached", weights["input"])
     per_unit = number_of(str(item["tokens_per_unit"])) if "tokens_per_unit" in item else None
     if "tokens_per_unit" in item and (per_unit is None or per_unit <= 0):
-        raise ValueError(f"`tokens_per_unit` is a number above zero, not {item['tokens_per_unit']!r}")
+        raise ValueError(f"`tokens_per_unit` is a number above zero, not {quoted(item['tokens_per_unit'])}")
     return Capacity(
         weights=tuple(
             cached if n == CACHED else weights["output"] if n in OUTPUT_SIDE else weights["input"]
@@ -64,7 +65,9 @@ def _weight(name: str, value: Any) -> int:
     number = None if isinstance(value, bool) else number_of(str(value))
     millionths = None if number is None else Fraction(number) * 10**PLACES
     if millionths is None or millionths.denominator != 1 or not 0 <= millionths <= LARGEST_WEIGHT * 10**PLACES:
-        raise ValueError(f"weight {name} is a number from 0 to {LARGEST_WEIGHT} of {PLACES} places, not {value!r}")
+        raise ValueError(
+            f"weight {name} is a number from 0 to {LARGEST_WEIGHT} of {PLACES} places, not {quoted(value)}"
+        )
     return int(millionths)
 
 

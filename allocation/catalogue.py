@@ -16,6 +16,8 @@ from typing import Any, NamedTuple
 
 import re2  # patterns of entries are written by users: matching must be linear in time
 
+from allocation.quoting import quoted
+
 # What a bill line may be about; each names columns of UsageMeasures (see TOKEN_COLUMNS).
 INPUT, CACHE_READ, CACHE_WRITE = "input", "cache_read", "cache_write"
 CACHE_WRITE_5M, CACHE_WRITE_1H, OUTPUT, REASONING = "cache_write_5m", "cache_write_1h", "output", "reasoning"
@@ -126,7 +128,7 @@ def compiled(pattern: str) -> Any:
         return re2.compile(pattern, options)
     except re2.error as error:
         reason = (error.args[0] if error.args else b"").decode()
-        raise ValueError(f"{pattern!r} is no RE2 pattern: {reason}") from None
+        raise ValueError(f"{quoted(pattern)} is no RE2 pattern: {reason}") from None
 
 
 def meaning(entries: Entries, side: str, provider: str | None, text: str) -> Entry | None:

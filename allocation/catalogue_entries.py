@@ -11,6 +11,7 @@ from django.db import transaction
 
 from allocation.catalogue import BILL, CLASS_COLUMNS, TIERS, TRACE, Entries, Entry, compiled
 from allocation.models import CatalogueEntry, CatalogueVersion
+from allocation.quoting import quoted
 
 COLUMNS = Entry._fields
 MOST_ENTRIES = 10_000
@@ -89,16 +90,18 @@ def _entry(row: dict[str, str | None]) -> Entry:
             "no cell starts with = + - or @, which spreadsheets take for a formula; write [=] in a pattern"
         )
     if entry.side not in (BILL, TRACE):
-        raise ValueError(f"side is {BILL} or {TRACE}, not {entry.side!r}")
+        raise ValueError(f"side is {BILL} or {TRACE}, not {quoted(entry.side)}")
     if entry.pattern is None:
         raise ValueError("it needs a pattern")
     compiled(entry.pattern)
     if not any((entry.provider, entry.model, entry.token_class, entry.tier)):
         raise ValueError("it needs a meaning: provider, model, token_class or tier")
     if entry.token_class is not None and (entry.side == TRACE or entry.token_class not in CLASS_COLUMNS):
-        raise ValueError(f"token_class is, on bills only, one of {', '.join(CLASS_COLUMNS)}, not {entry.token_class!r}")
+        raise ValueError(
+            f"token_class is, on bills only, one of {', '.join(CLASS_COLUMNS)}, not {quoted(entry.token_class)}"
+        )
     if entry.tier is not None and entry.tier not in TIERS:
-        raise ValueError(f"tier is one of {', '.join(TIERS)}, not {entry.tier!r}")
+        raise ValueError(f"tier is one of {', '.join(TIERS)}, not {quoted(entry.tier)}")
     return entry
 
 

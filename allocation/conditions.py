@@ -16,6 +16,7 @@ from functools import cached_property, lru_cache
 from typing import Any, NamedTuple
 
 from allocation.catalogue import BillLine, Entries, bill_line, compiled
+from allocation.quoting import quoted
 
 COLUMNS = frozenset(
     """AllocatedMethodId AllocatedResourceId AllocatedResourceName AvailabilityZone BillingAccountId BillingAccountName
@@ -129,7 +130,7 @@ def reader(name: str) -> Reader:
             raise ValueError(f"there is no {name}; the catalogue reads {', '.join(CATALOGUE_COLUMNS)}")
         return lambda facts: facts.catalogue[what]
     if name not in COLUMNS:
-        raise ValueError(f"{name!r} is neither a FOCUS column nor x_<name>, Tags.<key> or Catalogue.<what>")
+        raise ValueError(f"{quoted(name)} is neither a FOCUS column nor x_<name>, Tags.<key> or Catalogue.<what>")
     column = _snake(name)
     return lambda facts: facts.columns.get(column)
 
@@ -149,7 +150,7 @@ def condition(when: Any) -> Condition:
     if when is None:
         return _always
     if not isinstance(when, dict) or not when:
-        raise ValueError(f"a condition is a mapping, not {when!r}")
+        raise ValueError(f"a condition is a mapping, not {quoted(when)}")
     return _all_of([_entry(str(name), value) for name, value in when.items()])
 
 
@@ -248,7 +249,7 @@ def row_test(column: str, name: str, operand: Any) -> RowTest:
     if name in RANGE_OPERATORS:
         return RowTest(column, name, (str(_number(name, operand)),))
     if name not in TEXT_OPERATORS:
-        raise ValueError(f"there is no operator {name!r}; there are {', '.join(OPERATORS)}")
+        raise ValueError(f"there is no operator {quoted(name)}; there are {', '.join(OPERATORS)}")
     if column in ROW_COLUMNS:
         if name != "equals":
             raise ValueError(f"{column} is a number: compare it by {', '.join(RANGE_OPERATORS)}, equals or missing")
@@ -267,7 +268,7 @@ def _operator(read: Reader, name: str, operand: Any) -> Condition:
         limit = _number(name, operand)
         return lambda facts: (number := number_of(read(facts))) is not None and in_range(number, name, limit)
     if name not in TEXT_OPERATORS:
-        raise ValueError(f"there is no operator {name!r}; there are {', '.join(OPERATORS)}")
+        raise ValueError(f"there is no operator {quoted(name)}; there are {', '.join(OPERATORS)}")
     words = words_of(name, operand)
     if name in ("equals", "in"):
         chosen = frozenset(words)
@@ -283,7 +284,7 @@ def _operator(read: Reader, name: str, operand: Any) -> Condition:
 
 def _yes_or_no(operand: Any) -> bool:
     if not isinstance(operand, bool):
-        raise ValueError(f"`missing` is true or false, not {operand!r}")
+        raise ValueError(f"`missing` is true or false, not {quoted(operand)}")
     return operand
 
 
@@ -291,7 +292,7 @@ def _number(name: str, operand: Any) -> Decimal:
     """The limit of a range: a plain decimal, as YAML reads it or quoted."""
     number = number_of(str(operand))
     if number is None:
-        raise ValueError(f"`{name}` needs a plain decimal number, not {operand!r}")
+        raise ValueError(f"`{name}` needs a plain decimal number, not {quoted(operand)}")
     return number
 
 
@@ -314,7 +315,7 @@ def words_of(name: str, operand: Any) -> tuple[str, ...]:
         raise ValueError("`regex` takes one pattern; several are one with | between them")
     words = operand if isinstance(operand, list) else [operand]
     if not words or not all(isinstance(word, str | int) and not isinstance(word, bool) for word in words):
-        raise ValueError(f"`{name}` needs text or a list of texts, not {operand!r}")
+        raise ValueError(f"`{name}` needs text or a list of texts, not {quoted(operand)}")
     return tuple(str(word) for word in words)
 
 

@@ -15,6 +15,7 @@ from typing import Any
 
 from allocation.conditions import number_of, words_of
 from allocation.owners import TARGET_FIELDS, Owner
+from allocation.quoting import quoted
 
 DIRECT, TRACED, PROVIDER, GPU = "direct", "traced_usage", "provider_usage", "gpu_usage"
 CAPACITY = "capacity"
@@ -51,10 +52,10 @@ def parse_usage_options(item: Mapping[str, Any]) -> UsageOptions:
     """The options of a rule by usage; raises ValueError saying what is wrong."""
     weights = item.get("weights", "day")
     if weights not in ("day", "month"):
-        raise ValueError(f"weights are those of the day or of the month, not {weights!r}")
+        raise ValueError(f"weights are those of the day or of the month, not {quoted(weights)}")
     for name in ("pool_cache_writes", "by_region"):
         if not isinstance(item.get(name, False), bool):
-            raise ValueError(f"`{name}` is true or false, not {item[name]!r}")
+            raise ValueError(f"`{name}` is true or false, not {quoted(item[name])}")
     return UsageOptions(item.get("pool_cache_writes", False), weights == "month", item.get("by_region", False))
 
 
@@ -128,7 +129,7 @@ def _proportional(
 ) -> Split:
     driver = own.get("by")
     if driver not in DRIVERS:
-        raise ValueError(f"`by` is one of {', '.join(DRIVERS)}, not {driver!r}")
+        raise ValueError(f"`by` is one of {', '.join(DRIVERS)}, not {quoted(driver)}")
     series = SEATS if driver == SEATS else own.get("series")
     if driver == SERIES and not isinstance(series, str):
         raise ValueError("by series needs `series`, the name of an uploaded one")
@@ -138,10 +139,10 @@ def _proportional(
         raise ValueError(f"`of_rules` goes with `by: cost`, not with `by: {driver}`")
     level = own.get("level", "feature")
     if level not in LEVELS:
-        raise ValueError(f"level is one of {', '.join(LEVELS)}, not {level!r}")
+        raise ValueError(f"level is one of {', '.join(LEVELS)}, not {quoted(level)}")
     weights = own.get("weights", "month" if driver in MONTHLY else "day")
     if weights not in ("day", "month"):
-        raise ValueError(f"weights are those of the day or of the month, not {weights!r}")
+        raise ValueError(f"weights are those of the day or of the month, not {quoted(weights)}")
     if driver == COST and weights == "day":
         raise ValueError("weights by cost are those of the month")
     if any(member.pool for member in members):
@@ -167,7 +168,7 @@ def _usage(spec: Any, driver: str) -> tuple[tuple[str, str], ...]:
     if driver != REQUESTS and driver not in TOKEN_DRIVERS:
         raise ValueError(f"`usage` goes with requests and tokens, not with `by: {driver}`")
     if not isinstance(spec, dict) or not spec or set(spec) - set(USAGE_FIELDS):
-        raise ValueError(f"`usage` is a mapping of {', '.join(USAGE_FIELDS)}, not {spec!r}")
+        raise ValueError(f"`usage` is a mapping of {', '.join(USAGE_FIELDS)}, not {quoted(spec)}")
     return tuple(sorted((str(name), name_of(str(name), value)) for name, value in spec.items()))
 
 
@@ -177,7 +178,7 @@ def _fixed(spec: Any) -> tuple[Member, ...]:
     members = []
     for item in spec:
         if not isinstance(item, dict) or "share" not in item:
-            raise ValueError(f"each of `shares` is a target with a share, not {item!r}")
+            raise ValueError(f"each of `shares` is a target with a share, not {quoted(item)}")
         rest = {key: value for key, value in item.items() if key != "share"}
         members.append(_member(rest, _percent("share", item["share"])))
     total = sum((member.share or Fraction(0) for member in members), Fraction(0))
@@ -192,7 +193,7 @@ def _among(spec: Any) -> tuple[bool, tuple[Member, ...]]:
     if spec == EVERY_TEAM:
         return True, ()
     if not isinstance(spec, list) or not spec:
-        raise ValueError(f"`among` is `{EVERY_TEAM}` or a list of targets, not {spec!r}")
+        raise ValueError(f"`among` is `{EVERY_TEAM}` or a list of targets, not {quoted(spec)}")
     return False, _distinct(tuple(_member(item, None) for item in spec))
 
 
@@ -206,13 +207,13 @@ def _distinct(members: tuple[Member, ...]) -> tuple[Member, ...]:
 
 def _member(item: Any, share: Fraction | None) -> Member:
     if not isinstance(item, dict) or not item:
-        raise ValueError(f"who shares is a mapping with a team or a pool, not {item!r}")
+        raise ValueError(f"who shares is a mapping with a team or a pool, not {quoted(item)}")
     if set(item) == {"pool"}:
         return Member(Owner(), pool=name_of("pool", item["pool"]), share=share)
     if unknown := sorted(set(map(str, item)) - set(TARGET_FIELDS)):
         raise ValueError(f"a target has no {', '.join(unknown)}; it has {', '.join(TARGET_FIELDS)}, or a pool alone")
     if not any(item.get(name) for name in ("team", "feature")):
-        raise ValueError(f"who shares needs a team, a feature or a pool: {item!r}")
+        raise ValueError(f"who shares needs a team, a feature or a pool: {quoted(item)}")
     values: dict[str, Any] = {str(key): name_of(str(key), value) for key, value in item.items()}
     return Member(Owner(**values), share=share)
 
@@ -220,14 +221,14 @@ def _member(item: Any, share: Fraction | None) -> Member:
 def name_of(what: str, value: Any) -> str:
     """One name as text; raises ValueError for anything else."""
     if isinstance(value, list):
-        raise ValueError(f"`{what}` is one name, not {value!r}")
+        raise ValueError(f"`{what}` is one name, not {quoted(value)}")
     return words_of(what, value)[0]
 
 
 def _percent(name: str, value: Any) -> Fraction:
     number = number_of(str(value))
     if number is None or not 0 <= number <= 100:
-        raise ValueError(f"`{name}` is a percentage from 0 to 100, not {value!r}")
+        raise ValueError(f"`{name}` is a percentage from 0 to 100, not {quoted(value)}")
     return Fraction(number)
 
 

@@ -18,6 +18,7 @@ from dataclasses import dataclass, field, replace
 from datetime import date
 
 from allocation.conditions import normal_name
+from allocation.quoting import quoted
 
 COLUMNS = ("kind", "id", "name", "parent", "cost_center", "product", "mode", "criticality", "sla", "valid_from")
 MODES = ("showback", "chargeback")
@@ -185,14 +186,14 @@ def _row(line: int, header: list[str], cells: list[str]) -> Row:
     kind_name = values.get("kind", "").lower()
     kind = KINDS.get(kind_name)
     if kind is None:
-        raise ValueError(f"kind is one of {', '.join(KINDS)}, not {values.get('kind', '')!r}")
+        raise ValueError(f"kind is one of {', '.join(KINDS)}, not {quoted(values.get('kind', ''))}")
     own = values.get("id", "")
     if not own:
         raise ValueError("it has no id")
     if not kind.alias and kind_name != "cost_center" and not SLUG.fullmatch(own):
-        raise ValueError(f"an id has up to 50 letters, digits, hyphens and underscores, not {own!r}")
+        raise ValueError(f"an id has up to 50 letters, digits, hyphens and underscores, not {quoted(own)}")
     if kind.alias and not name_key(own):
-        raise ValueError(f"{own!r} is no name")
+        raise ValueError(f"{quoted(own)} is no name")
     odd = [name for name in COLUMNS[3:] if values.get(name) and name not in kind.columns]
     if odd:
         raise ValueError(f"a {kind.words} has no {', '.join(odd)}")
@@ -227,7 +228,7 @@ def _clean(cell: str) -> str:
 
 def _one_of(column: str, value: str, words: tuple[str, ...]) -> str | None:
     if value and value.lower() not in words:
-        raise ValueError(f"{column} is {' or '.join(words)}, not {value!r}")
+        raise ValueError(f"{column} is {' or '.join(words)}, not {quoted(value)}")
     return value.lower() or None
 
 
@@ -237,7 +238,7 @@ def _day(value: str) -> date | None:
     try:
         return date.fromisoformat(value)
     except ValueError:
-        raise ValueError(f"valid_from is a day such as 2026-10-15, not {value!r}") from None
+        raise ValueError(f"valid_from is a day such as 2026-10-15, not {quoted(value)}") from None
 
 
 # ---------------------------------------------------------------- comparing
@@ -417,7 +418,7 @@ class _Draft:
             pairs += [("cost_center", row.place.cost_center), ("product", row.place.product)]
             for wanted, value in pairs:
                 if wanted and value and (wanted, value) not in self.names:
-                    yield Problem(row.line, f"there is no {KINDS[wanted].words} {value!r}")
+                    yield Problem(row.line, f"there is no {KINDS[wanted].words} {quoted(value)}")
 
     def colliding_names(self) -> Iterator[Problem]:
         """No two teams, and no two features, may answer to the same name."""
@@ -428,12 +429,12 @@ class _Draft:
                     other = owners.setdefault(name_key(name), own)
                     if other != own and self._concerns((kind, own), (kind, other)):
                         line = self.named_on.get((kind, own)) or self.named_on.get((kind, other)) or 1
-                        yield Problem(line, f"two {kind}s would be called {name!r}: {other} and {own}")
+                        yield Problem(line, f"two {kind}s would be called {quoted(name)}: {other} and {own}")
             for own_kind, key in self.names:
                 meant = self.places.get((alias, key), {}).get(NEVER_BEFORE) if own_kind == alias else None
                 owner = owners.get(key)
                 if meant and owner not in (None, meant.parent) and (alias, key) in self.named_on:
-                    words = f"{self.names[alias, key]!r} is {kind} {owner} itself"
+                    words = f"{quoted(self.names[alias, key])} is {kind} {owner} itself"
                     line = self.named_on[alias, key]
                     yield Problem(line, f"{words}; say from which day it means {meant.parent}")
 

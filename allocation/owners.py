@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from allocation.conditions import Facts, normal_name, pattern_of, reader, words_of
+from allocation.quoting import quoted
 
 NAMED, INFERRED = 4, 5  # rungs of evidence: said by a person, a tag or an uploaded list; guessed from a pattern
 TARGET_FIELDS = ("team", "feature", "product", "environment", "customer", "phase")
@@ -36,7 +37,7 @@ def _value_source(name: str, spec: Any) -> ValueSource:
     if isinstance(spec, str | int) and not isinstance(spec, bool):
         return lambda _: (str(spec), NAMED)
     if not isinstance(spec, dict):
-        raise ValueError(f"target {name} is text, a tag, a map or a pattern, not {spec!r}")
+        raise ValueError(f"target {name} is text, a tag, a map or a pattern, not {quoted(spec)}")
     if set(spec) == {"inferred"}:  # an accepted suggestion: a named owner on the rung of a guess
         return lambda _: (str(spec["inferred"]), INFERRED)
     if set(spec) == {"tag"}:
@@ -50,7 +51,7 @@ def _value_source(name: str, spec: Any) -> ValueSource:
         if pattern.groups != 1:
             raise ValueError(f"target {name}: the pattern needs one group, which is the {name}")
         return lambda facts: (found.group(1) if (found := pattern.search(read(facts) or "")) else None, INFERRED)
-    raise ValueError(f"target {name} is text, a tag, a map or a pattern, not {spec!r}")
+    raise ValueError(f"target {name} is text, a tag, a map or a pattern, not {quoted(spec)}")
 
 
 OwnerReader = Callable[[Facts], Owner]
@@ -58,7 +59,7 @@ OwnerReader = Callable[[Facts], Owner]
 
 def owner_reader(spec: Any) -> OwnerReader:
     if not isinstance(spec, dict):
-        raise ValueError(f"a target is a mapping of {', '.join(TARGET_FIELDS)}, not {spec!r}")
+        raise ValueError(f"a target is a mapping of {', '.join(TARGET_FIELDS)}, not {quoted(spec)}")
     unknown = sorted(set(map(str, spec)) - set(TARGET_FIELDS))
     if unknown:
         raise ValueError(f"a target has no {', '.join(unknown)}; it has {', '.join(TARGET_FIELDS)}")

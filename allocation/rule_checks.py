@@ -16,6 +16,7 @@ from typing import Any
 
 from allocation.conditions import Facts, is_row_column
 from allocation.methods import PROPORTIONAL, SERIES, WHOLE, Split, percent_text
+from allocation.quoting import quoted
 from allocation.rule_text import BadText, Entry, RuleText, read_text
 from allocation.rules import Rule, RuleError, Rules, parse_rules
 
@@ -125,7 +126,7 @@ def check_rules(text: str, *, effective_from: date, world: World) -> Checked:
 # ---------------------------------------------------------------- what the parser says
 
 NUMBERED = re.compile(r"(rule|scope|pool) (\d+)(?: \((.*?)\))?: (.*)", re.DOTALL)
-QUOTED = re.compile(r"(rule|pool) (['\"])(.*?)\2:? (.*)", re.DOTALL)
+QUOTED = re.compile(r"(rule|pool) '(.*?)'(?:: | (?=stands twice))(.*)", re.DOTALL)
 CIRCLE = re.compile(r"the order is a circle: ((rule|pool) (.*?) > .*)", re.DOTALL)
 SECTION = re.compile(r"there is no section '(.*?)'")
 
@@ -136,18 +137,20 @@ def _located(problem: str, entries: RuleText) -> Finding:
         kind, number, name, what = found.groups()
         entry = entries.numbered(kind, int(number))
         return Finding(
-            ERROR, f"{kind} {name!r}" if name else f"{kind} {number}", what, line=entry.line if entry else None
+            ERROR, f"{kind} {quoted(name)}" if name else f"{kind} {number}", what, line=entry.line if entry else None
         )
     if found := QUOTED.fullmatch(problem):
-        kind, _, name, what = found.groups()
+        kind, name, what = found.groups()
         is_double = what.startswith("stands twice")
         entry = entries.named(kind, name, last=is_double)
         remedy = "give it another name, or months of its own by valid_from and valid_to" if is_double else ""
-        return Finding(ERROR, f"{kind} {name!r}", what, remedy, entry.line if entry else None)
+        return Finding(ERROR, f"{kind} {quoted(name)}", what, remedy, entry.line if entry else None)
     if found := CIRCLE.fullmatch(problem):
         entry = entries.named(found[2], found[3])
         remedy = "let one of them go to teams, or be split by something else than cost"
-        return Finding(ERROR, f"{found[2]} {found[3]!r}", f"circle {found[1]}", remedy, entry.line if entry else None)
+        return Finding(
+            ERROR, f"{found[2]} {quoted(found[3])}", f"circle {found[1]}", remedy, entry.line if entry else None
+        )
     section = SECTION.match(problem)
     return Finding(ERROR, "the document", problem, line=entries.sections.get(section[1]) if section else 1)
 
@@ -163,12 +166,12 @@ def _unknown_names(entries: RuleText, world: World) -> Iterator[Finding]:
         for spec in _owners_of(entry.spec):
             for team in _told(spec, "team"):
                 if not world.knows_team(team):
-                    what = f"there is no team {team!r} in the tree, so its cost would stay unallocated"
+                    what = f"there is no team {quoted(team)} in the tree, so its cost would stay unallocated"
                     remedy = "write it as the tree does, or add the team first"
                     yield Finding(ERROR, _subject(entry), what, remedy, entry.line_of(team))
             for feature in _told(spec, "feature"):
                 if not world.knows_feature(feature):
-                    what = f"there is no feature {feature!r} in the tree, so it has neither product nor owner"
+                    what = f"there is no feature {quoted(feature)} in the tree, so it has neither product nor owner"
                     remedy = "write it as the tree does, or add the feature"
                     yield Finding(WARNING, _subject(entry), what, remedy, entry.line_of(feature))
 
@@ -193,7 +196,7 @@ def _told(spec: dict[str, Any], name: str) -> list[str]:
 
 
 def _subject(entry: Entry) -> str:
-    return f"{entry.kind} {entry.name!r}"
+    return f"{entry.kind} {quoted(entry.name)}"
 
 
 def _missing_series(rules: Rules, entries: RuleText, world: World) -> Iterator[Finding]:
@@ -206,13 +209,13 @@ def _missing_series(rules: Rules, entries: RuleText, world: World) -> Iterator[F
             continue
         line = entry.line_of_key("series" if split.driver == SERIES else "by")
         if series not in world.series:
-            there = ", ".join(map(repr, sorted(world.series)[:SERIES_NAMED]))
-            what = f"there is no series {series!r} for any month, so its cost would stay unallocated"
+            there = ", ".join(map(quoted, sorted(world.series)[:SERIES_NAMED]))
+            what = f"there is no series {quoted(series)} for any month, so its cost would stay unallocated"
             remedy = f"upload it first, or take one that is there: {there}" if there else "upload it first"
             yield Finding(ERROR, _subject(entry), what, remedy, line)
         elif is_asked:
             month = f"{world.month:%B %Y}"
-            what = f"series {series!r} has nothing for {month}, so its cost of that month would stay unallocated"
+            what = f"series {quoted(series)} has nothing for {month}, so its cost of that month would stay unallocated"
             newest = max(world.series[series])
             yield Finding(WARNING, _subject(entry), what, f"upload {month}; its newest month is {newest:%B %Y}", line)
 
@@ -248,14 +251,14 @@ def _bounds(rules: Rules, entries: RuleText, world: World) -> Iterator[Finding]:
             continue
         if _times(split.min_share, count) > WHOLE:
             what = f"a minimum of {percent_text(split.min_share or WHOLE)}% for each of {count} teams is more than 100%"
-            yield Finding(ERROR, f"{kind} {name!r}", what, "lower min_share, or name fewer who share", line)
+            yield Finding(ERROR, f"{kind} {quoted(name)}", what, "lower min_share, or name fewer who share", line)
         most = _times(split.max_share, count)
         if split.max_share is not None and most < WHOLE:
             what = (
                 f"a cap of {percent_text(split.max_share)}% for each of {count} leaves"
                 f" {percent_text(WHOLE - most)}% unallocated"
             )
-            yield Finding(WARNING, f"{kind} {name!r}", what, "raise max_share, or name more who share", line)
+            yield Finding(WARNING, f"{kind} {quoted(name)}", what, "raise max_share, or name more who share", line)
 
 
 def _times(share: Fraction | None, count: int) -> Fraction:
@@ -302,7 +305,7 @@ def _nothing_taken(rule: Rule, subject: str, line: int, taken: Taken, world: Wor
         if taker is not None and rule.matches(shape.facts)
     }
     if takers:
-        names = ", ".join(map(repr, takers))
+        names = ", ".join(map(quoted, takers))
         what = f"shadowed in {month}: earlier rules take everything that it would: {names}"
         return Finding(WARNING, subject, what, "move it before them, or narrow them", line)
     return Finding(WARNING, subject, f"matches no charge of {month}", "check its condition against the bill", line)

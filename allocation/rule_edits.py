@@ -7,6 +7,7 @@ from typing import Any
 
 import yaml
 
+from allocation.quoting import quoted
 from allocation.rules import RuleError, parse_rules
 
 
@@ -15,7 +16,7 @@ def rule_entry(text: str, name: str) -> dict[str, Any]:
     for entry in yaml.safe_load(text)["rules"]:
         if entry["name"].strip() == name:
             return dict(entry)
-    raise LookupError(f"there is no rule {name!r}")
+    raise LookupError(f"there is no rule {quoted(name)}")
 
 
 def free_name(text: str, name: str) -> str:
@@ -33,7 +34,7 @@ def with_rule(text: str, entry: Mapping[str, Any], *, before: str | None) -> str
     document = yaml.safe_load(text)
     names = [item["name"].strip() for item in document["rules"]]
     if before is not None and before not in names:
-        raise LookupError(f"there is no rule {before!r}")
+        raise LookupError(f"there is no rule {quoted(before)}")
     place = len(names) if before is None else names.index(before)
     made = _inserted(text, entry, place)
     parse_rules(made)

@@ -50,6 +50,7 @@ from allocation.methods import (
 )
 from allocation.owners import OwnerReader, owner_reader
 from allocation.periods import BadPeriod, Period
+from allocation.quoting import quoted
 
 AI_SCOPES = ("ai", "ai_supporting", "other")
 RELATED, COMMITMENT = "related", "commitment"
@@ -202,10 +203,12 @@ def parse_rules(text: str) -> Rules:
     if not isinstance(document, dict) or not isinstance(document.get("rules"), list):
         raise RuleError(["the rules need a list named `rules`"])
     unknown = sorted(set(map(str, document)) - {"version", "scope", "rules", "pools", "agents"})
-    problems = [f"there is no section {name!r}; there are version, scope, rules, pools and agents" for name in unknown]
+    problems = [
+        f"there is no section {quoted(name)}; there are version, scope, rules, pools and agents" for name in unknown
+    ]
     agents = document.get("agents", CALLER)
     if agents not in (CALLER, CALLEE):
-        problems.append(f"`agents` says who pays for a call between teams, {CALLER} or {CALLEE}, not {agents!r}")
+        problems.append(f"`agents` says who pays for a call between teams, {CALLER} or {CALLEE}, not {quoted(agents)}")
     scopes = _entries(document.get("scope") or [], "scope", _scope_rule, problems)
     rules = _entries(document["rules"], "rule", _rule, problems)
     pools = dict(_entries(document.get("pools") or [], "pool", _pool, problems))
@@ -222,7 +225,7 @@ def _named_twice(rules: list[Rule]) -> list[str]:
     for number, rule in enumerate(rules):
         for other in rules[:number]:
             if other.name == rule.name and _overlap(rule, other):
-                problems.append(f"rule {rule.name!r} stands twice for the same months")
+                problems.append(f"rule {quoted(rule.name)} stands twice for the same months")
     return problems
 
 
@@ -235,19 +238,19 @@ def _unknown_names(rules: list[Rule], pools: Mapping[str, Split]) -> list[str]:
     names = {rule.name for rule in rules if rule.method != FOLLOW}
     followers = {rule.name for rule in rules if rule.method == FOLLOW}
     problems = []
-    wholes = [(f"rule {rule.name!r}", rule.pools, rule.split) for rule in rules]
-    wholes += [(f"pool {name!r}", split.pools, split) for name, split in pools.items()]
+    wholes = [(f"rule {quoted(rule.name)}", rule.pools, rule.split) for rule in rules]
+    wholes += [(f"pool {quoted(name)}", split.pools, split) for name, split in pools.items()]
     for what, filled, split in wholes:
-        problems += [f"{what}: there is no pool {pool!r}" for pool in filled if pool not in pools]
+        problems += [f"{what}: there is no pool {quoted(pool)}" for pool in filled if pool not in pools]
         for other in split.of_rules if split else ():
             if other in followers:
-                problems.append(f"{what}: {other!r} follows other cost, so no cost can follow it")
+                problems.append(f"{what}: {quoted(other)} follows other cost, so no cost can follow it")
             elif other not in names:
-                problems.append(f"{what}: there is no rule {other!r}")
+                problems.append(f"{what}: there is no rule {quoted(other)}")
     for rule in rules:
         for other in rule.of_rules:
             if other not in names:
-                problems.append(f"rule {rule.name!r}: there is no rule {other!r} that it could follow")
+                problems.append(f"rule {quoted(rule.name)}: there is no rule {quoted(other)} that it could follow")
     return problems
 
 
@@ -274,7 +277,7 @@ def _scope_rule(item: dict[str, Any]) -> ScopeRule:
     if unknown := sorted(set(map(str, item)) - {"name", "when", "scope"}):
         raise ValueError(f"there is no {', '.join(unknown)}; a scope entry has name, when, scope")
     if item.get("scope") not in AI_SCOPES:
-        raise ValueError(f"scope is one of {', '.join(AI_SCOPES)}, not {item.get('scope')!r}")
+        raise ValueError(f"scope is one of {', '.join(AI_SCOPES)}, not {quoted(item.get('scope'))}")
     when = item.get("when")
     return ScopeRule(name=item["name"], scope=item["scope"], matches=condition(when), row_tests=row_tests(when))
 
@@ -282,7 +285,7 @@ def _scope_rule(item: dict[str, Any]) -> ScopeRule:
 def _pool(item: dict[str, Any]) -> tuple[str, Split]:
     method = item.get("method")
     if method not in SPLITS:
-        raise ValueError(f"a pool is split by {', '.join(SPLITS)}, not by {method!r}")
+        raise ValueError(f"a pool is split by {', '.join(SPLITS)}, not by {quoted(method)}")
     if unknown := sorted(set(map(str, item)) - {"name", "method", "note", *SPLIT_KEYS[method]}):
         raise ValueError(f"there is no {', '.join(unknown)} in a pool split by {method}")
     return item["name"].strip(), parse_split(method, item)
@@ -295,24 +298,24 @@ def _month(item: dict[str, Any], key: str) -> date | None:
     try:
         return Period.parse(value if isinstance(value, str) else f"{value:%Y-%m}").start
     except (BadPeriod, TypeError, ValueError):
-        raise ValueError(f"{key} is a month such as 2026-10, not {value!r}") from None
+        raise ValueError(f"{key} is a month such as 2026-10, not {quoted(value)}") from None
 
 
 def _rule(item: dict[str, Any]) -> Rule:
     method = item.get("method")
     if method not in METHODS:
-        raise ValueError(f"method is one of {', '.join(METHODS)}, not {method!r}")
+        raise ValueError(f"method is one of {', '.join(METHODS)}, not {quoted(method)}")
     allowed = COMMON_KEYS | METHOD_KEYS[method]
     if unknown := sorted(set(map(str, item)) - allowed):
         raise ValueError(f"there is no {', '.join(unknown)}; a {method} rule has {', '.join(sorted(allowed))}")
     if item.get("kind") is not None and item["kind"] not in KINDS:
-        raise ValueError(f"kind is one of {', '.join(KINDS)}, not {item['kind']!r}")
+        raise ValueError(f"kind is one of {', '.join(KINDS)}, not {quoted(item['kind'])}")
     follows = item.get("follows", RELATED)
     if follows not in FOLLOWED:
-        raise ValueError(f"follows is one of {', '.join(FOLLOWED)}, not {follows!r}")
+        raise ValueError(f"follows is one of {', '.join(FOLLOWED)}, not {quoted(follows)}")
     by = item.get("by", EFFECTIVE_COST) if method == FOLLOW else EFFECTIVE_COST
     if by not in (EFFECTIVE_COST, LIST_COST):
-        raise ValueError(f"`by` is {EFFECTIVE_COST} or {LIST_COST}, not {by!r}")
+        raise ValueError(f"`by` is {EFFECTIVE_COST} or {LIST_COST}, not {quoted(by)}")
     valid_from, valid_to = _month(item, "valid_from"), _month(item, "valid_to")
     if valid_from and valid_to and valid_to <= valid_from:
         raise ValueError("valid_to is the month after the last, so later than valid_from")

@@ -10,6 +10,7 @@ from allocation.money import EXACT, plain
 
 MINUS = "\u2212"
 UNKNOWN = "\u2013"
+JUST_BELOW = "just below 0"
 LARGE_RISE = Decimal("0.01")
 
 
@@ -51,7 +52,7 @@ def money(value: Decimal | None, places: int = 2) -> str:
     """As `grouped`, but something too small to show is not shown as nothing. `places` 0 is rounding to whole units."""
     if value is not None and value != 0 and places and abs(value) < Decimal(5).scaleb(-places - 1):
         least = Decimal(1).scaleb(-places)
-        return f"<{least:f}" if value > 0 else f">{MINUS}{least:f}"
+        return f"<{least:f}" if value > 0 else JUST_BELOW
     return grouped(value, places)
 
 

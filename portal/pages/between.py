@@ -13,15 +13,20 @@ from portal.pages.tables import Cell, Column, Row, Table, arranged
 from reports.period import Period
 from reports.queries.between_teams import Provided, between_teams
 from reports.queries.hosting_without_calls import hosting_without_calls
+from reports.queries.names import Names, names_of
 
 
 def provided_table(request: HttpRequest, state: PageState, *, month: Period) -> Table:
     """Who served whose calls; by the whole billing month, since that is what a run covers."""
     found = between_teams(spend=state.spend_of(month))
+    names = names_of(
+        teams={team for row in found for team in (row.from_team, row.to_team)},
+        features={feature for row in found for feature in (row.from_feature, row.to_feature)},
+    )
     rows: list[Row] = [
         {
-            "from": Cell(value=_side(row.from_team, row.from_feature)),
-            "to": Cell(value=_side(row.to_team, row.to_feature)),
+            "from": Cell(value=_side(names, row.from_team, row.from_feature)),
+            "to": Cell(value=_side(names, row.to_team, row.to_feature)),
             "cost": Cell(value=_cost(row, state)),
         }
         for row in found
@@ -29,22 +34,22 @@ def provided_table(request: HttpRequest, state: PageState, *, month: Period) -> 
     columns = [
         Column("from", "Provided by"),
         Column("to", "Consumed by"),
-        Column("cost", f"Cost, {state.currency}", "money", minor_units(state.currency)),
+        Column("cost", f"Cost, {state.currency}", "money", minor_units(state.currency), is_key=True),
     ]
     total: Row = {"from": Cell(value="Total"), "cost": Cell(value=exact_sum(_cost(row, state) for row in found))}
-    table = Table(
-        "between", "Calls that one team's agents served for another's", columns, rows, total=total, sort="-cost"
-    )
+    caption = "Calls that one team's agents served for another's"
+    table = Table("between", caption, columns, rows, total=total, sort="-cost", lines=True)
     return arranged(table, request)
 
 
 def hosting_table(request: HttpRequest, state: PageState, *, month: Period) -> Table:
     found = hosting_without_calls(spend=state.spend_of(month))
+    names = names_of(teams={row.team for row in found})
     costs = [row.billed_cost if state.metric == "billed_cost" else row.effective_cost for row in found]
     rows: list[Row] = [
         {
             "model": Cell(value=row.model or "not named"),
-            "team": Cell(value=row.team or "nobody"),
+            "team": Cell(value=names.team(row.team) if row.team else "nobody"),
             "cost": Cell(value=cost),
         }
         for row, cost in zip(found, costs, strict=True)
@@ -59,5 +64,5 @@ def _cost(row: Provided, state: PageState) -> Decimal:
     return row.billed_cost if state.metric == "billed_cost" else row.effective_cost
 
 
-def _side(team: str | None, feature: str | None) -> str:
-    return " / ".join((team or "no team", feature)) if feature else team or "no team"
+def _side(names: Names, team: str | None, feature: str | None) -> str:
+    return f"{names.team(team)} / {names.feature(feature)}" if feature else names.team(team)

@@ -32,6 +32,7 @@ from reports.analysis.spend_totals import Amounts, UnitCost, ai_cells, total_of,
 from reports.analysis.why_changed import why_changed
 from reports.queries.balances import balances
 from reports.queries.month_sources import loaded_sources
+from reports.queries.names import names_of
 from reports.queries.spend_cells import SpendCell
 from reports.queries.spend_days import SpendDays
 from reports.queries.spend_scopes import TeamInTree, teams_in_tree
@@ -116,6 +117,7 @@ def _tables(request: HttpRequest, state: PageState, figures: Figures) -> dict[st
         return lambda value: Cell(value=value or unknown)
 
     ai = figures.ai
+    names = names_of(features={cell.feature for cell in ai})
     return {
         "by_team": spend_table(
             request,
@@ -137,7 +139,7 @@ def _tables(request: HttpRequest, state: PageState, figures: Figures) -> dict[st
             name="features",
             label="Feature",
             caption="AI cost by feature",
-            name_cell=named("no feature"),
+            name_cell=lambda feature: Cell(value=names.feature(feature)),
             amount_filters=lambda feature: {"feature": feature},
             days=figures.days.by_feature,
             compact=True,

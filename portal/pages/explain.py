@@ -14,16 +14,17 @@ from django.shortcuts import render
 from django.urls import path, reverse
 from django.views.decorators.http import require_safe
 
-from allocation.models import Team
 from portal.accounts.access import page, pages_of
 from portal.accounts.models import User
 from portal.pages.explain_json import as_json
 from portal.pages.explanation import Explanation, explain, page_offset, rule_number
 from portal.pages.frame import Crumb, render_page
+from portal.pages.reasons import reason_words
 from portal.pages.state import PageState
 from portal.pages.tables import Cell, Column, Table, csv_response
 from reports.analysis.arithmetic import EVIDENCE_WORDS, METHOD_WORDS, Step, steps, widened_words
-from reports.queries.explain import LINES, Day, Line, Part, Question, explain_bill_rows
+from reports.queries.explain import LINES, Day, Line, Part, explain_bill_rows
+from reports.queries.names import Names, names_of
 
 KIND_WORDS = {
     "direct": "direct",
@@ -99,9 +100,10 @@ def describe(found: Explanation, request: HttpRequest, state: PageState) -> dict
         return urlencode({name: value for name, value in values.items() if value})
 
     here = query(place, found.line, offset)
+    names = names_in(found)
     return {
         "found": found,
-        "subject": subject(found.question, state),
+        "subject": subject(found, names, state),
         "basis": BASIS_WORDS[found.question.ai_only],
         "parts": [
             PartText(
@@ -114,11 +116,12 @@ def describe(found: Explanation, request: HttpRequest, state: PageState) -> dict
             for number, part in enumerate(found.parts)
         ],
         "lines": [
-            LineText(line, *line_words(line), query(place, line, offset), line is found.line) for line in found.lines
+            LineText(line, *line_words(line, names), query(place, line, offset), line is found.line)
+            for line in found.lines
         ],
         "more_lines_query": query(place, offset=offset + LINES) if found.has_more_lines else None,
         "first_lines_query": query(place) if offset else None,
-        "line_words": line_words(found.line) if found.line else None,
+        "line_words": line_words(found.line, names) if found.line else None,
         "method_words": METHOD_WORDS.get(found.line.method, found.line.method) if found.line else None,
         "evidence_words": EVIDENCE_WORDS[found.chosen.evidence] if found.chosen else None,
         "rule_number": rule_number(found),
@@ -167,12 +170,23 @@ def _plain(value: str | int | Decimal | datetime | None) -> str | int | Decimal 
     return value.isoformat() if isinstance(value, datetime) else value
 
 
-def subject(question: Question, state: PageState) -> str:
+def names_in(found: Explanation) -> Names:
+    """Of the question's team and feature, and of the lines'. Where nothing was found, the question's words stay as they
+    are: whose feature it is may be nothing that the reader may know."""
+    targets = [json.loads(line.split_key).get("target", {}) for line in [*found.lines, *filter(None, [found.line])]]
+    asked = [found.question.feature] if found.parts else []
+    return names_of(
+        teams=[found.question.team, *(target.get("team") for target in targets)],
+        features=[*asked, *(target.get("feature") for target in targets)],
+    )
+
+
+def subject(found: Explanation, names: Names, state: PageState) -> str:
     """What the amount is of: `Support, gpt-4o, untraced`, or `everything`."""
-    name = Team.objects.filter(slug=question.team).values_list("name", flat=True).first() if question.team else None
+    question = found.question
     words = [
-        name or question.team,
-        question.feature,
+        names.team(question.team) if question.team else None,
+        names.feature(question.feature) if question.feature else None,
         question.product,
         question.model,
         question.environment,
@@ -181,7 +195,7 @@ def subject(question: Question, state: PageState) -> str:
         question.source,
         question.rule,
         KIND_WORDS.get(question.charge_kind or "", question.charge_kind),
-        question.reason,
+        reason_words(question.reason),
         state.unit,
     ]
     return ", ".join(word for word in words if word) or (
@@ -189,7 +203,7 @@ def subject(question: Question, state: PageState) -> str:
     )
 
 
-def line_words(line: Line) -> tuple[str, str]:
+def line_words(line: Line, names: Names) -> tuple[str, str]:
     """What the bill line is about, and where on the bill it stands."""
     key = json.loads(line.split_key)
     about = [key.get("model"), (key.get("token_class") or "").replace("_", " "), key.get("tier")]
@@ -198,7 +212,9 @@ def line_words(line: Line) -> tuple[str, str]:
     if not title:
         title = f"{service}, {line.charge_category.lower()}" if line.charge_category != "Usage" else service
     target = key.get("target", {})
-    where = [target.get("feature") or target.get("team"), line.source, service]
+    team, feature = target.get("team"), target.get("feature")
+    owner = names.feature(feature) if feature else names.team(team) if team else None
+    where = [owner, line.source, service]
     where.append(key.get("project") or key.get("sub_account"))
     return title, ", ".join(dict.fromkeys(word for word in where if word and word != title))
 

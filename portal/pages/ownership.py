@@ -137,7 +137,7 @@ def teams_table(request: HttpRequest, state: PageState, tree: Tree) -> Table:
         Column("entity", "Legal entity"),
         Column("center", "Cost centre"),
         Column("since", "Since"),
-        Column("next", "Moves next"),
+        Column("next", "Moves next", if_any=True),
     ]
     return arranged(Table("teams", "Teams and where they stand", columns, rows, sort="unit", empty=NOBODY), request)
 
@@ -167,7 +167,7 @@ def features_table(request: HttpRequest, state: PageState, tree: Tree) -> Table:
         Column("criticality", "Criticality"),
         Column("sla", "SLA"),
         Column("since", "Since"),
-        Column("next", "Moves next"),
+        Column("next", "Moves next", if_any=True),
     ]
     table = Table("features", "Features and their owners", columns, rows, sort="owner", limit=30, empty="None yet.")
     return arranged(table, request)
@@ -193,7 +193,7 @@ def centers_table(request: HttpRequest, state: PageState, tree: Tree) -> Table:
         Column("name", "Name"),
         Column("entity", "Legal entity"),
         Column("mode", "Mode"),
-        Column("next", "Changes next"),
+        Column("next", "Changes next", if_any=True),
     ]
     return arranged(Table("centers", "Cost centres", columns, rows, sort="code", empty="None yet."), request)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
 from typing import cast
@@ -35,15 +35,24 @@ ZERO = Decimal(0)
 
 @dataclass(frozen=True)
 class GapBlock:
-    """One source's part of the page. `is_more` tells which way the gap goes."""
+    """One source's part of the page. `is_more` tells which way the gap goes.
+
+    `table` has every cause, for the download; the page shows `moving`, and folded away `still`, those of exactly zero.
+    """
 
     source: SourceGap
     chart: Chart
     table: Table
+    moving: Table
+    still: Table
 
     @property
     def gap_size(self) -> Decimal:
         return abs(self.source.gap.total)
+
+    @property
+    def still_names(self) -> str:
+        return ", ".join(cause.label for cause in self.source.causes if not _is_shown(cause))
 
     @property
     def is_more(self) -> bool:
@@ -130,7 +139,7 @@ def _block(request: HttpRequest, state: PageState, source: SourceGap) -> GapBloc
     gap, bill = source.gap, source.gap.bill
     name = f"gap-{bill.source_id}-{bill.currency.lower()}"
     table = _gap_table(request, state, source, name)
-    shown = [(cause.label, cause.amount) for cause in source.causes if cause.amount or cause.key == "remainder"]
+    shown = [(cause.label, cause.amount) for cause in source.causes if _is_shown(cause)]
     question = f"Why is the bill of {bill.source} not what the traces say?"
     figure = bridge(
         before=gap.start,
@@ -139,7 +148,25 @@ def _block(request: HttpRequest, state: PageState, source: SourceGap) -> GapBloc
         net_label="Billed minus traced" if gap.is_compared else "Billed minus list",
     )
     short = "" if len(shown) > 4 else "short"
-    return GapBlock(source, Chart(name, question, drawn(figure), table, short), table)
+    still = {cause.label for cause in source.causes if not _is_shown(cause)}
+    return GapBlock(
+        source,
+        Chart(name, question, drawn(figure), table, short),
+        table,
+        moving=replace(table, rows=[row for row in table.rows if row["cause"].value not in still]),
+        still=replace(
+            table,
+            name=f"{name}-zero",
+            caption=f"Causes of zero for {bill.source}",
+            rows=[row for row in table.rows if row["cause"].value in still],
+            total=None,
+        ),
+    )
+
+
+def _is_shown(cause: Cause) -> bool:
+    """Causes that move nothing stand aside; that nothing remains is worth a line."""
+    return bool(cause.amount) or cause.key == "remainder"
 
 
 def _gap_table(request: HttpRequest, state: PageState, source: SourceGap, name: str) -> Table:

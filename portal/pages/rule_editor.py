@@ -29,6 +29,7 @@ from portal.accounts.models import User
 from portal.control.rule_jobs import ask_for_preview
 from portal.pages.frame import Crumb, render_page
 from portal.pages.posts import sent_from
+from portal.pages.rule_findings import grouped
 from portal.pages.state import PageState
 
 MONTH = re.compile(r"\d{4}-(0[1-9]|1[0-2])")
@@ -203,6 +204,7 @@ def checks_of(draft: Draft, state: PageState) -> dict[str, Any]:
     untaken = untaken_charges(taken) if taken else []
     return {
         "findings": checked.findings,
+        "groups": grouped(checked.findings),
         "is_usable": not checked.errors,
         "month": draft.month,
         "reach": reach_lines(checked, draft.month),

@@ -17,6 +17,7 @@ from allocation.currencies import minor_units
 from allocation.models import RulePreview
 from allocation.money import exact_sum
 from allocation.preview_inputs import billed_months
+from allocation.rule_checks import Finding
 from allocation.rule_sets import NotPreviewed, fresh_preview, latest_rule_set, rule_set_for
 from allocation.rules import RuleError
 from portal.accounts.access import page, pages_of
@@ -27,11 +28,12 @@ from portal.ingest.bills import ask_for_allocation
 from portal.pages.frame import Crumb, render_page
 from portal.pages.jobs import line as job_line
 from portal.pages.posts import sent_from
+from portal.pages.reasons import reason_words
+from portal.pages.rule_findings import grouped
 from portal.pages.rule_versions import compared
 from portal.pages.state import PageState
 from portal.pages.tables import Cell, Column, Row, Table, arranged, asked_download
-from reports.queries.spend_scopes import teams_in_tree
-from reports.scope import TeamScope
+from reports.queries.names import Names, names_of
 
 QUESTIONS = {
     "team": ("Team", "Which teams would pay more, which less?"),
@@ -77,7 +79,7 @@ def outcome_page(request: HttpRequest, preview: RulePreview, outcome: dict[str, 
     currencies = sorted({run["currency"] for run in outcome["runs"]})
     currency = state.currency if state.currency in currencies else next(iter(currencies), "")
     metric = "billed" if state.metric == "billed_cost" else "effective"
-    names = {team.slug: team.name for team in teams_in_tree(scope=TeamScope.everything(), day=state.period.last_day)}
+    names = names_in(outcome)
     tried = next((each for each in outcome["rules"] if each["month"] == request.GET.get("month")), None)
     tried = tried or next(iter(outcome["rules"]), None)
     tables = [
@@ -98,6 +100,7 @@ def outcome_page(request: HttpRequest, preview: RulePreview, outcome: dict[str, 
         "tables": {table.name: table for table in tables},
         "levels": [table for table in tables if table.name in QUESTIONS],
         "tried": tried,
+        "groups": grouped(Finding(**each) for each in tried["findings"]) if tried else [],
         "lines": compared(latest_rule_set().text, preview.text),
         "latest": latest_rule_set(),
         "obstacle": obstacle(preview),
@@ -176,7 +179,7 @@ def change_columns(currency: str) -> tuple[Column, ...]:
     )
 
 
-def level_table(level: str, outcome: dict[str, Any], currency: str, metric: str, names: dict[str, str]) -> Table:
+def level_table(level: str, outcome: dict[str, Any], currency: str, metric: str, names: Names) -> Table:
     """Lines that change, in one currency; those that stay as they are would hide them."""
     label, question = QUESTIONS[level]
     lines = [each for each in outcome["differences"][level] if each["currency"] == currency]
@@ -200,16 +203,26 @@ def level_table(level: str, outcome: dict[str, Any], currency: str, metric: str,
     )
 
 
-def name_of(line: dict[str, Any], level: str, names: dict[str, str]) -> str:
+def names_in(outcome: dict[str, Any]) -> Names:
+    lines = outcome["differences"]
+    owners = (line["owner"] for line in lines["feature"])
+    return names_of(
+        teams=[*(line["name"] for line in lines["team"]), *owners],
+        features=(line["name"] for line in lines["feature"]),
+    )
+
+
+def name_of(line: dict[str, Any], level: str, names: Names) -> str:
     if line["name"] is not None:
-        return names.get(line["name"], str(line["name"])) if level == "team" else str(line["name"])
-    return f"Unallocated: {line['reason']}" if line["reason"] and level == "team" else f"no {level}"
+        named = {"team": names.team, "feature": names.feature}.get(level, str)
+        return named(str(line["name"]))
+    return f"Unallocated: {reason_words(line['reason'])}" if line["reason"] and level == "team" else f"no {level}"
 
 
-def owner_of(line: dict[str, Any], names: dict[str, str]) -> str:
+def owner_of(line: dict[str, Any], names: Names) -> str:
     if line["owner"] is not None:
-        return names.get(line["owner"], str(line["owner"]))
-    return f"Unallocated: {line['reason']}" if line["reason"] else "no team"
+        return names.team(str(line["owner"]))
+    return f"Unallocated: {reason_words(line['reason'])}" if line["reason"] else "no team"
 
 
 def change_cells(line: dict[str, Any], metric: str) -> Row:
@@ -271,7 +284,7 @@ def untaken_table(tried: dict[str, Any], currency: str, metric: str) -> Table:
             "service": Cell(each["service"] or "no service"),
             "provider": Cell(each["provider"] or "no provider"),
             "category": Cell(each["category"]),
-            "reason": Cell(each["reason"]),
+            "reason": Cell(reason_words(each["reason"])),
             "charges": Cell(each["charges"]),
             "cost": Cell(Decimal(each[f"{metric}_cost"])),
         }

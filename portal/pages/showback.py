@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import cached_property
 from typing import cast
 
 from django.http import HttpRequest, HttpResponseBase
@@ -17,6 +18,7 @@ from portal.accounts.models import User
 from portal.pages.between import provided_table
 from portal.pages.chart import Chart
 from portal.pages.frame import Crumb, page_address, render_page
+from portal.pages.reasons import reason_words
 from portal.pages.reported import read_cells, read_days, read_parts, read_usage
 from portal.pages.spend_blocks import (
     UNALLOCATED_NAME,
@@ -38,6 +40,7 @@ from reports.analysis.why_changed import why_changed
 from reports.charts.palette import OTHER, shade_of
 from reports.charts.stacked_days import DaySeries
 from reports.period import Period
+from reports.queries.names import Names, names_of
 from reports.queries.spend_cells import SpendCell
 from reports.queries.spend_days import SpendDays
 from reports.queries.spend_parts import SpendPart
@@ -126,6 +129,11 @@ class TeamFigures:
     usage: list[UsageCell]
     parts: list[SpendPart]
 
+    @cached_property
+    def names(self) -> Names:
+        told = {*(cell.feature for cell in self.cells), *(use.feature for use in self.usage), *self.days.by_feature}
+        return names_of(features=told)
+
 
 @page("showback")
 def showback_team(request: HttpRequest, slug: str) -> HttpResponseBase:
@@ -181,7 +189,7 @@ def _others(state: PageState, teams: Sequence[TeamInTree]) -> list[tuple[str, st
 def _team_tables(request: HttpRequest, state: PageState, figures: TeamFigures, slug: str) -> dict[str, Table]:
     units = unit_costs(figures.cells, figures.usage, lambda cell: cell.feature)
     return {
-        "matrix": _matrix(request, state, figures.cells, slug),
+        "matrix": _matrix(request, state, figures, slug),
         "parts": _parts_table(request, state, figures.parts, slug),
         "features": spend_table(
             request,
@@ -190,13 +198,13 @@ def _team_tables(request: HttpRequest, state: PageState, figures: TeamFigures, s
             name="features",
             label="Feature",
             caption="AI cost by feature",
-            name_cell=lambda feature: Cell(value=feature or "no feature"),
+            name_cell=lambda feature: Cell(value=figures.names.feature(feature)),
             amount_filters=lambda feature: {"team": slug, "feature": feature},
             days=figures.days.by_feature,
             units=units,
             limit=0,
         ),
-        "unit_costs": _units_table(request, state, units),
+        "unit_costs": _units_table(request, state, units, figures.names),
     }
 
 
@@ -204,7 +212,7 @@ def _team_charts(request: HttpRequest, state: PageState, figures: TeamFigures) -
     largest = totals_by(figures.cells, lambda cell: cell.feature)
     shades = {feature: shade_of(number) for number, feature in enumerate(largest)}
     series = [
-        DaySeries(feature or "no feature", shades.get(feature, OTHER), costs)
+        DaySeries(figures.names.feature(feature), shades.get(feature, OTHER), costs)
         for feature, costs in figures.days.by_feature.items()
     ]
     return {
@@ -215,8 +223,9 @@ def _team_charts(request: HttpRequest, state: PageState, figures: TeamFigures) -
     }
 
 
-def _matrix(request: HttpRequest, state: PageState, cells: list[SpendCell], slug: str) -> Table:
+def _matrix(request: HttpRequest, state: PageState, figures: TeamFigures, slug: str) -> Table:
     """Features by models; models beyond the six costliest stand together."""
+    cells = figures.cells
     by_model = totals_by(cells, lambda cell: cell.model)
     shown = [model for model in by_model if model][:MATRIX_MODELS]
     by_pair = totals_by(cells, lambda cell: (cell.feature, cell.model if cell.model in shown else None))
@@ -225,7 +234,7 @@ def _matrix(request: HttpRequest, state: PageState, cells: list[SpendCell], slug
     models = [*shown, None] if any(model is None for _, model in by_pair) else list(shown)
     rows: list[Row] = []
     for feature, whole in by_feature.items():
-        row: Row = {"feature": Cell(value=feature or "no feature")}
+        row: Row = {"feature": Cell(value=figures.names.feature(feature))}
         for model in models:
             amounts = by_pair.get((feature, model))
             row[_model_key(model)] = _pair_cell(state, slug, feature, model, amounts, peak) if amounts else Cell()
@@ -260,12 +269,12 @@ def _explained(state: PageState, slug: str, feature: str | None, model: str | No
 
 def _parts_table(request: HttpRequest, state: PageState, parts: Sequence[SpendPart], slug: str) -> Table:
     columns = [Column("kind", "Part"), Column("rule", "Rule")]
-    columns.append(Column("cost", f"Cost, {state.shown_currency}", "money", state.places))
+    columns.append(Column("cost", f"Cost, {state.shown_currency}", "money", state.places, is_key=True))
     columns.append(Column("share", "Share", "percent"))
     whole = exact_sum(part.cost for part in parts)
     rows: list[Row] = [
         {
-            "kind": Cell(value=KIND_WORDS.get(part.kind, part.kind), note=part.reason or ""),
+            "kind": Cell(value=KIND_WORDS.get(part.kind, part.kind), note=reason_words(part.reason)),
             "rule": Cell(value=part.rule),
             "cost": Cell(
                 value=part.cost,
@@ -277,20 +286,20 @@ def _parts_table(request: HttpRequest, state: PageState, parts: Sequence[SpendPa
         for part in parts
     ]
     total = {"kind": Cell(value="Total"), "cost": Cell(value=whole), "share": Cell(value=ratio(whole, whole))}
-    return arranged(Table("parts", "Parts by rule", columns, rows, total=total, sort="-cost"), request)
+    return arranged(Table("parts", "Parts by rule", columns, rows, total=total, sort="-cost", lines=True), request)
 
 
-def _units_table(request: HttpRequest, state: PageState, units: dict[str | None, UnitCost]) -> Table:
+def _units_table(request: HttpRequest, state: PageState, units: dict[str | None, UnitCost], names: Names) -> Table:
     columns = [
         Column("feature", "Feature"),
         Column("calls", "Calls", "count"),
         Column("calls_change", "Calls against before", "change"),
-        Column("unit", f"{state.shown_currency} per 1,000 calls", "unit"),
+        Column("unit", f"{state.shown_currency} per 1,000 calls", "unit", is_key=True),
         Column("before", "Before", "unit"),
     ]
     rows: list[Row] = [
         {
-            "feature": Cell(value=feature or "no feature"),
+            "feature": Cell(value=names.feature(feature)),
             "calls": Cell(value=unit.calls),
             "calls_change": Cell(value=unit.calls, before=unit.calls_before if state.comparison_known else None),
             "unit": Cell(value=unit.now),
@@ -298,8 +307,8 @@ def _units_table(request: HttpRequest, state: PageState, units: dict[str | None,
         }
         for feature, unit in units.items()
     ]
-    table = Table("units", "Unit costs", columns, rows, sort="-calls", empty="No calls of this team were traced.")
-    return arranged(table, request)
+    empty = "No calls of this team were traced."
+    return arranged(Table("units", "Unit costs", columns, rows, sort="-calls", empty=empty, lines=True), request)
 
 
 def _kinds(parts: Sequence[SpendPart]) -> list[tuple[str, Decimal, Decimal | None]]:

@@ -139,7 +139,9 @@ def spend_table(
     Compact rounds costs to whole units, for narrow columns. `second` is a column of words beside the name.
     """
     columns = [Column("name", label), *([Column("second", second[0])] if second else [])]
-    columns.append(Column("cost", f"Cost, {state.shown_currency}", "whole" if compact else "money", state.places))
+    columns.append(
+        Column("cost", f"Cost, {state.shown_currency}", "whole" if compact else "money", state.places, is_key=True)
+    )
     columns += [Column("share", "Share", "percent"), Column("change", "Change", "change", state.places)]
     if days is not None:
         columns.append(Column("trend", "Trend", "spark"))
@@ -167,7 +169,7 @@ def spend_table(
         "share": Cell(value=ratio(whole.now, whole.now)),
         "change": Cell(value=whole.now, before=before_of(state, whole)),
     }
-    return arranged(Table(name, caption, columns, rows, total=total, limit=limit, sort="-cost"), request)
+    return arranged(Table(name, caption, columns, rows, total=total, limit=limit, sort="-cost", lines=True), request)
 
 
 def _trend(costs: Mapping[date, Decimal], period: Period) -> str:

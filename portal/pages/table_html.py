@@ -13,7 +13,7 @@ NAME_LENGTH = 28
 
 
 def body_html(table: Table) -> str:
-    return "\n".join(_row(cells, labelled=table.cards) for cells in table.body)
+    return "\n".join(_row(cells, labelled=table.is_labelled) for cells in table.body)
 
 
 def row_html(cells: Sequence[tuple[Column, Cell]], *, marked: str = "", labelled: bool = False) -> str:
@@ -36,9 +36,9 @@ def _data(column: Column, cell: Cell, labelled: bool) -> str:
 def _classes(column: Column, cell: Cell) -> str:
     if column.kind == "words":
         return ' class="words"'
-    if not column.is_number:
-        return ""
-    return f' class="num heat-{cell.heat}"' if cell.heat else ' class="num"'
+    heat = f"heat-{cell.heat}" if column.is_number and cell.heat else ""
+    names = " ".join(filter(None, (column.head_class, heat)))
+    return f' class="{names}"' if names else ""
 
 
 def _content(column: Column, cell: Cell) -> str:

@@ -26,10 +26,16 @@ class Column:
     label: str
     kind: Kind = "text"
     places: int = 2  # of money and its changes: those of the currency (allocation.currencies)
+    is_key: bool = False  # on a phone, of a table in `lines`: stands beside the name
+    if_any: bool = False  # left out of a table none of whose rows has a value in it
 
     @property
     def is_number(self) -> bool:
         return self.kind in NUMBERS
+
+    @property
+    def head_class(self) -> str:
+        return " ".join(name for name, holds in (("num", self.is_number), ("key", self.is_key)) if holds)
 
 
 @dataclass(frozen=True)
@@ -74,7 +80,18 @@ class Table:
     empty: str = "Nothing in this view."
     sortable: bool = True
     cards: bool = False  # on a phone each row is a card of labelled values, not a line that scrolls sideways
+    lines: bool = False  # on a phone each row is two lines: name and key value, below them the rest, small
     unlimited: bool = field(default=False)
+
+    @property
+    def form(self) -> str:
+        """A class of the stylesheet: what becomes of the rows on a phone."""
+        return "cards" if self.cards else "lines" if self.lines else ""
+
+    @property
+    def is_labelled(self) -> bool:
+        """Each value bears its column's label, which a phone shows in place of the heads."""
+        return self.cards or self.lines
 
     @property
     def body(self) -> list[list[tuple[Column, Cell]]]:
@@ -131,6 +148,7 @@ def arranged(table: Table, request: HttpRequest) -> Table:
         parameters.pop(own, None)
     query = parameters.urlencode()
     address = f"{request.path}?{query}&" if query else f"{request.path}?"
+    table = replace(table, columns=[column for column in table.columns if _is_used(column, table.rows)])
     keys = {column.key for column in table.columns if column.kind != "spark"}
     rows = list(table.rows)
     if wish.removeprefix("-") not in keys or not table.sortable:
@@ -149,6 +167,10 @@ def arranged(table: Table, request: HttpRequest) -> Table:
         address=address,
         unlimited=show_all,
     )
+
+
+def _is_used(column: Column, rows: Sequence[Row]) -> bool:
+    return not column.if_any or any(row.get(column.key, Cell()).value not in (None, "") for row in rows)
 
 
 def csv_response(table: Table, *, file_name: str) -> HttpResponse:

@@ -24,6 +24,7 @@ from portal.pages.chart import Chart, drawn
 from portal.pages.frame import render_page
 from portal.pages.ownership import may_change, tabs
 from portal.pages.posts import sent_from
+from portal.pages.reasons import reason_words
 from portal.pages.spend_blocks import explain_address
 from portal.pages.state import PageState
 from portal.pages.tables import Cell, Column, Kind, Row, Table, arranged, asked_download
@@ -132,7 +133,7 @@ def work_row(state: PageState, line: WorkLine, names: dict[str, str]) -> Row:
         state, kind="unallocated", whole="1", reason=line.reason, provider=line.provider, service=line.service
     )
     row: Row = {
-        "reason": Cell(value=line.reason, note="" if line.rule == line.reason else f"rule: {line.rule}"),
+        "reason": Cell(value=reason_words(line.reason), note="" if line.rule == line.reason else f"rule: {line.rule}"),
         "provider": Cell(value=line.provider or "not told"),
         "service": Cell(value=line.service or "not told"),
         "account": Cell(value=line.sub_account or "not told"),

@@ -11,8 +11,9 @@ from django import template
 from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
 
-from allocation import currencies
+from allocation import currencies, quoting
 from portal.pages.frame import page_address
+from portal.pages.reasons import reason_words
 from portal.pages.table_html import body_html, change_html, row_html
 from portal.pages.tables import Table
 from reports import readable
@@ -34,6 +35,16 @@ def money(value: Decimal | None, places: int = 2) -> SafeString:
 def minor_units(currency: str | None) -> int:
     """Decimals of a currency, as the places of `money`."""
     return currencies.minor_units(currency)
+
+
+@register.filter
+def quoted(text: str) -> str:
+    return quoting.quoted(text)
+
+
+@register.filter
+def reason(text: str | None) -> str:
+    return reason_words(text)
 
 
 @register.filter
@@ -131,10 +142,14 @@ def state_query(state: Any, **changes: str | None) -> str:
 @register.simple_tag
 def table_body(table: Table) -> SafeString:
     """The rows of a `portal.pages.tables.Table`, and the line that adds up those not shown where something adds up."""
-    rest = row_html(table.rest_cells, marked="rest", labelled=table.cards) if table.rest and len(table.rest) > 1 else ""
+    rest = (
+        row_html(table.rest_cells, marked="rest", labelled=table.is_labelled)
+        if table.rest and len(table.rest) > 1
+        else ""
+    )
     return mark_safe(body_html(table) + rest)  # noqa: S308 - table_html escapes every value
 
 
 @register.simple_tag
 def table_total(table: Table) -> SafeString:
-    return mark_safe(row_html(table.total_cells, labelled=table.cards))  # noqa: S308 - table_html escapes every value
+    return mark_safe(row_html(table.total_cells, labelled=table.is_labelled))  # noqa: S308 - table_html escapes every value

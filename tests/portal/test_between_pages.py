@@ -7,7 +7,7 @@ from decimal import Decimal
 import pytest
 from django.test import Client
 
-from allocation.models import Team
+from allocation.models import Feature, Team
 from portal.accounts.models import Role
 from tests.allocation.bills import OPENAI, Bill, allocate, usage, utc
 from tests.factories import make_user
@@ -19,6 +19,7 @@ pytestmark = pytest.mark.django_db
 def month() -> None:
     for slug in ("shop", "search", "ads", "lab"):
         Team.objects.create(slug=slug, name=slug.title())
+    Feature.objects.create(slug="checkout", name="Check-out")
     for serving, feature, tokens in (("search", "lookup", 300), ("ads", "ranking", 100)):
         entry = {"entry_team": "shop", "entry_feature": "checkout"}
         usage(serving, feature, input_uncached=tokens, at=utc(5), about=entry)
@@ -41,8 +42,8 @@ def test_finance_sees_every_exchange_and_hosting_without_calls(month: None) -> N
 
     rows = [(row["from"].value, row["to"].value, row["cost"].value) for row in context["between"].rows]
     assert rows == [
-        ("search / lookup", "shop / checkout", Decimal(30)),
-        ("ads / ranking", "shop / checkout", Decimal(10)),
+        ("Search / lookup", "Shop / Check-out", Decimal(30)),
+        ("Ads / ranking", "Shop / Check-out", Decimal(10)),
     ]
     assert context["between"].total["cost"].value == 40
     assert [(row["model"].value, row["cost"].value) for row in context["hosting"].rows] == [
@@ -54,5 +55,5 @@ def test_a_team_sees_its_own_exchanges_only(month: None) -> None:
     page = signed_in(Role.TEAM_LEAD, "ads").get("/showback/ads/?period=2026-10")
 
     rows = [(row["from"].value, row["to"].value, row["cost"].value) for row in page.context["between"].rows]
-    assert rows == [("ads / ranking", "shop / checkout", Decimal(10))]
+    assert rows == [("Ads / ranking", "Shop / Check-out", Decimal(10))]
     assert "lookup" not in page.content.decode()

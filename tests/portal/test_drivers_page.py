@@ -53,7 +53,9 @@ def test_an_upload_says_what_changed_and_which_month_wants_allocation() -> None:
     assert "Unchanged: it holds what is there already." in client.post(UPLOAD, seats()).content.decode()
     assert AuditEntry.objects.get(action="driver series loaded").actor
     loaded = Import.objects.order_by("pk")[0]
-    assert "What did it change?" in client.get(f"/imports/{loaded.pk}/").content.decode()
+    page = client.get(f"/imports/{loaded.pk}/").content.decode()
+    assert "What did it change?" in page
+    assert '<td class="num" data-label="Quantity before">–</td>' in page  # nothing was there, which is not a zero
 
 
 @pytest.mark.django_db

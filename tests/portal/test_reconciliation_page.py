@@ -76,6 +76,19 @@ def test_the_page_shows_bills_gaps_and_what_is_on_no_bill(month: None) -> None:
     assert [row["provider"].value for row in response.context["off_the_bill"].rows] == ["larkspur"]
 
 
+def test_causes_of_zero_stand_aside_and_the_sum_stays(month: None) -> None:
+    response = signed_in(Role.FINANCE).get("/reconciliation/?period=2026-10")
+
+    dollars = response.context["blocks"][0]
+    assert [row["cause"].value for row in dollars.moving.rows] == [
+        "Traces at list price", "Untraced calls", "Negotiated discount", "Credit", "Remainder",
+    ]  # fmt: skip
+    assert sum(row["amount"].value for row in dollars.moving.rows) == dollars.moving.total["amount"].value
+    assert [row["amount"].value for row in dollars.still.rows] == [0] * 7
+    words = "Calls without usage, Cached tokens, Reasoning tokens, Batch tier, Price list age, Late bill, Rounding"
+    assert f'7 causes of <span class="n" title="0">0.00</span>: {words}</summary>' in response.content.decode()
+
+
 def test_fault_020_each_source_is_rounded_by_its_own_currency() -> None:
     Bill("yen").charge("300.4", currency="JPY", **INPUT)
     Bill("dinar").charge("1.2345", currency="KWD", **INPUT)

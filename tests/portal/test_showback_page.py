@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from allocation.models import Team
+from allocation.models import Feature, Team
 from portal.accounts.models import Role
 from tests.factories import Costs, make_team, make_user
 
@@ -53,6 +53,19 @@ def test_matrix_puts_features_against_models(teams: list[Team]) -> None:
     assert rows["ranking"]["model:o3"].value == Decimal(2)
     assert rows["no feature"]["other-models"].value == Decimal(3)
     assert rows["answers"]["model:o3"].value is None
+
+
+def test_features_are_called_by_their_names(teams: list[Team]) -> None:
+    Feature.objects.create(slug="ranking", name="Search ranking")
+    context = lead(teams[0]).get("/showback/search/?period=2026-10").context
+
+    shown = {"Search ranking", "answers", "no feature"}
+    assert {row["feature"].value for row in context["matrix"].rows} == shown
+    assert {row["name"].value for row in context["features"].rows} == shown
+    assert {row["feature"].value for row in context["unit_costs"].rows} == {"Search ranking"}
+    assert {column.label for column in context["day_chart"].table.columns} >= shown
+    ranking = next(row for row in context["features"].rows if row["name"].value == "Search ranking")
+    assert "feature=ranking" in ranking["cost"].href
 
 
 def test_parts_name_kind_and_rule(teams: list[Team]) -> None:
@@ -133,5 +146,5 @@ def test_csv_of_the_matrix_is_exact_and_safe(teams: list[Team]) -> None:
 def test_number_of_statements_does_not_grow(teams: list[Team], django_assert_num_queries: Any) -> None:
     client = lead(teams[0])
 
-    with django_assert_num_queries(20):
+    with django_assert_num_queries(21):
         client.get("/showback/search/?period=2026-10")

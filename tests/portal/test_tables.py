@@ -55,6 +55,19 @@ def test_rows_beyond_the_limit_stand_in_one_line() -> None:
     assert len(table("?all.costs=1", rows=many, limit=4).rows) == 10
 
 
+def test_a_column_that_nothing_stands_in_is_left_out_where_it_may_be() -> None:
+    columns = [Column("name", "Name"), Column("next", "Next", if_any=True), Column("empty", "Empty")]
+
+    def shown(*values: str) -> list[str]:
+        rows: list[Row] = [{"name": Cell("a"), "next": Cell(value)} for value in values]
+        made = arranged(Table("moves", "Moves", columns, rows, sort="name"), RequestFactory().get("/?sort.moves=next"))
+        assert made.sort == ("next" if any(values) else "name")
+        return [column.key for column in made.columns]
+
+    assert shown("", "soon") == ["name", "next", "empty"]
+    assert shown("", "") == ["name", "empty"]
+
+
 def test_csv_holds_the_lines_shown_with_exact_numbers() -> None:
     made = table("?sort.costs=name", rows=[row("@cmd", "1.10"), row("plain", "0.000000000000000001", "1")])
     response = asked_download(RequestFactory().get("/page/?download=costs"), [made], file_name="page")
@@ -77,3 +90,20 @@ def test_no_value_becomes_markup() -> None:
 
     assert "<script>" not in html
     assert 'href="/x?&lt;script&gt;&quot;&amp;"' in html
+
+
+def test_rows_of_two_lines_label_what_leaves_its_head() -> None:
+    columns = [
+        Column("name", "Name"),
+        Column("cost", "Cost", "money", is_key=True),
+        Column("share", "Share", "percent"),
+    ]
+    cells: Row = {"name": Cell("a"), "cost": Cell(Decimal(2), heat=1), "share": Cell(Decimal(1))}
+    made = Table("costs", "Costs", columns, [cells], lines=True)
+
+    html = body_html(made)
+
+    assert made.form == "lines"
+    assert '<td class="num key heat-1" data-label="Cost">' in html
+    assert '<td class="num" data-label="Share">' in html
+    assert "data-label" not in body_html(Table("costs", "Costs", columns, [cells]))
