@@ -45,7 +45,9 @@ def sum_day(day: date) -> bool:
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(hashtext('apportion usage days'))")
         # The version comes first: a day that changes meanwhile is stale again.
-        cursor.execute("SELECT version FROM usage_day_version WHERE day = %s AND summed IS DISTINCT FROM version", [day])
+        cursor.execute(
+            "SELECT version FROM usage_day_version WHERE day = %s AND summed IS DISTINCT FROM version", [day]
+        )
         stale = cursor.fetchone()
         if stale is None:
             return False

@@ -58,11 +58,12 @@ def of_hours() -> list[str]:
 
 def measured() -> list[tuple[Any, ...]]:
     """Calls and tokens by day and caller of every hour there is, by another statement than a run's."""
-    return run(
-        "SELECT (u.hour AT TIME ZONE 'UTC')::date::text, d.team, sum(u.calls), sum(u.input_uncached),"
+    rows = run(
+        "SELECT (u.hour AT TIME ZONE 'UTC')::date::text, coalesce(d.team, '\\N'), sum(u.calls), sum(u.input_uncached),"
         " sum(u.output_text) FROM usage_live u JOIN allocation_usagedimension d ON d.id = u.dimension_id"
-        " WHERE u.hour >= '2026-10-01Z' AND u.hour < '2026-11-01Z' GROUP BY 1, 2 ORDER BY 1, 2"
+        " WHERE u.hour >= '2026-10-01Z' AND u.hour < '2026-11-01Z' GROUP BY 1, 2"
     )
+    return sorted(rows)
 
 
 def told(lines: list[str]) -> list[tuple[Any, ...]]:
