@@ -150,7 +150,7 @@ def test_days_that_hours_bill_alike_share_a_slice_and_their_usage_too() -> None:
 
     run = allocate().runs[0].run
 
-    parts = defaultdict(dict)
+    parts: defaultdict[int, dict[int, int]] = defaultdict(dict)
     for place, pk in slices_of(run).items():
         parts[place.part][place.day.day] = pk
     for of_part in parts.values():

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from datetime import date, timedelta
 from decimal import Decimal
+from importlib import import_module
 from typing import Any
 
 import pytest
@@ -23,6 +24,8 @@ pytestmark = pytest.mark.django_db
 START, END = OCTOBER.start, OCTOBER.end
 BOTH = pytest.mark.django_db(databases=["default", "owner"], transaction=True)
 COMMITTED = pytest.mark.django_db(transaction=True)
+
+Beside = Callable[[Callable[[], object]], threading.Thread]
 
 DELTA = """
 INSERT INTO usage_delta (hour, dimension_id, spans, calls, calls_without_usage, errors, input_uncached, cache_read,
@@ -202,11 +205,11 @@ def test_a_table_that_is_emptied_takes_no_usage_along_but_its_own(table: str) ->
 
 
 @pytest.fixture
-def beside() -> Iterator[Callable[[Callable[[], None]], threading.Thread]]:
+def beside() -> Iterator[Beside]:
     """Starts work on a connection of its own."""
     started: list[threading.Thread] = []
 
-    def start(work: Callable[[], None]) -> threading.Thread:
+    def start(work: Callable[[], object]) -> threading.Thread:
         def carried_out() -> None:
             try:
                 work()
@@ -237,9 +240,7 @@ FROM pg_stat_clear_snapshot()
 
 
 @COMMITTED
-def test_a_sum_that_met_a_change_under_way_is_not_taken_for_new(
-    beside: Callable[[Callable[[], None]], threading.Thread],
-) -> None:
+def test_a_sum_that_met_a_change_under_way_is_not_taken_for_new(beside: Beside) -> None:
     some_usage()
     sum_days(START, END)
     usage("ops", at=utc(5, 9), input_uncached=1)
@@ -256,7 +257,7 @@ def test_a_sum_that_met_a_change_under_way_is_not_taken_for_new(
 
 
 @COMMITTED
-def test_two_runs_at_once_sum_a_day_once(beside: Callable[[Callable[[], None]], threading.Thread]) -> None:
+def test_two_runs_at_once_sum_a_day_once(beside: Beside) -> None:
     some_usage()
     done: list[int] = []
     with transaction.atomic():
@@ -270,9 +271,7 @@ def test_two_runs_at_once_sum_a_day_once(beside: Callable[[Callable[[], None]], 
 
 
 @COMMITTED
-def test_no_snapshot_ever_sees_usage_lost_or_doubled(
-    beside: Callable[[Callable[[], None]], threading.Thread],
-) -> None:
+def test_no_snapshot_ever_sees_usage_lost_or_doubled(beside: Beside) -> None:
     """The folder, a price list, deletes and two summing runs at once; a reader compares sums and hours meanwhile."""
     some_usage()
     end = threading.Event()
@@ -328,8 +327,6 @@ def test_no_snapshot_ever_sees_usage_lost_or_doubled(
 @COMMITTED
 def test_days_from_before_there_were_versions_get_one() -> None:
     """What the migration does for them."""
-    from importlib import import_module
-
     some_usage()
     run("DELETE FROM usage_day_version")
     seed = import_module("allocation.migrations.0013_usage_days").SQL.rpartition("\n\n")[2]
