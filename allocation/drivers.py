@@ -342,6 +342,7 @@ COPY (
     FROM (
         SELECT day, dimension_id, calls, {columns}, list_cost, is_priced, variance_input, variance_output
         FROM usage_day_sum JOIN summed USING (day)
+        WHERE day >= '{start}' AND day < '{end}'
         UNION ALL
         SELECT other.day, hours.* FROM (
             SELECT '{start}'::date + n AS day FROM generate_series(0, '{end}'::date - '{start}'::date - 1) n

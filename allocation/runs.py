@@ -138,7 +138,7 @@ def only_one(month: date) -> Iterator[None]:
 
 @contextmanager
 def collector_paused() -> Iterator[None]:
-    """Runs hold millions of plain values, none of them in circles; the collector would walk them over and over."""
+    """Runs hold millions of plain values, hardly any in circles; the collector would walk them over and over."""
     was_enabled = gc.isenabled()
     gc.disable()
     try:
@@ -254,8 +254,10 @@ class MonthJob:
         )
         if late:
             late.check(drivers, world.members)
-        outcomes = []
+        outcomes: list[RunOutcome] = []
         for currency, known in world.inputs.items():
+            if outcomes:
+                gc.collect(0)  # the last currency's engine is a circle, and holds all of its charge groups
             inputs = known | {
                 "usage_sha256": drivers.usage_sha256,
                 "drivers_sha256": drivers.other_sha256,

@@ -37,17 +37,21 @@ def sum_days(start: date, end: date, days: Collection[date] | None = None) -> in
         wanted = None if days is None else sorted(days)
         cursor.execute(STALE_SQL, {"start": start, "end": end, "days": wanted})
         stale = [day for (day,) in cursor.fetchall()]
-    for day in stale:
-        sum_day(day)
-    return len(stale)
+    return sum(sum_day(day) for day in stale)
 
 
-def sum_day(day: date) -> None:
+def sum_day(day: date) -> bool:
+    """Whether there was anything to do: another run may have summed the day while this one waited for it."""
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(hashtext('apportion usage days'))")
         # The version comes first: a day that changes meanwhile is stale again.
-        cursor.execute("SELECT version FROM usage_day_version WHERE day = %s", [day])
-        (version,) = cursor.fetchone()
+        cursor.execute(
+            "SELECT version FROM usage_day_version WHERE day = %s AND summed IS DISTINCT FROM version", [day]
+        )
+        stale = cursor.fetchone()
+        if stale is None:
+            return False
         cursor.execute(FORGET_SQL, {"day": day})
         cursor.execute(SUM_SQL, {"day": day})
-        cursor.execute("UPDATE usage_day_version SET summed = %s WHERE day = %s", [version, day])
+        cursor.execute("UPDATE usage_day_version SET summed = %s WHERE day = %s", [stale[0], day])
+        return True

@@ -345,7 +345,10 @@ class AllocatedCost(ShareOf):
 
 
 class CostDaily(LineNames):
-    """Run x day x everything pages group by: the rollup that pages read. A test compares it with allocated_cost."""
+    """Run x day x everything pages group by: the rollup that pages read. A test compares it with allocated_cost.
+
+    A line may have two rows on a day, one of charges of several days: their costs add up.
+    """
 
     pk = models.CompositePrimaryKey("run_id", "day", "line_id", "evidence")
     run_id = models.BigIntegerField()
@@ -364,7 +367,10 @@ class CostDaily(LineNames):
 
 
 class UsageDaily(UsageMeasured):
-    """Run x day x target: what unit costs divide by. A cache of usage at the time of the run."""
+    """Run x day x target: what unit costs divide by. A cache of usage at the time of the run.
+
+    Days that say the same have the same `id`: a row is known by it and by its run and day.
+    """
 
     run_id = models.BigIntegerField()
     day = models.DateField()

@@ -28,10 +28,12 @@ from allocation.models import (
 from allocation.rule_sets import latest_rule_set
 from allocation.runs import MonthJob, RunOutcome
 from allocation.slices import Place
+from portal.ingest.otlp.fold import fold
 from reports.queries.reconciliation import reconcile_period
 from tests.allocation.bills import NOW, OCTOBER, Bill, allocate, put_in_force, usage, utc
 from tests.allocation.months import made_up
 from tests.allocation.test_months_in_database import storable, written
+from tests.allocation.test_usage_days import DELTA, all_agree
 
 pytestmark = pytest.mark.django_db
 
@@ -88,7 +90,7 @@ def same_as_whole(outcome: RunOutcome) -> bool:
 
 ROLLUP = """
 SELECT day, line_id, evidence, billed_cost::text, effective_cost::text, list_cost::text FROM cost_daily
-WHERE run_id = %s ORDER BY 1, 2, 3
+WHERE run_id = %s ORDER BY 1, 2, 3, 4, 5, 6
 """
 GROUPS = "SELECT to_jsonb(g) - 'run_id' FROM charge_group g WHERE run_id = %s ORDER BY day, bucket"
 CALLS = "SELECT to_jsonb(u) - '{run_id,id}'::text[] FROM usage_daily u WHERE run_id = %s ORDER BY 1"
@@ -404,6 +406,21 @@ def test_a_comparison_that_has_to_read_the_month_after_all_leaves_no_run_behind(
     assert set(AllocationRun.objects.values_list("pk", flat=True)) == before
 
 
+def change_usage(chance: random.Random) -> None:
+    """Prices come, an hour goes, calls wait to be merged, are merged: or nothing of it."""
+    hour = chance.choice(sorted(set(UsageHourly.objects.values_list("hour", flat=True))))
+    kind = chance.random()
+    if kind < 0.15:
+        UsageHourly.objects.filter(hour=hour).update(list_cost=chance.choice((None, "0.75")))
+    elif kind < 0.25 and UsageHourly.objects.count() > 1:
+        UsageHourly.objects.filter(hour=hour).delete()
+    elif kind < 0.45:
+        with connection.cursor() as cursor:
+            cursor.execute(DELTA, [hour])
+    elif kind < 0.6:
+        fold()
+
+
 @pytest.mark.parametrize("seed", range(40))
 def test_a_made_up_month_with_late_changes_has_the_bytes_of_a_whole_run(seed: int) -> None:
     chance = random.Random(seed)
@@ -436,9 +453,14 @@ def test_a_made_up_month_with_late_changes_has_the_bytes_of_a_whole_run(seed: in
                 model=call.key.model or "",
                 input_uncached=chance.randint(1, 5000),
             )
+        if month.usage:
+            change_usage(chance)
         late = {run.currency: run for run in allocate().runs}
         for run in late.values():
             assert stored_sha256(run_id=run.run, month=OCTOBER.start) == run.sha256
         assert reconcile_period(period=OCTOBER).is_balanced
-        whole = {run.currency: run.sha256 for run in allocate(reuse=False).runs}
-        assert {currency: run.sha256 for currency, run in late.items()} == whole
+        assert all_agree()
+        whole = {run.currency: run for run in allocate(reuse=False).runs}
+        assert {name: run.sha256 for name, run in late.items()} == {name: run.sha256 for name, run in whole.items()}
+        for name, run in late.items():
+            assert rows_of(run.run) == rows_of(whole[name].run)

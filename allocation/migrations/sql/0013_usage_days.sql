@@ -50,3 +50,25 @@ $$;
 
 CREATE TRIGGER usage_truncated AFTER TRUNCATE ON usage_hourly
     FOR EACH STATEMENT EXECUTE FUNCTION note_no_usage();
+
+-- Nothing is summed up any more once the cache is emptied.
+CREATE FUNCTION note_no_sums() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog, public AS $$
+BEGIN
+    UPDATE public.usage_day_version SET summed = NULL;
+    RETURN NULL;
+END
+$$;
+
+CREATE TRIGGER usage_sums_truncated AFTER TRUNCATE ON usage_day_sum
+    FOR EACH STATEMENT EXECUTE FUNCTION note_no_sums();
+
+-- Days of usage that came before there were versions would never be summed up.
+INSERT INTO usage_day_version (day, version)
+SELECT day::date, 1
+FROM (SELECT min(hour) AT TIME ZONE 'UTC' AS first, max(hour) AT TIME ZONE 'UTC' AS last FROM usage_hourly) bounds
+CROSS JOIN generate_series(date_trunc('day', first), last, interval '1 day') AS day
+WHERE EXISTS (
+    SELECT FROM usage_hourly u
+    WHERE u.hour >= day AT TIME ZONE 'UTC' AND u.hour < (day + interval '1 day') AT TIME ZONE 'UTC'
+)
+ON CONFLICT DO NOTHING;
