@@ -79,8 +79,9 @@ class GpuIndex:
     def of(cls, rows: Sequence[GpuRow], *, nodes: Iterable[str], number: Callable[[Owner, date], int]) -> GpuIndex:
         """The index of some nodes; `number` makes the target of an owner on a day."""
         wanted = set(nodes)
-        rows = [row for row in rows if row.node in wanted]
+        # Places of every row, so that a bill of another node does not change how amounts are written.
         texts = [plain(value) for row in rows for value in (row.booked, row.capacity) if value is not None]
+        rows = [row for row in rows if row.node in wanted]
         index = cls(places=max(map(places_of, texts), default=0))
         bookings: dict[str, dict[date | None, dict[int, int]]] = {}
         capacity: dict[str, dict[date | None, int]] = {}

@@ -15,6 +15,7 @@ from allocation.ledger import stored_sha256
 from allocation.models import (
     AllocationRun,
     ChargeScope,
+    GpuUsage,
     IdentityOwner,
     Import,
     LedgerSlice,
@@ -300,6 +301,29 @@ rules:
     tokens_per_unit: 100
   - {name: calls, method: traced_usage}
 """
+
+
+GPU = """
+rules:
+  - {name: gpus, when: {ServiceName: Compute}, method: gpu_usage}
+"""
+
+
+def test_a_late_bill_of_another_node_leaves_how_days_are_written_alone(ways: list[str]) -> None:
+    put_in_force(GPU)
+    for node, seconds in (("node-1", "60"), ("node-2", "0.125")):
+        GpuUsage.objects.create(
+            hour=utc(5, 10), cluster="train", node=node, workload="job", team="search", booked_seconds=seconds
+        )
+    columns: dict[str, Any] = {"provider_name": "AWS", "service_name": "Compute", "resource_type": "p5.48xlarge"}
+    Bill("AWS").charge("10", at=utc(5, 10), resource_name="node-1", **columns)
+    allocate()
+    Bill("AWS", delivery="append").charge("1", at=utc(6, 10), resource_name="node-2", **columns)
+
+    after = allocate().runs[0]
+
+    assert ways == ["whole", "late"]
+    assert same_as_whole(after)
 
 
 def test_first_calls_on_reserved_capacity_take_all_its_days(ways: list[str]) -> None:
