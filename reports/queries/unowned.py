@@ -166,7 +166,7 @@ def charges_of(*, spend: Spend) -> list[Charges]:
 
 
 def _charges_of_run(run: AllocationRun, metric: str) -> list[Any]:
-    scopes = run.inputs["scopes"]
+    scopes: list[int] = run.inputs.get("scopes", [])
     variant = run_variant(run, scopes)
     sums = OF_ROWS.replace("{variant}", variant) if variant else OF_SNAPSHOTS
     with whole_month_plans(), connection.cursor() as cursor:
