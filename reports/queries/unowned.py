@@ -29,12 +29,17 @@ TEAM_TAGS = ("team", "owner_team", "app_team")  # the tags by which the built-in
 
 # One row per bucket of AI spend and owner (a team, or the reason why there is none).
 OWNERS = """
-SELECT b.run_id, b.bucket, b.rule, b.method, b.split_key ->> 'untraced', t.team, t.reason,
-    sum(CASE WHEN %(metric)s = 'billed_cost' THEN a.billed_cost ELSE a.effective_cost END)
-FROM charge_bucket b
-JOIN allocated_cost a ON a.run_id = b.run_id AND a.bucket = b.bucket AND a.billing_month = ANY(%(months)s)
-JOIN allocation_target t ON t.id = a.target_id
-WHERE b.run_id = ANY(%(runs)s) AND b.ai_scope <> 'other'
+WITH shares AS (
+    SELECT run_id, bucket, target_id,
+        sum(CASE WHEN %(metric)s = 'billed_cost' THEN billed_cost ELSE effective_cost END) AS cost
+    FROM allocated_cost
+    WHERE run_id = ANY(%(runs)s) AND billing_month = ANY(%(months)s)
+    GROUP BY 1, 2, 3
+)
+SELECT b.run_id, b.bucket, b.rule, b.method, b.split_key ->> 'untraced', t.team, t.reason, sum(shares.cost)
+FROM shares
+JOIN charge_bucket b ON b.run_id = shares.run_id AND b.bucket = shares.bucket AND b.ai_scope <> 'other'
+JOIN allocation_target t ON t.id = shares.target_id
 GROUP BY b.run_id, b.bucket, b.rule, b.method, b.split_key ->> 'untraced', t.team, t.reason
 ORDER BY b.run_id, b.bucket, t.team COLLATE "C" NULLS LAST, t.reason COLLATE "C"
 """
