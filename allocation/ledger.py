@@ -24,7 +24,7 @@ from allocation.models import Bucket as BucketModel
 from allocation.models import RunSlice
 from allocation.models import Target as TargetModel
 from allocation.money import LEAST_PLACES, text_of, texts_of
-from allocation.slices import Place, SliceStore, run_sha256
+from allocation.slices import Place, Reserved, SliceStore, run_sha256
 from allocation.split import split_quanta
 from allocation.targets import Target, canonical_target
 from allocation.traced import Part, Plan
@@ -227,6 +227,7 @@ class SlicePage:
     """What one slice will hold, as text: rows of slice_share and slice_group without the slice's id, and the rollup."""
 
     def __init__(self, places: Places) -> None:
+        self.rows = 0  # of shares
         self.shares: list[str] = []
         self.canonical: list[str] = []
         self.groups: list[str] = []
@@ -305,17 +306,13 @@ class LedgerWriter:
                 while by_place and rows < ROWS_AT_ONCE:
                     place, own = by_place.popleft()
                     planned = [Planned(group, b, plan_of(b, group)) for group in own for b in [bucket_of[group.bucket]]]
-                    done += len(own)
-                    progress(done)
                     if first := repeats.first(place, planned):
                         slices.repeat(place, first)
-                        continue
-                    page = self._page(planned)
-                    number = slices.settle(place, rows=len(page.shares), hashes=page.seal())
-                    if number is not None:
-                        rows += len(page.shares)
-                        self._copy_shares(copy, number, page)
-                        written.append((number, page))
+                    elif new := self._write_shares(copy, slices, place, self._page(planned)):
+                        written.append(new)
+                        rows += new[1].rows
+                    done += len(own)
+                    progress(done)
             self._write_groups(written)
             self._write_costs(written)
         slices.close()
@@ -325,6 +322,16 @@ class LedgerWriter:
         for group, bucket, plan in planned:
             self._add(page, group, bucket, plan)
         return page
+
+    def _write_shares(
+        self, copy: Copy, slices: Reserved, place: Place, page: SlicePage
+    ) -> tuple[int, SlicePage] | None:
+        """The new slice, of which groups and costs are still to be written; None where it stands already."""
+        number = slices.settle(place, rows=page.rows, hashes=page.seal())
+        if number is None:
+            return None
+        self._copy_shares(copy, number, page)
+        return number, page
 
     def _copy_shares(self, copy: Copy, number: int, page: SlicePage) -> None:
         start = f"{self.slices.month}\t{number}\t"
@@ -349,6 +356,7 @@ class LedgerWriter:
         e_texts = b_texts if same else texts_of(effective, group.effective_cost.places)
         c_texts = texts_of(listed, group.list_cost.places) if group.list_cost else [""] * len(rows)
         ids, cells, number = book.ids, book.cells, group.bucket
+        page.rows += len(rows)
         shares, canonical = page.shares, page.canonical
         columns = (targets, kinds, b_texts, e_texts, c_texts, quantities, rungs)
         for t, kind, b, e, c, q, rung in zip(*columns, strict=True):
