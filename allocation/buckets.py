@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from allocation.capacity import Capacity, reserved_key
 from allocation.catalogue import Entries
@@ -23,6 +23,8 @@ from allocation.methods import (
     FOLLOW,
     GPU,
     NONE,
+    REQUESTS,
+    TOKEN_DRIVERS,
     USUAL,
     WHOLE,
     Member,
@@ -36,8 +38,9 @@ from allocation.targets import NO_RULE, OUTSIDE_SCOPE, canonical_cells
 
 NOBODY = Owner()
 
-# The part of the ledger that a stage writes is its number; those of the followers and of usage:
-FOLLOWERS, USAGE = 1000, -1
+# Parts of the ledger, in the order they are written: what nothing but the day has a say in, what goes by the month's
+# usage, each stage of splits by other cost, and what follows. And usage, which is written beside them.
+BY_DAY, BY_MONTH, FOLLOWERS, USAGE = 0, 1, 1000, -1
 
 
 class SourceSettings(NamedTuple):
@@ -105,7 +108,7 @@ class Bucket:
             "tier": None if key is None else "batch" if key.is_batch else "provisioned" if key.is_reserved else None,
             "region": key.region if key else None,
             "pool_cache_writes": self.usage.pool_cache_writes or None,
-            "weights": "month" if self.usage.by_month or self.is_tiered else None,
+            "weights": "month" if self.usage.by_month else None,
             "capacity": dict(self.capacity.text) if self.capacity else None,
             "is_hosting": self.is_hosting or None,
             "by": "list_cost" if self.by_list_cost else None,
@@ -154,10 +157,21 @@ class Bucket:
         text = self.cells + repr(replace(self, source=self.source._replace(id=0)))
         return hashlib.md5(text.encode(), usedforsecurity=False).digest()
 
-    @property
+    @cached_property
     def part(self) -> int:
         """Buckets whose driver is what others were given come after those; the ones that follow come last."""
-        return FOLLOWERS if self.method == FOLLOW else self.stage
+        if self.method == FOLLOW:
+            return FOLLOWERS
+        if self.stage:
+            return BY_MONTH + self.stage
+        return BY_MONTH if self.goes_by_month else BY_DAY
+
+    @property
+    def goes_by_month(self) -> bool:
+        """Whether the calls of the month decide on every day of it, as the rule or a tiered price says."""
+        splits = (self.split, *dict(self.pools).values())
+        by_calls = (split for split in splits if split is not None and split.driver in (REQUESTS, *TOKEN_DRIVERS))
+        return self.usage.by_month or any(not split.by_day for split in by_calls)
 
 
 class DimensionRow(NamedTuple):
@@ -256,26 +270,38 @@ def _pools_of(split: Split, pools: Mapping[str, Split]) -> tuple[tuple[str, Spli
     return tuple(sorted(found.items()))
 
 
-def with_follower_scopes(buckets: Mapping[MemberKey, Bucket]) -> dict[MemberKey, Bucket]:
-    """Tax, credits and support that follow AI spend are AI support themselves; those that follow none are other.
+M = TypeVar("M")
 
-    Spend in another currency is never what they follow.
+
+def beside_others(buckets: Mapping[M, Bucket]) -> dict[M, Bucket]:
+    """The buckets with what each is because of the others of its currency.
+
+    Tax, credits and support that follow AI spend are AI support themselves; those that follow none are other. Steps of
+    one tiered price are one price for all who used it in the month, whoever's calls fell on which step.
     """
     related: set[tuple[str, Level]] = set()
+    tiered: set[tuple[str, Key | None, str | None]] = set()
     for bucket in buckets.values():
         if bucket.method != FOLLOW and bucket.ai_scope != "other":
             related.update((bucket.currency, level) for level in levels_of(bucket))
-    changed: dict[Bucket, Bucket] = {}
+        if bucket.is_tiered:
+            tiered.add(_priced(bucket))
 
-    def scoped(bucket: Bucket) -> Bucket:
-        if bucket not in changed:
+    def settled(bucket: Bucket) -> Bucket:
+        if bucket.method == FOLLOW:
             levels = [level for level in followed_levels(bucket) if level.name != "source"]
-            follows_ai = any((bucket.currency, level) in related for level in levels)
-            scope = bucket.ai_scope if bucket.ai_scope != "other" else "ai_supporting" if follows_ai else "other"
-            changed[bucket] = replace(bucket, ai_scope=scope)
-        return changed[bucket]
+            if bucket.ai_scope == "other" and any((bucket.currency, level) in related for level in levels):
+                return replace(bucket, ai_scope="ai_supporting")
+        elif bucket.key and not bucket.usage.by_month and _priced(bucket) in tiered:
+            return replace(bucket, usage=replace(bucket.usage, by_month=True))
+        return bucket
 
-    return {member: scoped(bucket) if bucket.method == FOLLOW else bucket for member, bucket in buckets.items()}
+    changed = {bucket: settled(bucket) for bucket in dict.fromkeys(buckets.values())}
+    return {member: changed[bucket] for member, bucket in buckets.items()}
+
+
+def _priced(bucket: Bucket) -> tuple[str, Key | None, str | None]:
+    return bucket.currency, bucket.key, bucket.token_class
 
 
 class Level(NamedTuple):

@@ -186,7 +186,7 @@ class Group:
     """The charges of one bucket on one UTC day. `list_cost` or a quantity is None where any charge lacks it.
 
     A charge of several days is counted on its first one, so that counts add up over days. `is_spread` where all of them
-    are of several days.
+    are of several days. `tokens` stand for both quantities in a group that a former run summed.
     """
 
     bucket: int
@@ -198,6 +198,7 @@ class Group:
     consumed: Fraction | None
     pricing: Fraction | None
     is_spread: bool = False
+    tokens: Fraction | None = None
 
 
 @dataclass(frozen=True)
@@ -255,9 +256,9 @@ def groups_of(lines: Iterable[str]) -> list[Group]:
 def _days_of(cells: list[str]) -> Iterable[Group]:
     bucket, first_day, start, end, charges = cells[:5]
     amounts = [None if text == "\\N" else Amount.of(text) for text in cells[5:8]]
-    quantities = [None if text == "\\N" else Fraction(text) for text in cells[8:10]]
     if start == "\\N":
         day = date.fromisoformat(first_day)
+        quantities = [None if text == "\\N" else Fraction(text) for text in cells[8:10]]
         return [Group(int(bucket), day, int(charges), *amounts, *quantities)]  # type: ignore[arg-type]
     begin, until = datetime.fromisoformat(start), datetime.fromisoformat(end)
     if until <= begin:  # outside its billing period: the charge's own first day
@@ -266,7 +267,7 @@ def _days_of(cells: list[str]) -> Iterable[Group]:
         spread = microseconds_by_day(begin, until, clip_start=begin, clip_end=until)
     days, weights = [day for day, _ in spread], [weight for _, weight in spread]
     billed, effective, listed = (_spread(amount, weights) for amount in amounts)
-    consumed, pricing = (_spread_quantity(quantity, weights) for quantity in quantities)
+    consumed, pricing = (_spread_quantity(text, weights) for text in cells[8:10])
     return [
         Group(int(bucket), day, 0 if n else int(charges), b, e, c, q, p, is_spread=True)
         for n, (day, b, e, c, q, p) in enumerate(zip(days, billed, effective, listed, consumed, pricing, strict=True))
@@ -279,9 +280,10 @@ def _spread(amount: Amount | None, weights: list[int]) -> list[Any]:
     return [Amount(quanta, amount.places) for quanta in split_quanta(amount.quanta, weights)]
 
 
-def _spread_quantity(quantity: Fraction | None, weights: list[int]) -> list[Fraction | None]:
-    total = sum(weights)
-    return [None if quantity is None else quantity * weight / total for weight in weights]
+def _spread_quantity(text: str, weights: list[int]) -> list[Fraction | None]:
+    """Cut as money is: what a day has is a decimal that can be written down and read again."""
+    spread: list[Amount | None] = _spread(None if text == "\\N" else Amount.of(text), weights)
+    return [None if part is None else Fraction(part.quanta, 10**part.places) for part in spread]
 
 
 def _merge(known: Group, part: Group) -> None:

@@ -84,8 +84,6 @@ class Engine:
         self.asked: dict[BilledKey, tuple[int, ...]] = {}  # of whose usual coverage was asked, with the columns
         self.billed = self._billed_tokens()
         self.classes = billed_classes((b.key, b.token_class) for b in self.numbers if b.key)
-        # Steps of one tiered price are one price for all who used it in the month, whoever's calls fell on which step.
-        self.blended = {billed_key(bucket) for bucket in self.numbers if bucket.key and bucket.is_tiered}
         self.lines: dict[tuple[int, int], tuple[TracedLine, UsageIndex]] = {}
         self.gpu_lines: dict[tuple[int, int], GpuLine] = {}
         self.plans: dict[tuple[int, int], Plan] = {}
@@ -207,7 +205,7 @@ class Engine:
                 owner_rung=bucket.owner.rung,
                 nobody=self.drivers.book.number(Target(model=bucket.model, reason=UNTRACED)),
                 pool_cache_writes=bucket.usage.pool_cache_writes,
-                by_month=bucket.usage.by_month or billed_key(bucket) in self.blended,
+                by_month=bucket.usage.by_month,
             )
             found = self.lines[name] = (line, self._usage_of(bucket.key, bucket.method))
         return found
@@ -329,5 +327,7 @@ def billed_key(bucket: Bucket) -> BilledKey:
 
 def _tokens(bucket: Bucket, group: Group) -> Fraction | None:
     """Billed quantity in tokens: ConsumedQuantity where its unit converts, else PricingQuantity."""
+    if group.tokens is not None:
+        return group.tokens
     consumed = tokens_of(group.consumed, bucket.consumed_factor)
     return consumed if consumed is not None else tokens_of(group.pricing, bucket.pricing_factor)

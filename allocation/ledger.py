@@ -23,7 +23,7 @@ from allocation.cost_lines import LineBook
 from allocation.models import Bucket as BucketModel
 from allocation.models import RunSlice
 from allocation.models import Target as TargetModel
-from allocation.money import LEAST_PLACES, text_of, texts_of
+from allocation.money import LEAST_PLACES, exact_text, text_of, texts_of
 from allocation.slices import Place, Reserved, SliceStore, run_sha256
 from allocation.split import split_quanta
 from allocation.targets import Target, canonical_target
@@ -392,10 +392,10 @@ def _group_line(group: Group, plan: Plan) -> str:
         text_of(group.billed_cost.quanta, group.billed_cost.places),
         text_of(group.effective_cost.quanta, group.effective_cost.places),
         listed,
-        _decimal(plan.quantity) if plan.quantity is not None else NULL,
+        exact_text(plan.quantity) if plan.quantity is not None else NULL,
         copy_cell(plan.driver),
         total,
-        _decimal(plan.coverage).quantize(COVERAGE_PLACES, ROUND_HALF_EVEN) if plan.coverage is not None else NULL,
+        _coverage(plan.coverage) if plan.coverage is not None else NULL,
         copy_cell(plan.widened),
         copy_cell(plan.note),
     )
@@ -409,9 +409,9 @@ GROUP_COPY = """COPY slice_group (slice_id, bucket, charges, billed_cost, effect
 COST_COPY = "COPY slice_cost (slice_id, line_id, evidence, billed_cost, effective_cost, list_cost) FROM STDIN"
 
 
-def _decimal(value: Fraction) -> Decimal:
-    """For showing: exact where it is a short decimal, else to 28 digits."""
-    return Decimal(value.numerator) / Decimal(value.denominator)
+def _coverage(value: Fraction) -> Decimal:
+    """For showing."""
+    return (Decimal(value.numerator) / Decimal(value.denominator)).quantize(COVERAGE_PLACES, ROUND_HALF_EVEN)
 
 
 # The same bytes as were hashed, from the database: the proof that a run is what its hash says.

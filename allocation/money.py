@@ -5,6 +5,7 @@ from __future__ import annotations
 import decimal
 from collections.abc import Iterable, Sequence
 from decimal import Decimal
+from fractions import Fraction
 
 LEAST_PLACES = 12  # a split is cut at least this fine; finer where the source amount is
 
@@ -37,6 +38,11 @@ def text_of(quanta: int, places: int) -> str:
         return "-" + text_of(-quanta, places)
     digits = str(quanta).rjust(places + 1, "0")
     return f"{digits[:-places]}.{digits[-places:]}" if places else digits
+
+
+def exact_text(value: Fraction) -> str:
+    """A finite decimal as plain text, of no more digits than it has; raises decimal.Inexact beyond 200 of them."""
+    return format(EXACT.divide(Decimal(value.numerator), Decimal(value.denominator)), "f")
 
 
 def texts_of(amounts: Sequence[int], places: int) -> list[str]:

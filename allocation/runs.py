@@ -18,7 +18,7 @@ from typing import Any
 
 from django.db import connection, transaction
 
-from allocation.buckets import USAGE, Bucket, MemberKey, SourceSettings, bucket_of, with_follower_scopes
+from allocation.buckets import USAGE, Bucket, MemberKey, SourceSettings, beside_others, bucket_of
 from allocation.catalogue import Entries
 from allocation.catalogue_entries import own_catalogue
 from allocation.charges import (
@@ -53,7 +53,7 @@ from allocation.slices import SliceStore, balance_slices, forget_slices, run_bal
 from allocation.targets import Organisation, load_organisation
 from allocation.usage_daily import write_usage_daily
 
-ENGINE_VERSION = "5"  # grows with every change that can move a cost: part of what makes a run reproducible
+ENGINE_VERSION = "6"  # grows with every change that can move a cost: part of what makes a run reproducible
 logger = logging.getLogger(__name__)
 
 KEPT_RUNS = 3  # per month and currency: the current one and its predecessors keep their rows
@@ -211,7 +211,7 @@ class MonthJob:
         sources = {s.pk: SourceSettings(s.pk, s.name, s.project_match, s.untraced) for s in Source.objects.all()}
         variant = month_variant_sql(rules.row_tests, month=self.month, scopes=self.scopes)
         dimensions = dimension_rows(month=self.month, scopes=self.scopes, tests=rules.row_tests, variant=variant)
-        members = with_follower_scopes(
+        members = beside_others(
             {
                 MemberKey(row.source_id, row.dimension_id, row.variant): bucket_of(
                     row, source=sources[row.source_id], rules=rules, month=self.month, entries=catalogue.entries

@@ -24,8 +24,8 @@ from allocation.buckets import (
     MemberKey,
     SourceSettings,
     apart_keys,
+    beside_others,
     bucket_of,
-    with_follower_scopes,
 )
 from allocation.catalogue import TOKEN_COLUMNS
 from allocation.charges import Group, groups_of
@@ -132,7 +132,7 @@ class Month:
     def buckets(self) -> dict[MemberKey, Bucket]:
         """The bucket of every dimension that has a charge."""
         rules, used = parse_rules(self.rules), {charge.dimension for charge in self.charges}
-        return with_follower_scopes(
+        return beside_others(
             {
                 member_of(row): bucket_of(row, source=self.sources[row.source_id], rules=rules, month=OCTOBER)
                 for number, row in enumerate(self.dimensions)
