@@ -34,12 +34,11 @@ class Adoption:
         if team is None or (line.key, team) in self.named:
             return
         self.named.add((line.key, team))
-        for usages in self.index.of_provider(line.key).values():
-            for usage in usages:
-                target = self.book.targets[usage.target]
-                if target.reason == NO_TEAM and (usage.target, team) not in self.adopted:
-                    number = self.book.number(target._replace(team=team, reason=None))
-                    self.adopted[usage.target, team] = number
+        for usage in self.index.known_of_provider(line.key):
+            target = self.book.targets[usage.target]
+            if target.reason == NO_TEAM and (usage.target, team) not in self.adopted:
+                number = self.book.number(target._replace(team=team, reason=None))
+                self.adopted[usage.target, team] = number
 
     def parts(self, line: TracedLine, parts: tuple[Part, ...]) -> tuple[Part, ...]:
         team = self._team(line)

@@ -88,8 +88,7 @@ def capacity_plan(
             continue
         entries = _taken(index, capacity, days.get(day, []), line.nobody)
         if not entries and can_serve is None:
-            index.reads_month(key)
-            entries = _taken(index, capacity, [row for rows in days.values() for row in rows], line.nobody)
+            entries = _taken(index, capacity, index.month_of_capacity(key), line.nobody)
             widened = f"{widened}, month" if widened else "month"
         taken = sum(weight for _, weight, _ in entries)
         idle = max((can_serve or 0) - taken, 0)

@@ -11,9 +11,9 @@ from typing import Any
 
 from django.db import connection
 
-from allocation.buckets import DimensionRow
+from allocation.buckets import BY_DAY, BY_MONTH, DimensionRow, MemberKey
 from allocation.conditions import RowTest
-from allocation.copying import copy_lines, whole_month_plans
+from allocation.copying import copy_cells, copy_lines, whole_month_plans
 from allocation.models import ChargeDimension, ChargeScope, ScopeCharges, ScopeState, SourceRole
 from allocation.money import LEAST_PLACES, places_of, quanta_of
 from allocation.periods import DAY, microseconds_by_day
@@ -30,8 +30,8 @@ def pinned_scopes(month: date) -> list[int]:
     )  # fmt: skip
 
 
-DIMENSIONS_SQL = """
--- One row per source, distinct dimension and variant among the pinned snapshots' charges.
+MEMBERS_SQL = """
+-- One row per source, distinct dimension and variant among the snapshots' charges.
 COPY (
     SELECT DISTINCT s.source_id, c.dimension_id, {variant}
     FROM charge c JOIN allocation_chargescope s ON s.id = c.scope_id
@@ -39,7 +39,7 @@ COPY (
 ) TO STDOUT
 """
 
-PLAIN_DIMENSIONS_SQL = """
+PLAIN_MEMBERS_SQL = """
 COPY (
     SELECT DISTINCT s.source_id, c.dimension_id, 0
     FROM scope_charges c JOIN allocation_chargescope s ON s.id = c.scope_id
@@ -135,23 +135,35 @@ def dimension_rows(
 
     `variant` is the SQL of the tests' bits (allocation.row_tests).
     """
+    return described(read_members(month=month, scopes=scopes, tests=tests, variant=variant), tests)
+
+
+def read_members(
+    *, month: date, scopes: Sequence[int], tests: Sequence[RowTest] = (), variant: str = ""
+) -> Iterator[MemberKey]:
+    """Every source, dimension and variant that charges of the snapshots have, in no order."""
     if tests:
-        sql = DIMENSIONS_SQL.format(variant=variant, month=month.isoformat(), scopes=id_list(scopes))
+        sql = MEMBERS_SQL.format(variant=variant, month=month.isoformat(), scopes=id_list(scopes))
     else:
         summarise_scopes(month=month, scopes=scopes)
-        sql = PLAIN_DIMENSIONS_SQL.format(scopes=id_list(scopes))
-    members: dict[int, list[tuple[int, int]]] = {}
+        sql = PLAIN_MEMBERS_SQL.format(scopes=id_list(scopes))
     for line in copy_lines(sql):
-        source_id, dimension_id, bits = map(int, line.split("\t"))
-        members.setdefault(dimension_id, []).append((source_id, bits))
+        yield MemberKey(*map(int, line.split("\t")))
+
+
+def described(members: Iterable[MemberKey], tests: Sequence[RowTest]) -> Iterator[DimensionRow]:
+    """The members with the columns of their dimensions."""
+    of_dimension: dict[int, list[MemberKey]] = {}
+    for member in members:
+        of_dimension.setdefault(member.dimension_id, []).append(member)
     names = [f.attname for f in ChargeDimension._meta.concrete_fields if f.attname not in RULE_COLUMNS_EXCLUDED]
-    ids = list(members)
+    ids = list(of_dimension)
     for first in range(0, len(ids), 20_000):
         rows = ChargeDimension.objects.filter(id__in=ids[first : first + 20_000]).values_list("id", *names)
         for dimension_id, *values in rows.iterator(chunk_size=5000):
             columns: dict[str, Any] = dict(zip(names, values, strict=True))
-            for source_id, bits in members[dimension_id]:
-                yield DimensionRow(source_id, dimension_id, bits, columns, passed_tests(tests, bits))
+            for member in of_dimension[dimension_id]:
+                yield DimensionRow(*member, columns, passed_tests(tests, member.variant))
 
 
 def id_list(ids: Iterable[int]) -> str:
@@ -201,43 +213,76 @@ class Group:
     tokens: Fraction | None = None
 
 
-@dataclass(frozen=True)
-class OnlyCharges:
-    """Those that touch some UTC days, and those of some dimensions on any day."""
-
-    days: frozenset[date]
-    dimensions: frozenset[int]
-
-    def condition(self) -> str:
-        parts = [
-            f"(c.charge_period_start < '{day + DAY} 00:00+00' AND c.charge_period_end > '{day} 00:00+00')"
-            for day in sorted(self.days)
-        ]
-        if self.dimensions:
-            parts.append(f"c.dimension_id = ANY('{{{id_list(sorted(self.dimensions))}}}')")
-        return f"AND ({' OR '.join(parts) or 'false'})"
+def on_days(days: Iterable[date]) -> str:
+    """SQL for a charge `c`: whether it touches one of these UTC days."""
+    touched = [
+        f"(c.charge_period_start < '{day + DAY} 00:00+00' AND c.charge_period_end > '{day} 00:00+00')"
+        for day in sorted(days)
+    ]
+    return f"({' OR '.join(touched) or 'false'})"
 
 
 def read_groups(
-    *,
-    run_id: int,
-    month: date,
-    scopes: Sequence[int],
-    variant: str,
-    only: OnlyCharges | None = None,
+    *, run_id: int, month: date, scopes: Sequence[int], variant: str, days: frozenset[date] | None = None
 ) -> list[Group]:
-    """Charge groups of the run in (bucket, day) order. Amounts of several days are spread by seconds, exactly.
-
-    With `only`, groups of its days and of buckets all of whose dimensions it has are whole; others may be parts.
+    """Charge groups of the run, or of these days of it, in (bucket, day) order. Amounts of several days are spread by
+    seconds, exactly.
     """
     sql = GROUPS_SQL.format(
         variant=variant,
         month=month.isoformat(),
         scopes=id_list(scopes),
         run=int(run_id),
-        only=only.condition() if only else "",
+        only="" if days is None else f"AND {on_days(days)}",
     )
-    return groups_of(copy_lines(sql))
+    return [group for group in groups_of(copy_lines(sql)) if days is None or group.day in days]
+
+
+FORMER_GROUPS_SQL = """
+COPY (
+    SELECT g.bucket, r.day, r.is_spread, g.charges, g.billed_cost, g.effective_cost, g.list_cost, g.quantity
+    FROM run_slice r JOIN slice_group g ON g.slice_id = r.slice_id
+    WHERE r.run_id = {run} AND r.part > {by_day} AND r.day <> ALL('{{{days}}}')
+) TO STDOUT
+"""
+
+
+def former_groups(*, run_id: int, but: Iterable[date]) -> list[Group]:
+    """Groups of a run as it kept them, of all parts but BY_DAY and of all days `but` these."""
+    sql = FORMER_GROUPS_SQL.format(run=int(run_id), by_day=BY_DAY, days=",".join(map(str, sorted(but))))
+    return [_kept_group(copy_cells(line)) for line in copy_lines(sql)]
+
+
+def _kept_group(cells: list[str | None]) -> Group:
+    bucket, day, is_spread, charges, billed, effective, listed, quantity = cells
+    return Group(
+        bucket=int(bucket or 0),
+        day=date.fromisoformat(day or ""),
+        charges=int(charges or 0),
+        billed_cost=Amount.of(billed or ""),
+        effective_cost=Amount.of(effective or ""),
+        list_cost=None if listed is None else Amount.of(listed),
+        consumed=None,
+        pricing=None,
+        is_spread=is_spread == "t",
+        tokens=None if quantity is None else Fraction(quantity),
+    )
+
+
+FORMER_TOKENS_SQL = """
+SELECT g.bucket, CASE WHEN count(g.quantity) = count(*) THEN sum(g.quantity) END
+FROM run_slice r JOIN slice_group g ON g.slice_id = r.slice_id
+WHERE r.run_id = %(run)s AND r.part IN (%(by_day)s, %(by_month)s) AND r.day <> ALL(%(days)s)
+GROUP BY 1
+"""
+
+
+def former_tokens(*, run_id: int, but: Iterable[date]) -> dict[int, Decimal | None]:
+    """Tokens billed in a run by bucket, on all days `but` these; None where any quantity does not convert."""
+    values = {"run": run_id, "by_day": BY_DAY, "by_month": BY_MONTH, "days": sorted(but)}
+    with connection.cursor() as cursor:
+        cursor.execute(FORMER_TOKENS_SQL, values)
+        return dict(cursor.fetchall())
 
 
 def groups_of(lines: Iterable[str]) -> list[Group]:

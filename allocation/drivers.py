@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from fractions import Fraction
@@ -114,7 +114,17 @@ COST_PLACES = 18
 
 
 class WholeMonthNeeded(Exception):
-    """What was loaded is a few days, and a split goes by the month."""
+    """What was loaded is a few days, and a split goes by others."""
+
+
+class Pool(NamedTuple):
+    """Usage of several keys by day, and of a partial index what the rest of the month has in one."""
+
+    days: dict[date, list[Usage]]
+    rest: list[Usage]
+
+
+ALL_USAGE = "*"  # among month reads: any call of the month
 
 
 def month_name(provider: str | None, model: str | None) -> str:
@@ -126,34 +136,37 @@ def month_name(provider: str | None, model: str | None) -> str:
 class UsageIndex:
     """Usage by key and day, resolved to targets. `token_places`: tokens are whole numbers of 10**-token_places.
 
-    `month_reads` collects the names of what was asked of the month as a whole. A partial index knows the month's keys,
-    but the rows of a few days only, and raises WholeMonthNeeded where those don't answer.
+    `month_reads` collects the names of what was asked of the month as a whole. A partial index knows on which days of
+    the month each key was used, but only the rows of the days `loaded`, and at most the `rest` of the month in one; it
+    raises WholeMonthNeeded where those don't answer.
     """
 
     token_places: int
     order: Sequence[int]  # target number -> its rank in canonical order
     days: dict[Key, dict[date, list[Usage]]]
-    is_partial: bool = False
+    loaded: frozenset[date] | None = None  # None: all days
+    rest: Mapping[Key, Sequence[Usage]] | None = None
     month_reads: set[str] = field(default_factory=set)
     # Of a partial index: tokens and calls of the days that were not loaded.
     elsewhere: dict[tuple[Key, tuple[int, ...]], tuple[Fraction, Fraction]] = field(default_factory=dict)
     _cache: dict[tuple[object, ...], Weights] = field(default_factory=dict)
-    _pools: dict[tuple[object, ...], dict[date, list[Usage]]] = field(default_factory=dict)
+    _pools: dict[tuple[object, ...], Pool] = field(default_factory=dict)
     _variances: dict[tuple[object, ...], Fraction] = field(default_factory=dict)
 
     def reads_month(self, key: Key, *, whole_provider: bool = False) -> None:
         """To be told before rows of all days are looked at."""
         whole_provider = whole_provider or key.model is None
         self.month_reads.add(month_name(key.provider, None if whole_provider else key.model))
-        if self.is_partial and (self.of_provider(key) if whole_provider else self.of_model(key)):
-            raise WholeMonthNeeded(str(key))
 
     def of_model(self, key: Key) -> dict[date, list[Usage]]:
         """Usage by day of exactly this key, or of all projects and regions where the key says so."""
+        return self._of_model(key).days
+
+    def _of_model(self, key: Key) -> Pool:
         every_project = key.project == ANY_PROJECT
         every_region = key.region is None and self.has_regions
         if not every_project and not every_region:
-            return self.days.get(key, {})
+            return self._pool(("keys", key), [key] if key in self.days else [])
         blank: dict[str, Any] = {"project": ANY_PROJECT} if every_project else {}
         blank |= {"region": None} if every_region else {}
         return self._pool(("keys", key), (k for k in self.days if k._replace(**blank) == key))
@@ -168,8 +181,16 @@ class UsageIndex:
 
     def of_capacity(self, key: Key) -> dict[date, list[Usage]]:
         """As `of_model`; of every model where the key names none."""
+        return self._of_capacity(key).days
+
+    def month_of_capacity(self, key: Key) -> list[Usage]:
+        """The same, of all days."""
+        self.reads_month(key)
+        return self._all_rows(self._of_capacity(key), key)
+
+    def _of_capacity(self, key: Key) -> Pool:
         if key.model is not None:
-            return self.of_model(key)
+            return self._of_model(key)
         everything = key.project == ANY_PROJECT
         own = (
             k
@@ -179,22 +200,33 @@ class UsageIndex:
         )
         return self._pool(("capacity", key), own)
 
-    def of_provider(self, key: Key) -> dict[date, list[Usage]]:
-        """Usage by day of every model of the key's provider and project."""
+    def known_of_provider(self, key: Key) -> Iterator[Usage]:
+        """All that was loaded of every model of the key's provider and project."""
+        pool = self._of_provider(key)
+        for rows in (*pool.days.values(), pool.rest):
+            yield from rows
+
+    def _of_provider(self, key: Key) -> Pool:
         everything = key.project == ANY_PROJECT
         return self._pool(
             ("models", key.provider, key.project),
             (k for k in self.days if k.provider == key.provider and (everything or k.project == key.project)),
         )
 
-    def _pool(self, name: tuple[object, ...], keys: Iterable[Key]) -> dict[date, list[Usage]]:
+    def _pool(self, name: tuple[object, ...], keys: Iterable[Key]) -> Pool:
         if name not in self._pools:
-            pool: dict[date, list[Usage]] = {}
+            pool = self._pools[name] = Pool({}, [])
             for key in keys:
                 for day, rows in self.days[key].items():
-                    pool.setdefault(day, []).extend(rows)
-            self._pools[name] = pool
+                    pool.days.setdefault(day, []).extend(rows)
+                if self.rest is not None:
+                    pool.rest.extend(self.rest.get(key, ()))
         return self._pools[name]
+
+    def _all_rows(self, pool: Pool, key: Key) -> list[Usage]:
+        if self.loaded is not None and self.rest is None and pool.days:
+            raise WholeMonthNeeded(f"all usage of {key}")
+        return [row for rows in (*pool.days.values(), pool.rest) for row in rows]
 
     def traced(self, key: Key, day: date | None, columns: tuple[int, ...]) -> Fraction:
         """Tokens of these columns, as extrapolated; `day` None is the month."""
@@ -222,14 +254,15 @@ class UsageIndex:
 
     def month_traced(self, key: Key, columns: tuple[int, ...]) -> Fraction:
         """Tokens of these columns in the month, also of a partial index that was told the rest."""
-        return self._tokens(key, None, columns) + self._elsewhere(key, columns)[0]
+        if self.loaded is None:
+            return self._tokens(key, None, columns)
+        return sum([self._tokens(key, day, columns) for day in self.loaded], self.elsewhere[key, columns][0])
 
     def month_calls(self, key: Key, columns: tuple[int, ...]) -> Fraction:
         """As `month_traced`, calls."""
-        return self.calls(key, None, columns) + self._elsewhere(key, columns)[1]
-
-    def _elsewhere(self, key: Key, columns: tuple[int, ...]) -> tuple[Fraction, Fraction]:
-        return self.elsewhere[key, columns] if self.is_partial else (Fraction(0), Fraction(0))
+        if self.loaded is None:
+            return self.calls(key, None, columns)
+        return sum([self.calls(key, day, columns) for day in self.loaded], self.elsewhere[key, columns][1])
 
     def tokens(self, key: Key, day: date | None, columns: tuple[int, ...], *, whole_provider: bool = False) -> Weights:
         """Weights by tokens of these columns; `day` None is the month."""
@@ -268,8 +301,12 @@ class UsageIndex:
         return found
 
     def _rows(self, key: Key, day: date | None, whole_provider: bool) -> Sequence[Usage]:
-        by_day = self.of_provider(key) if whole_provider else self.of_model(key)
-        return by_day.get(day, []) if day else [row for rows in by_day.values() for row in rows]
+        pool = self._of_provider(key) if whole_provider else self._of_model(key)
+        if day is None:
+            return self._all_rows(pool, key)
+        if self.loaded is not None and day not in self.loaded and day in pool.days:
+            raise WholeMonthNeeded(f"usage of {key} on {day}")
+        return pool.days.get(day, [])
 
     def _summed(self, by: str, rows: Sequence[Usage], columns: tuple[int, ...]) -> Weights:
         amounts: dict[int, int] = {}
@@ -329,16 +366,15 @@ def _token_label(columns: tuple[int, ...]) -> str:
 
 # One row per day, join key and told attributes. `is_priced` false: some usage of the row has no list price. Days that
 # usage_day_sum knows come from there, others from their hours; and all that waits to be merged.
-USAGE_SQL = """
-COPY (
+USAGE_ROWS = """
     WITH summed AS (
         SELECT day FROM usage_day_version WHERE summed = version AND day >= '{start}' AND day < '{end}'
     )
     SELECT u.day, {told},
-        max(CASE WHEN d.observer = 'gateway' THEN 2 ELSE 1 END),
-        trim_scale(round(sum(u.calls), {places})), {sums},
-        CASE WHEN bool_and(u.is_priced) THEN trim_scale(round(sum(u.list_cost), 18)) END,
-        round(sum(u.variance_input)), round(sum(u.variance_output))
+        max(CASE WHEN d.observer = 'gateway' THEN 2 ELSE 1 END) AS rung,
+        trim_scale(round(sum(u.calls), {places})) AS calls, {sums},
+        CASE WHEN bool_and(u.is_priced) THEN trim_scale(round(sum(u.list_cost), 18)) END AS list_cost,
+        round(sum(u.variance_input)) AS variance_input, round(sum(u.variance_output)) AS variance_output
     FROM (
         SELECT day, dimension_id, calls, {columns}, list_cost, is_priced, variance_input, variance_output
         FROM usage_day_sum JOIN summed USING (day)
@@ -363,7 +399,23 @@ COPY (
     ) u
     JOIN allocation_usagedimension d ON d.id = u.dimension_id
     GROUP BY {numbers}
+"""
+USAGE_SQL = """
+COPY (
+    {rows}
     ORDER BY 1, {order}
+) TO STDOUT
+"""
+# As one row for all other days of each span between two cuts: the columns are those of USAGE_SQL. What has no tokens
+# needs no price.
+REST_SQL = """
+COPY (
+    SELECT min(day), {told}, rung, trim_scale(sum(calls)), {sums},
+        CASE WHEN bool_and(list_cost IS NOT NULL OR {no_tokens}) THEN trim_scale(sum(list_cost)) END,
+        sum(variance_input), sum(variance_output)
+    FROM ({rows}) days
+    WHERE day <> ALL('{{{but}}}'::date[])
+    GROUP BY width_bucket(day, '{{{cuts}}}'::date[]), {told}, rung
 ) TO STDOUT
 """
 REGION_SQL = """(lower(d.region)
@@ -402,13 +454,35 @@ def told_owner(row: ToldUsage) -> Owner:
 
 def usage_sql(start: date, end: date, *, by_region: bool = False) -> str:
     """The statement; without `by_region` calls of all regions are one row."""
-    told = [name if name != REGION_SQL or by_region else "NULL::text" for name in TOLD]
     return USAGE_SQL.format(
-        told=", ".join(told),
+        rows=_usage_rows(start, end, by_region=by_region),
+        order=", ".join(f'{name} COLLATE "C"' for name in _told(by_region=by_region)),
+    )
+
+
+def rest_sql(start: date, end: date, *, but: Iterable[date], cuts: Iterable[date], by_region: bool) -> str:
+    """The statement for all days of the half-open range `but` these, summed between cuts, of which one is needed."""
+    return REST_SQL.format(
+        rows=_usage_rows(start, end, by_region=by_region),
+        told=", ".join(f"told_{n}" for n in range(len(TOLD))),
+        sums=", ".join(f"trim_scale(sum({name}))" for name in TOKEN_COLUMNS),
+        no_tokens="(" + " AND ".join(f"{name} = 0" for name in TOKEN_COLUMNS) + ")",
+        but=",".join(day.isoformat() for day in sorted(but)),
+        cuts=",".join(day.isoformat() for day in sorted(set(cuts))),
+    )
+
+
+def _told(*, by_region: bool) -> list[str]:
+    return [name if name != REGION_SQL or by_region else "NULL::text" for name in TOLD]
+
+
+def _usage_rows(start: date, end: date, *, by_region: bool) -> str:
+    told = _told(by_region=by_region)
+    return USAGE_ROWS.format(
+        told=", ".join(f"{name} AS told_{n}" for n, name in enumerate(told)),
         numbers=", ".join(str(n) for n in range(1, len(told) + 2)),
-        order=", ".join(f'{name} COLLATE "C"' for name in told),
         places=DRIVER_PLACES,
-        sums=", ".join(f"trim_scale(round(sum(u.{name}), {DRIVER_PLACES}))" for name in TOKEN_COLUMNS),
+        sums=", ".join(f"trim_scale(round(sum(u.{name}), {DRIVER_PLACES})) AS {name}" for name in TOKEN_COLUMNS),
         columns=", ".join(TOKEN_COLUMNS),
         start=start.isoformat(),
         end=end.isoformat(),

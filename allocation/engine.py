@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import date
 from fractions import Fraction
@@ -11,16 +11,16 @@ from itertools import groupby
 from typing import NamedTuple
 
 from allocation.adoption import Adoption
-from allocation.buckets import Bucket
+from allocation.buckets import BY_DAY, BY_MONTH, Bucket
 from allocation.capacity import capacity_plan
 from allocation.charges import Group
 from allocation.drivers import Key, UsageIndex, WholeMonthNeeded, billed_classes, month_name
 from allocation.gpu import IDLE, NO_GPU_USAGE, GpuLine, gpu_plan
 from allocation.inputs import Drivers
 from allocation.ledger import LedgerWriter
-from allocation.methods import BY_USAGE, FOLLOW, GPU, NONE, PROVIDER, REQUESTS, TOKEN_DRIVERS
+from allocation.methods import BY_USAGE, FOLLOW, GPU, NONE, PROVIDER
 from allocation.owners import Owner
-from allocation.related import Related
+from allocation.related import Related, sum_by_day
 from allocation.splitter import Splitter
 from allocation.targets import NO_TEAM, UNTRACED, Target, resolve
 from allocation.traced import (
@@ -36,18 +36,18 @@ from allocation.traced import (
 )
 
 ZERO = Fraction(0)
-ALL_USAGE = "*"  # among month reads: any call of the month
 
 BilledKey = tuple[Key | None, str | None]  # with the token class
 
 
 @dataclass(frozen=True)
 class LateDays:
-    """Of stage 0 only these days are carried out. `whole` are billed keys whose groups are those of the whole month;
-    `asked` are those whose usual coverage days were split by."""
+    """Of part BY_DAY only these days are carried out, the others are those of the `former` run. `billed` are tokens of
+    the other days; `asked` are lines whose usual coverage days were split by."""
 
+    former: int
     days: frozenset[date]
-    whole: frozenset[BilledKey]
+    billed: Mapping[BilledKey, Fraction | None]
     asked: Mapping[BilledKey, Asked]
 
 
@@ -64,7 +64,7 @@ class Asked(NamedTuple):
 class Engine:
     """Plans of one run. `numbers` are the buckets' ids.
 
-    `month_reads` tells, by day, what of the month as a whole the plans of stage 0 went by.
+    `month_reads` tells, by day, what of the month as a whole the plans of part BY_DAY went by.
     """
 
     month: date
@@ -78,9 +78,6 @@ class Engine:
         self.by_number = {number: bucket for bucket, number in self.numbers.items()}
         drivers = self.drivers
         self.month_reads: dict[date, set[str]] = {}
-        self.by_month_usage = {
-            number for number, bucket in self.by_number.items() if bucket.split is not None and _goes_by_usage(bucket)
-        }
         self.asked: dict[BilledKey, tuple[int, ...]] = {}  # of whose usual coverage was asked, with the columns
         self.billed = self._billed_tokens()
         self.classes = billed_classes((b.key, b.token_class) for b in self.numbers if b.key)
@@ -96,15 +93,25 @@ class Engine:
     def carry_out(self, writer: LedgerWriter, progress: Callable[[int], None]) -> None:
         """Write every group: what stands by itself first, then what is weighted by it, then what follows all."""
         done = 0
+        written = {BY_DAY}  # parts whose outcome later ones were not told yet
         for part, groups in self._parts():
-            if part:
-                book = self.drivers.book
-                self.given(Related.read(run_id=self.run_id, month=self.month, buckets=self.by_number, book=book))
+            if part > BY_MONTH:
+                self.given(self.related.joined(self._given_by(written)))
+                written.clear()
             self._name_targets(groups)
-            if self.late is not None and not part:
+            if self.late is not None:
                 self._ask_first(groups)
             writer.write(part, groups, self.by_number, self.plan, partial(_further, progress, done))
+            written.add(part)
             done += len(groups)
+
+    def _given_by(self, parts: Collection[int]) -> Related:
+        if BY_DAY in parts:
+            former, days = (self.late.former, self.late.days) if self.late else (None, ())
+            sum_by_day(run_id=self.run_id, month=self.month, former=former, days=days)
+        return Related.read(
+            run_id=self.run_id, month=self.month, parts=parts, buckets=self.by_number, book=self.drivers.book
+        )
 
     def given(self, related: Related) -> None:
         """From here on, splits by other cost go by this."""
@@ -118,9 +125,7 @@ class Engine:
             part, content_hash = rank[group.bucket]
             return part, group.day, group.is_spread, content_hash
 
-        late = self.late
-        wanted = [g for g in self.groups if late is None or rank[g.bucket][0] or g.day in late.days]
-        for part, groups in groupby(sorted(wanted, key=place), key=lambda group: rank[group.bucket][0]):
+        for part, groups in groupby(sorted(self.groups, key=place), key=lambda group: rank[group.bucket][0]):
             yield part, list(groups)
 
     def _name_targets(self, groups: list[Group]) -> None:
@@ -145,10 +150,8 @@ class Engine:
         return self.by_number[group.bucket]
 
     def plan(self, bucket: Bucket, group: Group) -> Plan:
-        reads = self.month_reads.setdefault(group.day, set()) if bucket.part == 0 else set()
-        self.drivers.index.month_reads = reads
-        if group.bucket in self.by_month_usage:
-            reads.add(ALL_USAGE)
+        reads = self.month_reads.setdefault(group.day, set()) if bucket.part == BY_DAY else set()
+        self.drivers.index.month_reads = self.drivers.measures.month_reads = reads
         return self._plan(bucket, group)
 
     def _plan(self, bucket: Bucket, group: Group) -> Plan:
@@ -247,8 +250,6 @@ class Engine:
         key = name[0]
         if key is not None:
             self.drivers.index.month_reads.add(month_name(key.provider, key.model))
-        if self.late is not None and name not in self.late.whole:
-            raise WholeMonthNeeded(f"billed {name}")
 
     def _billed_beside(self, name: BilledKey, index: UsageIndex) -> Billed:
         """What is billed. Usual coverage by a provider's report is not kept by day: it reads the month's bill."""
@@ -289,8 +290,8 @@ class Engine:
 
     def _billed_month(self, name: BilledKey, by_day: Mapping[date, Fraction | None]) -> Fraction | None:
         known = list(by_day.values())
-        if self.late is not None and name in self.late.asked:
-            known = [by_day.get(day, ZERO) for day in self.late.days] + [self.late.asked[name].elsewhere.billed]
+        if self.late is not None:
+            known = [by_day.get(day, ZERO) for day in self.late.days] + [self.late.billed.get(name, ZERO)]
         return None if None in known else sum((q for q in known if q), ZERO)
 
     def _billed_tokens(self) -> dict[BilledKey, Billed]:
@@ -313,11 +314,6 @@ class Engine:
 
 def _further(progress: Callable[[int], None], before: int, written: int) -> None:
     progress(before + written)
-
-
-def _goes_by_usage(bucket: Bucket) -> bool:
-    splits = [bucket.split, *dict(bucket.pools).values()]
-    return any(split is not None and split.driver in (REQUESTS, *TOKEN_DRIVERS) for split in splits)
 
 
 def billed_key(bucket: Bucket) -> BilledKey:

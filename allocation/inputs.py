@@ -33,7 +33,7 @@ from allocation.periods import DAY, Period
 from allocation.sampling import Clustering, clustered, clustering_of
 from allocation.targets import Organisation, resolve
 from allocation.usage_daily import DailyKey, Number, daily_usage
-from allocation.usage_facts import LateUsage, UsageFacts, read_usage
+from allocation.usage_facts import LateUsage, UsageFacts, read_rest, read_usage
 
 
 @dataclass
@@ -71,7 +71,8 @@ def load_drivers(
 ) -> Drivers:
     """Usage of the charge days, by key and day; charge days more than a year before the month are not asked for.
 
-    With `late`, usage of its days only: what the other days had is known from a former run.
+    With `late`, usage of its days only: what the other days had is known from a former run, and they are read as one
+    where a bucket goes by the month.
     """
     buckets = list(buckets)
     start, end = charge_days(month, scopes)
@@ -108,12 +109,25 @@ def load_drivers(
         )
 
     index = index_of(rows, facts.places)
+    rest = None
     if late:
-        late.complete(index)
+        if any(bucket.goes_by_month for bucket in buckets):
+            rest = read_rest(
+                start,
+                end,
+                but=late.days,
+                cuts={month, Period.month(month).end, *organisation.turning_days},
+                by_region=by_region,
+                caller_pays=caller_pays,
+                entries=entries,
+            )
+        late.complete(index, None if rest is None else index_of(rest, facts.places))
     return Drivers(
         index=index,
         reported=index_of(other.reported, places_of_rows(other.reported)),
-        measures=MeasureBook(month, organisation, rows, other.gpu, other.series, has_all_usage=late is None),
+        measures=MeasureBook(
+            month, organisation, rows, other.gpu, other.series, loaded=late.days if late else None, rest=rest
+        ),
         gpu=GpuIndex.of(other.gpu, nodes=nodes, number=number),
         book=book,
         organisation=organisation,

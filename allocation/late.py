@@ -16,13 +16,13 @@ from typing import Any, TypeVar
 
 from django.db import connection
 
-from allocation.buckets import Bucket, MemberKey
-from allocation.charges import OnlyCharges
-from allocation.drivers import Key, UsageIndex, WholeMonthNeeded, month_name
-from allocation.engine import ALL_USAGE, ZERO, Asked, BilledKey, Engine, LateDays, billed_key
+from allocation.buckets import Bucket
+from allocation.charges import former_tokens
+from allocation.drivers import ALL_USAGE, Key, UsageIndex, WholeMonthNeeded, month_name
+from allocation.engine import ZERO, Asked, BilledKey, Engine, LateDays, billed_key
 from allocation.input_changes import bill_changes
 from allocation.inputs import Drivers, charge_days
-from allocation.methods import BY_USAGE
+from allocation.members import Members, Namer, late_members
 from allocation.models import AllocationRun
 from allocation.periods import DAY, Period
 from allocation.traced import MonthSums
@@ -39,19 +39,19 @@ MOST_DAYS = 7  # from which reading the whole month is not slower by much
 MAY_DIFFER = frozenset({"scopes", "usage_sha256", "drivers_sha256", "drivers_look"})
 
 TOUCHED_SQL = """
--- First and last day of the charges of some snapshots, by dimension.
-SELECT dimension_id, first_day, last_day FROM scope_charges WHERE scope_id = ANY(%(scopes)s)
+-- First and last days of the charges of some snapshots.
+SELECT DISTINCT first_day, last_day FROM scope_charges WHERE scope_id = ANY(%(scopes)s)
 """
 
 
 @dataclass(frozen=True)
 class LateChanges:
-    """What changed since the current runs of a month: days, and dimensions that have new charges."""
+    """What changed since the current runs of a month."""
 
     former: Mapping[str, AllocationRun]  # by currency
     days: frozenset[date]
     usage_days: frozenset[date]  # those of which the usage changed
-    dimensions: frozenset[int]
+    scopes: tuple[int, ...]  # snapshots that came
     usage: LateUsage
     asked: Mapping[str, AskedByDay]  # by currency: whose usual coverage the former run asked for
 
@@ -64,10 +64,18 @@ class LateChanges:
         days = ", ".join(f"{day:%d %b}" for day in sorted(self.days))
         return f"{'; '.join(causes)}: splitting {days} again" if days else "nothing came"
 
-    def check(self, drivers: Drivers, members: Mapping[MemberKey, Bucket]) -> None:
+    def members(self, namer: Namer, *, scopes: Sequence[int]) -> Members:
+        """Buckets of the charges; raises WholeMonthNeeded where they are matched with usage in another way."""
+        found = late_members(namer, scopes=scopes, new_scopes=self.scopes, days=self.days, former=self.former)
+        lines = lines_sha256(found.buckets)
+        if any(run.basis["lines"] != lines for run in self.former.values()):
+            raise WholeMonthNeeded("other lines to match calls with")
+        return found
+
+    def check(self, drivers: Drivers, members: Members) -> None:
         """Raises WholeMonthNeeded where another day's split goes by what changed."""
-        self._check_answered(drivers.index, set(members.values()))
-        changed = self._changed_names(drivers.facts, members)
+        self._check_answered(drivers.index, members.buckets)
+        changed = self._changed_names(drivers.facts, members.touched)
         for former in self.former.values():
             seen = (former.inputs["drivers_sha256"], former.inputs["drivers_look"])
             if seen != (drivers.other_sha256, drivers.look.to_json()):
@@ -86,7 +94,7 @@ class LateChanges:
             if bucket.key and _answers(bucket.key, before) != _answers(bucket.key, now):
                 raise WholeMonthNeeded(f"first or last calls of {bucket.key}")
 
-    def _changed_names(self, now: UsageFacts, members: Mapping[MemberKey, Bucket]) -> set[str]:
+    def _changed_names(self, now: UsageFacts, touched: Iterable[Bucket]) -> set[str]:
         keys = {
             key
             for facts in (self.usage.known, now)
@@ -95,37 +103,25 @@ class LateChanges:
             for key in facts.days[day].keys
         }
         names = {ALL_USAGE} if self.usage_days else set()
-        keys |= {
-            bucket.key for member, bucket in members.items() if bucket.key and member.dimension_id in self.dimensions
-        }
-        for key in keys:
+        for key in keys | {bucket.key for bucket in touched if bucket.key}:
             names |= {month_name(key.provider, key.model), month_name(key.provider, None)}
         return names
 
-    def scope(
-        self, currency: str, members: Mapping[MemberKey, Bucket], index: UsageIndex
-    ) -> tuple[OnlyCharges, LateDays]:
-        """The charges to read, and what the engine has to know of them.
-
-        Besides those of the days, all of what is split by other cost; and all of what no call of the month answers, of
-        which the month's billed tokens are asked.
-        """
-        untraced = {
-            billed_key(bucket)
-            for bucket in members.values()
-            if bucket.part == 0 and bucket.method in BY_USAGE and bucket.key and not _is_traced(bucket.key, index)
-        }
-        dimensions = {
-            member.dimension_id
-            for member, bucket in members.items()
-            if bucket.part > 0 or (bucket.key and billed_key(bucket) in untraced)
-        }
+    def scope(self, currency: str, numbers: Mapping[Bucket, int]) -> LateDays:
+        """What the engine has to know of the other days. `numbers` are the buckets' ids."""
+        run = self.former[currency].pk
+        tokens = former_tokens(run_id=run, but=self.days)
+        billed: dict[BilledKey, Fraction | None] = {}
+        for bucket, number in numbers.items():
+            if bucket.key and number in tokens:
+                own, known = tokens[number], billed.get(billed_key(bucket), ZERO)
+                billed[billed_key(bucket)] = None if own is None or known is None else known + Fraction(own)
         asked = {
             name: Asked(columns, _month_sums(days.values()), _month_sums(others.values()), others)
             for name, (columns, days) in self.asked[currency].items()
             for others in [self._of_others(days)]
         }
-        return OnlyCharges(self.days, frozenset(dimensions)), LateDays(self.days, frozenset(untraced), asked)
+        return LateDays(run, self.days, billed, asked)
 
     def basis(self, currency: str, drivers: Drivers, engine: Engine) -> tuple[dict[str, list[str]], AskedByDay]:
         """Month reads and asked coverage, of the other days as the former run knew them."""
@@ -146,12 +142,10 @@ def late_changes(
     month: date,
     scopes: Sequence[int],
     inputs: Mapping[str, Mapping[str, Any]],
-    lines: str,
 ) -> LateChanges | None:
     """What changed since the month's current runs, if that is no more than bills that came and usage of a few days.
 
-    `inputs` are those of a new run by currency, as far as they are known before usage is read; `lines` is the hash of
-    what usage is matched on.
+    `inputs` are those of a new run by currency, as far as they are known before usage is read.
     """
     former = {run.currency: run for run in AllocationRun.objects.filter(billing_month=month, is_current=True)}
     if former.keys() != inputs.keys() or not all(
@@ -160,9 +154,7 @@ def late_changes(
         return None
     first = next(iter(former.values()))
     if any(
-        run.basis["lines"] != lines
-        or run.basis["usage"] != first.basis["usage"]
-        or run.inputs["scopes"] != first.inputs["scopes"]
+        run.basis["usage"] != first.basis["usage"] or run.inputs["scopes"] != first.inputs["scopes"]
         for run in former.values()
     ):
         return None
@@ -172,15 +164,15 @@ def late_changes(
     if known.is_sampled or (known.start, known.end) != (start, end) or not before <= set(scopes):
         return None
     usage_days = frozenset(known.changed_days(usage_versions(start, end)))
-    days, dimensions = _touched(set(scopes) - before)
-    days |= usage_days
+    new = tuple(sorted(set(scopes) - before))
+    days = _touched(new) | usage_days
     if len(days) > MOST_DAYS:
         return None
     return LateChanges(
         former=former,
         days=frozenset(days),
         usage_days=usage_days,
-        dimensions=frozenset(dimensions),
+        scopes=new,
         usage=LateUsage(frozenset(days), known),
         asked={currency: _asked_of(run.basis) for currency, run in former.items()},
     )
@@ -195,19 +187,14 @@ def _answers(key: Key, index: UsageIndex) -> list[bool]:
     return [bool(days) for days in asked]
 
 
-def _is_traced(key: Key, index: UsageIndex) -> bool:
-    return bool(index.of_model(key) or index.of_model(key._replace(is_reserved=False, region=None)))
-
-
 def _fixed(inputs: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in inputs.items() if name not in MAY_DIFFER}
 
 
-def _touched(scopes: Iterable[int]) -> tuple[set[date], set[int]]:
+def _touched(scopes: Sequence[int]) -> set[date]:
     with connection.cursor() as cursor:
-        cursor.execute(TOUCHED_SQL, {"scopes": sorted(scopes)})
-        rows = cursor.fetchall()
-    return {day for _, first, last in rows for day in Period(first, last + DAY).days()}, {row[0] for row in rows}
+        cursor.execute(TOUCHED_SQL, {"scopes": list(scopes)})
+        return {day for first, last in cursor.fetchall() for day in Period(first, last + DAY).days()}
 
 
 def lines_sha256(buckets: Iterable[Bucket]) -> str:

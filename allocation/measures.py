@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
 from typing import NamedTuple
 
 from allocation.catalogue import TOKEN_COLUMNS
-from allocation.drivers import OUTPUT_SIDE, SAME_PROVIDER, ToldUsage, WholeMonthNeeded, told_owner
+from allocation.drivers import ALL_USAGE, OUTPUT_SIDE, SAME_PROVIDER, ToldUsage, WholeMonthNeeded, told_owner
 from allocation.gpu import GpuRow
 from allocation.methods import GPU_SECONDS, REQUESTS, SEATS, SERIES, TOKEN_DRIVERS, Split
 from allocation.models import DriverPoint
@@ -42,25 +42,37 @@ class Reading(NamedTuple):
 
 @dataclass
 class MeasureBook:
-    """Measures of a month, each summed once when it is first asked for."""
+    """Measures of a month, each summed once when it is first asked for.
+
+    `usage` is that of the days `loaded`, None for all, with the `rest` of the month in one or without; WholeMonthNeeded
+    is raised where that doesn't answer. `month_reads` is told where the month's calls were asked for.
+    """
 
     month: date
     organisation: Organisation
     usage: Sequence[ToldUsage]
     gpu: Sequence[GpuRow]
     series: dict[str, list[Reading]]
-    has_all_usage: bool = True
-    _summed: dict[tuple[object, ...], tuple[dict[date | None, dict[Target, Measure]], int]] = field(
-        default_factory=dict
-    )
+    loaded: frozenset[date] | None = None
+    rest: Sequence[ToldUsage] | None = None
+    month_reads: set[str] = field(default_factory=set)
+    _summed: dict[tuple[object, ...], Sums] = field(default_factory=dict)
 
     def __call__(self, split: Split, day: date | None) -> Measures:
         """The driver of the split on a day, or in the month where `day` is None."""
-        by_day, places = self._of(split)
+        if split.driver == REQUESTS or split.driver in TOKEN_DRIVERS:
+            self._check(day)
+        by_target, places = self._of(split).get(day, ({}, 0))
         name = NAMES.get(split.driver or "") or split.series or "seats"
-        return Measures(by_day.get(day, {}), places, name)
+        return Measures(by_target, places, name)
 
-    def _of(self, split: Split) -> tuple[dict[date | None, dict[Target, Measure]], int]:
+    def _check(self, day: date | None) -> None:
+        if day is None:
+            self.month_reads.add(ALL_USAGE)
+        if self.loaded is not None and (self.rest is None if day is None else day not in self.loaded):
+            raise WholeMonthNeeded(f"all calls of {day or 'the month'}")
+
+    def _of(self, split: Split) -> Sums:
         name = (split.driver, split.series, split.usage, split.level)
         if name not in self._summed:
             levels: dict[Target, Target] = {}
@@ -87,23 +99,22 @@ class MeasureBook:
         return self._usage_readings(split)
 
     def _usage_readings(self, split: Split) -> Iterable[Reading]:
-        if not self.has_all_usage:
-            raise WholeMonthNeeded(f"driver {split.driver}")
         wanted = dict(split.usage)
         if "provider" in wanted:
             wanted["provider"] = SAME_PROVIDER.get(wanted["provider"], wanted["provider"])
         columns = TOKENS_OF.get(split.driver or "")
         within = Period.month(self.month)
         targets: dict[tuple[object, ...], Target] = {}
-        for row in self.usage:
-            if not within.start <= row.day < within.end:
-                continue
-            if any(getattr(row.key, name) != value for name, value in wanted.items()):
-                continue
-            name = (row.attributes, self.organisation.epoch(row.day))
-            target = targets.get(name) or targets.setdefault(name, self._target(told_owner(row), row.day))
-            counted = row.calls if columns is None else _sum_text([row.tokens[n] for n in columns])
-            yield Reading(row.day, target, counted, row.rung)
+        for is_rest, rows in ((False, self.usage), (True, self.rest or ())):
+            for row in rows:
+                if not within.start <= row.day < within.end:
+                    continue
+                if any(getattr(row.key, name) != value for name, value in wanted.items()):
+                    continue
+                name = (row.attributes, self.organisation.epoch(row.day))
+                target = targets.get(name) or targets.setdefault(name, self._target(told_owner(row), row.day))
+                counted = row.calls if columns is None else _sum_text([row.tokens[n] for n in columns])
+                yield Reading(None if is_rest else row.day, target, counted, row.rung)
 
     def _gpu_readings(self) -> Iterable[Reading]:
         within = Period.month(self.month)
@@ -122,8 +133,12 @@ def _sum_text(texts: Sequence[str]) -> str:
         return plain(sum(map(Decimal, texts), Decimal(0)))
 
 
-def summed(readings: Sequence[Reading]) -> tuple[dict[date | None, dict[Target, Measure]], int]:
-    """Sums by day and of the month, in whole numbers of the second value's places. Zeros are kept out."""
+# By day, None for the month: what each target has, in whole numbers of so many places as the sums need.
+Sums = dict[date | None, tuple[dict[Target, Measure], int]]
+
+
+def summed(readings: Sequence[Reading]) -> Sums:
+    """Sums by day and of the month. Zeros are kept out."""
     places = max((places_of(reading.quantity) for reading in readings), default=0)
     sums: dict[date | None, dict[Target, list[int]]] = {}
     for day, target, quantity, rung in readings:
@@ -134,7 +149,15 @@ def summed(readings: Sequence[Reading]) -> tuple[dict[date | None, dict[Target, 
         for target, (weight, rung) in of_day.items() if day else ():
             _add(month, target, weight, rung)
     by_day = {**sums, None: month} if sums else {}
-    return {day: {target: Measure(*measure) for target, measure in of.items()} for day, of in by_day.items()}, places
+    return {day: _in_least_places(of, places) for day, of in by_day.items()}
+
+
+def _in_least_places(sums: Mapping[Target, list[int]], places: int) -> tuple[dict[Target, Measure], int]:
+    """However the sums came to be, they are written alike."""
+    more = 0
+    while more < places and all(weight % 10 ** (more + 1) == 0 for weight, _ in sums.values()):
+        more += 1
+    return {target: Measure(weight // 10**more, rung) for target, (weight, rung) in sums.items()}, places - more
 
 
 def _add(sums: dict[Target, list[int]], target: Target, weight: int, rung: int) -> None:

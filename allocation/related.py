@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 
-from allocation.buckets import Bucket, Level, followed_levels, levels_of
-from allocation.copying import copy_lines
+from django.db import connection
+
+from allocation.buckets import BY_DAY, Bucket, Level, followed_levels, levels_of
+from allocation.copying import copy_lines, whole_month_plans
+from allocation.drivers import WholeMonthNeeded
 from allocation.ledger import TargetBook
 from allocation.money import LEAST_PLACES, places_of, quanta_of
 from allocation.targets import NOTHING_TO_FOLLOW, Target
@@ -15,13 +18,65 @@ from allocation.traced import Part, Plan
 
 TAX = "Tax"
 GIVEN_SQL = """
--- One row per bucket and target of the run so far, over the month.
+-- One row per bucket and target of some parts of the run, over the month.
 COPY (
-    SELECT bucket, target_id, sum(effective_cost), sum(billed_cost), coalesce(sum(list_cost), 0), max(evidence)
-    FROM allocated_cost WHERE billing_month = '{month}' AND run_id = {run}
+    SELECT bucket, target_id, trim_scale(sum(effective_cost)), trim_scale(sum(billed_cost)),
+        trim_scale(coalesce(sum(list_cost), 0)), max(evidence)
+    FROM (
+        SELECT bucket, target_id, effective_cost, billed_cost, list_cost, evidence
+        FROM run_given WHERE run_id = {run} AND {by_day}
+        UNION ALL
+        SELECT a.bucket, a.target_id, a.effective_cost, a.billed_cost, a.list_cost, a.evidence
+        FROM run_slice r JOIN slice_share a ON a.billing_month = r.billing_month AND a.slice_id = r.slice_id
+        WHERE r.run_id = {run} AND r.part = ANY('{{{parts}}}') AND a.billing_month = '{month}'
+    ) shares
     GROUP BY 1, 2
 ) TO STDOUT
 """
+# What a run gave by the day, from its shares, or from what a former run gave and the shares of the days that differ.
+SUM_SQL = """
+INSERT INTO run_given (run_id, bucket, target_id, evidence, shares, effective_cost, billed_cost, list_cost)
+SELECT %(run)s, bucket, target_id, evidence, sum(shares), sum(effective_cost), sum(billed_cost), sum(list_cost)
+FROM (
+    SELECT bucket, target_id, evidence, shares, effective_cost, billed_cost, list_cost
+    FROM run_given WHERE run_id = %(former)s
+    UNION ALL
+    SELECT a.bucket, a.target_id, a.evidence, r.sign, r.sign * a.effective_cost, r.sign * a.billed_cost,
+        r.sign * coalesce(a.list_cost, 0)
+    FROM (
+        SELECT slice_id, CASE run_id WHEN %(run)s THEN 1 ELSE -1 END AS sign
+        FROM run_slice
+        WHERE run_id IN (%(run)s, %(former)s) AND part = %(by_day)s AND (%(days)s::date[] IS NULL OR day = ANY(%(days)s))
+    ) r
+    JOIN slice_share a ON a.billing_month = %(month)s AND a.slice_id = r.slice_id
+) shares
+GROUP BY bucket, target_id, evidence
+HAVING sum(shares) > 0
+"""
+IS_WHOLE_SQL = """
+SELECT (SELECT coalesce(sum(shares), 0) FROM run_given WHERE run_id = %(run)s)
+    = (SELECT coalesce(sum(s.rows), 0) FROM run_slice r JOIN ledger_slice s ON s.id = r.slice_id
+        WHERE r.run_id = %(run)s AND r.part = %(by_day)s)
+"""
+
+
+def sum_by_day(*, run_id: int, month: date, former: int | None = None, days: Collection[date] = ()) -> None:
+    """Keep what the run's part BY_DAY gave: all of it, or, of a run that differs from a `former` one on these days only,
+    what that one kept and the difference. Raises WholeMonthNeeded where that one kept nothing.
+    """
+    values = {
+        "run": run_id,
+        "former": former,
+        "month": month,
+        "by_day": BY_DAY,
+        "days": sorted(days) if former else None,
+    }
+    with whole_month_plans(), connection.cursor() as cursor:
+        if former is not None:
+            cursor.execute(IS_WHOLE_SQL, {**values, "run": former})
+            if not cursor.fetchone()[0]:
+                raise WholeMonthNeeded("what the former run gave was not kept")
+        cursor.execute(SUM_SQL, values)
 
 
 @dataclass
@@ -32,6 +87,9 @@ class Given:
     billed: int = 0
     listed: int = 0  # of the charges that have a list cost
     rung: int = 0
+
+    def times(self, factor: int) -> Given:
+        return Given(self.effective * factor, self.billed * factor, self.listed * factor, self.rung)
 
     def add(self, other: Given) -> None:
         self.effective += other.effective
@@ -53,8 +111,17 @@ class Related:
     _levels: dict[tuple[str, ...], dict[Level, Costs]] = field(default_factory=dict)
 
     @classmethod
-    def read(cls, *, run_id: int, month: date, buckets: Mapping[int, Bucket], book: TargetBook) -> Related:
-        lines = [line.split("\t") for line in copy_lines(GIVEN_SQL.format(month=month.isoformat(), run=int(run_id)))]
+    def read(
+        cls, *, run_id: int, month: date, parts: Collection[int], buckets: Mapping[int, Bucket], book: TargetBook
+    ) -> Related:
+        """What these parts of the run gave; part BY_DAY as it was kept."""
+        sql = GIVEN_SQL.format(
+            run=int(run_id),
+            month=month.isoformat(),
+            by_day="true" if BY_DAY in parts else "false",
+            parts=",".join(str(int(part)) for part in sorted(parts) if part != BY_DAY),
+        )
+        lines = [line.split("\t") for line in copy_lines(sql)]
         places = max((places_of(text) for cells in lines for text in cells[2:5]), default=LEAST_PLACES)
         named = book.by_id({int(cells[1]) for cells in lines})
         by_id = {pk: target._replace(customer=None) for pk, target in named.items()}
@@ -67,6 +134,15 @@ class Related:
             given = Given(effective_quanta, billed_quanta, listed_quanta, int(rung))
             costs.append((bucket, by_id[int(target_id)], given))
         return cls(costs, places)
+
+    def joined(self, other: Related) -> Related:
+        """With what other buckets gave."""
+        places = max(self.places, other.places)
+        return Related([*self._in(places), *other._in(places)], places)
+
+    def _in(self, places: int) -> list[tuple[Bucket, Target, Given]]:
+        more = 10 ** (places - self.places)
+        return [(bucket, target, given.times(more)) for bucket, target, given in self.costs] if more > 1 else self.costs
 
     def summed(self, wanted: Callable[[Bucket], bool], named: Callable[[Target], Target | None]) -> Costs:
         """Cost of the wanted buckets by what `named` makes of their targets; None leaves a target out."""

@@ -25,7 +25,7 @@ SELECT place, value FROM (
         SELECT CASE {places} END AS place, coalesce({names}) AS value
         FROM (
             SELECT {values} FROM charge c
-            WHERE c.billing_month = %(month)s AND c.scope_id = ANY(%(scopes)s)
+            WHERE c.billing_month = %(month)s AND c.scope_id = ANY(%(scopes)s) AND {only}
         ) charges
         GROUP BY GROUPING SETS ({sets})
     ) different
@@ -47,8 +47,9 @@ def variant_sql(tests: Sequence[RowTest], *, month: date, scopes: Sequence[int])
     return _sum_sql(_bits(enumerate(tests), month, scopes))
 
 
-def month_variant_sql(tests: Sequence[RowTest], *, month: date, scopes: Sequence[int]) -> str:
-    """As variant_sql, for reading every charge of the month, which then takes a fraction of the time.
+def month_variant_sql(tests: Sequence[RowTest], *, month: date, scopes: Sequence[int], only: str = "true") -> str:
+    """As variant_sql, for reading every charge of the month, which then takes a fraction of the time; or those charges
+    `c` for which the condition `only` is true.
 
     The tests of an x_ column are tried on its few values once, and each charge's value is looked up among them. A
     column of too many values is tested row by row.
@@ -57,7 +58,7 @@ def month_variant_sql(tests: Sequence[RowTest], *, month: date, scopes: Sequence
     of_column: dict[str, list[tuple[int, RowTest]]] = {}
     for bit, test in enumerate(tests):
         of_column.setdefault(test.column, []).append((bit, test))
-    values = _values([c for c in of_column if c not in ROW_COLUMNS], month, scopes, most=MOST_VALUES + 1)
+    values = _values([c for c in of_column if c not in ROW_COLUMNS], month, scopes, most=MOST_VALUES + 1, only=only)
     terms = []
     for column, own in of_column.items():
         if column in values and len(values[column]) <= MOST_VALUES:
@@ -133,7 +134,7 @@ def _matched(test: RowTest, values: Iterable[str]) -> list[str]:
 
 
 def _values(
-    columns: Sequence[str], month: date, scopes: Sequence[int], *, most: int | None = None
+    columns: Sequence[str], month: date, scopes: Sequence[int], *, most: int | None = None, only: str = "true"
 ) -> dict[str, list[str]]:
     """Different values that the month's charges have in these x_ columns; of each column at most so many."""
     found: dict[str, list[str]] = {column: [] for column in columns}
@@ -145,6 +146,7 @@ def _values(
         names=", ".join(values),
         values=", ".join(f"{value} AS {name}" for name, value in values.items()),
         sets=", ".join(f"({name})" for name in values),
+        only=only,
     )
     with connection.cursor() as cursor:
         cursor.execute(statement, {"month": month, "scopes": list(scopes), "most": most})

@@ -13,17 +13,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
-from functools import cached_property
 from typing import Any
 
 from django.db import connection, transaction
 
-from allocation.buckets import USAGE, Bucket, MemberKey, SourceSettings, beside_others, bucket_of
+from allocation.buckets import BY_DAY, USAGE, SourceSettings
 from allocation.catalogue import Entries
 from allocation.catalogue_entries import own_catalogue
 from allocation.charges import (
     SourceTotal,
-    dimension_rows,
+    former_groups,
     pinned_scopes,
     read_groups,
     source_totals,
@@ -33,19 +32,18 @@ from allocation.engine import Engine
 from allocation.errors import AllocationBusy, NotBalanced
 from allocation.inputs import Drivers, load_drivers
 from allocation.late import LateChanges, basis_of, late_changes, lines_sha256
-from allocation.ledger import LedgerWriter, TargetBook, ensure_buckets
+from allocation.ledger import LedgerWriter, TargetBook
+from allocation.members import Members, Namer, all_members
 from allocation.models import (
     AllocationRun,
     PriceVersion,
     RuleSet,
-    RunBucket,
     RunSource,
     RunStatus,
     Source,
 )
 from allocation.money import exact_sum
 from allocation.periods import Period
-from allocation.row_tests import month_variant_sql
 from allocation.rule_sets import rule_set_for
 from allocation.rules import CALLER, Rules, parse_rules
 from allocation.sampling import record_sampling
@@ -159,18 +157,8 @@ class MonthWorld:
     entries: Entries
     organisation: Organisation
     totals: list[SourceTotal]
-    variant: str  # SQL that tells charges apart by the rules' row tests
-    members: dict[MemberKey, Bucket]
+    namer: Namer
     inputs: dict[str, dict[str, Any]]
-
-    @cached_property
-    def buckets(self) -> frozenset[Bucket]:
-        return frozenset(self.members.values())
-
-    @cached_property
-    def lines(self) -> str:
-        """The hash of what usage is matched on."""
-        return lines_sha256(self.buckets)
 
 
 @dataclass
@@ -193,15 +181,13 @@ class MonthJob:
 
     def _carry_out(self) -> list[RunOutcome]:
         world = self._world()
-        late = None
-        if self.reuse:
-            late = late_changes(month=self.month, scopes=self.scopes, inputs=world.inputs, lines=world.lines)
+        late = late_changes(month=self.month, scopes=self.scopes, inputs=world.inputs) if self.reuse else None
         if late is not None:
             try:
-                return self._allocate(world, late)
+                return self._allocate(world, late.members(world.namer, scopes=self.scopes), late)
             except WholeMonthNeeded as reason:
                 logger.info("%s is read whole: %s", self.month.strftime("%Y-%m"), reason)
-        return self._allocate(world, None)
+        return self._allocate(world, all_members(world.namer, scopes=self.scopes), None)
 
     def _world(self) -> MonthWorld:
         rules = parse_rules(self.rule_set.text)
@@ -209,16 +195,6 @@ class MonthJob:
         organisation = load_organisation()
         totals = source_totals(month=self.month, scopes=self.scopes)
         sources = {s.pk: SourceSettings(s.pk, s.name, s.project_match, s.untraced) for s in Source.objects.all()}
-        variant = month_variant_sql(rules.row_tests, month=self.month, scopes=self.scopes)
-        dimensions = dimension_rows(month=self.month, scopes=self.scopes, tests=rules.row_tests, variant=variant)
-        members = beside_others(
-            {
-                MemberKey(row.source_id, row.dimension_id, row.variant): bucket_of(
-                    row, source=sources[row.source_id], rules=rules, month=self.month, entries=catalogue.entries
-                )
-                for row in dimensions
-            }
-        )
         price_version = PriceVersion.objects.order_by("-id").values_list("id", flat=True).first()
         inputs = {
             currency: {
@@ -238,14 +214,15 @@ class MonthJob:
             }
             for currency in sorted({total.currency for total in totals})
         }
-        return MonthWorld(rules, catalogue.entries, organisation, totals, variant, members, inputs)
+        namer = Namer(self.month, rules, catalogue.entries, sources)
+        return MonthWorld(rules, catalogue.entries, organisation, totals, namer, inputs)
 
-    def _allocate(self, world: MonthWorld, late: LateChanges | None) -> list[RunOutcome]:
+    def _allocate(self, world: MonthWorld, members: Members, late: LateChanges | None) -> list[RunOutcome]:
         self.report(10, 100, late.reason(self.month) if late else "reading traces")
         drivers = load_drivers(
             month=self.month,
             scopes=self.scopes,
-            buckets=world.buckets,
+            buckets=members.buckets,
             organisation=world.organisation,
             book=TargetBook(),
             caller_pays=world.rules.agents == CALLER,
@@ -253,7 +230,7 @@ class MonthJob:
             late=late.usage if late else None,
         )
         if late:
-            late.check(drivers, world.members)
+            late.check(drivers, members)
         outcomes: list[RunOutcome] = []
         for currency, known in world.inputs.items():
             if outcomes:
@@ -263,7 +240,7 @@ class MonthJob:
                 "drivers_sha256": drivers.other_sha256,
                 "drivers_look": drivers.look.to_json(),
             }
-            outcomes.append(self._known(currency, inputs) or self._run(currency, world, drivers, inputs, late))
+            outcomes.append(self._known(currency, inputs) or self._run(currency, world, members, drivers, inputs, late))
         return outcomes
 
     def _known(self, currency: str, inputs: dict[str, Any]) -> RunOutcome | None:
@@ -278,6 +255,7 @@ class MonthJob:
         self,
         currency: str,
         world: MonthWorld,
+        members: Members,
         drivers: Drivers,
         inputs: dict[str, Any],
         late: LateChanges | None,
@@ -288,10 +266,10 @@ class MonthJob:
         self.made.append(run.pk)
         try:
             slices = SliceStore.of(run, reuse=self.reuse)
-            engine = self._split(run, world, drivers, slices, late)
+            engine = self._split(run, members, drivers, slices, late)
             write_usage_daily(slices, drivers.daily, is_shared=drivers.clustering is None)
             record_sampling(run.pk, drivers.clustering)
-            run.basis = basis_of(drivers, world.lines, engine, late, currency)
+            run.basis = basis_of(drivers, lines_sha256(members.buckets), engine, late, currency)
             run.rows = slices.rows
             run.sha256 = slices.sha256()
             self.report(95, 100, f"checking {currency}")
@@ -311,19 +289,26 @@ class MonthJob:
         return RunOutcome(run.pk, currency, self.rule_set.number, run.rows, run.sha256, reused=False)
 
     def _split(
-        self, run: AllocationRun, world: MonthWorld, drivers: Drivers, slices: SliceStore, late: LateChanges | None
+        self, run: AllocationRun, members: Members, drivers: Drivers, slices: SliceStore, late: LateChanges | None
     ) -> Engine:
         """Fill the run's slices of shares."""
-        members = {member: bucket for member, bucket in world.members.items() if bucket.currency == run.currency}
-        numbers = ensure_buckets(members.values())
-        write_buckets(run, numbers, members)
+        numbers = members.put(run, late.former[run.currency] if late else None)
         self.report(20, 100, f"summing charges in {run.currency}")
-        only, late_days = late.scope(run.currency, members, drivers.index) if late else (None, None)
-        groups = read_groups(run_id=run.pk, month=self.month, scopes=self.scopes, variant=world.variant, only=only)
+        groups = read_groups(
+            run_id=run.pk,
+            month=self.month,
+            scopes=self.scopes,
+            variant=members.variant,
+            days=late.days if late else None,
+        )
         with connection.cursor() as cursor:
             cursor.execute("SELECT ensure_slice_share_partition(%s)", [self.month])
+        late_days = None
         if late:
-            slices.carry_over(late.former[run.currency].pk, parts=(0, USAGE), but=late.days)
+            former = late.former[run.currency].pk
+            groups += former_groups(run_id=former, but=late.days)
+            slices.carry_over(former, parts=(BY_DAY, USAGE), but=late.days)
+            late_days = late.scope(run.currency, numbers)
         engine = Engine(
             month=self.month, run_id=run.pk, numbers=numbers, groups=groups, drivers=drivers, late=late_days
         )
@@ -347,21 +332,6 @@ class MonthJob:
             run.is_current = True
             run.finished_at = self.now
             run.save(update_fields=["status", "is_current", "finished_at", "rows", "sha256", "basis"])
-
-
-def write_buckets(run: AllocationRun, numbers: dict[Bucket, int], members: dict[MemberKey, Bucket]) -> None:
-    """run_bucket and bucket_member of the run."""
-    RunBucket.objects.bulk_create(RunBucket(run_id=run.pk, bucket=number) for number in sorted(numbers.values()))
-    with connection.cursor() as cursor, cursor.copy(MEMBER_COPY) as copy:
-        lines = [
-            f"{run.pk}\t{source}\t{dimension}\t{variant}\t{numbers[bucket]}\n"
-            for (source, dimension, variant), bucket in sorted(members.items(), key=lambda member: member[0])
-        ]
-        for first in range(0, len(lines), 20_000):
-            copy.write("".join(lines[first : first + 20_000]))
-
-
-MEMBER_COPY = "COPY bucket_member (run_id, source_id, dimension_id, variant, bucket) FROM STDIN"
 
 
 def record_balances(run: AllocationRun, totals: list[SourceTotal]) -> None:
@@ -418,13 +388,22 @@ def forget_old_runs(month: date) -> None:
             keep[run.currency] += 1
         else:
             forgotten.append(run.pk)
+    with connection.cursor() as cursor:
+        built_upon = runs.filter(is_current=True).values_list("pk", flat=True)
+        cursor.execute(NO_MORE_BUILT_UPON, {"month": month, "runs": list(built_upon)})
     if forgotten:
         delete_rows(forgotten, month)
+
+
+NO_MORE_BUILT_UPON = """
+DELETE FROM run_given
+WHERE run_id IN (SELECT id FROM allocation_allocationrun WHERE billing_month = %(month)s) AND run_id <> ALL(%(runs)s)
+"""
 
 
 def delete_rows(runs: list[int], month: date) -> None:
     """Take these runs' rows away; slices that other runs have stay."""
     with connection.cursor() as cursor:
-        for table in ("run_slice", "run_bucket", "bucket_member"):
+        for table in ("run_slice", "run_bucket", "bucket_member", "run_given"):
             cursor.execute(f"DELETE FROM {table} WHERE run_id = ANY(%s)", [runs])  # noqa: S608 - constants
     forget_slices(month)

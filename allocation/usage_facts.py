@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any, NamedTuple
@@ -18,11 +18,12 @@ from allocation.drivers import (
     ToldUsage,
     UsageIndex,
     WholeMonthNeeded,
+    rest_sql,
     told_usage,
     usage_sql,
 )
 from allocation.periods import DAY, Period
-from allocation.reported import caller_owners
+from allocation.reported import caller_owners, identity_owners
 from allocation.usage_days import sum_days
 
 VERSIONS_SQL = """
@@ -145,7 +146,7 @@ def read_usage(
     """
     # Versions first: what comes in between is read now, and again by the next run.
     versions = usage_versions(start, end)
-    sum_days(start, end, days)
+    sum_days(start, end)
     digests: dict[date, Digest] = {}
     parts = [Period(start, end)] if days is None else [Period(d, d + DAY) for d in sorted(days) if start <= d < end]
     rows = [
@@ -165,6 +166,25 @@ def read_usage(
         if day not in digests and (days is None or day in days)
     }
     return rows, UsageFacts(start, end, silent | _facts_of(rows, versions, digests, billed_as))
+
+
+def read_rest(
+    start: date,
+    end: date,
+    *,
+    but: frozenset[date],
+    cuts: Iterable[date],
+    by_region: bool,
+    caller_pays: bool,
+    entries: Entries,
+) -> list[ToldUsage]:
+    """Told usage of all days of the half-open range `but` these, as one row for all days between two cuts.
+
+    Whose a call is must be the same on all of these days. The day of a row is one of them.
+    """
+    owned = {day for days, _ in identity_owners().values() for day in days}
+    sql = rest_sql(start, end, but=but, cuts={start, *cuts, *owned}, by_region=by_region)
+    return caller_owners(list(told_usage(copy_lines(sql), caller_pays=caller_pays, entries=entries)))
 
 
 def _noted(sql: str, digests: dict[date, Digest]) -> Iterator[str]:
@@ -219,9 +239,14 @@ class LateUsage:
         if joined.is_sampled or joined.places != self.known.places:
             raise WholeMonthNeeded("sampled usage, or tokens of other decimal places")
 
-    def complete(self, index: UsageIndex) -> None:
-        """Make the index of the days that were read one of the month, whose other days have keys but no rows."""
-        index.is_partial = True
+    def complete(self, index: UsageIndex, rest: UsageIndex | None) -> None:
+        """Make the index of the days that were read one of the month, whose other days have keys but no rows.
+
+        `rest` has the rows of all other days together, under any day.
+        """
+        index.loaded = self.days
+        if rest is not None:
+            index.rest = {key: [row for rows in days.values() for row in rows] for key, days in rest.days.items()}
         for day, facts in self.others.items():
             for key in facts.keys:
                 index.days.setdefault(key, {}).setdefault(day, [])

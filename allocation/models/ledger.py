@@ -166,6 +166,24 @@ class SliceShare(ShareOf):
         db_table = "slice_share"
 
 
+class RunGiven(models.Model):
+    """What a current run's part BY_DAY gave to each target over the month: what later parts are weighted by, kept so
+    that a late run adds and takes away the days that differ."""
+
+    pk = models.CompositePrimaryKey("run_id", "bucket", "target_id", "evidence")
+    run_id = models.BigIntegerField()
+    bucket = models.BigIntegerField()
+    target_id = models.BigIntegerField()
+    evidence = models.SmallIntegerField()
+    shares = models.BigIntegerField()  # rows that are summed up here
+    billed_cost = CostField()
+    effective_cost = CostField()
+    list_cost = CostField(null=True)  # of the charges that have one
+
+    class Meta:
+        db_table = "run_given"
+
+
 class GroupMeasures(models.Model):
     """What is split, and by which driver total. Copied, so Explain survives retention."""
 

@@ -69,9 +69,9 @@ def ways(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     found: list[str] = []
     plain = MonthJob._allocate
 
-    def noted(job: MonthJob, world: Any, late: Any) -> list[RunOutcome]:
+    def noted(job: MonthJob, world: Any, members: Any, late: Any) -> list[RunOutcome]:
         found.append("late" if late else "whole")
-        return plain(job, world, late)
+        return plain(job, world, members, late)
 
     monkeypatch.setattr(MonthJob, "_allocate", noted)
     return found

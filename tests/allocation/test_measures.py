@@ -22,17 +22,18 @@ READINGS = st.lists(
 
 @given(READINGS)
 def test_sums_are_those_of_the_readings(readings: list[Reading]) -> None:
-    sums, places = summed(readings)
+    sums = summed(readings)
 
     used = [reading for reading in readings if Decimal(reading.quantity)]
-    assert {(day, target) for day, by_target in sums.items() for target in by_target} == {
+    assert {(day, target) for day, (by_target, _) in sums.items() for target in by_target} == {
         (day, reading.target) for reading in used for day in (reading.day, None)
     }
-    for day, by_target in sums.items():
+    for day, (by_target, places) in sums.items():
         for target, measure in by_target.items():
             own = [r for r in used if r.target == target and (day is None or r.day == day)]
             assert Decimal(measure.weight).scaleb(-places) == exact_sum(Decimal(r.quantity) for r in own)
             assert measure.rung == max(r.rung for r in own)
+        assert not places or any(measure.weight % 10 for measure in by_target.values())
 
 
 @given(st.lists(NUMBERS, max_size=6))
