@@ -279,7 +279,7 @@ GROUP BY 1
 
 def former_tokens(*, run_id: int, but: Iterable[date]) -> dict[int, Decimal | None]:
     """Tokens billed in a run by bucket, on all days `but` these; None where any quantity does not convert."""
-    values = {"run": run_id, "by_day": BY_DAY, "by_month": BY_MONTH, "days": sorted(but)}
+    values: dict[str, Any] = {"run": run_id, "by_day": BY_DAY, "by_month": BY_MONTH, "days": sorted(but)}
     with connection.cursor() as cursor:
         cursor.execute(FORMER_TOKENS_SQL, values)
         return dict(cursor.fetchall())

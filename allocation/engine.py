@@ -48,11 +48,22 @@ class LateDays:
     former: int
     days: frozenset[date]
     billed: Mapping[BilledKey, Fraction | None]
-    asked: Mapping[BilledKey, Asked]
+    asked: Mapping[Asking, Asked]
+
+
+class Asking(NamedTuple):
+    """A billed line whose usual coverage is asked for: by traces, or by the provider's report."""
+
+    key: Key
+    token_class: str | None
+    is_reported: bool
+
+    def usage(self, drivers: Drivers) -> UsageIndex:
+        return drivers.reported if self.is_reported else drivers.index
 
 
 class Asked(NamedTuple):
-    """A billed line whose usual coverage a former run asked for: what it was, and what the other days have of it."""
+    """What that coverage was in a former run, and what the other days have of it."""
 
     columns: tuple[int, ...]
     before: MonthSums
@@ -78,7 +89,7 @@ class Engine:
         self.by_number = {number: bucket for bucket, number in self.numbers.items()}
         drivers = self.drivers
         self.month_reads: dict[date, set[str]] = {}
-        self.asked: dict[BilledKey, tuple[int, ...]] = {}  # of whose usual coverage was asked, with the columns
+        self.asked: dict[Asking, tuple[int, ...]] = {}  # of whose usual coverage was asked, with the columns
         self.billed = self._billed_tokens()
         self.classes = billed_classes((b.key, b.token_class) for b in self.numbers if b.key)
         self.lines: dict[tuple[int, int], tuple[TracedLine, UsageIndex]] = {}
@@ -252,29 +263,28 @@ class Engine:
             self.drivers.index.month_reads.add(month_name(key.provider, key.model))
 
     def _billed_beside(self, name: BilledKey, index: UsageIndex) -> Billed:
-        """What is billed. Usual coverage by a provider's report is not kept by day: it reads the month's bill."""
-        billed = self.billed[name]
-        if index is self.drivers.index:
+        """What is billed, which usage of the index is compared with."""
+        billed, (key, token_class) = self.billed[name], name
+        if key is None:
             return billed
-        return replace(billed, asks_usual=lambda _columns: self._reads_billed(name))
+        asking = Asking(key, token_class, index is self.drivers.reported)
+        return replace(billed, asks_usual=partial(self._asks, asking))
 
-    def _asks(self, name: BilledKey, columns: tuple[int, ...]) -> None:
+    def _asks(self, asking: Asking, columns: tuple[int, ...]) -> None:
         """Somebody asks how much of the month's bill is usually traced."""
-        self.asked[name] = columns
-        if self.late is not None and name[0] is not None:
-            if name not in self.late.asked:
-                raise WholeMonthNeeded(f"usual coverage of {name}")
-            sums = self.late.asked[name].elsewhere
-            self.drivers.index.elsewhere[name[0], columns] = (sums.traced, sums.calls)
+        self.asked[asking] = columns
+        if self.late is not None:
+            if asking not in self.late.asked:
+                raise WholeMonthNeeded(f"usual coverage of {asking}")
+            sums = self.late.asked[asking].elsewhere
+            asking.usage(self.drivers).elsewhere[asking.key, columns] = (sums.traced, sums.calls)
 
     def _check_usual(self, late: LateDays) -> None:
         """Raises WholeMonthNeeded where the days moved a usual coverage so that others are split otherwise."""
-        for name, asked in late.asked.items():
-            key = name[0]
-            if key is None:
-                continue
-            of_days = [self.drivers.index.traced(key, day, asked.columns) for day in late.days]
-            calls = [self.drivers.index.calls(key, day, asked.columns) for day in late.days]
+        for asking, asked in late.asked.items():
+            index, name = asking.usage(self.drivers), (asking.key, asking.token_class)
+            of_days = [index.traced(asking.key, day, asked.columns) for day in late.days]
+            calls = [index.calls(asking.key, day, asked.columns) for day in late.days]
             billed = self.billed.get(name)
             now = MonthSums(
                 asked.elsewhere.traced + sum(of_days),
@@ -286,7 +296,7 @@ class Engine:
                 for of in asked.days.values()
                 if of.billed is not None and is_low(of.traced, of.billed)
             ):
-                raise WholeMonthNeeded(f"usual coverage of {name}")
+                raise WholeMonthNeeded(f"usual coverage of {asking}")
 
     def _billed_month(self, name: BilledKey, by_day: Mapping[date, Fraction | None]) -> Fraction | None:
         known = list(by_day.values())
@@ -305,9 +315,7 @@ class Engine:
             tokens, known = _tokens(bucket, group), by_day.get(group.day, ZERO)
             by_day[group.day] = known + tokens if known is not None and tokens is not None else None
         return {
-            name: Billed(
-                by_day, self._billed_month(name, by_day), partial(self._reads_billed, name), partial(self._asks, name)
-            )
+            name: Billed(by_day, self._billed_month(name, by_day), partial(self._reads_billed, name))
             for name, by_day in days.items()
         }
 

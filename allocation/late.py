@@ -19,7 +19,7 @@ from django.db import connection
 from allocation.buckets import Bucket
 from allocation.charges import former_tokens
 from allocation.drivers import ALL_USAGE, Key, UsageIndex, WholeMonthNeeded, month_name
-from allocation.engine import ZERO, Asked, BilledKey, Engine, LateDays, billed_key
+from allocation.engine import ZERO, Asked, Asking, BilledKey, Engine, LateDays, billed_key
 from allocation.input_changes import bill_changes
 from allocation.inputs import Drivers, charge_days
 from allocation.members import Members, Namer, late_members
@@ -31,7 +31,7 @@ from allocation.usage_facts import LateUsage, UsageFacts, usage_versions
 V = TypeVar("V")
 
 # Columns of the line's tokens, and what each day says.
-AskedByDay = dict[BilledKey, tuple[tuple[int, ...], dict[date, MonthSums]]]
+AskedByDay = dict[Asking, tuple[tuple[int, ...], dict[date, MonthSums]]]
 
 MOST_DAYS = 7  # from which reading the whole month is not slower by much
 
@@ -219,27 +219,25 @@ def basis_of(drivers: Drivers, lines: str, engine: Engine, late: LateChanges | N
         "lines": lines,
         "month_reads": dict(sorted(reads.items())),
         "asked": [
-            [list(key or ()), token_class, columns, {str(day): list(map(_text, sums)) for day, sums in days.items()}]
-            for (key, token_class), (columns, days) in asked.items()
+            [*asking, columns, {str(day): list(map(_text, sums)) for day, sums in days.items()}]
+            for asking, (columns, days) in asked.items()
         ],
     }
 
 
-def _days_of(name: BilledKey, drivers: Drivers, engine: Engine) -> set[date]:
-    used = drivers.index.of_model(name[0]).keys() if name[0] else ()
-    return set(used) | set(engine.billed[name].by_day)
+def _days_of(asking: Asking, drivers: Drivers, engine: Engine) -> set[date]:
+    used = asking.usage(drivers).of_model(asking.key)
+    return {*used, *engine.billed[asking.key, asking.token_class].by_day}
 
 
 def _day_sums(
-    name: BilledKey, columns: tuple[int, ...], days: Iterable[date], drivers: Drivers, engine: Engine
+    asking: Asking, columns: tuple[int, ...], days: Iterable[date], drivers: Drivers, engine: Engine
 ) -> dict[date, MonthSums]:
-    key, billed = name[0], engine.billed.get(name)
-    if key is None:
-        return {}
+    index, billed = asking.usage(drivers), engine.billed.get((asking.key, asking.token_class))
     return {
         day: MonthSums(
-            drivers.index.traced(key, day, columns),
-            drivers.index.calls(key, day, columns),
+            index.traced(asking.key, day, columns),
+            index.calls(asking.key, day, columns),
             billed.by_day.get(day, ZERO) if billed else ZERO,
         )
         for day in sorted(days)
@@ -248,11 +246,11 @@ def _day_sums(
 
 def _asked_of(basis: Mapping[str, Any]) -> AskedByDay:
     return {
-        (Key(*key), token_class): (
+        Asking(Key(*key), token_class, is_reported): (
             tuple(columns),
             {date.fromisoformat(day): MonthSums(*map(_number, cells)) for day, cells in days.items()},
         )
-        for key, token_class, columns, days in basis["asked"]
+        for key, token_class, is_reported, columns, days in basis["asked"]
     }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
+from typing import Any
 
 from django.db import connection
 
@@ -46,7 +47,8 @@ FROM (
     FROM (
         SELECT slice_id, CASE run_id WHEN %(run)s THEN 1 ELSE -1 END AS sign
         FROM run_slice
-        WHERE run_id IN (%(run)s, %(former)s) AND part = %(by_day)s AND (%(days)s::date[] IS NULL OR day = ANY(%(days)s))
+        WHERE run_id IN (%(run)s, %(former)s) AND part = %(by_day)s
+            AND (%(days)s::date[] IS NULL OR day = ANY(%(days)s))
     ) r
     JOIN slice_share a ON a.billing_month = %(month)s AND a.slice_id = r.slice_id
 ) shares
@@ -61,15 +63,16 @@ SELECT (SELECT coalesce(sum(shares), 0) FROM run_given WHERE run_id = %(run)s)
 
 
 def sum_by_day(*, run_id: int, month: date, former: int | None = None, days: Collection[date] = ()) -> None:
-    """Keep what the run's part BY_DAY gave: all of it, or, of a run that differs from a `former` one on these days only,
-    what that one kept and the difference. Raises WholeMonthNeeded where that one kept nothing.
+    """Keep what the run's part BY_DAY gave: all of it, or, of a run that differs from a `former` one on these days
+    only, what that one kept and the difference. Raises WholeMonthNeeded where that one kept nothing.
     """
-    values = {
+    differing = sorted(days) if former is not None else None
+    values: dict[str, Any] = {
         "run": run_id,
         "former": former,
         "month": month,
         "by_day": BY_DAY,
-        "days": sorted(days) if former else None,
+        "days": differing,
     }
     with whole_month_plans(), connection.cursor() as cursor:
         if former is not None:
