@@ -392,10 +392,11 @@ USAGE_ROWS = """
                 AND hour < (other.day + 1)::timestamp AT TIME ZONE 'UTC'
         ) hours
         UNION ALL
-        SELECT (hour AT TIME ZONE 'UTC')::date, dimension_id, calls, {columns}, NULL, false, variance_input::numeric,
-            variance_output::numeric
+        SELECT (hour AT TIME ZONE 'UTC')::date, dimension_id, sum(calls), {waiting}, NULL, false,
+            sum(variance_input::numeric), sum(variance_output::numeric)
         FROM usage_delta
         WHERE hour >= '{start} 00:00+00' AND hour < '{end} 00:00+00'
+        GROUP BY 1, 2
     ) u
     JOIN allocation_usagedimension d ON d.id = u.dimension_id
     GROUP BY {numbers}
@@ -484,6 +485,7 @@ def _usage_rows(start: date, end: date, *, by_region: bool) -> str:
         places=DRIVER_PLACES,
         sums=", ".join(f"trim_scale(round(sum(u.{name}), {DRIVER_PLACES})) AS {name}" for name in TOKEN_COLUMNS),
         columns=", ".join(TOKEN_COLUMNS),
+        waiting=", ".join(f"sum({name})" for name in TOKEN_COLUMNS),
         start=start.isoformat(),
         end=end.isoformat(),
     )
