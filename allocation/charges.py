@@ -68,7 +68,7 @@ COPY (
                 (c.charge_period_end AT TIME ZONE 'UTC')
                     > (c.charge_period_start AT TIME ZONE 'UTC')::date + 1 AS is_long
             FROM charge c JOIN allocation_chargescope s ON s.id = c.scope_id
-            WHERE c.billing_month = '{month}' AND c.scope_id = ANY('{{{scopes}}}') {only}
+            WHERE c.billing_month = '{month}' AND c.scope_id = ANY('{{{scopes}}}') AND {only}
         ) x
     ) c
     JOIN bucket_member m ON m.run_id = {run} AND m.source_id = c.source_id AND m.dimension_id = c.dimension_id
@@ -198,7 +198,7 @@ class Group:
     """The charges of one bucket on one UTC day. `list_cost` or a quantity is None where any charge lacks it.
 
     A charge of several days is counted on its first one, so that counts add up over days. `is_spread` where all of them
-    are of several days. `tokens` stand for both quantities in a group that a former run summed.
+    are of several days.
     """
 
     bucket: int
@@ -210,51 +210,78 @@ class Group:
     consumed: Fraction | None
     pricing: Fraction | None
     is_spread: bool = False
-    tokens: Fraction | None = None
 
 
-def on_days(days: Iterable[date]) -> str:
-    """SQL for a charge `c`: whether it touches one of these UTC days."""
-    touched = [
-        f"(c.charge_period_start < '{day + DAY} 00:00+00' AND c.charge_period_end > '{day} 00:00+00')"
-        for day in sorted(days)
-    ]
-    return f"({' OR '.join(touched) or 'false'})"
+@dataclass(frozen=True)
+class Extent:
+    """Charges of some snapshots of a month: all, or those that touch some UTC days."""
+
+    scopes: tuple[int, ...]
+    days: frozenset[date] | None = None
+
+    @property
+    def condition(self) -> str:
+        """SQL for a charge `c` of the snapshots: whether it is one of these."""
+        if self.days is None:
+            return "true"
+        touched = [
+            f"(c.charge_period_start < '{day + DAY} 00:00+00' AND (c.charge_period_start >= '{day} 00:00+00'"
+            f" OR c.charge_period_end > '{day} 00:00+00'))"
+            for day in sorted(self.days)
+        ]
+        return f"({' OR '.join(touched) or 'false'})"
 
 
-def read_groups(
-    *, run_id: int, month: date, scopes: Sequence[int], variant: str, days: frozenset[date] | None = None
-) -> list[Group]:
-    """Charge groups of the run, or of these days of it, in (bucket, day) order. Amounts of several days are spread by
+def read_groups(*, run_id: int, month: date, extent: Extent, variant: str) -> list[Group]:
+    """Charge groups of these charges, on their days, in (bucket, day) order. Amounts of several days are spread by
     seconds, exactly.
     """
     sql = GROUPS_SQL.format(
         variant=variant,
         month=month.isoformat(),
-        scopes=id_list(scopes),
+        scopes=id_list(extent.scopes),
         run=int(run_id),
-        only="" if days is None else f"AND {on_days(days)}",
+        only=extent.condition,
     )
-    return [group for group in groups_of(copy_lines(sql)) if days is None or group.day in days]
+    return [group for group in groups_of(copy_lines(sql)) if extent.days is None or group.day in extent.days]
 
 
-FORMER_GROUPS_SQL = """
+LONG_SQL = """
+SELECT EXISTS (
+    SELECT FROM charge c
+    WHERE billing_month = %(month)s AND scope_id = ANY(%(scopes)s)
+        AND (charge_period_end AT TIME ZONE 'UTC') > (charge_period_start AT TIME ZONE 'UTC')::date + 1)
+"""
+
+
+def has_long_charges(month: date, scopes: Sequence[int]) -> bool:
+    """Whether a charge of the snapshots touches several days. What such charges come to by day is cut from their sum,
+    so that one more of them can't just be added.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(LONG_SQL, {"month": month, "scopes": list(scopes)})
+        found: bool = cursor.fetchone()[0]
+        return found
+
+
+KEPT_GROUPS_SQL = """
 COPY (
-    SELECT g.bucket, r.day, r.is_spread, g.charges, g.billed_cost, g.effective_cost, g.list_cost, g.quantity
+    SELECT g.bucket, r.day, r.is_spread, g.charges, g.billed_cost, g.effective_cost, g.list_cost, g.consumed_quantity,
+        g.pricing_quantity
     FROM run_slice r JOIN slice_group g ON g.slice_id = r.slice_id
-    WHERE r.run_id = {run} AND r.part > {by_day} AND r.day <> ALL('{{{days}}}')
+    WHERE r.run_id = {run} AND r.part >= {by_day} AND (r.day = ANY('{{{days}}}') OR r.part > {by_day})
 ) TO STDOUT
 """
 
 
-def former_groups(*, run_id: int, but: Iterable[date]) -> list[Group]:
-    """Groups of a run as it kept them, of all parts but BY_DAY and of all days `but` these."""
-    sql = FORMER_GROUPS_SQL.format(run=int(run_id), by_day=BY_DAY, days=",".join(map(str, sorted(but))))
+def kept_groups(*, run_id: int, days: Iterable[date]) -> list[Group]:
+    """Groups as a run kept them: of part BY_DAY those of these days, of all later parts those of any day."""
+    sql = KEPT_GROUPS_SQL.format(run=int(run_id), by_day=BY_DAY, days=",".join(map(str, sorted(days))))
     return [_kept_group(copy_cells(line)) for line in copy_lines(sql)]
 
 
 def _kept_group(cells: list[str | None]) -> Group:
-    bucket, day, is_spread, charges, billed, effective, listed, quantity = cells
+    bucket, day, is_spread, charges, billed, effective, listed, consumed, pricing = cells
     return Group(
         bucket=int(bucket or 0),
         day=date.fromisoformat(day or ""),
@@ -262,10 +289,9 @@ def _kept_group(cells: list[str | None]) -> Group:
         billed_cost=Amount.of(billed or ""),
         effective_cost=Amount.of(effective or ""),
         list_cost=None if listed is None else Amount.of(listed),
-        consumed=None,
-        pricing=None,
+        consumed=None if consumed is None else Fraction(consumed),
+        pricing=None if pricing is None else Fraction(pricing),
         is_spread=is_spread == "t",
-        tokens=None if quantity is None else Fraction(quantity),
     )
 
 
@@ -287,14 +313,18 @@ def former_tokens(*, run_id: int, but: Iterable[date]) -> dict[int, Decimal | No
 
 def groups_of(lines: Iterable[str]) -> list[Group]:
     """Pure: rows of GROUPS_SQL, in any order, as groups in (bucket, day) order."""
+    return merged(part for line in lines for part in _days_of(line.split("\t")))
+
+
+def merged(parts: Iterable[Group]) -> list[Group]:
+    """One group for each bucket and day, in this order; may add to the groups that it is given."""
     groups: dict[tuple[int, date], Group] = {}
-    for line in lines:
-        for part in _days_of(line.split("\t")):
-            known = groups.get((part.bucket, part.day))
-            if known is None:
-                groups[part.bucket, part.day] = part
-            else:
-                _merge(known, part)
+    for part in parts:
+        known = groups.get((part.bucket, part.day))
+        if known is None:
+            groups[part.bucket, part.day] = part
+        else:
+            _merge(known, part)
     return [groups[key] for key in sorted(groups)]
 
 

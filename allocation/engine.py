@@ -20,7 +20,7 @@ from allocation.inputs import Drivers
 from allocation.ledger import LedgerWriter
 from allocation.methods import BY_USAGE, FOLLOW, GPU, NONE, PROVIDER
 from allocation.owners import Owner
-from allocation.related import Related, sum_by_day
+from allocation.related import Related, change_by_day, sum_by_day
 from allocation.splitter import Splitter
 from allocation.targets import NO_TEAM, UNTRACED, Target, resolve
 from allocation.traced import (
@@ -95,6 +95,7 @@ class Engine:
         self.lines: dict[tuple[int, int], tuple[TracedLine, UsageIndex]] = {}
         self.gpu_lines: dict[tuple[int, int], GpuLine] = {}
         self.plans: dict[tuple[int, int], Plan] = {}
+        self.asked_first: dict[tuple[int, date], Plan] = {}  # of the part that is written next
         self.adoptions = {id(index): Adoption(index, drivers.book) for index in (drivers.index, drivers.reported)}
         self.splitter = Splitter(drivers.organisation, drivers.measures, drivers.book.number)
         self.given(Related([], 0))
@@ -110,16 +111,17 @@ class Engine:
                 self.given(self.related.joined(self._given_by(written)))
                 written.clear()
             self._name_targets(groups)
-            if self.late is not None:
-                self._ask_first(groups)
+            self._ask_first(groups)
             writer.write(part, groups, self.by_number, self.plan, partial(_further, progress, done))
             written.add(part)
             done += len(groups)
 
     def _given_by(self, parts: Collection[int]) -> Related:
         if BY_DAY in parts:
-            former, days = (self.late.former, self.late.days) if self.late else (None, ())
-            sum_by_day(run_id=self.run_id, month=self.month, former=former, days=days)
+            if self.late:
+                change_by_day(run_id=self.run_id, month=self.month, former=self.late.former, days=self.late.days)
+            else:
+                sum_by_day(run_id=self.run_id, month=self.month)
         return Related.read(
             run_id=self.run_id, month=self.month, parts=parts, buckets=self.by_number, book=self.drivers.book
         )
@@ -153,14 +155,17 @@ class Engine:
         self.drivers.book.settle()
 
     def _ask_first(self, groups: list[Group]) -> None:
-        """WholeMonthNeeded comes before anything is written."""
-        for group in groups:
-            self.plan(self._bucket(group), group)
+        """In a late run WholeMonthNeeded comes before anything is written."""
+        if self.late is not None:
+            self.asked_first = {(group.bucket, group.day): self.plan(self._bucket(group), group) for group in groups}
 
     def _bucket(self, group: Group) -> Bucket:
         return self.by_number[group.bucket]
 
     def plan(self, bucket: Bucket, group: Group) -> Plan:
+        known = self.asked_first.get((group.bucket, group.day)) if self.late is not None else None
+        if known is not None:
+            return known
         reads = self.month_reads.setdefault(group.day, set()) if bucket.part == BY_DAY else set()
         self.drivers.index.month_reads = self.drivers.measures.month_reads = reads
         return self._plan(bucket, group)
@@ -331,7 +336,5 @@ def billed_key(bucket: Bucket) -> BilledKey:
 
 def _tokens(bucket: Bucket, group: Group) -> Fraction | None:
     """Billed quantity in tokens: ConsumedQuantity where its unit converts, else PricingQuantity."""
-    if group.tokens is not None:
-        return group.tokens
     consumed = tokens_of(group.consumed, bucket.consumed_factor)
     return consumed if consumed is not None else tokens_of(group.pricing, bucket.pricing_factor)

@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 from django.db import connection
 
 from allocation.buckets import Bucket
-from allocation.charges import former_tokens
+from allocation.charges import Extent, Group, former_tokens, has_long_charges, kept_groups, merged
 from allocation.drivers import ALL_USAGE, Key, UsageIndex, WholeMonthNeeded, month_name
 from allocation.engine import ZERO, Asked, Asking, BilledKey, Engine, LateDays, billed_key
 from allocation.input_changes import bill_changes
@@ -52,6 +52,7 @@ class LateChanges:
     days: frozenset[date]
     usage_days: frozenset[date]  # those of which the usage changed
     scopes: tuple[int, ...]  # snapshots that came
+    adds_up: bool  # what they have of a day is added to what the former run knows of it
     usage: LateUsage
     asked: Mapping[str, AskedByDay]  # by currency: whose usual coverage the former run asked for
 
@@ -66,7 +67,8 @@ class LateChanges:
 
     def members(self, namer: Namer, *, scopes: Sequence[int]) -> Members:
         """Buckets of the charges; raises WholeMonthNeeded where they are matched with usage in another way."""
-        found = late_members(namer, scopes=scopes, new_scopes=self.scopes, days=self.days, former=self.former)
+        extent = Extent(self.scopes) if self.adds_up else Extent(tuple(scopes), self.days)
+        found = late_members(namer, extent=extent, scopes=self.scopes, former=self.former)
         lines = lines_sha256(found.buckets)
         if any(run.basis["lines"] != lines for run in self.former.values()):
             raise WholeMonthNeeded("other lines to match calls with")
@@ -106,6 +108,14 @@ class LateChanges:
         for key in keys | {bucket.key for bucket in touched if bucket.key}:
             names |= {month_name(key.provider, key.model), month_name(key.provider, None)}
         return names
+
+    def with_kept(self, groups: list[Group], former: int) -> list[Group]:
+        """All groups to be split, from those that were read: the former run's of the late days, unless these were read
+        anew, and of all days for what never stays."""
+        kept = kept_groups(run_id=former, days=self.days)
+        if not self.adds_up:
+            kept = [group for group in kept if group.day not in self.days]
+        return merged([*kept, *groups])
 
     def scope(self, currency: str, numbers: Mapping[Bucket, int]) -> LateDays:
         """What the engine has to know of the other days. `numbers` are the buckets' ids."""
@@ -173,6 +183,7 @@ def late_changes(
         days=frozenset(days),
         usage_days=usage_days,
         scopes=new,
+        adds_up=not has_long_charges(month, new),
         usage=LateUsage(frozenset(days), known),
         asked={currency: _asked_of(run.basis) for currency, run in former.items()},
     )

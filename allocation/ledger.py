@@ -392,12 +392,14 @@ def _group_line(group: Group, plan: Plan) -> str:
         text_of(group.billed_cost.quanta, group.billed_cost.places),
         text_of(group.effective_cost.quanta, group.effective_cost.places),
         listed,
-        exact_text(plan.quantity) if plan.quantity is not None else NULL,
+        _quantity(plan.quantity),
         copy_cell(plan.driver),
         total,
         _coverage(plan.coverage) if plan.coverage is not None else NULL,
         copy_cell(plan.widened),
         copy_cell(plan.note),
+        _quantity(group.consumed),
+        _quantity(group.pricing),
     )
     return "\t".join(map(str, cells)) + "\n"
 
@@ -405,8 +407,12 @@ def _group_line(group: Group, plan: Plan) -> str:
 SHARE_COPY = """COPY slice_share (billing_month, slice_id, bucket, target_id, charge_kind, billed_cost, effective_cost,
     list_cost, driver_quantity, evidence) FROM STDIN"""
 GROUP_COPY = """COPY slice_group (slice_id, bucket, charges, billed_cost, effective_cost, list_cost, quantity, driver,
-    driver_total, coverage, widened, note) FROM STDIN"""
+    driver_total, coverage, widened, note, consumed_quantity, pricing_quantity) FROM STDIN"""
 COST_COPY = "COPY slice_cost (slice_id, line_id, evidence, billed_cost, effective_cost, list_cost) FROM STDIN"
+
+
+def _quantity(value: Fraction | None) -> str:
+    return NULL if value is None else exact_text(value)
 
 
 def _coverage(value: Fraction) -> Decimal:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 
@@ -10,7 +10,7 @@ from django.db import connection
 
 from allocation.buckets import Bucket, DimensionRow, MemberKey, SourceSettings, beside_others, bucket_of
 from allocation.catalogue import Entries
-from allocation.charges import described, dimension_rows, on_days, read_members
+from allocation.charges import Extent, described, dimension_rows, read_members
 from allocation.drivers import WholeMonthNeeded
 from allocation.ledger import ensure_buckets
 from allocation.models import AllocationRun, BucketMember, RunBucket
@@ -37,12 +37,14 @@ class Namer:
 
 @dataclass(frozen=True)
 class Members:
-    """Buckets of a month's charges. `variant` is the SQL that tells charges apart by the rules' row tests.
+    """Buckets of a month's charges. `variant` is the SQL that tells the charges of `extent`, which are to be read, apart
+    by the rules' row tests.
 
     Of late runs: `known` are the buckets of the former run in each currency by id, whose members stay, `new` the
     members that came, and `touched` the buckets that have new charges.
     """
 
+    extent: Extent
     variant: str
     new: Mapping[MemberKey, Bucket]
     known: Mapping[str, Mapping[int, Bucket]]
@@ -86,24 +88,22 @@ def all_members(namer: Namer, *, scopes: Sequence[int]) -> Members:
         }
     )
     buckets = frozenset(members.values())
-    return Members(variant=variant, new=members, known={}, touched=buckets, buckets=buckets)
+    return Members(
+        extent=Extent(tuple(scopes)), variant=variant, new=members, known={}, touched=buckets, buckets=buckets
+    )
 
 
 def late_members(
-    namer: Namer,
-    *,
-    scopes: Sequence[int],
-    new_scopes: Sequence[int],
-    days: Iterable[date],
-    former: Mapping[str, AllocationRun],
+    namer: Namer, *, extent: Extent, scopes: Sequence[int], former: Mapping[str, AllocationRun]
 ) -> Members:
-    """By a look at one dimension of each bucket of the former runs, and at those that the new snapshots brought.
+    """By a look at one dimension of each bucket of the former runs, and at those that the new snapshots `scopes`
+    brought, whose charges are in the extent.
 
-    Good for reading charges of these days. Raises WholeMonthNeeded where a former bucket is another one now.
+    Raises WholeMonthNeeded where a former bucket is another one now.
     """
     tests, month = namer.rules.row_tests, namer.month
-    variant = month_variant_sql(tests, month=month, scopes=scopes, only=on_days(days))
-    came = set(read_members(month=month, scopes=new_scopes, tests=tests, variant=variant)) if new_scopes else set()
+    variant = month_variant_sql(tests, month=month, scopes=extent.scopes, only=extent.condition)
+    came = set(read_members(month=month, scopes=scopes, tests=tests, variant=variant))
     numbers = _known_members([run.pk for run in former.values()])
     one_of = {number: member for member, number in numbers.items()}
     wanted = {member: number for number, member in one_of.items()}
@@ -114,6 +114,7 @@ def late_members(
     _check_same(of_number)
     new = {member: named[member] for member in came - numbers.keys()}
     return Members(
+        extent=extent,
         variant=variant,
         new=new,
         known={

@@ -13,6 +13,7 @@ from allocation.buckets import BY_DAY, Bucket, Level, followed_levels, levels_of
 from allocation.copying import copy_lines, whole_month_plans
 from allocation.drivers import WholeMonthNeeded
 from allocation.ledger import TargetBook
+from allocation.models import RunSlice
 from allocation.money import LEAST_PLACES, places_of, quanta_of
 from allocation.targets import NOTHING_TO_FOLLOW, Target
 from allocation.traced import Part, Plan
@@ -34,52 +35,65 @@ COPY (
     GROUP BY 1, 2
 ) TO STDOUT
 """
-# What a run gave by the day, from its shares, or from what a former run gave and the shares of the days that differ.
+# What a run gave by the day, from its shares.
 SUM_SQL = """
+INSERT INTO run_given (run_id, bucket, target_id, evidence, shares, effective_cost, billed_cost, list_cost)
+SELECT %(run)s, a.bucket, a.target_id, a.evidence, count(*), sum(a.effective_cost), sum(a.billed_cost),
+    sum(a.list_cost)
+FROM run_slice r JOIN slice_share a ON a.billing_month = r.billing_month AND a.slice_id = r.slice_id
+WHERE r.run_id = %(run)s AND r.part = %(by_day)s AND a.billing_month = %(month)s
+GROUP BY 2, 3, 4
+"""
+# The same, from what a former run gave and the shares of the days that differ. `slices` has each of these slices once
+# for each day that has it.
+CHANGE_SQL = """
 INSERT INTO run_given (run_id, bucket, target_id, evidence, shares, effective_cost, billed_cost, list_cost)
 SELECT %(run)s, bucket, target_id, evidence, sum(shares), sum(effective_cost), sum(billed_cost), sum(list_cost)
 FROM (
     SELECT bucket, target_id, evidence, shares, effective_cost, billed_cost, list_cost
     FROM run_given WHERE run_id = %(former)s
     UNION ALL
-    SELECT a.bucket, a.target_id, a.evidence, r.sign, r.sign * a.effective_cost, r.sign * a.billed_cost,
-        r.sign * coalesce(a.list_cost, 0)
-    FROM (
-        SELECT slice_id, CASE run_id WHEN %(run)s THEN 1 ELSE -1 END AS sign
-        FROM run_slice
-        WHERE run_id IN (%(run)s, %(former)s) AND part = %(by_day)s
-            AND (%(days)s::date[] IS NULL OR day = ANY(%(days)s))
-    ) r
-    JOIN slice_share a ON a.billing_month = %(month)s AND a.slice_id = r.slice_id
+    SELECT a.bucket, a.target_id, a.evidence, s.sign, s.sign * a.effective_cost, s.sign * a.billed_cost,
+        s.sign * coalesce(a.list_cost, 0)
+    FROM unnest(%(slices)s::bigint[], %(signs)s::int[]) s(slice_id, sign)
+    JOIN slice_share a ON a.billing_month = %(month)s AND a.slice_id = s.slice_id
 ) shares
 GROUP BY bucket, target_id, evidence
 HAVING sum(shares) > 0
 """
 IS_WHOLE_SQL = """
-SELECT (SELECT coalesce(sum(shares), 0) FROM run_given WHERE run_id = %(run)s)
+SELECT (SELECT coalesce(sum(shares), 0) FROM run_given WHERE run_id = %(former)s)
     = (SELECT coalesce(sum(s.rows), 0) FROM run_slice r JOIN ledger_slice s ON s.id = r.slice_id
-        WHERE r.run_id = %(run)s AND r.part = %(by_day)s)
+        WHERE r.run_id = %(former)s AND r.part = %(by_day)s)
 """
 
 
-def sum_by_day(*, run_id: int, month: date, former: int | None = None, days: Collection[date] = ()) -> None:
-    """Keep what the run's part BY_DAY gave: all of it, or, of a run that differs from a `former` one on these days
-    only, what that one kept and the difference. Raises WholeMonthNeeded where that one kept nothing.
+def sum_by_day(*, run_id: int, month: date) -> None:
+    """Keep what the run's part BY_DAY gave."""
+    with whole_month_plans(), connection.cursor() as cursor:
+        cursor.execute(SUM_SQL, {"run": run_id, "month": month, "by_day": BY_DAY})
+
+
+def change_by_day(*, run_id: int, month: date, former: int, days: Collection[date]) -> None:
+    """Keep what the part BY_DAY gave of a run that differs from a former one on these days only.
+
+    Raises WholeMonthNeeded where that one kept nothing.
     """
-    differing = sorted(days) if former is not None else None
+    slices = RunSlice.objects.filter(run_id__in=(run_id, former), part=BY_DAY, day__in=days)
+    signs = [(pk, 1 if run == run_id else -1) for run, pk in slices.values_list("run_id", "slice_id")]
     values: dict[str, Any] = {
         "run": run_id,
         "former": former,
         "month": month,
         "by_day": BY_DAY,
-        "days": differing,
+        "slices": [pk for pk, _ in signs],
+        "signs": [sign for _, sign in signs],
     }
-    with whole_month_plans(), connection.cursor() as cursor:
-        if former is not None:
-            cursor.execute(IS_WHOLE_SQL, {**values, "run": former})
-            if not cursor.fetchone()[0]:
-                raise WholeMonthNeeded("what the former run gave was not kept")
-        cursor.execute(SUM_SQL, values)
+    with connection.cursor() as cursor:
+        cursor.execute(IS_WHOLE_SQL, values)
+        if not cursor.fetchone()[0]:
+            raise WholeMonthNeeded("what the former run gave was not kept")
+        cursor.execute(CHANGE_SQL, values)
 
 
 @dataclass

@@ -22,7 +22,6 @@ from allocation.catalogue import Entries
 from allocation.catalogue_entries import own_catalogue
 from allocation.charges import (
     SourceTotal,
-    former_groups,
     pinned_scopes,
     read_groups,
     source_totals,
@@ -294,19 +293,13 @@ class MonthJob:
         """Fill the run's slices of shares."""
         numbers = members.put(run, late.former[run.currency] if late else None)
         self.report(20, 100, f"summing charges in {run.currency}")
-        groups = read_groups(
-            run_id=run.pk,
-            month=self.month,
-            scopes=self.scopes,
-            variant=members.variant,
-            days=late.days if late else None,
-        )
+        groups = read_groups(run_id=run.pk, month=self.month, extent=members.extent, variant=members.variant)
         with connection.cursor() as cursor:
             cursor.execute("SELECT ensure_slice_share_partition(%s)", [self.month])
         late_days = None
         if late:
             former = late.former[run.currency].pk
-            groups += former_groups(run_id=former, but=late.days)
+            groups = late.with_kept(groups, former)
             slices.carry_over(former, parts=(BY_DAY, USAGE), but=late.days)
             late_days = late.scope(run.currency, numbers)
         engine = Engine(

@@ -208,6 +208,9 @@ class SliceGroup(GroupMeasures):
     pk = models.CompositePrimaryKey("slice_id", "bucket")
     slice_id = models.BigIntegerField()
     bucket = models.BigIntegerField()
+    # Sums of its charges, None where one of them lacks it: what a late charge is added to.
+    consumed_quantity = ExactNumericField(null=True)
+    pricing_quantity = ExactNumericField(null=True)
 
     class Meta:
         db_table = "slice_group"
