@@ -2,29 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
 from django.db import models
 
 AT_ONCE = 5000
 
+T = TypeVar("T")
 K = TypeVar("K", bound=tuple[Any, ...])
 
 
 def ensure_rows(
-    model: type[models.Model], rows: Mapping[K, Mapping[str, Any]], *, by: tuple[str, ...] = ("content_hash",)
+    model: type[models.Model],
+    rows: Mapping[K, T],
+    columns: Callable[[T], Mapping[str, Any]],
+    *,
+    by: tuple[str, ...] = ("content_hash",),
 ) -> dict[K, int]:
     """Ids of rows, made where they are new; safe beside another run that makes the same ones.
 
-    Keys are values of the columns `by`, which are unique together and of which the last is the content's hash; `rows`
-    have the values of the others. New ones are made in the order of their keys, so that two runs never wait for each
-    other in a circle.
+    Keys are values of the columns `by`, which are unique together and of which the last is the content's hash;
+    `columns` gives the values of the others. New ones are made in the order of their keys, so that two runs never wait
+    for each other in a circle.
     """
     ids = _known(model, rows, by)
     new = sorted(rows.keys() - ids.keys())
     if new:
-        made = [model(**dict(zip(by, key, strict=True)), **rows[key]) for key in new]
+        made = [model(**dict(zip(by, key, strict=True)), **columns(rows[key])) for key in new]
         model._default_manager.bulk_create(made, ignore_conflicts=True, batch_size=AT_ONCE)
         ids |= _known(model, new, by)
     return ids

@@ -38,6 +38,9 @@ class Names(NamedTuple):
         """The chargeback file knows neither AI scope nor the reason of unallocated cost."""
         return UUID(bytes=_digest(self._replace(ai_scope="", reason=None)))
 
+    def columns(self) -> dict[str, object]:
+        return {"chargeback_key": self.chargeback_key(), **self._asdict()}
+
 
 def _digest(names: Names) -> bytes:
     cells = [None if value is None else str(value) for value in names]
@@ -100,11 +103,5 @@ class LineBook:
 def ensure_lines(lines: Sequence[Names]) -> list[int]:
     """Ids of these lines, made where they are new."""
     keys = [(names.content_hash(),) for names in lines]
-    ids = ensure_rows(
-        CostLine,
-        {
-            key: {"chargeback_key": names.chargeback_key(), **names._asdict()}
-            for key, names in zip(keys, lines, strict=True)
-        },
-    )
+    ids = ensure_rows(CostLine, dict(zip(keys, lines, strict=True)), Names.columns)
     return [ids[key] for key in keys]

@@ -9,15 +9,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.db import connection
 
-from allocation.drivers import Digest, ToldUsage
+from allocation.drivers import Digest, Key, ToldUsage, places_of_rows
 from allocation.gpu import GpuRow, load_gpu
 from allocation.measures import Reading, load_series
 from allocation.models import ImportKind
-from allocation.reported import load_reported, note_callers
+from allocation.reported import load_reported, note_callers, reported_days
 from allocation.targets import Organisation, load_organisation
 
 DRIVER_KINDS = (ImportKind.SERIES, ImportKind.GPU_USAGE, ImportKind.PROVIDER_USAGE, ImportKind.IDENTITY_OWNERS)
@@ -43,22 +43,68 @@ class Look:
         return cls(month, start, end, kept["gpu"], tuple(kept["series"]))
 
 
+class Reports(NamedTuple):
+    """The providers' usage reports as a run read them: while the version stays, another run reads the same."""
+
+    version: str
+    sha256: str
+    places: int  # decimal places that keep every token count whole
+
+
 @dataclass(frozen=True)
 class DriverData:
+    """`reported` are all rows of the reports; or those of some days, and then `reported_days` has those of each key."""
+
     reported: list[ToldUsage]
+    reported_days: dict[Key, list[date]] | None
+    reports: Reports
     gpu: list[GpuRow]
     series: dict[str, list[Reading]]
     sha256: str
 
 
-def read_driver_data(look: Look, *, callers: Iterable[str], organisation: Organisation) -> DriverData:
-    """`callers` are the gateway's keys in the traces of these days: whose each is belongs to the fingerprint."""
-    digest = Digest()
-    note_callers(callers, start=look.start, end=look.end, note=digest.add)
-    reported = load_reported(start=look.start, end=look.end, note=digest.add)
-    gpu = load_gpu(start=look.start, end=look.end, note=digest.add) if look.gpu else []
-    series = load_series(look.series, month=look.month, organisation=organisation, note=digest.add)
-    return DriverData(reported, gpu, series, digest.hexdigest())
+VERSION_SQL = "SELECT string_agg(format('%s %s', name, version), ' ' ORDER BY name) FROM report_version"
+
+
+def reports_version() -> str:
+    """Moves on with every change of a report, or of whose a key is."""
+    with connection.cursor() as cursor:
+        cursor.execute(VERSION_SQL)
+        version: str = cursor.fetchone()[0]
+        return version
+
+
+def read_driver_data(
+    look: Look,
+    *,
+    callers: Iterable[str],
+    organisation: Organisation,
+    known: Reports | None = None,
+    days: frozenset[date] | None = None,
+) -> DriverData:
+    """`callers` are the gateway's keys in the traces of these days: whose each is belongs to the fingerprint.
+
+    Of reports that are still the `known` ones only these days are read.
+    """
+    version = reports_version()  # first: what comes in between is read now, and again by the next run
+    is_known = known is not None and known.version == version
+    callers_digest, reported_digest, others_digest = Digest(), Digest(), Digest()
+    note_callers(callers, start=look.start, end=look.end, note=callers_digest.add)
+    reported = load_reported(start=look.start, end=look.end, days=days if is_known else None, note=reported_digest.add)
+    gpu = load_gpu(start=look.start, end=look.end, note=others_digest.add) if look.gpu else []
+    series = load_series(look.series, month=look.month, organisation=organisation, note=others_digest.add)
+    reports = known if known and is_known else Reports(version, reported_digest.hexdigest(), places_of_rows(reported))
+    whole = Digest()
+    for sha256 in (callers_digest.hexdigest(), reports.sha256, others_digest.hexdigest()):
+        whole.add(sha256)
+    return DriverData(
+        reported=reported,
+        reported_days=reported_days(look.start, look.end) if is_known else None,
+        reports=reports,
+        gpu=gpu,
+        series=series,
+        sha256=whole.hexdigest(),
+    )
 
 
 CALLERS_SQL = """

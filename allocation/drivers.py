@@ -117,6 +117,10 @@ class WholeMonthNeeded(Exception):
     """What was loaded is a few days, and a split goes by others."""
 
 
+class AllReportsNeeded(WholeMonthNeeded):
+    """The same of the providers' reports, which can be read whole beside a few days of traces."""
+
+
 class Pool(NamedTuple):
     """Usage of several keys by day, and of a partial index what the rest of the month has in one."""
 
@@ -145,6 +149,7 @@ class UsageIndex:
     order: Sequence[int]  # target number -> its rank in canonical order
     days: dict[Key, dict[date, list[Usage]]]
     loaded: frozenset[date] | None = None  # None: all days
+    lacking: type[WholeMonthNeeded] = WholeMonthNeeded
     rest: Mapping[Key, Sequence[Usage]] | None = None
     month_reads: set[str] = field(default_factory=set)
     # Of a partial index: tokens and calls of the days that were not loaded.
@@ -225,7 +230,7 @@ class UsageIndex:
 
     def _all_rows(self, pool: Pool, key: Key) -> list[Usage]:
         if self.loaded is not None and self.rest is None and pool.days:
-            raise WholeMonthNeeded(f"all usage of {key}")
+            raise self.lacking(f"all usage of {key}")
         return [row for rows in (*pool.days.values(), pool.rest) for row in rows]
 
     def traced(self, key: Key, day: date | None, columns: tuple[int, ...]) -> Fraction:
@@ -305,7 +310,7 @@ class UsageIndex:
         if day is None:
             return self._all_rows(pool, key)
         if self.loaded is not None and day not in self.loaded and day in pool.days:
-            raise WholeMonthNeeded(f"usage of {key} on {day}")
+            raise self.lacking(f"usage of {key} on {day}")
         return pool.days.get(day, [])
 
     def _summed(self, by: str, rows: Sequence[Usage], columns: tuple[int, ...]) -> Weights:
@@ -443,6 +448,11 @@ class ToldUsage(NamedTuple):
     list_cost: str | None
     variance: tuple[int, int]
     caller: str | None = None  # a gateway's key, where the call names no team
+
+
+def places_of_rows(rows: Iterable[ToldUsage]) -> int:
+    """Decimal places that keep every token count whole."""
+    return DRIVER_PLACES if any("." in text for row in rows for text in row.tokens) else 0
 
 
 def told_owner(row: ToldUsage) -> Owner:

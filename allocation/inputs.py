@@ -11,11 +11,11 @@ from django.db import connection
 
 from allocation.buckets import Bucket, apart_keys
 from allocation.catalogue import Entries
-from allocation.driver_data import Look, read_driver_data
+from allocation.driver_data import Look, Reports, read_driver_data
 from allocation.drivers import (
     ANY_PROJECT,
     COST_PLACES,
-    DRIVER_PLACES,
+    AllReportsNeeded,
     Digest,
     Key,
     ToldUsage,
@@ -40,6 +40,7 @@ from allocation.usage_facts import LateUsage, UsageFacts, read_rest, read_usage
 class Drivers:
     index: UsageIndex  # traces
     reported: UsageIndex  # the providers' own usage reports
+    reports: Reports
     measures: MeasureBook
     gpu: GpuIndex
     book: TargetBook
@@ -98,7 +99,14 @@ def load_drivers(
     splits = [split for bucket in buckets if bucket.split for split in (bucket.split, *dict(bucket.pools).values())]
     needs_gpu = bool(nodes) or any(split.driver == GPU_SECONDS for split in splits)
     look = Look(month, start, end, needs_gpu, tuple(sorted({split.series for split in splits if split.series})))
-    other = read_driver_data(look, callers=facts.callers, organisation=organisation)
+    goes_by_month = any(bucket.goes_by_month for bucket in buckets)
+    other = read_driver_data(
+        look,
+        callers=facts.callers,
+        organisation=organisation,
+        known=late.reports if late and not goes_by_month else None,
+        days=late.days if late else None,
+    )
 
     def number(owner: Owner, day: date) -> int:
         return book.number(resolve(organisation, owner, model=None, day=day))
@@ -108,10 +116,17 @@ def load_drivers(
             told, apart=apart, organisation=organisation, book=book, clustering=clustering or {}, places=places
         )
 
+    reported = index_of(other.reported, other.reports.places)
+    if late and other.reported_days is not None:
+        reported.loaded, reported.lacking = late.days, AllReportsNeeded
+        for key, reported_on in other.reported_days.items():
+            of_key = reported.days.setdefault(known_apart(key, apart), {})
+            for day in reported_on:
+                of_key.setdefault(day, [])
     index = index_of(rows, facts.places)
     rest = None
     if late:
-        if any(bucket.goes_by_month for bucket in buckets):
+        if goes_by_month:
             rest = read_rest(
                 start,
                 end,
@@ -124,7 +139,8 @@ def load_drivers(
         late.complete(index, None if rest is None else index_of(rest, facts.places))
     return Drivers(
         index=index,
-        reported=index_of(other.reported, places_of_rows(other.reported)),
+        reported=reported,
+        reports=other.reports,
         measures=MeasureBook(
             month, organisation, rows, other.gpu, other.series, loaded=late.days if late else None, rest=rest
         ),
@@ -184,11 +200,6 @@ def build_index(
         )
         days.setdefault(key, {}).setdefault(row.day, []).append(usage)
     return UsageIndex(places, book.rank, days)
-
-
-def places_of_rows(rows: Iterable[ToldUsage]) -> int:
-    """Decimal places that keep every token count whole."""
-    return DRIVER_PLACES if any("." in text for row in rows for text in row.tokens) else 0
 
 
 def known_apart(key: Key, apart: frozenset[Key]) -> Key:

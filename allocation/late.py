@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from fractions import Fraction
 from typing import Any, TypeVar
@@ -18,6 +18,7 @@ from django.db import connection
 
 from allocation.buckets import Bucket
 from allocation.charges import Extent, Group, former_tokens, has_long_charges, kept_groups, merged
+from allocation.driver_data import Reports
 from allocation.drivers import ALL_USAGE, Key, UsageIndex, WholeMonthNeeded, month_name
 from allocation.engine import ZERO, Asked, Asking, BilledKey, Engine, LateDays, billed_key
 from allocation.input_changes import bill_changes
@@ -73,6 +74,10 @@ class LateChanges:
         if any(run.basis["lines"] != lines for run in self.former.values()):
             raise WholeMonthNeeded("other lines to match calls with")
         return found
+
+    def with_all_reports(self) -> LateChanges:
+        """The same, with the providers' reports to be read whole."""
+        return replace(self, usage=replace(self.usage, reports=None))
 
     def check(self, drivers: Drivers, members: Members) -> None:
         """Raises WholeMonthNeeded where another day's split goes by what changed."""
@@ -184,7 +189,7 @@ def late_changes(
         usage_days=usage_days,
         scopes=new,
         adds_up=not has_long_charges(month, new),
-        usage=LateUsage(frozenset(days), known),
+        usage=LateUsage(frozenset(days), known, Reports(*first.basis["reports"])),
         asked={currency: _asked_of(run.basis) for currency, run in former.items()},
     )
 
@@ -227,6 +232,7 @@ def basis_of(drivers: Drivers, lines: str, engine: Engine, late: LateChanges | N
         }
     return {
         "usage": drivers.facts.as_json(),
+        "reports": list(drivers.reports),
         "lines": lines,
         "month_reads": dict(sorted(reads.items())),
         "asked": [

@@ -73,30 +73,27 @@ class TargetBook:
 def ensure_targets(targets: Sequence[Target]) -> list[int]:
     """Ids of these targets, made where they are new."""
     keys = [(target.content_hash(),) for target in targets]
-    ids = ensure_rows(TargetModel, {key: target._asdict() for key, target in zip(keys, targets, strict=True)})
+    ids = ensure_rows(TargetModel, dict(zip(keys, targets, strict=True)), Target._asdict)
     return [ids[key] for key in keys]
 
 
 def ensure_buckets(buckets: Iterable[Bucket]) -> dict[Bucket, int]:
     """Ids of these buckets, made where they are new."""
     by_key = {(bucket.source.id, bucket.content_hash): bucket for bucket in buckets}
-    ids = ensure_rows(
-        BucketModel,
-        {
-            key: {
-                "rule": bucket.rule,
-                "method": bucket.method,
-                "ai_scope": bucket.ai_scope,
-                "provider_name": bucket.provider_name,
-                "service_name": bucket.service_name,
-                "charge_category": bucket.charge_category,
-                "split_key": bucket.split_key,
-            }
-            for key, bucket in by_key.items()
-        },
-        by=("source_id", "content_hash"),
-    )
+    ids = ensure_rows(BucketModel, by_key, _bucket_columns, by=("source_id", "content_hash"))
     return {bucket: ids[key] for key, bucket in by_key.items()}
+
+
+def _bucket_columns(bucket: Bucket) -> dict[str, Any]:
+    return {
+        "rule": bucket.rule,
+        "method": bucket.method,
+        "ai_scope": bucket.ai_scope,
+        "provider_name": bucket.provider_name,
+        "service_name": bucket.service_name,
+        "charge_category": bucket.charge_category,
+        "split_key": bucket.split_key,
+    }
 
 
 Row = tuple[int, str, int, int, int | None, str, int]  # target, kind, billed, effective, list, driver quantity, rung

@@ -37,8 +37,8 @@ class Namer:
 
 @dataclass(frozen=True)
 class Members:
-    """Buckets of a month's charges. `variant` is the SQL that tells the charges of `extent`, which are to be read, apart
-    by the rules' row tests.
+    """Buckets of a month's charges. Those of `extent` are to be read; `variant` is the SQL that tells them apart by the
+    rules' row tests.
 
     Of late runs: `known` are the buckets of the former run in each currency by id, whose members stay, `new` the
     members that came, and `touched` the buckets that have new charges.

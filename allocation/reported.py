@@ -6,6 +6,8 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterable, Sequence
 from datetime import date
 
+from django.db import connection
+
 from allocation.catalogue import TOKEN_COLUMNS
 from allocation.copying import copy_cells, copy_lines
 from allocation.drivers import SAME_PROVIDER, Key, ToldUsage
@@ -23,20 +25,26 @@ REPORTED_SQL = """
 COPY (
     SELECT day, provider, project, model, is_batch, api_key, "user", workspace, trim_scale(requests), {tokens}
     FROM allocation_providerusage
-    WHERE day >= '{start}' AND day < '{end}'
+    WHERE day >= '{start}' AND day < '{end}' {only}
     ORDER BY day, provider COLLATE "C", project COLLATE "C", model COLLATE "C", is_batch, api_key COLLATE "C",
         "user" COLLATE "C", workspace COLLATE "C"
 ) TO STDOUT
 """
 
 
-def load_reported(*, start: date, end: date, note: Callable[[str], None]) -> list[ToldUsage]:
-    """Reported usage of these days with the owners that identities had then; `note` is told every row."""
+def load_reported(
+    *, start: date, end: date, note: Callable[[str], None], days: Iterable[date] | None = None
+) -> list[ToldUsage]:
+    """Reported usage of the half-open range, or of these days of it, with the owners that identities had then.
+
+    `note` is told every row.
+    """
     tokens = ", ".join(f"trim_scale({name})" for name in TOKEN_COLUMNS)
     owners = identity_owners()
     dates: dict[str, date] = {}
     found = []
-    for line in copy_lines(REPORTED_SQL.format(tokens=tokens, start=start, end=end)):
+    only = "" if days is None else "AND day = ANY('{" + ",".join(map(str, sorted(days))) + "}')"
+    for line in copy_lines(REPORTED_SQL.format(tokens=tokens, start=start, end=end, only=only)):
         told, provider, project, model, is_batch, api_key, user, workspace, *numbers = copy_cells(line)
         day = dates.get(told or "") or dates.setdefault(told or "", date.fromisoformat(told or ""))
         provider = provider or ""
@@ -47,7 +55,7 @@ def load_reported(*, start: date, end: date, note: Callable[[str], None]) -> lis
         found.append(
             ToldUsage(
                 day=day,
-                key=Key(SAME_PROVIDER.get(provider, provider), project, model, is_batch == "t"),
+                key=_key(provider, project, model, is_batch == "t"),
                 attributes=(team, feature, *[None] * 6),
                 rung=REPORTED_RUNG,
                 calls=requests,
@@ -57,6 +65,27 @@ def load_reported(*, start: date, end: date, note: Callable[[str], None]) -> lis
             )
         )
     return found
+
+
+DAYS_SQL = """
+SELECT provider, project, model, is_batch, array_agg(DISTINCT day) FROM allocation_providerusage
+WHERE day >= %(start)s AND day < %(end)s
+GROUP BY 1, 2, 3, 4
+"""
+
+
+def reported_days(start: date, end: date) -> dict[Key, list[date]]:
+    """The days of the half-open range for which usage of each key is reported."""
+    found: dict[Key, list[date]] = {}
+    with connection.cursor() as cursor:
+        cursor.execute(DAYS_SQL, {"start": start, "end": end})
+        for provider, project, model, is_batch, days in cursor.fetchall():
+            found.setdefault(_key(provider, project, model, is_batch), []).extend(days)
+    return found
+
+
+def _key(provider: str, project: str | None, model: str | None, is_batch: bool) -> Key:
+    return Key(SAME_PROVIDER.get(provider, provider), project, model, is_batch)
 
 
 def caller_owners(rows: Sequence[ToldUsage]) -> list[ToldUsage]:

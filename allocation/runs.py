@@ -26,7 +26,7 @@ from allocation.charges import (
     read_groups,
     source_totals,
 )
-from allocation.drivers import WholeMonthNeeded
+from allocation.drivers import AllReportsNeeded, WholeMonthNeeded
 from allocation.engine import Engine
 from allocation.errors import AllocationBusy, NotBalanced
 from allocation.inputs import Drivers, load_drivers
@@ -183,10 +183,18 @@ class MonthJob:
         late = late_changes(month=self.month, scopes=self.scopes, inputs=world.inputs) if self.reuse else None
         if late is not None:
             try:
-                return self._allocate(world, late.members(world.namer, scopes=self.scopes), late)
+                return self._allocate_late(world, late)
             except WholeMonthNeeded as reason:
                 logger.info("%s is read whole: %s", self.month.strftime("%Y-%m"), reason)
         return self._allocate(world, all_members(world.namer, scopes=self.scopes), None)
+
+    def _allocate_late(self, world: MonthWorld, late: LateChanges) -> list[RunOutcome]:
+        members = late.members(world.namer, scopes=self.scopes)
+        try:
+            return self._allocate(world, members, late)
+        except AllReportsNeeded as reason:
+            logger.info("%s needs all reports: %s", self.month.strftime("%Y-%m"), reason)
+            return self._allocate(world, members, late.with_all_reports())
 
     def _world(self) -> MonthWorld:
         rules = parse_rules(self.rule_set.text)

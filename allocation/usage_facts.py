@@ -11,6 +11,7 @@ from django.db import connection
 
 from allocation.catalogue import Entries
 from allocation.copying import copy_lines
+from allocation.driver_data import Reports
 from allocation.drivers import (
     DRIVER_PLACES,
     Digest,
@@ -222,10 +223,14 @@ def _facts_of(
 
 @dataclass(frozen=True)
 class LateUsage:
-    """Days that are read again, and what a former run knew of the others."""
+    """Days that are read again, and what a former run knew of the others.
+
+    `reports` are the providers' ones as that run read them; None: not to be relied upon.
+    """
 
     days: frozenset[date]
     known: UsageFacts
+    reports: Reports | None
 
     @property
     def others(self) -> dict[date, DayFacts]:

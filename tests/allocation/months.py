@@ -29,11 +29,11 @@ from allocation.buckets import (
 )
 from allocation.catalogue import TOKEN_COLUMNS
 from allocation.charges import Group, groups_of
-from allocation.driver_data import Look
-from allocation.drivers import Key, ToldUsage
+from allocation.driver_data import Look, Reports
+from allocation.drivers import Key, ToldUsage, places_of_rows
 from allocation.engine import Engine
 from allocation.gpu import GpuIndex, GpuRow
-from allocation.inputs import Drivers, build_index, places_of_rows
+from allocation.inputs import Drivers, build_index
 from allocation.ledger import LedgerWriter, TargetBook, cut_group
 from allocation.measures import MeasureBook, Reading
 from allocation.money import exact_sum, places_of, plain, quanta_of, text_of
@@ -298,6 +298,7 @@ def drivers_of(month: Month, buckets: Iterable[Bucket], book: TargetBook) -> Dri
     return Drivers(
         index=index(month.usage),
         reported=index(month.reported),
+        reports=Reports("", "", 0),
         measures=MeasureBook(OCTOBER, organisation, month.usage, month.gpu, month.series),
         gpu=GpuIndex.of(month.gpu, nodes=NODES, number=number),
         book=book,

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from django.db import connection
 
-from allocation import runs
+from allocation import driver_data, runs
+from allocation import reported as reported_usage
 from allocation.draft_runs import draft_runs
 from allocation.ledger import stored_sha256
 from allocation.models import (
@@ -274,6 +275,66 @@ def test_first_calls_of_a_model_take_all_its_days_from_the_providers_report(ways
     after = allocate().runs[0]
 
     assert same_as_whole(after), ways
+
+
+def reported_month(*days: int) -> None:
+    """Three days billed, and reported by the provider on these."""
+    IdentityOwner.objects.create(
+        provider="openai", kind="api_key", value="key-1", team="search", valid_from=date(2026, 1, 1)
+    )
+    bill = Bill("OpenAI")
+    for day in (5, 6, 7):
+        bill.charge("10", at=utc(day, 10), quantity="100", consumed_unit="Tokens", **INPUT)
+    for day in days:
+        reported(day, 100)
+
+
+def test_reports_of_other_days_are_not_read_again(ways: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    reported_month(5, 6, 7)
+    allocate()
+    late_bill("5", 6)
+    read: list[date] = []
+    plain = reported_usage.load_reported
+
+    def noted(**settings: Any) -> Any:
+        rows = plain(**settings)
+        read.extend(row.day for row in rows)
+        return rows
+
+    with monkeypatch.context() as watched:
+        watched.setattr(driver_data, "load_reported", noted)
+        after = allocate().runs[0]
+
+    assert (ways, read) == (["whole", "late"], [date(2026, 10, 6)])
+    assert same_as_whole(after)
+
+
+def test_a_late_day_without_a_report_goes_by_the_months_reports(ways: list[str]) -> None:
+    reported_month(5, 6)
+    allocate()
+    late_bill("5", 7)
+
+    after = allocate().runs[0]
+
+    assert ways == ["whole", "late", "late"]
+    assert AllocationRun.objects.filter(status="failed").count() == 0
+    assert same_as_whole(after)
+
+
+@pytest.mark.parametrize("change", ["report", "owner"])
+def test_reports_that_changed_are_noticed(ways: list[str], change: str) -> None:
+    reported_month(5, 6, 7)
+    allocate()
+    if change == "report":
+        ProviderUsage.objects.filter(day=utc(5).date()).update(input_uncached=7)
+    else:
+        IdentityOwner.objects.update(team="ads")
+    late_bill("5", 6)
+
+    after = allocate().runs[0]
+
+    assert ways == ["whole", "late", "whole"]
+    assert same_as_whole(after)
 
 
 def test_usual_coverage_of_a_providers_report_is_not_that_of_traces(ways: list[str]) -> None:
