@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from dataclasses import fields as dataclass_fields
 from datetime import date
 from decimal import Decimal
 from functools import cached_property
@@ -154,7 +155,8 @@ class Bucket:
     @cached_property
     def content_hash(self) -> bytes:
         """Equal for equal buckets that are written alike, in any database: names, not ids."""
-        text = self.cells + repr(replace(self, source=self.source._replace(id=0)))
+        fields = [getattr(self, name) for name in OWN_FIELDS]
+        text = self.cells + repr((self.source[1:], fields))
         return hashlib.md5(text.encode(), usedforsecurity=False).digest()
 
     @cached_property
@@ -172,6 +174,9 @@ class Bucket:
         splits = (self.split, *dict(self.pools).values())
         by_calls = (split for split in splits if split is not None and split.driver in (REQUESTS, *TOKEN_DRIVERS))
         return self.usage.by_month or any(not split.by_day for split in by_calls)
+
+
+OWN_FIELDS = tuple(field.name for field in dataclass_fields(Bucket) if field.name != "source")
 
 
 class DimensionRow(NamedTuple):

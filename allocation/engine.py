@@ -95,6 +95,7 @@ class Engine:
         self.lines: dict[tuple[int, int], tuple[TracedLine, UsageIndex]] = {}
         self.gpu_lines: dict[tuple[int, int], GpuLine] = {}
         self.plans: dict[tuple[int, int], Plan] = {}
+        self.month_plans: dict[tuple[int, int], Plan] = {}
         self.asked_first: dict[tuple[int, date], Plan] = {}  # of the part that is written next
         self.adoptions = {id(index): Adoption(index, drivers.book) for index in (drivers.index, drivers.reported)}
         self.splitter = Splitter(drivers.organisation, drivers.measures, drivers.book.number)
@@ -172,19 +173,28 @@ class Engine:
 
     def _plan(self, bucket: Bucket, group: Group) -> Plan:
         if bucket.method in BY_USAGE:
-            line, index = self._line(bucket, group)
-            if bucket.capacity is not None:
-                units = group.consumed if group.consumed is not None else group.pricing
-                plan = capacity_plan(line, bucket.capacity, group.day, index, units=units)
-            else:
-                plan = traced_plan(line, group.day, index, self._billed_beside(billed_key(bucket), index))
-            parts = self.adoptions[id(index)].parts(line, plan.parts)
-            return replace(plan, parts=parts, quantity=_tokens(bucket, group))
+            return replace(self._usage_plan(bucket, group), quantity=_tokens(bucket, group))
         if bucket.method == GPU:
             return gpu_plan(self._gpu_line(bucket, group), group.day, self.drivers.gpu, self.drivers.book.rank)
         if bucket.split is not None:
             return self.splitter.plan(bucket, group.day)
         return self._own_plan(bucket, group)
+
+    def _usage_plan(self, bucket: Bucket, group: Group) -> Plan:
+        name = (group.bucket, self.drivers.organisation.epoch(group.day))
+        known = self.month_plans.get(name)
+        if known is not None:
+            return known
+        line, index = self._line(bucket, group)
+        if bucket.capacity is not None:
+            units = group.consumed if group.consumed is not None else group.pricing
+            plan = capacity_plan(line, bucket.capacity, group.day, index, units=units)
+        else:
+            plan = traced_plan(line, group.day, index, self._billed_beside(billed_key(bucket), index))
+        plan = replace(plan, parts=self.adoptions[id(index)].parts(line, plan.parts))
+        if line.by_month and plan.widened in (None, "region, month"):  # the day has no say in it
+            self.month_plans[name] = plan
+        return plan
 
     # ------------------------------------------------------------ direct, none, follow
 

@@ -51,15 +51,22 @@ def bill_changes(*, month: date, before: Collection[int], currency: str | None =
         days: dict[int, list[date]] = {}
         for scope, day in cursor.fetchall():
             days.setdefault(scope, []).append(day)
-    named = ChargeScope.objects.filter(pk__in=days).select_related("bill_import", "source").order_by("pk")
-    return [
-        Change(
-            f"import {scope.bill_import_id} of {scope.source.name} "
-            + ("was loaded" if scope.pk in now else "was replaced or withdrawn"),
-            tuple(days[scope.pk]),
-        )
+    return [Change(cause, tuple(days[scope])) for scope, cause in _causes(days, now).items()]
+
+
+def bill_causes(*, month: date, before: Collection[int]) -> list[str]:
+    """The same in words, without a look at the charges."""
+    now = set(pinned_scopes(month))
+    return list(_causes(set(before) ^ now, now).values())
+
+
+def _causes(scopes: Collection[int], now: Collection[int]) -> dict[int, str]:
+    named = ChargeScope.objects.filter(pk__in=scopes).select_related("bill_import", "source").order_by("pk")
+    return {
+        scope.pk: f"import {scope.bill_import_id} of {scope.source.name} "
+        + ("was loaded" if scope.pk in now else "was replaced or withdrawn")
         for scope in named
-    ]
+    }
 
 
 def setting_changes(inputs: Mapping[str, Any], *, month: date, since: datetime) -> list[str]:

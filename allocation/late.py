@@ -21,7 +21,7 @@ from allocation.charges import Extent, Group, former_tokens, has_long_charges, k
 from allocation.driver_data import Reports
 from allocation.drivers import ALL_USAGE, Key, UsageIndex, WholeMonthNeeded, month_name
 from allocation.engine import ZERO, Asked, Asking, BilledKey, Engine, LateDays, billed_key
-from allocation.input_changes import bill_changes
+from allocation.input_changes import bill_causes
 from allocation.inputs import Drivers, charge_days
 from allocation.members import Members, Namer, late_members
 from allocation.models import AllocationRun
@@ -60,7 +60,7 @@ class LateChanges:
     def reason(self, month: date) -> str:
         """What is split again and why, for people."""
         former = next(iter(self.former.values()))
-        causes = [change.cause for change in bill_changes(month=month, before=former.inputs["scopes"])]
+        causes = bill_causes(month=month, before=former.inputs["scopes"])
         if self.usage_days:
             causes.append("calls came")
         days = ", ".join(f"{day:%d %b}" for day in sorted(self.days))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
+from functools import cached_property
 from typing import Any
 
 from django.db import connection
@@ -125,7 +126,7 @@ class Related:
 
     costs: list[tuple[Bucket, Target, Given]]
     places: int
-    _levels: dict[tuple[str, ...], dict[Level, Costs]] = field(default_factory=dict)
+    _levels: dict[tuple[Level, tuple[str, ...]], Costs] = field(default_factory=dict)
 
     @classmethod
     def read(
@@ -171,15 +172,26 @@ class Related:
 
     def at(self, level: Level, of_rules: tuple[str, ...] = ()) -> Costs:
         """Cost at a level by target, of what these rules took; none named: of all. Nothing is charged on a tax."""
-        levels = self._levels.get(of_rules)
-        if levels is None:
-            levels = self._levels[of_rules] = {}
-            for bucket, target, given in self.costs:
-                if bucket.charge_category == TAX or (of_rules and bucket.rule not in of_rules):
-                    continue
-                for own in levels_of(bucket):
-                    levels.setdefault(own, {}).setdefault(target, Given()).add(given)
-        return levels.get(level, {})
+        found = self._levels.get((level, of_rules))
+        if found is None:
+            found = self._levels[level, of_rules] = {}
+            for bucket, (levels, given_by) in self._followed.items():
+                if level in levels and (not of_rules or bucket.rule in of_rules):
+                    for target, given in given_by:
+                        found.setdefault(target, Given()).add(given)
+        return found
+
+    @cached_property
+    def _followed(self) -> dict[Bucket, tuple[frozenset[Level], list[tuple[Target, Given]]]]:
+        """What can be followed, by bucket with its levels."""
+        found: dict[Bucket, tuple[frozenset[Level], list[tuple[Target, Given]]]] = {}
+        for bucket, target, given in self.costs:
+            if bucket.charge_category != TAX:
+                known = found.get(bucket)
+                if known is None:
+                    known = found[bucket] = (frozenset(levels_of(bucket)), [])
+                known[1].append((target, given))
+        return found
 
     def plan(self, bucket: Bucket, book: TargetBook) -> Plan:
         """Shares by effective cost of the narrowest related charges; by billed cost where that comes to nothing.
