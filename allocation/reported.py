@@ -68,9 +68,8 @@ def load_reported(
 
 
 DAYS_SQL = """
-SELECT provider, project, model, is_batch, array_agg(DISTINCT day) FROM allocation_providerusage
+SELECT DISTINCT provider, project, model, is_batch, day FROM allocation_providerusage
 WHERE day >= %(start)s AND day < %(end)s
-GROUP BY 1, 2, 3, 4
 """
 
 
@@ -79,8 +78,8 @@ def reported_days(start: date, end: date) -> dict[Key, list[date]]:
     found: dict[Key, list[date]] = {}
     with connection.cursor() as cursor:
         cursor.execute(DAYS_SQL, {"start": start, "end": end})
-        for provider, project, model, is_batch, days in cursor.fetchall():
-            found.setdefault(_key(provider, project, model, is_batch), []).extend(days)
+        for *names, day in cursor.fetchall():
+            found.setdefault(_key(*names), []).append(day)
     return found
 
 
