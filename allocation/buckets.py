@@ -24,6 +24,7 @@ from allocation.methods import (
     FOLLOW,
     GPU,
     NONE,
+    PROVIDER,
     REQUESTS,
     TOKEN_DRIVERS,
     USUAL,
@@ -40,8 +41,9 @@ from allocation.targets import NO_RULE, OUTSIDE_SCOPE, canonical_cells
 NOBODY = Owner()
 
 # Parts of the ledger, in the order they are written: what nothing but the day has a say in, what goes by the month's
-# usage, each stage of splits by other cost, and what follows. And usage, which is written beside them.
-BY_DAY, BY_MONTH, FOLLOWERS, USAGE = 0, 1, 1000, -1
+# calls, or by what providers report of the month, each stage of splits by other cost, and what follows. And usage,
+# which is written beside them.
+BY_DAY, BY_MONTH, BY_REPORTS, FOLLOWERS, USAGE = 0, 1, 2, 1000, -1
 
 
 class SourceSettings(NamedTuple):
@@ -165,12 +167,14 @@ class Bucket:
         if self.method == FOLLOW:
             return FOLLOWERS
         if self.stage:
-            return BY_MONTH + self.stage
-        return BY_MONTH if self.goes_by_month else BY_DAY
+            return BY_REPORTS + self.stage
+        if not self.goes_by_month:
+            return BY_DAY
+        return BY_REPORTS if self.method == PROVIDER else BY_MONTH
 
     @property
     def goes_by_month(self) -> bool:
-        """Whether the calls of the month decide on every day of it, as the rule or a tiered price says."""
+        """Whether the usage of the month decides on every day of it, as the rule or a tiered price says."""
         splits = (self.split, *dict(self.pools).values())
         by_calls = (split for split in splits if split is not None and split.driver in (REQUESTS, *TOKEN_DRIVERS))
         return self.usage.by_month or any(not split.by_day for split in by_calls)

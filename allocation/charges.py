@@ -11,7 +11,7 @@ from typing import Any
 
 from django.db import connection
 
-from allocation.buckets import BY_DAY, BY_MONTH, DimensionRow, MemberKey
+from allocation.buckets import BY_DAY, BY_REPORTS, DimensionRow, MemberKey
 from allocation.conditions import RowTest
 from allocation.copying import copy_cells, copy_lines, whole_month_plans
 from allocation.models import ChargeDimension, ChargeScope, ScopeCharges, ScopeState, SourceRole
@@ -298,14 +298,14 @@ def _kept_group(cells: list[str | None]) -> Group:
 FORMER_TOKENS_SQL = """
 SELECT g.bucket, CASE WHEN count(g.quantity) = count(*) THEN sum(g.quantity) END
 FROM run_slice r JOIN slice_group g ON g.slice_id = r.slice_id
-WHERE r.run_id = %(run)s AND r.part IN (%(by_day)s, %(by_month)s) AND r.day <> ALL(%(days)s)
+WHERE r.run_id = %(run)s AND r.part BETWEEN %(first)s AND %(last)s AND r.day <> ALL(%(days)s)
 GROUP BY 1
 """
 
 
 def former_tokens(*, run_id: int, but: Iterable[date]) -> dict[int, Decimal | None]:
     """Tokens billed in a run by bucket, on all days `but` these; None where any quantity does not convert."""
-    values: dict[str, Any] = {"run": run_id, "by_day": BY_DAY, "by_month": BY_MONTH, "days": sorted(but)}
+    values: dict[str, Any] = {"run": run_id, "first": BY_DAY, "last": BY_REPORTS, "days": sorted(but)}
     with connection.cursor() as cursor:
         cursor.execute(FORMER_TOKENS_SQL, values)
         return dict(cursor.fetchall())

@@ -11,14 +11,14 @@ from itertools import groupby
 from typing import NamedTuple
 
 from allocation.adoption import Adoption
-from allocation.buckets import BY_DAY, BY_MONTH, Bucket
+from allocation.buckets import BY_DAY, BY_REPORTS, Bucket
 from allocation.capacity import capacity_plan
 from allocation.charges import Group
 from allocation.drivers import Key, UsageIndex, WholeMonthNeeded, billed_classes, month_name
 from allocation.gpu import IDLE, NO_GPU_USAGE, GpuLine, gpu_plan
 from allocation.inputs import Drivers
 from allocation.ledger import LedgerWriter
-from allocation.methods import BY_USAGE, FOLLOW, GPU, NONE, PROVIDER
+from allocation.methods import BY_USAGE, FOLLOW, GPU, NONE
 from allocation.owners import Owner
 from allocation.related import Related, change_by_day, sum_by_day
 from allocation.splitter import Splitter
@@ -42,11 +42,12 @@ BilledKey = tuple[Key | None, str | None]  # with the token class
 
 @dataclass(frozen=True)
 class LateDays:
-    """Of part BY_DAY only these days are carried out, the others are those of the `former` run. `billed` are tokens of
-    the other days; `asked` are lines whose usual coverage days were split by."""
+    """Of part BY_DAY only these days are carried out, the others are those of the `former` run, as are the `staying`
+    parts. `billed` are tokens of the other days; `asked` are lines whose usual coverage days were split by."""
 
     former: int
     days: frozenset[date]
+    staying: frozenset[int]
     billed: Mapping[BilledKey, Fraction | None]
     asked: Mapping[Asking, Asked]
 
@@ -106,9 +107,9 @@ class Engine:
     def carry_out(self, writer: LedgerWriter, progress: Callable[[int], None]) -> None:
         """Write every group: what stands by itself first, then what is weighted by it, then what follows all."""
         done = 0
-        written = {BY_DAY}  # parts whose outcome later ones were not told yet
+        written = {BY_DAY, BY_REPORTS}  # parts whose outcome later ones were not told yet; a former run may have it
         for part, groups in self._parts():
-            if part > BY_MONTH:
+            if part > BY_REPORTS:
                 self.given(self.related.joined(self._given_by(written)))
                 written.clear()
             self._name_targets(groups)
@@ -140,7 +141,8 @@ class Engine:
             return part, group.day, group.is_spread, content_hash
 
         for part, groups in groupby(sorted(self.groups, key=place), key=lambda group: rank[group.bucket][0]):
-            yield part, list(groups)
+            if self.late is None or part not in self.late.staying:
+                yield part, list(groups)
 
     def _name_targets(self, groups: list[Group]) -> None:
         """Every target that plans may need, so that all have an id before the first row is written."""
@@ -236,15 +238,8 @@ class Engine:
                 pool_cache_writes=bucket.usage.pool_cache_writes,
                 by_month=bucket.usage.by_month,
             )
-            found = self.lines[name] = (line, self._usage_of(bucket.key, bucket.method))
+            found = self.lines[name] = (line, self.drivers.usage_of(bucket.key, bucket.method))
         return found
-
-    def _usage_of(self, key: Key, method: str) -> UsageIndex:
-        indexes = [self.drivers.index, self.drivers.reported]
-        if method == PROVIDER:
-            indexes.reverse()
-        keys = (key, key._replace(is_reserved=False, region=None))
-        return next((index for own in keys for index in indexes if index.of_model(own)), indexes[0])
 
     def _gpu_line(self, bucket: Bucket, group: Group) -> GpuLine:
         name = (group.bucket, self.drivers.organisation.epoch(group.day))

@@ -26,7 +26,7 @@ from allocation.drivers import (
 from allocation.gpu import GpuIndex
 from allocation.ledger import TargetBook
 from allocation.measures import MeasureBook
-from allocation.methods import GPU_SECONDS
+from allocation.methods import GPU_SECONDS, PROVIDER
 from allocation.money import quanta_of
 from allocation.owners import Owner
 from allocation.periods import DAY, Period
@@ -52,6 +52,14 @@ class Drivers:
     daily: dict[DailyKey, list[Number]]
     clustering: Clustering | None  # None: every span was kept
     facts: UsageFacts
+
+    def usage_of(self, key: Key, method: str) -> UsageIndex:
+        """What answers a line: traces or the provider's report, whichever the method asks first and has the key."""
+        indexes = [self.index, self.reported]
+        if method == PROVIDER:
+            indexes.reverse()
+        keys = (key, key._replace(is_reserved=False, region=None))
+        return next((index for own in keys for index in indexes if index.of_model(own)), indexes[0])
 
 
 CHARGE_DAYS_SQL = """

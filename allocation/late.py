@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 from django.db import connection
 
-from allocation.buckets import Bucket
+from allocation.buckets import BY_REPORTS, Bucket
 from allocation.charges import Extent, Group, former_tokens, has_long_charges, kept_groups, merged
 from allocation.driver_data import Reports
 from allocation.drivers import ALL_USAGE, Key, UsageIndex, WholeMonthNeeded, month_name
@@ -115,15 +115,26 @@ class LateChanges:
         return names
 
     def with_kept(self, groups: list[Group], former: int) -> list[Group]:
-        """All groups to be split, from those that were read: the former run's of the late days, unless these were read
-        anew, and of all days for what never stays."""
+        """The groups that were read with the former run's: those of the late days, unless these were read anew, and of
+        the later parts those of all days."""
         kept = kept_groups(run_id=former, days=self.days)
         if not self.adds_up:
             kept = [group for group in kept if group.day not in self.days]
         return merged([*kept, *groups])
 
-    def scope(self, currency: str, numbers: Mapping[Bucket, int]) -> LateDays:
-        """What the engine has to know of the other days. `numbers` are the buckets' ids."""
+    def staying_parts(self, members: Members, drivers: Drivers) -> frozenset[int]:
+        """Later parts that say on all days what they said: what goes by the providers' reports of the month, which are
+        the same, where it is billed as it was."""
+        billed = {billed_key(bucket) for bucket in members.touched if bucket.key}
+        stays = all(
+            billed_key(bucket) not in billed and drivers.usage_of(bucket.key, bucket.method) is drivers.reported
+            for bucket in members.buckets
+            if bucket.part == BY_REPORTS and bucket.key
+        )
+        return frozenset({BY_REPORTS} if stays else ())
+
+    def scope(self, currency: str, numbers: Mapping[Bucket, int], staying: frozenset[int]) -> LateDays:
+        """What the engine has to know of what stays. `numbers` are the buckets' ids."""
         run = self.former[currency].pk
         tokens = former_tokens(run_id=run, but=self.days)
         billed: dict[BilledKey, Fraction | None] = {}
@@ -136,7 +147,7 @@ class LateChanges:
             for name, (columns, days) in self.asked[currency].items()
             for others in [self._of_others(days)]
         }
-        return LateDays(run, self.days, billed, asked)
+        return LateDays(run, self.days, staying, billed, asked)
 
     def basis(self, currency: str, drivers: Drivers, engine: Engine) -> tuple[dict[str, list[str]], AskedByDay]:
         """Month reads and asked coverage, of the other days as the former run knew them."""

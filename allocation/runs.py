@@ -309,7 +309,9 @@ class MonthJob:
             former = late.former[run.currency].pk
             groups = late.with_kept(groups, former)
             slices.carry_over(former, parts=(BY_DAY, USAGE), but=late.days)
-            late_days = late.scope(run.currency, numbers)
+            staying = late.staying_parts(members, drivers)
+            slices.carry_over(former, parts=staying, but=())
+            late_days = late.scope(run.currency, numbers, staying)
         engine = Engine(
             month=self.month, run_id=run.pk, numbers=numbers, groups=groups, drivers=drivers, late=late_days
         )

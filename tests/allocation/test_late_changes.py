@@ -11,6 +11,7 @@ from django.db import connection
 
 from allocation import driver_data, runs
 from allocation import reported as reported_usage
+from allocation.buckets import BY_DAY, BY_MONTH, BY_REPORTS
 from allocation.draft_runs import draft_runs
 from allocation.ledger import stored_sha256
 from allocation.models import (
@@ -319,6 +320,58 @@ def test_a_late_day_without_a_report_goes_by_the_months_reports(ways: list[str])
     assert ways == ["whole", "late", "late"]
     assert AllocationRun.objects.filter(status="failed").count() == 0
     assert same_as_whole(after)
+
+
+BY_THE_MONTH = """
+rules:
+  - {name: reported, when: {SubAccountId: proj-1}, method: provider_usage, weights: month}
+  - {name: calls, when: {SubAccountId: proj-2}, method: traced_usage, weights: month}
+  - {name: requests, when: {ServiceName: Platform}, method: proportional, by: requests, weights: month}
+  - {name: of each day, when: {ServiceName: Gateway}, method: proportional, by: tokens}
+  - {name: others, when: {SubAccountId: proj-3}, method: traced_usage}
+  - {name: by cost, when: {ServiceName: Office}, method: proportional, by: cost}
+"""
+
+
+def month_by_the_month() -> None:
+    put_in_force(BY_THE_MONTH)
+    reported_month(5, 6, 7)
+    bill = Bill("Cloud")
+    for day in (5, 6, 7):
+        for service in ("Platform", "Gateway", "Office"):
+            bill.charge("7", at=utc(day, 9), provider_name="AWS", service_name=service)
+        for project in ("proj-2", "proj-3"):
+            usage("ads" if day == 5 else "search", at=utc(day, 10), project=project, input_uncached=95)
+            bill.charge(
+                "10", at=utc(day, 10), quantity="100", consumed_unit="Tokens", **{**INPUT, "sub_account_id": project}
+            )
+
+
+@pytest.mark.parametrize("what", ["calls", "bill", "bill by the month", "bill by reports", "bill of several days"])
+def test_what_goes_by_the_month_is_split_again_on_all_days_and_no_more_is_read(ways: list[str], what: str) -> None:
+    month_by_the_month()
+    before = slices_of(allocate().runs[0].run)
+    if what == "calls":
+        usage("ads", at=utc(6, 15), project="proj-2", input_uncached=900)
+    elif what == "bill of several days":
+        Bill("OpenAI", delivery="append").charge(
+            "2", at=utc(6, 12), until=utc(7, 12), quantity="3", consumed_unit="Tokens", **INPUT
+        )
+    else:
+        project = {"bill": "proj-3", "bill by the month": "proj-2", "bill by reports": "proj-1"}[what]
+        late_bill("5", 6, sub_account_id=project)
+
+    after = allocate().runs[0]
+
+    assert ways == ["whole", "late"]
+    now = slices_of(after.run)
+    moved = {(place.part, place.day.day) for place, pk in now.items() if place.part >= 0 and before.get(place) != pk}
+    by_day = {6, 7} if what == "bill of several days" else {6}
+    assert {day for part, day in moved if part == BY_DAY} <= by_day
+    assert any(part == BY_MONTH for part, _ in moved) == (what in ("calls", "bill by the month"))
+    assert any(part == BY_REPORTS for part, _ in moved) == (what in ("bill by reports", "bill of several days"))
+    assert same_as_whole(after)
+    assert rows_of(after.run) == rows_of(AllocationRun.objects.get(is_current=True).pk)
 
 
 @pytest.mark.parametrize("change", ["report", "owner"])
