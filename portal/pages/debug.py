@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 from django import forms
@@ -17,8 +17,9 @@ from django.utils import timezone
 from django.views.decorators.http import require_safe
 
 from portal.accounts.access import page
+from portal.accounts.models import User
 from portal.pages.durations import milliseconds
-from portal.pages.frame import Crumb, render_page
+from portal.pages.frame import Crumb, key_step, render_page
 from portal.pages.state import PageState
 from reports.analysis.latency import Histogram
 from reports.analysis.waterfall import Node, waterfall
@@ -117,6 +118,7 @@ def show_debug(request: HttpRequest) -> HttpResponse:
         "has_calls": bool(total.calls),
         "last_hour_end": newest_end,
         "last_query": state.query_string(until=f"{newest_end:%Y-%m-%dT%H:%M}" if newest_end else None),
+        "key_step": key_step(cast(User, request.user)),
         "total": total,
         "total_latency": latency_texts(Histogram.of(pair for h in histograms.values() for pair in h.counts)),
         "models": model_panels(usage, histograms, scale, state, picked),

@@ -244,6 +244,16 @@ def test_empty_pages_say_what_they_will_show(reader: Client) -> None:
 
     assert "No model calls in this window" in page
     assert "Send OpenTelemetry spans to /v1/traces" in page
+    assert "Make a key" not in page
+
+
+def test_an_admin_makes_the_first_key_from_the_empty_pages() -> None:
+    admin = Client()
+    admin.force_login(make_user(Role.FINOPS_ADMIN))
+
+    for address in ("/debug/", "/on-call/"):
+        assert '<a class="button" href="/admin/#make-key">' in admin.get(address).content.decode()
+    assert 'id="make-key"' in admin.get("/admin/").content.decode()
 
 
 def test_strange_choices_fall_back(reader: Client) -> None:
