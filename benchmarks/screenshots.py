@@ -51,7 +51,7 @@ BEHIND = (
     (r"/showback/[\w-]+/$", 1),
     (r"/debug/trace/", 2),
     (r"/imports/\d+/$", 9),
-    (r"/ownership/\w+/$", 2),
+    (r"/ownership/\w+/$", 3),
     (r"/rules/(edit|versions)/$", 2),
     (r"/rules/versions/\d+/$", 1),
 )
