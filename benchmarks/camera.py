@@ -17,6 +17,12 @@ document.addEventListener("securitypolicyviolation", (event) => {
   console.error("policy: " + event.violatedDirective + " " + event.blockedURI + " " + (event.sample || ""));
 });
 """
+# Labels of tables wider than what holds them, where that can't be scrolled.
+CUT_TABLES = """
+() => [...document.querySelectorAll(".table-wrap")]
+  .filter(wrap => getComputedStyle(wrap).overflowX === "clip" && wrap.scrollWidth > wrap.clientWidth + 1)
+  .map(wrap => wrap.getAttribute("aria-label"))
+"""
 
 
 @dataclass(frozen=True)
@@ -82,6 +88,8 @@ class Camera:
         self.page.screenshot(path=file, full_page=whole and self.whole_pages)
         if self.page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth"):
             self.complain("wider than its window")
+        for label in self.page.evaluate(CUT_TABLES):
+            self.complain(f"the table {label} is cut")
 
 
 def sign_in(page: Page, visitor: Visitor, *, fresh: bool = True) -> None:

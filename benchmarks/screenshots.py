@@ -10,8 +10,8 @@ look. Of a running portal:
     .venv/bin/python benchmarks/screenshots.py --user finance --password ... [--address URL] [PATH ...]
 
 takes the paths, or every page of the left rail and what lies behind it. Files go to var/screenshots (not under version
-control). Exits 1 where a page logs to the console, breaks its content policy, asks another host for something or is
-wider than its window.
+control). Exits 1 where a page logs to the console, breaks its content policy, asks another host for something, is
+wider than its window, or cuts a table.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ BEHIND = (
     (r"/showback/[\w-]+/$", 1),
     (r"/debug/trace/", 2),
     (r"/imports/\d+/$", 9),
-    (r"/ownership/\w+/$", 2),
+    (r"/ownership/\w+/$", 3),
     (r"/rules/(edit|versions)/$", 2),
     (r"/rules/versions/\d+/$", 1),
 )

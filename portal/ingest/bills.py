@@ -18,6 +18,7 @@ from django.utils import timezone
 from allocation.models import Delivery, Import, ImportStatus, RejectedRow, Source
 from allocation.money import EXACT
 from allocation.periods import BadPeriod, Period
+from allocation.quoting import quoted
 from portal.control.jobs import enqueue
 from portal.control.models import JobStatus
 from portal.ingest import publish
@@ -139,7 +140,7 @@ def load_bill(
 def source_of(name: str, delivery: str | None) -> Source:
     """The source of this name, made when new. Raises BillRefused where it is delivered another way."""
     if delivery is not None and delivery not in Delivery.values:
-        raise BillRefused(f"delivery {delivery!r} is not known; use one of {', '.join(Delivery.values)}")
+        raise BillRefused(f"delivery {quoted(delivery)} is not known; use one of {', '.join(Delivery.values)}")
     if not name.strip() or len(name) > 200 or not name.isprintable():
         raise BillRefused("a source needs a name of at most 200 printable characters, such as aws-main")
     source, _ = Source.objects.get_or_create(name=name.strip(), defaults={"delivery": delivery or Delivery.OVERWRITE})
@@ -166,7 +167,7 @@ def close_abandoned() -> int:
 
 def check_format(format: str) -> None:
     if format not in FORMATS:
-        raise BillRefused(f"format {format!r} is not known; use one of {', '.join(FORMATS)}")
+        raise BillRefused(f"format {quoted(format)} is not known; use one of {', '.join(FORMATS)}")
 
 
 def month_of(text: str | None) -> date | None:
@@ -240,12 +241,10 @@ class Attempt:
     def _refuse_too_many_rejected(self) -> None:
         found = self.loaded
         if found.rows_rejected * 100 > MOST_REJECTED_PERCENT * found.rows_read:
-            first = found.problems[0]
-            where = f"line {first.line}, column {first.column}" if first.column else f"line {first.line}"
             raise BillRefused(
                 f"{found.rows_rejected:,} of {found.rows_read:,} rows can't be loaded, more than "
-                f"{MOST_REJECTED_PERCENT}%; the first is {where}, "
-                f"value {first.value!r}: {first.reason}. Nothing was loaded; correct the export and deliver it again"
+                f"{MOST_REJECTED_PERCENT}%; the first is {found.problems[0]}. Nothing was loaded; "
+                "correct the export and deliver it again"
             )
 
     def _refuse_another_month(self) -> None:

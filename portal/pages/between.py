@@ -32,8 +32,8 @@ def provided_table(request: HttpRequest, state: PageState, *, month: Period) -> 
         for row in found
     ]
     columns = [
-        Column("from", "Provided by"),
-        Column("to", "Consumed by"),
+        Column("from", "Provided by", "words"),
+        Column("to", "Consumed by", "words"),
         Column("cost", f"Cost, {state.currency}", "money", minor_units(state.currency), is_key=True),
     ]
     total: Row = {"from": Cell(value="Total"), "cost": Cell(value=exact_sum(_cost(row, state) for row in found))}

@@ -61,7 +61,7 @@ def bridge_block(request: HttpRequest, state: PageState, *, month: Period) -> Br
     total: Row = {"source": Cell(value="Total")}
     for column in columns[1:]:
         total[column.key] = Cell(value=exact_sum(Decimal(row[column.key].value or 0) for row in rows))
-    table = Table("bridge", "From billed to effective cost", columns, rows, total=total, sort="source", cards=True)
+    table = Table("bridge", "From billed to effective cost", columns, rows, total=total, sort="source", sums=True)
     difference = exact_sum(part for bridge in found for part in (bridge.effective, bridge.billed.copy_negate()))
     return BridgeBlock(arranged(table, request), difference, [(LABELS[step], REASONS[step]) for step in shown])
 

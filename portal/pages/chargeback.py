@@ -123,7 +123,7 @@ def _sources_table(request: HttpRequest, state: PageState, figures: MonthFigures
     for column in columns[1:]:
         values = [row[column.key].value for row in rows if column.key in row]
         total[column.key] = Cell(value=exact_sum(Decimal(value) for value in values if value is not None))
-    table = Table("sources", "Charges per source", columns, rows, total=total, sort="source", cards=True)
+    table = Table("sources", "Charges per source", columns, rows, total=total, sort="source", sums=True)
     return arranged(table, request)
 
 
@@ -155,7 +155,7 @@ def _centers_table(request: HttpRequest, state: PageState, figures: MonthFigures
         Column("center", "Cost centre"),
         Column("name", "Name"),
         Column("mode", "Mode"),
-        Column("cost", f"Cost, {state.currency}", "money", state.places),
+        Column("cost", f"Cost, {state.currency}", "money", state.places, is_key=True),
         Column("change", "Against the same days of last month" if state.is_running else "Against last month", "change"),
     ]
     rows: list[Row] = [
@@ -171,7 +171,7 @@ def _centers_table(request: HttpRequest, state: PageState, figures: MonthFigures
     now = exact_sum(center.now for center in figures.centers)
     before = exact_sum(center.before for center in figures.centers) if known else None
     total = {"center": Cell(value="Total"), "cost": Cell(value=now), "change": Cell(value=now, before=before)}
-    table = Table("centers", "Cost centres", columns, rows, total=total, sort="-cost", cards=True)
+    table = Table("centers", "Cost centres", columns, rows, total=total, sort="-cost", lines=True)
     return arranged(table, request)
 
 

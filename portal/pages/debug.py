@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 from django import forms
@@ -17,15 +17,18 @@ from django.utils import timezone
 from django.views.decorators.http import require_safe
 
 from portal.accounts.access import page
+from portal.accounts.models import User
 from portal.pages.durations import milliseconds
-from portal.pages.frame import Crumb, render_page
+from portal.pages.frame import Crumb, key_step, render_page
 from portal.pages.state import PageState
 from reports.analysis.latency import Histogram
 from reports.analysis.waterfall import Node, waterfall
 from reports.charts.histogram import Bar, LogScale, Mark, bars, percentile_marks
 from reports.queries.latency_by_model import latency_by_model
+from reports.queries.names import names_of
 from reports.queries.trace_calls import (
     SLICE,
+    CallRow,
     costliest_calls,
     errors_by_type,
     newest_spans,
@@ -35,7 +38,7 @@ from reports.queries.trace_calls import (
 from reports.queries.trace_costs import span_costs
 from reports.queries.trace_spans import LIMIT, trace_spans
 from reports.queries.usage_by_model import ModelUsage, usage_by_model
-from reports.queries.usage_choices import usage_choices
+from reports.queries.usage_choices import Choices, usage_choices
 from reports.queries.usage_filter import UsageFilter
 from reports.queries.usage_now import known_telemetry
 from reports.queries.usage_unpriced import usage_unpriced
@@ -108,23 +111,19 @@ def show_debug(request: HttpRequest) -> HttpResponse:
         "picked": picked,
         "form": picked.filter,
         "hours": [(value, label, int(value) == picked.hours) for value, label in HOURS.items()],
-        "choice_lists": [
-            ("models", choices.models),
-            ("features", choices.features),
-            ("versions", choices.versions),
-            ("services", choices.services),
-        ],
+        "choice_lists": choice_lists(choices),
         "state_parameters": sorted(state.parameters().items()),
         "counted_from": first_hour,
         "counted_until": last_hour,
         "has_calls": bool(total.calls),
         "last_hour_end": newest_end,
         "last_query": state.query_string(until=f"{newest_end:%Y-%m-%dT%H:%M}" if newest_end else None),
+        "key_step": key_step(cast(User, request.user)),
         "total": total,
         "total_latency": latency_texts(Histogram.of(pair for h in histograms.values() for pair in h.counts)),
         "models": model_panels(usage, histograms, scale, state, picked),
         "axis": scale.axis() if scale else [],
-        "outside": spans_outside_window(teams=state.scope),
+        "outside": named(spans_outside_window(teams=state.scope)),
         "unpriced": usage_unpriced(window=picked.window, picked=picked.filter, teams=state.scope),
         "clear_query": state.query_string(),
     }
@@ -147,8 +146,8 @@ def show_calls(request: HttpRequest) -> HttpResponse:
     picked = picked_from(request, state)
     context: dict[str, Any] = {
         "errors": errors_by_type(window=picked.window, picked=picked.filter, teams=state.scope),
-        "slowest": slowest_calls(window=picked.window, picked=picked.filter, teams=state.scope),
-        "costliest": costliest_calls(window=picked.window, picked=picked.filter, teams=state.scope),
+        "slowest": named(slowest_calls(window=picked.window, picked=picked.filter, teams=state.scope)),
+        "costliest": named(costliest_calls(window=picked.window, picked=picked.filter, teams=state.scope)),
         "slice": SLICE,
         "slowest_caption": f"The slowest among the newest {SLICE:,} spans of the window",
         "costliest_caption": f"The dearest among the newest {SLICE:,} spans of the window",
@@ -166,12 +165,36 @@ def show_calls(request: HttpRequest) -> HttpResponse:
 
 def newest(state: PageState, picked: Picked) -> dict[str, Any]:
     return {
-        "newest": newest_spans(window=picked.window, picked=picked.filter, teams=state.scope),
+        "newest": named(newest_spans(window=picked.window, picked=picked.filter, teams=state.scope)),
         "newest_query": state.query_string(**picked.parameters),
         "is_live": picked.until is None,
         "picked_until": picked.until,
         "looked_at": timezone.now(),
     }
+
+
+def named(calls: Sequence[CallRow]) -> list[CallRow]:
+    """The calls with their teams and features called as the organisation calls them."""
+    names = names_of(teams={call.team for call in calls}, features={call.feature for call in calls})
+    return [
+        replace(
+            call,
+            team=names.team(call.team) if call.team else None,
+            feature=names.feature(call.feature) if call.feature else None,
+        )
+        for call in calls
+    ]
+
+
+def choice_lists(choices: Choices) -> list[tuple[str, list[tuple[str, str]]]]:
+    """(id of the list, its values, each with what it is called) of every field that picks calls."""
+    names = names_of(features=choices.features)
+    return [
+        ("models", [(model, model) for model in choices.models]),
+        ("features", [(feature, names.feature(feature)) for feature in choices.features]),
+        ("versions", [(version, version) for version in choices.versions]),
+        ("services", [(service, service) for service in choices.services]),
+    ]
 
 
 def picked_from(request: HttpRequest, state: PageState) -> Picked:

@@ -128,6 +128,7 @@ def describe(found: Explanation, request: HttpRequest, state: PageState) -> dict
         "example": day_text(found.line.method, found.example) if found.line and found.example else None,
         "days": [day_text(found.line.method, day) for day in found.days] if found.line else [],
         "line_total": sum((day.amount for day in found.days), Decimal(0)),
+        "traces": [(trace, names.feature(trace.feature)) for trace in found.traces],
         "bill_query": query(place, found.line, offset, bill="0-0"),
         "next_bill_query": query(place, found.line, offset, bill="{}-{}".format(*found.next_bill_row))
         if found.next_bill_row
@@ -171,13 +172,17 @@ def _plain(value: str | int | Decimal | datetime | None) -> str | int | Decimal 
 
 
 def names_in(found: Explanation) -> Names:
-    """Of the question's team and feature, and of the lines'. Where nothing was found, the question's words stay as they
-    are: whose feature it is may be nothing that the reader may know."""
+    """Of the question's team and feature, of the lines' and of the sample traces'. Where nothing was found, the
+    question's words stay as they are: whose feature it is may be nothing that the reader may know."""
     targets = [json.loads(line.split_key).get("target", {}) for line in [*found.lines, *filter(None, [found.line])]]
     asked = [found.question.feature] if found.parts else []
     return names_of(
         teams=[found.question.team, *(target.get("team") for target in targets)],
-        features=[*asked, *(target.get("feature") for target in targets)],
+        features=[
+            *asked,
+            *(target.get("feature") for target in targets),
+            *(trace.feature for trace in found.traces),
+        ],
     )
 
 

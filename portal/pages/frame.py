@@ -146,7 +146,13 @@ def render_page(
 def _first_step(opened: list[str]) -> RailLink | None:
     """The one button that leads out of an empty database, for readers who may press it."""
     address = page_address("imports") if "imports" in opened else None
-    return RailLink("Import a bill", address, is_here=False) if address else None
+    return RailLink("Import a bill", f"{address}#load", is_here=False) if address else None
+
+
+def key_step(user: User) -> RailLink | None:
+    """The one button that leads to traces where none came yet, for readers who may press it."""
+    address = page_address("admin") if "admin" in pages_of(user) else None
+    return RailLink("Make a key for the exporter", f"{address}#make-key", is_here=False) if address else None
 
 
 def _elsewhere(page: str, state: PageState) -> list[RailLink]:
@@ -184,7 +190,7 @@ def _bar(state: PageState, teams: list[TeamInTree], choices: Sequence[str]) -> d
     return {
         "shows": shown,
         "kept": [(name, value) for name, value in state.parameters().items() if name not in shown],
-        "summary": _bar_summary(state, shown),
+        "summary": _bar_summary(state, teams, shown),
         "months": [(f"{month:%Y-%m}", f"{month:%B %Y}", _is_month(state.period, month)) for month in months],
         "is_range": not state.period.is_month,
         "compares": [(key, label, key == state.compare_choice) for key, label in COMPARISONS.items()],
@@ -201,17 +207,29 @@ def _bar(state: PageState, teams: list[TeamInTree], choices: Sequence[str]) -> d
     }
 
 
-def _bar_summary(state: PageState, shown: set[str]) -> str:
+def _bar_summary(state: PageState, teams: list[TeamInTree], shown: set[str]) -> str:
     """What is chosen, for the narrow bar that is folded."""
     currency = state.shown_currency if "report" in shown else state.currency
-    scope = state.team or state.unit or ("all teams" if state.reader_scope.is_everything else "all my teams")
+    if state.team or state.unit:
+        scope = _scope_name(state, teams)
+    elif "period" in shown:
+        scope = ""  # the whole goes without saying beside other words
+    else:
+        scope = "all teams" if state.reader_scope.is_everything else "all my teams"
     parts = {
         "period": str(state.period),
         "metric": state.metric_label,
         "currency": currency,
-        "team": scope if state.team or state.unit or "period" not in shown else "",
+        "team": scope,
     }
     return " · ".join(words for name, words in parts.items() if name in shown and words)
+
+
+def _scope_name(state: PageState, teams: list[TeamInTree]) -> str | None:
+    """The picked team, or else unit, as the organisation calls it; as the address does where the tree has none."""
+    if state.team:
+        return next((team.name for team in teams if team.slug == state.team), state.team)
+    return next((team.unit_name for team in teams if team.unit == state.unit), state.unit)
 
 
 def _reports(state: PageState) -> list[str]:

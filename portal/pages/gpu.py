@@ -88,7 +88,9 @@ def _table(
     for day in days:
         groups.setdefault(key(day), []).append(day)
     columns = [Column("cluster", "Cluster")] if by_cluster else [Column("day", "Day"), Column("cluster", "Cluster")]
-    columns += [Column(part, LABELS.get(part, part.capitalize()), "count") for part in SECONDS]
+    columns += [
+        Column(part, LABELS.get(part, part.capitalize()), "count", is_key=part == "capacity") for part in SECONDS
+    ]
     if any(whole[part] is not None for part in COSTS):
         columns += [Column(part, f"{LABELS[part]}, {state.currency}", "money", state.places) for part in COSTS]
     rows: list[Row] = []
@@ -105,7 +107,8 @@ def _table(
         total={**first, **_cells(whole)},
         limit=0 if by_cluster else MOST_DAYS,
         sort=sort,
-        cards=by_cluster,
+        sums=by_cluster,
+        lines=not by_cluster,
     )
     return arranged(table, request)
 

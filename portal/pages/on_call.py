@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from typing import Any
+from typing import Any, cast
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
@@ -14,8 +14,9 @@ from django.utils import timezone
 from django.views.decorators.http import require_safe
 
 from portal.accounts.access import page
+from portal.accounts.models import User
 from portal.pages.durations import milliseconds
-from portal.pages.frame import render_page
+from portal.pages.frame import key_step, render_page
 from portal.pages.state import PageState
 from reports.analysis.on_call import OnCall, Reading, Subject, on_call
 from reports.queries.usage_filter import UsageFilter
@@ -77,6 +78,7 @@ def show_on_call(request: HttpRequest) -> HttpResponse:
         "own_query": state.query_string(at=request.GET.get("at")),
         "now_query": state.query_string(),
         "last_query": state.query_string(at=last_busy(known)),
+        "key_step": key_step(cast(User, request.user)),
     }
     if request.headers.get("HX-Request") and not request.headers.get("HX-Boosted"):
         return render(request, "on_call/now.html", {"state": state, **context})

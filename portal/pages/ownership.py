@@ -133,13 +133,15 @@ def teams_table(request: HttpRequest, state: PageState, tree: Tree) -> Table:
         )
     columns = [
         Column("team", "Team"),
-        Column("unit", "Business unit"),
+        Column("unit", "Business unit", is_key=True),
         Column("entity", "Legal entity"),
         Column("center", "Cost centre"),
         Column("since", "Since"),
         Column("next", "Moves next", if_any=True),
     ]
-    return arranged(Table("teams", "Teams and where they stand", columns, rows, sort="unit", empty=NOBODY), request)
+    return arranged(
+        Table("teams", "Teams and where they stand", columns, rows, sort="unit", empty=NOBODY, lines=True), request
+    )
 
 
 NOBODY = "No organisation yet: names are taken as bills and traces tell them."
@@ -162,14 +164,15 @@ def features_table(request: HttpRequest, state: PageState, tree: Tree) -> Table:
         )
     columns = [
         Column("feature", "Feature"),
-        Column("owner", "Owner"),
+        Column("owner", "Owner", is_key=True),
         Column("product", "Product"),
         Column("criticality", "Criticality"),
         Column("sla", "SLA"),
         Column("since", "Since"),
         Column("next", "Moves next", if_any=True),
     ]
-    table = Table("features", "Features and their owners", columns, rows, sort="owner", limit=30, empty="None yet.")
+    caption = "Features and their owners"
+    table = Table("features", caption, columns, rows, sort="owner", limit=30, empty="None yet.", lines=True)
     return arranged(table, request)
 
 
@@ -190,12 +193,14 @@ def centers_table(request: HttpRequest, state: PageState, tree: Tree) -> Table:
         )
     columns = [
         Column("code", "Cost centre"),
-        Column("name", "Name"),
+        Column("name", "Name", is_key=True),
         Column("entity", "Legal entity"),
         Column("mode", "Mode"),
         Column("next", "Changes next", if_any=True),
     ]
-    return arranged(Table("centers", "Cost centres", columns, rows, sort="code", empty="None yet."), request)
+    return arranged(
+        Table("centers", "Cost centres", columns, rows, sort="code", empty="None yet.", lines=True), request
+    )
 
 
 def _next_mode(tree: Tree, key: tuple[str, str], state: PageState) -> str:
@@ -218,9 +223,10 @@ def aliases_table(request: HttpRequest, tree: Tree) -> Table:
                 rows.append(
                     {"name": Cell(value=tree.names[kind, key]), "means": Cell(value=means), "since": Cell(value=since)}
                 )
-    columns = [Column("name", "Told as"), Column("means", "Means"), Column("since", "From")]
+    columns = [Column("name", "Told as"), Column("means", "Means", is_key=True), Column("since", "From")]
     empty = "None. Names are compared without case, width, accents' form and spaces; other words need a row here."
-    return arranged(Table("aliases", "Other names", columns, rows, sort="name", limit=30, empty=empty), request)
+    table = Table("aliases", "Other names", columns, rows, sort="name", limit=30, empty=empty, lines=True)
+    return arranged(table, request)
 
 
 def _name(tree: Tree, kind: str, own: str | None) -> str:

@@ -105,7 +105,7 @@ def _sources_table(
         Column("difference", "Difference", "money"),
     ]
     rows = [_source_row(state, key, bills.get(key), runs.get(key)) for key in sorted({*bills, *runs})]
-    return arranged(Table("sources", "Charges per source", columns, rows, sort="source", cards=True), request)
+    return arranged(Table("sources", "Charges per source", columns, rows, sort="source", sums=True), request)
 
 
 def _source_row(

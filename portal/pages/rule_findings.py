@@ -1,4 +1,4 @@
-"""Findings about rules as pages list them: errors first, many of one kind in one line that opens."""
+"""Findings about rules as pages and commands list them: errors first, many of one kind in one line that opens."""
 
 from __future__ import annotations
 
@@ -48,6 +48,12 @@ class FindingGroup:
     @property
     def remedy(self) -> str:
         return self.first.remedy.replace("its condition", "their conditions")
+
+    def __str__(self) -> str:
+        """One line, as a terminal shows it."""
+        if not self.is_folded:
+            return str(self.first)
+        return f"{self.subject}{self.what}{f'; {self.remedy}' if self.remedy else ''}: {self.names}"
 
 
 def grouped(findings: Iterable[Finding]) -> list[FindingGroup]:

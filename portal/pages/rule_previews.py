@@ -42,6 +42,7 @@ QUESTIONS = {
     "model": ("Model", "Which models?"),
 }
 ROWS_SHOWN = 12
+PREVIEW_CHOICES = ("metric", "currency")
 HALF_CENT = Decimal("0.005")  # less than that is shown as nothing, so it shares one line
 
 
@@ -70,8 +71,15 @@ def progress_page(request: HttpRequest, preview: RulePreview, state: PageState) 
     }
     if request.headers.get("HX-Request") and not request.headers.get("HX-Boosted"):
         return render(request, "rules/progress.html", context)
+    # With the top bar of the page that follows, so that nothing jumps when it comes.
     return render_page(
-        request, "rules/preview_wait.html", context, page="rules", title=title_of(preview), state=state, choices=()
+        request,
+        "rules/preview_wait.html",
+        context,
+        page="rules",
+        title=title_of(preview),
+        state=state,
+        choices=PREVIEW_CHOICES,
     )
 
 
@@ -115,7 +123,7 @@ def outcome_page(request: HttpRequest, preview: RulePreview, outcome: dict[str, 
         page="rules",
         title=title_of(preview),
         state=state,
-        choices=("metric", "currency"),
+        choices=PREVIEW_CHOICES,
     )
 
 
@@ -297,7 +305,7 @@ def untaken_table(tried: dict[str, Any], currency: str, metric: str) -> Table:
         Column("category", "Category"),
         Column("reason", "Reason"),
         Column("charges", "Charges", "count"),
-        Column("cost", f"Cost, {currency}", "money", minor_units(currency)),
+        Column("cost", f"Cost, {currency}", "money", minor_units(currency), is_key=True),
     )
     return Table(
         "untaken",
@@ -306,7 +314,7 @@ def untaken_table(tried: dict[str, Any], currency: str, metric: str) -> Table:
         rows,
         limit=ROWS_SHOWN,
         empty="None: every charge is taken.",
-        cards=True,
+        lines=True,
     )
 
 

@@ -227,7 +227,9 @@ def _matrix(request: HttpRequest, state: PageState, figures: TeamFigures, slug: 
     """Features by models; models beyond the six costliest stand together."""
     cells = figures.cells
     by_model = totals_by(cells, lambda cell: cell.model)
-    shown = [model for model in by_model if model][:MATRIX_MODELS]
+    named = [model for model in by_model if model]
+    shown = named[:MATRIX_MODELS]
+    rest = "no model" if named == shown else "other"
     by_pair = totals_by(cells, lambda cell: (cell.feature, cell.model if cell.model in shown else None))
     by_feature = totals_by(cells, lambda cell: cell.feature)
     peak = max((abs(amounts.now) for amounts in by_pair.values()), default=Decimal(0))
@@ -245,10 +247,11 @@ def _matrix(request: HttpRequest, state: PageState, figures: TeamFigures, slug: 
         total[_model_key(model)] = Cell(value=exact_sum(column))
     columns = [
         Column("feature", "Feature"),
-        *(Column(_model_key(model), model or "other", "money", state.places) for model in models),
+        *(Column(_model_key(model), model or rest, "money", state.places) for model in models),
     ]
-    columns.append(Column("all", f"All, {state.shown_currency}", "money", state.places))
-    return arranged(Table("matrix", "Features by models", columns, rows, total=total, sort="-all"), request)
+    columns.append(Column("all", f"All, {state.shown_currency}", "money", state.places, is_key=True))
+    table = Table("matrix", "Features by models", columns, rows, total=total, sort="-all", lines=True)
+    return arranged(table, request)
 
 
 def _model_key(model: str | None) -> str:
@@ -268,7 +271,7 @@ def _explained(state: PageState, slug: str, feature: str | None, model: str | No
 
 
 def _parts_table(request: HttpRequest, state: PageState, parts: Sequence[SpendPart], slug: str) -> Table:
-    columns = [Column("kind", "Part"), Column("rule", "Rule")]
+    columns = [Column("kind", "Part"), Column("rule", "Rule", "words")]
     columns.append(Column("cost", f"Cost, {state.shown_currency}", "money", state.places, is_key=True))
     columns.append(Column("share", "Share", "percent"))
     whole = exact_sum(part.cost for part in parts)

@@ -15,6 +15,7 @@ from django.utils import timezone
 
 from allocation.currencies import minor_units
 from allocation.periods import DAY
+from allocation.quoting import quoted
 from portal.accounts.access import team_scope
 from portal.accounts.models import User
 from reports.analysis.reporting_currency import Conversion, conversion
@@ -89,7 +90,9 @@ class PageState:
         form = StateForm(request.GET)
         form.is_valid()
         asked = form.cleaned_data
-        problems = [f"{name}: {request.GET.get(name, '')[:40]!r} is not understood, so ignored" for name in form.errors]
+        problems = [
+            f"{name}: {quoted(request.GET.get(name, '')[:40])} is not understood, so ignored" for name in form.errors
+        ]
         runs = tuple(current_runs())
         if reader_scope is None:
             reader_scope = team_scope(cast(User, request.user))

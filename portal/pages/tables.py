@@ -80,18 +80,19 @@ class Table:
     empty: str = "Nothing in this view."
     sortable: bool = True
     cards: bool = False  # on a phone each row is a card of labelled values, not a line that scrolls sideways
+    sums: bool = False  # of cards that hold figures: their values stand at the right edge, one under the other
     lines: bool = False  # on a phone each row is two lines: name and key value, below them the rest, small
     unlimited: bool = field(default=False)
 
     @property
     def form(self) -> str:
         """A class of the stylesheet: what becomes of the rows on a phone."""
-        return "cards" if self.cards else "lines" if self.lines else ""
+        return "cards sums" if self.sums else "cards" if self.cards else "lines" if self.lines else ""
 
     @property
     def is_labelled(self) -> bool:
         """Each value bears its column's label, which a phone shows in place of the heads."""
-        return self.cards or self.lines
+        return bool(self.form)
 
     @property
     def body(self) -> list[list[tuple[Column, Cell]]]:

@@ -10,6 +10,7 @@ from decimal import Decimal
 from django.db.models import QuerySet, Sum
 
 from allocation.models import AllocationRun, CostDaily, RunStatus
+from allocation.quoting import quoted
 from reports.scope import TeamScope
 
 # Public name -> column of the rollup. Nothing a caller writes becomes part of a statement: unknown names raise.
@@ -38,7 +39,7 @@ class UnknownDimension(Exception):
         self.name = name
 
     def __str__(self) -> str:
-        return f"{self.name!r} is no dimension; choose from {', '.join(DIMENSIONS)}."
+        return f"{quoted(self.name)} is no dimension; choose from {', '.join(DIMENSIONS)}."
 
 
 @dataclass(frozen=True)

@@ -51,6 +51,10 @@
     window.location.search = chosen.toString();
   }
   if (bar) {
+    // Heads of tables stick below the bar, which takes two lines where it must.
+    new ResizeObserver(function () {
+      root.style.setProperty("--bar", bar.offsetHeight + "px");
+    }).observe(bar);
     bar.addEventListener("change", function (event) {
       if (event.target.name === "period" && bar.elements.from) {
         bar.elements.from.value = "";

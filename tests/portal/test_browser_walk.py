@@ -19,6 +19,12 @@ pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
 LOOKS = ((WIDE, "light"), (NARROW, "dark"), (WIDE, "dark"), (NARROW, "light"))
 ROLES = ["executive", "lead", "finance", "on_call", "finops_admin"]
+# Labels of tables wider than what holds them, where that can't be scrolled.
+CUT_TABLES = """
+() => [...document.querySelectorAll(".table-wrap")]
+  .filter(wrap => getComputedStyle(wrap).overflowX === "clip" && wrap.scrollWidth > wrap.clientWidth + 1)
+  .map(wrap => wrap.getAttribute("aria-label"))
+"""
 AXE = {
     "resultTypes": ["violations"],
     "runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"],
@@ -114,6 +120,37 @@ def test_the_answer_to_a_form_can_be_reloaded_and_narrowed(browser: Browser, por
     assert page.locator("h1").inner_text() == "Ownership"
     assert [problem for problem in walk.problems if "400" not in problem] == []  # the refused file
     context.close()
+
+
+def test_heads_of_tables_stick_below_a_bar_of_two_lines(browser: Browser, portal: str) -> None:
+    context, walk = new_context(browser, width={"width": 900, "height": 800}), Walk(portal)
+    page = context.new_page()
+    walk.watch(page)
+    sign_in(page, portal, "finops_admin")
+
+    open_page(walk, page, f"{portal}/executive/")
+    bar = page.locator("[data-state-bar]").evaluate("bar => bar.offsetHeight")
+
+    assert bar > 80
+    assert page.evaluate("getComputedStyle(document.documentElement).getPropertyValue('--bar')") == f"{bar}px"
+    assert walk.problems == []
+    context.close()
+
+
+def test_no_table_is_cut_on_a_laptop(browser: Browser, portal: str) -> None:
+    context = new_context(browser)
+    addresses = {path_of(address): address for address in walk_every_link(context, portal, "finops_admin").pages}
+    context.close()
+    context = new_context(browser, width={"width": 1181, "height": 800})
+    page = context.new_page()
+    sign_in(page, portal, "finops_admin")
+    cut = []
+    for address in addresses.values():
+        open_page(Walk(portal), page, portal + address)
+        cut += [f"{address}: {label}" for label in page.evaluate(CUT_TABLES)]
+    context.close()
+
+    assert cut == []
 
 
 def test_axe_finds_nothing_on_any_page(browser: Browser, portal: str) -> None:

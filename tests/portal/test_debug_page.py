@@ -15,6 +15,7 @@ import pytest
 import time_machine
 from django.test import Client
 
+from allocation.models import Feature
 from allocation.prices import ensure_prices
 from portal.accounts.models import Role
 from portal.ingest.otlp.fold import fold
@@ -36,7 +37,7 @@ from reports.queries.usage_filter import UsageFilter
 from reports.queries.usage_unpriced import usage_unpriced
 from reports.scope import TeamScope
 from reports.window import Window
-from tests.factories import make_user
+from tests.factories import make_team, make_user
 from tests.portal.otlp.sending import CALL, NOW, ingest_secret, request, send, span
 
 pytestmark = pytest.mark.django_db
@@ -99,6 +100,19 @@ def test_cost_per_call_comes_from_the_list_and_percentiles_from_the_histogram(re
     assert 700 < p50 < 1450
     assert p99 is not None
     assert 46_000 < p99 < 93_000
+
+
+def test_teams_and_features_bear_their_names(reader: Client) -> None:
+    Feature.objects.create(slug="answers", name="Answers & more")
+    make_team("search")
+    deliver([span(1, seconds=2)])
+    deliver([span(2, seconds=2)], team="nobody-knows", feature="else")
+    fold()
+
+    pages = [reader.get(address).content.decode() for address in ("/debug/", "/debug/newest/", "/debug/calls/")]
+
+    assert all("Search Answers &amp; more" in text_of(page) and "nobody-knows else" in text_of(page) for page in pages)
+    assert '<option value="answers">Answers &amp; more</option>' in pages[0]
 
 
 def test_unpriced_models_are_listed_and_never_zero(reader: Client) -> None:
@@ -230,6 +244,16 @@ def test_empty_pages_say_what_they_will_show(reader: Client) -> None:
 
     assert "No model calls in this window" in page
     assert "Send OpenTelemetry spans to /v1/traces" in page
+    assert "Make a key" not in page
+
+
+def test_an_admin_makes_the_first_key_from_the_empty_pages() -> None:
+    admin = Client()
+    admin.force_login(make_user(Role.FINOPS_ADMIN))
+
+    for address in ("/debug/", "/on-call/"):
+        assert '<a class="button" href="/admin/#make-key">' in admin.get(address).content.decode()
+    assert 'id="make-key"' in admin.get("/admin/").content.decode()
 
 
 def test_strange_choices_fall_back(reader: Client) -> None:

@@ -118,6 +118,7 @@ def test_every_bad_row_is_named_and_nothing_is_replaced() -> None:
         (b"team\nsearch\n", "lacks the column quantity"),
         (b"team,team,quantity\n", "team stands twice"),
         (b"team,seats\n", "'seats' is not known"),
+        (b"team,team's\n", "the column 'team's' is not known"),
         ("team,quantity\nmüller,1\n".encode("latin-1"), "line 2: byte 15 is not UTF-8"),
         (b'team,quantity\n"search,1\n', "line 2: this is no CSV"),
     ],

@@ -333,6 +333,7 @@ def test_rules_before_any_run(client: Client) -> None:
     client.force_login(make_user(Role.FINANCE))
 
     assert "No rules for" in text_of(client.get("/rules/").content)
+    assert "Draft new rules" in text_of(client.get("/rules/").content)
 
 
 def test_a_narrow_scope_counts_no_charges_of_others(ledger: int) -> None:

@@ -68,6 +68,18 @@ def test_trust_line_says_how_far_and_how_much(costs: Costs) -> None:
     assert f"run {costs.run.pk}" in line
 
 
+def test_the_folded_bar_names_the_team_or_unit_as_the_organisation_does(costs: Costs) -> None:
+    make_team("answer-cards", unit="storefront")
+    client = client_of(Role.EXECUTIVE)
+
+    team, unit = (
+        client.get(f"/executive/?period=2026-09&{chosen}") for chosen in ("team=answer-cards", "unit=storefront")
+    )
+
+    assert team.context["bar"]["summary"].endswith(" · Answer Cards")
+    assert unit.context["bar"]["summary"].endswith(" · Storefront")
+
+
 def test_a_lead_reads_the_shares_of_their_own_team_only(costs: Costs) -> None:
     client = Client()
     client.force_login(make_user(Role.TEAM_LEAD, teams=[make_team("support")]))

@@ -42,3 +42,12 @@ def test_each_finding_keeps_its_line_for_the_editor() -> None:
     plain = render_to_string("rules/findings.html", {"groups": grouped(unmatched("a")), "without_editor": True})
     assert "data-goto" not in plain
     assert "line 10" in plain
+
+
+def test_a_terminal_is_told_the_same_groups() -> None:
+    lines = [str(group) for group in grouped([*unmatched("a", "b", "c", "d"), Finding(ERROR, "rule 'z'", "no team")])]
+
+    assert lines == [
+        "rule 'z': no team",
+        "4 rules match no charge of October 2026; check their conditions against the bill: 'a', 'b', 'c' and 1 more",
+    ]

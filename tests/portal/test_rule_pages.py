@@ -242,6 +242,7 @@ def test_a_preview_under_way_says_how_far_it_is() -> None:
     done = client.get(address, headers={"HX-Request": "true", "HX-Target": "preview-progress"})
 
     assert "30 of 100 (30%)" in whole
+    assert "data-state-bar" in whole  # as on the page that follows, or it would come scrolled by the bar's height
     assert 'hx-trigger="every 1s"' in part
     assert "<html" not in part
     assert "no space left" in failed

@@ -104,6 +104,7 @@ def test_rows_of_two_lines_label_what_leaves_its_head() -> None:
     html = body_html(made)
 
     assert made.form == "lines"
+    assert Table("costs", "Costs", columns, [cells], sums=True).form == "cards sums"
     assert '<td class="num key heat-1" data-label="Cost">' in html
     assert '<td class="num" data-label="Share">' in html
     assert "data-label" not in body_html(Table("costs", "Costs", columns, [cells]))

@@ -178,10 +178,7 @@ class Outcome:
         """What a person reads at the command line."""
         lines = [f"import {self.import_id}: {self.status}" if self.import_id else self.status]
         lines += [self.reason] if self.reason else []
-        lines += [
-            f"line {each.line}, column {each.column or '-'}, value {each.value!r}: {each.reason}"
-            for each in self.problems[:REJECTED_SHOWN]
-        ]
+        lines += map(str, self.problems[:REJECTED_SHOWN])
         hidden = len(self.problems) - REJECTED_SHOWN
         lines += [f"and {hidden:,} more"] if hidden > 0 else []
         lines += [str(change) for change in self.changes]

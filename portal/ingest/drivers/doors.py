@@ -6,6 +6,7 @@ from datetime import date
 
 from allocation.driver_data import DRIVER_KINDS
 from allocation.models import ImportKind
+from allocation.quoting import quoted
 from portal.errors import Refused
 from portal.ingest.drivers.delivery import Kind
 from portal.ingest.drivers.gpu_usage import GPU_USAGE
@@ -29,4 +30,4 @@ def kind_of(kind: str, *, name: str | None, month: date | None, provider: str | 
     try:
         return fixed[ImportKind(kind)]
     except (KeyError, ValueError):
-        raise Refused(f"{kind!r} is no kind of driver file; choose from {', '.join(FILE_KINDS)}") from None
+        raise Refused(f"{quoted(kind)} is no kind of driver file; choose from {', '.join(FILE_KINDS)}") from None

@@ -10,6 +10,7 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+from allocation.quoting import quoted
 from portal.errors import Refused
 from portal.ingest.focus.problems import Problem, shown
 from portal.ingest.focus.values import CURRENCY, read_number, read_time
@@ -110,7 +111,7 @@ def header(names: Sequence[str], columns: Sequence[Column]) -> dict[str, int]:
         name = told.strip().lower()
         if name not in known:
             raise Refused(
-                f"line 1: the column {told!r} is not known; the file has {', '.join(c.name for c in columns)}"
+                f"line 1: the column {quoted(told)} is not known; the file has {', '.join(c.name for c in columns)}"
             )
         if name in places:
             raise Refused(f"line 1: the column {name} stands twice; nothing was replaced")

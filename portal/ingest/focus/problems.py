@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from allocation.quoting import quoted
 from portal.errors import Refused
 
 
@@ -19,6 +20,11 @@ class Problem:
     column: str | None
     value: str | None
     reason: str
+
+    def __str__(self) -> str:
+        column = f", column {self.column}" if self.column else ""
+        value = "" if self.value is None else f", value {quoted(self.value)}"
+        return f"line {self.line}{column}{value}: {self.reason}"
 
 
 LONGEST_VALUE_SHOWN = 200

@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+from allocation.quoting import quoted
 from portal.ingest.focus import columns
 
 # Enough for any price list (2e-9 USD per token has 9), and a million rows of 15 + 38 digits still sum in 60 digits.
@@ -179,7 +180,9 @@ def read_tags(text: str) -> Cell:
         return Cell(None, reason='not a JSON object; tags are written {"key": "value"}')
     for key, value in content.items():
         if isinstance(value, dict | list):
-            return Cell(None, reason=f"the tag {key!r} holds an object or a list; FOCUS tags are flat keys and values")
+            return Cell(
+                None, reason=f"the tag {quoted(key)} holds an object or a list; FOCUS tags are flat keys and values"
+            )
     return _rewritten(content)
 
 

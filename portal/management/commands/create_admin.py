@@ -8,6 +8,7 @@ from django.contrib.auth.validators import UnicodeUsernameValidator
 from django.core.exceptions import ValidationError
 from django.core.management.base import CommandParser
 
+from allocation.quoting import quoted
 from portal.accounts.people import NameTaken, add_admin
 from portal.commands import PortalCommand, Refused
 
@@ -25,7 +26,7 @@ class Command(PortalCommand):
             UnicodeUsernameValidator()(username)
             _, password = add_admin(username=username)
         except ValidationError as error:
-            raise Refused(f"{username!r}: {error.messages[0]}") from error
+            raise Refused(f"{quoted(username)}: {error.messages[0]}") from error
         except NameTaken as taken:
             raise Refused(str(taken)) from taken
         return {"username": username, "role": "finops_admin", "password": password}

@@ -7,6 +7,7 @@ from typing import Any
 from django.core.management.base import CommandParser
 
 from allocation.models import Team
+from allocation.quoting import quoted
 from portal.accounts.keys import create_key
 from portal.accounts.models import KeyScope
 from portal.commands import PortalCommand, Refused
@@ -26,10 +27,10 @@ class Command(PortalCommand):
         team = Team.objects.filter(slug=slug).first() if slug else None
         if slug and team is None:
             known = ", ".join(Team.objects.order_by("slug").values_list("slug", flat=True)) or "none yet"
-            raise Refused(f"--team: there is no team {slug!r}. Teams: {known}.")
+            raise Refused(f"--team: there is no team {quoted(slug)}. Teams: {known}.")
         key, secret = create_key(options["name"], options["scope"], team, None)
         return {"id": key.pk, "name": key.name, "scope": key.scope, "team": slug, "key": secret}
 
     def show(self, outcome: dict[str, Any]) -> str:
         whom = f"team {outcome['team']}" if outcome["team"] else "every team"
-        return f"{outcome['key']}\nKey {outcome['name']!r} for {whom}, shown this once: Authorization: Bearer KEY"
+        return f"{outcome['key']}\nKey {quoted(outcome['name'])} for {whom}, shown this once: Authorization: Bearer KEY"

@@ -10,6 +10,7 @@ from django.core.management.base import CommandParser
 from allocation.models import Delivery
 from portal.commands import PortalCommand
 from portal.ingest.bills import FORMATS, load_bill
+from portal.ingest.focus.problems import Problem
 
 
 class Command(PortalCommand):
@@ -55,8 +56,5 @@ class Command(PortalCommand):
             for total in outcome["totals"]
         ]
         lines += [f"repaired: {rule} {count:,} times" for rule, count in outcome["repairs"].items()]
-        lines += [
-            f"line {each['line']}, {each['column'] or 'row'}, {each['value']!r}: {each['reason']}"
-            for each in outcome["rejected"]
-        ]
+        lines += [str(Problem(**each)) for each in outcome["rejected"]]
         return "\n".join(lines)

@@ -22,6 +22,7 @@ from portal.commands import PortalCommand, Refused
 from portal.control.rule_jobs import apply_previewed
 from portal.ingest.otlp.fold import fold
 from portal.management.periods import month_argument
+from portal.pages.rule_findings import grouped
 
 
 class Command(PortalCommand):
@@ -135,7 +136,7 @@ def shown_preview(outcome: dict[str, Any]) -> str:
         f" {row['effective_cost']} effective"
         for row in outcome["rules"]
     ] or [f"no bill has a charge in {outcome['period']}"]
-    lines += [f"{finding['level']}: {Finding(**finding)}" for finding in outcome["findings"]]
+    lines += [f"{group.first.level}: {group}" for group in grouped(Finding(**each) for each in outcome["findings"])]
     for row in outcome["differences"]["team"]:
         moved = EXACT.subtract(Decimal(row["effective_after"]), Decimal(row["effective_before"]))
         whose = row["name"] or f"unallocated, {row['reason']}"
