@@ -549,3 +549,18 @@ def test_a_made_up_month_with_late_changes_has_the_bytes_of_a_whole_run(seed: in
         assert {name: run.sha256 for name, run in late.items()} == {name: run.sha256 for name, run in whole.items()}
         for name, run in late.items():
             assert rows_of(run.run) == rows_of(whole[name].run)
+
+
+def test_a_line_that_is_new_to_its_currency_changes_how_all_its_days_are_read() -> None:
+    """What stands apart on the bill is asked in each currency: another one's lines say nothing about it."""
+    bill = traced_month()
+    cached = {**INPUT, "charge_description": "gpt-4o-2024-08-06, cached input"}
+    bill.charge("4", at=utc(5, 9), quantity="40", consumed_unit="Tokens", **cached)
+    for day in (5, 6):
+        bill.charge("10", at=utc(day, 10), quantity="100", currency="EUR", consumed_unit="Tokens", **INPUT)
+        usage("data", at=utc(day, 12), cache_read=900)
+    allocate()
+    late_bill("5", 6, currency="EUR", charge_description="gpt-4o-2024-08-06, cached input")
+
+    for after in allocate().runs:
+        assert same_as_whole(after), after.currency
