@@ -63,7 +63,7 @@ class DriverData:
     sha256: str
 
 
-VERSION_SQL = "SELECT string_agg(format('%s %s', name, version), ' ' ORDER BY name) FROM report_version"
+VERSION_SQL = "SELECT coalesce(string_agg(format('%s %s', name, version), ' ' ORDER BY name), '') FROM report_version"
 
 
 def reports_version() -> str:

@@ -322,8 +322,12 @@ def test_a_late_day_without_a_report_goes_by_the_months_reports(ways: list[str])
 
 
 @pytest.mark.parametrize("change", ["report", "owner"])
-def test_reports_that_changed_are_noticed(ways: list[str], change: str) -> None:
+@pytest.mark.parametrize("is_emptied", [False, True])
+def test_reports_that_changed_are_noticed(ways: list[str], change: str, is_emptied: bool) -> None:
     reported_month(5, 6, 7)
+    if is_emptied:
+        with connection.cursor() as cursor:
+            cursor.execute("DELETE FROM report_version")
     allocate()
     if change == "report":
         ProviderUsage.objects.filter(day=utc(5).date()).update(input_uncached=7)
