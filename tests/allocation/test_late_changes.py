@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from django.db import connection
 
-from allocation import driver_data, runs
+from allocation import driver_data, inputs, runs
 from allocation import reported as reported_usage
 from allocation.draft_runs import draft_runs
 from allocation.ledger import stored_sha256
@@ -568,3 +568,86 @@ def test_a_line_that_is_new_to_its_currency_changes_how_all_its_days_are_read() 
 
     for after in allocate().runs:
         assert same_as_whole(after), after.currency
+
+
+BY_MONTH = """
+rules:
+  - {name: calls, when: {Catalogue.Kind: model_usage}, method: traced_usage, weights: month}
+"""
+
+
+def around(monkeypatch: pytest.MonkeyPatch, module: Any, name: str, before: Any = None, after: Any = None) -> None:
+    """Something comes just before, or after, a run reads by this function for the first time."""
+    plain, todo = getattr(module, name), [before, after]
+
+    def read(*values: Any, **named: Any) -> Any:
+        first, second = todo
+        todo[:] = [None, None]
+        if first:
+            first()
+        found = plain(*values, **named)
+        if second:
+            second()
+        return found
+
+    monkeypatch.setattr(module, name, read)
+
+
+def test_usage_that_went_and_came_back_while_the_month_was_read_leaves_no_trace(
+    ways: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put_in_force(BY_MONTH)
+    traced_month()
+    allocate()
+    late_bill("5", 6)
+    with monkeypatch.context() as beside:
+        hours = list(UsageHourly.objects.filter(hour=utc(5, 10)))
+        around(
+            beside,
+            inputs,
+            "read_rest",
+            before=lambda: UsageHourly.objects.filter(hour=utc(5, 10)).delete(),
+            after=lambda: UsageHourly.objects.bulk_create(hours),
+        )
+        allocate()
+
+    after = allocate().runs[0]
+
+    assert ways[:3] == ["whole", "late", "whole"]
+    assert same_as_whole(after)
+
+
+def test_a_report_that_changed_and_changed_back_while_it_was_read_leaves_no_trace(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    reported_month(5, 6, 7)
+    ProviderUsage.objects.create(
+        day=utc(6).date(), provider="openai", project="proj-1", model="gpt-4o", api_key="key-2", input_uncached=100
+    )
+    allocate()
+    late_bill("5", 6)
+    day = ProviderUsage.objects.filter(day=utc(6).date(), api_key="key-1")
+    with monkeypatch.context() as beside:
+        around(
+            beside,
+            driver_data,
+            "load_reported",
+            before=lambda: day.update(input_uncached=900),
+            after=lambda: day.update(input_uncached=100),
+        )
+        allocate()
+
+    assert same_as_whole(allocate().runs[0])
+
+
+def test_whose_a_key_is_is_read_once_in_a_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    IdentityOwner.objects.create(
+        provider="gateway", kind="api_key", value="key-1", team="search", valid_from=date(2026, 1, 1)
+    )
+    traced_month()
+    usage(None, at=utc(6, 10), input_uncached=90, about={"caller": "key-1"})
+    with monkeypatch.context() as beside:
+        around(beside, inputs, "read_usage", after=lambda: IdentityOwner.objects.update(team="ads"))
+        allocate()
+
+    assert same_as_whole(allocate().runs[0])
