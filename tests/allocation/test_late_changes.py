@@ -11,6 +11,7 @@ from django.db import connection
 
 from allocation import driver_data, inputs, runs
 from allocation import reported as reported_usage
+from allocation.charges import kept_groups
 from allocation.draft_runs import draft_runs
 from allocation.ledger import stored_sha256
 from allocation.models import (
@@ -651,3 +652,20 @@ def test_whose_a_key_is_is_read_once_in_a_run(monkeypatch: pytest.MonkeyPatch) -
         allocate()
 
     assert same_as_whole(allocate().runs[0])
+
+
+def test_groups_of_other_runs_and_months_are_not_read() -> None:
+    traced_month()
+    run = allocate().runs[0].run
+    read = "SELECT seq_tup_read FROM pg_stat_xact_user_tables WHERE relname = 'slice_group'"
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO slice_group (slice_id, bucket, charges, billed_cost, effective_cost)"
+            " SELECT -slice, bucket, 1, 1, 1 FROM generate_series(1, 200) slice, generate_series(1, 200) bucket"
+        )
+        cursor.execute("ANALYZE slice_group")
+        cursor.execute(read)
+        before = cursor.fetchone()
+        groups = kept_groups(run_id=run, days=[date(2026, 10, 6)])
+        cursor.execute(read)
+        assert (len({group.bucket for group in groups}), cursor.fetchone()) == (2, before)
