@@ -23,6 +23,7 @@ from allocation.models import (
     LedgerSlice,
     ProviderUsage,
     RuleSet,
+    RunGiven,
     RunSlice,
     SliceShare,
     UsageDaily,
@@ -669,3 +670,22 @@ def test_groups_of_other_runs_and_months_are_not_read() -> None:
         groups = kept_groups(run_id=run, days=[date(2026, 10, 6)])
         cursor.execute(read)
         assert (len({group.bucket for group in groups}), cursor.fetchone()) == (2, before)
+
+
+def test_runs_of_a_former_engine_are_not_built_upon(ways: list[str]) -> None:
+    """They kept no quantities of groups, nothing that was given by the day, and knew no version of reports."""
+    traced_month()
+    run = AllocationRun.objects.get(pk=allocate().runs[0].run)
+    run.inputs["engine"] = "5"
+    del run.basis["reports"]
+    run.save()
+    RunGiven.objects.all().delete()
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE slice_group SET consumed_quantity = NULL, pricing_quantity = NULL")
+        cursor.execute("UPDATE ledger_slice SET content_sha256 = md5(content_sha256)")  # quantities are part of it now
+    for day in (6, 7):
+        late_bill("5", day)
+        after = allocate().runs[0]
+
+    assert ways == ["whole", "whole", "late"]
+    assert same_as_whole(after)
