@@ -10,11 +10,12 @@ from fractions import Fraction
 from typing import Any
 
 from django.db import connection
+from django.db.models import Q
 
 from allocation.buckets import BY_DAY, BY_REPORTS, DimensionRow, MemberKey
 from allocation.conditions import RowTest
 from allocation.copying import copy_cells, copy_lines, whole_month_plans
-from allocation.models import ChargeDimension, ChargeScope, ScopeCharges, ScopeState, SourceRole
+from allocation.models import ChargeDimension, ChargeScope, RunSlice, ScopeCharges, ScopeState, SourceRole
 from allocation.money import LEAST_PLACES, places_of, quanta_of
 from allocation.periods import DAY, microseconds_by_day
 from allocation.row_tests import passed_tests
@@ -270,13 +271,17 @@ COPY (
         g.pricing_quantity
     FROM run_slice r JOIN slice_group g ON g.slice_id = r.slice_id
     WHERE r.run_id = {run} AND r.part >= {by_day} AND (r.day = ANY('{{{days}}}') OR r.part > {by_day})
+        AND g.slice_id = ANY('{{{slices}}}')  -- so that groups of other runs and months are not read
 ) TO STDOUT
 """
 
 
 def kept_groups(*, run_id: int, days: Iterable[date]) -> list[Group]:
     """Groups as a run kept them: of part BY_DAY those of these days, of all later parts those of any day."""
-    sql = KEPT_GROUPS_SQL.format(run=int(run_id), by_day=BY_DAY, days=",".join(map(str, sorted(days))))
+    listed = sorted(days)
+    own = RunSlice.objects.filter(Q(part=BY_DAY, day__in=listed) | Q(part__gt=BY_DAY), run_id=run_id)
+    slices = id_list(own.values_list("slice_id", flat=True))
+    sql = KEPT_GROUPS_SQL.format(run=int(run_id), by_day=BY_DAY, slices=slices, days=",".join(map(str, listed)))
     return [_kept_group(copy_cells(line)) for line in copy_lines(sql)]
 
 

@@ -17,7 +17,7 @@ from allocation.drivers import Digest, Key, ToldUsage, places_of_rows
 from allocation.gpu import GpuRow, load_gpu
 from allocation.measures import Reading, load_series
 from allocation.models import ImportKind
-from allocation.reported import load_reported, note_callers, reported_days
+from allocation.reported import Owners, identity_owners, load_reported, note_callers, reported_days
 from allocation.targets import Organisation, load_organisation
 
 DRIVER_KINDS = (ImportKind.SERIES, ImportKind.GPU_USAGE, ImportKind.PROVIDER_USAGE, ImportKind.IDENTITY_OWNERS)
@@ -63,7 +63,18 @@ class DriverData:
     sha256: str
 
 
-VERSION_SQL = "SELECT string_agg(format('%s %s', name, version), ' ' ORDER BY name) FROM report_version"
+VERSION_SQL = "SELECT coalesce(string_agg(format('%s %s', name, version), ' ' ORDER BY name), '') FROM report_version"
+
+
+class Identities(NamedTuple):
+    """Whose each key is, read once for all that a run does with it; `version` is that of the reports before."""
+
+    version: str
+    owners: Owners
+
+    @classmethod
+    def read(cls) -> Identities:
+        return cls(reports_version(), identity_owners())  # the version first: what comes in between makes it another
 
 
 def reports_version() -> str:
@@ -78,6 +89,7 @@ def read_driver_data(
     look: Look,
     *,
     callers: Iterable[str],
+    identities: Identities,
     organisation: Organisation,
     known: Reports | None = None,
     days: frozenset[date] | None = None,
@@ -86,25 +98,40 @@ def read_driver_data(
 
     Of reports that are still the `known` ones only these days are read.
     """
-    version = reports_version()  # first: what comes in between is read now, and again by the next run
-    is_known = known is not None and known.version == version
-    callers_digest, reported_digest, others_digest = Digest(), Digest(), Digest()
-    note_callers(callers, start=look.start, end=look.end, note=callers_digest.add)
-    reported = load_reported(start=look.start, end=look.end, days=days if is_known else None, note=reported_digest.add)
+    version, owners = identities
+    callers_digest, others_digest = Digest(), Digest()
+    note_callers(callers, start=look.start, end=look.end, owners=owners, note=callers_digest.add)
+    told = _read_of_days(look, owners, known, days) if known is not None and known.version == version else None
+    reported, by_key, reports = told or _read_all(look, identities)
     gpu = load_gpu(start=look.start, end=look.end, note=others_digest.add) if look.gpu else []
     series = load_series(look.series, month=look.month, organisation=organisation, note=others_digest.add)
-    reports = known if known and is_known else Reports(version, reported_digest.hexdigest(), places_of_rows(reported))
     whole = Digest()
     for sha256 in (callers_digest.hexdigest(), reports.sha256, others_digest.hexdigest()):
         whole.add(sha256)
     return DriverData(
         reported=reported,
-        reported_days=reported_days(look.start, look.end) if is_known else None,
+        reported_days=by_key,
         reports=reports,
         gpu=gpu,
         series=series,
         sha256=whole.hexdigest(),
     )
+
+
+Told = tuple[list[ToldUsage], dict[Key, list[date]] | None, Reports]
+
+
+def _read_of_days(look: Look, owners: Owners, known: Reports, days: frozenset[date] | None) -> Told | None:
+    """These days' reports, with the days of each key; None where a report came meanwhile."""
+    reported = load_reported(start=look.start, end=look.end, days=days, owners=owners, note=lambda _line: None)
+    by_key = reported_days(look.start, look.end)
+    return (reported, by_key, known) if reports_version() == known.version else None
+
+
+def _read_all(look: Look, identities: Identities) -> Told:
+    digest = Digest()
+    reported = load_reported(start=look.start, end=look.end, owners=identities.owners, note=digest.add)
+    return reported, None, Reports(identities.version, digest.hexdigest(), places_of_rows(reported))
 
 
 CALLERS_SQL = """
@@ -122,4 +149,5 @@ def fingerprint_now(look: Look) -> str:
     with connection.cursor() as cursor:
         cursor.execute(CALLERS_SQL, {"start": f"{look.start} 00:00+00", "end": f"{look.end} 00:00+00"})
         callers = [caller for (caller,) in cursor.fetchall()]
-    return read_driver_data(look, callers=callers, organisation=load_organisation()).sha256
+    told = read_driver_data(look, callers=callers, identities=Identities.read(), organisation=load_organisation())
+    return told.sha256

@@ -11,7 +11,7 @@ from django.db import connection
 
 from allocation.buckets import Bucket, apart_keys
 from allocation.catalogue import Entries
-from allocation.driver_data import Look, Reports, read_driver_data
+from allocation.driver_data import Identities, Look, Reports, read_driver_data
 from allocation.drivers import (
     ANY_PROJECT,
     COST_PLACES,
@@ -87,6 +87,7 @@ def load_drivers(
     start, end = charge_days(month, scopes)
     apart = apart_keys(buckets)
     by_region = any(bucket.key and bucket.key.region for bucket in buckets)
+    identities = Identities.read()
     rows, facts = read_usage(
         start,
         end,
@@ -94,6 +95,7 @@ def load_drivers(
         by_region=by_region,
         caller_pays=caller_pays,
         entries=entries,
+        owners=identities.owners,
         billed_as=lambda key: known_apart(key, apart),
     )
     clustering = clustering_of(start, end) if facts.is_sampled else None
@@ -111,6 +113,7 @@ def load_drivers(
     other = read_driver_data(
         look,
         callers=facts.callers,
+        identities=identities,
         organisation=organisation,
         known=late.reports if late and not goes_by_month else None,
         days=late.days if late else None,
@@ -143,7 +146,9 @@ def load_drivers(
                 by_region=by_region,
                 caller_pays=caller_pays,
                 entries=entries,
+                owners=identities.owners,
             )
+            late.check_others()
         late.complete(index, None if rest is None else index_of(rest, facts.places))
     return Drivers(
         index=index,

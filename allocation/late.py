@@ -225,8 +225,9 @@ def _touched(scopes: Sequence[int]) -> set[date]:
 
 
 def lines_sha256(buckets: Iterable[Bucket]) -> str:
-    """Of everything that usage is matched on: what stands apart on the bill decides how every day's calls are read."""
-    lines = {(bucket.key, bucket.token_class, bucket.is_tiered) for bucket in buckets if bucket.key}
+    """Of everything that usage is matched on: what stands apart on the bill, in each currency, decides how every day's
+    calls are read."""
+    lines = {(bucket.currency, bucket.key, bucket.token_class, bucket.is_tiered) for bucket in buckets if bucket.key}
     return hashlib.sha256(repr(sorted(lines, key=repr)).encode()).hexdigest()
 
 

@@ -33,14 +33,13 @@ COPY (
 
 
 def load_reported(
-    *, start: date, end: date, note: Callable[[str], None], days: Iterable[date] | None = None
+    *, start: date, end: date, owners: Owners, note: Callable[[str], None], days: Iterable[date] | None = None
 ) -> list[ToldUsage]:
     """Reported usage of the half-open range, or of these days of it, with the owners that identities had then.
 
     `note` is told every row.
     """
     tokens = ", ".join(f"trim_scale({name})" for name in TOKEN_COLUMNS)
-    owners = identity_owners()
     dates: dict[str, date] = {}
     found = []
     only = "" if days is None else "AND day = ANY('{" + ",".join(map(str, sorted(days))) + "}')"
@@ -87,12 +86,11 @@ def _key(provider: str, project: str | None, model: str | None, is_batch: bool) 
     return Key(SAME_PROVIDER.get(provider, provider), project, model, is_batch)
 
 
-def caller_owners(rows: Sequence[ToldUsage]) -> list[ToldUsage]:
+def caller_owners(rows: Sequence[ToldUsage], owners: Owners) -> list[ToldUsage]:
     """The rows with whose a gateway's key, or end user, is where a call names no team.
 
     A gateway's own keys stand under the provider `gateway`; else the key is looked for under the call's provider.
     """
-    owners = identity_owners()
     found = []
     for row in rows:
         if row.caller is not None:
@@ -109,10 +107,11 @@ def caller_owners(rows: Sequence[ToldUsage]) -> list[ToldUsage]:
     return found
 
 
-def note_callers(callers: Iterable[str], *, start: date, end: date, note: Callable[[str], None]) -> None:
+def note_callers(
+    callers: Iterable[str], *, start: date, end: date, owners: Owners, note: Callable[[str], None]
+) -> None:
     """Tells `note` whose each of these keys and end users is on the days, from the first of them on, by provider."""
     wanted = set(callers)
-    owners = identity_owners() if wanted else {}
     for (provider, kind, value), (days, known) in sorted(owners.items()):
         if value in wanted and kind in (UsageIdentity.API_KEY, UsageIdentity.USER):
             first = max(bisect_right(days, start) - 1, 0)

@@ -24,7 +24,7 @@ from allocation.drivers import (
     usage_sql,
 )
 from allocation.periods import DAY, Period
-from allocation.reported import caller_owners, identity_owners
+from allocation.reported import Owners, caller_owners
 from allocation.usage_days import sum_days
 
 VERSIONS_SQL = """
@@ -139,6 +139,7 @@ def read_usage(
     by_region: bool,
     caller_pays: bool,
     entries: Entries,
+    owners: Owners,
     billed_as: Callable[[Key], Key],
 ) -> tuple[list[ToldUsage], UsageFacts]:
     """Told usage of all days of the half-open range, or of these only, and what each of them said.
@@ -160,7 +161,7 @@ def read_usage(
         )
     ]
     if any(row.caller for row in rows):
-        rows = caller_owners(rows)
+        rows = caller_owners(rows, owners)
     silent = {
         day: DayFacts(version, "", frozenset(), False, False, ())
         for day, version in versions.items()
@@ -178,14 +179,15 @@ def read_rest(
     by_region: bool,
     caller_pays: bool,
     entries: Entries,
+    owners: Owners,
 ) -> list[ToldUsage]:
     """Told usage of all days of the half-open range `but` these, as one row for all days between two cuts.
 
     Whose a call is must be the same on all of these days. The day of a row is one of them.
     """
-    owned = {day for days, _ in identity_owners().values() for day in days}
+    owned = {day for days, _ in owners.values() for day in days}
     sql = rest_sql(start, end, but=but, cuts={start, *cuts, *owned}, by_region=by_region)
-    return caller_owners(list(told_usage(copy_lines(sql), caller_pays=caller_pays, entries=entries)))
+    return caller_owners(list(told_usage(copy_lines(sql), caller_pays=caller_pays, entries=entries)), owners)
 
 
 def _noted(sql: str, digests: dict[date, Digest]) -> Iterator[str]:
@@ -243,6 +245,13 @@ class LateUsage:
         """Raises WholeMonthNeeded where the days that were read change how all others are read."""
         if joined.is_sampled or joined.places != self.known.places:
             raise WholeMonthNeeded("sampled usage, or tokens of other decimal places")
+
+    def check_others(self) -> None:
+        """Raises WholeMonthNeeded where usage of the other days came meanwhile: read now, the rest of the month would
+        not be what is known of it."""
+        now = usage_versions(self.known.start, self.known.end)
+        if not self.known.changed_days(now) <= self.days:
+            raise WholeMonthNeeded("usage of other days came meanwhile")
 
     def complete(self, index: UsageIndex, rest: UsageIndex | None) -> None:
         """Make the index of the days that were read one of the month, whose other days have keys but no rows.

@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 from django.db import connection
 
-from allocation import driver_data, runs
+from allocation import driver_data, inputs, runs
 from allocation import reported as reported_usage
 from allocation.buckets import BY_DAY, BY_MONTH, BY_REPORTS
+from allocation.charges import kept_groups
 from allocation.draft_runs import draft_runs
 from allocation.ledger import stored_sha256
 from allocation.models import (
@@ -23,6 +24,7 @@ from allocation.models import (
     LedgerSlice,
     ProviderUsage,
     RuleSet,
+    RunGiven,
     RunSlice,
     SliceShare,
     UsageDaily,
@@ -375,8 +377,12 @@ def test_what_goes_by_the_month_is_split_again_on_all_days_and_no_more_is_read(w
 
 
 @pytest.mark.parametrize("change", ["report", "owner"])
-def test_reports_that_changed_are_noticed(ways: list[str], change: str) -> None:
+@pytest.mark.parametrize("is_emptied", [False, True])
+def test_reports_that_changed_are_noticed(ways: list[str], change: str, is_emptied: bool) -> None:
     reported_month(5, 6, 7)
+    if is_emptied:
+        with connection.cursor() as cursor:
+            cursor.execute("DELETE FROM report_version")
     allocate()
     if change == "report":
         ProviderUsage.objects.filter(day=utc(5).date()).update(input_uncached=7)
@@ -602,3 +608,137 @@ def test_a_made_up_month_with_late_changes_has_the_bytes_of_a_whole_run(seed: in
         assert {name: run.sha256 for name, run in late.items()} == {name: run.sha256 for name, run in whole.items()}
         for name, run in late.items():
             assert rows_of(run.run) == rows_of(whole[name].run)
+
+
+def test_a_line_that_is_new_to_its_currency_changes_how_all_its_days_are_read() -> None:
+    """What stands apart on the bill is asked in each currency: another one's lines say nothing about it."""
+    bill = traced_month()
+    cached = {**INPUT, "charge_description": "gpt-4o-2024-08-06, cached input"}
+    bill.charge("4", at=utc(5, 9), quantity="40", consumed_unit="Tokens", **cached)
+    for day in (5, 6):
+        bill.charge("10", at=utc(day, 10), quantity="100", currency="EUR", consumed_unit="Tokens", **INPUT)
+        usage("data", at=utc(day, 12), cache_read=900)
+    allocate()
+    late_bill("5", 6, currency="EUR", charge_description="gpt-4o-2024-08-06, cached input")
+
+    for after in allocate().runs:
+        assert same_as_whole(after), after.currency
+
+
+BY_MONTH = """
+rules:
+  - {name: calls, when: {Catalogue.Kind: model_usage}, method: traced_usage, weights: month}
+"""
+
+
+def around(monkeypatch: pytest.MonkeyPatch, module: Any, name: str, before: Any = None, after: Any = None) -> None:
+    """Something comes just before, or after, a run reads by this function for the first time."""
+    plain, todo = getattr(module, name), [before, after]
+
+    def read(*values: Any, **named: Any) -> Any:
+        first, second = todo
+        todo[:] = [None, None]
+        if first:
+            first()
+        found = plain(*values, **named)
+        if second:
+            second()
+        return found
+
+    monkeypatch.setattr(module, name, read)
+
+
+def test_usage_that_went_and_came_back_while_the_month_was_read_leaves_no_trace(
+    ways: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put_in_force(BY_MONTH)
+    traced_month()
+    allocate()
+    late_bill("5", 6)
+    with monkeypatch.context() as beside:
+        hours = list(UsageHourly.objects.filter(hour=utc(5, 10)))
+        around(
+            beside,
+            inputs,
+            "read_rest",
+            before=lambda: UsageHourly.objects.filter(hour=utc(5, 10)).delete(),
+            after=lambda: UsageHourly.objects.bulk_create(hours),
+        )
+        allocate()
+
+    after = allocate().runs[0]
+
+    assert ways[:3] == ["whole", "late", "whole"]
+    assert same_as_whole(after)
+
+
+def test_a_report_that_changed_and_changed_back_while_it_was_read_leaves_no_trace(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    reported_month(5, 6, 7)
+    ProviderUsage.objects.create(
+        day=utc(6).date(), provider="openai", project="proj-1", model="gpt-4o", api_key="key-2", input_uncached=100
+    )
+    allocate()
+    late_bill("5", 6)
+    day = ProviderUsage.objects.filter(day=utc(6).date(), api_key="key-1")
+    with monkeypatch.context() as beside:
+        around(
+            beside,
+            driver_data,
+            "load_reported",
+            before=lambda: day.update(input_uncached=900),
+            after=lambda: day.update(input_uncached=100),
+        )
+        allocate()
+
+    assert same_as_whole(allocate().runs[0])
+
+
+def test_whose_a_key_is_is_read_once_in_a_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    IdentityOwner.objects.create(
+        provider="gateway", kind="api_key", value="key-1", team="search", valid_from=date(2026, 1, 1)
+    )
+    traced_month()
+    usage(None, at=utc(6, 10), input_uncached=90, about={"caller": "key-1"})
+    with monkeypatch.context() as beside:
+        around(beside, inputs, "read_usage", after=lambda: IdentityOwner.objects.update(team="ads"))
+        allocate()
+
+    assert same_as_whole(allocate().runs[0])
+
+
+def test_groups_of_other_runs_and_months_are_not_read() -> None:
+    traced_month()
+    run = allocate().runs[0].run
+    read = "SELECT seq_tup_read FROM pg_stat_xact_user_tables WHERE relname = 'slice_group'"
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO slice_group (slice_id, bucket, charges, billed_cost, effective_cost)"
+            " SELECT -slice, bucket, 1, 1, 1 FROM generate_series(1, 200) slice, generate_series(1, 200) bucket"
+        )
+        cursor.execute("ANALYZE slice_group")
+        cursor.execute(read)
+        before = cursor.fetchone()
+        groups = kept_groups(run_id=run, days=[date(2026, 10, 6)])
+        cursor.execute(read)
+        assert (len({group.bucket for group in groups}), cursor.fetchone()) == (2, before)
+
+
+def test_runs_of_a_former_engine_are_not_built_upon(ways: list[str]) -> None:
+    """They kept no quantities of groups, nothing that was given by the day, and knew no version of reports."""
+    traced_month()
+    run = AllocationRun.objects.get(pk=allocate().runs[0].run)
+    run.inputs["engine"] = "5"
+    del run.basis["reports"]
+    run.save()
+    RunGiven.objects.all().delete()
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE slice_group SET consumed_quantity = NULL, pricing_quantity = NULL")
+        cursor.execute("UPDATE ledger_slice SET content_sha256 = md5(content_sha256)")  # quantities are part of it now
+    for day in (6, 7):
+        late_bill("5", day)
+        after = allocate().runs[0]
+
+    assert ways == ["whole", "whole", "late"]
+    assert same_as_whole(after)

@@ -9,7 +9,8 @@ SELECT name, nextval('usage_version') FROM unnest(ARRAY['allocation_providerusag
 
 CREATE FUNCTION note_reports() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog, public AS $$
 BEGIN
-    UPDATE public.report_version SET version = nextval('public.usage_version') WHERE name = TG_TABLE_NAME;
+    INSERT INTO public.report_version (name, version) VALUES (TG_TABLE_NAME, nextval('public.usage_version'))
+    ON CONFLICT (name) DO UPDATE SET version = excluded.version;
     RETURN NULL;
 END
 $$;
