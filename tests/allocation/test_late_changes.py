@@ -625,7 +625,7 @@ def test_a_line_that_is_new_to_its_currency_changes_how_all_its_days_are_read() 
         assert same_as_whole(after), after.currency
 
 
-BY_MONTH = """
+CALLS_BY_MONTH = """
 rules:
   - {name: calls, when: {Catalogue.Kind: model_usage}, method: traced_usage, weights: month}
 """
@@ -651,7 +651,7 @@ def around(monkeypatch: pytest.MonkeyPatch, module: Any, name: str, before: Any 
 def test_usage_that_went_and_came_back_while_the_month_was_read_leaves_no_trace(
     ways: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    put_in_force(BY_MONTH)
+    put_in_force(CALLS_BY_MONTH)
     traced_month()
     allocate()
     late_bill("5", 6)
