@@ -32,6 +32,7 @@ COPY (
         SELECT a.bucket, a.target_id, a.effective_cost, a.billed_cost, a.list_cost, a.evidence
         FROM run_slice r JOIN slice_share a ON a.billing_month = r.billing_month AND a.slice_id = r.slice_id
         WHERE r.run_id = {run} AND r.part = ANY('{{{parts}}}') AND a.billing_month = '{month}'
+            AND a.slice_id = ANY('{{{slices}}}')  -- so that shares of other runs are not read
     ) shares
     GROUP BY 1, 2
 ) TO STDOUT
@@ -133,11 +134,14 @@ class Related:
         cls, *, run_id: int, month: date, parts: Collection[int], buckets: Mapping[int, Bucket], book: TargetBook
     ) -> Related:
         """What these parts of the run gave; part BY_DAY as it was kept."""
+        listed = sorted(part for part in parts if part != BY_DAY)
+        slices = RunSlice.objects.filter(run_id=run_id, part__in=listed).values_list("slice_id", flat=True)
         sql = GIVEN_SQL.format(
             run=int(run_id),
             month=month.isoformat(),
             by_day="true" if BY_DAY in parts else "false",
-            parts=",".join(str(int(part)) for part in sorted(parts) if part != BY_DAY),
+            parts=",".join(str(int(part)) for part in listed),
+            slices=",".join(str(int(pk)) for pk in sorted(set(slices))),
         )
         lines = [line.split("\t") for line in copy_lines(sql)]
         places = max((places_of(text) for cells in lines for text in cells[2:5]), default=LEAST_PLACES)
