@@ -134,13 +134,13 @@ class Related:
         cls, *, run_id: int, month: date, parts: Collection[int], buckets: Mapping[int, Bucket], book: TargetBook
     ) -> Related:
         """What these parts of the run gave; part BY_DAY as it was kept."""
-        listed = sorted(part for part in parts if part != BY_DAY)
-        slices = RunSlice.objects.filter(run_id=run_id, part__in=listed).values_list("slice_id", flat=True)
+        others = sorted(part for part in parts if part != BY_DAY)
+        slices = RunSlice.objects.filter(run_id=run_id, part__in=others).values_list("slice_id", flat=True)
         sql = GIVEN_SQL.format(
             run=int(run_id),
             month=month.isoformat(),
             by_day="true" if BY_DAY in parts else "false",
-            parts=",".join(str(int(part)) for part in listed),
+            parts=",".join(str(int(part)) for part in others),
             slices=",".join(str(int(pk)) for pk in sorted(set(slices))),
         )
         lines = [line.split("\t") for line in copy_lines(sql)]
