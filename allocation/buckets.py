@@ -53,14 +53,17 @@ class SourceSettings(NamedTuple):
     untraced: str
 
 
+_json_text = json.JSONEncoder(ensure_ascii=False).encode  # made once: every bucket has a few dozen texts
+
+
 def jsonb_text(value: Any) -> str:
     """JSON as PostgreSQL prints jsonb: shorter keys first, then by bytes."""
     if isinstance(value, dict):
         keys = sorted(value, key=lambda key: (len(key.encode()), key.encode()))
-        return "{" + ", ".join(f"{json.dumps(key, ensure_ascii=False)}: {jsonb_text(value[key])}" for key in keys) + "}"
+        return "{" + ", ".join([f"{_json_text(key)}: {jsonb_text(value[key])}" for key in keys]) + "}"
     if isinstance(value, list):
         return "[" + ", ".join(map(jsonb_text, value)) + "]"
-    return json.dumps(value, ensure_ascii=False)
+    return _json_text(value)
 
 
 @dataclass(frozen=True)

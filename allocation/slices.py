@@ -128,10 +128,19 @@ class Reserved:
 
     def close(self) -> None:
         """The run has these slices from here on; what was reserved for nothing is gone."""
-        LedgerSlice.objects.bulk_update(self._new, ["rows", "sha256", "content_sha256"])
+        columns = zip(*((new.pk, new.rows, new.sha256, new.content_sha256) for new in self._new), strict=True)
+        with connection.cursor() as cursor:
+            cursor.execute(FILLED_SQL, [list(column) for column in columns] or [[], [], [], []])
         LedgerSlice.objects.filter(pk__in=self._free).delete()
         self._store.take(self._own)
         self._store.written += [made.pk for made in self._new]
+
+
+FILLED_SQL = """
+UPDATE ledger_slice SET rows = filled.rows, sha256 = filled.sha256, content_sha256 = filled.content_sha256
+FROM unnest(%s::bigint[], %s::bigint[], %s::text[], %s::text[]) AS filled(id, rows, sha256, content_sha256)
+WHERE ledger_slice.id = filled.id
+"""
 
 
 def known_slices(month: date, currency: str) -> dict[tuple[int, str], Stored]:
