@@ -16,7 +16,7 @@ from allocation.buckets import BY_DAY, BY_REPORTS, DimensionRow, MemberKey
 from allocation.conditions import RowTest
 from allocation.copying import copy_cells, copy_lines, whole_month_plans
 from allocation.models import ChargeDimension, ChargeScope, RunSlice, ScopeCharges, ScopeState, SourceRole
-from allocation.money import LEAST_PLACES, places_of, quanta_of
+from allocation.money import LEAST_PLACES, decimal_fraction, places_of, quanta_of
 from allocation.periods import DAY, microseconds_by_day
 from allocation.row_tests import passed_tests
 from allocation.split import split_quanta
@@ -294,8 +294,8 @@ def _kept_group(cells: list[str | None]) -> Group:
         billed_cost=Amount.of(billed or ""),
         effective_cost=Amount.of(effective or ""),
         list_cost=None if listed is None else Amount.of(listed),
-        consumed=None if consumed is None else Fraction(consumed),
-        pricing=None if pricing is None else Fraction(pricing),
+        consumed=None if consumed is None else decimal_fraction(consumed),
+        pricing=None if pricing is None else decimal_fraction(pricing),
         is_spread=is_spread == "t",
     )
 
@@ -338,7 +338,7 @@ def _days_of(cells: list[str]) -> Iterable[Group]:
     amounts = [None if text == "\\N" else Amount.of(text) for text in cells[5:8]]
     if start == "\\N":
         day = date.fromisoformat(first_day)
-        quantities = [None if text == "\\N" else Fraction(text) for text in cells[8:10]]
+        quantities = [None if text == "\\N" else decimal_fraction(text) for text in cells[8:10]]
         return [Group(int(bucket), day, int(charges), *amounts, *quantities)]  # type: ignore[arg-type]
     begin, until = datetime.fromisoformat(start), datetime.fromisoformat(end)
     if until <= begin:  # outside its billing period: the charge's own first day
