@@ -195,6 +195,10 @@ class DimensionRow(NamedTuple):
     columns: Mapping[str, Any]
     passed: frozenset[RowTest] = frozenset()
 
+    @property
+    def member(self) -> MemberKey:
+        return MemberKey(self.source_id, self.dimension_id, self.variant)
+
 
 class MemberKey(NamedTuple):
     """What charges are put into buckets by."""

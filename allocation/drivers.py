@@ -158,6 +158,14 @@ class UsageIndex:
     _pools: dict[tuple[object, ...], Pool] = field(default_factory=dict)
     _variances: dict[tuple[object, ...], Fraction] = field(default_factory=dict)
 
+    def complete(
+        self, loaded: frozenset[date], others: Iterable[tuple[Key, date]], rest: Mapping[Key, Sequence[Usage]] | None
+    ) -> None:
+        """Make the index of some days a partial one of the month: `others` are all keys and days without rows."""
+        self.loaded, self.rest = loaded, rest
+        for key, day in others:
+            self.days.setdefault(key, {}).setdefault(day, [])
+
     def reads_month(self, key: Key, *, whole_provider: bool = False) -> None:
         """To be told before rows of all days are looked at."""
         whole_provider = whole_provider or key.model is None

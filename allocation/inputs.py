@@ -129,11 +129,9 @@ def load_drivers(
 
     reported = index_of(other.reported, other.reports.places)
     if late and other.reported_days is not None:
-        reported.loaded, reported.lacking = late.days, AllReportsNeeded
-        for key, reported_on in other.reported_days.items():
-            of_key = reported.days.setdefault(known_apart(key, apart), {})
-            for day in reported_on:
-                of_key.setdefault(day, [])
+        reported.lacking = AllReportsNeeded
+        others = ((known_apart(key, apart), day) for key, days in other.reported_days.items() for day in days)
+        reported.complete(late.days, others, None)
     index = index_of(rows, facts.places)
     rest = None
     if late:

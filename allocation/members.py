@@ -83,7 +83,7 @@ def all_members(namer: Namer, *, scopes: Sequence[int]) -> Members:
     variant = month_variant_sql(tests, month=month, scopes=scopes)
     members = beside_others(
         {
-            MemberKey(row.source_id, row.dimension_id, row.variant): namer.bucket(row)
+            row.member: namer.bucket(row)
             for row in dimension_rows(month=month, scopes=scopes, tests=tests, variant=variant)
         }
     )
@@ -106,11 +106,9 @@ def late_members(
     came = set(read_members(month=month, scopes=scopes, tests=tests, variant=variant))
     numbers = _known_members([run.pk for run in former.values()])
     one_of = {number: member for member, number in numbers.items()}
-    wanted = {member: number for number, member in one_of.items()}
     rows = described({*one_of.values(), *(came - numbers.keys())}, tests)
-    named = {MemberKey(row.source_id, row.dimension_id, row.variant): namer.bucket(row) for row in rows}
-    named = beside_others(named)
-    of_number = {number: named[member] for member, number in wanted.items()}
+    named = beside_others({row.member: namer.bucket(row) for row in rows})
+    of_number = {number: named[member] for number, member in one_of.items()}
     _check_same(of_number)
     new = {member: named[member] for member in came - numbers.keys()}
     return Members(

@@ -11,6 +11,7 @@ from typing import Any
 from django.db import connection
 
 from allocation.buckets import BY_DAY, Bucket, Level, followed_levels, levels_of
+from allocation.charges import id_list
 from allocation.copying import copy_lines, whole_month_plans
 from allocation.drivers import WholeMonthNeeded
 from allocation.ledger import TargetBook
@@ -140,8 +141,8 @@ class Related:
             run=int(run_id),
             month=month.isoformat(),
             by_day="true" if BY_DAY in parts else "false",
-            parts=",".join(str(int(part)) for part in others),
-            slices=",".join(str(int(pk)) for pk in sorted(set(slices))),
+            parts=id_list(others),
+            slices=id_list(slices),
         )
         lines = [line.split("\t") for line in copy_lines(sql)]
         places = max((places_of(text) for cells in lines for text in cells[2:5]), default=LEAST_PLACES)

@@ -258,9 +258,8 @@ class LateUsage:
 
         `rest` has the rows of all other days together, under any day.
         """
-        index.loaded = self.days
+        together = None
         if rest is not None:
-            index.rest = {key: [row for rows in days.values() for row in rows] for key, days in rest.days.items()}
-        for day, facts in self.others.items():
-            for key in facts.keys:
-                index.days.setdefault(key, {}).setdefault(day, [])
+            together = {key: [row for rows in days.values() for row in rows] for key, days in rest.days.items()}
+        others = ((key, day) for day, facts in self.others.items() for key in facts.keys)
+        index.complete(self.days, others, together)
