@@ -7,7 +7,6 @@ in doubt, the month is read whole: slices that say the same are then shared all 
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
@@ -70,8 +69,7 @@ class LateChanges:
         """Buckets of the charges; raises WholeMonthNeeded where they are matched with usage in another way."""
         extent = Extent(self.scopes) if self.adds_up else Extent(tuple(scopes), self.days)
         found = late_members(namer, extent=extent, scopes=self.scopes, former=self.former)
-        lines = lines_sha256(found.buckets)
-        if any(run.basis["lines"] != lines for run in self.former.values()):
+        if any(run.basis["lines"] != found.lines for run in self.former.values()):
             raise WholeMonthNeeded("other lines to match calls with")
         return found
 
@@ -222,13 +220,6 @@ def _touched(scopes: Sequence[int]) -> set[date]:
     with connection.cursor() as cursor:
         cursor.execute(TOUCHED_SQL, {"scopes": list(scopes)})
         return {day for first, last in cursor.fetchall() for day in Period(first, last + DAY).days()}
-
-
-def lines_sha256(buckets: Iterable[Bucket]) -> str:
-    """Of everything that usage is matched on: what stands apart on the bill, in each currency, decides how every day's
-    calls are read."""
-    lines = {(bucket.currency, bucket.key, bucket.token_class, bucket.is_tiered) for bucket in buckets if bucket.key}
-    return hashlib.sha256(repr(sorted(lines, key=repr)).encode()).hexdigest()
 
 
 def basis_of(drivers: Drivers, lines: str, engine: Engine, late: LateChanges | None, currency: str) -> dict[str, Any]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from functools import cached_property
 
 from django.db import connection
 
@@ -50,6 +52,14 @@ class Members:
     known: Mapping[str, Mapping[int, Bucket]]
     touched: frozenset[Bucket]
     buckets: frozenset[Bucket]
+
+    @cached_property
+    def lines(self) -> str:
+        """The hash of everything that usage is matched on: what stands apart on the bill, in each currency, decides how
+        every day's calls are read."""
+        keyed = (bucket for bucket in self.buckets if bucket.key)
+        lines = {(bucket.currency, bucket.key, bucket.token_class, bucket.is_tiered) for bucket in keyed}
+        return hashlib.sha256(repr(sorted(lines, key=repr)).encode()).hexdigest()
 
     def put(self, run: AllocationRun, former: AllocationRun | None) -> dict[Bucket, int]:
         """Write the run's buckets and members; the buckets' ids."""

@@ -30,7 +30,7 @@ from allocation.drivers import AllReportsNeeded, WholeMonthNeeded
 from allocation.engine import Engine
 from allocation.errors import AllocationBusy, NotBalanced
 from allocation.inputs import Drivers, load_drivers
-from allocation.late import LateChanges, basis_of, late_changes, lines_sha256
+from allocation.late import LateChanges, basis_of, late_changes
 from allocation.ledger import LedgerWriter, TargetBook
 from allocation.members import Members, Namer, all_members
 from allocation.models import (
@@ -276,7 +276,7 @@ class MonthJob:
             engine = self._split(run, members, drivers, slices, late)
             write_usage_daily(slices, drivers.daily, is_shared=drivers.clustering is None)
             record_sampling(run.pk, drivers.clustering)
-            run.basis = basis_of(drivers, lines_sha256(members.buckets), engine, late, currency)
+            run.basis = basis_of(drivers, members.lines, engine, late, currency)
             run.rows = slices.rows
             run.sha256 = slices.sha256()
             self.report(95, 100, f"checking {currency}")
