@@ -50,29 +50,35 @@ COPY (
 
 GROUPS_SQL = """
 -- One row per bucket and UTC day; for charges that touch several days one per bucket and period, clipped to the
--- billing period.
+-- billing period. Summed by dimension first, which needs no join and so is done by several processes.
 COPY (
-    SELECT m.bucket, c.first_day, c.spread_start, c.spread_end, count(*),
-        sum(c.billed_cost), sum(c.effective_cost),
-        CASE WHEN count(c.list_cost) = count(*) THEN sum(c.list_cost) END,
-        CASE WHEN count(c.consumed_quantity) = count(*) THEN sum(c.consumed_quantity) END,
-        CASE WHEN count(c.pricing_quantity) = count(*) THEN sum(c.pricing_quantity) END
+    SELECT m.bucket, c.first_day,
+        CASE WHEN c.long_start IS NOT NULL
+            THEN least(greatest(c.long_start, s.billing_period_start), c.long_end) END AS spread_start,
+        CASE WHEN c.long_start IS NOT NULL THEN least(c.long_end, s.billing_period_end) END AS spread_end,
+        sum(c.charges), sum(c.billed_cost), sum(c.effective_cost),
+        CASE WHEN bool_and(c.lists = c.charges) THEN sum(c.list_cost) END,
+        CASE WHEN bool_and(c.consumes = c.charges) THEN sum(c.consumed_quantity) END,
+        CASE WHEN bool_and(c.prices = c.charges) THEN sum(c.pricing_quantity) END
     FROM (
-        SELECT x.source_id, x.dimension_id, x.variant, x.first_day,
-            CASE WHEN x.is_long THEN
-                least(greatest(x.charge_period_start, x.billing_period_start), x.charge_period_end) END AS spread_start,
-            CASE WHEN x.is_long THEN least(x.charge_period_end, x.billing_period_end) END AS spread_end,
-            x.billed_cost, x.effective_cost, x.list_cost, x.consumed_quantity, x.pricing_quantity
+        SELECT scope_id, dimension_id, {variant} AS variant, first_day,
+            CASE WHEN is_long THEN charge_period_start END AS long_start,
+            CASE WHEN is_long THEN charge_period_end END AS long_end,
+            count(*) AS charges, sum(billed_cost) AS billed_cost, sum(effective_cost) AS effective_cost,
+            count(list_cost) AS lists, sum(list_cost) AS list_cost,
+            count(consumed_quantity) AS consumes, sum(consumed_quantity) AS consumed_quantity,
+            count(pricing_quantity) AS prices, sum(pricing_quantity) AS pricing_quantity
         FROM (
-            SELECT s.source_id, s.billing_period_start, s.billing_period_end, {variant} AS variant, c.*,
-                (c.charge_period_start AT TIME ZONE 'UTC')::date AS first_day,
-                (c.charge_period_end AT TIME ZONE 'UTC')
-                    > (c.charge_period_start AT TIME ZONE 'UTC')::date + 1 AS is_long
-            FROM charge c JOIN allocation_chargescope s ON s.id = c.scope_id
+            SELECT c.*, (charge_period_start AT TIME ZONE 'UTC')::date AS first_day,
+                (charge_period_end AT TIME ZONE 'UTC')
+                    > (charge_period_start AT TIME ZONE 'UTC')::date + 1 AS is_long
+            FROM charge c
             WHERE c.billing_month = '{month}' AND c.scope_id = ANY('{{{scopes}}}') AND {only}
-        ) x
+        ) c
+        GROUP BY 1, 2, 3, 4, 5, 6
     ) c
-    JOIN bucket_member m ON m.run_id = {run} AND m.source_id = c.source_id AND m.dimension_id = c.dimension_id
+    JOIN allocation_chargescope s ON s.id = c.scope_id
+    JOIN bucket_member m ON m.run_id = {run} AND m.source_id = s.source_id AND m.dimension_id = c.dimension_id
         AND m.variant = c.variant
     GROUP BY 1, 2, 3, 4
 ) TO STDOUT
