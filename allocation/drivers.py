@@ -28,7 +28,7 @@ from allocation.catalogue import (
     Entries,
     meaning,
 )
-from allocation.copying import copy_cells
+from allocation.copying import NULL, copy_cells
 from allocation.owners import Owner
 
 # Names under which traces and bills may mean the same door of a provider.
@@ -377,18 +377,13 @@ def _token_label(columns: tuple[int, ...]) -> str:
 # ---------------------------------------------------------------- from the database
 
 
-# One row per day, join key and told attributes. `is_priced` false: some usage of the row has no list price. Days that
-# usage_day_sum knows come from there, others from their hours; and all that waits to be merged.
+# One row per day and what calls say of themselves, which one of its dimensions stands for; `said` is its place in
+# canonical order. `is_priced` false: some usage of the row has no list price. Days that usage_day_sum knows come from
+# there, others from their hours; and all that waits to be merged.
 USAGE_ROWS = """
     WITH summed AS (
         SELECT day FROM usage_day_version WHERE summed = version AND day >= '{start}' AND day < '{end}'
-    )
-    SELECT u.day, {told},
-        max(CASE WHEN d.observer = 'gateway' THEN 2 ELSE 1 END) AS rung,
-        trim_scale(round(sum(u.calls), {places})) AS calls, {sums},
-        CASE WHEN bool_and(u.is_priced) THEN trim_scale(round(sum(u.list_cost), 18)) END AS list_cost,
-        round(sum(u.variance_input)) AS variance_input, round(sum(u.variance_output)) AS variance_output
-    FROM (
+    ), used AS MATERIALIZED (
         SELECT day, dimension_id, calls, {columns}, list_cost, is_priced, variance_input, variance_output
         FROM usage_day_sum JOIN summed USING (day)
         WHERE day >= '{start}' AND day < '{end}'
@@ -410,32 +405,46 @@ USAGE_ROWS = """
         FROM usage_delta
         WHERE hour >= '{start} 00:00+00' AND hour < '{end} 00:00+00'
         GROUP BY 1, 2
-    ) u
-    JOIN allocation_usagedimension d ON d.id = u.dimension_id
-    GROUP BY {numbers}
+    ), named AS MATERIALIZED (
+        SELECT d.id, dense_rank() OVER (ORDER BY {order}) AS said,
+            CASE WHEN d.observer = 'gateway' THEN 2 ELSE 1 END AS rung
+        FROM allocation_usagedimension d WHERE d.id IN (SELECT dimension_id FROM used)
+    )
+    SELECT u.day, n.said, min(n.id) AS dimension_id, max(n.rung) AS rung,
+        trim_scale(round(sum(u.calls), {places})) AS calls, {sums},
+        CASE WHEN bool_and(u.is_priced) THEN trim_scale(round(sum(u.list_cost), 18)) END AS list_cost,
+        round(sum(u.variance_input)) AS variance_input, round(sum(u.variance_output)) AS variance_output
+    FROM used u JOIN named n ON n.id = u.dimension_id
+    GROUP BY u.day, n.said
 """
 USAGE_SQL = """
 COPY (
     {rows}
-    ORDER BY 1, {order}
+    ORDER BY 1, 2
 ) TO STDOUT
 """
 # As one row for all other days of each span between two cuts: the columns are those of USAGE_SQL. What has no tokens
 # needs no price.
 REST_SQL = """
 COPY (
-    SELECT min(day), {told}, rung, trim_scale(sum(calls)), {sums},
+    SELECT min(day), said, min(dimension_id), rung, trim_scale(sum(calls)), {sums},
         CASE WHEN bool_and(list_cost IS NOT NULL OR {no_tokens}) THEN trim_scale(sum(list_cost)) END,
         sum(variance_input), sum(variance_output)
     FROM ({rows}) days
     WHERE day <> ALL('{{{but}}}'::date[])
-    GROUP BY width_bucket(day, '{{{cuts}}}'::date[]), {told}, rung
+    GROUP BY width_bucket(day, '{{{cuts}}}'::date[]), said, rung
+) TO STDOUT
+"""
+# What the dimensions say that rows of USAGE_SQL name.
+NAMES_SQL = """
+COPY (
+    SELECT d.id, {told} FROM allocation_usagedimension d WHERE d.id = ANY('{{{ids}}}')
 ) TO STDOUT
 """
 REGION_SQL = """(lower(d.region)
     || CASE WHEN coalesce(d.model_requested, d.model_answered) LIKE 'global.%' THEN ' global' ELSE '' END)"""
-# What a call says of itself, in the order of told_usage. Who is behind a gateway's key matters where nothing says whose
-# the call is.
+# What a call says of itself, in the order of caller_names. Who is behind a gateway's key matters where nothing says
+# whose the call is.
 TOLD = (
     *("d.provider", "d.project", "d.model", "CASE WHEN d.tier IN ('batch', 'provisioned') THEN d.tier END", REGION_SQL),
     *("d.team", "d.feature", "d.product", "d.environment", "d.customer", "d.phase", "d.entry_team", "d.entry_feature"),
@@ -444,8 +453,17 @@ TOLD = (
 DRIVER_PLACES = 6  # of weighted token counts that are not whole
 
 
+class CallerNames(NamedTuple):
+    """What calls say of themselves, with the side of a call between agents that pays for it."""
+
+    text: str  # TOLD, in COPY's text format
+    key: Key
+    attributes: tuple[str | None, ...]  # as told_owner reads them
+    caller: str | None  # a gateway's key, where the call names no team
+
+
 class ToldUsage(NamedTuple):
-    """One row of USAGE_SQL, with the side of a call between agents that pays for it."""
+    """One row of USAGE_SQL, with what its calls say of themselves."""
 
     day: date
     key: Key
@@ -473,17 +491,13 @@ def told_owner(row: ToldUsage) -> Owner:
 
 def usage_sql(start: date, end: date, *, by_region: bool = False) -> str:
     """The statement; without `by_region` calls of all regions are one row."""
-    return USAGE_SQL.format(
-        rows=_usage_rows(start, end, by_region=by_region),
-        order=", ".join(f'{name} COLLATE "C"' for name in _told(by_region=by_region)),
-    )
+    return USAGE_SQL.format(rows=_usage_rows(start, end, by_region=by_region))
 
 
 def rest_sql(start: date, end: date, *, but: Iterable[date], cuts: Iterable[date], by_region: bool) -> str:
     """The statement for all days of the half-open range `but` these, summed between cuts, of which one is needed."""
     return REST_SQL.format(
         rows=_usage_rows(start, end, by_region=by_region),
-        told=", ".join(f"told_{n}" for n in range(len(TOLD))),
         sums=", ".join(f"trim_scale(sum({name}))" for name in TOKEN_COLUMNS),
         no_tokens="(" + " AND ".join(f"{name} = 0" for name in TOKEN_COLUMNS) + ")",
         but=",".join(day.isoformat() for day in sorted(but)),
@@ -491,15 +505,18 @@ def rest_sql(start: date, end: date, *, but: Iterable[date], cuts: Iterable[date
     )
 
 
+def names_sql(dimensions: Iterable[str], *, by_region: bool = False) -> str:
+    """The statement for what these dimensions' calls say."""
+    return NAMES_SQL.format(told=", ".join(_told(by_region=by_region)), ids=",".join(dimensions))
+
+
 def _told(*, by_region: bool) -> list[str]:
     return [name if name != REGION_SQL or by_region else "NULL::text" for name in TOLD]
 
 
 def _usage_rows(start: date, end: date, *, by_region: bool) -> str:
-    told = _told(by_region=by_region)
     return USAGE_ROWS.format(
-        told=", ".join(f"{name} AS told_{n}" for n, name in enumerate(told)),
-        numbers=", ".join(str(n) for n in range(1, len(told) + 2)),
+        order=", ".join(f'{name} COLLATE "C"' for name in _told(by_region=by_region)),
         places=DRIVER_PLACES,
         sums=", ".join(f"trim_scale(round(sum(u.{name}), {DRIVER_PLACES})) AS {name}" for name in TOKEN_COLUMNS),
         columns=", ".join(TOKEN_COLUMNS),
@@ -509,29 +526,32 @@ def _usage_rows(start: date, end: date, *, by_region: bool) -> str:
     )
 
 
-def told_usage(lines: Iterable[str], *, caller_pays: bool = True, entries: Entries = ()) -> Iterable[ToldUsage]:
-    """Rows of COPY text; providers under one name, models as the organisation's own entries have them."""
-    count, first = len(TOKEN_COLUMNS), len(TOLD) + 1
-    dates: dict[str, date] = {}
-    keys: dict[tuple[str | None, ...], Key] = {}
-    for line in lines:
-        cells = copy_cells(line)
-        day = dates.get(cells[0] or "") or dates.setdefault(cells[0] or "", date.fromisoformat(cells[0] or ""))
-        name = tuple(cells[1:6])
-        key = keys.get(name)
-        if key is None:
-            key = keys[name] = told_key(name, entries)
-        yield ToldUsage(
-            day=day,
-            key=key,
-            attributes=paying(tuple(cells[6:14]), caller_pays=caller_pays),
-            rung=int(cells[first] or 1),
-            calls=cells[first + 1] or "0",
-            tokens=tuple(cell or "0" for cell in cells[first + 2 : first + 2 + count]),
-            list_cost=cells[first + 2 + count],
-            variance=(int(cells[first + 3 + count] or 0), int(cells[first + 4 + count] or 0)),
-            caller=cells[14],
-        )
+def caller_names(line: str, *, caller_pays: bool = True, entries: Entries = ()) -> CallerNames:
+    """One line of NAMES_SQL, without the id; providers under one name, models as the organisation's own entries have
+    them."""
+    cells = copy_cells(line)
+    return CallerNames(
+        text=line,
+        key=told_key(tuple(cells[:5]), entries),
+        attributes=paying(tuple(cells[5:13]), caller_pays=caller_pays),
+        caller=cells[13],
+    )
+
+
+def told_usage(day: date, names: CallerNames, numbers: str) -> ToldUsage:
+    """A row of USAGE_SQL; `numbers` are its columns from the rung on."""
+    rung, calls, *tokens, list_cost, variance_input, variance_output = numbers.split("\t")
+    return ToldUsage(
+        day=day,
+        key=names.key,
+        attributes=names.attributes,
+        rung=int(rung),
+        calls=calls,
+        tokens=tuple(tokens),
+        list_cost=None if list_cost == NULL else list_cost,
+        variance=(int(variance_input), int(variance_output)),
+        caller=names.caller,
+    )
 
 
 def told_key(told: tuple[str | None, ...], entries: Entries = ()) -> Key:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any, NamedTuple
@@ -14,11 +14,14 @@ from allocation.copying import copy_lines
 from allocation.driver_data import Reports
 from allocation.drivers import (
     DRIVER_PLACES,
+    CallerNames,
     Digest,
     Key,
     ToldUsage,
     UsageIndex,
     WholeMonthNeeded,
+    caller_names,
+    names_sql,
     rest_sql,
     told_usage,
     usage_sql,
@@ -149,17 +152,9 @@ def read_usage(
     # Versions first: what comes in between is read now, and again by the next run.
     versions = usage_versions(start, end)
     sum_days(start, end)
-    digests: dict[date, Digest] = {}
     parts = [Period(start, end)] if days is None else [Period(d, d + DAY) for d in sorted(days) if start <= d < end]
-    rows = [
-        row
-        for part in parts
-        for row in told_usage(
-            _noted(usage_sql(part.start, part.end, by_region=by_region), digests),
-            caller_pays=caller_pays,
-            entries=entries,
-        )
-    ]
+    statements = [usage_sql(part.start, part.end, by_region=by_region) for part in parts]
+    rows, digests = _read(statements, by_region=by_region, caller_pays=caller_pays, entries=entries)
     if any(row.caller for row in rows):
         rows = caller_owners(rows, owners)
     silent = {
@@ -187,17 +182,27 @@ def read_rest(
     """
     owned = {day for days, _ in owners.values() for day in days}
     sql = rest_sql(start, end, but=but, cuts={start, *cuts, *owned}, by_region=by_region)
-    return caller_owners(list(told_usage(copy_lines(sql), caller_pays=caller_pays, entries=entries)), owners)
+    rows, _ = _read([sql], by_region=by_region, caller_pays=caller_pays, entries=entries)
+    return caller_owners(rows, owners)
 
 
-def _noted(sql: str, digests: dict[date, Digest]) -> Iterator[str]:
-    for line in copy_lines(sql):
-        day = date.fromisoformat(line[:10])
-        digest = digests.get(day)
-        if digest is None:
-            digest = digests[day] = Digest()
-        digest.add(line)
-        yield line
+def _read(
+    statements: Iterable[str], *, by_region: bool, caller_pays: bool, entries: Entries
+) -> tuple[list[ToldUsage], dict[date, Digest]]:
+    """Told usage of these statements, and the digest of what each day says, names and all."""
+    lines = [line.split("\t", 3) for sql in statements for line in copy_lines(sql)]
+    names: dict[str, CallerNames] = {}
+    for line in copy_lines(names_sql({dimension for _, _, dimension, _ in lines}, by_region=by_region)):
+        dimension, told = line.split("\t", 1)
+        names[dimension] = caller_names(told, caller_pays=caller_pays, entries=entries)
+    days = {text: date.fromisoformat(text) for text in {text for text, *_ in lines}}
+    digests = {day: Digest() for day in days.values()}
+    rows = []
+    for text, _, dimension, numbers in lines:
+        day, own = days[text], names[dimension]
+        digests[day].add(f"{text}\t{own.text}\t{numbers}")
+        rows.append(told_usage(day, own, numbers))
+    return rows, digests
 
 
 def _facts_of(
@@ -215,7 +220,7 @@ def _facts_of(
             version=versions.get(day, 0),
             sha256=digests[day].hexdigest(),
             keys=frozenset(map(billed_as, {row.key for row in own})),
-            has_fractions=any("." in text for row in own for text in row.tokens),
+            has_fractions=any("." in "".join(row.tokens) for row in own),
             is_sampled=any(row.variance != (0, 0) for row in own),
             callers=tuple(sorted({row.caller for row in own if row.caller is not None})),
         )

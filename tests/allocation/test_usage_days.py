@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from django.db import connection, connections, transaction
 
-from allocation.drivers import usage_sql
+from allocation.drivers import names_sql, usage_sql
 from allocation.models import UsageHourly
 from allocation.usage_days import sum_day, sum_days
 from portal.ingest.otlp.fold import fold
@@ -70,12 +70,14 @@ def measured() -> list[tuple[Any, ...]]:
 
 
 def told(lines: list[str]) -> list[tuple[Any, ...]]:
-    """As `measured`, of what a run reads. Columns: day, 14 names, rung, calls, tokens by class ..."""
+    """As `measured`, of what a run reads. Columns: day, place in order, dimension, rung, calls, tokens by class ..."""
+    rows = [line.split("\t") for line in lines]
+    names = dict(line.split("\t", 1) for line in copied(names_sql({cells[2] for cells in rows})))
     sums: dict[tuple[str, str], list[Decimal]] = {}
-    for line in lines:
-        cells = line.split("\t")
-        own = sums.setdefault((cells[0], cells[6]), [Decimal(0)] * 3)
-        for n, column in enumerate((16, 17, 21)):
+    for cells in rows:
+        team = names[cells[2]].split("\t")[5]
+        own = sums.setdefault((cells[0], team), [Decimal(0)] * 3)
+        for n, column in enumerate((4, 5, 9)):
             own[n] += Decimal(cells[column])
     return [(*key, *own) for key, own in sorted(sums.items())]
 
