@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from allocation.drivers import Key, UsageIndex
@@ -44,7 +44,7 @@ class Adoption:
         team = self._team(line)
         if team is None or not self.adopted:
             return parts
-        return tuple(replace(part, entries=self._entries(part.entries, team)) for part in parts)
+        return tuple([part._replace(entries=self._entries(part.entries, team)) for part in parts])
 
     def _team(self, line: TracedLine) -> str | None:
         return self.book.targets[line.owner].team if line.owner is not None else None

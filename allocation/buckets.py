@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from dataclasses import fields as dataclass_fields
 from datetime import date
 from decimal import Decimal
+from fractions import Fraction
 from functools import cached_property
 from typing import Any, NamedTuple, TypeVar
 
@@ -163,6 +164,18 @@ class Bucket:
         fields = [getattr(self, name) for name in OWN_FIELDS]
         text = self.cells + repr((self.source[1:], fields))
         return hashlib.md5(text.encode(), usedforsecurity=False).digest()
+
+    def tokens(self, consumed: Fraction | None, pricing: Fraction | None) -> Fraction | None:
+        """What was billed, in tokens: ConsumedQuantity where its unit converts, else PricingQuantity."""
+        for quantity, factor in zip((consumed, pricing), self._factors, strict=True):
+            if quantity is not None and factor is not None:
+                return quantity * factor
+        return None
+
+    @cached_property
+    def _factors(self) -> tuple[Fraction | None, Fraction | None]:
+        consumed, pricing = self.consumed_factor, self.pricing_factor
+        return None if consumed is None else Fraction(consumed), None if pricing is None else Fraction(pricing)
 
     @cached_property
     def part(self) -> int:

@@ -37,12 +37,14 @@ def ensure_rows(
 
 
 def _known(model: type[models.Model], keys: Iterable[tuple[Any, ...]], by: tuple[str, ...]) -> dict[Any, int]:
-    # One array instead of thousands of parameters.
-    statement = sql.SQL("SELECT {}, id FROM {} WHERE {} = ANY(%s)").format(
+    # One text instead of thousands of parameters, each of which would be quoted.
+    statement = sql.SQL(
+        "SELECT {}, id FROM {} WHERE {} = ANY(ARRAY(SELECT decode(unnest(string_to_array(%s, ',')), 'hex')))"
+    ).format(
         sql.SQL(", ").join(map(sql.Identifier, by)),
         sql.Identifier(model._meta.db_table),
         sql.Identifier(by[-1]),
     )
     with connection.cursor() as cursor:
-        cursor.execute(statement, [[key[-1] for key in keys]])
+        cursor.execute(statement, [",".join([key[-1].hex() for key in keys])])
         return {(*others, bytes(key)): pk for *others, key, pk in cursor.fetchall()}

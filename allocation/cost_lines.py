@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from typing import NamedTuple
 from uuid import UUID
 
@@ -42,6 +43,7 @@ class Names(NamedTuple):
         return {"chargeback_key": self.chargeback_key(), **self._asdict()}
 
 
+@lru_cache(maxsize=100_000)  # runs have the same lines over and over
 def _digest(names: Names) -> bytes:
     cells = [None if value is None else str(value) for value in names]
     return hashlib.md5(canonical_cells(cells).encode(), usedforsecurity=False).digest()

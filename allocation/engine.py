@@ -29,9 +29,9 @@ from allocation.traced import (
     Part,
     Plan,
     TracedLine,
+    Usual,
     is_loss_of_a_few,
     is_low,
-    tokens_of,
     traced_plan,
 )
 
@@ -92,6 +92,7 @@ class Engine:
         self.month_reads: dict[date, set[str]] = {}
         self.asked: dict[Asking, tuple[int, ...]] = {}  # of whose usual coverage was asked, with the columns
         self.billed = self._billed_tokens()
+        self.billed_beside: dict[tuple[BilledKey, bool], Billed] = {}
         self.classes = billed_classes((b.key, b.token_class) for b in self.numbers if b.key)
         self.lines: dict[tuple[int, int], tuple[TracedLine, UsageIndex]] = {}
         self.gpu_lines: dict[tuple[int, int], GpuLine] = {}
@@ -175,7 +176,7 @@ class Engine:
 
     def _plan(self, bucket: Bucket, group: Group) -> Plan:
         if bucket.method in BY_USAGE:
-            return replace(self._usage_plan(bucket, group), quantity=_tokens(bucket, group))
+            return self._usage_plan(bucket, group)
         if bucket.method == GPU:
             return gpu_plan(self._gpu_line(bucket, group), group.day, self.drivers.gpu, self.drivers.book.rank)
         if bucket.split is not None:
@@ -193,7 +194,9 @@ class Engine:
             plan = capacity_plan(line, bucket.capacity, group.day, index, units=units)
         else:
             plan = traced_plan(line, group.day, index, self._billed_beside(billed_key(bucket), index))
-        plan = replace(plan, parts=self.adoptions[id(index)].parts(line, plan.parts))
+        parts = self.adoptions[id(index)].parts(line, plan.parts)
+        if parts is not plan.parts:
+            plan = plan._replace(parts=parts)
         if line.by_month and plan.widened in (None, "region, month"):  # the day has no say in it
             self.month_plans[name] = plan
         return plan
@@ -274,11 +277,14 @@ class Engine:
 
     def _billed_beside(self, name: BilledKey, index: UsageIndex) -> Billed:
         """What is billed, which usage of the index is compared with."""
-        billed, (key, token_class) = self.billed[name], name
-        if key is None:
-            return billed
-        asking = Asking(key, token_class, index is self.drivers.reported)
-        return replace(billed, asks_usual=partial(self._asks, asking))
+        is_reported = index is self.drivers.reported
+        known = self.billed_beside.get((name, is_reported))
+        if known is None:
+            known, (key, token_class) = self.billed[name], name
+            if key is not None:
+                known = replace(known, asks_usual=partial(self._asks, Asking(key, token_class, is_reported)))
+            self.billed_beside[name, is_reported] = known
+        return known
 
     def _asks(self, asking: Asking, columns: tuple[int, ...]) -> None:
         """Somebody asks how much of the month's bill is usually traced."""
@@ -301,8 +307,9 @@ class Engine:
                 asked.elsewhere.calls + sum(calls),
                 billed.whole if billed else self._billed_month(name, {}),
             )
-            if any(
-                is_loss_of_a_few(of.traced, of.billed, now) != is_loss_of_a_few(of.traced, of.billed, asked.before)
+            usual, before = Usual.of(now), Usual.of(asked.before)
+            if usual != before and any(
+                is_loss_of_a_few(of.traced, of.billed, usual) != is_loss_of_a_few(of.traced, of.billed, before)
                 for of in asked.days.values()
                 if of.billed is not None and is_low(of.traced, of.billed)
             ):
@@ -322,7 +329,7 @@ class Engine:
             if bucket.key is None:
                 continue
             by_day = days.setdefault(billed_key(bucket), {})
-            tokens, known = _tokens(bucket, group), by_day.get(group.day, ZERO)
+            tokens, known = bucket.tokens(group.consumed, group.pricing), by_day.get(group.day, ZERO)
             by_day[group.day] = known + tokens if known is not None and tokens is not None else None
         return {
             name: Billed(by_day, self._billed_month(name, by_day), partial(self._reads_billed, name))
@@ -337,9 +344,3 @@ def _further(progress: Callable[[int], None], before: int, written: int) -> None
 def billed_key(bucket: Bucket) -> BilledKey:
     """What billed tokens are summed under."""
     return (bucket.key, bucket.token_class)
-
-
-def _tokens(bucket: Bucket, group: Group) -> Fraction | None:
-    """Billed quantity in tokens: ConsumedQuantity where its unit converts, else PricingQuantity."""
-    consumed = tokens_of(group.consumed, bucket.consumed_factor)
-    return consumed if consumed is not None else tokens_of(group.pricing, bucket.pricing_factor)

@@ -26,7 +26,7 @@ from allocation.models import Target as TargetModel
 from allocation.money import LEAST_PLACES, exact_text, text_of, texts_of
 from allocation.slices import Place, Reserved, SliceStore, run_sha256
 from allocation.split import split_quanta
-from allocation.targets import Target, canonical_target
+from allocation.targets import Target
 from allocation.traced import Part, Plan
 
 KINDS_OF_THEIR_OWN = ("unallocated", "untraced", "idle")  # what a rule's own charge kind does not rename
@@ -45,6 +45,7 @@ class TargetBook:
         self.ids: list[int] = []
         self.cells: list[str] = []
         self.is_allocated: list[bool] = []
+        self._order: list[tuple[tuple[bool, str], ...]] = []
 
     def number(self, target: Target) -> int:
         number = self.numbers.get(target)
@@ -55,13 +56,17 @@ class TargetBook:
 
     def settle(self) -> None:
         """Give every target so far a rank and a database id; call again after adding more."""
-        order = sorted(range(len(self.targets)), key=lambda n: self.targets[n].order())
+        new = self.targets[len(self.ids) :]
+        if not new:
+            return
+        self._order += [target.order() for target in new]
+        order = sorted(range(len(self.targets)), key=self._order.__getitem__)
         self.rank[:] = [0] * len(order)
         for rank, number in enumerate(order):
             self.rank[number] = rank
-        self.cells = [canonical_target(target) for target in self.targets]
-        self.is_allocated = [target.is_allocated for target in self.targets]
-        self.ids += ensure_targets(self.targets[len(self.ids) :])
+        self.cells += [target.cells() for target in new]
+        self.is_allocated += [target.is_allocated for target in new]
+        self.ids += ensure_targets(new)
 
     def by_id(self, wanted: Collection[int]) -> dict[int, Target]:
         """Targets by database id: the run's own, and those of slices that it took over."""
@@ -254,7 +259,7 @@ class Planned(NamedTuple):
             (amount.quanta, amount.places) if amount else None
             for amount in (group.billed_cost, group.effective_cost, group.list_cost)
         ]
-        return (group.bucket, group.charges, *amounts, id(self.plan))
+        return (group.bucket, group.charges, *amounts, group.consumed, group.pricing, id(self.plan))
 
 
 class Repeats:
@@ -337,7 +342,7 @@ class LedgerWriter:
         page.shares.clear()
 
     def _add(self, page: SlicePage, group: Group, bucket: Bucket, plan: Plan) -> None:
-        page.groups.append(_group_line(group, plan))
+        page.groups.append(_group_line(group, bucket, plan))
         amounts = (group.billed_cost, group.effective_cost, group.list_cost)
         if any(amount is not None and amount.quanta for amount in amounts):
             self._add_shares(page, group, bucket, plan)
@@ -380,7 +385,7 @@ class LedgerWriter:
                 )
 
 
-def _group_line(group: Group, plan: Plan) -> str:
+def _group_line(group: Group, bucket: Bucket, plan: Plan) -> str:
     listed = text_of(group.list_cost.quanta, group.list_cost.places) if group.list_cost else NULL
     total = text_of(plan.driver_total, plan.places) if plan.driver_total is not None else NULL
     cells = (
@@ -389,7 +394,7 @@ def _group_line(group: Group, plan: Plan) -> str:
         text_of(group.billed_cost.quanta, group.billed_cost.places),
         text_of(group.effective_cost.quanta, group.effective_cost.places),
         listed,
-        _quantity(plan.quantity),
+        _quantity(bucket.tokens(group.consumed, group.pricing)),
         copy_cell(plan.driver),
         total,
         _coverage(plan.coverage) if plan.coverage is not None else NULL,

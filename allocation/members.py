@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from functools import cached_property
@@ -36,6 +36,10 @@ class Namer:
             row, source=self.sources[row.source_id], rules=self.rules, month=self.month, entries=self.entries
         )
 
+    def named(self, members: Iterable[MemberKey]) -> dict[MemberKey, Bucket]:
+        """The buckets of charges of these members."""
+        return {row.member: self.bucket(row) for row in described(members, self.rules.row_tests)}
+
 
 @dataclass(frozen=True)
 class Members:
@@ -64,12 +68,15 @@ class Members:
     def put(self, run: AllocationRun, former: AllocationRun | None) -> dict[Bucket, int]:
         """Write the run's buckets and members; the buckets' ids."""
         own = {member: bucket for member, bucket in self.new.items() if bucket.currency == run.currency}
-        numbers = {bucket: number for number, bucket in self.known.get(run.currency, {}).items()}
-        numbers |= ensure_buckets({bucket for bucket in own.values() if bucket not in numbers})
-        RunBucket.objects.bulk_create(RunBucket(run_id=run.pk, bucket=number) for number in sorted(numbers.values()))
+        known = {bucket: number for number, bucket in self.known.get(run.currency, {}).items()}
+        came = ensure_buckets({bucket for bucket in own.values() if bucket not in known})
+        numbers = known | came
+        remember(numbers)
+        RunBucket.objects.bulk_create(RunBucket(run_id=run.pk, bucket=number) for number in sorted(came.values()))
         with connection.cursor() as cursor:
             if former is not None:
                 cursor.execute(SAME_MEMBERS_SQL, {"run": run.pk, "former": former.pk})
+                cursor.execute(SAME_BUCKETS_SQL, {"run": run.pk, "former": former.pk})
             with cursor.copy(MEMBER_COPY) as copy:
                 lines = [
                     f"{run.pk}\t{source}\t{dimension}\t{variant}\t{numbers[bucket]}\n"
@@ -84,6 +91,9 @@ MEMBER_COPY = "COPY bucket_member (run_id, source_id, dimension_id, variant, buc
 SAME_MEMBERS_SQL = """
 INSERT INTO bucket_member (run_id, source_id, dimension_id, variant, bucket)
 SELECT %(run)s, source_id, dimension_id, variant, bucket FROM bucket_member WHERE run_id = %(former)s
+"""
+SAME_BUCKETS_SQL = """
+INSERT INTO run_bucket (run_id, bucket) SELECT %(run)s, bucket FROM run_bucket WHERE run_id = %(former)s
 """
 
 
@@ -106,7 +116,7 @@ def all_members(namer: Namer, *, scopes: Sequence[int]) -> Members:
 def late_members(
     namer: Namer, *, extent: Extent, scopes: Sequence[int], former: Mapping[str, AllocationRun]
 ) -> Members:
-    """By a look at one dimension of each bucket of the former runs, and at those that the new snapshots `scopes`
+    """By what is known of the former runs' buckets, and a look at the dimensions that the new snapshots `scopes`
     brought, whose charges are in the extent.
 
     Raises WholeMonthNeeded where a former bucket is another one now.
@@ -115,12 +125,12 @@ def late_members(
     variant = month_variant_sql(tests, month=month, scopes=extent.scopes, only=extent.condition)
     came = set(read_members(month=month, scopes=scopes, tests=tests, variant=variant))
     numbers = _known_members([run.pk for run in former.values()])
-    one_of = {number: member for member, number in numbers.items()}
-    rows = described({*one_of.values(), *(came - numbers.keys())}, tests)
-    named = beside_others({row.member: namer.bucket(row) for row in rows})
-    of_number = {number: named[member] for number, member in one_of.items()}
-    _check_same(of_number)
-    new = {member: named[member] for member in came - numbers.keys()}
+    hashes = _hashes(set(numbers.values()))
+    settled = beside_others({**_alone(namer, numbers, hashes), **namer.named(came - numbers.keys())})
+    of_number = {number: settled[number] for number in hashes}
+    if any(bucket.content_hash != hashes[number][1] for number, bucket in of_number.items()):
+        raise WholeMonthNeeded("what is known of a bucket by others changed")
+    new = {member: settled[member] for member in came - numbers.keys()}
     return Members(
         extent=extent,
         variant=variant,
@@ -130,8 +140,18 @@ def late_members(
             for currency in former
         },
         touched=frozenset(new[member] if member in new else of_number[numbers[member]] for member in came),
-        buckets=frozenset(named.values()),
+        buckets=frozenset(settled.values()),
     )
+
+
+def _alone(
+    namer: Namer, numbers: Mapping[MemberKey, int], hashes: Mapping[int, tuple[int, bytes]]
+) -> dict[int, Bucket]:
+    """Buckets of former runs by id: what this process remembers of them, else by one dimension of each."""
+    remembered = {number: _remembered[name] for number, name in hashes.items() if name in _remembered}
+    one_of = {number: member for member, number in numbers.items() if number not in remembered}
+    named = namer.named(one_of.values())
+    return remembered | {number: named[member] for number, member in one_of.items()}
 
 
 def _known_members(runs: Sequence[int]) -> dict[MemberKey, int]:
@@ -140,7 +160,23 @@ def _known_members(runs: Sequence[int]) -> dict[MemberKey, int]:
     return {MemberKey(*member): number for *member, number in cells.iterator(chunk_size=20_000)}
 
 
-def _check_same(buckets: Mapping[int, Bucket]) -> None:
-    hashes = BucketModel.objects.filter(pk__in=list(buckets)).values_list("pk", "content_hash")
-    if any(bytes(content_hash) != buckets[pk].content_hash for pk, content_hash in hashes.iterator(chunk_size=20_000)):
-        raise WholeMonthNeeded("what is known of a bucket by others changed")
+def _hashes(buckets: Collection[int]) -> dict[int, tuple[int, bytes]]:
+    """Source and content hash of buckets by id: all that they are."""
+    rows = BucketModel.objects.filter(pk__in=buckets).values_list("pk", "source_id", "content_hash")
+    return {pk: (source, bytes(content)) for pk, source, content in rows.iterator(chunk_size=20_000)}
+
+
+# Buckets that runs of this process had, by what they are and not by their ids, so that no change of the database makes
+# them wrong: the next run need not find out again what dimensions and rules make of them.
+_remembered: dict[tuple[int, bytes], Bucket] = {}
+MOST_REMEMBERED = 20_000
+
+
+def forget() -> None:
+    _remembered.clear()
+
+
+def remember(buckets: Collection[Bucket]) -> None:
+    if len(_remembered) + len(buckets) > MOST_REMEMBERED:
+        forget()
+    _remembered.update({(bucket.source.id, bucket.content_hash): bucket for bucket in buckets})

@@ -6,6 +6,8 @@ import decimal
 from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from fractions import Fraction
+from functools import lru_cache
+from math import gcd
 
 LEAST_PLACES = 12  # a split is cut at least this fine; finer where the source amount is
 
@@ -47,19 +49,33 @@ def decimal_fraction(text: str) -> Fraction:
 
 
 def exact_text(value: Fraction) -> str:
-    """A finite decimal as plain text, of no more digits than it has; raises decimal.Inexact beyond 200 of them."""
-    return format(EXACT.divide(Decimal(value.numerator), Decimal(value.denominator)), "f")
+    """A finite decimal as plain text, of no more digits than it has; raises decimal.Inexact for any other fraction."""
+    places = _places_over(value.denominator)
+    return text_of(value.numerator * (10**places // value.denominator), places)
+
+
+@lru_cache(maxsize=4096)
+def _places_over(denominator: int) -> int:
+    """Decimal places of fractions in lowest terms over this denominator."""
+    places, left = 0, denominator
+    while left > 1:
+        step = gcd(left, 10)
+        if step == 1:
+            raise decimal.Inexact(f"fractions over {denominator} are not finite decimals")
+        places, left = places + 1, left // step
+    return places
 
 
 def texts_of(amounts: Sequence[int], places: int) -> list[str]:
-    """`text_of` of many amounts, without a call for each."""
+    """`text_of` of many amounts, without a call for each where none is negative."""
     if not places:
-        return [str(quanta) for quanta in amounts]
-    digits = " ".join([f"%0{places + 1}d"] * len(amounts)) % tuple(map(abs, amounts))
-    texts = [f"{text[:-places]}.{text[-places:]}" for text in digits.split()]
+        return list(map(str, amounts))
     if min(amounts, default=0) < 0:
-        return [f"-{text}" if quanta < 0 else text for quanta, text in zip(amounts, texts, strict=True)]
-    return texts
+        return [text_of(quanta, places) for quanta in amounts]
+    return [
+        f"{digits[:-places]}.{digits[-places:]}" if len(digits) > places else f"0.{digits.zfill(places)}"
+        for digits in map(str, amounts)
+    ]
 
 
 def plain(amount: Decimal) -> str:

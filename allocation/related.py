@@ -147,7 +147,7 @@ class Related:
         lines = [line.split("\t") for line in copy_lines(sql)]
         places = max((places_of(text) for cells in lines for text in cells[2:5]), default=LEAST_PLACES)
         named = book.by_id({int(cells[1]) for cells in lines})
-        by_id = {pk: target._replace(customer=None) for pk, target in named.items()}
+        by_id = {pk: t if t.customer is None else t._replace(customer=None) for pk, t in named.items()}
         costs = []
         for number, target_id, effective, billed, listed, rung in lines:
             bucket = buckets[int(number)]

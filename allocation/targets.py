@@ -46,7 +46,11 @@ class Target(NamedTuple):
         return tuple((value is not None, value or "") for value in self)
 
     def content_hash(self) -> bytes:
-        return hashlib.md5(canonical_cells(self).encode(), usedforsecurity=False).digest()
+        return hashlib.md5(self.cells().encode(), usedforsecurity=False).digest()
+
+    def cells(self) -> str:
+        """The target's part of a canonical CSV line."""
+        return _canonical_target(self)
 
 
 def canonical_cells(values: Iterable[str | None]) -> str:
@@ -163,7 +167,7 @@ def _partner(organisation: Organisation, told: Owner, day: date) -> tuple[str | 
 
 
 @lru_cache(maxsize=200_000)
-def canonical_target(target: Target) -> str:
+def _canonical_target(target: Target) -> str:
     return canonical_cells(target)
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
-from decimal import Decimal
 from fractions import Fraction
 from typing import NamedTuple
 
@@ -28,8 +27,7 @@ CACHE_READS = (TOKEN_COLUMNS.index("cache_read"),)
 AUTO, SPREAD, OWNER, UNALLOCATED = "auto", "spread", "owner", "unallocated"
 
 
-@dataclass(frozen=True)
-class Part:
+class Part(NamedTuple):
     """A piece of the amount and who shares it: (target, weight, evidence rung) with weights above zero."""
 
     weight: int
@@ -37,8 +35,7 @@ class Part:
     entries: tuple[tuple[int, int, int], ...]
 
 
-@dataclass(frozen=True)
-class Plan:
+class Plan(NamedTuple):
     """How one charge group is cut, with what Explain shows. `driver_total` and weights are in 10**-places."""
 
     parts: tuple[Part, ...]
@@ -48,7 +45,6 @@ class Plan:
     coverage: Fraction | None = None
     widened: str | None = None
     note: str | None = None
-    quantity: Fraction | None = None  # billed, in tokens, where it converts
 
 
 @dataclass(frozen=True)
@@ -173,13 +169,23 @@ class MonthSums(NamedTuple):
     calls: Fraction
     billed: Fraction | None  # tokens
 
-    @property
-    def usual(self) -> Fraction | None:
-        """The month's coverage, where it is high enough for lost calls to be few, and a call is known."""
-        if not self.billed or self.billed <= 0 or not self.calls:
+
+class Usual(NamedTuple):
+    """A month's coverage that is high enough for lost calls to be few, and what a day may be off by: the square of its
+    difference, times its billed tokens."""
+
+    coverage: Fraction
+    most: Fraction
+
+    @classmethod
+    def of(cls, month: MonthSums) -> Usual | None:
+        if not month.billed or month.billed <= 0 or not month.calls:
             return None
-        usual = self.traced / self.billed
-        return usual if SPREAD_FROM <= usual < 1 else None
+        coverage = month.traced / month.billed
+        if not SPREAD_FROM <= coverage < 1:
+            return None
+        variance = coverage * (1 - coverage) * (1 + SIZE_VARIANCE) * month.traced / month.calls
+        return cls(coverage, MOST_ERRORS**2 * variance)
 
 
 def is_low(traced: Fraction, quantity: Fraction | None) -> bool:
@@ -187,18 +193,17 @@ def is_low(traced: Fraction, quantity: Fraction | None) -> bool:
     return quantity is not None and quantity > 0 and traced < SPREAD_FROM * quantity
 
 
-def is_loss_of_a_few(traced: Fraction, quantity: Fraction, month: MonthSums) -> bool:
+def is_loss_of_a_few(traced: Fraction, quantity: Fraction, usual: Usual | None) -> bool:
     """Whether a low day's coverage is below the month's by no more than losing single calls at random explains.
 
     Where a few calls make a day, one lost call looks like a service that does not trace. With calls lost at the month's
     rate 1-C, the coverage of a day of n calls has the variance C (1-C) (1+d) / n, with d the relative variance of a
     call's tokens: about 1, as in public request traces. For n, the month's tokens per call are asked.
     """
-    usual = month.usual
     if usual is None:
         return False
-    calls = month.calls * quantity / month.traced
-    return (usual - traced / quantity) ** 2 * calls <= MOST_ERRORS**2 * usual * (1 - usual) * (1 + SIZE_VARIANCE)
+    off = usual.coverage - traced / quantity
+    return off * off * quantity <= usual.most
 
 
 def _is_loss(
@@ -213,7 +218,7 @@ def _is_loss(
         return False
     billed.asks_usual(columns)
     month = MonthSums(index.month_traced(line.key, columns), index.month_calls(line.key, columns), billed.whole)
-    return is_loss_of_a_few(traced, quantity, month)
+    return is_loss_of_a_few(traced, quantity, Usual.of(month))
 
 
 def _wider(line: TracedLine, day: date, index: UsageIndex) -> tuple[str, Weights] | None:
@@ -279,8 +284,3 @@ def _to_owner(line: TracedLine, weight: int) -> Part:
     if line.owner is not None and line.policy in (AUTO, OWNER, SPREAD):
         return Part(weight, "untraced", ((line.owner, 1, line.owner_rung),))
     return Part(weight, "unallocated", ((line.nobody, 1, 6),))
-
-
-def tokens_of(quantity: Fraction | None, factor: Decimal | None) -> Fraction | None:
-    """A billed quantity in tokens; None where either is unknown."""
-    return None if quantity is None or factor is None else quantity * Fraction(factor)

@@ -41,7 +41,7 @@ from allocation.owners import NAMED, Owner
 from allocation.related import Given, Related
 from allocation.rules import parse_rules
 from allocation.slices import Place, SliceStore, run_sha256
-from allocation.targets import FeaturePlace, Organisation, Target, canonical_target, resolve
+from allocation.targets import FeaturePlace, Organisation, Target, resolve
 from allocation.traced import Plan
 from allocation.usage_facts import UsageFacts
 
@@ -217,7 +217,7 @@ class MemoryWriter(LedgerWriter):
                     text_of(effective, group.effective_cost.places),
                     text_of(listed, group.list_cost.places) if listed is not None and group.list_cost else "",
                 )
-                about = (canonical_target(book.targets[target]), f'"{kind}"', *texts, quantity, rung)
+                about = (book.targets[target].cells(), f'"{kind}"', *texts, quantity, rung)
                 if has_money(group):
                     self.slices_text[place] += f"{bucket.cells},{','.join(map(str, about))}\n"
                 self.ledger.append(

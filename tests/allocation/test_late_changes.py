@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Iterable
 from datetime import date, datetime, timedelta
 from typing import Any
 
 import pytest
 from django.db import connection
 
-from allocation import driver_data, inputs, runs
+from allocation import driver_data, inputs, members, runs
 from allocation import reported as reported_usage
-from allocation.buckets import BY_DAY, BY_MONTH, BY_REPORTS
-from allocation.charges import kept_groups
+from allocation.buckets import BY_DAY, BY_MONTH, BY_REPORTS, MemberKey
+from allocation.charges import described, kept_groups
 from allocation.draft_runs import draft_runs
 from allocation.ledger import stored_sha256
 from allocation.models import (
@@ -24,12 +25,14 @@ from allocation.models import (
     LedgerSlice,
     ProviderUsage,
     RuleSet,
+    RunBucket,
     RunGiven,
     RunSlice,
     SliceShare,
     UsageDaily,
     UsageHourly,
 )
+from allocation.models import Bucket as BucketRow
 from allocation.rule_sets import latest_rule_set
 from allocation.runs import MonthJob, RunOutcome
 from allocation.slices import Place
@@ -599,6 +602,8 @@ def test_a_made_up_month_with_late_changes_has_the_bytes_of_a_whole_run(seed: in
             )
         if month.usage:
             change_usage(chance)
+        if seed % 2:
+            members.forget()  # as a process does that makes its first run
         late = {run.currency: run for run in allocate().runs}
         for run in late.values():
             assert stored_sha256(run_id=run.run, month=OCTOBER.start) == run.sha256
@@ -723,6 +728,47 @@ def test_groups_of_other_runs_and_months_are_not_read() -> None:
         groups = kept_groups(run_id=run, days=[date(2026, 10, 6)])
         cursor.execute(read)
         assert (len({group.bucket for group in groups}), cursor.fetchone()) == (2, before)
+
+
+@pytest.mark.parametrize("is_first", [True, False])
+def test_buckets_that_the_process_remembers_are_not_named_again(
+    ways: list[str], monkeypatch: pytest.MonkeyPatch, is_first: bool
+) -> None:
+    traced_month()
+    allocate()
+    if is_first:
+        members.forget()
+    late_bill("5", 6)
+    named: list[MemberKey] = []
+
+    def note(wanted: Iterable[MemberKey], tests: Any) -> Any:
+        named.extend(listed := list(wanted))
+        return described(listed, tests)
+
+    monkeypatch.setattr(members, "described", note)
+
+    after = allocate().runs[0]
+
+    assert ways == ["whole", "late"]
+    assert len(named) == (2 if is_first else 0)  # calls and the tax
+    assert same_as_whole(after)
+
+
+def test_a_tier_that_comes_late_settles_the_buckets_that_are_remembered(ways: list[str]) -> None:
+    """All who used a tiered price pay the month's, on the days before it as well."""
+    traced_month()
+    allocate()
+    late_bill("5", 6, charge_description="gpt-4o-2024-08-06, input, over the free tier")
+
+    after = allocate().runs[0]
+
+    assert ways == ["whole", "whole"]
+    keys = BucketRow.objects.filter(pk__in=RunBucket.objects.filter(run_id=after.run).values("bucket"))
+    assert [key.get("weights") for key in keys.filter(method="traced_usage").values_list("split_key", flat=True)] == [
+        "month",
+        "month",
+    ]
+    assert same_as_whole(after)
 
 
 def test_runs_of_a_former_engine_are_not_built_upon(ways: list[str]) -> None:

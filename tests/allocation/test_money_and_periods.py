@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal, Inexact
+from fractions import Fraction
 from itertools import pairwise
 from zoneinfo import ZoneInfo, available_timezones
 
@@ -11,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from allocation.money import exact_sum, places_of, plain, quanta_of, text_of, texts_of
+from allocation.money import exact_sum, exact_text, places_of, plain, quanta_of, text_of, texts_of
 from allocation.periods import BadPeriod, Period, microseconds_by_day
 from tests.allocation.examples import times
 
@@ -69,6 +70,27 @@ def test_quanta_are_written_as_the_database_prints_them(quanta: int, places: int
     assert texts_of([0, 10**9 + 7], 4) == ["0.0000", "100000.0007"]
     assert quanta_of(text, places) == quanta
     assert quanta_of(text, places + 2) == quanta * 100
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        ("0", "0"),
+        ("100", "100"),
+        ("-1.50", "-1.5"),
+        ("0.0125", "0.0125"),
+        ("7e-18", "0.000000000000000007"),
+        ("0.2", "0.2"),
+    ],
+)
+def test_a_finite_decimal_is_written_with_the_digits_that_it_has(value: str, text: str) -> None:
+    assert exact_text(Fraction(value)) == text
+
+
+def test_a_fraction_that_is_no_finite_decimal_is_refused() -> None:
+    for denominator in (3, 12, 70):
+        with pytest.raises(Inexact):
+            exact_text(Fraction(1, denominator))
 
 
 def test_sums_beyond_two_hundred_digits_are_refused() -> None:
