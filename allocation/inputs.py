@@ -6,12 +6,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
 from fractions import Fraction
+from functools import partial
 
 from django.db import connection
 
 from allocation.buckets import Bucket, apart_keys
 from allocation.catalogue import Entries
-from allocation.driver_data import Identities, Look, Reports, read_driver_data
+from allocation.driver_data import DriverData, Identities, Look, Reports, read_driver_data
 from allocation.drivers import (
     ANY_PROJECT,
     COST_PLACES,
@@ -28,12 +29,11 @@ from allocation.ledger import TargetBook
 from allocation.measures import MeasureBook
 from allocation.methods import GPU_SECONDS, PROVIDER
 from allocation.money import quanta_of
-from allocation.owners import Owner
 from allocation.periods import DAY, Period
 from allocation.sampling import Clustering, clustered, clustering_of
 from allocation.targets import Organisation, resolve
 from allocation.usage_daily import DailyKey, Number, daily_usage
-from allocation.usage_facts import LateUsage, UsageFacts, read_rest, read_usage
+from allocation.usage_facts import LateUsage, UsageFacts, UsageReader
 
 
 @dataclass
@@ -86,30 +86,16 @@ def load_drivers(
     buckets = list(buckets)
     start, end = charge_days(month, scopes)
     apart = apart_keys(buckets)
-    by_region = any(bucket.key and bucket.key.region for bucket in buckets)
     identities = Identities.read()
-    rows, facts = read_usage(
-        start,
-        end,
-        days=late.days if late else None,
-        by_region=by_region,
-        caller_pays=caller_pays,
-        entries=entries,
-        owners=identities.owners,
-        billed_as=lambda key: known_apart(key, apart),
-    )
+    by_region = any(bucket.key and bucket.key.region for bucket in buckets)
+    reader = UsageReader(start, end, by_region, caller_pays, entries, identities.owners)
+    rows, facts = reader.read(late.days if late else None, billed_as=lambda key: known_apart(key, apart))
     clustering = clustering_of(start, end) if facts.is_sampled else None
     if late:
         facts = late.joined(facts)
         late.check(facts)
-    digest = Digest()
-    digest.add(facts.text())
-    digest.add(repr(sorted((clustering or {}).items(), key=str)))
-    nodes = {node for bucket in buckets for node in (bucket.node, bucket.node_id) if node}
-    splits = [split for bucket in buckets if bucket.split for split in (bucket.split, *dict(bucket.pools).values())]
-    needs_gpu = bool(nodes) or any(split.driver == GPU_SECONDS for split in splits)
-    look = Look(month, start, end, needs_gpu, tuple(sorted({split.series for split in splits if split.series})))
     goes_by_month = any(bucket.goes_by_month for bucket in buckets)
+    look = _look(month, start, end, buckets)
     other = read_driver_data(
         look,
         callers=facts.callers,
@@ -118,36 +104,16 @@ def load_drivers(
         known=late.reports if late and not goes_by_month else None,
         days=late.days if late else None,
     )
-
-    def number(owner: Owner, day: date) -> int:
-        return book.number(resolve(organisation, owner, model=None, day=day))
-
-    def index_of(told: Sequence[ToldUsage], places: int) -> UsageIndex:
-        return build_index(
-            told, apart=apart, organisation=organisation, book=book, clustering=clustering or {}, places=places
-        )
-
-    reported = index_of(other.reported, other.reports.places)
-    if late and other.reported_days is not None:
-        reported.lacking = AllReportsNeeded
-        others = ((known_apart(key, apart), day) for key, days in other.reported_days.items() for day in days)
-        reported.complete(late.days, others, None)
-    index = index_of(rows, facts.places)
+    index_of = partial(build_index, apart=apart, organisation=organisation, book=book, clustering=clustering or {})
+    reported = index_of(other.reported, places=other.reports.places)
+    index = index_of(rows, places=facts.places)
     rest = None
     if late:
+        _complete_reports(reported, other, late.days, apart)
         if goes_by_month:
-            rest = read_rest(
-                start,
-                end,
-                but=late.days,
-                cuts={month, Period.month(month).end, *organisation.turning_days},
-                by_region=by_region,
-                caller_pays=caller_pays,
-                entries=entries,
-                owners=identities.owners,
-            )
+            rest = reader.rest(but=late.days, cuts={month, Period.month(month).end, *organisation.turning_days})
             late.check_others()
-        late.complete(index, None if rest is None else index_of(rest, facts.places))
+        late.complete(index, None if rest is None else index_of(rest, places=facts.places))
     return Drivers(
         index=index,
         reported=reported,
@@ -155,10 +121,14 @@ def load_drivers(
         measures=MeasureBook(
             month, organisation, rows, other.gpu, other.series, loaded=late.days if late else None, rest=rest
         ),
-        gpu=GpuIndex.of(other.gpu, nodes=nodes, number=number),
+        gpu=GpuIndex.of(
+            other.gpu,
+            nodes=_nodes(buckets),
+            number=lambda owner, day: book.number(resolve(organisation, owner, model=None, day=day)),
+        ),
         book=book,
         organisation=organisation,
-        usage_sha256=digest.hexdigest(),
+        usage_sha256=_usage_sha256(facts, clustering),
         other_sha256=other.sha256,
         look=look,
         organisation_sha256=organisation.digest(),
@@ -166,6 +136,32 @@ def load_drivers(
         clustering=clustering,
         facts=facts,
     )
+
+
+def _look(month: date, start: date, end: date, buckets: Sequence[Bucket]) -> Look:
+    """What else than usage these buckets are split by."""
+    splits = [split for bucket in buckets if bucket.split for split in (bucket.split, *dict(bucket.pools).values())]
+    needs_gpu = bool(_nodes(buckets)) or any(split.driver == GPU_SECONDS for split in splits)
+    return Look(month, start, end, needs_gpu, tuple(sorted({split.series for split in splits if split.series})))
+
+
+def _nodes(buckets: Iterable[Bucket]) -> set[str]:
+    return {node for bucket in buckets for node in (bucket.node, bucket.node_id) if node}
+
+
+def _usage_sha256(facts: UsageFacts, clustering: Clustering | None) -> str:
+    digest = Digest()
+    digest.add(facts.text())
+    digest.add(repr(sorted((clustering or {}).items(), key=str)))
+    return digest.hexdigest()
+
+
+def _complete_reports(index: UsageIndex, data: DriverData, days: frozenset[date], apart: frozenset[Key]) -> None:
+    """Where only these days of the reports were read, the index knows on which others there are any."""
+    if data.reported_days is not None:
+        index.lacking = AllReportsNeeded
+        others = ((known_apart(key, apart), day) for key, listed in data.reported_days.items() for day in listed)
+        index.complete(days, others, None)
 
 
 def charge_days(month: date, scopes: Sequence[int]) -> tuple[date, date]:

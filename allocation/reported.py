@@ -91,6 +91,8 @@ def caller_owners(rows: Sequence[ToldUsage], owners: Owners) -> list[ToldUsage]:
 
     A gateway's own keys stand under the provider `gateway`; else the key is looked for under the call's provider.
     """
+    if all(row.caller is None for row in rows):
+        return list(rows)
     found = []
     for row in rows:
         if row.caller is not None:

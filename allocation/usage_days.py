@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from datetime import date
 
 from django.db import connection, transaction
@@ -12,7 +11,6 @@ from allocation.catalogue import TOKEN_COLUMNS
 STALE_SQL = """
 SELECT day FROM usage_day_version
 WHERE summed IS DISTINCT FROM version AND day >= %(start)s AND day < %(end)s
-    AND (%(days)s::date[] IS NULL OR day = ANY(%(days)s))
 ORDER BY day
 """
 FORGET_SQL = "DELETE FROM usage_day_sum WHERE day = %(day)s"
@@ -31,11 +29,10 @@ GROUP BY dimension_id
 )
 
 
-def sum_days(start: date, end: date, days: Collection[date] | None = None) -> int:
-    """Sum up the days of the half-open range, or these of them, that changed since they were; how many."""
+def sum_days(start: date, end: date) -> int:
+    """Sum up the days of the half-open range that changed since they were; how many."""
     with connection.cursor() as cursor:
-        wanted = None if days is None else sorted(days)
-        cursor.execute(STALE_SQL, {"start": start, "end": end, "days": wanted})
+        cursor.execute(STALE_SQL, {"start": start, "end": end})
         stale = [day for (day,) in cursor.fetchall()]
     return sum(sum_day(day) for day in stale)
 

@@ -134,75 +134,67 @@ class UsageFacts:
         )
 
 
-def read_usage(
-    start: date,
-    end: date,
-    *,
-    days: frozenset[date] | None,
-    by_region: bool,
-    caller_pays: bool,
-    entries: Entries,
-    owners: Owners,
-    billed_as: Callable[[Key], Key],
-) -> tuple[list[ToldUsage], UsageFacts]:
-    """Told usage of all days of the half-open range, or of these only, and what each of them said.
+@dataclass(frozen=True)
+class UsageReader:
+    """How usage of a half-open range of days is read: with or without its regions, which side of a call between agents
+    pays, the organisation's own names of models, and whose each gateway's key is."""
 
-    `billed_as` names a call's key as the index does.
-    """
-    # Versions first: what comes in between is read now, and again by the next run.
-    versions = usage_versions(start, end)
-    sum_days(start, end)
-    parts = [Period(start, end)] if days is None else [Period(d, d + DAY) for d in sorted(days) if start <= d < end]
-    statements = [usage_sql(part.start, part.end, by_region=by_region) for part in parts]
-    rows, digests = _read(statements, by_region=by_region, caller_pays=caller_pays, entries=entries)
-    if any(row.caller for row in rows):
-        rows = caller_owners(rows, owners)
-    silent = {
-        day: DayFacts(version, "", frozenset(), False, False, ())
-        for day, version in versions.items()
-        if day not in digests and (days is None or day in days)
-    }
-    return rows, UsageFacts(start, end, silent | _facts_of(rows, versions, digests, billed_as))
+    start: date
+    end: date
+    by_region: bool
+    caller_pays: bool
+    entries: Entries
+    owners: Owners
 
+    def read(
+        self, days: frozenset[date] | None, *, billed_as: Callable[[Key], Key]
+    ) -> tuple[list[ToldUsage], UsageFacts]:
+        """Told usage of all days, or of these only, and what each of them said.
 
-def read_rest(
-    start: date,
-    end: date,
-    *,
-    but: frozenset[date],
-    cuts: Iterable[date],
-    by_region: bool,
-    caller_pays: bool,
-    entries: Entries,
-    owners: Owners,
-) -> list[ToldUsage]:
-    """Told usage of all days of the half-open range `but` these, as one row for all days between two cuts.
+        `billed_as` names a call's key as the index does.
+        """
+        start, end = self.start, self.end
+        # Versions first: what comes in between is read now, and again by the next run.
+        versions = usage_versions(start, end)
+        sum_days(start, end)
+        parts = [Period(start, end)] if days is None else [Period(d, d + DAY) for d in sorted(days) if start <= d < end]
+        rows, digests = self._told(usage_sql(part.start, part.end, by_region=self.by_region) for part in parts)
+        silent = {
+            day: DayFacts(version, "", frozenset(), False, False, ())
+            for day, version in versions.items()
+            if day not in digests and (days is None or day in days)
+        }
+        return rows, UsageFacts(start, end, silent | _facts_of(rows, versions, digests, billed_as))
 
-    Whose a call is must be the same on all of these days. The day of a row is one of them.
-    """
-    owned = {day for days, _ in owners.values() for day in days}
-    sql = rest_sql(start, end, but=but, cuts={start, *cuts, *owned}, by_region=by_region)
-    rows, _ = _read([sql], by_region=by_region, caller_pays=caller_pays, entries=entries)
-    return caller_owners(rows, owners)
+    def rest(self, *, but: frozenset[date], cuts: Iterable[date]) -> list[ToldUsage]:
+        """Told usage of all days `but` these, as one row for all days between two cuts.
 
+        Whose a call is must be the same on all of these days. The day of a row is one of them.
+        """
+        owned = {day for days, _ in self.owners.values() for day in days}
+        cuts = {self.start, *cuts, *owned}
+        rows, _ = self._told([rest_sql(self.start, self.end, but=but, cuts=cuts, by_region=self.by_region)])
+        return rows
 
-def _read(
-    statements: Iterable[str], *, by_region: bool, caller_pays: bool, entries: Entries
-) -> tuple[list[ToldUsage], dict[date, Digest]]:
-    """Told usage of these statements, and the digest of what each day says, names and all."""
-    lines = [line.split("\t", 3) for sql in statements for line in copy_lines(sql)]
-    names: dict[str, CallerNames] = {}
-    for line in copy_lines(names_sql({dimension for _, _, dimension, _ in lines}, by_region=by_region)):
-        dimension, told = line.split("\t", 1)
-        names[dimension] = caller_names(told, caller_pays=caller_pays, entries=entries)
-    days = {text: date.fromisoformat(text) for text in {text for text, *_ in lines}}
-    digests = {day: Digest() for day in days.values()}
-    rows = []
-    for text, _, dimension, numbers in lines:
-        day, own = days[text], names[dimension]
-        digests[day].add(f"{text}\t{own.text}\t{numbers}")
-        rows.append(told_usage(day, own, numbers))
-    return rows, digests
+    def _told(self, statements: Iterable[str]) -> tuple[list[ToldUsage], dict[date, Digest]]:
+        """What the statements find, and the digest of what each day says, names and all."""
+        lines = [line.split("\t", 3) for sql in statements for line in copy_lines(sql)]
+        names = self._names({dimension for _, _, dimension, _ in lines})
+        days = {text: date.fromisoformat(text) for text in {text for text, *_ in lines}}
+        digests = {day: Digest() for day in days.values()}
+        rows = []
+        for text, _, dimension, numbers in lines:
+            day, own = days[text], names[dimension]
+            digests[day].add(f"{text}\t{own.text}\t{numbers}")
+            rows.append(told_usage(day, own, numbers))
+        return caller_owners(rows, self.owners), digests
+
+    def _names(self, dimensions: Iterable[str]) -> dict[str, CallerNames]:
+        lines = (line.split("\t", 1) for line in copy_lines(names_sql(dimensions, by_region=self.by_region)))
+        return {
+            dimension: caller_names(told, caller_pays=self.caller_pays, entries=self.entries)
+            for dimension, told in lines
+        }
 
 
 def _facts_of(

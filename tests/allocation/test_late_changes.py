@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from django.db import connection
 
-from allocation import driver_data, inputs, members, runs
+from allocation import driver_data, members, runs
 from allocation import reported as reported_usage
 from allocation.buckets import BY_DAY, BY_MONTH, BY_REPORTS, MemberKey
 from allocation.charges import described, kept_groups
@@ -36,6 +36,7 @@ from allocation.models import Bucket as BucketRow
 from allocation.rule_sets import latest_rule_set
 from allocation.runs import MonthJob, RunOutcome
 from allocation.slices import Place
+from allocation.usage_facts import UsageReader
 from portal.ingest.otlp.fold import fold
 from reports.queries.reconciliation import reconcile_period
 from tests.allocation.bills import NOW, OCTOBER, Bill, allocate, put_in_force, usage, utc
@@ -636,9 +637,9 @@ rules:
 """
 
 
-def around(monkeypatch: pytest.MonkeyPatch, module: Any, name: str, before: Any = None, after: Any = None) -> None:
+def around(monkeypatch: pytest.MonkeyPatch, owner: Any, name: str, before: Any = None, after: Any = None) -> None:
     """Something comes just before, or after, a run reads by this function for the first time."""
-    plain, todo = getattr(module, name), [before, after]
+    plain, todo = getattr(owner, name), [before, after]
 
     def read(*values: Any, **named: Any) -> Any:
         first, second = todo
@@ -650,7 +651,7 @@ def around(monkeypatch: pytest.MonkeyPatch, module: Any, name: str, before: Any 
             second()
         return found
 
-    monkeypatch.setattr(module, name, read)
+    monkeypatch.setattr(owner, name, read)
 
 
 def test_usage_that_went_and_came_back_while_the_month_was_read_leaves_no_trace(
@@ -664,8 +665,8 @@ def test_usage_that_went_and_came_back_while_the_month_was_read_leaves_no_trace(
         hours = list(UsageHourly.objects.filter(hour=utc(5, 10)))
         around(
             beside,
-            inputs,
-            "read_rest",
+            UsageReader,
+            "rest",
             before=lambda: UsageHourly.objects.filter(hour=utc(5, 10)).delete(),
             after=lambda: UsageHourly.objects.bulk_create(hours),
         )
@@ -707,7 +708,7 @@ def test_whose_a_key_is_is_read_once_in_a_run(monkeypatch: pytest.MonkeyPatch) -
     traced_month()
     usage(None, at=utc(6, 10), input_uncached=90, about={"caller": "key-1"})
     with monkeypatch.context() as beside:
-        around(beside, inputs, "read_usage", after=lambda: IdentityOwner.objects.update(team="ads"))
+        around(beside, UsageReader, "read", after=lambda: IdentityOwner.objects.update(team="ads"))
         allocate()
 
     assert same_as_whole(allocate().runs[0])
