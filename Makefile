@@ -46,7 +46,7 @@ demo: $(VENV)/.installed
 	@$(BIN)/python manage.py demo --port $(PORT)
 
 test: setup
-	@$(BIN)/python -m pytest -n 2 --dist loadfile
+	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 # What holds of every split and month, on 100,000 made-up months.
 properties: setup
