@@ -29,6 +29,29 @@ from tests.portals import Portal
 # Rows that migrations and Django itself put there; emptying them would break the tests that follow.
 KEPT_TABLES = ("django_migrations", "django_content_type", "auth_permission")
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+# The longest first, a quarter of a minute and more, so that no worker of a run is left alone with one at the end.
+LONG_FILES = (
+    "test_browser_walk.py",
+    "test_demo_load.py",
+    "test_up.py",
+    "test_receiver_live.py",
+    "test_job_faults.py",
+    "test_import_kills.py",
+    "test_hostile_text.py",
+    "test_split_properties.py",
+    "test_month_properties.py",
+    "test_late_changes.py",
+    "test_named_servers.py",
+    "test_access_matrix.py",
+    "test_import_files.py",
+    "test_rule_editor_in_browser.py",
+    "test_reconciliation_page.py",
+    "test_money_and_periods.py",
+    "test_ownership_page.py",
+    "test_demo_files.py",
+    "test_charts_in_browser.py",
+    "test_gap.py",
+)
 FAST = "fsync = off\nfull_page_writes = off\nsynchronous_commit = off\nshared_buffers = 128MB\nmax_wal_size = 1GB\n"
 
 
@@ -49,6 +72,7 @@ def chromium() -> str | None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: LONG_FILES.index(item.path.name) if item.path.name in LONG_FILES else len(LONG_FILES))
     if chromium():
         return
     skip = pytest.mark.skip(reason="no Chromium found: install the package chromium to run browser tests")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import tempfile
 from pathlib import Path
 
@@ -14,6 +15,9 @@ if "APPORTION_TEST_HOME" not in os.environ:
     os.environ["APPORTION_TEST_CONTROLLER"] = str(os.getpid())
 for name in ("DATABASE_URL", "DATABASE_OWNER_URL", "CELERY_BROKER_URL", "SECRET_KEY"):
     os.environ.pop(name, None)
+# Whole portals are many processes: none compiles what another has compiled, even where a machine asks for no bytecode.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+os.environ.setdefault("PYTHONPYCACHEPREFIX", str(Path(sys.prefix) / "bytecode"))
 os.environ["APPORTION_HOME"] = os.environ["APPORTION_TEST_HOME"]
 
 from portal.settings import *  # noqa: E402, F403

@@ -45,6 +45,20 @@ document.addEventListener("securitypolicyviolation", (event) => {
 });
 """
 
+# Resolves once the page rests: every chart is drawn, no part is being fetched, and nothing has moved for 100 ms.
+SETTLED = """
+() => new Promise((resolve, reject) => {
+  let pause;
+  const busy = () => document.querySelector(".htmx-request, .htmx-swapping, .htmx-settling, [data-chart] .skeleton");
+  const end = (report) => { observer.disconnect(); clearTimeout(pause); clearTimeout(limit); report(); };
+  const wait = () => { clearTimeout(pause); pause = setTimeout(() => busy() ? wait() : end(resolve), 100); };
+  const limit = setTimeout(() => end(() => reject(new Error("the page did not come to rest"))), 15000);
+  const observer = new MutationObserver(wait);
+  observer.observe(document, { subtree: true, childList: true, characterData: true, attributes: true });
+  wait();
+})
+"""
+
 
 @contextmanager
 def chromium(executable: str) -> Iterator[Browser]:
@@ -114,8 +128,9 @@ def sign_in(page: Page, origin: str, username: str) -> None:
     page.goto(f"{origin}/accounts/login/")
     page.fill("input[name=login]", username)
     page.fill("input[name=password]", PASSWORD)
-    page.click("main form button")
-    page.wait_for_load_state("networkidle")
+    with page.expect_navigation():
+        page.click("main form button")
+    page.evaluate(SETTLED)
     assert "/accounts/login/" not in page.url, page.inner_text("main")
 
 
@@ -153,7 +168,8 @@ def open_page(walk: Walk, page: Page, address: str) -> bool:
             walk.problems.append(f"{address}: {answer.status}")
         return False
     try:
-        page.goto(address, wait_until="networkidle")
+        page.goto(address)
+        page.evaluate(SETTLED)
     except BrowserError as error:
         if "Download is starting" not in error.message:
             walk.problems.append(f"{address}: {error.message.splitlines()[0]}")

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 from allauth.mfa.totp.internal.auth import format_hotp_value, hotp_value
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Page, ViewportSize
 from pytest_django.live_server_helper import LiveServer
 
 from portal.accounts.keys import create_key
@@ -47,12 +47,29 @@ def portal(live_server: LiveServer) -> str:
     return live_server.url
 
 
-@pytest.mark.parametrize("role", ROLES)
-def test_every_link_opens_cleanly(browser: Browser, portal: str, role: str) -> None:
-    context = new_context(browser)
+@pytest.fixture(scope="module")
+def walks() -> dict[str, Walk]:
+    """What each role's walk saw. The company is the same in every test, and so are its addresses."""
+    return {}
 
-    walk = walk_every_link(context, portal, role)
-    context.close()
+
+@pytest.fixture
+def walked(browser: Browser, portal: str, walks: dict[str, Walk]) -> Callable[[str], Walk]:
+    """A role's walk, done by the first test that asks."""
+
+    def walk(role: str) -> Walk:
+        if role not in walks:
+            context = new_context(browser)
+            walks[role] = walk_every_link(context, portal, role)
+            context.close()
+        return walks[role]
+
+    return walk
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_every_link_opens_cleanly(walked: Callable[[str], Walk], role: str) -> None:
+    walk = walked(role)
 
     assert walk.problems == []
     assert len(walk.pages) > 2, walk.pages
@@ -137,42 +154,48 @@ def test_heads_of_tables_stick_below_a_bar_of_two_lines(browser: Browser, portal
     context.close()
 
 
-def test_no_table_is_cut_on_a_laptop(browser: Browser, portal: str) -> None:
-    context = new_context(browser)
-    addresses = {path_of(address): address for address in walk_every_link(context, portal, "finops_admin").pages}
-    context.close()
-    context = new_context(browser, width={"width": 1181, "height": 800})
+def test_no_table_is_cut_on_a_laptop(browser: Browser, portal: str, walked: Callable[[str], Walk]) -> None:
+    addresses = one_address_per_path(walked("finops_admin"))
+    context, opened = new_context(browser, width={"width": 1181, "height": 800}), Walk(portal)
     page = context.new_page()
     sign_in(page, portal, "finops_admin")
+    page.on("response", opened.hear_response)
     cut = []
-    for address in addresses.values():
-        open_page(Walk(portal), page, portal + address)
+    for address in addresses:
+        open_page(opened, page, portal + address)
         cut += [f"{address}: {label}" for label in page.evaluate(CUT_TABLES)]
     context.close()
 
     assert cut == []
+    assert opened.problems == []
 
 
-def test_axe_finds_nothing_on_any_page(browser: Browser, portal: str) -> None:
-    findings = []
-    for role, looks in (("finops_admin", LOOKS), ("lead", LOOKS[:1])):  # an admin opens every page
-        context = new_context(browser)
-        addresses = {path_of(address): address for address in walk_every_link(context, portal, role).pages}
+@pytest.mark.parametrize(("role", "looks"), [("finops_admin", LOOKS), ("lead", LOOKS[:1])])  # an admin opens every page
+def test_axe_finds_nothing_on_any_page(
+    browser: Browser, portal: str, walked: Callable[[str], Walk], role: str, looks: tuple[tuple[ViewportSize, str], ...]
+) -> None:
+    findings, opened = [], Walk(portal)
+    addresses = one_address_per_path(walked(role))
+    assert len(addresses) > 5, addresses
+    for width, theme in looks:
+        context = new_context(browser, width=width, theme=theme, bypass_csp=True)
+        page = context.new_page()
+        page.goto(f"{portal}/accounts/login/")
+        look = f"{theme}, {width['width']} px"
+        findings += axe_findings(page, f"{look}, /accounts/login/")
+        sign_in(page, portal, role)
+        page.on("response", opened.hear_response)
+        for address in addresses:
+            open_page(opened, page, portal + address)
+            findings += axe_findings(page, f"{look}, {address}")
         context.close()
-        assert len(addresses) > 5, addresses
-        for width, theme in looks:
-            context = new_context(browser, width=width, theme=theme, bypass_csp=True)
-            page = context.new_page()
-            page.goto(f"{portal}/accounts/login/")
-            look = f"{theme}, {width['width']} px"
-            findings += axe_findings(page, f"{look}, /accounts/login/")
-            sign_in(page, portal, role)
-            for address in addresses.values():
-                open_page(Walk(portal), page, portal + address)
-                findings += axe_findings(page, f"{look}, {address}")
-            context.close()
 
     assert findings == []
+    assert opened.problems == []
+
+
+def one_address_per_path(walk: Walk) -> list[str]:
+    return list({path_of(address): address for address in walk.pages}.values())
 
 
 def axe_findings(page: Page, address: str) -> list[str]:

@@ -17,7 +17,7 @@ from allocation.prices import ensure_prices, reprice
 from portal.accounts.models import Role
 from tests.allocation.bills import OPENAI, Bill, allocate, usage
 from tests.factories import make_team, make_user
-from tests.portal.browser import NARROW, WIDE, Walk, chromium, new_context, sign_in
+from tests.portal.browser import NARROW, WIDE, Walk, chromium, new_context, open_page, sign_in
 from tests.portal.two_teams import person
 
 pytestmark = pytest.mark.django_db
@@ -185,7 +185,7 @@ def test_each_role_sees_the_waterfall_in_a_real_browser(browser: Browser, live_s
             page = context.new_page()
             walk.watch(page)
             sign_in(page, live_server.url, role.value)
-            page.goto(f"{live_server.url}/reconciliation/?period=2026-10", wait_until="networkidle")
+            open_page(walk, page, f"{live_server.url}/reconciliation/?period=2026-10")
 
             page.locator(".chart .waterfalllayer").first.wait_for()
             assert page.locator(".chart .waterfalllayer").count() == 2
