@@ -40,6 +40,7 @@ LONG_FILES = (
     "test_hostile_text.py",
     "test_split_properties.py",
     "test_month_properties.py",
+    "test_late_made_up.py",
     "test_late_changes.py",
     "test_named_servers.py",
     "test_access_matrix.py",
