@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 import re2  # patterns of entries are written by users: matching must be linear in time
 
+from allocation.money import plain
 from allocation.quoting import quoted
 
 # What a bill line may be about; each names columns of UsageMeasures (see TOKEN_COLUMNS).
@@ -288,7 +289,7 @@ class BillLine:
 
 
 _UNIT = re.compile(
-    r"^(?:(?P<count>[\d,]+(?:\.\d+)?)\s*(?P<scale>k|m|b|thousand|million|billion)?\s*)?(?:tokens?|[a-z ]*tokens?)$"
+    r"^(?:(?P<count>\d[\d,]*(?:\.\d+)?)\s*(?P<scale>k|m|b|thousand|million|billion)?\s*)?(?:tokens?|[a-z ]*tokens?)$"
 )
 _UNIT_SCALES = {"k": 10**3, "thousand": 10**3, "m": 10**6, "million": 10**6, "b": 10**9, "billion": 10**9}
 
@@ -307,7 +308,8 @@ def tokens_per_unit(unit: str | None) -> Decimal | None:
     if not found:
         return None
     count = Decimal((found["count"] or "1").replace(",", ""))
-    return count * _UNIT_SCALES.get(found["scale"] or "", 1)
+    # Equal numbers are written alike: buckets are known by how they are written.
+    return Decimal(plain(count * _UNIT_SCALES.get(found["scale"] or "", 1)))
 
 
 # Class wording, most specific first. Searched in the text that is left when the model's name is taken out.

@@ -177,6 +177,8 @@ def forget() -> None:
 
 
 def remember(buckets: Collection[Bucket]) -> None:
+    """Instead of those of other months where these would be too many; not at all where they are by themselves."""
     if len(_remembered) + len(buckets) > MOST_REMEMBERED:
         forget()
-    _remembered.update({(bucket.source.id, bucket.content_hash): bucket for bucket in buckets})
+    if len(buckets) <= MOST_REMEMBERED:
+        _remembered.update({(bucket.source.id, bucket.content_hash): bucket for bucket in buckets})

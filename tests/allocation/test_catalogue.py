@@ -145,10 +145,16 @@ def test_accelerators_are_known_by_their_wording(row: dict[str, Any], is_gpu: bo
 @pytest.mark.parametrize(
     ("unit", "tokens"),
     [("Tokens", 1), ("1K tokens", 1000), ("1M Tokens", 10**6), ("1,000 tokens", 1000), ("M tokens", 10**6),
-     ("Hours", None), ("Requests", None), ("", None), (None, None)],
+     ("Hours", None), ("Requests", None), (", tokens", None), ("", None), (None, None)],
 )  # fmt: skip
 def test_units_convert_to_tokens_or_not_at_all(unit: str | None, tokens: int | None) -> None:
     assert tokens_per_unit(unit) == (None if tokens is None else Decimal(tokens))
+
+
+def test_units_that_are_one_number_of_tokens_are_written_alike() -> None:
+    """Else the hash of a bucket that has both depends on which the database happens to name first."""
+    for units in (("1K tokens", "1.0K tokens", "1,000 tokens", "1000.00 tokens"), ("0.5K tokens", "500 tokens")):
+        assert len({str(tokens_per_unit(unit)) for unit in units}) == 1
 
 
 @pytest.mark.parametrize(

@@ -307,6 +307,20 @@ def test_buckets_that_the_process_remembers_are_not_named_again(
     assert same_as_whole(after)
 
 
+def test_no_more_buckets_are_remembered_than_are_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The process lives on: what a month of countless buckets takes would be gone for good."""
+    traced_month()
+    members.forget()
+    allocate()
+    count = len(members._remembered)
+    assert count == RunBucket.objects.count() > 1
+
+    for most in (count, count - 1):
+        monkeypatch.setattr(members, "MOST_REMEMBERED", most)
+        allocate(reuse=False)
+        assert len(members._remembered) == (count if most == count else 0)
+
+
 def test_a_tier_that_comes_late_settles_the_buckets_that_are_remembered(ways: list[str]) -> None:
     """All who used a tiered price pay the month's, on the days before it as well."""
     traced_month()

@@ -97,6 +97,23 @@ def test_days_of_a_monthly_tax_share_a_slice_and_readers_see_every_day() -> None
     assert stored_sha256(run_id=run.run, month=OCTOBER.start) == run.sha256
 
 
+def test_quantities_of_days_that_cost_the_same_add_up_to_what_was_billed() -> None:
+    """100 units over 31 days leave a remainder that the cost of 31 does not."""
+    bill = Bill("AWS")
+    whole_month(bill, "31", quantity="100", category="Tax", **FEE)
+
+    run = allocate().runs[0]
+
+    assert set(by_day("charge_group", run.run).values()) == {Decimal(1)}
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT sum(g.consumed_quantity) FROM run_slice r JOIN slice_group g ON g.slice_id = r.slice_id"
+            " WHERE r.run_id = %s",
+            [run.run],
+        )
+        assert cursor.fetchone() == (Decimal(100),)
+
+
 def test_a_bucket_has_one_group_on_each_day_whatever_its_charges_last() -> None:
     put_in_force(FEES)
     bill = Bill("aws")
