@@ -101,7 +101,7 @@ class Engine:
         self.asked_first: dict[tuple[int, date], Plan] = {}  # of the part that is written next
         self.adoptions = {id(index): Adoption(index, drivers.book) for index in (drivers.index, drivers.reported)}
         self.splitter = Splitter(drivers.organisation, drivers.measures, drivers.book.number)
-        self.given(Related([], 0))
+        self.given(Related({}, 0))
         if self.late is not None:
             self._check_usual(self.late)
 

@@ -160,8 +160,8 @@ def _complete_reports(index: UsageIndex, data: DriverData, days: frozenset[date]
     """Where only these days of the reports were read, the index knows on which others there are any."""
     if data.reported_days is not None:
         index.lacking = AllReportsNeeded
-        others = ((known_apart(key, apart), day) for key, listed in data.reported_days.items() for day in listed)
-        index.complete(days, others, None)
+        named = ((known_apart(key, apart), listed) for key, listed in data.reported_days.items())
+        index.complete(days, ((key, day) for key, listed in named for day in listed), None)
 
 
 def charge_days(month: date, scopes: Sequence[int]) -> tuple[date, date]:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from functools import cached_property
+from itertools import chain
 from typing import Any
 
 from django.db import connection
@@ -119,6 +120,7 @@ class Given:
 
 
 Costs = dict[Target, Given]
+GivenBy = list[tuple[Target, Given]]  # a target may come several times
 
 
 @dataclass
@@ -126,7 +128,7 @@ class Related:
     """Cost by bucket and target of the stages that are written. Customers are left out: a tax line split to every
     customer helps nobody."""
 
-    costs: list[tuple[Bucket, Target, Given]]
+    costs: Mapping[Bucket, GivenBy]
     places: int
     _levels: dict[tuple[Level, tuple[str, ...]], Costs] = field(default_factory=dict)
 
@@ -148,54 +150,51 @@ class Related:
         places = max((places_of(text) for cells in lines for text in cells[2:5]), default=LEAST_PLACES)
         named = book.by_id({int(cells[1]) for cells in lines})
         by_id = {pk: t if t.customer is None else t._replace(customer=None) for pk, t in named.items()}
-        costs = []
-        for number, target_id, effective, billed, listed, rung in lines:
-            bucket = buckets[int(number)]
-            effective_quanta, billed_quanta, listed_quanta = (
-                quanta_of(text, places) for text in (effective, billed, listed)
-            )
-            given = Given(effective_quanta, billed_quanta, listed_quanta, int(rung))
-            costs.append((bucket, by_id[int(target_id)], given))
-        return cls(costs, places)
+        costs: dict[str, GivenBy] = {}
+        for number, target_id, *amounts, rung in lines:
+            effective, billed, listed = [quanta_of(text, places) for text in amounts]
+            given = Given(effective, billed, listed, int(rung))
+            costs.setdefault(number, []).append((by_id[int(target_id)], given))
+        return cls({buckets[int(number)]: given for number, given in costs.items()}, places)
 
     def joined(self, other: Related) -> Related:
         """With what other buckets gave."""
         places = max(self.places, other.places)
-        return Related([*self._in(places), *other._in(places)], places)
+        return Related({**self._in(places), **other._in(places)}, places)
 
-    def _in(self, places: int) -> list[tuple[Bucket, Target, Given]]:
+    def _in(self, places: int) -> Mapping[Bucket, GivenBy]:
         more = 10 ** (places - self.places)
-        return [(bucket, target, given.times(more)) for bucket, target, given in self.costs] if more > 1 else self.costs
+        if more == 1:
+            return self.costs
+        return {bucket: [(target, given.times(more)) for target, given in by] for bucket, by in self.costs.items()}
 
     def summed(self, wanted: Callable[[Bucket], bool], named: Callable[[Target], Target | None]) -> Costs:
         """Cost of the wanted buckets by what `named` makes of their targets; None leaves a target out."""
-        found: Costs = {}
-        for bucket, target, given in self.costs:
-            if wanted(bucket) and (name := named(target)) is not None:
-                found.setdefault(name, Given()).add(given)
-        return found
+        named_costs = (
+            (name, given)
+            for bucket, given_by in self.costs.items()
+            if wanted(bucket)
+            for target, given in given_by
+            if (name := named(target)) is not None
+        )
+        return by_target(named_costs)
 
     def at(self, level: Level, of_rules: tuple[str, ...] = ()) -> Costs:
         """Cost at a level by target, of what these rules took; none named: of all. Nothing is charged on a tax."""
         found = self._levels.get((level, of_rules))
         if found is None:
-            found = self._levels[level, of_rules] = {}
-            for bucket, (levels, given_by) in self._followed.items():
-                if level in levels and (not of_rules or bucket.rule in of_rules):
-                    for target, given in given_by:
-                        found.setdefault(target, Given()).add(given)
+            own = (by for rule, by in self._followed.get(level, ()) if not of_rules or rule in of_rules)
+            found = self._levels[level, of_rules] = by_target(chain.from_iterable(own))
         return found
 
     @cached_property
-    def _followed(self) -> dict[Bucket, tuple[frozenset[Level], list[tuple[Target, Given]]]]:
-        """What can be followed, by bucket with its levels."""
-        found: dict[Bucket, tuple[frozenset[Level], list[tuple[Target, Given]]]] = {}
-        for bucket, target, given in self.costs:
+    def _followed(self) -> dict[Level, list[tuple[str, GivenBy]]]:
+        """What can be followed at each level, with the rules that took it."""
+        found: dict[Level, list[tuple[str, GivenBy]]] = {}
+        for bucket, given_by in self.costs.items():
             if bucket.charge_category != TAX:
-                known = found.get(bucket)
-                if known is None:
-                    known = found[bucket] = (frozenset(levels_of(bucket)), [])
-                known[1].append((target, given))
+                for level in levels_of(bucket):
+                    found.setdefault(level, []).append((bucket.rule, given_by))
         return found
 
     def plan(self, bucket: Bucket, book: TargetBook) -> Plan:
@@ -221,6 +220,17 @@ class Related:
                     )
         part = Part(1, "unallocated", ((book.number(Target(reason=NOTHING_TO_FOLLOW)), 1, 6),))
         return Plan(parts=(part,), note=NOTHING_TO_FOLLOW)
+
+
+def by_target(given_by: Iterable[tuple[Target, Given]]) -> Costs:
+    """The sum for each target."""
+    found: Costs = {}
+    for target, given in given_by:
+        known = found.get(target)
+        if known is None:
+            known = found[target] = Given()
+        known.add(given)
+    return found
 
 
 def one_sided(costs: Mapping[Target, int]) -> dict[Target, int]:

@@ -63,7 +63,7 @@ class Splitter:
     organisation: Organisation
     measures: MeasuresOf
     number: Callable[[Target], int]
-    costs: Related = field(default_factory=lambda: Related([], 0))
+    costs: Related = field(default_factory=lambda: Related({}, 0))
     _plans: dict[tuple[object, ...], Plan] = field(default_factory=dict)
 
     def plan(self, bucket: Bucket, day: date) -> Plan:

@@ -246,12 +246,12 @@ class MemoryWriter(LedgerWriter):
                 sums[name] = [exact_sum(pair) for pair in zip(before, costs, strict=True)]
                 rungs[name] = max(rungs.get(name, 0), line.rung)
         places = max((places_of(plain(cost)) for costs in sums.values() for cost in costs), default=12)
-        summed: dict[tuple[Bucket, Target], Given] = {}
+        given_by: dict[Bucket, list[tuple[Target, Given]]] = {}
         for name, costs_of in sums.items():
             effective, billed, listed = (quanta_of(plain(cost), places) for cost in costs_of)
-            given = Given(effective, billed, listed, rungs[name])
-            summed.setdefault((name[0], name[1]._replace(customer=None)), Given()).add(given)
-        return Related([(bucket, target, given) for (bucket, target), given in summed.items()], places)
+            given = (name[1]._replace(customer=None), Given(effective, billed, listed, rungs[name]))
+            given_by.setdefault(name[0], []).append(given)
+        return Related(given_by, places)
 
 
 @contextmanager

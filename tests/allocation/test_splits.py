@@ -305,7 +305,9 @@ def test_a_bucket_without_a_split_is_an_error_of_the_program() -> None:
 
 
 def costs(*rows: tuple[Bucket, Target, int]) -> Related:
-    given = [(of, target, Given(effective, rung=rung)) for rung, (of, target, effective) in enumerate(rows, 1)]
+    given: dict[Bucket, list[tuple[Target, Given]]] = {}
+    for rung, (of, target, effective) in enumerate(rows, 1):
+        given.setdefault(of, []).append((target, Given(effective, rung=rung)))
     return Related(given, 4)
 
 
