@@ -260,9 +260,9 @@ def test_fault_050_new_price_list_prices_the_past_again() -> None:
         )
         cursor.execute(
             "INSERT INTO allocation_price"
-            " (version_id, provider, model, token_class, context_from, is_undated, per_million)"
-            " SELECT (SELECT max(id) FROM allocation_priceversion), provider, model, token_class, context_from,"
-            " is_undated, per_million * 2 FROM allocation_price WHERE version_id = %s AND model = 'gpt-4o'",
+            " (version_id, provider, model, tier, token_class, context_from, valid_from, is_undated, per_million)"
+            " SELECT (SELECT max(id) FROM allocation_priceversion), provider, model, tier, token_class, context_from,"
+            " valid_from, is_undated, per_million * 2 FROM allocation_price WHERE version_id = %s AND model = 'gpt-4o'",
             [version.pk],
         )
         cursor.execute("SELECT max(id) FROM allocation_priceversion")
