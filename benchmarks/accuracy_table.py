@@ -1,7 +1,5 @@
 """docs/accuracy.md from the accuracy benchmark's results: one table, and what it means."""
 
-# ruff: noqa: E501 - paragraphs of the page
-
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence

@@ -27,7 +27,7 @@ HOME = set_up()
 
 from django.db import connections  # noqa: E402
 
-from allocation.rules import parse_rules  # noqa: E402
+from allocation.rules.rules import parse_rules  # noqa: E402
 from benchmarks.ledger_month import allocate, analyze, fill, put_in_force, rules_with_charges  # noqa: E402
 from benchmarks.ledger_rules import ledger_rules  # noqa: E402
 from benchmarks.watch import watched  # noqa: E402

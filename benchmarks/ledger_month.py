@@ -6,8 +6,6 @@ Every row has x_ columns, and no day says what another says. Prices are in twelv
 tokens than traces, as real ones do; of one project, many more.
 """
 
-# ruff: noqa: E501 - statements read better as they are
-
 from __future__ import annotations
 
 import hashlib
@@ -33,10 +31,10 @@ from allocation.models import (
     Source,
     Team,
 )
-from allocation.periods import Period
-from allocation.rule_sets import latest_rule_set
-from allocation.runs import RunOutcome, allocate_period
-from allocation.targets import NO_RULE
+from allocation.organisation.targets import NO_RULE
+from allocation.rules.rule_sets import latest_rule_set
+from allocation.runs.month import RunOutcome, allocate_period
+from allocation.values.periods import Period
 from benchmarks.ledger_rules import KEYS, Resource, ledger_rules
 from reports.queries.reconciliation import reconcile_period
 from reports.queries.rules_taken import rules_taken

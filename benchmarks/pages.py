@@ -114,8 +114,8 @@ def signed_in_clients(rows: int) -> dict[str, Any]:
     from django.utils import timezone
 
     from allocation.models import Team
-    from allocation.periods import Period
-    from allocation.runs import allocate_period
+    from allocation.runs.month import allocate_period
+    from allocation.values.periods import Period
     from benchmarks.seed_month import analyze, seed_month
     from portal.accounts.models import Membership, Role
 

@@ -14,7 +14,7 @@ from typing import Any
 from django.db import connection, connections, transaction
 
 from allocation.models import BusinessUnit, CostCenter, LegalEntity, Source, Team, TeamPlacement
-from allocation.usage_summary import summarise
+from allocation.usage.summary import summarise
 
 TEAMS = 12
 FEATURES = 40

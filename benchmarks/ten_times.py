@@ -73,7 +73,7 @@ def compared(
 def serve(rows: int) -> None:
     """In the child: write a month of that many charges and usage rows, and allocate it as asked."""
     with servers():
-        from allocation.rule_sets import latest_rule_set
+        from allocation.rules.rule_sets import latest_rule_set
         from benchmarks.ledger_month import allocate, analyze, fill, put_in_force
         from benchmarks.ledger_rules import ledger_rules
         from benchmarks.watch import watched

@@ -6,8 +6,8 @@ from datetime import date
 
 from django.db import transaction
 
-from allocation.organisation import ACTIONS, Plan
-from allocation.organisation_store import apply_organisation
+from allocation.organisation.store import apply_organisation
+from allocation.organisation.tree_file import ACTIONS, Plan
 from portal.accounts import audit
 
 LINES_AUDITED = 200

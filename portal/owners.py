@@ -8,14 +8,14 @@ from decimal import Decimal
 
 from django.db import transaction
 
-from allocation.charges import dimension_rows, pinned_scopes
-from allocation.conditions import Facts
+from allocation.charges.groups import dimension_rows, pinned_scopes
 from allocation.models import AllocationRun, RuleSet
-from allocation.money import plain
-from allocation.rule_sets import add_owner_rule, rule_set_for
-from allocation.rule_world import check_draft, rule_reach
-from allocation.rules import RuleError, parse_rules
-from allocation.suggestions import Suggestion, accepted_rules
+from allocation.preview.world import check_draft, rule_reach
+from allocation.rules.conditions import Facts
+from allocation.rules.rule_sets import add_owner_rule, rule_set_for
+from allocation.rules.rules import RuleError, parse_rules
+from allocation.rules.suggestions import Suggestion, accepted_rules
+from allocation.values.money import plain
 from portal.accounts import audit
 from portal.ingest.bills import ask_for_allocation
 from reports.queries.spend_filter import Spend

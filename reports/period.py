@@ -6,8 +6,8 @@ import calendar
 from dataclasses import dataclass
 from datetime import date, timedelta
 
-import allocation.periods
-from allocation.periods import DAY
+import allocation.values.periods
+from allocation.values.periods import DAY
 
 
 def first_of_month(day: date) -> date:
@@ -29,7 +29,7 @@ def a_year_earlier(day: date) -> date:
 
 
 @dataclass(frozen=True, order=True)
-class Period(allocation.periods.Period):
+class Period(allocation.values.periods.Period):
     """Days from `start` (included) to `end` (excluded), as pages speak of them."""
 
     @classmethod

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import ROUND_HALF_EVEN, Decimal, localcontext
 
-from allocation.money import EXACT, plain
+from allocation.values.money import EXACT, plain
 
 MINUS = "\u2212"
 UNKNOWN = "\u2013"

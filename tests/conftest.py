@@ -150,7 +150,7 @@ TransactionTestCase._fixture_teardown = empty_tables  # type: ignore[attr-define
 @pytest.fixture(autouse=True)
 def forget_dimensions() -> None:
     """The OTLP store and the checks of rules remember ids of a database that tests empty and roll back."""
-    from allocation import rule_world
+    from allocation.preview import world as rule_world
     from portal.ingest.otlp import store
 
     store.forget()

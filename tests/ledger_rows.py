@@ -6,8 +6,8 @@ import itertools
 from datetime import date
 from typing import Any
 
-from allocation.buckets import USAGE
-from allocation.cost_lines import Names, ensure_lines
+from allocation.charges.split_keys import USAGE
+from allocation.ledger.cost_lines import Names, ensure_lines
 from allocation.models import (
     AllocationRun,
     Bucket,

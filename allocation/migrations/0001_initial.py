@@ -4,7 +4,7 @@ import django.db.models.deletion
 import django.db.models.expressions
 from django.db import migrations, models
 
-import allocation.fields
+import allocation.models.fields
 
 
 class Migration(migrations.Migration):
@@ -127,28 +127,28 @@ class Migration(migrations.Migration):
                 ("charges", models.BigIntegerField()),
                 (
                     "billed_cost",
-                    allocation.fields.CostField(decimal_places=60, max_digits=120),
+                    allocation.models.fields.CostField(decimal_places=60, max_digits=120),
                 ),
                 (
                     "effective_cost",
-                    allocation.fields.CostField(decimal_places=60, max_digits=120),
+                    allocation.models.fields.CostField(decimal_places=60, max_digits=120),
                 ),
                 (
                     "list_cost",
-                    allocation.fields.CostField(decimal_places=60, max_digits=120, null=True),
+                    allocation.models.fields.CostField(decimal_places=60, max_digits=120, null=True),
                 ),
                 (
                     "quantity",
-                    allocation.fields.ExactNumericField(decimal_places=60, max_digits=120, null=True),
+                    allocation.models.fields.ExactNumericField(decimal_places=60, max_digits=120, null=True),
                 ),
                 ("driver", models.TextField(null=True)),
                 (
                     "driver_total",
-                    allocation.fields.ExactNumericField(decimal_places=60, max_digits=120, null=True),
+                    allocation.models.fields.ExactNumericField(decimal_places=60, max_digits=120, null=True),
                 ),
                 (
                     "coverage",
-                    allocation.fields.ExactNumericField(decimal_places=60, max_digits=120, null=True),
+                    allocation.models.fields.ExactNumericField(decimal_places=60, max_digits=120, null=True),
                 ),
                 ("widened", models.TextField(null=True)),
                 ("note", models.TextField(null=True)),
@@ -190,7 +190,7 @@ class Migration(migrations.Migration):
                 ("bucket", models.SmallIntegerField()),
                 (
                     "calls",
-                    allocation.fields.ExactNumericField(decimal_places=60, max_digits=120),
+                    allocation.models.fields.ExactNumericField(decimal_places=60, max_digits=120),
                 ),
             ],
             options={
@@ -217,7 +217,7 @@ class Migration(migrations.Migration):
                 ("bucket", models.SmallIntegerField()),
                 (
                     "calls",
-                    allocation.fields.ExactNumericField(decimal_places=60, max_digits=120),
+                    allocation.models.fields.ExactNumericField(decimal_places=60, max_digits=120),
                 ),
             ],
             options={
@@ -398,59 +398,59 @@ class Migration(migrations.Migration):
                 ("spans", models.BigIntegerField()),
                 (
                     "calls",
-                    allocation.fields.ExactNumericField(decimal_places=60, max_digits=120),
+                    allocation.models.fields.ExactNumericField(decimal_places=60, max_digits=120),
                 ),
                 (
                     "calls_without_usage",
-                    allocation.fields.ExactNumericField(decimal_places=60, max_digits=120),
+                    allocation.models.fields.ExactNumericField(decimal_places=60, max_digits=120),
                 ),
                 (
                     "errors",
-                    allocation.fields.ExactNumericField(decimal_places=60, max_digits=120),
+                    allocation.models.fields.ExactNumericField(decimal_places=60, max_digits=120),
                 ),
                 (
                     "input_uncached",
-                    allocation.fields.ExactNumericField(decimal_places=60, max_digits=120),
+                    allocation.models.fields.ExactNumericField(decimal_places=60, max_digits=120),
                 ),
                 (
                     "cache_read",
-                    allocation.fields.ExactNumericField(decimal_places=60, max_digits=120),
+                    allocation.models.fields.ExactNumericField(decimal_places=60, max_digits=120),
                 ),
                 (
                     "cache_write_5m",
-                    allocation.fields.ExactNumericField(decimal_places=60, max_digits=120),
+                    allocation.models.fields.ExactNumericField(decimal_places=60, max_digits=120),
                 ),
                 (
                     "cache_write_1h",
-                    allocation.fields.ExactNumericField(decimal_places=60, max_digits=120),
+                    allocation.models.fields.ExactNumericField(decimal_places=60, max_digits=120),
                 ),
                 (
                     "output_text",
-                    allocation.fields.ExactNumericField(decimal_places=60, max_digits=120),
+                    allocation.models.fields.ExactNumericField(decimal_places=60, max_digits=120),
                 ),
                 (
                     "reasoning",
-                    allocation.fields.ExactNumericField(decimal_places=60, max_digits=120),
+                    allocation.models.fields.ExactNumericField(decimal_places=60, max_digits=120),
                 ),
                 (
                     "input_audio",
-                    allocation.fields.ExactNumericField(decimal_places=60, max_digits=120),
+                    allocation.models.fields.ExactNumericField(decimal_places=60, max_digits=120),
                 ),
                 (
                     "input_image",
-                    allocation.fields.ExactNumericField(decimal_places=60, max_digits=120),
+                    allocation.models.fields.ExactNumericField(decimal_places=60, max_digits=120),
                 ),
                 (
                     "output_audio",
-                    allocation.fields.ExactNumericField(decimal_places=60, max_digits=120),
+                    allocation.models.fields.ExactNumericField(decimal_places=60, max_digits=120),
                 ),
                 (
                     "output_image",
-                    allocation.fields.ExactNumericField(decimal_places=60, max_digits=120),
+                    allocation.models.fields.ExactNumericField(decimal_places=60, max_digits=120),
                 ),
                 (
                     "duration_us",
-                    allocation.fields.ExactNumericField(decimal_places=60, max_digits=120),
+                    allocation.models.fields.ExactNumericField(decimal_places=60, max_digits=120),
                 ),
                 ("variance_input", models.FloatField(default=0)),
                 ("variance_output", models.FloatField(default=0)),
@@ -503,59 +503,59 @@ class Migration(migrations.Migration):
                 ("spans", models.BigIntegerField()),
                 (
                     "calls",
-                    allocation.fields.ExactNumericField(decimal_places=60, max_digits=120),
+                    allocation.models.fields.ExactNumericField(decimal_places=60, max_digits=120),
                 ),
                 (
                     "calls_without_usage",
-                    allocation.fields.ExactNumericField(decimal_places=60, max_digits=120),
+                    allocation.models.fields.ExactNumericField(decimal_places=60, max_digits=120),
                 ),
                 (
                     "errors",
-                    allocation.fields.ExactNumericField(decimal_places=60, max_digits=120),
+                    allocation.models.fields.ExactNumericField(decimal_places=60, max_digits=120),
                 ),
                 (
                     "input_uncached",
-                    allocation.fields.ExactNumericField(decimal_places=60, max_digits=120),
+                    allocation.models.fields.ExactNumericField(decimal_places=60, max_digits=120),
                 ),
                 (
                     "cache_read",
-                    allocation.fields.ExactNumericField(decimal_places=60, max_digits=120),
+                    allocation.models.fields.ExactNumericField(decimal_places=60, max_digits=120),
                 ),
                 (
                     "cache_write_5m",
-                    allocation.fields.ExactNumericField(decimal_places=60, max_digits=120),
+                    allocation.models.fields.ExactNumericField(decimal_places=60, max_digits=120),
                 ),
                 (
                     "cache_write_1h",
-                    allocation.fields.ExactNumericField(decimal_places=60, max_digits=120),
+                    allocation.models.fields.ExactNumericField(decimal_places=60, max_digits=120),
                 ),
                 (
                     "output_text",
-                    allocation.fields.ExactNumericField(decimal_places=60, max_digits=120),
+                    allocation.models.fields.ExactNumericField(decimal_places=60, max_digits=120),
                 ),
                 (
                     "reasoning",
-                    allocation.fields.ExactNumericField(decimal_places=60, max_digits=120),
+                    allocation.models.fields.ExactNumericField(decimal_places=60, max_digits=120),
                 ),
                 (
                     "input_audio",
-                    allocation.fields.ExactNumericField(decimal_places=60, max_digits=120),
+                    allocation.models.fields.ExactNumericField(decimal_places=60, max_digits=120),
                 ),
                 (
                     "input_image",
-                    allocation.fields.ExactNumericField(decimal_places=60, max_digits=120),
+                    allocation.models.fields.ExactNumericField(decimal_places=60, max_digits=120),
                 ),
                 (
                     "output_audio",
-                    allocation.fields.ExactNumericField(decimal_places=60, max_digits=120),
+                    allocation.models.fields.ExactNumericField(decimal_places=60, max_digits=120),
                 ),
                 (
                     "output_image",
-                    allocation.fields.ExactNumericField(decimal_places=60, max_digits=120),
+                    allocation.models.fields.ExactNumericField(decimal_places=60, max_digits=120),
                 ),
                 (
                     "duration_us",
-                    allocation.fields.ExactNumericField(decimal_places=60, max_digits=120),
+                    allocation.models.fields.ExactNumericField(decimal_places=60, max_digits=120),
                 ),
                 ("variance_input", models.FloatField(default=0)),
                 ("variance_output", models.FloatField(default=0)),
@@ -573,7 +573,7 @@ class Migration(migrations.Migration):
                 ),
                 (
                     "list_cost",
-                    allocation.fields.CostField(decimal_places=60, max_digits=120, null=True),
+                    allocation.models.fields.CostField(decimal_places=60, max_digits=120, null=True),
                 ),
                 ("price_version_id", models.BigIntegerField(null=True)),
             ],
@@ -620,15 +620,15 @@ class Migration(migrations.Migration):
                 ("evidence", models.SmallIntegerField()),
                 (
                     "billed_cost",
-                    allocation.fields.CostField(decimal_places=60, max_digits=120),
+                    allocation.models.fields.CostField(decimal_places=60, max_digits=120),
                 ),
                 (
                     "effective_cost",
-                    allocation.fields.CostField(decimal_places=60, max_digits=120),
+                    allocation.models.fields.CostField(decimal_places=60, max_digits=120),
                 ),
                 (
                     "list_cost",
-                    allocation.fields.CostField(decimal_places=60, max_digits=120, null=True),
+                    allocation.models.fields.CostField(decimal_places=60, max_digits=120, null=True),
                 ),
             ],
             options={
@@ -657,9 +657,9 @@ class Migration(migrations.Migration):
                 ("feature", models.TextField(null=True)),
                 ("model", models.TextField(null=True)),
                 ("environment", models.TextField(null=True)),
-                ("calls", allocation.fields.ExactNumericField(decimal_places=60, max_digits=120)),
-                ("tokens_input", allocation.fields.ExactNumericField(decimal_places=60, max_digits=120)),
-                ("tokens_output", allocation.fields.ExactNumericField(decimal_places=60, max_digits=120)),
+                ("calls", allocation.models.fields.ExactNumericField(decimal_places=60, max_digits=120)),
+                ("tokens_input", allocation.models.fields.ExactNumericField(decimal_places=60, max_digits=120)),
+                ("tokens_output", allocation.models.fields.ExactNumericField(decimal_places=60, max_digits=120)),
             ],
             options={
                 "db_table": "usage_daily",
@@ -780,19 +780,19 @@ class Migration(migrations.Migration):
                 ("metric", models.TextField()),
                 (
                     "charges",
-                    allocation.fields.CostField(decimal_places=60, max_digits=120),
+                    allocation.models.fields.CostField(decimal_places=60, max_digits=120),
                 ),
                 (
                     "allocated",
-                    allocation.fields.CostField(decimal_places=60, max_digits=120),
+                    allocation.models.fields.CostField(decimal_places=60, max_digits=120),
                 ),
                 (
                     "unallocated",
-                    allocation.fields.CostField(decimal_places=60, max_digits=120),
+                    allocation.models.fields.CostField(decimal_places=60, max_digits=120),
                 ),
                 (
                     "other",
-                    allocation.fields.CostField(decimal_places=60, default=0, max_digits=120),
+                    allocation.models.fields.CostField(decimal_places=60, default=0, max_digits=120),
                 ),
                 (
                     "run",
@@ -1101,7 +1101,7 @@ class Migration(migrations.Migration):
                 ("is_undated", models.BooleanField(default=True)),
                 (
                     "per_million",
-                    allocation.fields.ExactNumericField(decimal_places=60, max_digits=120),
+                    allocation.models.fields.ExactNumericField(decimal_places=60, max_digits=120),
                 ),
                 (
                     "version",

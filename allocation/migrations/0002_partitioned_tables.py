@@ -4,7 +4,7 @@ from pathlib import Path
 
 from django.db import migrations, models
 
-import allocation.fields
+import allocation.models.fields
 
 SQL = (Path(__file__).parent / "sql" / "0002_partitioned_tables.sql").read_text(encoding="utf-8")
 UNDO = """
@@ -44,51 +44,51 @@ class Migration(migrations.Migration):
                         ("charge_period_end", models.DateTimeField()),
                         (
                             "billed_cost",
-                            allocation.fields.CostField(decimal_places=60, max_digits=120),
+                            allocation.models.fields.CostField(decimal_places=60, max_digits=120),
                         ),
                         (
                             "effective_cost",
-                            allocation.fields.CostField(decimal_places=60, max_digits=120),
+                            allocation.models.fields.CostField(decimal_places=60, max_digits=120),
                         ),
                         (
                             "list_cost",
-                            allocation.fields.CostField(decimal_places=60, max_digits=120, null=True),
+                            allocation.models.fields.CostField(decimal_places=60, max_digits=120, null=True),
                         ),
                         (
                             "contracted_cost",
-                            allocation.fields.CostField(decimal_places=60, max_digits=120, null=True),
+                            allocation.models.fields.CostField(decimal_places=60, max_digits=120, null=True),
                         ),
                         (
                             "list_unit_price",
-                            allocation.fields.ExactNumericField(decimal_places=60, max_digits=120, null=True),
+                            allocation.models.fields.ExactNumericField(decimal_places=60, max_digits=120, null=True),
                         ),
                         (
                             "contracted_unit_price",
-                            allocation.fields.ExactNumericField(decimal_places=60, max_digits=120, null=True),
+                            allocation.models.fields.ExactNumericField(decimal_places=60, max_digits=120, null=True),
                         ),
                         (
                             "consumed_quantity",
-                            allocation.fields.ExactNumericField(decimal_places=60, max_digits=120, null=True),
+                            allocation.models.fields.ExactNumericField(decimal_places=60, max_digits=120, null=True),
                         ),
                         (
                             "pricing_quantity",
-                            allocation.fields.ExactNumericField(decimal_places=60, max_digits=120, null=True),
+                            allocation.models.fields.ExactNumericField(decimal_places=60, max_digits=120, null=True),
                         ),
                         (
                             "commitment_discount_quantity",
-                            allocation.fields.ExactNumericField(decimal_places=60, max_digits=120, null=True),
+                            allocation.models.fields.ExactNumericField(decimal_places=60, max_digits=120, null=True),
                         ),
                         (
                             "pricing_currency_effective_cost",
-                            allocation.fields.ExactNumericField(decimal_places=60, max_digits=120, null=True),
+                            allocation.models.fields.ExactNumericField(decimal_places=60, max_digits=120, null=True),
                         ),
                         (
                             "pricing_currency_list_unit_price",
-                            allocation.fields.ExactNumericField(decimal_places=60, max_digits=120, null=True),
+                            allocation.models.fields.ExactNumericField(decimal_places=60, max_digits=120, null=True),
                         ),
                         (
                             "pricing_currency_contracted_unit_price",
-                            allocation.fields.ExactNumericField(decimal_places=60, max_digits=120, null=True),
+                            allocation.models.fields.ExactNumericField(decimal_places=60, max_digits=120, null=True),
                         ),
                         ("extra", models.JSONField(null=True)),
                     ],
@@ -146,7 +146,7 @@ class Migration(migrations.Migration):
                         ("not_counted", models.TextField(null=True)),
                         (
                             "adjusted_count",
-                            allocation.fields.ExactNumericField(decimal_places=60, default=1, max_digits=120),
+                            allocation.models.fields.ExactNumericField(decimal_places=60, default=1, max_digits=120),
                         ),
                         ("input_uncached", models.BigIntegerField(default=0)),
                         ("cache_read", models.BigIntegerField(default=0)),
@@ -166,7 +166,7 @@ class Migration(migrations.Migration):
                         ("finish_reason", models.TextField(null=True)),
                         (
                             "client_cost",
-                            allocation.fields.ExactNumericField(decimal_places=60, max_digits=120, null=True),
+                            allocation.models.fields.ExactNumericField(decimal_places=60, max_digits=120, null=True),
                         ),
                         ("attributes", models.JSONField(null=True)),
                     ],
@@ -215,19 +215,19 @@ class Migration(migrations.Migration):
                         ),
                         (
                             "billed_cost",
-                            allocation.fields.CostField(decimal_places=60, max_digits=120),
+                            allocation.models.fields.CostField(decimal_places=60, max_digits=120),
                         ),
                         (
                             "effective_cost",
-                            allocation.fields.CostField(decimal_places=60, max_digits=120),
+                            allocation.models.fields.CostField(decimal_places=60, max_digits=120),
                         ),
                         (
                             "list_cost",
-                            allocation.fields.CostField(decimal_places=60, max_digits=120, null=True),
+                            allocation.models.fields.CostField(decimal_places=60, max_digits=120, null=True),
                         ),
                         (
                             "driver_quantity",
-                            allocation.fields.ExactNumericField(decimal_places=60, max_digits=120, null=True),
+                            allocation.models.fields.ExactNumericField(decimal_places=60, max_digits=120, null=True),
                         ),
                         (
                             "evidence",

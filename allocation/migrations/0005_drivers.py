@@ -2,7 +2,7 @@
 
 from django.db import migrations, models
 
-import allocation.fields
+import allocation.models.fields
 
 
 class Migration(migrations.Migration):
@@ -53,7 +53,7 @@ class Migration(migrations.Migration):
                 ("day", models.DateField(null=True)),
                 ("team", models.TextField(null=True)),
                 ("feature", models.TextField(null=True)),
-                ("quantity", allocation.fields.ExactNumericField(decimal_places=60, max_digits=120)),
+                ("quantity", allocation.models.fields.ExactNumericField(decimal_places=60, max_digits=120)),
             ],
             options={
                 "constraints": [
@@ -83,13 +83,22 @@ class Migration(migrations.Migration):
                 ("feature", models.TextField(null=True)),
                 ("environment", models.TextField(null=True)),
                 ("phase", models.TextField(null=True)),
-                ("capacity_seconds", allocation.fields.ExactNumericField(decimal_places=60, max_digits=120, null=True)),
-                ("booked_seconds", allocation.fields.ExactNumericField(decimal_places=60, default=0, max_digits=120)),
+                (
+                    "capacity_seconds",
+                    allocation.models.fields.ExactNumericField(decimal_places=60, max_digits=120, null=True),
+                ),
+                (
+                    "booked_seconds",
+                    allocation.models.fields.ExactNumericField(decimal_places=60, default=0, max_digits=120),
+                ),
                 (
                     "requested_seconds",
-                    allocation.fields.ExactNumericField(decimal_places=60, default=0, max_digits=120),
+                    allocation.models.fields.ExactNumericField(decimal_places=60, default=0, max_digits=120),
                 ),
-                ("active_seconds", allocation.fields.ExactNumericField(decimal_places=60, max_digits=120, null=True)),
+                (
+                    "active_seconds",
+                    allocation.models.fields.ExactNumericField(decimal_places=60, max_digits=120, null=True),
+                ),
             ],
             options={
                 "indexes": [models.Index(fields=["node", "hour"], name="gpu_usage_node_hour")],
@@ -152,17 +161,44 @@ class Migration(migrations.Migration):
                 ("api_key", models.TextField(null=True)),
                 ("user", models.TextField(null=True)),
                 ("workspace", models.TextField(null=True)),
-                ("requests", allocation.fields.ExactNumericField(decimal_places=60, default=0, max_digits=120)),
-                ("input_uncached", allocation.fields.ExactNumericField(decimal_places=60, default=0, max_digits=120)),
-                ("cache_read", allocation.fields.ExactNumericField(decimal_places=60, default=0, max_digits=120)),
-                ("cache_write_5m", allocation.fields.ExactNumericField(decimal_places=60, default=0, max_digits=120)),
-                ("cache_write_1h", allocation.fields.ExactNumericField(decimal_places=60, default=0, max_digits=120)),
-                ("output_text", allocation.fields.ExactNumericField(decimal_places=60, default=0, max_digits=120)),
-                ("reasoning", allocation.fields.ExactNumericField(decimal_places=60, default=0, max_digits=120)),
-                ("input_audio", allocation.fields.ExactNumericField(decimal_places=60, default=0, max_digits=120)),
-                ("input_image", allocation.fields.ExactNumericField(decimal_places=60, default=0, max_digits=120)),
-                ("output_audio", allocation.fields.ExactNumericField(decimal_places=60, default=0, max_digits=120)),
-                ("output_image", allocation.fields.ExactNumericField(decimal_places=60, default=0, max_digits=120)),
+                ("requests", allocation.models.fields.ExactNumericField(decimal_places=60, default=0, max_digits=120)),
+                (
+                    "input_uncached",
+                    allocation.models.fields.ExactNumericField(decimal_places=60, default=0, max_digits=120),
+                ),
+                (
+                    "cache_read",
+                    allocation.models.fields.ExactNumericField(decimal_places=60, default=0, max_digits=120),
+                ),
+                (
+                    "cache_write_5m",
+                    allocation.models.fields.ExactNumericField(decimal_places=60, default=0, max_digits=120),
+                ),
+                (
+                    "cache_write_1h",
+                    allocation.models.fields.ExactNumericField(decimal_places=60, default=0, max_digits=120),
+                ),
+                (
+                    "output_text",
+                    allocation.models.fields.ExactNumericField(decimal_places=60, default=0, max_digits=120),
+                ),
+                ("reasoning", allocation.models.fields.ExactNumericField(decimal_places=60, default=0, max_digits=120)),
+                (
+                    "input_audio",
+                    allocation.models.fields.ExactNumericField(decimal_places=60, default=0, max_digits=120),
+                ),
+                (
+                    "input_image",
+                    allocation.models.fields.ExactNumericField(decimal_places=60, default=0, max_digits=120),
+                ),
+                (
+                    "output_audio",
+                    allocation.models.fields.ExactNumericField(decimal_places=60, default=0, max_digits=120),
+                ),
+                (
+                    "output_image",
+                    allocation.models.fields.ExactNumericField(decimal_places=60, default=0, max_digits=120),
+                ),
             ],
             options={
                 "constraints": [

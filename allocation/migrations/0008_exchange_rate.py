@@ -2,7 +2,7 @@
 
 from django.db import migrations, models
 
-import allocation.fields
+import allocation.models.fields
 
 FREEZE = """
 CREATE FUNCTION refuse_frozen_rate() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -46,7 +46,7 @@ class Migration(migrations.Migration):
                 ("month", models.DateField()),
                 ("base", models.TextField()),
                 ("quote", models.TextField()),
-                ("rate", allocation.fields.ExactNumericField(decimal_places=60, max_digits=120)),
+                ("rate", allocation.models.fields.ExactNumericField(decimal_places=60, max_digits=120)),
                 ("source", models.TextField()),
                 ("uploaded_at", models.DateTimeField()),
                 ("frozen_at", models.DateTimeField(null=True)),

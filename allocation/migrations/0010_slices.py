@@ -5,7 +5,7 @@ from pathlib import Path
 import django.db.models.deletion
 from django.db import migrations, models
 
-import allocation.fields
+import allocation.models.fields
 
 SQL = (Path(__file__).parent / "sql" / "0010_slices.sql").read_text(encoding="utf-8")
 DROP = """
@@ -101,8 +101,8 @@ class Migration(migrations.Migration):
                 ("scope_id", models.BigIntegerField()),
                 ("dimension_id", models.BigIntegerField()),
                 ("charges", models.BigIntegerField()),
-                ("billed_cost", allocation.fields.CostField(decimal_places=60, max_digits=120)),
-                ("effective_cost", allocation.fields.CostField(decimal_places=60, max_digits=120)),
+                ("billed_cost", allocation.models.fields.CostField(decimal_places=60, max_digits=120)),
+                ("effective_cost", allocation.models.fields.CostField(decimal_places=60, max_digits=120)),
                 ("first_day", models.DateField()),
                 ("last_day", models.DateField()),
             ],
@@ -121,12 +121,12 @@ class Migration(migrations.Migration):
                 ),
                 ("slice_id", models.BigIntegerField()),
                 ("source_id", models.BigIntegerField()),
-                ("billed_allocated", allocation.fields.CostField(decimal_places=60, max_digits=120)),
-                ("billed_unallocated", allocation.fields.CostField(decimal_places=60, max_digits=120)),
-                ("billed_other", allocation.fields.CostField(decimal_places=60, max_digits=120)),
-                ("effective_allocated", allocation.fields.CostField(decimal_places=60, max_digits=120)),
-                ("effective_unallocated", allocation.fields.CostField(decimal_places=60, max_digits=120)),
-                ("effective_other", allocation.fields.CostField(decimal_places=60, max_digits=120)),
+                ("billed_allocated", allocation.models.fields.CostField(decimal_places=60, max_digits=120)),
+                ("billed_unallocated", allocation.models.fields.CostField(decimal_places=60, max_digits=120)),
+                ("billed_other", allocation.models.fields.CostField(decimal_places=60, max_digits=120)),
+                ("effective_allocated", allocation.models.fields.CostField(decimal_places=60, max_digits=120)),
+                ("effective_unallocated", allocation.models.fields.CostField(decimal_places=60, max_digits=120)),
+                ("effective_other", allocation.models.fields.CostField(decimal_places=60, max_digits=120)),
             ],
             options={
                 "db_table": "slice_balance",
@@ -144,9 +144,9 @@ class Migration(migrations.Migration):
                 ("slice_id", models.BigIntegerField()),
                 ("line_id", models.BigIntegerField()),
                 ("evidence", models.SmallIntegerField()),
-                ("billed_cost", allocation.fields.CostField(decimal_places=60, max_digits=120)),
-                ("effective_cost", allocation.fields.CostField(decimal_places=60, max_digits=120)),
-                ("list_cost", allocation.fields.CostField(decimal_places=60, max_digits=120, null=True)),
+                ("billed_cost", allocation.models.fields.CostField(decimal_places=60, max_digits=120)),
+                ("effective_cost", allocation.models.fields.CostField(decimal_places=60, max_digits=120)),
+                ("list_cost", allocation.models.fields.CostField(decimal_places=60, max_digits=120, null=True)),
             ],
             options={
                 "db_table": "slice_cost",
@@ -156,13 +156,16 @@ class Migration(migrations.Migration):
             name="SliceGroup",
             fields=[
                 ("charges", models.BigIntegerField()),
-                ("billed_cost", allocation.fields.CostField(decimal_places=60, max_digits=120)),
-                ("effective_cost", allocation.fields.CostField(decimal_places=60, max_digits=120)),
-                ("list_cost", allocation.fields.CostField(decimal_places=60, max_digits=120, null=True)),
-                ("quantity", allocation.fields.ExactNumericField(decimal_places=60, max_digits=120, null=True)),
+                ("billed_cost", allocation.models.fields.CostField(decimal_places=60, max_digits=120)),
+                ("effective_cost", allocation.models.fields.CostField(decimal_places=60, max_digits=120)),
+                ("list_cost", allocation.models.fields.CostField(decimal_places=60, max_digits=120, null=True)),
+                ("quantity", allocation.models.fields.ExactNumericField(decimal_places=60, max_digits=120, null=True)),
                 ("driver", models.TextField(null=True)),
-                ("driver_total", allocation.fields.ExactNumericField(decimal_places=60, max_digits=120, null=True)),
-                ("coverage", allocation.fields.ExactNumericField(decimal_places=60, max_digits=120, null=True)),
+                (
+                    "driver_total",
+                    allocation.models.fields.ExactNumericField(decimal_places=60, max_digits=120, null=True),
+                ),
+                ("coverage", allocation.models.fields.ExactNumericField(decimal_places=60, max_digits=120, null=True)),
                 ("widened", models.TextField(null=True)),
                 ("note", models.TextField(null=True)),
                 (
@@ -248,9 +251,9 @@ class Migration(migrations.Migration):
                 ("model", models.TextField(null=True)),
                 ("environment", models.TextField(null=True)),
                 ("phase", models.TextField(null=True)),
-                ("calls", allocation.fields.ExactNumericField(decimal_places=60, max_digits=120)),
-                ("tokens_input", allocation.fields.ExactNumericField(decimal_places=60, max_digits=120)),
-                ("tokens_output", allocation.fields.ExactNumericField(decimal_places=60, max_digits=120)),
+                ("calls", allocation.models.fields.ExactNumericField(decimal_places=60, max_digits=120)),
+                ("tokens_input", allocation.models.fields.ExactNumericField(decimal_places=60, max_digits=120)),
+                ("tokens_output", allocation.models.fields.ExactNumericField(decimal_places=60, max_digits=120)),
                 ("cost_variance", models.FloatField(db_default=0.0)),
                 ("slice_id", models.BigIntegerField()),
             ],
@@ -299,12 +302,12 @@ class Migration(migrations.Migration):
                                 ]
                             ),
                         ),
-                        ("billed_cost", allocation.fields.CostField(decimal_places=60, max_digits=120)),
-                        ("effective_cost", allocation.fields.CostField(decimal_places=60, max_digits=120)),
-                        ("list_cost", allocation.fields.CostField(decimal_places=60, max_digits=120, null=True)),
+                        ("billed_cost", allocation.models.fields.CostField(decimal_places=60, max_digits=120)),
+                        ("effective_cost", allocation.models.fields.CostField(decimal_places=60, max_digits=120)),
+                        ("list_cost", allocation.models.fields.CostField(decimal_places=60, max_digits=120, null=True)),
                         (
                             "driver_quantity",
-                            allocation.fields.ExactNumericField(decimal_places=60, max_digits=120, null=True),
+                            allocation.models.fields.ExactNumericField(decimal_places=60, max_digits=120, null=True),
                         ),
                         (
                             "evidence",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.db import models
 from django.db.models import Q
 
-from allocation.fields import CostField, ExactNumericField, within_range
+from allocation.models.fields import CostField, ExactNumericField, within_range
 
 
 class SourceRole(models.TextChoices):

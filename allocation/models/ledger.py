@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from django.db import models
 
-from allocation.fields import CostField, ExactNumericField
+from allocation.models.fields import CostField, ExactNumericField
 
 
 class ChargeKind(models.TextChoices):
@@ -73,7 +73,7 @@ class SplitTold(models.Model):
     """What a bucket's charges have in common."""
 
     rule = models.TextField()
-    method = models.TextField()  # allocation.methods.METHODS
+    method = models.TextField()  # allocation.rules.methods.METHODS
     ai_scope = models.TextField()  # ai, ai_supporting, other
     provider_name = models.TextField(null=True)
     service_name = models.TextField(null=True)
@@ -115,7 +115,9 @@ class BucketMember(models.Model):
     run_id = models.BigIntegerField()
     source_id = models.BigIntegerField()
     dimension_id = models.BigIntegerField()
-    variant = models.BigIntegerField(default=0)  # which of the rules' row tests the charges pass (allocation.row_tests)
+    variant = models.BigIntegerField(
+        default=0
+    )  # which of the rules' row tests the charges pass (allocation.rules.row_tests)
     bucket = models.BigIntegerField()
 
     class Meta:
@@ -274,7 +276,9 @@ class UsageMeasured(models.Model):
     calls = ExactNumericField()
     tokens_input = ExactNumericField()
     tokens_output = ExactNumericField()
-    cost_variance = models.FloatField(db_default=0.0)  # of the effective cost, by sampling alone (allocation.sampling)
+    cost_variance = models.FloatField(
+        db_default=0.0
+    )  # of the effective cost, by sampling alone (allocation.usage.sampling)
 
     class Meta:
         abstract = True

@@ -104,7 +104,7 @@ class TeamAlias(models.Model):
     """Another name that tags and traces use for a team: always (NULL), or from a day until its next meaning."""
 
     name = models.TextField()
-    name_key = models.TextField()  # as names are compared: allocation.organisation.name_key
+    name_key = models.TextField()  # as names are compared: allocation.organisation.tree_file.name_key
     team = models.ForeignKey(Team, on_delete=models.PROTECT, related_name="aliases")
     valid_from = models.DateField(null=True)
 

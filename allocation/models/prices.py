@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.db import models
 
-from allocation.fields import ExactNumericField
+from allocation.models.fields import ExactNumericField
 
 
 class PriceVersion(models.Model):

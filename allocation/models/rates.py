@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.db import models
 from django.db.models import Q
 
-from allocation.fields import ExactNumericField
+from allocation.models.fields import ExactNumericField
 
 
 class ExchangeRate(models.Model):

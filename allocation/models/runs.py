@@ -5,8 +5,8 @@ from __future__ import annotations
 from django.db import models
 from django.db.models import Q
 
-from allocation.fields import CostField
 from allocation.models.bills import Source
+from allocation.models.fields import CostField
 
 
 class AppliedRuleSets(models.Manager["RuleSet"]):
@@ -42,7 +42,7 @@ class RulePreview(models.Model):
     effective_from = models.DateField()  # month
     base_number = models.IntegerField()  # the latest rule set it was drawn up against
     months = models.JSONField()  # "2026-10" ... whose charges it was tried on
-    outcome = models.JSONField(null=True)  # allocation.rule_preview; NULL while it is being made
+    outcome = models.JSONField(null=True)  # allocation.preview.preview; NULL while it is being made
     created_by = models.TextField(null=True)
     created_at = models.DateTimeField()
     expires_at = models.DateTimeField()
@@ -63,7 +63,9 @@ class AllocationRun(models.Model):
     status = models.TextField(choices=RunStatus.choices, default=RunStatus.RUNNING)
     is_current = models.BooleanField(default=False)
     inputs = models.JSONField(default=dict)  # scope ids, price version, usage watermark, catalogue, tree, code version
-    basis = models.JSONField(default=dict)  # what the next run has to know to read only what changed (allocation.late)
+    basis = models.JSONField(
+        default=dict
+    )  # what the next run has to know to read only what changed (allocation.runs.late)
     rows = models.BigIntegerField(default=0)
     sha256 = models.TextField(null=True)
     detail = models.TextField(null=True)

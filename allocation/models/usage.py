@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.db import models
 from django.db.models import Q
 
-from allocation.fields import CostField, ExactNumericField
+from allocation.models.fields import CostField, ExactNumericField
 
 
 class UsageDimension(models.Model):
@@ -19,7 +19,7 @@ class UsageDimension(models.Model):
     region = models.TextField(null=True)
     model_requested = models.TextField(null=True)
     model_answered = models.TextField(null=True)
-    model = models.TextField(null=True)  # canonical name, shared with the bill side (allocation.catalogue)
+    model = models.TextField(null=True)  # canonical name, shared with the bill side (allocation.catalogue.wording)
     tier = models.TextField(null=True)  # standard, batch, priority, flex
     context_band = models.IntegerField(default=0)  # lower end, in input tokens, of the price band the call falls in
     service = models.TextField(null=True)

@@ -13,7 +13,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from allocation.models import AllocationRun, RunStatus
-from allocation.periods import Period
+from allocation.values.periods import Period
 from portal.api.callers import caller_of, reads, reads_everything_of
 from portal.api.parameters import CostField, MonthField, PageParameters, StrictSerializer, parameters_of
 from reports.exports.chargeback_csv import NotAllocated, chargeback_csv

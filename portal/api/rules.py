@@ -9,7 +9,7 @@ from rest_framework.permissions import IsAuthenticated
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from allocation.rules_schema import rules_schema
+from allocation.rules.schema import rules_schema
 from portal.api.parameters import NoParameters, parameters_of
 
 

@@ -6,9 +6,9 @@ from typing import Any
 
 from django.utils import timezone
 
-from allocation.errors import AllocationBusy
-from allocation.periods import Period
-from allocation.runs import allocate_period
+from allocation.runs.month import allocate_period
+from allocation.values.errors import AllocationBusy
+from allocation.values.periods import Period
 from portal.control.jobs import JobContext, Temporary, handles
 from portal.ingest.otlp.fold import fold
 

@@ -10,9 +10,9 @@ from typing import Any
 
 import yaml
 
-from allocation.charges import dimension_rows, pinned_scopes
-from allocation.conditions import Facts
-from allocation.rule_sets import add_owner_rule, default_rules_text
+from allocation.charges.groups import dimension_rows, pinned_scopes
+from allocation.rules.conditions import Facts
+from allocation.rules.rule_sets import add_owner_rule, default_rules_text
 from portal.demo import cases
 from portal.demo.calls import EMBEDDING_MODEL
 from portal.demo.company import PROJECTS

@@ -14,7 +14,7 @@ from decimal import Decimal
 
 import numpy as np
 
-from allocation.money import plain
+from allocation.values.money import plain
 from portal.demo import cases, events
 from portal.demo.company import FEATURES, PROJECTS
 from portal.demo.focus_rows import Account, Line

@@ -13,11 +13,11 @@ from decimal import Decimal
 
 from django.db import connection
 
-from allocation.conditions import Facts
 from allocation.models import ChargeDimension
-from allocation.owners import Owner
-from allocation.periods import Period
-from allocation.targets import load_organisation, resolve
+from allocation.organisation.targets import load_organisation, resolve
+from allocation.rules.conditions import Facts
+from allocation.rules.owner_readers import Owner
+from allocation.values.periods import Period
 from portal.demo.accuracy import RATES, Costs
 
 TEAM_TAGS = ("team", "owner_team", "app_team")

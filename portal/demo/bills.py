@@ -10,7 +10,7 @@ from decimal import Decimal
 
 import numpy as np
 
-from allocation.money import plain
+from allocation.values.money import plain
 from portal.demo import cases, events
 from portal.demo.aws_fleet import aws_lines
 from portal.demo.calls import EMBEDDING_MODEL, TrafficDay

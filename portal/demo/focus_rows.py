@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 
-from allocation.money import plain
+from allocation.values.money import plain
 from portal.demo.settings import month_after
 from portal.demo.truth import Cause
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
 
-from allocation.money import plain
+from allocation.values.money import plain
 from portal.demo.company import PROJECTS
 from portal.demo.focus_rows import Account, Line
 from portal.demo.truth import OTHER, Cause

@@ -18,8 +18,8 @@ from datetime import date, datetime
 from pathlib import Path
 
 from allocation.models import Import, ImportStatus, Source, Untraced
-from allocation.periods import Period
-from allocation.runs import allocate_period
+from allocation.runs.month import allocate_period
+from allocation.values.periods import Period
 from portal.demo.accepted_rules import accept_rules
 from portal.demo.bills import ACCOUNTS
 from portal.demo.generate import DemoFiles, whole_truth, write_files

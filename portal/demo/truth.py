@@ -28,8 +28,8 @@ from decimal import Decimal
 from pathlib import Path
 from typing import NamedTuple
 
-from allocation.money import plain, quanta_of, text_of
-from allocation.split import split_quanta
+from allocation.values.money import plain, quanta_of, text_of
+from allocation.values.split import split_quanta
 
 PLACES = 18  # decimal places of a truth amount; no demo line has more
 

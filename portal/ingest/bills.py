@@ -16,9 +16,9 @@ from django.db import DatabaseError, connection, transaction
 from django.utils import timezone
 
 from allocation.models import Delivery, Import, ImportStatus, RejectedRow, Source
-from allocation.money import EXACT
-from allocation.periods import BadPeriod, Period
-from allocation.quoting import quoted
+from allocation.values.money import EXACT
+from allocation.values.names import quoted
+from allocation.values.periods import BadPeriod, Period
 from portal.control.jobs import enqueue
 from portal.control.models import JobStatus
 from portal.ingest import publish

@@ -11,7 +11,7 @@ from django.db import connection
 from django.db.models.functions import Now
 
 from allocation.models import ChargeScope, Delivery, Import, ImportStatus, ScopeState, Source, SourceRole
-from allocation.money import plain
+from allocation.values.money import plain
 from portal.ingest.focus.load import COST_FIELDS, Costs, LoadedScope
 from portal.ingest.focus.problems import BillRefused
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from allocation.periods import BadPeriod, Period
+from allocation.values.periods import BadPeriod, Period
 
 
 def month_argument(text: str) -> Period:

@@ -6,8 +6,8 @@ from decimal import Decimal
 
 from django.http import HttpRequest
 
-from allocation.currencies import minor_units
-from allocation.money import exact_sum
+from allocation.values.currencies import minor_units
+from allocation.values.money import exact_sum
 from portal.pages.state import PageState
 from portal.pages.tables import Cell, Column, Row, Table, arranged
 from reports.period import Period

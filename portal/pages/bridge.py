@@ -7,7 +7,7 @@ from decimal import Decimal
 
 from django.http import HttpRequest
 
-from allocation.money import exact_sum
+from allocation.values.money import exact_sum
 from portal.pages.state import PageState
 from portal.pages.tables import Cell, Column, Row, Table, arranged
 from reports.period import Period

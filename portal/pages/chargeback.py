@@ -13,10 +13,10 @@ from django import forms
 from django.http import Http404, HttpRequest, HttpResponseBadRequest, HttpResponseBase, StreamingHttpResponse
 from django.urls import path, reverse
 
-from allocation.input_changes import Change
 from allocation.models import AllocationRun
-from allocation.money import exact_sum
-from allocation.staleness import changes_since
+from allocation.runs.changes import Change
+from allocation.runs.staleness import changes_since
+from allocation.values.money import exact_sum
 from portal.accounts.access import page, team_scope
 from portal.accounts.models import User
 from portal.pages.between import hosting_table, provided_table

@@ -16,7 +16,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_safe
 
 from allocation.models import ImportKind
-from allocation.periods import BadPeriod, Period
+from allocation.values.periods import BadPeriod, Period
 from portal.accounts.access import page, pages_of
 from portal.accounts.models import User
 from portal.errors import Refused

@@ -9,7 +9,7 @@ from decimal import Decimal
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.urls import path
 
-from allocation.money import exact_sum
+from allocation.values.money import exact_sum
 from portal.accounts.access import page
 from portal.pages.chart import Chart
 from portal.pages.frame import read_trust, render_page

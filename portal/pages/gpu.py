@@ -9,7 +9,7 @@ from typing import cast
 from django.http import HttpRequest, HttpResponseBase
 from django.urls import path
 
-from allocation.money import exact_sum
+from allocation.values.money import exact_sum
 from portal.accounts.access import page, pages_of
 from portal.accounts.models import User
 from portal.pages.frame import render_page

@@ -12,8 +12,8 @@ from django.urls import path, reverse
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
-from allocation.organisation import ACTIONS, ALIAS_OF, NEVER_BEFORE, Plan, Tree
-from allocation.organisation_store import OrganisationError, preview_organisation, read_tree
+from allocation.organisation.store import OrganisationError, preview_organisation, read_tree
+from allocation.organisation.tree_file import ACTIONS, ALIAS_OF, NEVER_BEFORE, Plan, Tree
 from portal.accounts.access import page, pages_of
 from portal.accounts.models import User
 from portal.organisation import apply_file

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from allocation.quoting import quoted
-from allocation.targets import UNKNOWN_TEAM
+from allocation.organisation.targets import UNKNOWN_TEAM
+from allocation.values.names import quoted
 
 TOLD = f"{UNKNOWN_TEAM}: "
 

@@ -12,8 +12,8 @@ from typing import cast
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.urls import path, reverse
 
-from allocation.currencies import minor_units
-from allocation.money import EXACT, exact_sum
+from allocation.values.currencies import minor_units
+from allocation.values.money import EXACT, exact_sum
 from portal.accounts.access import page, pages_of
 from portal.accounts.models import User
 from portal.pages.chart import Chart, drawn

@@ -16,14 +16,14 @@ from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_POST
 
 from allocation.models import RulePreview, RuleSet
-from allocation.periods import Period
-from allocation.preview_inputs import billed_months
-from allocation.rule_checks import Checked
-from allocation.rule_preview import preview_months
-from allocation.rule_sets import latest_rule_set
-from allocation.rule_text import MOST_CHARACTERS
-from allocation.rule_world import check_draft, rule_reach, untaken_charges
-from allocation.rules import RuleError
+from allocation.preview.inputs import billed_months
+from allocation.preview.preview import preview_months
+from allocation.preview.world import check_draft, rule_reach, untaken_charges
+from allocation.rules.checks import Checked
+from allocation.rules.rule_sets import latest_rule_set
+from allocation.rules.rules import RuleError
+from allocation.rules.text import MOST_CHARACTERS
+from allocation.values.periods import Period
 from portal.accounts.access import page
 from portal.accounts.models import User
 from portal.control.rule_jobs import ask_for_preview

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from allocation.rule_checks import ERROR, Finding
+from allocation.rules.checks import ERROR, Finding
 
 FOLDED_FROM = 3
 NAMES_SHOWN = 3

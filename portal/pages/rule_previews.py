@@ -13,13 +13,13 @@ from django.urls import path, reverse
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
-from allocation.currencies import minor_units
 from allocation.models import RulePreview
-from allocation.money import exact_sum
-from allocation.preview_inputs import billed_months
-from allocation.rule_checks import Finding
-from allocation.rule_sets import NotPreviewed, fresh_preview, latest_rule_set, rule_set_for
-from allocation.rules import RuleError
+from allocation.preview.inputs import billed_months
+from allocation.rules.checks import Finding
+from allocation.rules.rule_sets import NotPreviewed, fresh_preview, latest_rule_set, rule_set_for
+from allocation.rules.rules import RuleError
+from allocation.values.currencies import minor_units
+from allocation.values.money import exact_sum
 from portal.accounts.access import page, pages_of
 from portal.accounts.models import User
 from portal.control.models import JobStatus

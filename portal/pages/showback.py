@@ -12,7 +12,7 @@ from django.http import HttpRequest, HttpResponseBase
 from django.shortcuts import redirect
 from django.urls import path
 
-from allocation.money import exact_sum
+from allocation.values.money import exact_sum
 from portal.accounts.access import page, team_for_user
 from portal.accounts.models import User
 from portal.pages.between import provided_table

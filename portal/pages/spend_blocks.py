@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 from django.http import HttpRequest
 from django.urls import reverse
 
-from allocation.money import exact_sum
+from allocation.values.money import exact_sum
 from portal.pages.chart import Chart, drawn
 from portal.pages.frame import page_address
 from portal.pages.state import PageState

@@ -13,9 +13,9 @@ from django import forms
 from django.http import Http404, HttpRequest
 from django.utils import timezone
 
-from allocation.currencies import minor_units
-from allocation.periods import DAY
-from allocation.quoting import quoted
+from allocation.values.currencies import minor_units
+from allocation.values.names import quoted
+from allocation.values.periods import DAY
 from portal.accounts.access import team_scope
 from portal.accounts.models import User
 from reports.analysis.reporting_currency import Conversion, conversion

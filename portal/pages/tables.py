@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from django.http import HttpRequest, HttpResponse
 
-from allocation.money import exact_sum
+from allocation.values.money import exact_sum
 from reports.exports.chargeback_csv import FORMULA_STARTS, SKIPPED
 from reports.readable import change, exact
 
@@ -25,7 +25,7 @@ class Column:
     key: str
     label: str
     kind: Kind = "text"
-    places: int = 2  # of money and its changes: those of the currency (allocation.currencies)
+    places: int = 2  # of money and its changes: those of the currency (allocation.values.currencies)
     is_key: bool = False  # on a phone, of a table in `lines`: stands beside the name
     if_any: bool = False  # left out of a table none of whose rows has a value in it
 

@@ -9,7 +9,7 @@ from django.urls import path
 from django.views.decorators.http import require_safe
 
 from allocation.models import Team
-from allocation.money import exact_sum
+from allocation.values.money import exact_sum
 from portal.accounts.access import page
 from portal.pages.frame import render_page
 from portal.pages.ownership import tabs

@@ -15,8 +15,8 @@ from django.utils import timezone
 from django.views.decorators.http import require_safe
 
 from allocation.models import Team
-from allocation.money import exact_sum
-from allocation.suggestions import LEAST_CONFIDENCE, Suggestion, Unowned, WorkLine
+from allocation.rules.suggestions import LEAST_CONFIDENCE, Suggestion, Unowned, WorkLine
+from allocation.values.money import exact_sum
 from portal.accounts.access import page
 from portal.accounts.models import User
 from portal.owners import OwnerError, accept_owner

@@ -11,7 +11,8 @@ from django import template
 from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
 
-from allocation import currencies, quoting
+from allocation.values import currencies
+from allocation.values import names as quoting
 from portal.pages.frame import page_address
 from portal.pages.reasons import reason_words
 from portal.pages.table_html import body_html, change_html, row_html

@@ -13,9 +13,9 @@ from decimal import Decimal, localcontext
 from functools import cached_property
 from typing import Literal, NamedTuple
 
-from allocation.catalogue import CLASS_COLUMNS, REASONING, TOKEN_COLUMNS
-from allocation.drivers import columns_of
-from allocation.money import EXACT, exact_sum
+from allocation.catalogue.wording import CLASS_COLUMNS, REASONING, TOKEN_COLUMNS
+from allocation.usage.index import columns_of
+from allocation.values.money import EXACT, exact_sum
 
 ZERO = Decimal(0)
 QUANTUM = Decimal("1e-18")  # repriced amounts are cut here; sums of bills stay as they are

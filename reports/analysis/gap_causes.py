@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
 
-from allocation.currencies import minor_units
+from allocation.values.currencies import minor_units
 from reports.analysis.gap import CAUSES, INPUT_COLUMNS, OUTPUT_CLASSES, OUTPUT_COLUMNS, CauseKey, Gap, ModelUsage
 from reports.readable import count, grouped, money, percent, ratio
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from decimal import Decimal
 
-from allocation.money import EXACT, exact_sum
+from allocation.values.money import EXACT, exact_sum
 from reports.queries.balances import SourceBalance
 from reports.queries.month_sources import LoadedSource
 

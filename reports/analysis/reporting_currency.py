@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
 
-from allocation.money import EXACT
+from allocation.values.money import EXACT
 from reports.period import Period
 from reports.queries.exchange_rates import MonthRate
 from reports.queries.spend_cells import SpendCell

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from decimal import Decimal, localcontext
 from typing import TypeVar
 
-from allocation.money import EXACT
+from allocation.values.money import EXACT
 from reports.queries.spend_cells import SpendCell
 from reports.queries.spend_usage import UsageCell
 

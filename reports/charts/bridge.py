@@ -7,7 +7,7 @@ from decimal import Decimal
 
 import plotly.graph_objects as go
 
-from allocation.money import EXACT, exact_sum
+from allocation.values.money import EXACT, exact_sum
 from reports.charts.palette import GREY, SHADES
 from reports.charts.wording import as_text
 from reports.readable import grouped

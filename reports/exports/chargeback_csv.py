@@ -12,9 +12,9 @@ from typing import Any, Literal
 
 from django.db import connection
 
-from allocation.copying import whole_month_plans
 from allocation.models import AllocationRun
-from allocation.periods import Period
+from allocation.storage.copy_text import whole_month_plans
+from allocation.values.periods import Period
 from reports.scope import TeamScope
 
 Basis = Literal["billed", "effective"]

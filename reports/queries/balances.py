@@ -7,7 +7,7 @@ from decimal import Decimal
 
 from django.db import connection
 
-from allocation.money import EXACT
+from allocation.values.money import EXACT
 from reports.scope import TeamScope
 
 # One row per metric and source: the stored balances of the runs.

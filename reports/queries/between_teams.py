@@ -8,8 +8,8 @@ from decimal import Decimal, localcontext
 
 from django.db import connection
 
-from allocation.money import EXACT
-from allocation.rules import CALLER
+from allocation.rules.rules import CALLER
+from allocation.values.money import EXACT
 from reports.queries.kept import kept
 from reports.queries.spend_filter import Spend
 

@@ -10,10 +10,10 @@ from typing import Any
 
 from django.db import connection
 
-from allocation.charges import pinned_scopes
+from allocation.charges.groups import pinned_scopes
 from allocation.models import ChargeScope
-from allocation.money import exact_sum
-from allocation.periods import Period
+from allocation.values.money import exact_sum
+from allocation.values.periods import Period
 from reports.scope import TeamScope
 
 # What makes the two differ, in the order in which a bridge is read. Every charge counts in one of them.

@@ -10,7 +10,7 @@ from decimal import Decimal
 from django.db.models import QuerySet, Sum
 
 from allocation.models import AllocationRun, CostDaily, RunStatus
-from allocation.quoting import quoted
+from allocation.values.names import quoted
 from reports.scope import TeamScope
 
 # Public name -> column of the rollup. Nothing a caller writes becomes part of a statement: unknown names raise.

@@ -14,8 +14,8 @@ from typing import Any
 from uuid import UUID
 
 from allocation.models import AllocationRun
-from allocation.row_tests import variant_sql
-from allocation.rules import parse_rules
+from allocation.rules.row_tests import variant_sql
+from allocation.rules.rules import parse_rules
 from reports.queries.kept import kept
 from reports.queries.rows import fetch
 from reports.scope import TeamScope

@@ -16,14 +16,14 @@ from typing import Any
 
 from django.db import connection
 
-from allocation.catalogue import TOKEN_COLUMNS
-from allocation.copying import whole_month_plans
-from allocation.currencies import minor_units
-from allocation.drivers import ANY_PROJECT, SAME_PROVIDER
+from allocation.catalogue.price_list import PriceLine, applicable
+from allocation.catalogue.wording import TOKEN_COLUMNS
 from allocation.models import AllocationRun
-from allocation.money import exact_sum
-from allocation.price_list import PriceLine, applicable
-from allocation.usage_facts import usage_versions
+from allocation.storage.copy_text import whole_month_plans
+from allocation.usage.facts import usage_versions
+from allocation.usage.index import ANY_PROJECT, SAME_PROVIDER
+from allocation.values.currencies import minor_units
+from allocation.values.money import exact_sum
 from reports.analysis.gap import WORKING_DIGITS, BilledLine, ModelUsage, SourceBill, TokenPrice, TracedTokens
 from reports.period import Period
 from reports.queries.kept import kept

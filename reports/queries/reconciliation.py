@@ -8,12 +8,12 @@ from typing import Any
 
 from django.db import connection
 
-from allocation.charges import pinned_scopes
-from allocation.copying import whole_month_plans
+from allocation.charges.groups import pinned_scopes
 from allocation.models import AllocationRun, Source
-from allocation.money import exact_sum
-from allocation.periods import Period
-from allocation.runs import METRICS
+from allocation.runs.month import METRICS
+from allocation.storage.copy_text import whole_month_plans
+from allocation.values.money import exact_sum
+from allocation.values.periods import Period
 
 # One row per source and currency: what was billed, from the charges themselves and not from any sum kept of them.
 CHARGED = """

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from allocation.models import AllocationRun
-from allocation.row_tests import month_variant_sql
-from allocation.rules import parse_rules
+from allocation.rules.row_tests import month_variant_sql
+from allocation.rules.rules import parse_rules
 
 
 def run_variant(run: AllocationRun, scopes: Sequence[int]) -> str | None:

@@ -29,7 +29,7 @@ class CostRow:
 
 
 # One row per model call among the given spans; NULL where any token class it used has no price.
-# The same choices as allocation.prices makes for the rollup: the model that answered before the one asked for; of the
+# The same choices as allocation.catalogue.prices makes for the rollup: the model that answered before the one asked for; of the
 # price lines the tier's own, then the latest date, then the highest context band. Multiplied, since a division rounds.
 SQL = """
 WITH wanted AS (

@@ -13,12 +13,12 @@ from typing import Any
 
 from django.db import connection
 
-from allocation.conditions import Facts
-from allocation.copying import whole_month_plans
 from allocation.models import AllocationRun
-from allocation.money import exact_sum
-from allocation.suggestions import Bucket, Charges, TracedCalls, Unowned, unowned_cost
-from allocation.targets import load_organisation
+from allocation.organisation.targets import load_organisation
+from allocation.rules.conditions import Facts
+from allocation.rules.suggestions import Bucket, Charges, TracedCalls, Unowned, unowned_cost
+from allocation.storage.copy_text import whole_month_plans
+from allocation.values.money import exact_sum
 from reports.queries.kept import kept
 from reports.queries.rows import fetch
 from reports.queries.run_variant import run_variant

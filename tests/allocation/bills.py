@@ -10,12 +10,12 @@ from typing import Any
 
 from django.db import connection
 
-from allocation.catalogue import TOKEN_COLUMNS
+from allocation.catalogue.wording import TOKEN_COLUMNS
 from allocation.models import Charge, ChargeDimension, ChargeScope, Import, RuleSet, Source, UsageDimension, UsageHourly
-from allocation.periods import Period
-from allocation.rule_sets import latest_rule_set
-from allocation.rules import parse_rules
-from allocation.runs import AllocationOutcome, allocate_period
+from allocation.rules.rule_sets import latest_rule_set
+from allocation.rules.rules import parse_rules
+from allocation.runs.month import AllocationOutcome, allocate_period
+from allocation.values.periods import Period
 
 OCTOBER = Period.parse("2026-10")
 NOW = datetime(2026, 11, 2, 12, tzinfo=UTC)

@@ -17,7 +17,7 @@ if settings.get_current_profile_name() in ("default", "ci"):  # no other is aske
 @pytest.fixture
 def ways(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """How each month was read: "late" or "whole"."""
-    from allocation.runs import MonthJob, RunOutcome
+    from allocation.runs.month import MonthJob, RunOutcome
 
     found: list[str] = []
     plain = MonthJob._allocate

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from django.db import connection
 
-from allocation.ledger import stored_sha256
+from allocation.ledger.slices import Place
+from allocation.ledger.writer import stored_sha256
 from allocation.models import IdentityOwner, ProviderUsage, RunSlice
-from allocation.runs import RunOutcome
-from allocation.slices import Place
+from allocation.runs.month import RunOutcome
 from tests.allocation.bills import OCTOBER, Bill, allocate, usage, utc
 
 INPUT: dict[str, Any] = {

@@ -18,7 +18,9 @@ from functools import cached_property
 from typing import Any, NamedTuple
 from unittest.mock import patch
 
-from allocation.buckets import (
+from allocation.catalogue.wording import TOKEN_COLUMNS
+from allocation.charges.groups import Group, groups_of
+from allocation.charges.split_keys import (
     Bucket,
     DimensionRow,
     MemberKey,
@@ -27,23 +29,21 @@ from allocation.buckets import (
     beside_others,
     bucket_of,
 )
-from allocation.catalogue import TOKEN_COLUMNS
-from allocation.charges import Group, groups_of
-from allocation.driver_data import Look, Reports
-from allocation.drivers import Key, ToldUsage, places_of_rows
-from allocation.engine import Engine
-from allocation.gpu import GpuIndex, GpuRow
-from allocation.inputs import Drivers, build_index
-from allocation.ledger import LedgerWriter, TargetBook, cut_group
-from allocation.measures import MeasureBook, Reading
-from allocation.money import exact_sum, places_of, plain, quanta_of, text_of
-from allocation.owners import NAMED, Owner
-from allocation.related import Given, Related
-from allocation.rules import parse_rules
-from allocation.slices import Place, SliceStore, run_sha256
-from allocation.targets import FeaturePlace, Organisation, Target, resolve
-from allocation.traced import Plan
-from allocation.usage_facts import UsageFacts
+from allocation.ledger.slices import Place, SliceStore, run_sha256
+from allocation.ledger.writer import LedgerWriter, TargetBook, cut_group
+from allocation.organisation.targets import FeaturePlace, Organisation, Target, resolve
+from allocation.plans.allocation_base import Given, Related
+from allocation.plans.gpu import GpuIndex, GpuRow
+from allocation.plans.planner import Engine
+from allocation.plans.traced import Plan
+from allocation.rules.owner_readers import NAMED, Owner
+from allocation.rules.rules import parse_rules
+from allocation.runs.inputs import Drivers, build_index
+from allocation.usage.driver_data import Look, Reports
+from allocation.usage.facts import UsageFacts
+from allocation.usage.index import Key, ToldUsage, places_of_rows
+from allocation.usage.measures import MeasureBook, Reading
+from allocation.values.money import exact_sum, places_of, plain, quanta_of, text_of
 
 OCTOBER = date(2026, 10, 1)
 FIRST, SECOND, LAST = date(2026, 10, 5), date(2026, 10, 6), date(2026, 10, 20)  # few days, so that much meets on one
@@ -258,8 +258,8 @@ class MemoryWriter(LedgerWriter):
 def without_database(writer: MemoryWriter) -> Iterator[None]:
     """The two places where an engine reaches for the database: ids of targets, and sums of what it wrote."""
     with (
-        patch("allocation.ledger.ensure_targets", lambda targets: [0] * len(targets)),
-        patch("allocation.engine.sum_by_day", lambda **_: None),
+        patch("allocation.ledger.writer.ensure_targets", lambda targets: [0] * len(targets)),
+        patch("allocation.plans.planner.sum_by_day", lambda **_: None),
         patch.object(Related, "read", lambda *, parts, **_: writer.related(parts)),
     ):
         yield

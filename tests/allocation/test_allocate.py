@@ -8,8 +8,7 @@ from typing import Any
 import pytest
 from django.db import IntegrityError, connection, transaction
 
-from allocation.errors import NotBalanced
-from allocation.ledger import stored_sha256
+from allocation.ledger.writer import stored_sha256
 from allocation.models import (
     AllocatedCost,
     AllocationRun,
@@ -23,8 +22,9 @@ from allocation.models import (
     Source,
     Team,
 )
-from allocation.money import exact_sum
-from allocation.runs import allocate_period
+from allocation.runs.month import allocate_period
+from allocation.values.errors import NotBalanced
+from allocation.values.money import exact_sum
 from reports.queries.reconciliation import reconcile_period
 from tests.allocation.bills import (
     AWS,
@@ -417,7 +417,7 @@ def test_fault_074_the_database_refuses_a_run_that_does_not_balance() -> None:
 def test_a_run_that_loses_money_is_not_published(monkeypatch: pytest.MonkeyPatch) -> None:
     mixed_month()
     before = allocate().runs[0].run
-    monkeypatch.setattr("allocation.ledger.split_quanta", lambda quanta, weights: [quanta // 2] * len(weights))
+    monkeypatch.setattr("allocation.ledger.writer.split_quanta", lambda quanta, weights: [quanta // 2] * len(weights))
 
     with pytest.raises(NotBalanced, match="charges"):
         allocate(reuse=False)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from allocation.models import AllocationRun, ChargeGroup, Feature, IdentityOwner, Product, Team, UsageDaily
-from allocation.rule_sets import default_rules_text
+from allocation.rules.rule_sets import default_rules_text
 from reports.analysis.spend_totals import unit_costs
 from reports.period import Period
 from reports.queries.between_teams import between_teams, net_by_team

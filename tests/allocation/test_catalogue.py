@@ -1,7 +1,5 @@
 """Names on bills and in traces meet: real wording of five providers."""
 
-# ruff: noqa: E501 - a table row stands on one line
-
 from __future__ import annotations
 
 from decimal import Decimal
@@ -9,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from allocation.catalogue import Entry, bill_line, canonical_model, canonical_provider, tokens_per_unit
+from allocation.catalogue.wording import Entry, bill_line, canonical_model, canonical_provider, tokens_per_unit
 
 
 @pytest.mark.parametrize(

@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 from django.core.management import call_command
 
-from allocation.catalogue import Entry
-from allocation.catalogue_entries import (
+from allocation.catalogue.own_entries import (
     CatalogueError,
     apply_catalogue,
     catalogue_csv,
     own_catalogue,
     read_catalogue,
 )
+from allocation.catalogue.wording import Entry
 from allocation.models import AllocationRun, CatalogueVersion
 from portal.accounts.models import AuditEntry
 from tests.allocation.bills import OPENAI, Bill, allocate, usage, utc

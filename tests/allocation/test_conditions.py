@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from allocation.conditions import (
+from allocation.rules.conditions import (
     Facts,
     RowTest,
     condition,
@@ -23,9 +23,9 @@ from allocation.conditions import (
     row_tests,
     words_of,
 )
-from allocation.methods import Split
-from allocation.owners import Owner
-from allocation.rules import Rule, Rules, parse_rules
+from allocation.rules.methods import Split
+from allocation.rules.owner_readers import Owner
+from allocation.rules.rules import Rule, Rules, parse_rules
 
 OCTOBER = date(2026, 10, 1)
 ROW: dict[str, Any] = {

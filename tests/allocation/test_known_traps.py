@@ -15,6 +15,7 @@ import pytest
 from django.core.management import call_command
 from django.db import connection
 
+from allocation.catalogue.prices import ensure_prices, reprice
 from allocation.models import (
     AllocatedCost,
     AllocationRun,
@@ -27,9 +28,8 @@ from allocation.models import (
     RunSource,
     Team,
 )
-from allocation.money import exact_sum
-from allocation.periods import Period
-from allocation.prices import ensure_prices, reprice
+from allocation.values.money import exact_sum
+from allocation.values.periods import Period
 from reports.queries.bridge import bridges
 from reports.queries.reconciliation import reconcile_period
 from reports.scope import TeamScope

@@ -8,9 +8,7 @@ from typing import Any
 import pytest
 from django.db import connection
 
-from allocation import driver_data, runs
-from allocation.draft_runs import draft_runs
-from allocation.ledger import stored_sha256
+from allocation.ledger.writer import stored_sha256
 from allocation.models import (
     AllocationRun,
     IdentityOwner,
@@ -22,8 +20,11 @@ from allocation.models import (
     SliceShare,
     UsageHourly,
 )
-from allocation.rule_sets import latest_rule_set
-from allocation.usage_facts import UsageReader
+from allocation.preview.drafts import draft_runs
+from allocation.rules.rule_sets import latest_rule_set
+from allocation.runs import month as runs
+from allocation.usage import driver_data
+from allocation.usage.facts import UsageReader
 from tests.allocation.bills import NOW, OCTOBER, Bill, allocate, put_in_force, usage, utc
 from tests.allocation.late import (
     CALLS_BY_MONTH,

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from django.db import connection
 
-from allocation import members
-from allocation.buckets import MemberKey
-from allocation.charges import described, kept_groups
+from allocation.charges import split_key_map as members
+from allocation.charges.groups import described, kept_groups
+from allocation.charges.split_keys import MemberKey
 from allocation.models import AllocationRun, ChargeScope, GpuUsage, Import, RunBucket, UsageDaily, UsageHourly
 from allocation.models import Bucket as BucketRow
 from reports.queries.reconciliation import reconcile_period

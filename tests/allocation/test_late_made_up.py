@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from django.db import connection
 
-from allocation import members
-from allocation.ledger import stored_sha256
+from allocation.charges import split_key_map as members
+from allocation.ledger.writer import stored_sha256
 from allocation.models import UsageHourly
 from portal.ingest.otlp.fold import fold
 from reports.queries.reconciliation import reconcile_period

@@ -8,9 +8,9 @@ from decimal import Decimal
 from hypothesis import given
 from hypothesis import strategies as st
 
-from allocation.measures import Reading, _sum_text, summed
-from allocation.money import exact_sum, plain
-from allocation.targets import Target
+from allocation.organisation.targets import Target
+from allocation.usage.measures import Reading, _sum_text, summed
+from allocation.values.money import exact_sum, plain
 
 DAYS = (None, date(2026, 10, 5), date(2026, 10, 6))
 TARGETS = (Target(team="ads"), Target(team="search"), Target(reason="unknown team"))

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from allocation.ledger import stored_sha256
+from allocation.ledger.writer import stored_sha256
 from allocation.models import (
     AllocationRun,
     ChargeGroup,

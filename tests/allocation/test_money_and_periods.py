@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from allocation.money import exact_sum, exact_text, places_of, plain, quanta_of, text_of, texts_of
-from allocation.periods import BadPeriod, Period, microseconds_by_day
+from allocation.values.money import exact_sum, exact_text, places_of, plain, quanta_of, text_of, texts_of
+from allocation.values.periods import BadPeriod, Period, microseconds_by_day
 from tests.allocation.examples import times
 
 HOUR = 3_600_000_000

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from allocation.buckets import apart_keys
-from allocation.charges import Amount
-from allocation.money import EXACT, exact_sum
+from allocation.charges.groups import Amount
+from allocation.charges.split_keys import apart_keys
+from allocation.values.money import EXACT, exact_sum
 from tests.allocation.examples import times
 from tests.allocation.months import Ledger, Line, MadeCharge, Month, allocate, made_up
 

@@ -12,14 +12,14 @@ from typing import Any
 import pytest
 from django.db import connection
 
-from allocation.catalogue import TOKEN_COLUMNS
-from allocation.charges import Amount
-from allocation.ledger import stored_sha256
-from allocation.measures import Reading
+from allocation.catalogue.wording import TOKEN_COLUMNS
+from allocation.charges.groups import Amount
+from allocation.ledger.writer import stored_sha256
 from allocation.models import AllocationRun, DriverPoint, Feature, GpuUsage, Product, RunSource, Team
-from allocation.money import exact_sum, text_of
-from allocation.owners import NAMED, Owner
-from allocation.targets import load_organisation, resolve
+from allocation.organisation.targets import load_organisation, resolve
+from allocation.rules.owner_readers import NAMED, Owner
+from allocation.usage.measures import Reading
+from allocation.values.money import exact_sum, text_of
 from reports.queries.reconciliation import reconcile_period
 from tests.allocation import months
 from tests.allocation.bills import OCTOBER, Bill, allocate, put_in_force, usage

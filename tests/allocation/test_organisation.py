@@ -8,11 +8,11 @@ from decimal import Decimal
 
 import pytest
 
-from allocation.conditions import normal_name
 from allocation.models import Feature, FeaturePlacement, Team, TeamAlias, TeamPlacement
-from allocation.organisation import Plan, Tree, name_key, plan_changes
-from allocation.organisation_store import OrganisationError, apply_organisation, preview_organisation, read_tree
-from allocation.targets import load_organisation
+from allocation.organisation.store import OrganisationError, apply_organisation, preview_organisation, read_tree
+from allocation.organisation.targets import load_organisation
+from allocation.organisation.tree_file import Plan, Tree, name_key, plan_changes
+from allocation.rules.conditions import normal_name
 from tests.allocation.bills import AWS, OPENAI, Bill, allocate, billed_by_team, usage, utc
 
 TODAY = date(2026, 11, 2)

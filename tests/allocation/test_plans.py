@@ -1,7 +1,5 @@
 """What a charge group is cut by: pure plans, and that carrying any plan out keeps every quantum."""
 
-# ruff: noqa: E501 - a table row stands on one line
-
 from __future__ import annotations
 
 from datetime import date
@@ -12,13 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from allocation.catalogue import TOKEN_COLUMNS
-from allocation.charges import Amount, Group
-from allocation.drivers import ALL_COLUMNS, Key, Usage, UsageIndex, columns_of
-from allocation.ledger import cut_group
-from allocation.owners import Owner
-from allocation.targets import Organisation, Target, resolve
-from allocation.traced import Billed, Part, Plan, TracedLine, traced_plan
+from allocation.catalogue.wording import TOKEN_COLUMNS
+from allocation.charges.groups import Amount, Group
+from allocation.ledger.writer import cut_group
+from allocation.organisation.targets import Organisation, Target, resolve
+from allocation.plans.traced import Billed, Part, Plan, TracedLine, traced_plan
+from allocation.rules.owner_readers import Owner
+from allocation.usage.index import ALL_COLUMNS, Key, Usage, UsageIndex, columns_of
 
 DAY, NEXT = date(2026, 10, 5), date(2026, 10, 6)
 GPT = Key("openai", "proj-1", "gpt-4o", False)

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from allocation.quoting import quoted
+from allocation.values.names import quoted
 
 
 def test_names_stand_in_one_kind_of_quotes() -> None:

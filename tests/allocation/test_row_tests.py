@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from django.db import connection
 
-from allocation import row_tests as module
-from allocation.conditions import row_tests
-from allocation.row_tests import month_variant_sql, variant_sql
+from allocation.rules import row_tests as module
+from allocation.rules.conditions import row_tests
+from allocation.rules.row_tests import month_variant_sql, variant_sql
 from tests.allocation.bills import AWS, OCTOBER, Bill
 
 pytestmark = pytest.mark.django_db

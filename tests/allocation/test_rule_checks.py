@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from allocation.conditions import Facts
-from allocation.rule_checks import ERROR, WARNING, Checked, Shape, World, check_rules
+from allocation.rules.checks import ERROR, WARNING, Checked, Shape, World, check_rules
+from allocation.rules.conditions import Facts
 
 OCTOBER = date(2026, 10, 1)
 

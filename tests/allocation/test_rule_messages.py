@@ -1,7 +1,5 @@
 """What the rule language says of each mistake, word for word: these sentences are read by people who write rules."""
 
-# ruff: noqa: E501 - a sentence stands on one line
-
 from __future__ import annotations
 
 import json
@@ -13,7 +11,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from allocation.rules import RuleError, Rules, parse_rules
+from allocation.rules.rules import RuleError, Rules, parse_rules
 from tests.allocation.examples import times
 from tests.allocation.months import made_up
 

@@ -1,7 +1,5 @@
 """What a draft would change, by the engine itself: exact, unseen by readers, and the only way to new rules."""
 
-# ruff: noqa: E501 - one rule stands on one line
-
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -13,9 +11,8 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
-from allocation.catalogue import Entry
-from allocation.catalogue_entries import apply_catalogue
-from allocation.errors import AllocationBusy
+from allocation.catalogue.own_entries import apply_catalogue
+from allocation.catalogue.wording import Entry
 from allocation.models import (
     AllocationRun,
     ChargeScope,
@@ -27,11 +24,12 @@ from allocation.models import (
     Source,
     Team,
 )
-from allocation.periods import Period
-from allocation.rule_preview import carry_out_preview, preview_months, record_preview
-from allocation.rule_sets import NotPreviewed, apply_rules, rule_set_for
-from allocation.rule_world import check_draft, rule_reach, untaken_charges
-from allocation.rules import RuleError
+from allocation.preview.preview import carry_out_preview, preview_months, record_preview
+from allocation.preview.world import check_draft, rule_reach, untaken_charges
+from allocation.rules.rule_sets import NotPreviewed, apply_rules, rule_set_for
+from allocation.rules.rules import RuleError
+from allocation.values.errors import AllocationBusy
+from allocation.values.periods import Period
 from tests.allocation.bills import AWS, NOW, OCTOBER, OPENAI, Bill, allocate, usage, utc
 
 pytestmark = pytest.mark.django_db

@@ -1,7 +1,5 @@
 """The rule language: what matches, who pays, and errors that name what is wrong."""
 
-# ruff: noqa: E501 - a table row stands on one line
-
 from __future__ import annotations
 
 from datetime import date
@@ -10,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from allocation.conditions import Facts, RowTest
-from allocation.owners import Owner
-from allocation.rule_sets import default_rules_text
-from allocation.rules import RuleError, Rules, parse_rules
+from allocation.rules.conditions import Facts, RowTest
+from allocation.rules.owner_readers import Owner
+from allocation.rules.rule_sets import default_rules_text
+from allocation.rules.rules import RuleError, Rules, parse_rules
 
 OCTOBER = date(2026, 10, 1)
 ROW: dict[str, Any] = {

@@ -12,9 +12,9 @@ import pytest
 import yaml
 from jsonschema import Draft202012Validator
 
-from allocation.rule_sets import default_rules_text
-from allocation.rules import RuleError, parse_rules
-from allocation.rules_schema import rules_schema
+from allocation.rules.rule_sets import default_rules_text
+from allocation.rules.rules import RuleError, parse_rules
+from allocation.rules.schema import rules_schema
 
 ROOT = Path(__file__).parents[2]
 VALIDATOR = Draft202012Validator(rules_schema())
@@ -168,8 +168,8 @@ def test_what_the_parser_refuses_by_itself_is_not_valid(text: str) -> None:
 
 
 def test_every_method_and_key_of_the_grammar_stands_in_the_schema() -> None:
-    from allocation.methods import METHODS
-    from allocation.rules import COMMON_KEYS, METHOD_KEYS
+    from allocation.rules.methods import METHODS
+    from allocation.rules.rules import COMMON_KEYS, METHOD_KEYS
 
     choices: dict[str, Any] = {
         choice["if"]["properties"]["method"]["const"]: set(choice["then"]["properties"])

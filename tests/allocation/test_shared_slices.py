@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 from django.db import connection
 
-from allocation.engine import Engine
-from allocation.ledger import stored_sha256
+from allocation.ledger.slices import Place
+from allocation.ledger.writer import stored_sha256
 from allocation.models import (
     AllocationRun,
     LedgerSlice,
@@ -24,7 +24,7 @@ from allocation.models import (
     SliceShare,
     UsageDaily,
 )
-from allocation.slices import Place
+from allocation.plans.planner import Engine
 from reports.queries.reconciliation import reconcile_period
 from tests.allocation.bills import OCTOBER, Bill, allocate, billed_by_team, put_in_force, usage, utc
 

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from allocation.money import exact_sum
-from allocation.split import BadWeight, NoShares, Shares, split, split_quanta, whole_weights
+from allocation.values.money import exact_sum
+from allocation.values.split import BadWeight, NoShares, Shares, split, split_quanta, whole_weights
 
 AMOUNTS = st.one_of(
     st.decimals(min_value=-(10**12), max_value=10**12, places=2, allow_nan=False, allow_infinity=False),

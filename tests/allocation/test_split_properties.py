@@ -11,15 +11,15 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from allocation.buckets import Bucket, SourceSettings
-from allocation.gpu import GpuIndex, GpuLine, gpu_plan
-from allocation.methods import Split, parse_split
-from allocation.owners import Owner
-from allocation.shares import bounded, smallest_whole
-from allocation.split import split_quanta, whole_weights
-from allocation.splitter import Measure, Measures, Splitter
-from allocation.targets import Organisation, Target, resolve
-from allocation.traced import Plan
+from allocation.charges.split_keys import Bucket, SourceSettings
+from allocation.organisation.targets import Organisation, Target, resolve
+from allocation.plans.gpu import GpuIndex, GpuLine, gpu_plan
+from allocation.plans.shared import Measure, Measures, Splitter
+from allocation.plans.traced import Plan
+from allocation.rules.methods import Split, parse_split
+from allocation.rules.owner_readers import Owner
+from allocation.values.bounds import bounded, smallest_whole
+from allocation.values.split import split_quanta, whole_weights
 from tests.allocation.examples import times
 from tests.allocation.months import FIRST, LAST, OCTOBER, SECOND, TEAMS, made_split, made_up
 

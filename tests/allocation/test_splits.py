@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
-from allocation.buckets import Bucket, SourceSettings, into_pool
-from allocation.methods import Member, Split, parse_split, percent_text
-from allocation.owners import Owner
-from allocation.related import Given, Related
-from allocation.splitter import Measure, Measures, Splitter, at_level
-from allocation.targets import FeaturePlace, Organisation, Target
-from allocation.traced import Part, Plan
+from allocation.charges.split_keys import Bucket, SourceSettings, into_pool
+from allocation.organisation.targets import FeaturePlace, Organisation, Target
+from allocation.plans.allocation_base import Given, Related
+from allocation.plans.shared import Measure, Measures, Splitter, at_level
+from allocation.plans.traced import Part, Plan
+from allocation.rules.methods import Member, Split, parse_split, percent_text
+from allocation.rules.owner_readers import Owner
 
 EVE, DAY, NEXT = date(2026, 10, 4), date(2026, 10, 5), date(2026, 10, 6)  # the tree changes with NEXT
 SOURCE = SourceSettings(1, "cloud", True, "auto")

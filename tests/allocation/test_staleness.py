@@ -8,7 +8,6 @@ from datetime import date
 import pytest
 from django.utils import timezone
 
-from allocation.input_changes import Change
 from allocation.models import (
     AllocationRun,
     ChargeScope,
@@ -19,7 +18,8 @@ from allocation.models import (
     ProviderUsage,
     Team,
 )
-from allocation.staleness import changes_since
+from allocation.runs.changes import Change
+from allocation.runs.staleness import changes_since
 from tests.allocation.bills import AWS, OPENAI, Bill, allocate, put_in_force, usage, utc
 
 pytestmark = pytest.mark.django_db

@@ -12,12 +12,12 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from allocation.conditions import Facts
-from allocation.money import exact_sum
-from allocation.rule_edits import with_rule
-from allocation.rule_sets import default_rules_text
-from allocation.rules import RuleError, parse_rules
-from allocation.suggestions import Bucket, Charges, Suggestion, TracedCalls, Unowned, accepted_rules, unowned_cost
+from allocation.rules.conditions import Facts
+from allocation.rules.edits import with_rule
+from allocation.rules.rule_sets import default_rules_text
+from allocation.rules.rules import RuleError, parse_rules
+from allocation.rules.suggestions import Bucket, Charges, Suggestion, TracedCalls, Unowned, accepted_rules, unowned_cost
+from allocation.values.money import exact_sum
 from tests.allocation.bills import OCTOBER
 
 OWNED, LOST = (1, 1), (1, 2)

@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 from django.db import connection, connections, transaction
 
-from allocation.drivers import names_sql, usage_sql
 from allocation.models import UsageHourly
-from allocation.usage_days import sum_day, sum_days
+from allocation.usage.day_sums import sum_day, sum_days
+from allocation.usage.index import names_sql, usage_sql
 from portal.ingest.otlp.fold import fold
 from tests.allocation.bills import OCTOBER, usage, utc
 

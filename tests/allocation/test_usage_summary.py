@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 import time_machine
 
-from allocation.prices import ensure_prices
-from allocation.usage_summary import summarise_hours
+from allocation.catalogue.prices import ensure_prices
+from allocation.usage.summary import summarise_hours
 from portal.ingest.otlp.fold import fold
 from tests.portal.otlp.sending import CALL, NOW, ingest_secret, request, rows, send, span
 

@@ -1,7 +1,5 @@
 """Half-open validity: whatever changes on a day or at an hour, the instant of the change belongs to what is new."""
 
-# ruff: noqa: E501 - a table row stands on one line
-
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, time, timedelta
@@ -12,11 +10,11 @@ from typing import Any
 import pytest
 from django.db import IntegrityError, transaction
 
+from allocation.catalogue.price_list import PriceLine, applicable, context_band, packaged
+from allocation.catalogue.prices import ensure_prices, reprice
 from allocation.models import Feature, IdentityOwner, Product, Team, UsageHourly
-from allocation.price_list import PriceLine, applicable, context_band, packaged
-from allocation.prices import ensure_prices, reprice
-from allocation.reported import identity_owners, owner_of
-from allocation.targets import load_organisation
+from allocation.organisation.targets import load_organisation
+from allocation.usage.reports import identity_owners, owner_of
 from tests.allocation.bills import AWS, Bill, allocate, billed_by_team, put_in_force, usage, utc
 
 MOMENT = timedelta(microseconds=1)

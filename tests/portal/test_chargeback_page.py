@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from allocation.charges import pinned_scopes
+from allocation.charges.groups import pinned_scopes
 from allocation.models import AllocationRun, ChargeScope, CostCenter, CostCenterPlacement, Import
-from allocation.rule_sets import rule_set_for
-from allocation.targets import load_organisation
+from allocation.organisation.targets import load_organisation
+from allocation.rules.rule_sets import rule_set_for
 from portal.accounts.models import Role
 from reports.queries.bridge import bridges
 from reports.scope import TeamScope

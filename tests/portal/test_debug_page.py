@@ -15,8 +15,8 @@ import pytest
 import time_machine
 from django.test import Client
 
+from allocation.catalogue.prices import ensure_prices
 from allocation.models import Feature
-from allocation.prices import ensure_prices
 from portal.accounts.models import Role
 from portal.ingest.otlp.fold import fold
 from portal.ingest.otlp.nested import SAME_CALL

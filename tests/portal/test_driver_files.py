@@ -13,7 +13,7 @@ from django.core.management import call_command
 from django.db import DatabaseError, transaction
 from django.utils import timezone
 
-from allocation.exchange_rates import freeze_rates
+from allocation.closing.exchange_rates import freeze_rates
 from allocation.models import (
     DriverPoint,
     ExchangeRate,

@@ -14,8 +14,8 @@ from django.db import connection
 from django.test import Client
 
 from allocation.models import Charge, ChargeDimension, ChargeScope, Import, Source, Team, UsageDimension, UsageHourly
-from allocation.periods import Period
-from allocation.runs import allocate_period
+from allocation.runs.month import allocate_period
+from allocation.values.periods import Period
 from portal.accounts.models import Role
 from reports.analysis.arithmetic import product, steps
 from reports.queries.explain import Day, Question, explain_days, explain_lines, explain_parts

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from allocation.models import ChargeDimension, ChargeScope
-from allocation.money import EXACT
+from allocation.values.money import EXACT
 from portal.ingest.focus import values
 from tests.portal.bills import deliver, published, reasons, row, rows, text
 

@@ -13,10 +13,10 @@ from django.conf import settings
 from django.core.management import CommandError, call_command
 from django.db import connection
 
-from allocation.errors import AllocationBusy
+from allocation.catalogue.prices import ensure_prices
 from allocation.models import AllocationRun, Price, PriceMatch, PriceVersion, RuleSet, Team, UsageHourly
-from allocation.prices import ensure_prices
-from allocation.rule_sets import default_rules_text
+from allocation.rules.rule_sets import default_rules_text
+from allocation.values.errors import AllocationBusy
 from portal.accounts.models import AuditEntry
 from portal.control.jobs import enqueue
 from portal.control.models import Job

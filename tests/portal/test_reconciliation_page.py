@@ -12,8 +12,8 @@ from django.test import Client
 from playwright.sync_api import Browser
 from pytest_django.live_server_helper import LiveServer
 
+from allocation.catalogue.prices import ensure_prices, reprice
 from allocation.models import ChargeScope
-from allocation.prices import ensure_prices, reprice
 from portal.accounts.models import Role
 from tests.allocation.bills import OPENAI, Bill, allocate, usage
 from tests.factories import make_team, make_user

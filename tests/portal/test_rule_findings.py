@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from django.template.loader import render_to_string
 
-from allocation.rule_checks import ERROR, WARNING, Finding
+from allocation.rules.checks import ERROR, WARNING, Finding
 from portal.pages.rule_findings import grouped
 
 UNMATCHED = "matches no charge of October 2026"

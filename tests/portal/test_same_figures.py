@@ -15,7 +15,7 @@ import pytest
 from django.test import Client
 
 from allocation.models import Team
-from allocation.money import exact_sum
+from allocation.values.money import exact_sum
 from portal.accounts.models import Role
 from tests.allocation.bills import OPENAI, Bill, allocate, usage, utc
 from tests.factories import make_user

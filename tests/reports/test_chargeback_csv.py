@@ -10,7 +10,7 @@ import pytest
 from django.db import connection
 
 from allocation.models import BusinessUnit, CostCenter, LegalEntity, Team, TeamPlacement
-from allocation.money import exact_sum
+from allocation.values.money import exact_sum
 from reports.exports.chargeback_csv import COLUMNS, KEYS, NotAllocated, chargeback_csv
 from reports.scope import TeamScope
 from tests.allocation.bills import AWS, OCTOBER, OPENAI, Bill, allocate, usage, utc

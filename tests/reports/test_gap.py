@@ -10,8 +10,8 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from allocation.catalogue import CLASS_COLUMNS, TOKEN_COLUMNS
-from allocation.money import exact_sum
+from allocation.catalogue.wording import CLASS_COLUMNS, TOKEN_COLUMNS
+from allocation.values.money import exact_sum
 from reports.analysis.gap import (
     CAUSES,
     ON_THE_BILL,

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from django.db import connection
 
+from allocation.catalogue.prices import ensure_prices, reprice
 from allocation.models import Charge, ChargeScope, Import, PriceMatch, PriceVersion, UsageHourly
-from allocation.prices import ensure_prices, reprice
 from reports.analysis.gap import CauseKey
 from reports.queries.gaps import MonthGaps, SourceGap, month_gaps
 from reports.queries.spend_coverage import current_runs

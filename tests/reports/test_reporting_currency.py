@@ -10,9 +10,9 @@ from django.test import Client
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from allocation.currencies import minor_units
 from allocation.models import AllocationRun, ExchangeRate
-from allocation.money import EXACT, exact_sum
+from allocation.values.currencies import minor_units
+from allocation.values.money import EXACT, exact_sum
 from portal.accounts.models import Role
 from reports.analysis.reporting_currency import conversion, converted_cells, converted_days, converted_parts
 from reports.analysis.spend_totals import total_of

@@ -5,7 +5,7 @@ from decimal import Decimal
 from hypothesis import given
 from hypothesis import strategies as st
 
-from allocation.money import exact_sum
+from allocation.values.money import exact_sum
 from reports.analysis.why_changed import why_changed
 from reports.queries.spend_cells import SpendCell
 from reports.queries.spend_usage import UsageCell

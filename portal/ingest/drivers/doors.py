@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from datetime import date
 
-from allocation.driver_data import DRIVER_KINDS
 from allocation.models import ImportKind
-from allocation.quoting import quoted
+from allocation.usage.driver_data import DRIVER_KINDS
+from allocation.values.names import quoted
 from portal.errors import Refused
 from portal.ingest.drivers.delivery import Kind
 from portal.ingest.drivers.gpu_usage import GPU_USAGE

@@ -7,7 +7,7 @@ from typing import Any
 
 from django.db import models
 
-from allocation.catalogue import canonical_provider
+from allocation.catalogue.wording import canonical_provider
 from allocation.models import IdentityOwner, ImportKind, UsageIdentity
 from portal.ingest.drivers.delivery import Delivered, Kind, Scope, months_of
 from portal.ingest.drivers.table import Column, Problems, day, name_text, one_of, read_table

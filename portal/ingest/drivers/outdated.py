@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from datetime import date
 
-from allocation.input_changes import driver_data_changed
 from allocation.models import AllocationRun, Import
+from allocation.runs.changes import driver_data_changed
 
 
 def outdated_months(*, since: Import | None = None) -> list[date]:

@@ -8,9 +8,9 @@ from typing import Any
 
 from django.db import models
 
-from allocation.catalogue import TOKEN_COLUMNS, canonical_model, canonical_provider
+from allocation.catalogue.wording import TOKEN_COLUMNS, canonical_model, canonical_provider
 from allocation.models import ImportKind, ProviderUsage
-from allocation.money import EXACT, exact_sum
+from allocation.values.money import EXACT, exact_sum
 from portal.errors import Refused
 from portal.ingest.drivers.delivery import Delivered, Kind, Scope, months_of
 from portal.ingest.drivers.provider_pages import IDENTITY, QUANTITIES, Reported, page_records

@@ -10,7 +10,7 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from allocation.quoting import quoted
+from allocation.values.names import quoted
 from portal.errors import Refused
 from portal.ingest.focus.problems import Problem, shown
 from portal.ingest.focus.values import CURRENCY, read_number, read_time

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from allocation.quoting import quoted
+from allocation.values.names import quoted
 from portal.errors import Refused
 
 

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from allocation.quoting import quoted
+from allocation.values.names import quoted
 from portal.ingest.focus import columns
 
 # Enough for any price list (2e-9 USD per token has 9), and a million rows of 15 + 38 digits still sum in 60 digits.

@@ -9,7 +9,7 @@ from typing import Any, Final, LiteralString
 
 from django.db import connection, transaction
 
-from allocation.prices import price_changed
+from allocation.catalogue.prices import price_changed
 from portal.ingest.otlp import sql
 
 # ruff: noqa: S608 - the pieces are constants

@@ -8,9 +8,9 @@ from typing import Any
 from django.conf import settings
 from django.utils import timezone
 
+from allocation.catalogue.prices import current_version, ensure_prices, reprice
 from allocation.models import PriceVersion
-from allocation.prices import current_version, ensure_prices, reprice
-from allocation.usage_summary import summarise
+from allocation.usage.summary import summarise
 from portal.control.jobs import JobContext, enqueue, every, handles
 from portal.ingest.otlp.fold import fold
 from portal.ingest.otlp.retention import prepare, retain

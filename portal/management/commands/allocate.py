@@ -8,9 +8,9 @@ from typing import Any
 from django.core.management.base import CommandParser
 from django.utils import timezone
 
-from allocation.errors import AllocationBusy
-from allocation.rules import RuleError
-from allocation.runs import allocate_period
+from allocation.rules.rules import RuleError
+from allocation.runs.month import allocate_period
+from allocation.values.errors import AllocationBusy
 from portal.commands import PortalCommand, Refused
 from portal.ingest.otlp.fold import fold
 from portal.management.periods import month_argument

@@ -8,7 +8,13 @@ from typing import Any
 from django.core.management.base import CommandParser
 from django.db import transaction
 
-from allocation.catalogue_entries import CatalogueError, apply_catalogue, catalogue_csv, own_catalogue, read_catalogue
+from allocation.catalogue.own_entries import (
+    CatalogueError,
+    apply_catalogue,
+    catalogue_csv,
+    own_catalogue,
+    read_catalogue,
+)
 from portal.accounts import audit
 from portal.commands import PortalCommand, Refused
 from portal.management.commands.rules import read

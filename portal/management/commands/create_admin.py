@@ -8,7 +8,7 @@ from django.contrib.auth.validators import UnicodeUsernameValidator
 from django.core.exceptions import ValidationError
 from django.core.management.base import CommandParser
 
-from allocation.quoting import quoted
+from allocation.values.names import quoted
 from portal.accounts.people import NameTaken, add_admin
 from portal.commands import PortalCommand, Refused
 

@@ -7,7 +7,7 @@ from typing import Any
 from django.core.management.base import CommandParser
 
 from allocation.models import Team
-from allocation.quoting import quoted
+from allocation.values.names import quoted
 from portal.accounts.keys import create_key
 from portal.accounts.models import KeyScope
 from portal.commands import PortalCommand, Refused

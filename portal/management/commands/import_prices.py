@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from allocation.catalogue.prices import match_models
 from allocation.models import Price
-from allocation.prices import match_models
 from portal.commands import PortalCommand
 from portal.ingest.otlp.jobs import import_packaged_prices
 

@@ -9,8 +9,8 @@ from typing import Any
 from django.core.management.base import CommandParser
 from django.utils import timezone
 
-from allocation.organisation import ACTIONS, Plan
-from allocation.organisation_store import OrganisationError, preview_organisation, read_tree
+from allocation.organisation.store import OrganisationError, preview_organisation, read_tree
+from allocation.organisation.tree_file import ACTIONS, Plan
 from portal.commands import PortalCommand, Refused
 from portal.organisation import apply_file
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from django.core.management.base import CommandParser
 
-from allocation.money import plain
+from allocation.values.money import plain
 from portal.commands import PortalCommand
 from portal.management.periods import month_argument
 from reports.queries.bridge import AMORTISED, OTHER, PURCHASES, STEPS, UNUSED, USED, bridges

@@ -8,9 +8,9 @@ from typing import Any
 from django.core.management.base import CommandParser
 from django.db.models import Sum
 
+from allocation.catalogue.prices import current_version, reprice
 from allocation.models import PriceVersion, UsageHourly
-from allocation.money import plain
-from allocation.prices import current_version, reprice
+from allocation.values.money import plain
 from portal.commands import PortalCommand, Refused
 
 

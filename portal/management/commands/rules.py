@@ -11,13 +11,13 @@ from typing import Any
 from django.core.management.base import CommandParser
 from django.utils import timezone
 
-from allocation.errors import AllocationBusy
-from allocation.money import EXACT, plain
-from allocation.periods import Period
-from allocation.rule_checks import Finding
-from allocation.rule_preview import carry_out_preview, preview_months, record_preview
-from allocation.rule_sets import NotPreviewed, rule_set_for
-from allocation.rules import RuleError
+from allocation.preview.preview import carry_out_preview, preview_months, record_preview
+from allocation.rules.checks import Finding
+from allocation.rules.rule_sets import NotPreviewed, rule_set_for
+from allocation.rules.rules import RuleError
+from allocation.values.errors import AllocationBusy
+from allocation.values.money import EXACT, plain
+from allocation.values.periods import Period
 from portal.commands import PortalCommand, Refused
 from portal.control.rule_jobs import apply_previewed
 from portal.ingest.otlp.fold import fold

@@ -16,8 +16,8 @@ from django.db import connection
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from allocation.price_list import list_price, packaged
-from allocation.prices import ensure_prices, reprice
+from allocation.catalogue.price_list import list_price, packaged
+from allocation.catalogue.prices import ensure_prices, reprice
 from portal.ingest.otlp.attributes import installed
 from portal.ingest.otlp.decode import json_items
 from portal.ingest.otlp.fold import fold, rollup_of_spans

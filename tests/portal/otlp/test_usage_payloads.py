@@ -16,7 +16,7 @@ from django.conf import settings
 from genai_prices.types import _providers_from_raw
 from genai_prices.units import _get_registry
 
-from allocation.price_list import PriceList, list_price, packaged
+from allocation.catalogue.price_list import PriceList, list_price, packaged
 from portal.ingest.otlp.answers import counts_of_answer
 from portal.ingest.otlp.usage import Buckets, buckets
 

@@ -1,0 +1,165 @@
+"""List prices in the database: import a price list, resolve models once, price the usage rollup in bulk."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import astuple
+from datetime import datetime, timedelta
+from typing import Final, LiteralString
+
+import psycopg
+from django.db import connection, transaction
+
+from allocation.catalogue.price_list import PriceList, packaged
+from allocation.models import PriceVersion
+
+COPY_PRICES: Final[LiteralString] = """
+COPY allocation_price (version_id, is_undated, provider, model, tier, token_class, context_from,
+    time_of_day_from, time_of_day_to, valid_from, per_million) FROM STDIN
+"""
+
+UNMATCHED: Final[LiteralString] = """
+SELECT DISTINCT coalesce(d.provider, ''), told.model
+FROM allocation_usagedimension AS d
+CROSS JOIN LATERAL (VALUES (d.model_answered), (d.model_requested)) AS told(model)
+LEFT JOIN allocation_pricematch AS m
+    ON m.version_id = %s AND m.provider = coalesce(d.provider, '') AND m.model_text = told.model
+WHERE told.model IS NOT NULL AND m.id IS NULL
+"""
+
+# One row per priced row of usage_hourly. A call is priced as the model that answered, else as the one asked for; at the
+# start of its hour; a tier without a price of its own at the general one. A class that was used and has no price makes
+# the row unpriced. Multiplied by 0.000001, since a division would round.
+PRICE: Final[LiteralString] = """
+UPDATE usage_hourly AS u
+SET price_version_id = %(version)s,
+    list_cost = CASE WHEN priced.price_model IS NOT NULL AND priced.is_unpriced IS NOT TRUE
+        THEN coalesce(priced.amount, 0) END
+FROM (
+    SELECT todo.hour, todo.dimension_id, todo.price_model, cost.amount, cost.is_unpriced
+    FROM (
+        SELECT u.*, d.context_band, d.tier, u.hour AT TIME ZONE 'UTC' AS at,
+            coalesce(answered.price_provider, requested.price_provider) AS price_provider,
+            coalesce(answered.price_model, requested.price_model) AS price_model
+        FROM usage_hourly AS u
+        JOIN allocation_usagedimension AS d ON d.id = u.dimension_id
+        LEFT JOIN allocation_pricematch AS answered
+            ON answered.version_id = %(version)s AND answered.provider = coalesce(d.provider, '')
+            AND answered.model_text = d.model_answered AND answered.price_model IS NOT NULL
+        LEFT JOIN allocation_pricematch AS requested
+            ON requested.version_id = %(version)s AND requested.provider = coalesce(d.provider, '')
+            AND requested.model_text = d.model_requested AND requested.price_model IS NOT NULL
+        WHERE {rows}
+        FOR UPDATE OF u
+    ) AS todo
+    -- One pass, row by row: a join of two sets that the planner can't estimate would cost their product.
+    CROSS JOIN LATERAL (
+        SELECT sum(used.quantity * price.per_million) * 0.000001 AS amount,
+            bool_or(price.per_million IS NULL AND used.token_class <> 'calls') AS is_unpriced
+        FROM (VALUES
+            ('input_uncached', input_uncached), ('cache_read', cache_read), ('cache_write_5m', cache_write_5m),
+            ('cache_write_1h', cache_write_1h), ('output_text', output_text), ('reasoning', reasoning),
+            ('input_audio', input_audio), ('input_image', input_image), ('output_audio', output_audio),
+            ('output_image', output_image), ('calls', calls)) AS used(token_class, quantity)
+        LEFT JOIN LATERAL (
+            SELECT per_million
+            FROM allocation_price AS p
+            WHERE p.version_id = %(version)s AND p.provider = todo.price_provider AND p.model = todo.price_model
+                AND p.token_class = used.token_class AND (p.tier IS NULL OR p.tier = todo.tier)
+                AND p.context_from <= todo.context_band
+                AND (p.valid_from IS NULL OR p.valid_from <= todo.at::date)
+                AND (p.time_of_day_from IS NULL
+                    OR CASE WHEN p.time_of_day_to <= p.time_of_day_from
+                        THEN todo.at::time >= p.time_of_day_from OR todo.at::time < p.time_of_day_to
+                        ELSE todo.at::time >= p.time_of_day_from AND todo.at::time < p.time_of_day_to END)
+            ORDER BY (p.tier IS NOT NULL) DESC, p.valid_from DESC NULLS LAST, p.context_from DESC
+            LIMIT 1) AS price ON true
+        WHERE used.quantity <> 0 AND todo.price_model IS NOT NULL
+    ) AS cost
+) AS priced
+WHERE u.hour = priced.hour AND u.dimension_id = priced.dimension_id
+"""
+PRICE_CHANGED: Final[LiteralString] = PRICE.replace("{rows}", "u.price_version_id IS NULL")
+PRICE_HOURS: Final[LiteralString] = PRICE.replace(
+    "{rows}",
+    "u.hour >= %(first)s AND u.hour < %(last)s AND u.price_version_id IS DISTINCT FROM %(version)s",
+)
+
+
+def current_version() -> int | None:
+    """The id of the price list in force: the one imported last."""
+    return PriceVersion.objects.order_by("-id").values_list("id", flat=True).first()
+
+
+@transaction.atomic
+def ensure_prices(prices: PriceList | None = None) -> tuple[PriceVersion, bool]:
+    """The version that holds these prices (default: the installed genai-prices), and whether this call imported it.
+
+    Prices equal to the version in force are not imported again.
+    """
+    prices = prices or packaged()
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(hashtext('apportion prices'))")
+    known = PriceVersion.objects.filter(content_sha256=prices.content_sha256).first()
+    if known is not None:
+        return known, False
+    version = PriceVersion.objects.create(source=prices.source, content_sha256=prices.content_sha256)
+    with (
+        connection.wrap_database_errors,
+        psycopg.Cursor(connection.connection) as raw,
+        raw.copy(COPY_PRICES) as copy,
+    ):
+        for line in prices.lines:
+            copy.write_row((version.pk, line.valid_from is None, *astuple(line)))
+    return version, True
+
+
+def match_models(version: int, prices: PriceList | None = None) -> int:
+    """Resolve each (provider, model) of the usage that was not resolved for this version yet; how many were new."""
+    prices = prices or packaged()
+    with connection.cursor() as cursor:
+        cursor.execute(UNMATCHED, [version])
+        unknown = cursor.fetchall()
+        for provider, model in sorted(unknown):
+            price_provider, price_model = prices.find(provider or None, model) or (None, None)
+            cursor.execute(
+                "INSERT INTO allocation_pricematch (version_id, provider, model_text, price_provider, price_model)"
+                " VALUES (%s, %s, %s, %s, %s) ON CONFLICT DO NOTHING",
+                [version, provider, model, price_provider, price_model],
+            )
+    return len(unknown)
+
+
+def price_changed() -> int:
+    """Price the rollup rows that changed since they were priced last; how many. None are while no list is imported."""
+    version = current_version()
+    if version is None:
+        return 0
+    match_models(version)
+    with connection.cursor() as cursor:
+        cursor.execute(PRICE_CHANGED, {"version": version})
+        return int(cursor.rowcount)
+
+
+def reprice(version: int, progress: Callable[[int, int], None] | None = None) -> int:
+    """Price every row of the rollup by this version, a day at a time; how many rows it changed."""
+    match_models(version)
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT min(hour), max(hour) FROM usage_hourly")
+        first, last = cursor.fetchone() or (None, None)
+    if first is None or last is None:
+        return 0
+    days = days_between(first, last)
+    changed = 0
+    for number, day in enumerate(days, start=1):
+        with connection.cursor() as cursor:
+            cursor.execute(PRICE_HOURS, {"version": version, "first": day, "last": day + timedelta(days=1)})
+            changed += cursor.rowcount
+        if progress:
+            progress(number, len(days))
+    return changed
+
+
+def days_between(first: datetime, last: datetime) -> list[datetime]:
+    start = first.replace(hour=0, minute=0, second=0, microsecond=0)
+    return [start + timedelta(days=number) for number in range((last - start).days + 1)]

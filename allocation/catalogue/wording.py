@@ -1,0 +1,507 @@
+"""One name for each provider and model, whichever side it comes from: bill wording or trace wording.
+
+Pure: no ORM, clock or settings. `canonical_provider` and `canonical_model` serve both sides; `bill_line` reads what a
+FOCUS row says about a model call (provider, project, model, token class, tier) and how its quantity converts to tokens.
+An organisation's own entries (allocation.catalogue.own_entries) come as a value and are asked before the built-in wording.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import re2  # patterns of entries are written by users: matching must be linear in time
+
+from allocation.values.money import plain
+from allocation.values.names import quoted
+
+# What a bill line may be about; each names columns of UsageMeasures (see TOKEN_COLUMNS).
+INPUT, CACHE_READ, CACHE_WRITE = "input", "cache_read", "cache_write"
+CACHE_WRITE_5M, CACHE_WRITE_1H, OUTPUT, REASONING = "cache_write_5m", "cache_write_1h", "output", "reasoning"
+INPUT_AUDIO, OUTPUT_AUDIO, INPUT_IMAGE, OUTPUT_IMAGE = "input_audio", "output_audio", "input_image", "output_image"
+
+TOKEN_COLUMNS = (
+    "input_uncached",
+    "cache_read",
+    "cache_write_5m",
+    "cache_write_1h",
+    "output_text",
+    "reasoning",
+    "input_audio",
+    "input_image",
+    "output_audio",
+    "output_image",
+)
+
+# The columns a class is made of by itself; the driver adds columns that the bill has no line for (allocation.usage.index).
+CLASS_COLUMNS: dict[str, tuple[str, ...]] = {
+    INPUT: ("input_uncached",),
+    CACHE_READ: ("cache_read",),
+    CACHE_WRITE: ("cache_write_5m", "cache_write_1h"),
+    CACHE_WRITE_5M: ("cache_write_5m",),
+    CACHE_WRITE_1H: ("cache_write_1h",),
+    OUTPUT: ("output_text",),
+    REASONING: ("reasoning",),
+    INPUT_AUDIO: ("input_audio",),
+    OUTPUT_AUDIO: ("output_audio",),
+    INPUT_IMAGE: ("input_image",),
+    OUTPUT_IMAGE: ("output_image",),
+}
+
+# Old, short and vendor names of providers; keys are lower case.
+PROVIDER_NAMES = {
+    "openai": "openai",
+    "open ai": "openai",
+    "openai, l.l.c.": "openai",
+    "openai, llc": "openai",
+    "openai opco, llc": "openai",
+    "anthropic": "anthropic",
+    "anthropic, pbc": "anthropic",
+    "bedrock": "aws.bedrock",
+    "aws_bedrock": "aws.bedrock",
+    "aws bedrock": "aws.bedrock",
+    "amazon bedrock": "aws.bedrock",
+    "amazon-bedrock": "aws.bedrock",
+    "bedrock_converse": "aws.bedrock",
+    "aws.bedrock": "aws.bedrock",
+    "azure": "azure.ai.openai",
+    "azure_openai": "azure.ai.openai",
+    "azure openai": "azure.ai.openai",
+    "azure-openai": "azure.ai.openai",
+    "az.ai.openai": "azure.ai.openai",
+    "azure.ai.openai": "azure.ai.openai",
+    "az.ai.inference": "azure.ai.inference",
+    "azure.ai.inference": "azure.ai.inference",
+    "vertex": "gcp.vertex_ai",
+    "vertexai": "gcp.vertex_ai",
+    "vertex_ai": "gcp.vertex_ai",
+    "vertex ai": "gcp.vertex_ai",
+    "google_vertexai": "gcp.vertex_ai",
+    "google-vertex": "gcp.vertex_ai",
+    "gcp.vertex_ai": "gcp.vertex_ai",
+    "gemini": "gcp.gemini",
+    "gemini api": "gcp.gemini",
+    "google_genai": "gcp.gen_ai",
+    "google": "gcp.gen_ai",
+    "gcp.gen_ai": "gcp.gen_ai",
+    "xai": "x_ai",
+    "x.ai": "x_ai",
+    "mistral": "mistral_ai",
+    "mistralai": "mistral_ai",
+    "mistral ai": "mistral_ai",
+    "together": "together_ai",
+    "watsonx": "ibm.watsonx.ai",
+    "moonshot": "moonshot_ai",
+}
+
+# Which side's wording an entry of the organisation's own is about.
+BILL, TRACE = "bill", "trace"
+TIERS = ("standard", "batch", "priority", "flex", "provisioned")
+
+
+class Entry(NamedTuple):
+    """What some wording means. `pattern` is RE2 over lower-case text; None in what it means: as the built-in wording
+    has it.
+    """
+
+    side: str
+    seen_provider: str | None  # only where the provider, as normalised, is this one; None: any
+    pattern: str
+    provider: str | None = None
+    model: str | None = None
+    token_class: str | None = None
+    tier: str | None = None
+
+
+Entries = tuple[Entry, ...]
+
+
+@lru_cache(maxsize=4096)
+def compiled(pattern: str) -> Any:
+    """The RE2 pattern, since people write it; raises ValueError for text that is none."""
+    options = re2.Options()
+    options.log_errors = False
+    try:
+        return re2.compile(pattern, options)
+    except re2.error as error:
+        reason = (error.args[0] if error.args else b"").decode()
+        raise ValueError(f"{quoted(pattern)} is no RE2 pattern: {reason}") from None
+
+
+def meaning(entries: Entries, side: str, provider: str | None, text: str) -> Entry | None:
+    """The first entry of the side that knows this lower-case wording."""
+    for entry in entries:
+        if entry.side == side and entry.seen_provider in (None, provider) and compiled(entry.pattern).search(text):
+            return entry
+    return None
+
+
+# Whole clouds on bills; `bill_line` narrows them to the service that answers model calls.
+CLOUD_NAMES = {
+    "aws": "aws",
+    "amazon": "aws",
+    "amazon web services": "aws",
+    "amazon web services, inc.": "aws",
+    "aws marketplace": "aws",
+    "microsoft": "azure",
+    "microsoft azure": "azure",
+    "microsoft corporation": "azure",
+    "azure marketplace": "azure",
+    "google cloud": "gcp",
+    "google cloud platform": "gcp",
+    "google llc": "gcp",
+    "gcp": "gcp",
+    "google cloud marketplace": "gcp",
+    "oracle": "oracle",
+}
+
+# Models whose names on bills or in older traces cannot be derived from the usual name by rule.
+MODEL_ALIASES = {
+    "gpt-35-turbo": "gpt-3.5-turbo",
+    "gpt-4-1106-preview": "gpt-4-turbo",
+    "gpt-4-0125-preview": "gpt-4-turbo",
+    "gpt-4-turbo-preview": "gpt-4-turbo",
+    "chatgpt-4o-latest": "chatgpt-4o",
+    "text-embedding-ada-002-v2": "text-embedding-ada-002",
+    "novapro": "nova-pro",
+    "novalite": "nova-lite",
+    "novamicro": "nova-micro",
+    "novapremier": "nova-premier",
+    "titanembeddingsv2-text": "titan-embed-text-v2",
+    "titanembeddingv2-text": "titan-embed-text-v2",
+    "titan-embed-text-v2": "titan-embed-text-v2",
+    "titanembeddings": "titan-embed-text-v1",
+    "deepseek-r1": "deepseek-r1",
+    "r1": "deepseek-r1",
+}
+
+_CLAUDE_SIZES = "opus|sonnet|haiku|instant"
+_CLAUDE = re.compile(
+    rf"^claude[- ]?(?:(?P<size_first>{_CLAUDE_SIZES})[- ]?(?P<version_last>\d+(?:[.-]\d{{1,2}})?)"
+    rf"|(?P<version_first>\d+(?:[.-]\d{{1,2}})?)[- ]?(?P<size_last>{_CLAUDE_SIZES}))(?P<rest>(?:-.*)?)$"
+)
+_LLAMA = re.compile(
+    r"^(?:meta-?)?llama-?(?P<version>\d+(?:[.-]\d(?=[.-]))?)-?(?P<size>\d+b|scout.*|maverick.*)(?P<rest>.*)$"
+)
+_REGION_PREFIX = re.compile(r"^(?:us|eu|apac|au|ca|jp|sa|global|us-gov)\.(?=[a-z0-9]+\.)")
+_VENDOR_PREFIX = re.compile(
+    r"^(?:anthropic|amazon|meta|mistral|cohere|ai21|deepseek|stability|qwen|openai|google|writer)\.(?=[a-z])"
+)
+_BEDROCK_SUFFIX = re.compile(r"-v\d+(?::\d+)?(?::[\w-]+)?$")
+_DATE_SUFFIXES = (
+    re.compile(r"[-@]20\d{2}-?[01]\d-?[0-3]\d$"),  # -2024-08-06, -20250929, @20250929
+    re.compile(r"-preview-(?:[01]\d-20\d{2}|[01]\d-[0-3]\d)$"),  # -preview-09-2025, -preview-04-17
+    re.compile(r"(?<=[a-z])-(?:0[1-9]|1[0-2])(?:[0-2]\d|3[01])$"),  # gpt-4o-mini-0718
+    re.compile(r"(?<=\d[a-z])-(?:0[1-9]|1[0-2])(?:[0-2]\d|3[01])$"),  # gpt-4o-0806
+    re.compile(r"(?<=^gpt-4)-(?:0[1-9]|1[0-2])(?:[0-2]\d|3[01])$"),  # gpt-4-0613
+    re.compile(r"(?<=large|small|edium)-2[45]\d{2}$"),  # mistral-large-2407
+    re.compile(r"-latest$"),
+)
+
+
+def canonical_provider(name: str) -> str:
+    """The provider's well-known OpenTelemetry name (openai, aws.bedrock, gcp.vertex_ai ...); else the name, lower case.
+
+    A whole cloud named on a bill becomes aws, azure or gcp only where the name cannot mean its model service.
+    """
+    text = " ".join(name.strip().lower().split())
+    return PROVIDER_NAMES.get(text) or CLOUD_NAMES.get(text) or text
+
+
+@lru_cache(maxsize=65536)
+def canonical_model(name: str) -> str:
+    """The model without date, region, vendor prefix or deployment decoration; equal for bills and traces.
+
+    >>> canonical_model("us.anthropic.claude-sonnet-4-5-20250929-v1:0")
+    'claude-sonnet-4-5'
+    """
+    text = name.strip().lower()
+    if text.startswith("ft:"):  # ft:gpt-4o-mini-2024-07-18:org::id: priced apart from its base model
+        return "ft:" + canonical_model(text.split(":")[1])
+    text = text.rsplit("/", 1)[
+        -1
+    ]  # models/..., publishers/google/models/..., arn:...:inference-profile/..., openai/...
+    text = re.sub(r":(?:free|nitro|beta|thinking|extended|batch)$", "", text)
+    text = re.sub(r"[\s_]+", "-", text)
+    text = _REGION_PREFIX.sub("", text)
+    vendor = _VENDOR_PREFIX.match(text)
+    if vendor:
+        text = text[vendor.end() :]
+        if not text.startswith("titan-embed"):  # there the version is the model
+            text = _BEDROCK_SUFFIX.sub("", text)
+        text = re.sub(r":\d+$", "", text)
+    elif text.startswith("claude"):
+        text = _BEDROCK_SUFFIX.sub("", text)
+    text = MODEL_ALIASES.get(text, text)
+    for pattern in _DATE_SUFFIXES:
+        text = pattern.sub("", text)
+    if text.startswith("gemini") and "embedding" not in text:
+        text = re.sub(r"-00\d$", "", text)
+    text = re.sub(r"^gpt(?=\d)", "gpt-", text)
+    text = re.sub(r"^gemini-?(\d)-(\d)(?=-)", r"gemini-\1.\2", text)
+    text = re.sub(r"^gpt-(\d)-(\d)(?=-|$)", r"gpt-\1.\2", text)
+    return MODEL_ALIASES.get(text) or _claude(text) or _llama(text) or text
+
+
+def _claude(text: str) -> str | None:
+    """claude-sonnet-4-5 from 4 on, claude-3-5-sonnet before, from either order of size and version."""
+    found = _CLAUDE.match(text)
+    if not found:
+        return None
+    size = found["size_first"] or found["size_last"]
+    version = (found["version_last"] or found["version_first"]).replace(".", "-")
+    version = version.removesuffix("-0") if version != "0" else version
+    rest = re.sub(r"-(?:v\d+|20\d{6})$", "", found["rest"])
+    return f"claude-{size}-{version}{rest}" if int(version.split("-")[0]) >= 4 else f"claude-{version}-{size}{rest}"
+
+
+def _llama(text: str) -> str | None:
+    found = _LLAMA.match(text)
+    if not found:
+        return None
+    version = found["version"].replace("-", ".")
+    return f"llama-{version}-{found['size']}{found['rest'].removesuffix('-instruct')}"
+
+
+# ---------------------------------------------------------------- bill lines
+
+
+@dataclass(frozen=True)
+class BillLine:
+    """What a bill row is about. A model call's line has `is_model_usage`; its token class is None where unnamed."""
+
+    provider: str | None  # normalised; None where the bill names none
+    project: str | None
+    model: str | None
+    token_class: str | None
+    tier: str | None  # batch, priority, flex, provisioned; None is standard
+    is_model_usage: bool
+    is_gpu: bool
+    tokens_per_consumed_unit: Decimal | None  # None: ConsumedQuantity does not convert to tokens
+    tokens_per_pricing_unit: Decimal | None
+    region: str | None = None  # RegionId, with "global" behind it where a global inference profile answered
+    is_tiered: bool = False  # a step of a free or volume tier: its price says nothing about who used it
+    is_hosting: bool = False  # keeps a model of one's own ready, called or not
+
+
+_UNIT = re.compile(
+    r"^(?:(?P<count>\d[\d,]*(?:\.\d+)?)\s*(?P<scale>k|m|b|thousand|million|billion)?\s*)?(?:tokens?|[a-z ]*tokens?)$"
+)
+_UNIT_SCALES = {"k": 10**3, "thousand": 10**3, "m": 10**6, "million": 10**6, "b": 10**9, "billion": 10**9}
+
+
+@lru_cache(maxsize=1024)
+def tokens_per_unit(unit: str | None) -> Decimal | None:
+    """How many tokens one unit is: "Tokens" 1, "1K tokens" 1000, "1M Tokens" 1000000; None for any other unit."""
+    if not unit:
+        return None
+    text = " ".join(unit.lower().replace("-", " ").replace("/", " ").split())
+    text = re.sub(r"^per ", "", text)
+    words = re.match(r"^(?P<scale>k|m|thousand|million|thousands of|millions of) ?(?P<rest>tokens?)$", text)
+    if words:
+        text = f"1 {words['scale'].removesuffix('s of')} tokens"
+    found = _UNIT.match(text)
+    if not found:
+        return None
+    count = Decimal((found["count"] or "1").replace(",", ""))
+    # Equal numbers are written alike: buckets are known by how they are written.
+    return Decimal(plain(count * _UNIT_SCALES.get(found["scale"] or "", 1)))
+
+
+# Class wording, most specific first. Searched in the text that is left when the model's name is taken out.
+_CLASS_WORDING: tuple[tuple[re.Pattern[str], str], ...] = (
+    (
+        re.compile(r"cache[- ]?(?:write|creation|storage)[^,]*1[- ]?h|1[- ]?h(?:our|r)?[- ]cache[- ]?write"),
+        CACHE_WRITE_1H,
+    ),
+    (
+        re.compile(r"cache[- ]?(?:write|creation)[^,]*5[- ]?m|5[- ]?m(?:in(?:ute)?s?)?[- ]cache[- ]?write"),
+        CACHE_WRITE_5M,
+    ),
+    (re.compile(r"cache[- ]?(?:write|creation)|prompt caching write|write[- ]cache"), CACHE_WRITE),
+    (re.compile(r"cache[- ]?(?:read|hit)|cached|prompt caching read|read[- ]cache|\bcchd\b|caching"), CACHE_READ),
+    (re.compile(r"audio[- ](?:input|inp?)\b|\b(?:input|inp?)[- ]audio|\baud[- ]inp?\b"), INPUT_AUDIO),
+    (re.compile(r"audio[- ](?:output|outp?)\b|\b(?:output|outp?)[- ]audio|\baud[- ]outp?\b"), OUTPUT_AUDIO),
+    (re.compile(r"image[- ](?:input|inp?)\b|\b(?:input|inp?)[- ]image|\bimg[- ]inp?\b"), INPUT_IMAGE),
+    (re.compile(r"image[- ](?:output|outp?)\b|\b(?:output|outp?)[- ]image|\bimg[- ]outp?\b"), OUTPUT_IMAGE),
+    (re.compile(r"reasoning|thinking tokens?"), REASONING),
+    (re.compile(r"output|\bout(?:p|pt)?\b|completion|response tokens"), OUTPUT),
+    (re.compile(r"input|\binp?\b|prompt|embedding"), INPUT),
+)
+_TIERS: tuple[tuple[re.Pattern[str], str], ...] = (
+    (re.compile(r"\bbatch"), "batch"),
+    (re.compile(r"provisioned|\bptu\b|model[- ]?units?"), "provisioned"),
+    (re.compile(r"\bpriority\b"), "priority"),
+    (re.compile(r"\bflex\b"), "flex"),
+)
+# Steps of a price that begins or falls with volume: "free tier", "first 1M tokens", "tier 2". Not "above 200K": that is
+# the length of a prompt.
+_TIERED = re.compile(r"\bfree[- ]tier\b|\bvolume[- ]tier|\btier[- ]?\d\b|\b(?:first|next) [\d.,]+ ?[kmb]?\b")
+_HOSTING = re.compile(
+    r"fine[- ]?tun\w* .*?hosting|\bhosting (?:hour|fee|unit)|hosting for ft:"
+    r"|custom[- ]?model.*?(?:hosting|unit|storage)"
+)
+_GLOBAL_PROFILE = re.compile(
+    r"cross[- ]region[- ]global|global[- ]?(?:cris|inference|endpoint)|\bglobal\.(?=[a-z0-9]+\.)"
+)
+_MODEL_WORDING: tuple[re.Pattern[str], ...] = (
+    re.compile(r"ft:[\w.-]+(?::[\w:-]*)?"),
+    re.compile(
+        r"claude[- ]?(?:(?:opus|sonnet|haiku|instant)[- ]?\d+(?:[.-]\d{1,2}(?!\d))?"
+        r"|\d+(?:[.-]\d{1,2})?[- ]?(?:opus|sonnet|haiku|instant))(?:-20\d{6})?"
+    ),
+    re.compile(
+        r"gemini[- ]?\d(?:[.-]\d)?[- ](?:pro|flash[- ]lite|flash[- ]image|flash|ultra|nano)(?:[- ]preview)?"
+        r"|gemini[- ]embedding(?:[- ]\d{3})?"
+    ),
+    re.compile(r"text[- ]embedding[- ](?:3[- ](?:small|large)|ada(?:[- ]002)?|00\d)"),
+    re.compile(
+        r"(?:chat)?gpt[- ]?(?:35|3\.5|4\.1|4\.5|4o|4|5\.\d|5|image-1|oss)"
+        r"(?:[- ](?:mini|nano|turbo|pro|codex|chat|audio|realtime|search|transcribe|tts|vision|preview|120b|20b)\b)*"
+        r"(?:[- ]20\d{2}-\d{2}-\d{2}|[- ]\d{4}(?!\d))?"
+    ),
+    re.compile(
+        r"\bo[134](?:[- ](?:mini|pro|preview|deep-research))*(?:-20\d{2}-\d{2}-\d{2}|[- ]\d{4}(?!\d))?(?=[ ,_-]|$)"
+    ),
+    re.compile(r"nova[- ]?(?:pro|lite|micro|premier|canvas|reel|sonic)"),
+    re.compile(r"titan[- ]?embed(?:ding)?s?[\w-]*?v2-text|titan[- ]?embed(?:ding)?s?(?:[- ]text)?(?:[- ]v\d)?"),
+    re.compile(r"llama[- ]?\d(?:[.-]\d(?=[-. ]))?[- ]?(?:\d+b|scout[\w-]*|maverick[\w-]*)(?:[- ]instruct)?"),
+    re.compile(r"mi[sx]tral[- ](?:large|medium|small|nemo|8x7b|7b)(?:[- ]\d{4})?"),
+    re.compile(r"deepseek[- ](?:r1|v3(?:\.\d)?|chat|reasoner)"),
+    re.compile(r"command[- ]r(?:[- ]?plus|\+)?"),
+    re.compile(r"whisper(?:-1)?|dall-?e-?\d"),
+)
+_MODEL_SERVICES: tuple[tuple[re.Pattern[str], str], ...] = (
+    (re.compile(r"bedrock"), "aws.bedrock"),
+    (re.compile(r"azure openai|openai service|foundry models|azure ai foundry"), "azure.ai.openai"),
+    (re.compile(r"vertex|generative language"), "gcp.vertex_ai"),
+    (re.compile(r"gemini api"), "gcp.gemini"),
+)
+_MODEL_SELLERS = frozenset(PROVIDER_NAMES.values()) - {"azure.ai.openai"} | {
+    "cohere", "deepseek", "groq", "perplexity", "fireworks", "openrouter"
+}  # fmt: skip
+# Sellers whose models clouds resell; the row's service then names the cloud's door.
+VENDORS_IN_CLOUDS = frozenset({"anthropic", "openai", "cohere", "mistral_ai", "deepseek", "meta", "ai21 labs"})
+_GPU_COLUMNS = ("sku_meter", "charge_description", "resource_type", "sku_id", "sku_price_details")
+_GPU = re.compile(
+    r"\bgpu|\b(?:p[2-6][a-z]*|g[4-7][a-z]*|trn\d[a-z]*|inf\d)\.(?:\d*x?large|metal|48xlarge)"
+    r"|\b(?:a2|a3|a4|g2)-(?:high|mega|ultra|standard|edge)gpu?|\bnc\d+|\bnd\d+|\b(?:nvidia|tesla)\b"
+    r"|\b(?:h100|h200|a100|b200|l40s?|l4|t4|v100)\b|standard_n[cdv]"
+)
+
+
+def _text(dimension: Mapping[str, Any], *names: str) -> str:
+    return " | ".join(str(dimension[name]) for name in names if dimension.get(name)).lower()
+
+
+WORDING = ("sku_meter", "charge_description", "sku_id", "resource_name", "resource_id", "service_name")
+
+
+def bill_line(dimension: Mapping[str, Any], entries: Entries = ()) -> BillLine:
+    """What the row's descriptive columns (snake_case names of ChargeDimension, missing ones allowed) say.
+
+    The meter is asked before the SKU, the SKU before the description: wording closest to the price list wins. The
+    first of `entries` that knows the wording comes before all of it.
+    """
+    wording = _text(dimension, *WORDING)
+    provider = bill_provider(dimension)
+    own = meaning(entries, BILL, provider, wording) if entries else None
+    if own and own.provider:
+        provider = own.provider
+    model = token_class = tier = None
+    if provider in _MODEL_SELLERS or provider == "azure.ai.openai":
+        for name in WORDING:
+            text = str(dimension.get(name) or "").lower()
+            if not text:
+                continue
+            found_model, found_class, found_tier = read_wording(text)
+            model = model or found_model
+            token_class = token_class or found_class
+            tier = tier or found_tier
+            if model and token_class:
+                break
+        details = str(dimension.get("sku_price_details") or "").lower()
+        tier = tier or ("batch" if '"batch"' in details else None)
+    if own:
+        model, token_class = own.model or model, own.token_class or token_class
+        tier = (own.tier if own.tier != "standard" else None) if own.tier else tier
+    category = dimension.get("charge_category") or "Usage"
+    is_hosting = _HOSTING.search(wording) is not None
+    is_usage = category == "Usage" and bool(model or token_class) and tier != "provisioned" and not is_hosting
+    return BillLine(
+        provider=provider,
+        project=_project(dimension),
+        model=model,
+        token_class=token_class,
+        tier=tier,
+        is_model_usage=is_usage,
+        is_gpu=_GPU.search(_text(dimension, *_GPU_COLUMNS)) is not None,
+        tokens_per_consumed_unit=tokens_per_unit(dimension.get("consumed_unit")),
+        tokens_per_pricing_unit=tokens_per_unit(dimension.get("pricing_unit")),
+        region=_region(dimension, wording),
+        is_tiered=_TIERED.search(wording) is not None,
+        is_hosting=is_hosting,
+    )
+
+
+def _region(dimension: Mapping[str, Any], wording: str) -> str | None:
+    region = dimension.get("region_id")
+    return region_name(str(region), is_global=_GLOBAL_PROFILE.search(wording) is not None) if region else None
+
+
+def region_name(region: str, *, is_global: bool) -> str:
+    """One name for a region on both sides; apart from it what a global inference profile answered there."""
+    return region.strip().lower() + (" global" if is_global else "")
+
+
+def bill_provider(dimension: Mapping[str, Any]) -> str | None:
+    """Who answered the call: the model service of a cloud where the row is about it, else the named provider.
+
+    A vendor's model that a cloud sells through its marketplace is called at the cloud's door, which the service names.
+    """
+    service = _text(dimension, "service_name", "service_subcategory")
+    named = dimension.get("provider_name") or dimension.get("service_provider_name") or dimension.get("publisher_name")
+    cloud = CLOUD_NAMES.get(" ".join(str(named).lower().split())) if named else None
+    if named and cloud is None:
+        own = canonical_provider(str(named))
+        if own not in CLOUD_NAMES.values():
+            return _door(service) or own if own in VENDORS_IN_CLOUDS else own
+    if door := _door(service):
+        return door
+    if (
+        cloud == "azure"
+        and re.search(r"cognitive services|azure ai", service)
+        and "gpt" in _text(dimension, "sku_meter", "charge_description")
+    ):
+        return "azure.ai.openai"
+    return cloud
+
+
+def _door(service: str) -> str | None:
+    return next((provider for pattern, provider in _MODEL_SERVICES if pattern.search(service)), None)
+
+
+def _project(dimension: Mapping[str, Any]) -> str | None:
+    return dimension.get("sub_account_id") or None
+
+
+@lru_cache(maxsize=65536)
+def read_wording(text: str) -> tuple[str | None, str | None, str | None]:
+    """(model, token class, tier) that a lower-case meter, SKU or description names; each None where it does not."""
+    words = re.sub(r"^[a-z]{3,4}\d-", "", text)  # Bedrock's region code: USE1-, EUC1-
+    model = None
+    for pattern in _MODEL_WORDING:
+        found = pattern.search(words)
+        if found:
+            model = canonical_model(found.group().strip(" -"))
+            words = words[: found.start()] + " " + words[found.end() :]
+            break
+    tier = next((tier for pattern, tier in _TIERS if pattern.search(words)), None)
+    token_class = next((name for pattern, name in _CLASS_WORDING if pattern.search(words.replace("_", " "))), None)
+    if token_class is None and model and "embed" in model:
+        token_class = INPUT
+    return model, token_class, tier

@@ -1,0 +1,366 @@
+"""Charges with equal rule and split key form a bucket; with a day, a charge group. Rules see each dimension once."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from dataclasses import fields as dataclass_fields
+from datetime import date
+from decimal import Decimal
+from fractions import Fraction
+from functools import cached_property
+from typing import Any, NamedTuple, TypeVar
+
+from allocation.catalogue.wording import Entries
+from allocation.organisation.targets import NO_RULE, OUTSIDE_SCOPE, canonical_cells
+from allocation.plans.capacity import Capacity, reserved_key
+from allocation.rules.conditions import Facts, RowTest
+from allocation.rules.methods import (
+    BY_USAGE,
+    CAPACITY,
+    DIRECT,
+    FIXED,
+    FOLLOW,
+    GPU,
+    NONE,
+    PROVIDER,
+    REQUESTS,
+    TOKEN_DRIVERS,
+    USUAL,
+    WHOLE,
+    Member,
+    Split,
+    UsageOptions,
+)
+from allocation.rules.owner_readers import TARGET_FIELDS, Owner
+from allocation.rules.rules import COMMITMENT, RELATED, Rule, Rules
+from allocation.usage.index import ANY_PROJECT, SAME_PROVIDER, Key
+from allocation.values.money import plain
+
+NOBODY = Owner()
+
+# Parts of the ledger, in the order they are written: what nothing but the day has a say in, what goes by the month's
+# calls, or by what providers report of the month, each stage of splits by other cost, and what follows. And usage,
+# which is written beside them.
+BY_DAY, BY_MONTH, BY_REPORTS, FOLLOWERS, USAGE = 0, 1, 2, 1000, -1
+
+
+class SourceSettings(NamedTuple):
+    id: int
+    name: str
+    project_match: bool
+    untraced: str
+
+
+_json_text = json.JSONEncoder(ensure_ascii=False).encode  # made once: every bucket has a few dozen texts
+
+
+def jsonb_text(value: Any) -> str:
+    """JSON as PostgreSQL prints jsonb: shorter keys first, then by bytes."""
+    if isinstance(value, dict):
+        keys = sorted(value, key=lambda key: (len(key.encode()), key.encode()))
+        return "{" + ", ".join([f"{_json_text(key)}: {jsonb_text(value[key])}" for key in keys]) + "}"
+    if isinstance(value, list):
+        return "[" + ", ".join(map(jsonb_text, value)) + "]"
+    return _json_text(value)
+
+
+@dataclass(frozen=True)
+class Bucket:
+    """What all charges of a bucket have in common: everything their split depends on, and what reports group by."""
+
+    source: SourceSettings
+    currency: str
+    rule: str
+    method: str
+    ai_scope: str
+    provider_name: str | None
+    service_name: str | None
+    charge_category: str
+    sub_account: str | None
+    kind: str | None  # charge kind that the rule sets; None: what the method says
+    key: Key | None = None  # traced usage: what traces are matched on
+    token_class: str | None = None
+    model: str | None = None
+    owner: Owner = NOBODY  # direct: who pays; traced and provider usage: the untraced part; GPU usage: idle capacity
+    reason: str | None = None  # unallocated: why
+    stage: int = 0  # splits by other cost come after it
+    split: Split | None = None  # fixed, even, proportional; direct to a pool is a fixed one with one member
+    pools: tuple[tuple[str, Split], ...] = ()  # what the split leads through
+    node: str | None = None  # GPU usage: the node, by one of the names that the usage may know it by
+    node_id: str | None = None  # and by the other
+    commitment: str | None = None  # the commitment discount that the charges buy or use
+    follows: str = RELATED
+    by_list_cost: bool = False  # follow
+    of_rules: tuple[str, ...] = ()  # follow
+    usage: UsageOptions = USUAL
+    is_tiered: bool = False  # a step of a free or volume tier
+    is_hosting: bool = False  # keeps a model of one's own ready
+    capacity: Capacity | None = None
+    consumed_factor: Decimal | None = None  # tokens per ConsumedUnit; None: does not convert
+    pricing_factor: Decimal | None = None
+
+    @cached_property
+    def split_key(self) -> dict[str, Any]:
+        """What stands in charge_bucket.split_key: enough to explain the split, nothing that has no value."""
+        key = self.key
+        found: dict[str, Any] = {
+            "sub_account": self.sub_account,
+            "provider": key.provider if key else None,
+            "project": key.project if key else None,
+            "model": self.model,
+            "token_class": self.token_class,
+            "tier": None if key is None else "batch" if key.is_batch else "provisioned" if key.is_reserved else None,
+            "region": key.region if key else None,
+            "pool_cache_writes": self.usage.pool_cache_writes or None,
+            "weights": "month" if self.usage.by_month else None,
+            "capacity": dict(self.capacity.text) if self.capacity else None,
+            "is_hosting": self.is_hosting or None,
+            "by": "list_cost" if self.by_list_cost else None,
+            "of_rules": list(self.of_rules) or None,
+            "kind": self.kind,
+            "reason": self.reason,
+            "untraced": self.source.untraced if key else None,
+            "tokens_per_consumed_unit": plain(self.consumed_factor) if self.consumed_factor is not None else None,
+            "tokens_per_pricing_unit": plain(self.pricing_factor) if self.pricing_factor is not None else None,
+            "split": json.loads(self.split.text) if self.split else None,
+            "pools": {name: json.loads(split.text) for name, split in self.pools},
+            "node": self.node,
+            "node_id": self.node_id,
+            "commitment": self.commitment,
+            ("target" if self.method == DIRECT else "owner"): {
+                name: value for name in TARGET_FIELDS if (value := getattr(self.owner, name)) is not None
+            },
+        }
+        if self.owner.team is not None:
+            found["rung"] = self.owner.rung
+        return {name: value for name, value in found.items() if value not in (None, {})}
+
+    @cached_property
+    def split_key_text(self) -> str:
+        return jsonb_text(self.split_key)
+
+    @cached_property
+    def cells(self) -> str:
+        """The bucket's part of a canonical CSV line; contents, not ids."""
+        return canonical_cells(
+            (
+                self.source.name,
+                self.rule,
+                self.method,
+                self.ai_scope,
+                self.provider_name,
+                self.service_name,
+                self.charge_category,
+                self.split_key_text,
+            )
+        )
+
+    @cached_property
+    def content_hash(self) -> bytes:
+        """Equal for equal buckets that are written alike, in any database: names, not ids."""
+        fields = [getattr(self, name) for name in OWN_FIELDS]
+        text = self.cells + repr((self.source[1:], fields))
+        return hashlib.md5(text.encode(), usedforsecurity=False).digest()
+
+    def tokens(self, consumed: Fraction | None, pricing: Fraction | None) -> Fraction | None:
+        """What was billed, in tokens: ConsumedQuantity where its unit converts, else PricingQuantity."""
+        for quantity, factor in zip((consumed, pricing), self._factors, strict=True):
+            if quantity is not None and factor is not None:
+                return quantity * factor
+        return None
+
+    @cached_property
+    def _factors(self) -> tuple[Fraction | None, Fraction | None]:
+        consumed, pricing = self.consumed_factor, self.pricing_factor
+        return None if consumed is None else Fraction(consumed), None if pricing is None else Fraction(pricing)
+
+    @cached_property
+    def part(self) -> int:
+        """Buckets whose driver is what others were given come after those; the ones that follow come last."""
+        if self.method == FOLLOW:
+            return FOLLOWERS
+        if self.stage:
+            return BY_REPORTS + self.stage
+        if not self.goes_by_month:
+            return BY_DAY
+        return BY_REPORTS if self.method == PROVIDER else BY_MONTH
+
+    @property
+    def goes_by_month(self) -> bool:
+        """Whether the usage of the month decides on every day of it, as the rule or a tiered price says."""
+        splits = (self.split, *dict(self.pools).values())
+        by_calls = (split for split in splits if split is not None and split.driver in (REQUESTS, *TOKEN_DRIVERS))
+        return self.usage.by_month or any(not split.by_day for split in by_calls)
+
+
+OWN_FIELDS = tuple(field.name for field in dataclass_fields(Bucket) if field.name != "source")
+
+
+class DimensionRow(NamedTuple):
+    """One distinct charge dimension of one source; `variant` tells apart charges that pass different row tests."""
+
+    source_id: int
+    dimension_id: int
+    variant: int
+    columns: Mapping[str, Any]
+    passed: frozenset[RowTest] = frozenset()
+
+    @property
+    def member(self) -> MemberKey:
+        return MemberKey(self.source_id, self.dimension_id, self.variant)
+
+
+class MemberKey(NamedTuple):
+    """What charges are put into buckets by."""
+
+    source_id: int
+    dimension_id: int
+    variant: int
+
+
+def bucket_of(row: DimensionRow, *, source: SourceSettings, rules: Rules, month: date, entries: Entries = ()) -> Bucket:
+    """The bucket that a dimension's charges fall into, by the first rule that takes it."""
+    facts = Facts(row.columns, row.passed, entries)
+    rule = rules.rule_for(facts, month=month)
+    scope = rules.scope_of(facts)
+    columns = row.columns
+    base = Bucket(
+        source=source,
+        currency=columns["billing_currency"],
+        rule=rule.name if rule else NO_RULE,
+        method=rule.method if rule else NONE,
+        ai_scope=scope,
+        provider_name=columns.get("provider_name"),
+        service_name=columns.get("service_name"),
+        charge_category=columns["charge_category"],
+        sub_account=columns.get("sub_account_id"),
+        kind=rule.kind if rule else None,
+        commitment=columns.get("commitment_discount_id") if rules.has_commitment_followers else None,
+    )
+    if rule is None:
+        # Nobody's work list, but tax and support follow it like anything else.
+        reason, model = (OUTSIDE_SCOPE, None) if scope == "other" else (NO_RULE, facts.line.model)
+        return replace(base, reason=reason, model=model)
+    if rule.method == NONE:
+        return replace(base, reason=rule.reason or NO_RULE, model=facts.line.model)
+    if rule.method == FOLLOW:
+        return replace(base, follows=rule.follows, by_list_cost=rule.by_list_cost, of_rules=rule.of_rules)
+    if rule.method in BY_USAGE:
+        return _usage_bucket(base, rule, facts)
+    if rule.method == GPU:
+        name, resource = columns.get("resource_name"), columns.get("resource_id")
+        return replace(base, node=name or resource, node_id=resource if name else None, owner=rule.owner(facts))
+    base = replace(base, model=facts.line.model, is_hosting=facts.line.is_hosting, stage=rules.stages[rule.name])
+    if rule.split is None and rule.pool is None:
+        return replace(base, owner=rule.target(facts))
+    split = rule.split or into_pool(rule.pool or "")
+    return replace(base, method=split.method, split=split, pools=_pools_of(split, rules.pools))
+
+
+def _usage_bucket(base: Bucket, rule: Rule, facts: Facts) -> Bucket:
+    line, source = facts.line, base.source
+    provider = SAME_PROVIDER.get(line.provider or "", line.provider)
+    project = line.project if source.project_match else ANY_PROJECT
+    if rule.method == CAPACITY:
+        key = reserved_key(provider, project, line.model)
+        return replace(base, key=key, model=line.model, owner=rule.owner(facts), capacity=rule.capacity)
+    region = line.region if rule.usage.by_region else None
+    return replace(
+        base,
+        key=Key(provider, project, line.model, line.tier == "batch", region=region),
+        usage=rule.usage,
+        is_tiered=line.is_tiered,
+        token_class=line.token_class,
+        model=line.model,
+        owner=rule.owner(facts),
+        consumed_factor=line.tokens_per_consumed_unit,
+        pricing_factor=line.tokens_per_pricing_unit,
+    )
+
+
+def into_pool(pool: str) -> Split:
+    """All of it into one pool."""
+    text = json.dumps({"method": FIXED, "shares": [{"pool": pool, "share": 100}]})
+    return Split(FIXED, text, members=(Member(NOBODY, pool, WHOLE),))
+
+
+def _pools_of(split: Split, pools: Mapping[str, Split]) -> tuple[tuple[str, Split], ...]:
+    """Every pool that the split leads through, by name."""
+    found: dict[str, Split] = {}
+    left = list(split.pools)
+    while left:
+        name = left.pop()
+        if name not in found:
+            found[name] = pools[name]
+            left += pools[name].pools
+    return tuple(sorted(found.items()))
+
+
+M = TypeVar("M")
+
+
+def beside_others(buckets: Mapping[M, Bucket]) -> dict[M, Bucket]:
+    """The buckets with what each is because of the others of its currency.
+
+    Tax, credits and support that follow AI spend are AI support themselves; those that follow none are other. Steps of
+    one tiered price are one price for all who used it in the month, whoever's calls fell on which step.
+    """
+    related: set[tuple[str, Level]] = set()
+    tiered: set[tuple[str, Key | None, str | None]] = set()
+    for bucket in buckets.values():
+        if bucket.method != FOLLOW and bucket.ai_scope != "other":
+            related.update((bucket.currency, level) for level in levels_of(bucket))
+        if bucket.is_tiered:
+            tiered.add(_priced(bucket))
+
+    def settled(bucket: Bucket) -> Bucket:
+        if bucket.method == FOLLOW:
+            levels = [level for level in followed_levels(bucket) if level.name != "source"]
+            if bucket.ai_scope == "other" and any((bucket.currency, level) in related for level in levels):
+                return replace(bucket, ai_scope="ai_supporting")
+        elif bucket.key and not bucket.usage.by_month and _priced(bucket) in tiered:
+            return replace(bucket, usage=replace(bucket.usage, by_month=True))
+        return bucket
+
+    changed = {bucket: settled(bucket) for bucket in dict.fromkeys(buckets.values())}
+    return {member: changed[bucket] for member, bucket in buckets.items()}
+
+
+def _priced(bucket: Bucket) -> tuple[str, Key | None, str | None]:
+    return bucket.currency, bucket.key, bucket.token_class
+
+
+class Level(NamedTuple):
+    """Charges that something may follow together: those of one service in one account, of one account ..."""
+
+    name: str
+    key: tuple[object, ...]
+
+
+def levels_of(bucket: Bucket) -> tuple[Level, ...]:
+    """What a bucket can be followed by, narrow to wide; a level whose column is missing is left out."""
+    source, provider, account = bucket.source.id, bucket.provider_name, bucket.sub_account
+    levels = []
+    if bucket.commitment:
+        levels.append(Level(COMMITMENT, (source, bucket.commitment)))
+    if account and bucket.service_name:
+        levels.append(Level("service", (source, provider, account, bucket.service_name)))
+    if account:
+        levels.append(Level("sub-account", (source, provider, account)))
+    levels += [Level("provider", (source, provider)), Level("source", (source,))]
+    return tuple(levels)
+
+
+def followed_levels(bucket: Bucket) -> tuple[Level, ...]:
+    """Where a bucket that follows looks, narrow to wide: a commitment's users only, or what else it relates to."""
+    wants_commitment = bucket.follows == COMMITMENT
+    return tuple(level for level in levels_of(bucket) if (level.name == COMMITMENT) == wants_commitment)
+
+
+def apart_keys(buckets: Iterable[Bucket]) -> frozenset[Key]:
+    """Keys of batch, reserved or regional lines: such calls stand apart only where the bill keeps them apart."""
+    keys = {bucket.key for bucket in buckets if bucket.key}
+    return frozenset(key for key in keys if key.is_batch or key.is_reserved or key.region is not None)

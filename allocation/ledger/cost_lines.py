@@ -1,0 +1,109 @@
+"""The names that daily costs are summed under, each distinct combination once in the database."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
+from typing import NamedTuple
+from uuid import UUID
+
+from allocation.charges.split_keys import Bucket
+from allocation.models import CostLine
+from allocation.organisation.targets import OUTSIDE_SCOPE, Target, canonical_cells
+from allocation.storage.rows_by_content import ensure_rows
+
+
+class Names(NamedTuple):
+    """One row of cost_line."""
+
+    currency: str
+    source_id: int
+    ai_scope: str
+    provider_name: str | None
+    service_name: str | None
+    team: str | None
+    product: str | None
+    feature: str | None
+    model: str | None
+    environment: str | None
+    phase: str | None
+    charge_kind: str
+    rule: str
+    reason: str | None
+
+    def content_hash(self) -> bytes:
+        return _digest(self)
+
+    def chargeback_key(self) -> UUID:
+        """The chargeback file knows neither AI scope nor the reason of unallocated cost."""
+        return UUID(bytes=_digest(self._replace(ai_scope="", reason=None)))
+
+    def columns(self) -> dict[str, object]:
+        return {"chargeback_key": self.chargeback_key(), **self._asdict()}
+
+
+@lru_cache(maxsize=100_000)  # runs have the same lines over and over
+def _digest(names: Names) -> bytes:
+    cells = [None if value is None else str(value) for value in names]
+    return hashlib.md5(canonical_cells(cells).encode(), usedforsecurity=False).digest()
+
+
+LineKey = tuple[int, int, str]  # class of the bucket, class of the target, charge kind
+
+
+class LineBook:
+    """Lines of one run. Buckets and targets that look alike to pages are one class each."""
+
+    def __init__(self, currency: str) -> None:
+        self.currency = currency
+        self.ids: dict[LineKey, int] = {}
+        self._buckets: dict[tuple[int, str, str | None, str | None, str], int] = {}
+        self._targets: dict[Target, int] = {}
+        self._class_of: list[int] = []
+
+    def bucket_class(self, bucket: Bucket) -> int:
+        names = (bucket.source.id, bucket.ai_scope, bucket.provider_name, bucket.service_name, bucket.rule)
+        return self._buckets.setdefault(names, len(self._buckets))
+
+    def target_classes(self, targets: Sequence[Target]) -> list[int]:
+        """The class of each target, by its number."""
+        for target in targets[len(self._class_of) :]:
+            alike = target._replace(customer=None, partner_team=None, partner_feature=None)
+            self._class_of.append(self._targets.setdefault(alike, len(self._targets)))
+        return self._class_of
+
+    def settle(self, keys: Iterable[LineKey]) -> None:
+        """Give these lines database ids."""
+        new = sorted(set(keys) - self.ids.keys())
+        buckets, targets = list(self._buckets), list(self._targets)
+        names = []
+        for bucket, target, kind in new:
+            source, scope, provider, service, rule = buckets[bucket]
+            of = targets[target]
+            names.append(
+                Names(
+                    currency=self.currency,
+                    source_id=source,
+                    ai_scope="other" if of.reason == OUTSIDE_SCOPE else scope,
+                    provider_name=provider,
+                    service_name=service,
+                    team=of.team,
+                    product=of.product,
+                    feature=of.feature,
+                    model=of.model,
+                    environment=of.environment,
+                    phase=of.phase,
+                    charge_kind=kind,
+                    rule=rule,
+                    reason=of.reason,
+                )
+            )
+        self.ids.update(zip(new, ensure_lines(names), strict=True))
+
+
+def ensure_lines(lines: Sequence[Names]) -> list[int]:
+    """Ids of these lines, made where they are new."""
+    keys = [(names.content_hash(),) for names in lines]
+    ids = ensure_rows(CostLine, dict(zip(keys, lines, strict=True)), Names.columns)
+    return [ids[key] for key in keys]

@@ -1,0 +1,239 @@
+"""Slices of a month's ledger: a run takes over those of former runs that say the same, and writes the rest."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from decimal import Decimal
+from typing import Any, NamedTuple
+
+from django.db import connection
+
+from allocation.charges.split_keys import USAGE
+from allocation.models import AllocationRun, LedgerSlice, RunSlice, RunStatus
+from allocation.organisation.targets import OUTSIDE_SCOPE
+from allocation.storage.copy_text import whole_month_plans
+from allocation.values.errors import NotBalanced
+
+SLICE_TABLES = ("slice_group", "slice_cost", "slice_usage", "slice_balance")
+
+
+class Place(NamedTuple):
+    """Where in a run a slice stands. `is_spread`: groups of charges that last for several days, which say the same on
+    most days."""
+
+    part: int
+    day: date
+    is_spread: bool = False
+
+
+def run_sha256(hashes: Mapping[Place, str]) -> str:
+    """The hash of a run: over the hashes of its slices' shares, by place."""
+    digest = hashlib.sha256()
+    for place, sha256 in sorted(hashes.items()):
+        if place.part != USAGE:
+            digest.update(f"{place.part},{place.day},{place.is_spread:d},{sha256}\n".encode())
+    return digest.hexdigest()
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A slice that stands in the database."""
+
+    id: int
+    rows: int
+    sha256: str | None
+
+
+@dataclass
+class SliceStore:
+    """The slices of one run. `known` are those that it may share, by part and content: slices of former runs of the
+    month and currency, and its own of other days."""
+
+    run_id: int
+    month: date
+    currency: str
+    known: dict[tuple[int, str], Stored] = field(default_factory=dict)
+    taken: dict[Place, Stored] = field(default_factory=dict)
+    written: list[int] = field(default_factory=list)  # ids
+
+    @classmethod
+    def of(cls, run: AllocationRun, *, reuse: bool) -> SliceStore:
+        known = known_slices(run.billing_month, run.currency) if reuse else {}
+        return cls(run_id=run.pk, month=run.billing_month, currency=run.currency, known=known)
+
+    def reserve(self, part: int, places: Collection[Place]) -> Reserved:
+        """Slices of one part, to be filled."""
+        made = LedgerSlice.objects.bulk_create(
+            LedgerSlice(billing_month=self.month, currency=self.currency, part=part) for _ in places
+        )
+        return Reserved(self, part, [slice_.pk for slice_ in made])
+
+    def carry_over(self, former: int, *, parts: Collection[int], but: Collection[date]) -> None:
+        """Take the slices of a former run, but for these days."""
+        slices = RunSlice.objects.filter(run_id=former, part__in=parts).exclude(day__in=but)
+        cells = slices.values_list("part", "day", "is_spread", "slice_id")
+        places = {Place(part, day, is_spread): pk for part, day, is_spread, pk in cells}
+        rows = LedgerSlice.objects.filter(pk__in=set(places.values())).values_list("pk", "rows", "sha256")
+        stored = {pk: Stored(pk, count, sha256) for pk, count, sha256 in rows}
+        self.take({place: stored[pk] for place, pk in places.items()})
+
+    def take(self, slices: Mapping[Place, Stored]) -> None:
+        """The run has these slices from here on."""
+        self.taken.update(slices)
+        RunSlice.objects.bulk_create(
+            RunSlice(run_id=self.run_id, billing_month=self.month, slice_id=stored.id, **place._asdict())
+            for place, stored in slices.items()
+        )
+
+    @property
+    def rows(self) -> int:
+        return sum(stored.rows for stored in self.taken.values())
+
+    def sha256(self) -> str:
+        return run_sha256({place: stored.sha256 or "" for place, stored in self.taken.items()})
+
+
+class Reserved:
+    """Slices of one part that are being filled."""
+
+    def __init__(self, store: SliceStore, part: int, ids: list[int]) -> None:
+        self._store = store
+        self._part = part
+        self._free = ids
+        self._new: list[LedgerSlice] = []
+        self._own: dict[Place, Stored] = {}
+
+    def settle(self, place: Place, *, rows: int = 0, hashes: tuple[str | None, str | None]) -> int | None:
+        """The id under which the rows are to be written; None where they stand in the database already.
+
+        `hashes` are those of the canonical CSV and of all content; without the latter the slice is nobody else's.
+        """
+        sha256, content = hashes
+        known = self._store.known.get((self._part, content)) if content else None
+        if known is not None:
+            self._own[place] = known
+            return None
+        stored = self._own[place] = Stored(self._free.pop(), rows, sha256)
+        self._new.append(LedgerSlice(pk=stored.id, rows=rows, sha256=sha256, content_sha256=content))
+        if content:
+            self._store.known[self._part, content] = stored
+        return stored.id
+
+    def repeat(self, place: Place, other: Place) -> None:
+        """The slice of another place stands here as well."""
+        self._own[place] = self._own[other]
+
+    def close(self) -> None:
+        """The run has these slices from here on; what was reserved for nothing is gone."""
+        columns = zip(*((new.pk, new.rows, new.sha256, new.content_sha256) for new in self._new), strict=True)
+        with connection.cursor() as cursor:
+            cursor.execute(FILLED_SQL, [list(column) for column in columns] or [[], [], [], []])
+        LedgerSlice.objects.filter(pk__in=self._free).delete()
+        self._store.take(self._own)
+        self._store.written += [made.pk for made in self._new]
+
+
+FILLED_SQL = """
+UPDATE ledger_slice SET rows = filled.rows, sha256 = filled.sha256, content_sha256 = filled.content_sha256
+FROM unnest(%s::bigint[], %s::bigint[], %s::text[], %s::text[]) AS filled(id, rows, sha256, content_sha256)
+WHERE ledger_slice.id = filled.id
+"""
+
+
+def known_slices(month: date, currency: str) -> dict[tuple[int, str], Stored]:
+    """Slices of succeeded runs whose rows are kept, by part and content."""
+    runs = AllocationRun.objects.filter(billing_month=month, currency=currency, status=RunStatus.SUCCEEDED)
+    slices = RunSlice.objects.filter(run_id__in=runs.values("pk")).values("slice_id")
+    rows = LedgerSlice.objects.filter(pk__in=slices)
+    return {
+        (part, content): Stored(pk, count, sha256)
+        for pk, part, content, count, sha256 in rows.values_list("pk", "part", "content_sha256", "rows", "sha256")
+        if content is not None
+    }
+
+
+# ---------------------------------------------------------------- balances
+
+BALANCE_SQL = """
+-- One row per slice and source: what was allocated and what was not, from the shares themselves.
+INSERT INTO slice_balance (slice_id, source_id, billed_allocated, billed_unallocated, billed_other,
+    effective_allocated, effective_unallocated, effective_other)
+SELECT a.slice_id, b.source_id,
+    coalesce(sum(a.billed_cost) FILTER (WHERE a.charge_kind <> 'unallocated'), 0),
+    coalesce(sum(a.billed_cost) FILTER (WHERE a.charge_kind = 'unallocated'), 0),
+    coalesce(sum(a.billed_cost) FILTER (WHERE b.ai_scope = 'other' OR t.reason = %(outside)s), 0),
+    coalesce(sum(a.effective_cost) FILTER (WHERE a.charge_kind <> 'unallocated'), 0),
+    coalesce(sum(a.effective_cost) FILTER (WHERE a.charge_kind = 'unallocated'), 0),
+    coalesce(sum(a.effective_cost) FILTER (WHERE b.ai_scope = 'other' OR t.reason = %(outside)s), 0)
+FROM slice_share a
+JOIN bucket b ON b.id = a.bucket
+JOIN allocation_target t ON t.id = a.target_id
+WHERE a.billing_month = %(month)s AND a.slice_id = ANY(%(slices)s)
+GROUP BY 1, 2
+"""
+DIFFERING_SQL = """
+-- Slices and sources whose rollup is not the sum of their shares.
+SELECT slice_id, source_id, shares.billed, costs.billed, shares.effective, costs.effective
+FROM (
+    SELECT slice_id, source_id, billed_allocated + billed_unallocated AS billed,
+        effective_allocated + effective_unallocated AS effective
+    FROM slice_balance WHERE slice_id = ANY(%(slices)s)
+) shares
+FULL JOIN (
+    SELECT c.slice_id, l.source_id, sum(c.billed_cost) AS billed, sum(c.effective_cost) AS effective
+    FROM slice_cost c JOIN cost_line l ON l.id = c.line_id WHERE c.slice_id = ANY(%(slices)s)
+    GROUP BY 1, 2
+) costs USING (slice_id, source_id)
+WHERE (shares.billed, shares.effective) IS DISTINCT FROM (costs.billed, costs.effective)
+LIMIT 1
+"""
+
+
+def balance_slices(month: date, slices: Iterable[int]) -> None:
+    """Sum up what was written to new slices; raises NotBalanced where the rollup differs from the shares."""
+    values: dict[str, Any] = {"month": month, "slices": list(slices), "outside": OUTSIDE_SCOPE}
+    with whole_month_plans(), connection.cursor() as cursor:
+        cursor.execute(BALANCE_SQL, values)
+        cursor.execute(DIFFERING_SQL, values)
+        differing = cursor.fetchone()
+    if differing:
+        raise NotBalanced("slice {}, source {}: billed {} rolled up {}, effective {} rolled up {}".format(*differing))
+
+
+RUN_BALANCE_SQL = """
+SELECT b.source_id, sum(b.billed_allocated), sum(b.billed_unallocated), sum(b.billed_other), sum(b.effective_allocated),
+    sum(b.effective_unallocated), sum(b.effective_other)
+FROM run_slice r JOIN slice_balance b ON b.slice_id = r.slice_id
+WHERE r.run_id = %s
+GROUP BY 1
+"""
+
+
+def run_balances(run_id: int) -> dict[int, tuple[Decimal, ...]]:
+    """By source: allocated, unallocated and other of billed, then of effective cost."""
+    with connection.cursor() as cursor:
+        cursor.execute(RUN_BALANCE_SQL, [run_id])
+        return {row[0]: tuple(row[1:]) for row in cursor.fetchall()}
+
+
+# ---------------------------------------------------------------- forgetting
+
+
+def forget_slices(month: date) -> None:
+    """Delete slices of the month that no run has. Only while no other run of the month is under way."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT id FROM ledger_slice s WHERE billing_month = %s"
+            " AND NOT EXISTS (SELECT FROM run_slice r WHERE r.slice_id = s.id)",
+            [month],
+        )
+        slices = [pk for (pk,) in cursor.fetchall()]
+        if not slices:
+            return
+        cursor.execute("DELETE FROM slice_share WHERE billing_month = %s AND slice_id = ANY(%s)", [month, slices])
+        for table in SLICE_TABLES:
+            cursor.execute(f"DELETE FROM {table} WHERE slice_id = ANY(%s)", [slices])  # noqa: S608 - constants
+        cursor.execute("DELETE FROM ledger_slice WHERE id = ANY(%s)", [slices])

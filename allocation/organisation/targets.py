@@ -1,0 +1,208 @@
+"""Who a share belongs to, as a value; how names from tags and traces become one; why cost stays unallocated."""
+
+from __future__ import annotations
+
+import hashlib
+from bisect import bisect_right
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from functools import cached_property, lru_cache
+from typing import NamedTuple
+
+from allocation.models import Feature, FeatureAlias, FeaturePlacement, Team, TeamAlias
+from allocation.organisation.tree_file import name_key
+from allocation.rules.conditions import normal_name
+from allocation.rules.owner_readers import Owner
+
+NO_RULE = "no rule"
+OUTSIDE_SCOPE = "outside AI scope"
+UNTRACED = "untraced"
+NO_TEAM = "no team"
+UNKNOWN_TEAM = "unknown team"
+NOTHING_TO_FOLLOW = "nothing to follow"
+
+
+class Target(NamedTuple):
+    """One row of allocation.models.Target. `reason` is set exactly for unallocated cost, which has no team."""
+
+    team: str | None = None
+    model: str | None = None
+    feature: str | None = None
+    product: str | None = None
+    environment: str | None = None
+    customer: str | None = None
+    phase: str | None = None
+    reason: str | None = None
+    partner_team: str | None = None
+    partner_feature: str | None = None
+
+    @property
+    def is_allocated(self) -> bool:
+        return self.reason is None
+
+    def order(self) -> tuple[tuple[bool, str], ...]:
+        """Sorts as SQL does with NULLS FIRST and COLLATE "C"."""
+        return tuple((value is not None, value or "") for value in self)
+
+    def content_hash(self) -> bytes:
+        return hashlib.md5(self.cells().encode(), usedforsecurity=False).digest()
+
+    def cells(self) -> str:
+        """The target's part of a canonical CSV line."""
+        return _canonical_target(self)
+
+
+def canonical_cells(values: Iterable[str | None]) -> str:
+    """Cells of a CSV line as COPY writes them with FORCE_QUOTE: NULL is empty, text always quoted."""
+    return ",".join(["" if value is None else '"' + value.replace('"', '""') + '"' for value in values])
+
+
+@dataclass(frozen=True)
+class FeaturePlace:
+    """From `valid_from` on, until the feature's next place."""
+
+    valid_from: date
+    owner_team: str | None
+    product: str | None
+
+
+NamedFrom = tuple[date, str]  # from that day on the name means this slug
+Aliases = Mapping[str, tuple[NamedFrom, ...]]  # by allocation.organisation.tree_file.name_key, in order of days
+
+
+@dataclass(frozen=True)
+class Organisation:
+    """The tree as allocation needs it. `teams` maps normal names and slugs to slugs; empty while no tree exists.
+
+    An alias stands above a team's own name from its day on, so that a merged team's name means its heir.
+    """
+
+    teams: Mapping[str, str]
+    features: Mapping[str, tuple[FeaturePlace, ...]]  # by slug, ordered by valid_from
+    feature_names: Mapping[str, str]  # normal name or slug -> slug
+    team_aliases: Aliases = field(default_factory=dict)
+    feature_aliases: Aliases = field(default_factory=dict)
+
+    def team(self, text: str, day: date = date.max) -> str | None:
+        """The team's slug on a day; None where unknown. Without any tree, names are taken as they are told."""
+        name, key = normal_name(text), name_key(text)
+        if not self.teams:
+            return key or None
+        return _meant(self.team_aliases.get(key), day) or self.teams.get(name) or self.teams.get(key)
+
+    def feature(self, text: str, day: date = date.max) -> str:
+        name = normal_name(text)
+        known = _meant(self.feature_aliases.get(name_key(text)), day) or self.feature_names.get(name)
+        return known or " ".join(text.split())
+
+    def place(self, feature: str | None, day: date) -> FeaturePlace | None:
+        places = self.features.get(feature or "", ())
+        index = bisect_right(places, day, key=lambda place: place.valid_from)
+        return places[index - 1] if index else None
+
+    @cached_property
+    def turning_days(self) -> tuple[date, ...]:
+        """Days on which some feature moves or some name gets another meaning; between two of them answers stay."""
+        moves = {place.valid_from for places in self.features.values() for place in places}
+        meanings = [*self.team_aliases.values(), *self.feature_aliases.values()]
+        return tuple(sorted(moves | {day for named in meanings for day, _ in named}))
+
+    def epoch(self, day: date) -> int:
+        return bisect_right(self.turning_days, day)
+
+    def digest(self) -> str:
+        parts = (self.teams, self.features, self.feature_names, self.team_aliases, self.feature_aliases)
+        text = repr(tuple(sorted(part.items()) for part in parts))
+        return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _meant(named: Sequence[NamedFrom] | None, day: date) -> str | None:
+    index = bisect_right(named, day, key=lambda one: one[0]) if named else 0
+    return named[index - 1][1] if named and index else None
+
+
+def resolve(organisation: Organisation, told: Owner, *, model: str | None, day: date) -> Target:
+    """The target that names as told on a row or a span mean on that day.
+
+    A missing product, and a missing team, come from the feature's place. No team at all, or one that the tree does not
+    know, makes unallocated cost that keeps everything else it was told.
+    """
+    feature = organisation.feature(told.feature, day) if told.feature else None
+    place = organisation.place(feature, day)
+    team, reason = None, None
+    if told.team:
+        team = organisation.team(told.team, day)
+        reason = None if team else f"{UNKNOWN_TEAM}: {' '.join(told.team.split())}"
+    elif place and place.owner_team:
+        team = place.owner_team
+    else:
+        reason = NO_TEAM
+    partner_team, partner_feature = _partner(organisation, told, day)
+    if (partner_team, partner_feature) == (team, feature):
+        partner_team = partner_feature = None
+    return Target(
+        team=team,
+        model=model,
+        feature=feature,
+        product=told.product or (place.product if place else None),
+        environment=told.environment,
+        customer=told.customer,
+        phase=told.phase,
+        reason=reason,
+        partner_team=partner_team,
+        partner_feature=partner_feature,
+    )
+
+
+def _partner(organisation: Organisation, told: Owner, day: date) -> tuple[str | None, str | None]:
+    """Team and feature on the other side of a call between agents; a team that the tree doesn't know keeps its text."""
+    if told.partner_team is None and told.partner_feature is None:
+        return None, None
+    feature = organisation.feature(told.partner_feature) if told.partner_feature else None
+    if told.partner_team:
+        return organisation.team(told.partner_team) or " ".join(told.partner_team.split()), feature
+    place = organisation.place(feature, day)
+    return place.owner_team if place else None, feature
+
+
+@lru_cache(maxsize=200_000)
+def _canonical_target(target: Target) -> str:
+    return canonical_cells(target)
+
+
+def names_of(rows: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Slug of every slug and normal name. A name that two of them have is nobody's: money is not dealt by alphabet."""
+    found: dict[str, str] = {}
+    owners: dict[str, set[str]] = {}
+    listed = list(rows)
+    for slug, name in listed:
+        owners.setdefault(normal_name(name), set()).add(slug)
+    for name, slugs in owners.items():
+        if len(slugs) == 1:
+            found[name] = min(slugs)
+    return found | {slug: slug for slug, _ in listed}
+
+
+def aliases_of(rows: Iterable[tuple[str, date | None, str]]) -> Aliases:
+    found: dict[str, list[NamedFrom]] = {}
+    for key, valid_from, slug in rows:
+        found.setdefault(key, []).append((valid_from or date.min, slug))
+    return {key: tuple(sorted(named)) for key, named in found.items()}
+
+
+def load_organisation() -> Organisation:
+    """The tree as it stands; placements and aliases carry their own dates."""
+    places: dict[str, list[FeaturePlace]] = {}
+    rows = FeaturePlacement.objects.order_by("feature__slug", "valid_from").values_list(
+        "feature__slug", "valid_from", "owner_team__slug", "product__slug"
+    )
+    for slug, valid_from, team, product in rows:
+        places.setdefault(slug, []).append(FeaturePlace(valid_from, team, product))
+    return Organisation(
+        teams=names_of(Team.objects.values_list("slug", "name")),
+        features={slug: tuple(timeline) for slug, timeline in places.items()},
+        feature_names=names_of(Feature.objects.values_list("slug", "name")),
+        team_aliases=aliases_of(TeamAlias.objects.values_list("name_key", "valid_from", "team__slug")),
+        feature_aliases=aliases_of(FeatureAlias.objects.values_list("name_key", "valid_from", "feature__slug")),
+    )

@@ -1,0 +1,236 @@
+"""Fixed, even and proportional splits: who gets which part of a charge group, through pools and within bounds. Pure.
+
+Everything is done on whole weights or fractions; money is cut once, by the plan that comes out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from fractions import Fraction
+from typing import NamedTuple
+
+from allocation.charges.split_keys import Bucket
+from allocation.organisation.targets import Organisation, Target, resolve
+from allocation.plans.allocation_base import Related, one_sided
+from allocation.plans.traced import Part, Plan
+from allocation.rules.methods import COST, EVEN, FIXED, WHOLE, Member, Split
+from allocation.rules.owner_readers import NAMED, Owner
+from allocation.values.bounds import bounded, smallest_whole
+
+NO_DRIVER, ZERO_DRIVER, OVER_EVERY_CAP = "no driver data", "driver is zero", "over every cap"
+
+
+class Measure(NamedTuple):
+    """What a driver counts for one target, in whole numbers of 10**-places, and the rung of what says so."""
+
+    weight: int
+    rung: int
+
+
+class Measures(NamedTuple):
+    """A driver over some time: by target without model, in 10**-places."""
+
+    by_target: Mapping[Target, Measure]
+    places: int
+    name: str
+
+
+# Driver, level and time (None: the month) -> what it counts.
+MeasuresOf = Callable[[Split, date | None], Measures]
+
+
+class Shares(NamedTuple):
+    """Who gets which part, by target in canonical order; weights are whole numbers of 10**-places.
+
+    `left`, on the same scale, is what nobody may take, for `reason`; `through` are the pools that led here.
+    """
+
+    entries: tuple[tuple[Target, int, int], ...]
+    left: int
+    driver: str | None
+    places: int
+    widened: str | None
+    reason: str | None
+    through: tuple[str, ...] = ()
+
+
+@dataclass
+class Splitter:
+    """Plans of one run's splits. `number` makes targets; `costs` is what earlier stages gave."""
+
+    organisation: Organisation
+    measures: MeasuresOf
+    number: Callable[[Target], int]
+    costs: Related = field(default_factory=lambda: Related({}, 0))
+    _plans: dict[tuple[object, ...], Plan] = field(default_factory=dict)
+
+    def plan(self, bucket: Bucket, day: date) -> Plan:
+        split = bucket.split
+        if split is None:
+            raise LookupError(f"rule {bucket.rule} has no split")
+        pools = dict(bucket.pools)
+        whole_month = not any(_by_day(one) for one in (split, *pools.values()))
+        name = (split, bucket.model, bucket.kind, self.organisation.epoch(day), None if whole_month else day)
+        found = self._plans.get(name)
+        if found is None:
+            shares = self._shares(split, pools, day)
+            found = self._plans[name] = self._plan(shares, bucket)
+        return found
+
+    def _plan(self, shares: Shares, bucket: Bucket) -> Plan:
+        entries = tuple(
+            (self.number(target._replace(model=bucket.model)), weight, rung) for target, weight, rung in shares.entries
+        )
+        parts = []
+        shared = sum(weight for _, weight, _ in entries)
+        if shared:
+            parts.append(Part(shared, bucket.kind or "shared", entries))
+        if shares.left:
+            nobody = self.number(Target(model=bucket.model, reason=shares.reason))
+            parts.append(Part(shares.left, "unallocated", ((nobody, shares.left, 6),)))
+        return Plan(
+            parts=tuple(parts),
+            driver=shares.driver,
+            driver_total=shared + shares.left if shares.driver else None,
+            places=shares.places,
+            widened=shares.widened,
+            note=shares.reason or ("through " + ", ".join(shares.through) if shares.through else None),
+        )
+
+    def _shares(self, split: Split, pools: Mapping[str, Split], day: date) -> Shares:
+        if split.method == FIXED:
+            weights = [member.share or Fraction(0) for member in split.members]
+            return self._of_members(split.members, weights, pools, day, "fixed shares")
+        if split.method == EVEN:
+            members = self._members(split)
+            return self._of_members(members, [Fraction(1)] * len(members), pools, day, "equal shares")
+        return self._proportional(split, day)
+
+    def _members(self, split: Split) -> Sequence[Member]:
+        if split.every_team:
+            return [Member(Owner(team=slug)) for slug in sorted(set(self.organisation.teams.values()))]
+        return split.members
+
+    def _of_members(
+        self, members: Sequence[Member], weights: Sequence[Fraction], pools: Mapping[str, Split], day: date, name: str
+    ) -> Shares:
+        """Members by their weights, each pool replaced by those who share it."""
+        if not members:
+            return _nobody(NO_DRIVER)
+        owners = [(self._target(member.owner, day), member) for member in members]
+        parts: list[tuple[Target, Fraction, int]] = []
+        left, reason = Fraction(0), None
+        through: tuple[str, ...] = ()
+        for (target, member), weight in zip(owners, weights, strict=True):
+            if not weight:
+                continue
+            if member.pool is None:
+                parts.append((target, weight, NAMED))
+                continue
+            inner = self._shares(pools[member.pool], pools, day)
+            total = sum(inner_weight for _, inner_weight, _ in inner.entries) + inner.left
+            parts += [(of, weight * inner_weight / total, rung) for of, inner_weight, rung in inner.entries]
+            left += weight * inner.left / total
+            reason = reason or inner.reason
+            through += (f"pool {member.pool}", *inner.through)
+            name = inner.driver or name if len(members) == 1 else name
+        entries, rest = _whole(parts, left)
+        return Shares(entries, rest, name, 0, None, reason, through)
+
+    def _target(self, owner: Owner, day: date) -> Target:
+        return resolve(self.organisation, owner, model=None, day=day)
+
+    def _proportional(self, split: Split, day: date) -> Shares:
+        measures, widened = self._measured(split, day)
+        members = self._members(split)
+        found = dict(measures.by_target)
+        if members:
+            found = {self._target(member.owner, day): self._of_member(measures, member, day) for member in members}
+        targets = sorted(found, key=Target.order)
+        weights = [found[target].weight for target in targets]
+        if not sum(weights):
+            return _nobody(ZERO_DRIVER if measures.by_target else NO_DRIVER)
+        if split.min_share is None and split.max_share is None:
+            entries = tuple((target, found[target].weight, found[target].rung) for target in targets)
+            entries = tuple(entry for entry in entries if entry[1])
+            return Shares(entries, 0, measures.name, measures.places, widened, None)
+        least, most = (
+            (split.min_share or Fraction(0)) / WHOLE,
+            (WHOLE if split.max_share is None else split.max_share) / WHOLE,
+        )
+        if not members:  # a minimum is for those who took part
+            targets = [target for target in targets if found[target].weight]
+        shares, left = bounded([Fraction(found[target].weight) for target in targets], least=least, most=most)
+        parts = [(target, share, found[target].rung) for target, share in zip(targets, shares, strict=True)]
+        entries, rest = _whole(parts, left)
+        reason = OVER_EVERY_CAP if rest else None
+        return Shares(entries, rest, f"{measures.name} within bounds", 0, widened, reason)
+
+    def _of_member(self, measures: Measures, member: Member, day: date) -> Measure:
+        """What the driver counts for everything that is part of this member: a team's features count for the team."""
+        owner = member.owner
+        team = self.organisation.team(owner.team, day) if owner.team else None
+        feature = self.organisation.feature(owner.feature, day) if owner.feature else None
+        own = [
+            measure
+            for target, measure in measures.by_target.items()
+            if (owner.team is None or target.team == team) and (feature is None or target.feature == feature)
+        ]
+        return Measure(sum(measure.weight for measure in own), max((measure.rung for measure in own), default=NAMED))
+
+    def _measured(self, split: Split, day: date) -> tuple[Measures, str | None]:
+        """The day's driver; the month's where the day has none and the split goes by the day."""
+        if split.driver == COST:
+            return self._costs(split), None
+        if split.by_day:
+            found = self.measures(split, day)
+            if found.by_target:
+                return found, None
+            return self.measures(split, None), "month"
+        return self.measures(split, None), None
+
+    def _costs(self, split: Split) -> Measures:
+        """What targets were given by the rules named, or by all of stage 0."""
+
+        def wanted(bucket: Bucket) -> bool:
+            return bucket.rule in split.of_rules if split.of_rules else bucket.stage == 0
+
+        costs = self.costs.summed(wanted, lambda target: at_level(target, split.level))
+        weights = one_sided({target: given.effective for target, given in costs.items()})
+        return Measures(
+            {target: Measure(weight, costs[target].rung) for target, weight in weights.items()},
+            self.costs.places,
+            "effective cost",
+        )
+
+
+def at_level(target: Target, level: str) -> Target | None:
+    """The target as a split names it: team, or team with feature and product; None for what no team owns."""
+    if target.team is None:
+        return None
+    if level == "team":
+        return Target(team=target.team)
+    return Target(team=target.team, feature=target.feature, product=target.product)
+
+
+def _by_day(split: Split) -> bool:
+    return split.driver is not None and split.by_day
+
+
+def _nobody(reason: str) -> Shares:
+    return Shares((), 1, None, 0, None, reason)
+
+
+def _whole(
+    parts: Sequence[tuple[Target, Fraction, int]], left: Fraction
+) -> tuple[tuple[tuple[Target, int, int], ...], int]:
+    """Whole weights in canonical order, each target once with the weakest rung behind it; zeros are left out."""
+    merged: dict[Target, tuple[Fraction, int]] = {}
+    for target, share, rung in parts:
+        before = merged.get(target, (Fraction(0), 0))
+        merged[target] = (before[0] + share, max(before[1], rung))
+    targets = [target for target in sorted(merged, key=Target.order) if merged[target][0]]
+    *weights, rest = smallest_whole([*(merged[target][0] for target in targets), left])
+    return tuple((target, weight, merged[target][1]) for target, weight in zip(targets, weights, strict=True)), rest

@@ -1,0 +1,193 @@
+"""What the checks of a draft look at: a month's charges as rules see them, and the names of the tree and of series."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+from functools import lru_cache
+from typing import NamedTuple
+
+from allocation.catalogue.own_entries import own_catalogue
+from allocation.catalogue.wording import Entries
+from allocation.charges.groups import dimension_rows, id_list, pinned_scopes
+from allocation.models import DriverPoint, Feature, Source, Team
+from allocation.organisation.targets import NO_RULE, OUTSIDE_SCOPE, load_organisation
+from allocation.rules.checks import Checked, Shape, Taken, World, check_rules, columns_asked
+from allocation.rules.conditions import Facts, RowTest, reader
+from allocation.rules.row_tests import month_variant_sql
+from allocation.rules.rules import RuleError, Rules, parse_rules
+from allocation.rules.text import BadText, RuleText, read_text
+from allocation.storage.copy_text import copy_lines
+from allocation.values.money import exact_sum
+
+SHOWN = ("ProviderName", "ServiceName", "ChargeCategory")  # of charges that no rule takes
+
+DIMENSION_SUMS_SQL = """
+-- One row per source, dimension and variant among the pinned snapshots' charges.
+COPY (
+    SELECT s.source_id, c.dimension_id, {variant}, count(*), sum(c.billed_cost), sum(c.effective_cost)
+    FROM charge c JOIN allocation_chargescope s ON s.id = c.scope_id
+    WHERE c.billing_month = '{month}' AND c.scope_id = ANY('{{{scopes}}}')
+    GROUP BY 1, 2, 3
+) TO STDOUT
+"""
+
+
+def check_draft(*, text: str, effective_from: date, month: date) -> Checked:
+    """Everything found about a draft, tried on the charges billed in the month."""
+    try:
+        world = _world(read_text(text), parse_rules(text), month)
+    except (BadText, RuleError, RecursionError):
+        world = World(month)  # the checks stop at these
+    return check_rules(text, effective_from=effective_from, world=world)
+
+
+def _world(entries: RuleText, rules: Rules, month: date) -> World:
+    organisation = load_organisation()
+    features = set(Feature.objects.values_list("slug", flat=True))
+    names = columns_asked(entries) | set(SHOWN)
+    return World(
+        month=month,
+        shapes=_shapes(month, tuple(pinned_scopes(month)), names, rules.row_tests, own_catalogue().entries),
+        teams=Team.objects.count(),
+        knows_team=lambda team: organisation.team(team) is not None,
+        knows_feature=lambda feature: organisation.feature(feature) in features,
+        series=_series(),
+    )
+
+
+def _series() -> dict[str, frozenset[date]]:
+    months: dict[str, set[date]] = {}
+    for series, month in DriverPoint.objects.values_list("series", "month").distinct():
+        months.setdefault(series, set()).add(month)
+    return {series: frozenset(found) for series, found in months.items()}
+
+
+class _Key(NamedTuple):
+    """What tells shapes apart; `values` are those of the named columns."""
+
+    source_id: int
+    currency: str
+    passed: frozenset[RowTest]
+    values: tuple[str | None, ...]
+
+
+@lru_cache(maxsize=8)
+def _shapes(
+    month: date, scopes: tuple[int, ...], names: frozenset[str], tests: tuple[RowTest, ...], entries: Entries
+) -> tuple[Shape, ...]:
+    """The month's charges by what the named columns hold. Kept, since a published snapshot never changes.
+
+    A draft is checked with each pause in typing; only a column that it did not ask for before makes this read again.
+    """
+    variant = month_variant_sql(tests, month=month, scopes=scopes)
+    sql = DIMENSION_SUMS_SQL.format(variant=variant, month=month.isoformat(), scopes=id_list(scopes))
+    sums: dict[tuple[int, ...], tuple[int, Decimal, Decimal]] = {}
+    for line in copy_lines(sql):
+        *member, charges, billed, effective = line.split("\t")
+        sums[tuple(map(int, member))] = (int(charges), Decimal(billed), Decimal(effective))
+    readers = [reader(name) for name in sorted(names)]
+    facts_of: dict[_Key, Facts] = {}
+    found: dict[_Key, list[tuple[int, Decimal, Decimal]]] = {}
+    for row in dimension_rows(month=month, scopes=scopes, tests=tests, variant=variant):
+        facts = Facts(row.columns, row.passed, entries)
+        values = tuple(read(facts) for read in readers)
+        key = _Key(row.source_id, row.columns["billing_currency"], row.passed, values)
+        facts_of.setdefault(key, facts)
+        found.setdefault(key, []).append(sums[row.source_id, row.dimension_id, row.variant])
+    sources = dict(Source.objects.values_list("pk", "name"))
+    return tuple(
+        Shape(
+            facts=facts_of[key],
+            source=sources[key.source_id],
+            currency=key.currency,
+            charges=sum(row[0] for row in rows),
+            billed_cost=exact_sum(row[1] for row in rows),
+            effective_cost=exact_sum(row[2] for row in rows),
+        )
+        for key, rows in found.items()
+    )
+
+
+def forget() -> None:
+    """Forget what was kept; for tests, which empty tables and use their ids again."""
+    _shapes.cache_clear()
+
+
+# ---------------------------------------------------------------- what rules take
+
+
+@dataclass(frozen=True)
+class RuleReach:
+    """What one rule takes of a month's charges, in one currency. Charges no rule takes are under their reason."""
+
+    rule: str
+    currency: str
+    charges: int
+    billed_cost: Decimal
+    effective_cost: Decimal
+
+
+def rule_reach(taken: Taken, *, month: date) -> list[RuleReach]:
+    """Every rule valid in the month, in order, with zero where it takes nothing, then what no rule takes."""
+    currencies = sorted({shape.currency for shape in taken.shapes})
+    valid = [rule for rule in taken.rules.rules if rule.is_valid_in(month)]
+    lines = [(rule.name, taken.of(rule)) for rule in valid]
+    left: dict[str, list[Shape]] = {NO_RULE: [], OUTSIDE_SCOPE: []}
+    for shape in taken.untaken:
+        left[reason_of(taken, shape)].append(shape)
+    reaches = [_summed(name, code, shapes) for name, shapes in lines for code in currencies]
+    reaches += [_summed(name, code, shapes) for name, shapes in left.items() for code in currencies]
+    return [reach for reach in reaches if reach.charges or reach.rule not in left]
+
+
+def reason_of(taken: Taken, shape: Shape) -> str:
+    """Why cost that no rule takes stays unallocated."""
+    return OUTSIDE_SCOPE if taken.rules.scope_of(shape.facts) == "other" else NO_RULE
+
+
+def _summed(rule: str, currency: str, shapes: Iterable[Shape]) -> RuleReach:
+    own = [shape for shape in shapes if shape.currency == currency]
+    return RuleReach(
+        rule,
+        currency,
+        sum(shape.charges for shape in own),
+        exact_sum(shape.billed_cost for shape in own),
+        exact_sum(shape.effective_cost for shape in own),
+    )
+
+
+@dataclass(frozen=True)
+class UntakenCharges:
+    """Charges of one source, service, category and currency that no rule takes."""
+
+    source: str
+    provider: str | None
+    service: str | None
+    category: str
+    currency: str
+    reason: str
+    charges: int
+    billed_cost: Decimal
+    effective_cost: Decimal
+
+
+def untaken_charges(taken: Taken) -> list[UntakenCharges]:
+    """Most money first, whatever its sign."""
+    found: dict[tuple[str, str | None, str | None, str, str, str], list[Shape]] = {}
+    for shape in taken.untaken:
+        columns = shape.facts.columns
+        about = (columns.get("provider_name"), columns.get("service_name"), str(columns["charge_category"]))
+        found.setdefault((shape.source, *about, shape.currency, reason_of(taken, shape)), []).append(shape)
+    lines = [
+        UntakenCharges(
+            *key,
+            sum(shape.charges for shape in shapes),
+            exact_sum(shape.billed_cost for shape in shapes),
+            exact_sum(shape.effective_cost for shape in shapes),
+        )
+        for key, shapes in found.items()
+    ]
+    return sorted(lines, key=lambda line: (-abs(line.effective_cost), line.source, line.service or "", line.category))

@@ -1,0 +1,324 @@
+"""Conditions of rules: what they see of a charge, and how their YAML form becomes a test. Pure.
+
+Most columns are the same for every charge of a dimension, so a condition on them is asked once per dimension. Amounts,
+quantities and `x_` columns differ from row to row: a test of those is a `RowTest`, which PostgreSQL answers for each
+row (allocation.rules.row_tests), and charges of one dimension that answer differently are told apart.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from functools import cached_property, lru_cache
+from typing import Any, NamedTuple
+
+from allocation.catalogue.wording import BillLine, Entries, bill_line, compiled
+from allocation.values.names import quoted
+
+COLUMNS = frozenset(
+    """AllocatedMethodId AllocatedResourceId AllocatedResourceName AvailabilityZone BillingAccountId BillingAccountName
+    BillingAccountType BillingCurrency CapacityReservationId CapacityReservationStatus ChargeCategory ChargeClass
+    ChargeDescription ChargeFrequency CommitmentDiscountCategory CommitmentDiscountId CommitmentDiscountName
+    CommitmentDiscountStatus CommitmentDiscountType CommitmentDiscountUnit ConsumedUnit HostProviderName
+    InvoiceDetailId InvoiceId InvoiceIssuerName PricingCategory PricingCurrency PricingUnit PrincipalId ProviderName
+    PublisherName RegionId RegionName ResourceId ResourceName ResourceType ServiceCategory ServiceName
+    ServiceProviderName ServiceSubcategory SkuId SkuMeter SkuPriceDetails SkuPriceId SubAccountId SubAccountName
+    SubAccountType""".split()  # noqa: SIM905 - sixty names read better without sixty pairs of quotes
+)
+# Of each row, by their column of `charge`.
+ROW_COLUMNS = {
+    "BilledCost": "billed_cost",
+    "EffectiveCost": "effective_cost",
+    "ListCost": "list_cost",
+    "ContractedCost": "contracted_cost",
+    "ListUnitPrice": "list_unit_price",
+    "ContractedUnitPrice": "contracted_unit_price",
+    "ConsumedQuantity": "consumed_quantity",
+    "PricingQuantity": "pricing_quantity",
+    "CommitmentDiscountQuantity": "commitment_discount_quantity",
+}
+EXTRA_COLUMN = re.compile(r"x_[A-Za-z0-9_]{1,100}")
+CATALOGUE_COLUMNS = ("Provider", "Project", "Model", "TokenClass", "Tier", "Kind")
+TEXT_OPERATORS = ("equals", "in", "prefix", "contains", "regex")
+RANGE_OPERATORS = ("above", "at_least", "below", "at_most")
+OPERATORS = (*TEXT_OPERATORS, "missing", *RANGE_OPERATORS)
+NUMBER = re.compile(r"-?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)")
+
+
+@lru_cache(maxsize=65536)
+def normal_name(text: str) -> str:
+    """Text as names are compared: one Unicode form, no case, no invisible characters, no outer or doubled spaces."""
+    if text.isascii():
+        return " ".join(text.split()).casefold()
+    folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())  # casefold may undo the form
+    return " ".join("".join(letter for letter in folded if unicodedata.category(letter) != "Cf").split())
+
+
+@dataclass(frozen=True)
+class Facts:
+    """One charge dimension as rules see it: FOCUS columns (by snake_case name), tags, and what the catalogue reads."""
+
+    columns: Mapping[str, Any]
+    passed: frozenset[RowTest] = frozenset()  # the row tests that these charges pass
+    entries: Entries = ()  # of the organisation's own catalogue
+
+    @cached_property
+    def line(self) -> BillLine:
+        texts = tuple((name, value) for name, value in self.columns.items() if value is not None and name != "tags")
+        return _line(texts, self.entries)
+
+    @cached_property
+    def tags(self) -> dict[str, str]:
+        """Values by normal key. Of keys that differ only in case or spaces, the first with a value wins."""
+        found: dict[str, str] = {}
+        tags = self.columns.get("tags") or {}
+        for key in sorted(tags):
+            value = tags[key]
+            text = "true" if value is True else str(value if value is not None else "").strip()
+            if text and not found.get(normal_name(key)):
+                found[normal_name(key)] = text
+        return found
+
+    @cached_property
+    def catalogue(self) -> dict[str, str | None]:
+        line = self.line
+        kind = "model_usage" if line.is_model_usage else "hosting" if line.is_hosting else None
+        kind = kind or ("gpu" if line.is_gpu else "other")
+        return {
+            "Provider": line.provider,
+            "Project": line.project,
+            "Model": line.model,
+            "TokenClass": line.token_class,
+            "Tier": line.tier,
+            "Kind": kind,
+        }
+
+
+@lru_cache(maxsize=1024)
+def _line(texts: tuple[tuple[str, Any], ...], entries: Entries) -> BillLine:
+    """Kept, since variants of one dimension come one after the other."""
+    return bill_line(dict(texts), entries)
+
+
+Reader = Callable[[Facts], str | None]
+Condition = Callable[[Facts], bool]
+
+
+def _snake(column: str) -> str:
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", column).lower()
+
+
+class RowTest(NamedTuple):
+    """A test of one row's own number or `x_` column. `words` are texts, or plain decimal numbers for a range."""
+
+    column: str  # as the rules write it: BilledCost, x_team ...
+    operator: str
+    words: tuple[str, ...]
+
+
+def reader(name: str) -> Reader:
+    """What reads a FOCUS column, `Tags.<key>` or `Catalogue.<what>` off a charge; raises ValueError for other names."""
+    if name.startswith("Tags."):
+        key = normal_name(name.removeprefix("Tags."))
+        return lambda facts: facts.tags.get(key)
+    if name.startswith("Catalogue."):
+        what = name.removeprefix("Catalogue.")
+        if what not in CATALOGUE_COLUMNS:
+            raise ValueError(f"there is no {name}; the catalogue reads {', '.join(CATALOGUE_COLUMNS)}")
+        return lambda facts: facts.catalogue[what]
+    if name not in COLUMNS:
+        raise ValueError(f"{quoted(name)} is neither a FOCUS column nor x_<name>, Tags.<key> or Catalogue.<what>")
+    column = _snake(name)
+    return lambda facts: facts.columns.get(column)
+
+
+# ---------------------------------------------------------------- conditions
+
+
+def _always(_: Facts) -> bool:
+    return True
+
+
+def condition(when: Any) -> Condition:
+    """A test from its YAML form; raises ValueError saying what is wrong.
+
+    A mapping holds if all of its entries do: `all`, `any`, `not`, or a column with a value, a list or an operator.
+    """
+    if when is None:
+        return _always
+    if not isinstance(when, dict) or not when:
+        raise ValueError(f"a condition is a mapping, not {quoted(when)}")
+    return _all_of([_entry(str(name), value) for name, value in when.items()])
+
+
+def _all_of(tests: list[Condition]) -> Condition:
+    if len(tests) == 1:
+        return tests[0]
+
+    def holds(facts: Facts) -> bool:
+        for test in tests:  # noqa: SIM110 - half the time of all(), and it runs for each charge and rule
+            if not test(facts):
+                return False
+        return True
+
+    return holds
+
+
+def row_tests(when: Any) -> frozenset[RowTest]:
+    """The row tests that a condition, valid as `condition` has it, asks for."""
+    if not isinstance(when, dict):
+        return frozenset()
+    found: set[RowTest] = set()
+    for name, value in when.items():
+        if name in ("all", "any"):
+            found.update(*map(row_tests, value))
+        elif name == "not":
+            found |= row_tests(value)
+        elif is_row_column(str(name)):
+            found.update(row_test(str(name), *entry) for entry in _comparisons(value))
+    return frozenset(found)
+
+
+class Need(NamedTuple):
+    """What a condition cannot hold without: a row test passed, or a column with one of some texts."""
+
+    test: RowTest | None = None
+    column: str = ""
+    texts: frozenset[str] = frozenset()
+
+
+def need_of(when: Any) -> Need | None:
+    """A need of a condition, valid as `condition` has it; None where none is easy to see. Row tests say most."""
+    needs = list(_needs(when))
+    return next((need for need in needs if need.test), needs[0] if needs else None)
+
+
+def _needs(when: Any) -> Iterator[Need]:
+    for name, value in (when or {}).items():
+        if name == "all":
+            for item in value:
+                yield from _needs(item)
+        elif is_row_column(str(name)):
+            yield from (Need(row_test(str(name), *entry)) for entry in _comparisons(value))
+        elif name not in ("any", "not"):
+            for operator, operand in _comparisons(value):
+                if operator in ("equals", "in"):
+                    yield Need(column=str(name), texts=frozenset(words_of(operator, operand)))
+
+
+def is_row_column(name: str) -> bool:
+    return name in ROW_COLUMNS or EXTRA_COLUMN.fullmatch(name) is not None
+
+
+def _entry(name: str, value: Any) -> Condition:
+    if name in ("all", "any"):
+        if not isinstance(value, list) or not value:
+            raise ValueError(f"`{name}` needs a list of conditions")
+        tests = [condition(item) for item in value]
+        if name == "all":
+            return _all_of(tests)
+        return lambda facts: any(test(facts) for test in tests)
+    if name == "not":
+        test = condition(value)
+        return lambda facts: not test(facts)
+    if is_row_column(name):
+        asked = frozenset(row_test(name, *entry) for entry in _comparisons(value))
+        return lambda facts: asked <= facts.passed
+    read = reader(name)
+    return _all_of([_operator(read, *entry) for entry in _comparisons(value)])
+
+
+def _comparisons(value: Any) -> list[tuple[str, Any]]:
+    """(operator, operand) of what stands beside a column."""
+    if isinstance(value, list):
+        return [("in", value)]
+    if not isinstance(value, dict):
+        return [("equals", value)]
+    if not value:
+        raise ValueError(f"an operator is missing; there are {', '.join(OPERATORS)}")
+    return [(str(name), operand) for name, operand in value.items()]
+
+
+def row_test(column: str, name: str, operand: Any) -> RowTest:
+    """A test of a number or an `x_` column; raises ValueError for an operator that does not fit the column."""
+    if name == "missing":
+        return RowTest(column, name, (str(_yes_or_no(operand)).lower(),))
+    if name in RANGE_OPERATORS:
+        return RowTest(column, name, (str(_number(name, operand)),))
+    if name not in TEXT_OPERATORS:
+        raise ValueError(f"there is no operator {quoted(name)}; there are {', '.join(OPERATORS)}")
+    if column in ROW_COLUMNS:
+        if name != "equals":
+            raise ValueError(f"{column} is a number: compare it by {', '.join(RANGE_OPERATORS)}, equals or missing")
+        return RowTest(column, name, (str(_number(name, operand)),))
+    words = words_of(name, operand)
+    if name == "regex":
+        pattern_of(words[0])
+    return RowTest(column, "in" if name == "equals" else name, tuple(sorted(set(words))))
+
+
+def _operator(read: Reader, name: str, operand: Any) -> Condition:
+    if name == "missing":
+        is_missing = _yes_or_no(operand)
+        return lambda facts: (read(facts) is None) is is_missing
+    if name in RANGE_OPERATORS:
+        limit = _number(name, operand)
+        return lambda facts: (number := number_of(read(facts))) is not None and in_range(number, name, limit)
+    if name not in TEXT_OPERATORS:
+        raise ValueError(f"there is no operator {quoted(name)}; there are {', '.join(OPERATORS)}")
+    words = words_of(name, operand)
+    if name in ("equals", "in"):
+        chosen = frozenset(words)
+        return lambda facts: read(facts) in chosen
+    if name == "prefix":
+        return lambda facts: (text := read(facts)) is not None and text.startswith(words)
+    if name == "contains":
+        parts = tuple(word.casefold() for word in words)
+        return lambda facts: (text := read(facts)) is not None and any(part in text.casefold() for part in parts)
+    pattern = pattern_of(words[0])
+    return lambda facts: (text := read(facts)) is not None and pattern.search(text) is not None
+
+
+def _yes_or_no(operand: Any) -> bool:
+    if not isinstance(operand, bool):
+        raise ValueError(f"`missing` is true or false, not {quoted(operand)}")
+    return operand
+
+
+def _number(name: str, operand: Any) -> Decimal:
+    """The limit of a range: a plain decimal, as YAML reads it or quoted."""
+    number = number_of(str(operand))
+    if number is None:
+        raise ValueError(f"`{name}` needs a plain decimal number, not {quoted(operand)}")
+    return number
+
+
+def number_of(text: str | None) -> Decimal | None:
+    """Plain decimal text as a number; None for anything else."""
+    return Decimal(text) if text is not None and NUMBER.fullmatch(text) else None
+
+
+def in_range(number: Decimal, operator: str, limit: Decimal) -> bool:
+    if operator == "above":
+        return number > limit
+    if operator == "at_least":
+        return number >= limit
+    return number < limit if operator == "below" else number <= limit
+
+
+def words_of(name: str, operand: Any) -> tuple[str, ...]:
+    """One text or several; raises ValueError for anything else."""
+    if name == "regex" and isinstance(operand, list):
+        raise ValueError("`regex` takes one pattern; several are one with | between them")
+    words = operand if isinstance(operand, list) else [operand]
+    if not words or not all(isinstance(word, str | int) and not isinstance(word, bool) for word in words):
+        raise ValueError(f"`{name}` needs text or a list of texts, not {quoted(operand)}")
+    return tuple(str(word) for word in words)
+
+
+def pattern_of(text: str) -> Any:
+    """An RE2 pattern; raises ValueError for text that is none."""
+    return compiled(text)
