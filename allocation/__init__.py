@@ -1,1 +1,3 @@
-"""The ledger: charges, usage, rules, drivers, split, runs, periods. Imports neither `reports` nor `portal`."""
+"""The ledger: charges, usage, rules, drivers, split, runs, periods. Imports neither `reports` nor
+`portal`.
+"""

@@ -1,13 +1,14 @@
-"""How exactly cost is attributed, against the demo's truth. One JSON line for each scenario and seed, each on a
-database of its own; with `--table` a page for docs/ too.
+"""How exactly cost is attributed, against the demo's truth. One JSON line for each scenario and
+seed, each on a database of its own; with `--table` a page for docs/ too.
 
     .venv/bin/python benchmarks/accuracy.py [--scale X] [--policy auto|spread|owner|unallocated] [SCENARIO ...]
     .venv/bin/python benchmarks/accuracy.py --table docs/accuracy.md [--results FILE]
 
-A scenario is one whole month. The figure is the weighted absolute error of effective cost, sum |allocated - true| /
-sum |true|, over teams, models, features, and all three together (portal.demo.accuracy); `model_calls` is the same over
-what names a model, as GPU nodes, which have tags, would hide an error in it. Both must be within the limit, for each of
-team, model and feature: a fixed share, or for sampled traces 1.5 times the error that the portal shows. `ok` is of the
+A scenario is one whole month. The figure is the weighted absolute error of effective cost, sum
+|allocated - true| / sum |true|, over teams, models, features, and all three together
+(portal.demo.accuracy); `model_calls` is the same over what names a model, as GPU nodes, which have
+tags, would hide an error in it. Both must be within the limit, for each of team, model and feature:
+a fixed share, or for sampled traces 1.5 times the error that the portal shows. `ok` is of the
 currencies together, as the error of a currency in which one bill line is shared is one draw.
 """
 
@@ -33,14 +34,18 @@ SAMPLING_LIMIT = 1.5  # times the sampling error shown
 
 @dataclass(frozen=True)
 class Scenario:
-    """`scale` is a factor on the calls that leaves ten to forty thousand spans to load; `limit` None: by sampling."""
+    """`scale` is a factor on the calls that leaves ten to forty thousand spans to load; `limit`
+    None: by sampling.
+    """
 
     limit: float | None
     scale: float = 1.0
     sampling: str | float = "none"
     lost: float = 0.0
     case: str | None = None
-    policy: str | None = None  # for what no trace shows, where the situation calls for another one than asked for
+    policy: str | None = (
+        None  # for what no trace shows, where the situation calls for another one than asked for
+    )
     seeds: int = 1
 
 
@@ -62,7 +67,13 @@ COMPARED = ("team", "model", "feature")
 def main() -> int:
     options = arguments()
     if options.home:
-        print(json.dumps(measure(options.scenarios[0], options.scale, options.policy, options.seed, options.home)))
+        print(
+            json.dumps(
+                measure(
+                    options.scenarios[0], options.scale, options.policy, options.seed, options.home
+                )
+            )
+        )
         return 0
     known = results_in(options.results)
     found = []
@@ -74,26 +85,36 @@ def main() -> int:
     if options.table:
         from benchmarks.accuracy_table import page
 
-        options.table.write_text(page(found, scale=options.scale, policy=options.policy), encoding="utf-8")
+        options.table.write_text(
+            page(found, scale=options.scale, policy=options.policy), encoding="utf-8"
+        )
     return 0 if all(line["ok"] for line in found) else 1
 
 
 def arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("scenarios", nargs="*", metavar="SCENARIO", help=", ".join(SCENARIOS))
     parser.add_argument("--scale", type=float, default=1.0, help="factor on the calls (default: 1)")
     parser.add_argument("--seed", type=int, default=7, help="the first seed (default: 7)")
     parser.add_argument("--policy", default="auto", choices=POLICIES)
     parser.add_argument(
-        "--table", type=Path, help="write docs/accuracy.md, with several seeds where traces are sampled"
+        "--table",
+        type=Path,
+        help="write docs/accuracy.md, with several seeds where traces are sampled",
     )
     parser.add_argument(
-        "--results", type=Path, help="keep each result in this file, and don't measure again what it has"
+        "--results",
+        type=Path,
+        help="keep each result in this file, and don't measure again what it has",
     )
     parser.add_argument("--home", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if unknown := set(options.scenarios) - set(SCENARIOS):
-        parser.error(f"there is no scenario {', '.join(sorted(unknown))}; there are {', '.join(SCENARIOS)}")
+        parser.error(
+            f"there is no scenario {', '.join(sorted(unknown))}; there are {', '.join(SCENARIOS)}"
+        )
     return options
 
 
@@ -116,7 +137,12 @@ def run(name: str, seed: int, options: argparse.Namespace) -> dict[str, Any]:
     command += ["--scale", str(options.scale), "--policy", options.policy, "--seed", str(seed)]
     try:
         done = subprocess.run(
-            command, env=environment(name, home), stdout=subprocess.PIPE, text=True, check=True, cwd=ROOT
+            command,
+            env=environment(name, home),
+            stdout=subprocess.PIPE,
+            text=True,
+            check=True,
+            cwd=ROOT,
         )
     finally:
         shutil.rmtree(home, ignore_errors=True)
@@ -131,8 +157,16 @@ def environment(name: str, home: Path) -> dict[str, str]:
     """Without real servers named: the benchmark must not write into anybody's ledger."""
     from portal.demo.cases import GATEWAY_ATTRIBUTES
 
-    kept = {name: value for name, value in os.environ.items() if name not in ("DATABASE_URL", "DATABASE_OWNER_URL")}
-    kept |= {"APPORTION_HOME": str(home), "DJANGO_SETTINGS_MODULE": "portal.settings", "PYTHONPATH": str(ROOT)}
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if name not in ("DATABASE_URL", "DATABASE_OWNER_URL")
+    }
+    kept |= {
+        "APPORTION_HOME": str(home),
+        "DJANGO_SETTINGS_MODULE": "portal.settings",
+        "PYTHONPATH": str(ROOT),
+    }
     return kept | (GATEWAY_ATTRIBUTES if SCENARIOS[name].case == "gateway" else {})
 
 
@@ -154,8 +188,9 @@ def measure(name: str, scale: float, policy: str, seed: int, home: Path) -> dict
 def result(
     name: str, scale: float, policy: str, seed: int, folder: Path, end: datetime | None = None
 ) -> dict[str, Any]:
-    """The scenario's figures for the month before `end` (default: the last one), on the current database, which must be
-    empty. `scale` is a factor on the scenario's own."""
+    """The scenario's figures for the month before `end` (default: the last one), on the current
+    database, which must be empty. `scale` is a factor on the scenario's own.
+    """
     from portal.demo.generate import whole_truth
     from portal.demo.load import load_settings
     from portal.demo.settings import demo_settings
@@ -174,7 +209,9 @@ def result(
         case=scenario.case,
     )
     policy = scenario.policy or policy
-    loaded = load_settings(demo, folder, since=None, say=lambda line: print(line, file=sys.stderr), untraced=policy)
+    loaded = load_settings(
+        demo, folder, since=None, say=lambda line: print(line, file=sys.stderr), untraced=policy
+    )
     figures = compared(scenario, whole_truth(demo), demo.first_day.replace(day=1))
     if scenario.case == "mistagged":
         figures |= found_conflicts(demo.first_day.replace(day=1))
@@ -230,9 +267,15 @@ def found_conflicts(month: Any) -> dict[str, Any]:
     from reports.scope import TeamScope
 
     found = tag_conflicts(month=month, scope=TeamScope.everything())
-    named = {(row.resource_name or row.sub_account, row.tagged_team, row.likely_team) for row in found}
+    named = {
+        (row.resource_name or row.sub_account, row.tagged_team, row.likely_team) for row in found
+    }
     project, tagged = WRONG_ACCOUNT
-    right = next(feature.team for feature in FEATURES if any(each.project == project for each in feature.traffic))
+    right = next(
+        feature.team
+        for feature in FEATURES
+        if any(each.project == project for each in feature.traffic)
+    )
     wanted = {(PROJECTS[project].identifier, tagged, right)}
     wanted |= {(f"vision-g6-0{number}", "search", "vision") for number in (1, 2)}
     return {

@@ -51,11 +51,20 @@ by the bill, so every way that reads bills has it nearly right.
 
 
 def page(lines: Sequence[Line], *, scale: float, policy: str) -> str:
-    """The whole document. `lines` are results of benchmarks/accuracy.py; those of one scenario differ in their seed."""
-    scenarios = {line["scenario"]: [each for each in lines if each["scenario"] == line["scenario"]] for line in lines}
+    """The whole document. `lines` are results of benchmarks/accuracy.py; those of one scenario
+    differ in their seed.
+    """
+    scenarios = {
+        line["scenario"]: [each for each in lines if each["scenario"] == line["scenario"]]
+        for line in lines
+    }
     seeds = sorted({line["seed"] for line in lines})
     one = f"seed {seeds[0]}"
-    several = f"{one}, where traces are sampled seeds {seeds[0]} to {seeds[-1]}" if len(seeds) > 1 else one
+    several = (
+        f"{one}, where traces are sampled seeds {seeds[0]} to {seeds[-1]}"
+        if len(seeds) > 1
+        else one
+    )
     head = HEAD.format(
         made=f"{datetime.now(UTC):%Y-%m-%d}",
         month=lines[0]["month"],
@@ -101,7 +110,9 @@ def limit(runs: Sequence[Line], subset: str) -> str:
 def met(runs: Sequence[Line], subset: str) -> str:
     if "conflicts" in runs[0]:
         return "yes" if runs[0]["ok"] else "**no**"
-    good = sum(all(run[subset][by]["error"] <= run[subset][by]["limit"] for by in COMPARED) for run in runs)
+    good = sum(
+        all(run[subset][by]["error"] <= run[subset][by]["limit"] for by in COMPARED) for run in runs
+    )
     if len(runs) == 1:
         return "yes" if good else "**no**"
     return f"{'yes' if good == len(runs) else '**no**'}, {good} of {len(runs)} seeds"
@@ -128,7 +139,9 @@ def by_currency(scenarios: dict[str, list[Line]]) -> Iterable[str]:
     yield ""
     yield "The error over team, model and feature together. In euro there is one bill only, of few features."
     yield ""
-    currencies = sorted(next(iter(scenarios.values()))[0]["all_cost"]["all"]["by_currency"], reverse=True)
+    currencies = sorted(
+        next(iter(scenarios.values()))[0]["all_cost"]["all"]["by_currency"], reverse=True
+    )
     columns = [f"{words}, {name}" for words in SUBSETS.values() for name in ("both", *currencies)]
     yield f"| Scenario | {' | '.join(columns)} |"
     yield f"| --- |{' ---: |' * len(columns)}"
@@ -137,7 +150,10 @@ def by_currency(scenarios: dict[str, list[Line]]) -> Iterable[str]:
         for subset in SUBSETS:
             together = [run[subset]["all"] for run in runs]
             cells.append(percent(mean(figures["error"] for figures in together)))
-            cells += [percent(mean(figures["by_currency"][name] for figures in together)) for name in currencies]
+            cells += [
+                percent(mean(figures["by_currency"][name] for figures in together))
+                for name in currencies
+            ]
         yield f"| {scenario} | {' | '.join(cells)} |"
 
 

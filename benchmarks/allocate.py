@@ -1,11 +1,12 @@
-"""Allocating a month under the built-in rules and under two hundred, against one SQL script (baseline.sql).
+"""Allocating a month under the built-in rules and under two hundred, against one SQL script
+(baseline.sql).
 
     .venv/bin/python benchmarks/allocate.py [--charges 100000] [--usage 100000] [--profile]
 
-One JSON line for each rule set. The full size is a million of each. The script splits the same inputs at the same
-grain, but knows no rules; it is timed in the same run, after a warm-up. The built-in rules may take three times as
-long, two hundred rules 60 seconds; both 1 GB, counted as watch.py says. --profile adds a run of the two hundred under
-cProfile.
+One JSON line for each rule set. The full size is a million of each. The script splits the same
+inputs at the same grain, but knows no rules; it is timed in the same run, after a warm-up. The
+built-in rules may take three times as long, two hundred rules 60 seconds; both 1 GB, counted as
+watch.py says. --profile adds a run of the two hundred under cProfile.
 """
 
 from __future__ import annotations
@@ -40,7 +41,9 @@ Result = dict[str, object]
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--charges", type=int, default=100_000)
     parser.add_argument("--usage", type=int, default=100_000)
     parser.add_argument("--profile", action="store_true")
@@ -49,12 +52,26 @@ def main() -> None:
         charges, usage = fill(charges=options.charges, usage_rows=options.usage)
         analyze()
         limit, baseline_rows = min(baseline() for _ in range(2))
-        about: Result = {"charges": charges, "usage_rows": usage, "baseline_seconds": round(limit, 2)}
+        about: Result = {
+            "charges": charges,
+            "usage_rows": usage,
+            "baseline_seconds": round(limit, 2),
+        }
         plain = {"benchmark": "allocate", **about, "baseline_rows": baseline_rows, **measure(limit)}
-        print(json.dumps({**plain, "ratio_at_most": TIMES_BASELINE, "ok": is_good(plain, ratio=True)}), flush=True)
+        print(
+            json.dumps(
+                {**plain, "ratio_at_most": TIMES_BASELINE, "ok": is_good(plain, ratio=True)}
+            ),
+            flush=True,
+        )
         text = ledger_rules().text
         put_in_force(text)
-        many = {"benchmark": "allocate by 200 rules", **about, "rules": len(parse_rules(text).rules), **measure(limit)}
+        many = {
+            "benchmark": "allocate by 200 rules",
+            **about,
+            "rules": len(parse_rules(text).rules),
+            **measure(limit),
+        }
         many["rules_with_charges"] = taking = rules_with_charges()
         print(json.dumps({**many, "seconds_at_most": SECONDS, "ok": is_good(many)}), flush=True)
         if taking < LEAST_RULES:
@@ -83,7 +100,11 @@ def measure(limit: float) -> Result:
 
 
 def is_good(found: Result, *, ratio: bool = False) -> bool:
-    in_time = float(str(found["ratio"])) <= TIMES_BASELINE if ratio else float(str(found["seconds"])) <= SECONDS
+    in_time = (
+        float(str(found["ratio"])) <= TIMES_BASELINE
+        if ratio
+        else float(str(found["seconds"])) <= SECONDS
+    )
     return in_time and int(str(found["peak_mb"])) <= MEGABYTES
 
 
@@ -93,7 +114,9 @@ def baseline() -> tuple[float, int]:
         began = time.monotonic()
         cursor.execute(BASELINE)
         seconds = time.monotonic() - began
-        cursor.execute("SELECT count(*), sum(billed_cost) = (SELECT sum(billed_cost) FROM charge) FROM baseline_cost")
+        cursor.execute(
+            "SELECT count(*), sum(billed_cost) = (SELECT sum(billed_cost) FROM charge) FROM baseline_cost"
+        )
         rows, is_exact = cursor.fetchone()
         cursor.execute("DROP TABLE baseline_cost; RESET work_mem")
     if not is_exact:

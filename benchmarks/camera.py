@@ -53,12 +53,17 @@ class Camera:
         self.page.on("request", lambda request: self.check_host(request.url))
 
     def hear(self, message: ConsoleMessage) -> None:
-        if not re.search("status of (40[034]|503)", message.text):  # refusals and errors are among the pictures
+        if not re.search(
+            "status of (40[034]|503)", message.text
+        ):  # refusals and errors are among the pictures
             self.complain(f"console: {message.text}")
 
     def check_host(self, address: str) -> None:
         parts = urlsplit(address)
-        if parts.scheme not in ("data", "blob") and parts.netloc != urlsplit(self.visitor.address).netloc:
+        if (
+            parts.scheme not in ("data", "blob")
+            and parts.netloc != urlsplit(self.visitor.address).netloc
+        ):
             self.complain(f"asked another host: {address}")
 
     def complain(self, words: str) -> None:
@@ -71,7 +76,9 @@ class Camera:
         """Takes the page at the path and gives the addresses it leads to."""
         self.go(path)
         self.take(re.sub(r"[^A-Za-z0-9]+", "-", path).strip("-") or "home")
-        found = self.page.eval_on_selector_all("a[href]", "links => links.map(link => link.getAttribute('href'))")
+        found = self.page.eval_on_selector_all(
+            "a[href]", "links => links.map(link => link.getAttribute('href'))"
+        )
         return [str(address) for address in found]
 
     def press(self, button: str) -> None:
@@ -86,7 +93,9 @@ class Camera:
         self.page.wait_for_timeout(400)
         file = self.folder / f"{self.visitor.label}-{name[:80]}-{self.look}.png"
         self.page.screenshot(path=file, full_page=whole and self.whole_pages)
-        if self.page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth"):
+        if self.page.evaluate(
+            "document.documentElement.scrollWidth > document.documentElement.clientWidth"
+        ):
             self.complain("wider than its window")
         for label in self.page.evaluate(CUT_TABLES):
             self.complain(f"the table {label} is cut")

@@ -2,7 +2,8 @@
 
     .venv/bin/python benchmarks/chargeback_csv.py [--lines 200000]
 
-One JSON line: bytes per second of both, their ratio, and how much memory streaming took beyond what was there before.
+One JSON line: bytes per second of both, their ratio, and how much memory streaming took beyond what
+was there before.
 """
 
 from __future__ import annotations
@@ -36,10 +37,13 @@ DAYS = 3
 
 # A company whose every feature, model and environment has a line of its own on a few days.
 LINES = """
-INSERT INTO cost_line (content_hash, chargeback_key, currency, source_id, ai_scope, provider_name, service_name, team,
+INSERT INTO cost_line (content_hash, chargeback_key, currency, source_id, ai_scope, provider_name,
+    service_name, team,
     product, feature, model, environment, charge_kind, rule)
-SELECT decode(md5('line ' || n), 'hex'), md5('line ' || n)::uuid, 'USD', %(source)s, 'ai', 'OpenAI', 'OpenAI API',
-    'team-' || n %% 300, 'product-' || n %% 40, 'feature-' || n, 'gpt-4o-mini', 'production', 'shared',
+SELECT decode(md5('line ' || n), 'hex'), md5('line ' || n)::uuid, 'USD', %(source)s, 'ai',
+    'OpenAI', 'OpenAI API',
+    'team-' || n %% 300, 'product-' || n %% 40, 'feature-' || n, 'gpt-4o-mini', 'production',
+        'shared',
     'OpenAI model calls'
 FROM generate_series(1, %(lines)s) n
 """
@@ -51,15 +55,19 @@ FROM run_slice r CROSS JOIN cost_line l
 # The limit: the same rows as one wide table, which is how a file would come out fastest.
 FLAT = """
 CREATE TABLE flat AS
-SELECT '2026-10' AS period, NULL AS cost_center, team, product, model, feature, environment, phase, provider_name,
-    service_name, currency, charge_kind, rule, source_id, billed_cost, effective_cost, list_cost, evidence
+SELECT '2026-10' AS period, NULL AS cost_center, team, product, model, feature, environment, phase,
+    provider_name,
+    service_name, currency, charge_kind, rule, source_id, billed_cost, effective_cost, list_cost,
+        evidence
 FROM cost_daily
 """
 PLAIN = "COPY flat TO STDOUT WITH (FORMAT csv)"
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--lines", type=int, default=200_000)
     options = parser.parse_args()
     with servers(HOME):
@@ -69,14 +77,20 @@ def main() -> None:
 def measure(lines: int) -> dict[str, object]:
     source = Source.objects.create(name="bench")
     run = AllocationRun.objects.create(
-        billing_month=OCTOBER.start, currency="USD", rule_set=first_rule_set(), status="succeeded", is_current=True
+        billing_month=OCTOBER.start,
+        currency="USD",
+        rule_set=first_rule_set(),
+        status="succeeded",
+        is_current=True,
     )
     with connection.cursor() as cursor:
         cursor.execute(LINES, {"source": source.pk, "lines": lines})
         for n in range(DAYS):
             day = OCTOBER.start + timedelta(days=n)
             cut = LedgerSlice.objects.create(billing_month=OCTOBER.start, currency="USD", part=0)
-            RunSlice.objects.create(run_id=run.pk, billing_month=OCTOBER.start, part=0, day=day, slice_id=cut.pk)
+            RunSlice.objects.create(
+                run_id=run.pk, billing_month=OCTOBER.start, part=0, day=day, slice_id=cut.pk
+            )
         cursor.execute(COSTS)
     with connections["owner"].cursor() as cursor:
         cursor.execute(FLAT)
@@ -92,7 +106,9 @@ def measure(lines: int) -> dict[str, object]:
         "copy_rows_per_second": round(lines * DAYS * plain),
         "ratio": round(rate / plain, 3),
         "ratio_at_least": LEAST_RATIO,
-        "memory_growth_mb": round((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024, 1),
+        "memory_growth_mb": round(
+            (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024, 1
+        ),
     }
 
 

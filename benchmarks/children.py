@@ -1,6 +1,8 @@
-"""Two sizes of a portal side by side: each in a process and a home of its own, asked by turns on its standard input.
+"""Two sizes of a portal side by side: each in a process and a home of its own, asked by turns on
+its standard input.
 
-A machine whose speed drifts then drifts for both. In the child, `answering` prints one JSON line per line it reads.
+A machine whose speed drifts then drifts for both. In the child, `answering` prints one JSON line
+per line it reads.
 """
 
 from __future__ import annotations
@@ -22,13 +24,21 @@ READY = "[]"
 
 @contextmanager
 def child_of(script: str, *arguments: str) -> Iterator[subprocess.Popen[str]]:
-    """The script in a home of its own, once it is ready; settings are read once, so a process has one home."""
+    """The script in a home of its own, once it is ready; settings are read once, so a process has
+    one home.
+    """
     home = Path(tempfile.mkdtemp(prefix="apportion-bench-"))
     home.chmod(0o755)
     environment = {
-        name: value for name, value in os.environ.items() if name not in ("DATABASE_URL", "CELERY_BROKER_URL")
+        name: value
+        for name, value in os.environ.items()
+        if name not in ("DATABASE_URL", "CELERY_BROKER_URL")
     }
-    environment |= {"APPORTION_HOME": str(home), "DJANGO_SETTINGS_MODULE": "portal.settings", "PYTHONPATH": str(ROOT)}
+    environment |= {
+        "APPORTION_HOME": str(home),
+        "DJANGO_SETTINGS_MODULE": "portal.settings",
+        "PYTHONPATH": str(ROOT),
+    }
     child = subprocess.Popen(
         [sys.executable, script, *arguments],
         env=environment,

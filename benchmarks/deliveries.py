@@ -1,4 +1,6 @@
-"""What the pictures show beside the demo company: bills, driver files, agents and a rule set, sent by forms."""
+"""What the pictures show beside the demo company: bills, driver files, agents and a rule set, sent
+by forms.
+"""
 
 from __future__ import annotations
 
@@ -21,9 +23,14 @@ GOOD = (
     "2026-10-0{next}T00:00:00Z,Usage,gpu hours,Azure,Azure,Azure,AI and Machine Learning,Azure OpenAI\n"
 )
 ROWS = [GOOD.format(day=day, next=day + 1) for day in range(1, 9)]
-REPAIRED = [row.replace("T00:00:00Z,Usage", "T00:00:00+00:00,usage").replace("gpu hours", "NULL") for row in ROWS]
+REPAIRED = [
+    row.replace("T00:00:00Z,Usage", "T00:00:00+00:00,usage").replace("gpu hours", "NULL")
+    for row in ROWS
+]
 BAD = [
-    ROWS[3].replace("1.5,1.5", "about a dollar and a half, to be confirmed with the reseller,1.5", 1),
+    ROWS[3].replace(
+        "1.5,1.5", "about a dollar and a half, to be confirmed with the reseller,1.5", 1
+    ),
     ROWS[4].replace("2026-10-05", "2026-13-05"),
     ROWS[5].replace("USD", "dollars"),
     ROWS[6].replace("1.5,1.5,2,1.5,", "NaN,,2,1e999,"),
@@ -78,17 +85,22 @@ def file(name: str, text: str) -> Any:
 def driver_files(day: date) -> dict[str, tuple[str, dict[str, str]]]:
     """One file of each kind for the month of the day, and the other fields of its form."""
     month, before = f"{day:%Y-%m}", f"{day.replace(day=1) - timedelta(days=1):%Y-%m}"
-    rates = "".join(f"{of},USD,EUR,0.9{number}03,ECB monthly average\n" for number, of in enumerate((before, month), 2))
-    identities = (
-        "openai,api_key,key_1,search,,2026-01-01\nanthropic,workspace,default,support,chat-assistant,2026-10-01"
+    rates = "".join(
+        f"{of},USD,EUR,0.9{number}03,ECB monthly average\n"
+        for number, of in enumerate((before, month), 2)
     )
+    identities = "openai,api_key,key_1,search,,2026-01-01\nanthropic,workspace,default,support,chat-assistant,2026-10-01"
     return {
         "exchange_rates": (f"month,base,quote,rate,source\n{rates}", {}),
         "series": (
             f"team,feature,day,quantity\nsearch,,,120\nsupport,chat-assistant,{day},8.5\nnobody,,,4\n",
             {"name": "seats", "month": month},
         ),
-        "gpu_usage": (GPU_HEAD + "".join(gpu_day(day.replace(day=number)) for number in range(1, day.day + 1)), {}),
+        "gpu_usage": (
+            GPU_HEAD
+            + "".join(gpu_day(day.replace(day=number)) for number in range(1, day.day + 1)),
+            {},
+        ),
         "provider_usage": (
             f"day,model,batch,api_key,requests,input_uncached,output_text\n{day},gpt-4o-2024-08-06,true,key_1,2,100,10\n",
             {"provider": "openai"},
@@ -129,10 +141,16 @@ def agents_call(page: Page, visitor: Visitor, day: date) -> None:
     secret = page.locator("main .notice code").inner_text()
     start = int(datetime(day.year, day.month, day.day, 10, tzinfo=UTC).timestamp()) * 10**9
     spans = [agents_span(number, start + number * 10**9) for number in range(40)]
-    resource = {"attributes": attributes({"service.name": "agents", "team": "search", "feature": "semantic-search"})}
+    resource = {
+        "attributes": attributes(
+            {"service.name": "agents", "team": "search", "feature": "semantic-search"}
+        )
+    }
     sent = {"resourceSpans": [{"resource": resource, "scopeSpans": [{"spans": spans}]}]}
     answer = page.request.post(
-        urljoin(visitor.address, "/v1/traces"), data=sent, headers={"Authorization": f"Bearer {secret}"}
+        urljoin(visitor.address, "/v1/traces"),
+        data=sent,
+        headers={"Authorization": f"Bearer {secret}"},
     )
     if not answer.ok:
         raise SystemExit(f"The agents' spans were refused: {answer.status} {answer.text()}")
@@ -166,7 +184,9 @@ def attributes(values: dict[str, str | int]) -> list[dict[str, Any]]:
 
 
 def apply_rules(page: Page, visitor: Visitor) -> None:
-    """Puts a rule set in force whose splits the driver files decide; the months from then on are allocated anew."""
+    """Puts a rule set in force whose splits the driver files decide; the months from then on are
+    allocated anew.
+    """
     page.goto(urljoin(visitor.address, "/rules/edit/"))
     page.fill("#rules-text", page.input_value("#rules-text").replace(BEFORE, RULES + BEFORE))
     page.get_by_role("button", name="Preview what changes").click()

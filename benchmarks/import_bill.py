@@ -1,9 +1,11 @@
-"""Import of a FOCUS bill against raw COPY of the same CSV into a logged table of text columns, same server, same run.
+"""Import of a FOCUS bill against raw COPY of the same CSV into a logged table of text columns, same
+server, same run.
 
     .venv/bin/python benchmarks/import_bill.py [--rows 100000] [--full] [--repeat 2] [--gzip]
 
-The bill: 43 columns of FOCUS 1.0, hourly rows of some thousands of resources in one month, with tags and quoted texts.
-The import runs in a process of its own, whose peak memory is measured; both sides keep their best of the repeats.
+The bill: 43 columns of FOCUS 1.0, hourly rows of some thousands of resources in one month, with
+tags and quoted texts. The import runs in a process of its own, whose peak memory is measured; both
+sides keep their best of the repeats.
 """
 
 from __future__ import annotations
@@ -45,12 +47,18 @@ HEADER = (
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--rows", type=int, default=100_000)
     parser.add_argument("--full", action="store_true", help="a million rows")
     parser.add_argument("--repeat", type=int, default=2)
-    parser.add_argument("--gzip", action="store_true", help="import the gzip form; COPY still gets the plain one")
-    parser.add_argument("--load", nargs=2, metavar=("FILE", "SOURCE"), help=argparse.SUPPRESS)  # the measured process
+    parser.add_argument(
+        "--gzip", action="store_true", help="import the gzip form; COPY still gets the plain one"
+    )
+    parser.add_argument(
+        "--load", nargs=2, metavar=("FILE", "SOURCE"), help=argparse.SUPPRESS
+    )  # the measured process
     options = parser.parse_args()
     if options.load:
         load(Path(options.load[0]), options.load[1])
@@ -102,7 +110,10 @@ def raw_copy(bill: Path) -> float:
         columns = ", ".join(f'"{name}" text' for name in HEADER.split(","))
         cursor.execute(f"CREATE TABLE raw_bill ({columns})")
         began = time.monotonic()
-        with cursor.copy("COPY raw_bill FROM STDIN WITH (FORMAT csv, HEADER true)") as copy, bill.open("rb") as file:
+        with (
+            cursor.copy("COPY raw_bill FROM STDIN WITH (FORMAT csv, HEADER true)") as copy,
+            bill.open("rb") as file,
+        ):
             while block := file.read(1 << 18):
                 copy.write(block)
         seconds = time.monotonic() - began
@@ -115,9 +126,14 @@ def imported(bill: Path, source: str) -> dict[str, float]:
     from django.db import connections
 
     with connections["owner"].cursor() as cursor:
-        cursor.execute("TRUNCATE charge, allocation_chargedimension, allocation_chargescope CASCADE")
+        cursor.execute(
+            "TRUNCATE charge, allocation_chargedimension, allocation_chargescope CASCADE"
+        )
     done = subprocess.run(
-        [sys.executable, __file__, "--load", str(bill), source], capture_output=True, text=True, env=os.environ
+        [sys.executable, __file__, "--load", str(bill), source],
+        capture_output=True,
+        text=True,
+        env=os.environ,
     )
     if done.returncode:
         raise SystemExit(done.stderr)
@@ -145,7 +161,9 @@ def lines(rows: int, seed: int = 1) -> Iterator[str]:
     numbers = random.Random(seed)
     start = datetime(2026, 9, 1, tzinfo=UTC)
     hours = [f"{start + timedelta(hours=hour):%Y-%m-%dT%H:%M:%SZ}" for hour in range(721)]
-    resources = [made_resource(numbers, number) for number in range(min(5000, max(100, rows // 20)))]
+    resources = [
+        made_resource(numbers, number) for number in range(min(5000, max(100, rows // 20)))
+    ]
     yield HEADER + "\n"
     for number in range(rows):
         before, price, middle, after = resources[numbers.randrange(len(resources))]
@@ -163,7 +181,11 @@ def made_resource(numbers: random.Random, number: int) -> tuple[tuple[str, str],
     """The constant parts of one resource's rows, and its price."""
     service, category = numbers.choice(SERVICES)
     region = numbers.choice(("us-east-1", "us-west-2", "eu-central-1"))
-    account, sku, price = 100000000000 + numbers.randrange(40), numbers.randrange(400), numbers.choice(PRICES)
+    account, sku, price = (
+        100000000000 + numbers.randrange(40),
+        numbers.randrange(400),
+        numbers.choice(PRICES),
+    )
     tags = {
         "application": f"app-{numbers.randrange(60)}",
         "environment": numbers.choice(("prod", "dev", "staging")),

@@ -1,11 +1,13 @@
-"""A month that is allocated, then learns of one day more: seconds to allocate it again, against those of a full run.
+"""A month that is allocated, then learns of one day more: seconds to allocate it again, against
+those of a full run.
 
     .venv/bin/python benchmarks/late_day.py [--charges 100000] [--usage 100000]
 
-Two JSON lines for each rule set: a late delivery with one day's charges, as an append source's file brings them, and
-late spans of one day, merged into the rollup as the portal does every few seconds. Limit: a tenth of the full run's
-seconds, for the same ledger, byte for byte, as without reuse. `rows_that_differ` is the part of the ledger's rows that
-do not say what they said before, and so have to be written.
+Two JSON lines for each rule set: a late delivery with one day's charges, as an append source's file
+brings them, and late spans of one day, merged into the rollup as the portal does every few seconds.
+Limit: a tenth of the full run's seconds, for the same ledger, byte for byte, as without reuse.
+`rows_that_differ` is the part of the ledger's rows that do not say what they said before, and so
+have to be written.
 """
 
 from __future__ import annotations
@@ -32,11 +34,14 @@ from portal.ingest.otlp.fold import fold  # noqa: E402
 
 LIMIT_RATIO = 0.1
 
-# What a provider bills of a day some days later: every line once more, for some more cost and 2% of the quantity.
+# What a provider bills of a day some days later: every line once more, for some more cost and 2% of
+# the quantity.
 LATE_CHARGES = """
-INSERT INTO charge (billing_month, scope_id, line, dimension_id, charge_period_start, charge_period_end, billed_cost,
+INSERT INTO charge (billing_month, scope_id, line, dimension_id, charge_period_start,
+    charge_period_end, billed_cost,
     effective_cost, list_cost, contracted_cost, consumed_quantity, pricing_quantity, extra)
-SELECT billing_month, %(late)s, row_number() OVER (), dimension_id, charge_period_start, charge_period_end,
+SELECT billing_month, %(late)s, row_number() OVER (), dimension_id, charge_period_start,
+    charge_period_end,
     billed_cost * 0.375, effective_cost * 0.375, list_cost * 0.375, contracted_cost * 0.375,
     consumed_quantity * 0.02, pricing_quantity * 0.02, extra
 FROM charge
@@ -52,7 +57,9 @@ WHERE hour >= %(day)s::timestamptz AND hour < %(day)s::timestamptz + interval '1
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--charges", type=int, default=100_000)
     parser.add_argument("--usage", type=int, default=100_000)
     options = parser.parse_args()
@@ -68,7 +75,9 @@ def main() -> None:
 def measure(rules: str, about: dict[str, object], *, days: tuple[str, str]) -> None:
     """Each lateness upon the month as the one before left it, allocated in full."""
     full, _ = allocate()
-    for what, write, day in zip(("charges", "spans"), (deliver_charges, send_spans), days, strict=True):
+    for what, write, day in zip(
+        ("charges", "spans"), (deliver_charges, send_spans), days, strict=True
+    ):
         result, full = late(write, day, full)
         name = f"late {what} of a day, {rules}"
         print(json.dumps({"benchmark": name, **about, **result}), flush=True)
@@ -77,7 +86,9 @@ def measure(rules: str, about: dict[str, object], *, days: tuple[str, str]) -> N
 
 
 def late(write: Callable[[str], int], day: str, before: float) -> tuple[dict[str, object], float]:
-    """What came of it, and the seconds of a full run of the month as it is now; the faster full run is the measure."""
+    """What came of it, and the seconds of a full run of the month as it is now; the faster full run
+    is the measure.
+    """
     slices_before = set(RunSlice.objects.filter(part__gte=0).values_list("slice_id", flat=True))
     rows = write(day)
     seconds, run = allocate(reuse=True)
@@ -97,8 +108,12 @@ def late(write: Callable[[str], int], day: str, before: float) -> tuple[dict[str
 
 
 def rows_that_differ(run: int, before: set[int]) -> float:
-    """The part of the run's rows, each slice counted once, that stand in slices which no run had before."""
-    slices = set(RunSlice.objects.filter(run_id=run, part__gte=0).values_list("slice_id", flat=True))
+    """The part of the run's rows, each slice counted once, that stand in slices which no run had
+    before.
+    """
+    slices = set(
+        RunSlice.objects.filter(run_id=run, part__gte=0).values_list("slice_id", flat=True)
+    )
     rows = dict(LedgerSlice.objects.filter(pk__in=slices).values_list("pk", "rows"))
     return sum(count for pk, count in rows.items() if pk not in before) / sum(rows.values())
 
@@ -112,7 +127,9 @@ def deliver_charges(day: str) -> int:
 
 
 def send_spans(day: str) -> int:
-    columns = ", ".join(field.attname for field in UsageMeasures._meta.get_fields() if field.concrete)
+    columns = ", ".join(
+        field.attname for field in UsageMeasures._meta.get_fields() if field.concrete
+    )
     with connection.cursor() as cursor:
         cursor.execute(LATE_USAGE.format(columns=columns), {"day": day})
         rows = int(cursor.rowcount)

@@ -1,9 +1,11 @@
-"""A billing month of any size for the ledger's benchmarks: token lines, resources and fees of all kinds, tax and credit.
+"""A billing month of any size for the ledger's benchmarks: token lines, resources and fees of all
+kinds, tax and credit.
 
-Four charges in five are token lines, hourly for every (project, model, class) of three providers; each (project, model)
-is called by a few features of many. The rest are the resources that the two hundred rules of ledger_rules are about.
-Every row has x_ columns, and no day says what another says. Prices are in twelve and more places. Bills count 2% more
-tokens than traces, as real ones do; of one project, many more.
+Four charges in five are token lines, hourly for every (project, model, class) of three providers;
+each (project, model) is called by a few features of many. The rest are the resources that the two
+hundred rules of ledger_rules are about. Every row has x_ columns, and no day says what another
+says. Prices are in twelve and more places. Bills count 2% more tokens than traces, as real ones do;
+of one project, many more.
 """
 
 from __future__ import annotations
@@ -63,24 +65,32 @@ MODELS = (
 )
 
 TOKEN_DIMENSIONS = """
-INSERT INTO allocation_chargedimension (content_hash, billing_period_start, billing_period_end, billing_account_id,
-    billing_currency, charge_category, charge_description, provider_name, service_category, service_name, sub_account_id,
+INSERT INTO allocation_chargedimension (content_hash, billing_period_start, billing_period_end,
+    billing_account_id,
+    billing_currency, charge_category, charge_description, provider_name, service_category,
+        service_name, sub_account_id,
     consumed_unit, pricing_unit, sku_meter, tags, resource_id)
-SELECT decode(md5('bench token ' || p || ' ' || m || ' ' || c || ' ' || r), 'hex'), '2026-09-01Z', '2026-10-01Z',
+SELECT decode(md5('bench token ' || p || ' ' || m || ' ' || c || ' ' || r), 'hex'), '2026-09-01Z',
+    '2026-10-01Z',
     'acct', 'USD', 'Usage', (%(models)s::text[])[m] || ', ' || (%(classes)s::text[])[c],
     (%(providers)s::text[])[m],
     'AI and Machine Learning',
-    CASE (%(providers)s::text[])[m] WHEN 'Google Cloud' THEN 'Vertex AI' ELSE (%(providers)s::text[])[m] || ' API' END,
-    'proj-' || p, 'Tokens', '1M tokens', (%(models)s::text[])[m] || ', ' || (%(classes)s::text[])[c],
+    CASE (%(providers)s::text[])[m] WHEN 'Google Cloud' THEN 'Vertex AI'
+        ELSE (%(providers)s::text[])[m] || ' API' END,
+    'proj-' || p, 'Tokens', '1M tokens', (%(models)s::text[])[m] || ', ' ||
+        (%(classes)s::text[])[c],
     jsonb_build_object('team', 'team-' || p), 'resource-' || r
 FROM generate_series(1, %(projects)s) p, generate_series(1, array_length(%(models)s::text[], 1)) m,
     generate_series(1, 3) c, generate_series(1, %(per_line)s) r
 ON CONFLICT DO NOTHING
 """
 OTHER_DIMENSIONS = """
-INSERT INTO allocation_chargedimension (content_hash, billing_period_start, billing_period_end, billing_account_id,
-    billing_currency, charge_category, charge_description, provider_name, service_category, service_name, sub_account_id)
-SELECT decode(md5('bench other ' || k || p), 'hex'), '2026-09-01Z', '2026-10-01Z', 'acct', 'USD', k, k, p, 'Other', 'Other',
+INSERT INTO allocation_chargedimension (content_hash, billing_period_start, billing_period_end,
+    billing_account_id,
+    billing_currency, charge_category, charge_description, provider_name, service_category,
+        service_name, sub_account_id)
+SELECT decode(md5('bench other ' || k || p), 'hex'), '2026-09-01Z', '2026-10-01Z', 'acct', 'USD',
+    k, k, p, 'Other', 'Other',
     CASE WHEN p = 'AWS' THEN 'account-1' END
 FROM unnest(ARRAY['Tax', 'Credit']) k, unnest(ARRAY['OpenAI', 'Anthropic', 'Google Cloud', 'AWS']) p
 ON CONFLICT DO NOTHING
@@ -89,95 +99,125 @@ ON CONFLICT DO NOTHING
 VOLUME = "100 + (hashtext({project} || {model}) & 31) + h / 24"
 # A row's x_ columns say which of the project's keys the calls were made with; every hour another.
 TOKEN_CHARGES = """
-INSERT INTO charge (billing_month, scope_id, line, dimension_id, charge_period_start, charge_period_end, billed_cost,
+INSERT INTO charge (billing_month, scope_id, line, dimension_id, charge_period_start,
+    charge_period_end, billed_cost,
     effective_cost, list_cost, contracted_cost, consumed_quantity, pricing_quantity, extra)
-SELECT '2026-09-01', %(scope)s, row_number() OVER (), d.id, t, t + interval '1 hour', cost, cost * 0.9, cost * 1.25, cost,
+SELECT '2026-09-01', %(scope)s, row_number() OVER (), d.id, t, t + interval '1 hour', cost,
+    cost * 0.9, cost * 1.25, cost,
     tokens, tokens / 1000000.0,
-    jsonb_build_object('x_key_name', (%(keys)s::text[])[1 + (d.id + h) %% array_length(%(keys)s::text[], 1)],
-        'x_invoice_section', 'section-' || d.id %% 40, 'x_tokens_cached', (tokens / 7)::bigint::text)
+    jsonb_build_object('x_key_name', (%(keys)s::text[])[1 + (d.id + h) %%
+        array_length(%(keys)s::text[], 1)],
+        'x_invoice_section', 'section-' || d.id %% 40, 'x_tokens_cached',
+            (tokens / 7)::bigint::text)
 FROM allocation_chargedimension d
 CROSS JOIN generate_series(0, 719) h
 CROSS JOIN LATERAL (SELECT '2026-09-01Z'::timestamptz + h * interval '1 hour' AS t) hours
 CROSS JOIN LATERAL (
     SELECT (%(callers)s * ({volume})::numeric / %(per_line)s
-        * CASE split_part(d.sku_meter, ', ', 2) WHEN 'cached input' THEN 92 WHEN 'output' THEN 105 ELSE 102 END
+        * CASE split_part(d.sku_meter, ', ', 2) WHEN 'cached input' THEN 92 WHEN 'output' THEN 105
+            ELSE 102 END
         * CASE d.sub_account_id WHEN 'proj-12' THEN 1.7 ELSE 1 END) AS tokens
 ) a
 CROSS JOIN LATERAL (SELECT tokens * 0.0000025 * (1 + d.id %% 7) AS cost) b
 WHERE d.consumed_unit = 'Tokens'
-""".replace("{volume}", VOLUME.format(project="d.sub_account_id", model="split_part(d.sku_meter, ', ', 1)"))
+""".replace(
+    "{volume}", VOLUME.format(project="d.sub_account_id", model="split_part(d.sku_meter, ', ', 1)")
+)
 RESOURCE_CHARGES = """
-INSERT INTO charge (billing_month, scope_id, line, dimension_id, charge_period_start, charge_period_end, billed_cost,
+INSERT INTO charge (billing_month, scope_id, line, dimension_id, charge_period_start,
+    charge_period_end, billed_cost,
     effective_cost, list_cost, contracted_cost, consumed_quantity, pricing_quantity, extra)
-SELECT '2026-09-01', %(scope)s, 100000000 + row_number() OVER (), r.id, t, t + interval '1 hour', cost, cost * 0.9,
-    cost * 1.25, cost, 1 + n %% 10, 1 + n %% 10, r.extra || jsonb_build_object('x_operation', 'operation-' || n %% 6)
+SELECT '2026-09-01', %(scope)s, 100000000 + row_number() OVER (), r.id, t, t + interval '1 hour',
+    cost, cost * 0.9,
+    cost * 1.25, cost, 1 + n %% 10, 1 + n %% 10, r.extra || jsonb_build_object('x_operation',
+        'operation-' || n %% 6)
 FROM unnest(%(ids)s::bigint[], %(extras)s::jsonb[], %(costs)s::numeric[]) AS r(id, extra, cost_from)
 CROSS JOIN generate_series(0, %(rows)s - 1) n
-CROSS JOIN LATERAL (SELECT '2026-09-01Z'::timestamptz + n * 720 / %(rows)s * interval '1 hour' AS t) hours
+CROSS JOIN LATERAL (SELECT '2026-09-01Z'::timestamptz + n * 720 / %(rows)s * interval '1 hour' AS
+    t) hours
 CROSS JOIN LATERAL (SELECT cost_from * (1 + n %% 10) + (r.id %% 11) / 1000000.0 AS cost) b
 """
 MONTHLY_CHARGES = """
-INSERT INTO charge (billing_month, scope_id, line, dimension_id, charge_period_start, charge_period_end, billed_cost,
+INSERT INTO charge (billing_month, scope_id, line, dimension_id, charge_period_start,
+    charge_period_end, billed_cost,
     effective_cost, list_cost, contracted_cost)
-SELECT '2026-09-01', %(scope)s, 200000000 + row_number() OVER (), d.id, '2026-09-01Z', '2026-10-01Z', cost, cost, cost, cost
+SELECT '2026-09-01', %(scope)s, 200000000 + row_number() OVER (), d.id, '2026-09-01Z',
+    '2026-10-01Z', cost, cost, cost, cost
 FROM allocation_chargedimension d
 CROSS JOIN LATERAL (SELECT CASE d.charge_category WHEN 'Tax' THEN 1234.56 ELSE -77.7 END AS cost) c
 WHERE d.service_name = 'Other'
 """
 USAGE_DIMENSIONS = """
-INSERT INTO allocation_usagedimension (content_hash, is_inference, operation, provider, project, model_requested,
+INSERT INTO allocation_usagedimension (content_hash, is_inference, operation, provider, project,
+    model_requested,
     model_answered, model, tier, context_band, team, feature, environment)
-SELECT decode(md5('bench usage ' || p || ' ' || m || ' ' || k), 'hex'), true, 'chat', (%(names)s::text[])[m], 'proj-' || p,
+SELECT decode(md5('bench usage ' || p || ' ' || m || ' ' || k), 'hex'), true, 'chat',
+    (%(names)s::text[])[m], 'proj-' || p,
     (%(models)s::text[])[m], (%(models)s::text[])[m], (%(models)s::text[])[m], 'standard', 0,
-    'team-' || (p * 31 + m * 7 + k) %% %(teams)s, 'feature-' || (p * 31 + m * 7 + k) %% %(features)s,
+    'team-' || (p * 31 + m * 7 + k) %% %(teams)s, 'feature-' || (p * 31 + m * 7 + k) %%
+        %(features)s,
     CASE WHEN k %% 3 = 0 THEN 'staging' ELSE 'production' END
 FROM generate_series(1, %(projects)s) p, generate_series(1, array_length(%(models)s::text[], 1)) m,
     generate_series(1, %(callers)s) k
 ON CONFLICT DO NOTHING
 """
 USAGE = """
-INSERT INTO usage_hourly (hour, dimension_id, spans, calls, calls_without_usage, errors, input_uncached, cache_read,
-    cache_write_5m, cache_write_1h, output_text, reasoning, input_audio, input_image, output_audio, output_image,
+INSERT INTO usage_hourly (hour, dimension_id, spans, calls, calls_without_usage, errors,
+    input_uncached, cache_read,
+    cache_write_5m, cache_write_1h, output_text, reasoning, input_audio, input_image, output_audio,
+        output_image,
     duration_us, variance_input, variance_output, covariance, list_cost)
-SELECT t, d.id, 5, 5, 0, 0, 100 * volume, 90 * volume, 0, 0, 100 * volume, 3 * volume, 0, 0, 0, 0, 5000000, 0, 0, 0,
+SELECT t, d.id, 5, 5, 0, 0, 100 * volume, 90 * volume, 0, 0, 100 * volume, 3 * volume, 0, 0, 0, 0,
+    5000000, 0, 0, 0,
     0.01 * (1 + d.id %% 5)
 FROM allocation_usagedimension d
 CROSS JOIN generate_series(0, 719) h
-CROSS JOIN LATERAL (SELECT '2026-09-01Z'::timestamptz + h * interval '1 hour' AS t, {volume} AS volume) hours
+CROSS JOIN LATERAL (SELECT '2026-09-01Z'::timestamptz + h * interval '1 hour' AS t,
+    {volume} AS volume) hours
 ON CONFLICT DO NOTHING
 """.replace("{volume}", VOLUME.format(project="d.project", model="d.model"))
 
 
 PROVIDER_USAGE = """
-INSERT INTO allocation_providerusage (day, provider, project, model, is_batch, api_key, requests, input_uncached, cache_read,
-    cache_write_5m, cache_write_1h, output_text, reasoning, input_audio, input_image, output_audio, output_image)
-SELECT '2026-09-01'::date + day, (%(names)s::text[])[m], 'proj-' || p, (%(models)s::text[])[m], false, key, 5,
+INSERT INTO allocation_providerusage (day, provider, project, model, is_batch, api_key, requests,
+    input_uncached, cache_read,
+    cache_write_5m, cache_write_1h, output_text, reasoning, input_audio, input_image, output_audio,
+        output_image)
+SELECT '2026-09-01'::date + day, (%(names)s::text[])[m], 'proj-' || p, (%(models)s::text[])[m],
+    false, key, 5,
     1000 + number * day, 900, 0, 0, 800, 30, 0, 0, 0, 0
 FROM generate_series(1, %(projects)s) p, generate_series(1, array_length(%(models)s::text[], 1)) m,
     generate_series(0, 29) day, unnest(%(keys)s::text[]) WITH ORDINALITY AS k(key, number)
 WHERE (number + p) %% 4 = 0
 """
 GPU_USAGE = """
-INSERT INTO allocation_gpuusage (hour, cluster, node, workload, team, feature, capacity_seconds, booked_seconds,
+INSERT INTO allocation_gpuusage (hour, cluster, node, workload, team, feature, capacity_seconds,
+    booked_seconds,
     requested_seconds)
-SELECT '2026-09-01Z'::timestamptz + day * interval '1 day', 'cluster', node, CASE WHEN w > 0 THEN 'job-' || w END,
+SELECT '2026-09-01Z'::timestamptz + day * interval '1 day', 'cluster', node, CASE WHEN w > 0
+    THEN 'job-' || w END,
     CASE WHEN w > 0 THEN 'team-' || (number * 7 + w * 41) %% 300 END,
     CASE WHEN w > 0 THEN 'feature-' || (number * 7 + w * 41) %% 300 END,
     CASE WHEN w = 0 THEN 8 * 86400 END, CASE WHEN w > 0 THEN 60000 + w * 3600 ELSE 0 END, 0
-FROM unnest(%(nodes)s::text[]) WITH ORDINALITY AS n(node, number), generate_series(0, 29) day, generate_series(0, 8) w
+FROM unnest(%(nodes)s::text[]) WITH ORDINALITY AS n(node, number), generate_series(0, 29) day,
+    generate_series(0, 8) w
 """
 SERIES = """
 INSERT INTO allocation_driverpoint (series, month, day, team, feature, quantity)
-SELECT series, '2026-09-01', CASE WHEN series = 'queries' THEN '2026-09-01'::date + day END, 'team-' || n,
+SELECT series, '2026-09-01', CASE WHEN series = 'queries' THEN '2026-09-01'::date + day END,
+    'team-' || n,
     CASE WHEN series <> 'seats' THEN 'feature-' || n END, 1 + (n * 37 + day * 11) %% 97
-FROM unnest(ARRAY['seats', 'queries', 'stored']) series, generate_series(0, 299) n, generate_series(0, 29) day
+FROM unnest(ARRAY['seats', 'queries', 'stored']) series, generate_series(0, 299) n,
+    generate_series(0, 29) day
 WHERE series = 'queries' OR day = 0
 """
 
 
 @dataclass(frozen=True)
 class Shape:
-    """How a month of some size is made up. Smaller months have fewer keys to split by, as well as fewer rows of each."""
+    """How a month of some size is made up. Smaller months have fewer keys to split by, as well as
+    fewer rows of each.
+    """
 
     models: int
     projects: int
@@ -203,7 +243,9 @@ def shape_of(*, charges: int, usage_rows: int, resources: int) -> Shape:
 
 
 def fill(*, charges: int, usage_rows: int) -> tuple[int, int]:
-    """Write about that many charges and usage rows; returns the counts that stand there. The database must be empty."""
+    """Write about that many charges and usage rows; returns the counts that stand there. The
+    database must be empty.
+    """
     resources = ledger_rules().resources
     shape = shape_of(charges=charges, usage_rows=usage_rows, resources=len(resources))
     models = MODELS[: shape.models]
@@ -241,16 +283,32 @@ def fill(*, charges: int, usage_rows: int) -> tuple[int, int]:
 def organise() -> None:
     """Teams, features in products, and whose the providers' keys are."""
     ever = date(2020, 1, 1)
-    teams = Team.objects.bulk_create([Team(slug=f"team-{n}", name=f"Team {n}") for n in range(TEAMS)])
-    products = Product.objects.bulk_create([Product(slug=f"product-{n}", name=f"Product {n}") for n in range(PRODUCTS)])
-    features = Feature.objects.bulk_create([Feature(slug=f"feature-{n}", name=f"Feature {n}") for n in range(FEATURES)])
+    teams = Team.objects.bulk_create(
+        [Team(slug=f"team-{n}", name=f"Team {n}") for n in range(TEAMS)]
+    )
+    products = Product.objects.bulk_create(
+        [Product(slug=f"product-{n}", name=f"Product {n}") for n in range(PRODUCTS)]
+    )
+    features = Feature.objects.bulk_create(
+        [Feature(slug=f"feature-{n}", name=f"Feature {n}") for n in range(FEATURES)]
+    )
     FeaturePlacement.objects.bulk_create(
-        FeaturePlacement(feature=feature, owner_team=teams[n % TEAMS], product=products[n % PRODUCTS], valid_from=ever)
+        FeaturePlacement(
+            feature=feature,
+            owner_team=teams[n % TEAMS],
+            product=products[n % PRODUCTS],
+            valid_from=ever,
+        )
         for n, feature in enumerate(features)
     )
     IdentityOwner.objects.bulk_create(
         IdentityOwner(
-            provider=provider, kind="api_key", value=key, team=f"team-{n * 13}", feature=f"feature-{n}", valid_from=ever
+            provider=provider,
+            kind="api_key",
+            value=key,
+            team=f"team-{n * 13}",
+            feature=f"feature-{n}",
+            valid_from=ever,
         )
         for provider in sorted({name for _, name, _ in MODELS})
         for n, key in enumerate(KEYS)
@@ -259,7 +317,9 @@ def organise() -> None:
 
 def deliver(source: Source) -> ChargeScope:
     """One more delivery for the month, published: a scope to put charges under."""
-    delivered = Import.objects.create(source=source, status="loaded", file_name="bench", finished_at=END)
+    delivered = Import.objects.create(
+        source=source, status="loaded", file_name="bench", finished_at=END
+    )
     return ChargeScope.objects.create(
         source=source,
         bill_import=delivered,
@@ -274,12 +334,18 @@ def deliver(source: Source) -> ChargeScope:
 
 
 def write_resources(resources: tuple[Resource, ...], copies: int) -> dict[str, list[Any]]:
-    """A charge dimension for each copy of each resource; what RESOURCE_CHARGES needs of them, in the same order."""
+    """A charge dimension for each copy of each resource; what RESOURCE_CHARGES needs of them, in
+    the same order.
+    """
     every = [(each, copy) for each in resources for copy in range(copies)]
     made: dict[bytes, ChargeDimension] = {}
     hashes = []
     for each, copy in every:
-        about: dict[str, Any] = {**each.columns, "sku_id": f"{each.columns['sku_id']}-{copy}", "tags": each.tags}
+        about: dict[str, Any] = {
+            **each.columns,
+            "sku_id": f"{each.columns['sku_id']}-{copy}",
+            "tags": each.tags,
+        }
         content_hash = hashlib.md5(json.dumps(about, sort_keys=True).encode()).digest()
         hashes.append(content_hash)
         made[content_hash] = ChargeDimension(
@@ -311,7 +377,9 @@ def put_in_force(text: str) -> RuleSet:
     """The rules as the next version, without the preview that applying them asks for."""
     digest = hashlib.sha256(text.encode()).hexdigest()
     number = latest_rule_set().number + 1
-    return RuleSet.objects.create(number=number, text=text, content_sha256=digest, effective_from=MONTH)
+    return RuleSet.objects.create(
+        number=number, text=text, content_sha256=digest, effective_from=MONTH
+    )
 
 
 def allocate(*, reuse: bool = False) -> tuple[float, RunOutcome]:

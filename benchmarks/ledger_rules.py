@@ -1,7 +1,9 @@
-"""Two hundred rules such as a company of 300 teams has after some years, and the resources on its bill they are about.
+"""Two hundred rules such as a company of 300 teams has after some years, and the resources on its
+bill they are about.
 
-Every method and every kind of condition is there: columns, tags, what the catalogue reads, and 37 different tests of
-single rows (x_ columns, amounts, quantities). Some thirty split the cost of each day among everyone.
+Every method and every kind of condition is there: columns, tags, what the catalogue reads, and 37
+different tests of single rows (x_ columns, amounts, quantities). Some thirty split the cost of each
+day among everyone.
 """
 
 from __future__ import annotations
@@ -16,7 +18,16 @@ import yaml
 RULES = 200
 KEYS = (
     *(f"key-{n:02}" for n in range(16)),
-    *("eval-nightly", "eval-release", "batch-embed", "batch-rank", "ci-small", "ci-large", "notebook-a", "notebook-b"),
+    *(
+        "eval-nightly",
+        "eval-release",
+        "batch-embed",
+        "batch-rank",
+        "ci-small",
+        "ci-large",
+        "notebook-a",
+        "notebook-b",
+    ),
 )
 CLOUDS = ("AWS", "Google Cloud", "Microsoft")
 REGIONS = ("us-east-1", "us-west-2", "eu-central-1", "eu-west-1", "ap-southeast-2")
@@ -31,7 +42,9 @@ Spec = dict[str, Any]
 
 @dataclass(frozen=True)
 class Resource:
-    """What the bill charges for all month: its dimension's columns, tags and x_ columns. A row costs 1 to 10 `cost`."""
+    """What the bill charges for all month: its dimension's columns, tags and x_ columns. A row
+    costs 1 to 10 `cost`.
+    """
 
     columns: dict[str, Any]
     tags: dict[str, str] = field(default_factory=dict)
@@ -58,7 +71,12 @@ def ledger_rules() -> LedgerRules:
     takings = [taking for family in FAMILIES for taking in family()]
     if len(takings) != RULES:
         raise SystemExit(f"there are {len(takings)} rules instead of {RULES}")
-    document = {"version": 1, "scope": SCOPE, "rules": [taking.rule for taking in takings], "pools": POOLS}
+    document = {
+        "version": 1,
+        "scope": SCOPE,
+        "rules": [taking.rule for taking in takings],
+        "pools": POOLS,
+    }
     text = yaml.dump(document, Dumper=Plain, sort_keys=False, allow_unicode=True, width=120)
     return LedgerRules(text, tuple(each for taking in takings for each in taking.resources))
 
@@ -86,7 +104,9 @@ def teams(n: int, count: int) -> list[Spec]:
     return [{"team": team(n + m)} for m in range(count)]
 
 
-def resource(n: int, service: str, *, tags: Spec | None = None, extra: Spec | None = None, **columns: Any) -> Resource:
+def resource(
+    n: int, service: str, *, tags: Spec | None = None, extra: Spec | None = None, **columns: Any
+) -> Resource:
     about = {
         "provider_name": CLOUDS[n % 3],
         "service_name": service,
@@ -100,9 +120,16 @@ def resource(n: int, service: str, *, tags: Spec | None = None, extra: Spec | No
         "consumed_unit": "Hours",
         "pricing_unit": "Hours",
     }
-    told = {"x_invoice_section": f"section-{n % 40}", "x_resource_group": f"group-{n}", **(extra or {})}
+    told = {
+        "x_invoice_section": f"section-{n % 40}",
+        "x_resource_group": f"group-{n}",
+        **(extra or {}),
+    }
     return Resource(
-        {**about, **columns}, {"environment": "production", **(tags or {})}, told, cost=f"{n % 17 + 1}.2345"
+        {**about, **columns},
+        {"environment": "production", **(tags or {})},
+        told,
+        cost=f"{n % 17 + 1}.2345",
     )
 
 
@@ -112,17 +139,31 @@ def resource(n: int, service: str, *, tags: Spec | None = None, extra: Spec | No
 def following() -> Iterator[Taking]:
     for provider in ("OpenAI", "Anthropic", "Google Cloud", "AWS"):
         yield Taking(
-            named(f"Tax of {provider}", {"ChargeCategory": "Tax", "ProviderName": provider}, "follow", kind="tax")
+            named(
+                f"Tax of {provider}",
+                {"ChargeCategory": "Tax", "ProviderName": provider},
+                "follow",
+                kind="tax",
+            )
         )
     when: Spec = {"ChargeCategory": "Credit", "ProviderName": "OpenAI"}
     eligible = ["All other calls of OpenAI", "GPT-4o by the month"]
-    credit = named("OpenAI credits by list cost", when, "follow", by="list_cost", of_rules=eligible, kind="credit")
+    credit = named(
+        "OpenAI credits by list cost",
+        when,
+        "follow",
+        by="list_cost",
+        of_rules=eligible,
+        kind="credit",
+    )
     yield Taking(credit)
     yield Taking(named("Other credits", {"ChargeCategory": "Credit"}, "follow", kind="credit"))
     for n, cloud in enumerate(CLOUDS):
         when = {"all": [{"ProviderName": cloud}, {"any": [{"ServiceName": {"contains": "support"}},
                 {"ChargeDescription": {"contains": ["support plan", "premium support"]}}]}]}  # fmt: skip
-        fee = resource(n, f"{cloud} Premium Support", provider_name=cloud, sub_account_id=f"account-{n}")
+        fee = resource(
+            n, f"{cloud} Premium Support", provider_name=cloud, sub_account_id=f"account-{n}"
+        )
         yield Taking(named(f"Support of {cloud}", when, "follow", kind="shared"), (fee,))
     for n in range(2):
         about: Spec = {
@@ -132,17 +173,30 @@ def following() -> Iterator[Taking]:
         }
         bought = resource(n, "Savings Plans", **about, charge_category="Purchase")
         used = [
-            resource(m, "Amazon EC2", **about, commitment_discount_status="Used", tags={"owner": team(m)})
+            resource(
+                m, "Amazon EC2", **about, commitment_discount_status="Used", tags={"owner": team(m)}
+            )
             for m in range(n, 12, 2)
         ]
         when = {"ChargeCategory": "Purchase", "CommitmentDiscountId": {"prefix": f"sp-{n}"}}
         yield Taking(
-            named(f"Savings plan {n} by its use", when, "follow", follows="commitment", kind="shared"), (bought, *used)
+            named(
+                f"Savings plan {n} by its use", when, "follow", follows="commitment", kind="shared"
+            ),
+            (bought, *used),
         )
-        unused = resource(n, "Amazon EC2", **about, commitment_discount_status="Unused", tags={"owner": team(n)})
+        unused = resource(
+            n, "Amazon EC2", **about, commitment_discount_status="Unused", tags={"owner": team(n)}
+        )
         when = {"CommitmentDiscountStatus": "Unused", "CommitmentDiscountId": f"sp-{n}"}
         yield Taking(
-            named(f"What nobody used of savings plan {n}", when, "direct", target=BY_TAGS, kind="commitment_unused"),
+            named(
+                f"What nobody used of savings plan {n}",
+                when,
+                "direct",
+                target=BY_TAGS,
+                kind="commitment_unused",
+            ),
             (unused,),
         )
 
@@ -158,7 +212,10 @@ def token_rows() -> Iterator[Taking]:
         "Releases' evaluations": {"x_key_name": {"prefix": "eval-"}},
         "Continuous integration": {"x_key_name": {"regex": "^ci-(small|large)$"}},
         "Notebooks": {"x_key_name": {"contains": "notebook"}, "SubAccountId": {"missing": False}},
-        "Large hours of input": {"BilledCost": {"at_least": "4.5"}, "Catalogue.TokenClass": "input"},
+        "Large hours of input": {
+            "BilledCost": {"at_least": "4.5"},
+            "Catalogue.TokenClass": "input",
+        },
         "Idle hours": {"ConsumedQuantity": {"below": 10}},
     }
     for n, (name, when) in enumerate(singled.items()):
@@ -174,8 +231,15 @@ def token_rows() -> Iterator[Taking]:
             )
         )
     for n in range(2):
-        when = {"Catalogue.Provider": ["openai", "anthropic"][n], "x_key_name": {"in": ["key-03", "key-07"]}}
-        yield Taking(named(f"Shared gateway keys {n}", when, "provider_usage", owner={"team": {"tag": "team"}}))
+        when = {
+            "Catalogue.Provider": ["openai", "anthropic"][n],
+            "x_key_name": {"in": ["key-03", "key-07"]},
+        }
+        yield Taking(
+            named(
+                f"Shared gateway keys {n}", when, "provider_usage", owner={"team": {"tag": "team"}}
+            )
+        )
 
 
 def traced() -> Iterator[Taking]:
@@ -197,7 +261,13 @@ def traced() -> Iterator[Taking]:
     }  # fmt: skip
     for name, (when, options) in special.items():
         yield Taking(
-            named(name, {**first, "Catalogue.Kind": "model_usage", **when}, "traced_usage", owner=owner, **options)
+            named(
+                name,
+                {**first, "Catalogue.Kind": "model_usage", **when},
+                "traced_usage",
+                owner=owner,
+                **options,
+            )
         )
     for n in range(4, 10):
         when = {
@@ -234,7 +304,14 @@ def reserved() -> Iterator[Taking]:
         }
         more = {"tokens_per_unit": 20_000_000} if n else {}
         yield Taking(
-            named(f"Reserved {model}", when, "capacity", weights={"input": 1, "output": 4}, owner=target(n), **more),
+            named(
+                f"Reserved {model}",
+                when,
+                "capacity",
+                weights={"input": 1, "output": 4},
+                owner=target(n),
+                **more,
+            ),
             (capacity,),
         )
 
@@ -251,7 +328,12 @@ def clusters() -> Iterator[Taking]:
             )
             for m in range(3)
             for node in [
-                resource(n, "Amazon EC2", provider_name="AWS", tags={"cluster": f"train-{n}", "team": team(n)})
+                resource(
+                    n,
+                    "Amazon EC2",
+                    provider_name="AWS",
+                    tags={"cluster": f"train-{n}", "team": team(n)},
+                )
             ]
         )
         when = {"Catalogue.Kind": "gpu", "Tags.cluster": f"train-{n}"}
@@ -270,21 +352,41 @@ def direct() -> Iterator[Taking]:
 def direct_by_columns() -> Iterator[Taking]:
     for n in range(10):
         accounts = [f"acct-{n}-{m}" for m in range(3)]
-        own = tuple(resource(n + m, f"Amazon S{n}", provider_name="AWS", sub_account_id=accounts[m]) for m in range(3))
-        yield Taking(named(f"Accounts of group {n}", {"SubAccountId": accounts}, "direct", target=target(n)), own)
+        own = tuple(
+            resource(n + m, f"Amazon S{n}", provider_name="AWS", sub_account_id=accounts[m])
+            for m in range(3)
+        )
+        yield Taking(
+            named(f"Accounts of group {n}", {"SubAccountId": accounts}, "direct", target=target(n)),
+            own,
+        )
     for n in range(6):
         map_ = {f"sub-{n}-{m}": team(n + m) for m in range(6)}
-        own = tuple(resource(m, f"Azure service {n}", sub_account_id=name) for m, name in enumerate(map_))
+        own = tuple(
+            resource(m, f"Azure service {n}", sub_account_id=name) for m, name in enumerate(map_)
+        )
         spec = {"team": {"column": "SubAccountId", "map": map_}}
         yield Taking(
-            named(f"Subscriptions of unit {n}", {"SubAccountId": {"prefix": f"sub-{n}-"}}, "direct", target=spec), own
+            named(
+                f"Subscriptions of unit {n}",
+                {"SubAccountId": {"prefix": f"sub-{n}-"}},
+                "direct",
+                target=spec,
+            ),
+            own,
         )
     for n in range(8):
         names = [f"svc{n}-{m}-{team(n * m)}" for m in range(3)]
         own = tuple(resource(n, "Kubernetes", resource_name=name) for name in names)
         spec = {"team": {"column": "ResourceName", "pattern": "-(team-[0-9]+)$"}}
         yield Taking(
-            named(f"Services named {n}", {"ResourceName": {"regex": f"^svc{n}-[0-9]+-"}}, "direct", target=spec), own
+            named(
+                f"Services named {n}",
+                {"ResourceName": {"regex": f"^svc{n}-[0-9]+-"}},
+                "direct",
+                target=spec,
+            ),
+            own,
         )
     for n in range(6):
         when = {
@@ -294,7 +396,8 @@ def direct_by_columns() -> Iterator[Taking]:
             ]
         }
         yield Taking(
-            named(f"Search {n}", when, "direct", target=target(n)), (resource(n % 4, f"Managed Search {n} units"),)
+            named(f"Search {n}", when, "direct", target=target(n)),
+            (resource(n % 4, f"Managed Search {n} units"),),
         )
 
 
@@ -302,7 +405,9 @@ def direct_by_tags() -> Iterator[Taking]:
     for n in range(8):
         own = tuple(
             resource(
-                m, "Object storage", tags={"Cost-Center": f"cc{n}{m}", "owner": team(n + m), "feature": f"feature-{n}"}
+                m,
+                "Object storage",
+                tags={"Cost-Center": f"cc{n}{m}", "owner": team(n + m), "feature": f"feature-{n}"},
             )
             for m in range(4)
         )
@@ -317,7 +422,12 @@ def direct_by_tags() -> Iterator[Taking]:
             resource(n, "Queues", tags={"project": f"project {n}"}),
         )
         when = {"Tags.project": {"contains": f"project {n}"}}
-        yield Taking(named(f"Project {n}, as suggested", when, "direct", target={"team": {"inferred": team(n)}}), own)
+        yield Taking(
+            named(
+                f"Project {n}, as suggested", when, "direct", target={"team": {"inferred": team(n)}}
+            ),
+            own,
+        )
 
 
 def direct_by_rows() -> Iterator[Taking]:
@@ -330,10 +440,17 @@ def direct_by_rows() -> Iterator[Taking]:
     )
     for n in range(12):
         own = tuple(
-            resource(m, "App hosting", extra={"x_resource_group": f"rg-{n}-{letter}"}) for m, letter in enumerate("ab")
+            resource(m, "App hosting", extra={"x_resource_group": f"rg-{n}-{letter}"})
+            for m, letter in enumerate("ab")
         )
         yield Taking(
-            named(f"Resource group {n}", {"x_resource_group": tests[n % 5](n)}, "direct", target=target(n)), own
+            named(
+                f"Resource group {n}",
+                {"x_resource_group": tests[n % 5](n)},
+                "direct",
+                target=target(n),
+            ),
+            own,
         )
     for n in range(8):
         limit = {"above": 5} if n % 2 else {"at_least": "5.5", "below": "1000000"}
@@ -356,16 +473,24 @@ def fixed() -> Iterator[Taking]:
         shares = [{**each, "share": 100 // count} for each in teams(n, count - 1)]
         last: Spec = {"pool": POOLS[n % 6]["name"]} if n % 4 == 0 else {"team": team(n + count)}
         rest = 100 - sum(share["share"] for share in shares)
-        when = {"ServiceName": [f"Registry {n}", f"Artifacts {n}"], "SkuId": {"regex": "^sku-[0-9]"}}
+        when = {
+            "ServiceName": [f"Registry {n}", f"Artifacts {n}"],
+            "SkuId": {"regex": "^sku-[0-9]"},
+        }
         own = (resource(n, f"Registry {n}"), resource(n, f"Artifacts {n}"))
-        yield Taking(named(f"Contract {n}", when, "fixed", shares=[*shares, {**last, "share": rest}]), own)
+        yield Taking(
+            named(f"Contract {n}", when, "fixed", shares=[*shares, {**last, "share": rest}]), own
+        )
 
 
 def even() -> Iterator[Taking]:
     for n in range(14):
         among: Any = "teams" if n % 6 == 5 else teams(n, 3 + n * 2)
         when = {"ServiceName": f"Monitoring {n}", "Tags.environment": ["production", "staging"]}
-        yield Taking(named(f"Monitoring {n} evenly", when, "even", among=among), (resource(n, f"Monitoring {n}"),))
+        yield Taking(
+            named(f"Monitoring {n} evenly", when, "even", among=among),
+            (resource(n, f"Monitoring {n}"),),
+        )
 
 
 DRIVERS: tuple[Spec, ...] = (
@@ -396,14 +521,29 @@ DRIVERS: tuple[Spec, ...] = (
 def proportional() -> Iterator[Taking]:
     """Each driver twice: among a dozen teams, and among everyone whom it knows."""
     for n, driver in enumerate(DRIVERS * 2):
-        among = {"among": teams(n, 12)} if n < len(DRIVERS) else {"among": "teams"} if driver["by"] == "seats" else {}
+        among = (
+            {"among": teams(n, 12)}
+            if n < len(DRIVERS)
+            else {"among": "teams"}
+            if driver["by"] == "seats"
+            else {}
+        )
         when = {"ServiceName": f"Platform {n}", "ServiceCategory": {"in": list(CATEGORIES)}}
-        yield Taking(named(f"Platform {n}", when, "proportional", **driver, **among), (resource(n, f"Platform {n}"),))
+        yield Taking(
+            named(f"Platform {n}", when, "proportional", **driver, **among),
+            (resource(n, f"Platform {n}"),),
+        )
 
 
 POOLS: tuple[Spec, ...] = (
     {"name": "platform", "method": "proportional", "by": "requests", "level": "team"},
-    {"name": "data", "method": "proportional", "by": "series", "series": "queries", "among": teams(3, 60)},
+    {
+        "name": "data",
+        "method": "proportional",
+        "by": "series",
+        "series": "queries",
+        "among": teams(3, 60),
+    },
     {"name": "overhead", "method": "proportional", "by": "cost", "level": "team"},
     {"name": "security", "method": "even", "among": "teams"},
     {
@@ -418,8 +558,13 @@ POOLS: tuple[Spec, ...] = (
 def pooled() -> Iterator[Taking]:
     for n, pool in enumerate(POOLS):
         when = {"Tags.layer": pool["name"], "ProviderName": {"missing": False}}
-        own = tuple(resource(n + m, "Shared services", tags={"layer": pool["name"]}) for m in range(3))
-        yield Taking(named(f"Into the pool {pool['name']}", when, "direct", target={"pool": pool["name"]}), own)
+        own = tuple(
+            resource(n + m, "Shared services", tags={"layer": pool["name"]}) for m in range(3)
+        )
+        yield Taking(
+            named(f"Into the pool {pool['name']}", when, "direct", target={"pool": pool["name"]}),
+            own,
+        )
 
 
 # ---------------------------------------------------------------- the rest
@@ -435,7 +580,13 @@ def the_rest() -> Iterator[Taking]:
         own = tuple(resource(n + 40 * m, "Marketplace") for m in range(2))
         yield Taking(named(f"Marketplace of section {n}", when, "direct", target=target(n)), own)
     when = {"Catalogue.Kind": "gpu", "Tags.team": {"missing": False}}
-    gpu = resource(5, "Amazon EC2", provider_name="AWS", sku_meter="BoxUsage:p4d.24xlarge", tags={"team": team(5)})
+    gpu = resource(
+        5,
+        "Amazon EC2",
+        provider_name="AWS",
+        sku_meter="BoxUsage:p4d.24xlarge",
+        tags={"team": team(5)},
+    )
     yield Taking(named("GPU capacity by its tags", when, "direct", target=BY_TAGS), (gpu,))
     whose = {"any": [{"Tags.team": {"missing": False}}, {"Tags.owner": {"missing": False}}]}
     own = tuple(resource(n, "Amazon RDS", tags={"team": team(n)}) for n in range(60))

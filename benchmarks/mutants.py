@@ -1,12 +1,14 @@
-"""How many deliberate faults the tests find: mutants of the modules that decide about money, by module.
+"""How many deliberate faults the tests find: mutants of the modules that decide about money, by
+module.
 
-Copies the project to a temporary folder, lets mutmut change one thing at a time there, and runs the tests that need no
-database against each change. Prints the share of mutants that some test found, and, with --survivors, what it was that
-no test noticed. Exit status 1 where a module is below the least share.
+Copies the project to a temporary folder, lets mutmut change one thing at a time there, and runs the
+tests that need no database against each change. Prints the share of mutants that some test found,
+and, with --survivors, what it was that no test noticed. Exit status 1 where a module is below the
+least share.
 
-Most that survive change nothing that can be seen: `zip(strict=...)` over lists of one length, format "F" for "f", the
-start of a sum, a shortcut that gives what the long way gives, 32 days for 31 into the next month, local time for UTC
-where the process runs in UTC.
+Most that survive change nothing that can be seen: `zip(strict=...)` over lists of one length,
+format "F" for "f", the start of a sum, a shortcut that gives what the long way gives, 32 days for
+31 into the next month, local time for UTC where the process runs in UTC.
 """
 
 from __future__ import annotations
@@ -59,13 +61,19 @@ SURVIVED, NO_TEST, SKIPPED = (0,), (5, 33), (34,)
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--survivors", action="store_true", help="show each change that no test found")
-    parser.add_argument("--only", nargs="*", default=MODULES, choices=MODULES, help="only these modules")
+    parser.add_argument(
+        "--survivors", action="store_true", help="show each change that no test found"
+    )
+    parser.add_argument(
+        "--only", nargs="*", default=MODULES, choices=MODULES, help="only these modules"
+    )
     arguments = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="apportion-mutants-"))
     try:
         prepare(folder, tuple(arguments.only))
-        subprocess.run([sys.executable, "-m", "mutmut", "run", "--max-children", "2"], cwd=folder, check=False)
+        subprocess.run(
+            [sys.executable, "-m", "mutmut", "run", "--max-children", "2"], cwd=folder, check=False
+        )
         results = {module: found_of(folder, module) for module in arguments.only}
         report(results)
         if arguments.survivors:
@@ -81,9 +89,15 @@ def prepare(folder: Path, modules: tuple[str, ...]) -> None:
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("manage.py", "pyproject.toml"):
         shutil.copy(ROOT / name, folder / name)
-    tests = [f"    tests/allocation/{name}.py" for name in TESTS if (ROOT / f"tests/allocation/{name}.py").exists()]
+    tests = [
+        f"    tests/allocation/{name}.py"
+        for name in TESTS
+        if (ROOT / f"tests/allocation/{name}.py").exists()
+    ]
     chosen = [f"    allocation/{name}.py" for name in modules]
-    (folder / "setup.cfg").write_text(CONFIG.format(modules="\n".join(chosen), tests="\n".join(tests)))
+    (folder / "setup.cfg").write_text(
+        CONFIG.format(modules="\n".join(chosen), tests="\n".join(tests))
+    )
 
 
 def found_of(folder: Path, module: str) -> dict[str, int | None]:
@@ -103,9 +117,15 @@ def is_found(status: int | None) -> bool:
 
 def report(results: dict[str, dict[str, int | None]]) -> None:
     print(f"\n{'module':<12}{'mutants':>9}{'found':>7}{'score':>8}")
-    everything = {f"{module}.{name}": status for module, found in results.items() for name, status in found.items()}
+    everything = {
+        f"{module}.{name}": status
+        for module, found in results.items()
+        for name, status in found.items()
+    }
     for module, found in [*results.items(), ("all", everything)]:
-        print(f"{module:<12}{len(found):>9}{sum(map(is_found, found.values())):>7}{score(found):>7.1f}%")
+        print(
+            f"{module:<12}{len(found):>9}{sum(map(is_found, found.values())):>7}{score(found):>7.1f}%"
+        )
 
 
 def show(folder: Path, results: dict[str, dict[str, int | None]]) -> None:
@@ -113,7 +133,9 @@ def show(folder: Path, results: dict[str, dict[str, int | None]]) -> None:
     for found in results.values():
         for name in (name for name, status in found.items() if not is_found(status)):
             command = [sys.executable, "-m", "mutmut", "show", name]
-            shown = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, env=environment)
+            shown = subprocess.run(
+                command, cwd=folder, capture_output=True, text=True, check=False, env=environment
+            )
             print(f"\n{shown.stdout}", end="")
 
 

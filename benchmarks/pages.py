@@ -1,11 +1,13 @@
-"""Server time of each page with a month of charges and usage, and with a tenth of it. One JSON line per page.
+"""Server time of each page with a month of charges and usage, and with a tenth of it. One JSON line
+per page.
 
     .venv/bin/python benchmarks/pages.py [--full] [--rounds N]
 
-Quick: 100,000 charges and 100,000 usage rows; --full: a million of each. Every size gets a home of its own, with the
-embedded servers, and the pages are asked by Django's test client: everything from URL to bytes, without the network.
-Both sizes are asked in turn, so that a machine whose speed drifts drifts for both.
-Limits: p95 under 100 ms, and at most 1.3 times the median at a tenth of the data.
+Quick: 100,000 charges and 100,000 usage rows; --full: a million of each. Every size gets a home of
+its own, with the embedded servers, and the pages are asked by Django's test client: everything from
+URL to bytes, without the network. Both sizes are asked in turn, so that a machine whose speed
+drifts drifts for both. Limits: p95 under 100 ms, and at most 1.3 times the median at a tenth of the
+data.
 """
 
 from __future__ import annotations
@@ -50,17 +52,24 @@ PAGES = {
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--full", action="store_true")
     parser.add_argument("--rounds", type=int, default=40)
-    parser.add_argument("--measure", type=int, help=argparse.SUPPRESS)  # in the child: seed this many rows and serve
+    parser.add_argument(
+        "--measure", type=int, help=argparse.SUPPRESS
+    )  # in the child: seed this many rows and serve
     options = parser.parse_args()
     if options.measure:
         serve(options.measure)
         return 0
     size = FULL if options.full else QUICK
     small_size, large_size = str(size // 10), str(size)
-    with child_of(__file__, "--measure", small_size) as small, child_of(__file__, "--measure", large_size) as large:
+    with (
+        child_of(__file__, "--measure", small_size) as small,
+        child_of(__file__, "--measure", large_size) as large,
+    ):
         for name in PAGES:
             seconds: tuple[list[float], list[float]] = ([], [])
             for turn in range(-1, -(-options.rounds // TURN)):
@@ -68,7 +77,10 @@ def main() -> int:
                     found = ask(child, name)
                     if turn >= 0:  # the first turn fills caches
                         seconds[side].extend(found)
-            print(json.dumps(compared(name, summary(seconds[0]), summary(seconds[1]), size)), flush=True)
+            print(
+                json.dumps(compared(name, summary(seconds[0]), summary(seconds[1]), size)),
+                flush=True,
+            )
     return 0
 
 
@@ -79,7 +91,9 @@ def summary(seconds: list[float]) -> dict[str, float]:
     return {"p50_ms": round(statistics.median(ordered) * 1000, 1), "p95_ms": round(p95 * 1000, 1)}
 
 
-def compared(name: str, small: dict[str, float], large: dict[str, float], size: int) -> dict[str, Any]:
+def compared(
+    name: str, small: dict[str, float], large: dict[str, float], size: int
+) -> dict[str, Any]:
     ratio = round(large["p50_ms"] / small["p50_ms"], 2)
     return {
         "benchmark": f"page {name}",

@@ -1,17 +1,18 @@
-"""Pictures of every page: light and dark, wide and narrow, with the demo company and with nothing. Needs Chromium.
+"""Pictures of every page: light and dark, wide and narrow, with the demo company and with nothing.
+Needs Chromium.
 
     .venv/bin/python benchmarks/screenshots.py
 
-starts two portals of its own, an empty one and one with the demo company, four small bills (one repaired, one partly
-rejected, two refused), a driver file of each kind and rules that split by them. A FinOps admin goes through both, makes
-mistakes in forms and sets up a second factor; a team lead goes through the second, too, and the other roles in one
-look. Of a running portal:
+starts two portals of its own, an empty one and one with the demo company, four small bills (one
+repaired, one partly rejected, two refused), a driver file of each kind and rules that split by
+them. A FinOps admin goes through both, makes mistakes in forms and sets up a second factor; a team
+lead goes through the second, too, and the other roles in one look. Of a running portal:
 
     .venv/bin/python benchmarks/screenshots.py --user finance --password ... [--address URL] [PATH ...]
 
-takes the paths, or every page of the left rail and what lies behind it. Files go to var/screenshots (not under version
-control). Exits 1 where a page logs to the console, breaks its content policy, asks another host for something, is
-wider than its window, or cuts a table.
+takes the paths, or every page of the left rail and what lies behind it. Files go to var/screenshots
+(not under version control). Exits 1 where a page logs to the console, breaks its content policy,
+asks another host for something, is wider than its window, or cuts a table.
 """
 
 from __future__ import annotations
@@ -41,7 +42,10 @@ from benchmarks.deliveries import deliver  # noqa: E402
 from benchmarks.states import admins_states, errors, explanation  # noqa: E402
 
 FOLDER = CHECKOUT / "var" / "screenshots"
-SIZES: dict[str, ViewportSize] = {"wide": {"width": 1440, "height": 900}, "narrow": {"width": 390, "height": 844}}
+SIZES: dict[str, ViewportSize] = {
+    "wide": {"width": 1440, "height": 900},
+    "narrow": {"width": 390, "height": 844},
+}
 SCHEMES = ("light", "dark")
 LOOKS = tuple(f"{scheme}-{size}" for scheme in SCHEMES for size in SIZES)
 START_SECONDS = 300
@@ -67,7 +71,11 @@ ACCOUNT = (
 
 def main() -> int:
     options = arguments()
-    program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    program = (
+        shutil.which("chromium")
+        or shutil.which("chromium-browser")
+        or shutil.which("google-chrome")
+    )
     if program is None:
         print("No Chromium found: install the package chromium.", file=sys.stderr)
         return 2
@@ -94,13 +102,19 @@ def main() -> int:
 
 
 def arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--address", default="http://127.0.0.1:8000")
     parser.add_argument("--user", help="of a running portal; without it, portals of its own")
     parser.add_argument("--password", default="")
     parser.add_argument("--folder", type=Path, default=FOLDER)
-    parser.add_argument("--look", action="append", choices=LOOKS, help="of these alone; again for another")
-    parser.add_argument("--viewport", action="store_true", help="the first screen only, not the whole page")
+    parser.add_argument(
+        "--look", action="append", choices=LOOKS, help="of these alone; again for another"
+    )
+    parser.add_argument(
+        "--viewport", action="store_true", help="the first screen only, not the whole page"
+    )
     parser.add_argument("paths", nargs="*")
     return parser.parse_args()
 
@@ -115,13 +129,16 @@ def visit(
 ) -> list[str]:
     """Every page as this visitor sees it, in each look; gives what the browser complained about.
 
-    `states`: the visitor is a FinOps admin of a portal that may be written to, and shows what no link leads to.
+    `states`: the visitor is a FinOps admin of a portal that may be written to, and shows what no
+    link leads to.
     """
     complaints: list[str] = []
     for look in [look for look in looks if look in (options.look or LOOKS)]:
         scheme, _, size = look.partition("-")
         context = browser.new_context(
-            viewport=SIZES[size], color_scheme="dark" if scheme == "dark" else "light", reduced_motion="reduce"
+            viewport=SIZES[size],
+            color_scheme="dark" if scheme == "dark" else "light",
+            reduced_motion="reduce",
         )
         camera = Camera(context.new_page(), visitor, options.folder, look, not options.viewport)
         camera.watch()
@@ -148,15 +165,23 @@ def tour(camera: Camera) -> None:
     links: list[str] = []
     opened = rail(camera.page)
     if any(path.startswith("/debug/") for path in opened):
-        opened.append("/debug/calls/")  # the debug page takes it in once loaded, so no link leads there
+        opened.append(
+            "/debug/calls/"
+        )  # the debug page takes it in once loaded, so no link leads there
     for path in opened:
         links += camera.open(path)
     for pattern, most in BEHIND:
-        for path in list(dict.fromkeys(link for link in links if re.search(pattern, link.split("?")[0])))[:most]:
+        for path in list(
+            dict.fromkeys(link for link in links if re.search(pattern, link.split("?")[0]))
+        )[:most]:
             links += camera.open(path)
     explanation(camera)
     for path in (
-        *(path for path in REPORTED if path.split("?")[0] in {link.split("?")[0] for link in links}),
+        *(
+            path
+            for path in REPORTED
+            if path.split("?")[0] in {link.split("?")[0] for link in links}
+        ),
         *ACCOUNT,
     ):
         camera.open(path)
@@ -164,7 +189,9 @@ def tour(camera: Camera) -> None:
 
 def rail(page: Page) -> list[str]:
     """Every address of the left rail."""
-    found = page.eval_on_selector_all(".rail ul a", "links => links.map(link => link.getAttribute('href'))")
+    found = page.eval_on_selector_all(
+        ".rail ul a", "links => links.map(link => link.getAttribute('href'))"
+    )
     return [str(address) for address in found]
 
 
@@ -172,7 +199,11 @@ def rail(page: Page) -> list[str]:
 def empty_portal() -> Iterator[Visitor]:
     with portal("up", until="is ready") as (address, home, _):
         made = subprocess.run(
-            manage("create_admin", "admin", "--json"), env=settings(home), check=True, capture_output=True, text=True
+            manage("create_admin", "admin", "--json"),
+            env=settings(home),
+            check=True,
+            capture_output=True,
+            text=True,
         )
         yield Visitor(address, "admin", json.loads(made.stdout)["password"], "empty-admin")
 
@@ -180,7 +211,11 @@ def empty_portal() -> Iterator[Visitor]:
 @contextmanager
 def demo_portal() -> Iterator[dict[str, Visitor]]:
     """The demo's people by the names they sign in with."""
-    with portal("demo", "--days", "45", "--scale", "0.3", until="The portal is at") as (address, _, said):
+    with portal("demo", "--days", "45", "--scale", "0.3", until="The portal is at") as (
+        address,
+        _,
+        said,
+    ):
         words = {line.split()[0]: line.split()[1] for line in said if len(line.split()) > 2}
         names = ("executive", "teamlead", "finance", "oncall", "admin")
         yield {name: Visitor(address, name, words[name], f"demo-{name}") for name in names}
@@ -188,7 +223,9 @@ def demo_portal() -> Iterator[dict[str, Visitor]]:
 
 @contextmanager
 def portal(*command: str, until: str) -> Iterator[tuple[str, Path, list[str]]]:
-    """A portal in a home of its own: its address, home and what it said until the line with these words."""
+    """A portal in a home of its own: its address, home and what it said until the line with these
+    words.
+    """
     home = Path(tempfile.mkdtemp(prefix="apportion-look-"))
     home.chmod(0o755)
     with socket.create_server(("127.0.0.1", 0)) as free:
@@ -217,7 +254,9 @@ def manage(*words: str) -> list[str]:
 
 def settings(home: Path) -> dict[str, str]:
     without = ("DATABASE_URL", "DATABASE_OWNER_URL", "CELERY_BROKER_URL")
-    return {name: value for name, value in os.environ.items() if name not in without} | {"APPORTION_HOME": str(home)}
+    return {name: value for name, value in os.environ.items() if name not in without} | {
+        "APPORTION_HOME": str(home)
+    }
 
 
 if __name__ == "__main__":

@@ -1,9 +1,11 @@
-"""Durable spans per second over HTTP: a real gunicorn on two workers, gzip, the rollup kept and folded meanwhile.
+"""Durable spans per second over HTTP: a real gunicorn on two workers, gzip, the rollup kept and
+folded meanwhile.
 
     .venv/bin/python benchmarks/spans.py [--seconds 4] [--sizes 10,50,512]
 
-One JSON line per request size. The limit, measured in the same run: COPY of the same rows into a logged table without
-indexes, one transaction per request. Client, web server and database share the machine.
+One JSON line per request size. The limit, measured in the same run: COPY of the same rows into a
+logged table without indexes, one transaction per request. Client, web server and database share the
+machine.
 """
 
 from __future__ import annotations
@@ -57,7 +59,9 @@ MODELS = (("openai", "gpt-4o"), ("openai", "gpt-4o-mini"), ("anthropic", "claude
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--seconds", type=float, default=4.0, help="how long to send at each size")
     parser.add_argument("--sizes", default="10,50,512", help="spans per request")
     options = parser.parse_args()
@@ -83,7 +87,9 @@ def measure(size: int, seconds: float, secret: str) -> dict[str, object]:
         cursor.execute("SELECT coalesce(sum(spans), 0) FROM usage_live")
         counted = cursor.fetchone()[0]
         if not stored == counted == sent * size:
-            raise SystemExit(f"{sent * size} spans acknowledged, {stored} stored, {counted} counted")
+            raise SystemExit(
+                f"{sent * size} spans acknowledged, {stored} stored, {counted} counted"
+            )
         for table in ("span", "usage_delta", "latency_delta", "usage_hourly", "latency_hourly"):
             cursor.execute(f"DELETE FROM {table}")
     rate = sent * size / elapsed
@@ -100,7 +106,9 @@ def measure(size: int, seconds: float, secret: str) -> dict[str, object]:
 
 
 def make_request(size: int, seed: int) -> bytes:
-    """A gzip request as an SDK sends it: one service, calls of five minutes, content attributes included."""
+    """A gzip request as an SDK sends it: one service, calls of five minutes, content attributes
+    included.
+    """
     rng = random.Random(seed * 1_000_003 + size)
     request = ExportTraceServiceRequest()
     group = request.resource_spans.add()
@@ -118,7 +126,9 @@ def make_request(size: int, seed: int) -> bytes:
     scope.scope.name = "opentelemetry.instrumentation.openai_v2"
     now = time.time_ns()
     for _ in range(size):
-        span = scope.spans.add(name="chat", kind=3, trace_id=rng.randbytes(16), span_id=rng.randbytes(8))
+        span = scope.spans.add(
+            name="chat", kind=3, trace_id=rng.randbytes(16), span_id=rng.randbytes(8)
+        )
         span.start_time_unix_nano = now - rng.randint(0, 300 * 10**9)
         span.end_time_unix_nano = span.start_time_unix_nano + rng.randint(10**8, 9 * 10**9)
         provider, model = rng.choice(MODELS)
@@ -143,19 +153,28 @@ def make_request(size: int, seed: int) -> bytes:
         ):
             span.attributes.add(key=key).value.int_value = number
         span.attributes.add(key="gen_ai.request.temperature").value.double_value = 0.7
-        span.attributes.add(key="gen_ai.response.finish_reasons").value.array_value.values.add().string_value = "stop"
+        span.attributes.add(
+            key="gen_ai.response.finish_reasons"
+        ).value.array_value.values.add().string_value = "stop"
     return gzip.compress(request.SerializeToString(), 6)
 
 
 def copy_limit(bodies: Sequence[bytes]) -> float:
-    """Rows per second of COPY into a logged table without indexes, a transaction per request, on two connections."""
+    """Rows per second of COPY into a logged table without indexes, a transaction per request, on
+    two connections.
+    """
     words = installed()
     pieces = []
     for body in bodies:
         items = from_protobuf(gzip.decompress(body), words.wanted)
         records, _ = normalise(items, words=words, sender=Sender(), window=Window(0, 2**62))
         arrays = columns(records, {record.dimension: 1 for record in records})
-        pieces.append((len(records), "\n".join("\t".join(row) for row in zip(*map(unquoted, arrays), strict=True))))
+        pieces.append(
+            (
+                len(records),
+                "\n".join("\t".join(row) for row in zip(*map(unquoted, arrays), strict=True)),
+            )
+        )
     width = pieces[0][1].split("\n", 1)[0].count("\t") + 1
     where = settings.DATABASES["owner"]
     address = f"host={where['HOST']} user={where['USER']} dbname={where['NAME']}"
@@ -194,13 +213,18 @@ def unquoted(array: str) -> list[str]:
     return [element.replace('\\"', '"') if element != "NULL" else "\\N" for element in elements]
 
 
-def send_all(bodies: Sequence[bytes], seconds: float, secret: str) -> tuple[int, float, float, list[float]]:
+def send_all(
+    bodies: Sequence[bytes], seconds: float, secret: str
+) -> tuple[int, float, float, list[float]]:
     """(requests acknowledged, seconds, peak MB of the web processes, seconds of each request)."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         port = listener.getsockname()[1]
     web = subprocess.Popen(
-        programs("127.0.0.1", port)[0].arguments, cwd=CHECKOUT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        programs("127.0.0.1", port)[0].arguments,
+        cwd=CHECKOUT,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
     )
     try:
         wait_for(port)
@@ -228,7 +252,9 @@ def send_all(bodies: Sequence[bytes], seconds: float, secret: str) -> tuple[int,
         web.wait()
 
 
-def post_some(port: int, secret: str, queue: list[bytes], until: float, latencies: list[float]) -> None:
+def post_some(
+    port: int, secret: str, queue: list[bytes], until: float, latencies: list[float]
+) -> None:
     """Take bodies from the queue and send them over one connection, until the time is up."""
     client = http.client.HTTPConnection("127.0.0.1", port)
     headers = {

@@ -1,4 +1,6 @@
-"""Pictures of what no link leads to: forms that were refused, previews, the second factor, explanations, errors."""
+"""Pictures of what no link leads to: forms that were refused, previews, the second factor,
+explanations, errors.
+"""
 
 from __future__ import annotations
 
@@ -45,7 +47,9 @@ def explanation(camera: Camera) -> None:
 
 
 def admins_states(camera: Camera) -> None:
-    """What a FinOps admin meets who makes mistakes, or looks before changing something. Changes nothing."""
+    """What a FinOps admin meets who makes mistakes, or looks before changing something. Changes
+    nothing.
+    """
     drafts(camera)
     organisation(camera)
     drivers(camera)
@@ -55,7 +59,9 @@ def admins_states(camera: Camera) -> None:
 
 
 def drafts(camera: Camera) -> None:
-    """The editor with a fault and with rules of the driver files; its preview while it waits and once it is there."""
+    """The editor with a fault and with rules of the driver files; its preview while it waits and
+    once it is there.
+    """
     page = camera.page
     camera.go("/rules/edit/")
     text = page.input_value("#rules-text")
@@ -68,7 +74,9 @@ def drafts(camera: Camera) -> None:
             page.fill("#rules-text", draft)
         camera.take(f"rules-edit-{name}")
     camera.press("Preview what changes")
-    if "/rules/previews/" not in page.url:  # an empty portal has none of the series that the draft goes by
+    if (
+        "/rules/previews/" not in page.url
+    ):  # an empty portal has none of the series that the draft goes by
         camera.take("rules-preview-unknown-series", whole=False)
         page.fill("#rules-text", f"{text}\n# as it stands\n")
         camera.press("Preview what changes")
@@ -86,11 +94,20 @@ def organisation(camera: Camera) -> None:
     text = page.request.get(urljoin(camera.visitor.address, "/ownership/organisation.csv")).text()
     head, *lines = text.splitlines()
     team = next((line for line in lines if line.startswith("team,")), "team,search,Search,,,,,,,")
-    changed = "\n".join([head, team.replace(",", ",new-", 1), team.replace(team.split(",")[2], "Renamed")])
-    for name, sent in (("same", text), ("problem", f"{head}\nteam,,x\n"), ("change", changed), ("no-text", "\udcff")):
+    changed = "\n".join(
+        [head, team.replace(",", ",new-", 1), team.replace(team.split(",")[2], "Renamed")]
+    )
+    for name, sent in (
+        ("same", text),
+        ("problem", f"{head}\nteam,,x\n"),
+        ("change", changed),
+        ("no-text", "\udcff"),
+    ):
         camera.go("/ownership/")
         content = sent.encode("utf-8", "surrogateescape")
-        page.set_input_files("#id_file", {"name": f"{name}.csv", "mimeType": "text/csv", "buffer": content})
+        page.set_input_files(
+            "#id_file", {"name": f"{name}.csv", "mimeType": "text/csv", "buffer": content}
+        )
         camera.press("Show what it would change")
         camera.take(f"ownership-file-{name}")
 
@@ -146,9 +163,17 @@ def second_factor(camera: Camera) -> None:
     page.fill("input[name=code]", code_of(page.input_value("#authenticator_secret")))
     camera.press("Turn the second factor on")
     camera.take("second-factor-recovery-codes")
-    for path in ("/accounts/2fa/", "/accounts/2fa/recovery-codes/generate/", "/accounts/2fa/totp/deactivate/"):
+    for path in (
+        "/accounts/2fa/",
+        "/accounts/2fa/recovery-codes/generate/",
+        "/accounts/2fa/totp/deactivate/",
+    ):
         camera.go(path)
-        camera.take("second-factor" + path.removeprefix("/accounts/2fa").replace("/", "-").rstrip("-") + "-set")
+        camera.take(
+            "second-factor"
+            + path.removeprefix("/accounts/2fa").replace("/", "-").rstrip("-")
+            + "-set"
+        )
     code_page(camera)
     camera.go("/accounts/2fa/totp/deactivate/")
     camera.press("Turn the second factor off")
@@ -159,9 +184,12 @@ def second_factor(camera: Camera) -> None:
 def code_page(camera: Camera) -> None:
     """The page after the password, in a session of its own."""
     context = camera.page.context.browser.new_context(  # type: ignore[union-attr]
-        viewport=camera.page.viewport_size, color_scheme="dark" if "dark" in camera.look else "light"
+        viewport=camera.page.viewport_size,
+        color_scheme="dark" if "dark" in camera.look else "light",
     )
-    other = Camera(context.new_page(), camera.visitor, camera.folder, camera.look, camera.whole_pages)
+    other = Camera(
+        context.new_page(), camera.visitor, camera.folder, camera.look, camera.whole_pages
+    )
     other.watch()
     sign_in(other.page, camera.visitor)
     other.page.fill("input[name=code]", "123456")
@@ -199,7 +227,9 @@ def errors(camera: Camera) -> None:
     from django.test import override_settings
 
     django.setup()
-    plain = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}  # this process collected no files
+    plain = {
+        "BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"
+    }  # this process collected no files
     for status in (403, 500, 503):
         with override_settings(STORAGES={**settings.STORAGES, "staticfiles": plain}):
             body = render_to_string(f"{status}.html", {"error_id": "4b1540fd"})

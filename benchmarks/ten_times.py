@@ -1,10 +1,12 @@
-"""Allocating a month, and one with ten times the charges and usage. One JSON line for each rule set.
+"""Allocating a month, and one with ten times the charges and usage. One JSON line for each rule
+set.
 
     .venv/bin/python benchmarks/ten_times.py [--full | --huge] [--rounds N]
 
-Quick: 10,000 and 100,000 of each; --full: 100,000 and 1,000,000; --huge: a million and ten million, with some 15 GB
-of disk. Both months stand in homes of their own and are allocated by turns, whole and without reuse; the fastest
-counts. Limit: ten times the data in at most eleven times the time. Larger months have more keys and callers, too.
+Quick: 10,000 and 100,000 of each; --full: 100,000 and 1,000,000; --huge: a million and ten million,
+with some 15 GB of disk. Both months stand in homes of their own and are allocated by turns, whole
+and without reuse; the fastest counts. Limit: ten times the data in at most eleven times the time.
+Larger months have more keys and callers, too.
 """
 
 from __future__ import annotations
@@ -27,18 +29,25 @@ RULE_SETS = {"plain": "the built-in rules", "many": "200 rules"}
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     size = parser.add_mutually_exclusive_group()
     size.add_argument("--full", action="store_true")
     size.add_argument("--huge", action="store_true")
     parser.add_argument("--rounds", type=int, default=2)
-    parser.add_argument("--measure", type=int, help=argparse.SUPPRESS)  # in the child: write this many rows and answer
+    parser.add_argument(
+        "--measure", type=int, help=argparse.SUPPRESS
+    )  # in the child: write this many rows and answer
     options = parser.parse_args()
     if options.measure:
         serve(options.measure)
         return
     rows = HUGE if options.huge else FULL if options.full else QUICK
-    with child_of(__file__, "--measure", str(rows // 10)) as small, child_of(__file__, "--measure", str(rows)) as large:
+    with (
+        child_of(__file__, "--measure", str(rows // 10)) as small,
+        child_of(__file__, "--measure", str(rows)) as large,
+    ):
         for name in RULE_SETS:
             print(json.dumps(compared(name, small, large, rows, options.rounds)), flush=True)
 
@@ -63,7 +72,9 @@ def compared(
         **whole._asdict(),
         "tenth": tenth._asdict(),
         "ratio": round(whole.seconds / tenth.seconds, 2),
-        "cpu_ratio": round(whole.cpu_seconds / tenth.cpu_seconds, 2),  # what a busy machine says least wrongly
+        "cpu_ratio": round(
+            whole.cpu_seconds / tenth.cpu_seconds, 2
+        ),  # what a busy machine says least wrongly
         "ratio_at_most": LIMIT_RATIO,
         "load_average": round(os.getloadavg()[0], 1),  # above the number of cores, times say little
         "ok": whole.seconds <= LIMIT_RATIO * tenth.seconds,

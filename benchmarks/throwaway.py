@@ -1,4 +1,6 @@
-"""A portal of its own for a benchmark: a home that goes away afterwards, its database migrated and empty."""
+"""A portal of its own for a benchmark: a home that goes away afterwards, its database migrated and
+empty.
+"""
 
 from __future__ import annotations
 

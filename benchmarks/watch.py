@@ -1,8 +1,10 @@
-"""What a stretch of work takes, from /proc: memory and processor time of this process and of the database server.
+"""What a stretch of work takes, from /proc: memory and processor time of this process and of the
+database server.
 
-Memory is this process's resident memory plus the private memory (RssAnon) of every process of the server, which is what
-backends and their parallel workers take for sorting and hashing. The server's shared buffer cache is not counted: its
-size is a setting, and it stands before and after. Looked at twenty times a second.
+Memory is this process's resident memory plus the private memory (RssAnon) of every process of the
+server, which is what backends and their parallel workers take for sorting and hashing. The server's
+shared buffer cache is not counted: its size is a setting, and it stands before and after. Looked at
+twenty times a second.
 """
 
 from __future__ import annotations
@@ -22,7 +24,9 @@ EVERY_SECONDS = 0.05
 
 @dataclass
 class Taken:
-    """Kilobytes at the most, and seconds; `whole_kb` is the most of both at one time. 0 where /proc cannot be read."""
+    """Kilobytes at the most, and seconds; `whole_kb` is the most of both at one time. 0 where /proc
+    cannot be read.
+    """
 
     process_kb: int = 0
     database_kb: int = 0
@@ -78,7 +82,14 @@ def processor_seconds() -> float:
 
 def kilobytes(pid: str, name: str) -> int:
     """A line of /proc/<pid>/status; 0 for a process that is gone or that has no such line."""
-    return next((int(line.split()[1]) for line in read(pid, "status").splitlines() if line.startswith(f"{name}:")), 0)
+    return next(
+        (
+            int(line.split()[1])
+            for line in read(pid, "status").splitlines()
+            if line.startswith(f"{name}:")
+        ),
+        0,
+    )
 
 
 def read(pid: str, name: str) -> str:
@@ -89,7 +100,9 @@ def read(pid: str, name: str) -> str:
 
 
 def stat(pid: str) -> list[int]:
-    """The numbers of /proc/<pid>/stat from the parent's id (field 4) on; none for a process that is gone."""
+    """The numbers of /proc/<pid>/stat from the parent's id (field 4) on; none for a process that is
+    gone.
+    """
     return [int(word) for word in read(pid, "stat").rpartition(")")[2].split()[1:]]
 
 
@@ -102,6 +115,8 @@ def children(pid: str) -> list[str]:
 
 
 def server_seconds(server: str) -> float:
-    """Processor seconds of the server's processes that run, and of those that ended (fields 14 to 17)."""
+    """Processor seconds of the server's processes that run, and of those that ended (fields 14 to
+    17).
+    """
     ticks = sum(sum(stat(pid)[10:14]) for pid in [server, *children(server)])
     return ticks / os.sysconf("SC_CLK_TCK")

@@ -6,7 +6,8 @@
         def show(self, outcome: dict[str, Any]) -> str:    # what a person reads without --json
             ...
 
-Exit status 0 done, 1 refused input, 2 wrong usage. With --json, one object on standard output and nothing else there.
+Exit status 0 done, 1 refused input, 2 wrong usage. With --json, one object on standard output and
+nothing else there.
 """
 
 from __future__ import annotations
@@ -38,7 +39,9 @@ class PortalCommand(BaseCommand):
     migrates = True  # bring the schema up to date first
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
+        parser.add_argument(
+            "--json", action="store_true", help="print one JSON object and nothing else"
+        )
 
     def run(self, **options: Any) -> dict[str, Any]:
         raise NotImplementedError
@@ -74,7 +77,9 @@ class PortalCommand(BaseCommand):
 
 
 def migrate_if_needed() -> None:
-    """Apply what is not applied yet, as the owner. Of several processes that start at once, one does it."""
+    """Apply what is not applied yet, as the owner. Of several processes that start at once, one
+    does it.
+    """
     from django.core.management import call_command
 
     from portal.health import unapplied_migrations

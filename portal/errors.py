@@ -4,4 +4,6 @@ from __future__ import annotations
 
 
 class Refused(Exception):
-    """Input the portal won't take. The message says what, where, and what to do; it is shown as it is."""
+    """Input the portal won't take. The message says what, where, and what to do; it is shown as it
+    is.
+    """

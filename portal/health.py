@@ -1,4 +1,5 @@
-"""/healthz: this process answers. /readyz: the database answers, is migrated, and the broker is there.
+"""/healthz: this process answers. /readyz: the database answers, is migrated, and the broker is
+there.
 
 While the database is away, every other address answers 503 (`server_error`).
 """
@@ -19,7 +20,9 @@ from kombu import Connection
 RETRY_AFTER_SECONDS = 5
 log = logging.getLogger(__name__)
 MACHINES = ("/api/", "/v1/")
-MIGRATED: set[str] = set()  # databases seen complete: migrations are not undone under a running process
+MIGRATED: set[str] = (
+    set()
+)  # databases seen complete: migrations are not undone under a running process
 
 
 def unapplied_migrations(alias: str) -> bool:
@@ -58,7 +61,9 @@ def readyz(request: HttpRequest) -> HttpResponse:
     """200 when work can be done; else 503 and which part is missing."""
     problems = {"database": database_problem(), "broker": broker_problem()}
     ready = not any(problems.values())
-    body = {"status": "ready" if ready else "not ready"} | {part: problem or "ok" for part, problem in problems.items()}
+    body = {"status": "ready" if ready else "not ready"} | {
+        part: problem or "ok" for part, problem in problems.items()
+    }
     response = JsonResponse(body, status=200 if ready else 503)
     if not ready:
         response["Retry-After"] = str(RETRY_AFTER_SECONDS)
@@ -66,7 +71,8 @@ def readyz(request: HttpRequest) -> HttpResponse:
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
-    """The answer to an error nobody caught: 503 while the database is away, else 500. Asks the database nothing.
+    """The answer to an error nobody caught: 503 while the database is away, else 500. Asks the
+    database nothing.
 
     A 500 has an id, which stands in the log beside the error that Django writes there.
     """
@@ -74,13 +80,25 @@ def server_error(request: HttpRequest) -> HttpResponse:
     missing = isinstance(error, (OperationalError, InterfaceError))
     error_id = "" if missing else secrets.token_hex(4)
     if error_id:
-        log.error("error %s at %s %s: %s", error_id, request.method, request.path, type(error).__name__)
-    status, title = (503, "The database does not answer") if missing else (500, "Something went wrong")
-    detail = "Nothing was lost. Try again in a few seconds." if missing else f"In the portal's log as {error_id}."
+        log.error(
+            "error %s at %s %s: %s", error_id, request.method, request.path, type(error).__name__
+        )
+    status, title = (
+        (503, "The database does not answer") if missing else (500, "Something went wrong")
+    )
+    detail = (
+        "Nothing was lost. Try again in a few seconds."
+        if missing
+        else f"In the portal's log as {error_id}."
+    )
     if request.path.startswith(MACHINES) or "application/json" in request.headers.get("Accept", ""):
-        response: HttpResponse = JsonResponse({"status": status, "error": title, "detail": detail}, status=status)
+        response: HttpResponse = JsonResponse(
+            {"status": status, "error": title, "detail": detail}, status=status
+        )
     else:
-        response = HttpResponse(render_to_string(f"{status}.html", {"error_id": error_id}), status=status)
+        response = HttpResponse(
+            render_to_string(f"{status}.html", {"error_id": error_id}), status=status
+        )
     if missing:
         response["Retry-After"] = str(RETRY_AFTER_SECONDS)
     return response

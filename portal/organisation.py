@@ -13,7 +13,9 @@ from portal.accounts import audit
 LINES_AUDITED = 200
 
 
-def apply_file(*, text: str, previewed: str, rewrite: bool, acting_user: str | None, today: date) -> Plan:
+def apply_file(
+    *, text: str, previewed: str, rewrite: bool, acting_user: str | None, today: date
+) -> Plan:
     """Carry out a previewed file and record it. Raises OrganisationError; then nothing has changed.
 
     `acting_user` is None for the command line.
@@ -24,7 +26,9 @@ def apply_file(*, text: str, previewed: str, rewrite: bool, acting_user: str | N
             audit.record(
                 acting_user,
                 "organisation changed",
-                ", ".join(f"{plan.count(action)} {action}" for action in ACTIONS if plan.count(action)),
+                ", ".join(
+                    f"{plan.count(action)} {action}" for action in ACTIONS if plan.count(action)
+                ),
                 {
                     "previewed": plan.token,
                     "content_sha256": plan.content_sha256,

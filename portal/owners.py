@@ -1,4 +1,6 @@
-"""Accepting a suggested owner: one more rule in a new version of the rules, and the month allocated again."""
+"""Accepting a suggested owner: one more rule in a new version of the rules, and the month allocated
+again.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,9 @@ from reports.scope import TeamScope
 
 
 class OwnerError(Exception):
-    """A suggestion can't be accepted as it stands; the message says what to do. Nothing has changed."""
+    """A suggestion can't be accepted as it stands; the message says what to do. Nothing has
+    changed.
+    """
 
 
 @dataclass(frozen=True)
@@ -39,8 +43,11 @@ class Accepted:
     is_copy: bool  # of a rule that took the charges before: what had an owner keeps it
 
 
-def accept_owner(*, identity: str, month: date, currency: str, acting_user: str | None, today: date) -> Accepted:
-    """Append the rule of one suggestion, in force from that month on, and queue the month's allocation.
+def accept_owner(
+    *, identity: str, month: date, currency: str, acting_user: str | None, today: date
+) -> Accepted:
+    """Append the rule of one suggestion, in force from that month on, and queue the month's
+    allocation.
 
     Raises OwnerError where the suggestion is gone, or its rule would do more than was suggested.
     """
@@ -48,8 +55,12 @@ def accept_owner(*, identity: str, month: date, currency: str, acting_user: str 
     with transaction.atomic():
         in_force = RuleSet.objects.select_for_update().get(pk=rule_set_for(month).pk)
         if RuleSet.objects.filter(effective_from__gt=month, number__gt=in_force.number).exists():
-            raise OwnerError(f"other rules follow those of {month:%B %Y}; accept the owner in the month they begin")
-        text, rule = _rules_with(in_force.text, suggestion, note=f"accepted {today:%-d %B %Y}: {suggestion.words}")
+            raise OwnerError(
+                f"other rules follow those of {month:%B %Y}; accept the owner in the month they begin"
+            )
+        text, rule = _rules_with(
+            in_force.text, suggestion, note=f"accepted {today:%-d %B %Y}: {suggestion.words}"
+        )
         _check_reach(in_force.text, text, rule=rule, month=month)
         made = add_owner_rule(text=text, effective_from=month, acting_user=acting_user, note=rule)
         taken = check_draft(text=text, effective_from=month, month=month).taken
@@ -84,23 +95,33 @@ def accept_owner(*, identity: str, month: date, currency: str, acting_user: str 
 def suggested(*, identity: str, month: date, currency: str) -> Suggestion:
     """The suggestion as it stands now; raises OwnerError where it is gone."""
     runs = AllocationRun.objects.filter(billing_month=month, currency=currency, is_current=True)
-    spend = Spend(runs=tuple(runs.values_list("pk", flat=True)), scope=TeamScope.everything(), metric="effective_cost")
+    spend = Spend(
+        runs=tuple(runs.values_list("pk", flat=True)),
+        scope=TeamScope.everything(),
+        metric="effective_cost",
+    )
     found = unowned(spend=spend, months=[month], currency=currency).suggestions
     for suggestion in found:
         if suggestion.identity == identity:
             return suggestion
-    raise OwnerError("this is no longer suggested: the month was allocated again since; look at the list as it is now")
+    raise OwnerError(
+        "this is no longer suggested: the month was allocated again since; look at the list as it is now"
+    )
 
 
 def _rules_with(text: str, suggestion: Suggestion, *, note: str) -> tuple[str, str]:
     try:
         return accepted_rules(text, suggestion, note=note)
     except (RuleError, LookupError) as error:
-        raise OwnerError(f"the rules can't take this owner ({error}); write the rule by hand") from error
+        raise OwnerError(
+            f"the rules can't take this owner ({error}); write the rule by hand"
+        ) from error
 
 
 def _check_reach(before: str, after: str, *, rule: str, month: date) -> None:
-    """The new rule takes nothing but AI spend, and nothing from a rule that found its owner another way."""
+    """The new rule takes nothing but AI spend, and nothing from a rule that found its owner another
+    way.
+    """
     old, new = parse_rules(before), parse_rules(after)
     taken = outside = 0
     tests = tuple({*old.row_tests, *new.row_tests})
@@ -111,7 +132,9 @@ def _check_reach(before: str, after: str, *, rule: str, month: date) -> None:
             taken += 1
             outside += old.rule_for(facts, month=month) is None and old.scope_of(facts) == "other"
     if not taken:
-        raise OwnerError("a rule before it takes these charges by now; allocate the month again and look anew")
+        raise OwnerError(
+            "a rule before it takes these charges by now; allocate the month again and look anew"
+        )
     if outside:
         raise OwnerError(
             f"the rule would also take {outside} kinds of charges outside the AI scope, which look the same;"

@@ -1,4 +1,6 @@
-"""Django settings. The environment is read here and nowhere else; docs/settings.md lists every name."""
+"""Django settings. The environment is read here and nowhere else; docs/settings.md lists every
+name.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +32,9 @@ def database(url: str) -> dict[str, object]:
     """One Django database from a `postgresql://user:password@host:port/name?option=value` address."""
     parts = urlsplit(url)
     if parts.scheme not in ("postgresql", "postgres"):
-        raise ImproperlyConfigured("DATABASE_URL and DATABASE_OWNER_URL must start with postgresql://")
+        raise ImproperlyConfigured(
+            "DATABASE_URL and DATABASE_OWNER_URL must start with postgresql://"
+        )
     options: dict[str, object] = dict(parse_qsl(parts.query))
     host = options.pop("host", None) or unquote(parts.hostname or "")
     return {
@@ -60,7 +64,9 @@ else:
     }
     SECRET_KEY = env.text("SECRET_KEY")
     if not SECRET_KEY:
-        raise ImproperlyConfigured("SECRET_KEY must be set when DATABASE_URL is: 50 random characters, kept secret")
+        raise ImproperlyConfigured(
+            "SECRET_KEY must be set when DATABASE_URL is: 50 random characters, kept secret"
+        )
 
 CELERY_BROKER_URL = CELERY_BROKER_URL or EMBEDDED.broker_url()
 
@@ -169,8 +175,8 @@ ACCOUNT_SESSION_REMEMBER = None  # the reader chooses at sign-in
 MFA_SUPPORTED_TYPES = ["totp", "recovery_codes"]
 MFA_TOTP_ISSUER = "Apportion"
 MFA_ALLOW_UNVERIFIED_EMAIL = True  # accounts are made by an administrator, who knows the person
-# Sign-in limits count in this cache, over all web processes. Addresses in X-Forwarded-For are believed from as many
-# proxies as are named.
+# Sign-in limits count in this cache, over all web processes. Addresses in X-Forwarded-For are
+# believed from as many proxies as are named.
 ALLAUTH_TRUSTED_PROXY_COUNT = env.integer("TRUSTED_PROXY_COUNT", 0)
 CACHES = {
     "default": {
@@ -265,7 +271,9 @@ ATTRIBUTE_FEATURE = env.words(
     "ATTRIBUTE_FEATURE",
     "feature,app.feature,gen_ai.feature,traceloop.association.properties.feature,metadata.feature,gen_ai.workflow.name,traceloop.workflow.name,gen_ai.agent.name",
 )
-ATTRIBUTE_PRODUCT = env.words("ATTRIBUTE_PRODUCT", "product,app.product,service.namespace,metadata.product")
+ATTRIBUTE_PRODUCT = env.words(
+    "ATTRIBUTE_PRODUCT", "product,app.product,service.namespace,metadata.product"
+)
 ATTRIBUTE_ENVIRONMENT = env.words(
     "ATTRIBUTE_ENVIRONMENT",
     "deployment.environment.name,deployment.environment,environment,env",
@@ -275,8 +283,11 @@ ATTRIBUTE_CUSTOMER = env.words(
     "customer,app.customer,tenant,traceloop.association.properties.customer,metadata.customer",
 )
 ATTRIBUTE_PHASE = env.words("ATTRIBUTE_PHASE", "phase,app.phase,cost.phase,metadata.phase")
-# Who asked, where an agent of another team serves the call: baggage that the entry sets and spans carry on.
-ATTRIBUTE_ENTRY_TEAM = env.words("ATTRIBUTE_ENTRY_TEAM", "entry.team,baggage.entry.team,metadata.entry_team")
+# Who asked, where an agent of another team serves the call: baggage that the entry sets and spans
+# carry on.
+ATTRIBUTE_ENTRY_TEAM = env.words(
+    "ATTRIBUTE_ENTRY_TEAM", "entry.team,baggage.entry.team,metadata.entry_team"
+)
 ATTRIBUTE_ENTRY_FEATURE = env.words(
     "ATTRIBUTE_ENTRY_FEATURE", "entry.feature,baggage.entry.feature,metadata.entry_feature"
 )
@@ -293,9 +304,11 @@ ATTRIBUTE_PROJECT = env.words(
     "ATTRIBUTE_PROJECT",
     "gen_ai.project,cloud.account.id,openai.project,gcp.project.id,aws.account.id",
 )
-# More attribute names to keep with a span, beside the built-in ones; never name one that carries message content.
+# More attribute names to keep with a span, beside the built-in ones; never name one that carries
+# message content.
 ATTRIBUTES_KEPT = env.words("ATTRIBUTES_KEPT")
-# Share of its spans that a service sends where its SDK does not say so in the trace state: "chat-api=0.1,search=0.5".
+# Share of its spans that a service sends where its SDK does not say so in the trace state:
+# "chat-api=0.1,search=0.5".
 SAMPLING_RATES = env.words("SAMPLING_RATES")
 
 # ---------------------------------------------------------------- logs

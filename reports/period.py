@@ -62,9 +62,11 @@ class Period(allocation.values.periods.Period):
         return Period(self.start, day + DAY)
 
     def before(self) -> Period:
-        """What a reader compares with: the same days of the month before, or as many days just before.
+        """What a reader compares with: the same days of the month before, or as many days just
+        before.
 
-        Ten days of November compare with the first ten of October; a whole month with the whole month before.
+        Ten days of November compare with the first ten of October; a whole month with the whole
+        month before.
         """
         if self.start.day != 1 or self.end > next_month(self.start):
             return Period(self.start - DAY * self.length, self.start)

@@ -1,4 +1,6 @@
-"""Numbers as a reader sees them. Pages round here and nowhere else; exact values travel beside, for hover and CSV."""
+"""Numbers as a reader sees them. Pages round here and nowhere else; exact values travel beside, for
+hover and CSV.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,9 @@ def exact_grouped(value: Decimal | int | None) -> str:
 
 
 def driver(value: Decimal | int | None) -> str:
-    """A quantity that a cost is split by: seats and hours come in parts, so hundredths below a million, all below 1."""
+    """A quantity that a cost is split by: seats and hours come in parts, so hundredths below a
+    million, all below 1.
+    """
     number = Decimal(value or 0)
     if value is None or abs(number) >= 10**6:
         return count(value)
@@ -49,7 +53,9 @@ def grouped(value: Decimal | int | None, places: int = 0) -> str:
 
 
 def money(value: Decimal | None, places: int = 2) -> str:
-    """As `grouped`, but something too small to show is not shown as nothing. `places` 0 is rounding to whole units."""
+    """As `grouped`, but something too small to show is not shown as nothing. `places` 0 is rounding
+    to whole units.
+    """
     if value is not None and value != 0 and places and abs(value) < Decimal(5).scaleb(-places - 1):
         least = Decimal(1).scaleb(-places)
         return f"<{least:f}" if value > 0 else JUST_BELOW
@@ -73,7 +79,9 @@ def ratio(part: Decimal | None, whole: Decimal | None) -> Decimal | None:
 
 
 def percent(value: Decimal | None, places: int = 1) -> str:
-    """A fraction as percent; a dash where unknown. What is not all is not called 100%, and something is not 0%."""
+    """A fraction as percent; a dash where unknown. What is not all is not called 100%, and
+    something is not 0%.
+    """
     if value is None:
         return UNKNOWN
     step = Decimal(1).scaleb(-places)
@@ -97,7 +105,9 @@ def count(value: Decimal | int | None) -> str:
 
 @dataclass(frozen=True)
 class Change:
-    """How an amount moved against a comparison. `word` says it without colour: up, down, new, ended, same."""
+    """How an amount moved against a comparison. `word` says it without colour: up, down, new,
+    ended, same.
+    """
 
     word: str
     amount: Decimal | None
@@ -114,13 +124,21 @@ class Change:
         return f"{self.word} {amount} ({self._percent()})"
 
     def _percent(self) -> str:
-        """As `percent`, but a rise has no whole to fall short of: 99.97% more is 100.0% more, not ">99.9%"."""
+        """As `percent`, but a rise has no whole to fall short of: 99.97% more is 100.0% more, not
+        ">99.9%".
+        """
         size = abs(self.fraction or Decimal(0))
-        return f"{grouped(size * 100, 1)}%" if self.word == "up" and size >= LARGE_RISE else percent(size)
+        return (
+            f"{grouped(size * 100, 1)}%"
+            if self.word == "up" and size >= LARGE_RISE
+            else percent(size)
+        )
 
 
 def change(now: Decimal | None, before: Decimal | None, places: int = 2) -> Change:
-    """Compared with `before`; None there means nothing is known of that time, and 0 that nothing was spent."""
+    """Compared with `before`; None there means nothing is known of that time, and 0 that nothing
+    was spent.
+    """
     if before is None or now is None:
         return Change("no comparison", None, None)
     amount = EXACT.subtract(now, before)

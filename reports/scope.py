@@ -1,4 +1,6 @@
-"""What a reader may see. Every query takes one of these, so forgetting it is a TypeError and not a leak."""
+"""What a reader may see. Every query takes one of these, so forgetting it is a TypeError and not a
+leak.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +9,9 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class TeamScope:
-    """The teams whose cost a reader may see; `teams` None means the whole organisation, unallocated cost included."""
+    """The teams whose cost a reader may see; `teams` None means the whole organisation, unallocated
+    cost included.
+    """
 
     teams: frozenset[str] | None
 

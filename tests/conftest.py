@@ -1,7 +1,8 @@
 """Real servers for every test: one embedded PostgreSQL and Redis per run, one database per worker.
 
-Tests connect as the application's role (alias "default"), so its grants are tested all the time. A test that needs the
-owner says `@pytest.mark.django_db(databases=["default", "owner"])`. Whole portals: `embedded_portal`, `new_portal`.
+Tests connect as the application's role (alias "default"), so its grants are tested all the time. A
+test that needs the owner says `@pytest.mark.django_db(databases=["default", "owner"])`. Whole
+portals: `embedded_portal`, `new_portal`.
 """
 
 from __future__ import annotations
@@ -29,7 +30,8 @@ from tests.portals import Portal
 # Rows that migrations and Django itself put there; emptying them would break the tests that follow.
 KEPT_TABLES = ("django_migrations", "django_content_type", "auth_permission")
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-# The longest first, a quarter of a minute and more, so that no worker of a run is left alone with one at the end.
+# The longest first, a quarter of a minute and more, so that no worker of a run is left alone with
+# one at the end.
 LONG_FILES = (
     "test_browser_walk.py",
     "test_demo_load.py",
@@ -61,7 +63,9 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     home = Path(os.environ["APPORTION_TEST_HOME"])
     if os.environ.get("APPORTION_TEST_CONTROLLER") == str(os.getpid()):
         with ExitStack() as stack:
-            if (home / "locks").exists():  # take part, so as to be the last to leave and wait for their end
+            if (
+                home / "locks"
+            ).exists():  # take part, so as to be the last to leave and wait for their end
                 stack.enter_context(embedded_servers(settings.EMBEDDED, ["postgres", "redis"]))
         shutil.rmtree(home, ignore_errors=True)
         shutil.rmtree(settings.EMBEDDED.sockets, ignore_errors=True)
@@ -73,10 +77,16 @@ def chromium() -> str | None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    items.sort(key=lambda item: LONG_FILES.index(item.path.name) if item.path.name in LONG_FILES else len(LONG_FILES))
+    items.sort(
+        key=lambda item: (
+            LONG_FILES.index(item.path.name) if item.path.name in LONG_FILES else len(LONG_FILES)
+        )
+    )
     if chromium():
         return
-    skip = pytest.mark.skip(reason="no Chromium found: install the package chromium to run browser tests")
+    skip = pytest.mark.skip(
+        reason="no Chromium found: install the package chromium to run browser tests"
+    )
     for item in items:
         if item.get_closest_marker("browser"):
             item.add_marker(skip)
@@ -104,7 +114,10 @@ def worker_number() -> int:
 
 def owner_connection(database: str) -> psycopg.Connection[tuple[object, ...]]:
     return psycopg.connect(
-        host=str(settings.EMBEDDED.postgres_socket_dir), user=OWNER_ROLE, dbname=database, autocommit=True
+        host=str(settings.EMBEDDED.postgres_socket_dir),
+        user=OWNER_ROLE,
+        dbname=database,
+        autocommit=True,
     )
 
 
@@ -131,7 +144,9 @@ def django_db_setup(servers: None, django_db_blocker: pytest.FixtureRequest) -> 
 
 
 def empty_tables(self: TransactionTestCase) -> None:
-    """Empty every table as the owner: the application's role has no TRUNCATE, and gets none for the tests."""
+    """Empty every table as the owner: the application's role has no TRUNCATE, and gets none for the
+    tests.
+    """
     name = str(connections["default"].settings_dict["NAME"])
     with owner_connection(name) as connection:
         rows = connection.execute(
@@ -149,7 +164,9 @@ TransactionTestCase._fixture_teardown = empty_tables  # type: ignore[attr-define
 
 @pytest.fixture(autouse=True)
 def forget_dimensions() -> None:
-    """The OTLP store and the checks of rules remember ids of a database that tests empty and roll back."""
+    """The OTLP store and the checks of rules remember ids of a database that tests empty and roll
+    back.
+    """
     from allocation.preview import world as rule_world
     from portal.ingest.otlp import store
 
@@ -159,7 +176,9 @@ def forget_dimensions() -> None:
 
 @pytest.fixture
 def new_portal() -> Iterator[Callable[..., Portal]]:
-    """Makes portals on homes of their own, not yet started; each is ended and removed after the test."""
+    """Makes portals on homes of their own, not yet started; each is ended and removed after the
+    test.
+    """
     made: list[Portal] = []
 
     def make(**environment: str) -> Portal:
@@ -175,10 +194,14 @@ def new_portal() -> Iterator[Callable[..., Portal]]:
 
 @pytest.fixture(scope="module")
 def embedded_portal() -> Iterator[Portal]:
-    """A running portal, one per test file: `manage.py up` with web, worker, beat, PostgreSQL and Redis."""
+    """A running portal, one per test file: `manage.py up` with web, worker, beat, PostgreSQL and
+    Redis.
+    """
     home = Path(tempfile.mkdtemp(prefix="apportion-portal-"))
     home.chmod(0o755)
-    portal = Portal(home, JOB_LEASE_SECONDS="4")  # so that tests of killed workers need not wait half a minute
+    portal = Portal(
+        home, JOB_LEASE_SECONDS="4"
+    )  # so that tests of killed workers need not wait half a minute
     try:
         yield portal.start()
     finally:

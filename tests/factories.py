@@ -1,4 +1,6 @@
-"""Rows for tests, written straight into the tables: an organisation, people, and runs with their rollups."""
+"""Rows for tests, written straight into the tables: an organisation, people, and runs with their
+rollups.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,9 @@ from tests.ledger_rows import add_cost, add_usage
 _numbers = itertools.count(1)
 
 
-def make_user(role: Role | None = None, *, teams: list[Team] | None = None, username: str | None = None) -> User:
+def make_user(
+    role: Role | None = None, *, teams: list[Team] | None = None, username: str | None = None
+) -> User:
     """Someone who can sign in (password "correct horse battery"); a team lead leads `teams`."""
     number = next(_numbers)
     name = username or f"user{number}"
@@ -41,7 +45,11 @@ def make_user(role: Role | None = None, *, teams: list[Team] | None = None, user
 
 
 def make_team(
-    slug: str, *, unit: str = "platform", cost_center: str | None = None, since: date = date(2026, 1, 1)
+    slug: str,
+    *,
+    unit: str = "platform",
+    cost_center: str | None = None,
+    since: date = date(2026, 1, 1),
 ) -> Team:
     """A team placed in a business unit (made as needed) since a day."""
     entity, _ = LegalEntity.objects.get_or_create(slug="acme", defaults={"name": "Acme Inc"})
@@ -54,7 +62,9 @@ def make_team(
             code=cost_center, defaults={"name": f"Centre {cost_center}", "legal_entity": entity}
         )
     team = Team.objects.create(slug=slug, name=slug.replace("-", " ").title())
-    TeamPlacement.objects.create(team=team, business_unit=business_unit, cost_center=center, valid_from=since)
+    TeamPlacement.objects.create(
+        team=team, business_unit=business_unit, cost_center=center, valid_from=since
+    )
     return team
 
 
@@ -64,7 +74,9 @@ def make_source(name: str = "AWS") -> Source:
 
 @dataclass
 class Costs:
-    """A current run being filled: add rollup lines, then `balance()` writes what the run's sources add up to."""
+    """A current run being filled: add rollup lines, then `balance()` writes what the run's sources
+    add up to.
+    """
 
     month: date
     currency: str = "USD"
@@ -73,7 +85,12 @@ class Costs:
     def __post_init__(self) -> None:
         number = next(_numbers)
         rules, _ = RuleSet.objects.get_or_create(
-            number=1, defaults={"text": "rules: []", "content_sha256": "0", "effective_from": date(2020, 1, 1)}
+            number=1,
+            defaults={
+                "text": "rules: []",
+                "content_sha256": "0",
+                "effective_from": date(2020, 1, 1),
+            },
         )
         self.run = AllocationRun.objects.create(
             billing_month=self.month,
@@ -84,7 +101,9 @@ class Costs:
             sha256=str(number),
         )
 
-    def add(self, day: int, cost: str, *, billed: str | None = None, source: str = "AWS", **values: Any) -> None:
+    def add(
+        self, day: int, cost: str, *, billed: str | None = None, source: str = "AWS", **values: Any
+    ) -> None:
         """One rollup line on a day of the month; `billed` defaults to `cost`."""
         line: dict[str, Any] = {
             "ai_scope": "ai",
@@ -96,7 +115,9 @@ class Costs:
             "reason": None if values.get("team") else "untraced",
             **values,
         }
-        amounts = {name: Decimal(line.pop(name)) for name in ("list_cost",) if line.get(name) is not None}
+        amounts = {
+            name: Decimal(line.pop(name)) for name in ("list_cost",) if line.get(name) is not None
+        }
         add_cost(
             self.run,
             self.month + timedelta(days=day - 1),
@@ -107,7 +128,9 @@ class Costs:
             **amounts,
         )
 
-    def use(self, day: int, *, team: str, feature: str, model: str, calls: int, tokens: int) -> None:
+    def use(
+        self, day: int, *, team: str, feature: str, model: str, calls: int, tokens: int
+    ) -> None:
         add_usage(
             self.run,
             self.month + timedelta(days=day - 1),
@@ -126,7 +149,9 @@ class Costs:
             for metric in ("billed_cost", "effective_cost"):
                 amounts = [(getattr(line, metric), line.reason, line.ai_scope) for line in lines]
                 allocated = sum((cost for cost, reason, _ in amounts if reason is None), Decimal(0))
-                unallocated = sum((cost for cost, reason, _ in amounts if reason is not None), Decimal(0))
+                unallocated = sum(
+                    (cost for cost, reason, _ in amounts if reason is not None), Decimal(0)
+                )
                 if amounts:
                     RunSource.objects.create(
                         run=self.run,
@@ -135,6 +160,8 @@ class Costs:
                         charges=allocated + unallocated,
                         allocated=allocated,
                         unallocated=unallocated,
-                        other=sum((cost for cost, _, scope in amounts if scope == "other"), Decimal(0)),
+                        other=sum(
+                            (cost for cost, _, scope in amounts if scope == "other"), Decimal(0)
+                        ),
                     )
         return self.run

@@ -29,16 +29,24 @@ NAMES = Names(
 
 def slice_of(run: AllocationRun, day: date, part: int = 0) -> int:
     """The run's slice of a day, made where it has none."""
-    known = RunSlice.objects.filter(run_id=run.pk, part=part, day=day).values_list("slice_id", flat=True).first()
+    known = (
+        RunSlice.objects.filter(run_id=run.pk, part=part, day=day)
+        .values_list("slice_id", flat=True)
+        .first()
+    )
     if known is not None:
         return int(known)
     month = run.billing_month
     made = LedgerSlice.objects.create(billing_month=month, currency=run.currency, part=part, rows=1)
-    RunSlice.objects.create(run_id=run.pk, billing_month=month, part=part, day=day, slice_id=made.pk)
+    RunSlice.objects.create(
+        run_id=run.pk, billing_month=month, part=part, day=day, slice_id=made.pk
+    )
     return made.pk
 
 
-def add_cost(run: AllocationRun, day: date, *, evidence: int, names: dict[str, Any], **amounts: Any) -> None:
+def add_cost(
+    run: AllocationRun, day: date, *, evidence: int, names: dict[str, Any], **amounts: Any
+) -> None:
     """One line of cost_daily; amounts of the same line are added up."""
     (line,) = ensure_lines([NAMES._replace(currency=run.currency, **names)])
     key = (slice_of(run, day), line, evidence)
@@ -46,7 +54,10 @@ def add_cost(run: AllocationRun, day: date, *, evidence: int, names: dict[str, A
     if known is None:
         SliceCost.objects.create(pk=key, **amounts)
         return
-    sums = {name: None if amount is None else getattr(known, name) + amount for name, amount in amounts.items()}
+    sums = {
+        name: None if amount is None else getattr(known, name) + amount
+        for name, amount in amounts.items()
+    }
     SliceCost.objects.filter(pk=key).update(**sums)
 
 
@@ -65,4 +76,6 @@ def add_group(run: AllocationRun, bucket: int, day: date, **values: Any) -> None
 
 
 def add_share(run: AllocationRun, bucket: int, day: date, **values: Any) -> None:
-    SliceShare.objects.create(billing_month=run.billing_month, slice_id=slice_of(run, day), bucket=bucket, **values)
+    SliceShare.objects.create(
+        billing_month=run.billing_month, slice_id=slice_of(run, day), bucket=bucket, **values
+    )

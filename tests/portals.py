@@ -1,4 +1,6 @@
-"""A whole portal for tests: `manage.py up` in processes of its own, on a home, port and database of its own."""
+"""A whole portal for tests: `manage.py up` in processes of its own, on a home, port and database of
+its own.
+"""
 
 from __future__ import annotations
 
@@ -48,7 +50,9 @@ class Portal:
         self.port = free_port()
         self.address = f"http://127.0.0.1:{self.port}"
         self.environment = {
-            name: value for name, value in os.environ.items() if not name.startswith("APPORTION_TEST_")
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith("APPORTION_TEST_")
         } | {"APPORTION_HOME": str(home), "DJANGO_SETTINGS_MODULE": settings, **environment}
         self.output = home.with_name(f"{home.name}.output")
         self.process: subprocess.Popen[str] | None = None
@@ -114,7 +118,9 @@ class Portal:
 
         def ended() -> tuple[Any, ...] | None:
             try:
-                row = self.rows("SELECT status, result, attempts FROM control_job WHERE id = %s", job)[0]
+                row = self.rows(
+                    "SELECT status, result, attempts FROM control_job WHERE id = %s", job
+                )[0]
             except psycopg.OperationalError:
                 return None
             return row if row[0] in ("succeeded", "failed") else None
@@ -127,7 +133,10 @@ class Portal:
             process
             for process in psutil.process_iter()
             if mark in command_of(process)
-            and (str(self.home) in environment_of(process) or str(self.layout.sockets) in command_of(process))
+            and (
+                str(self.home) in environment_of(process)
+                or str(self.layout.sockets) in command_of(process)
+            )
         ]
 
     def main_process(self, mark: str) -> psutil.Process:
@@ -140,7 +149,9 @@ class Portal:
         server = self.main_process("bin/postgres -D")
         server.send_signal(signal.SIGINT)
         wait_until(
-            lambda: not server.is_running() or server.status() == psutil.STATUS_ZOMBIE, seconds=30, what="its end"
+            lambda: not server.is_running() or server.status() == psutil.STATUS_ZOMBIE,
+            seconds=30,
+            what="its end",
         )
 
     def start_postgres(self) -> None:
@@ -158,7 +169,11 @@ class Portal:
         if self.process is not None and self.process.poll() is None:
             self.process.kill()
             self.process.wait()
-        wait_until(lambda: not self.processes(""), seconds=60, what="the end of every process of the portal")
+        wait_until(
+            lambda: not self.processes(""),
+            seconds=60,
+            what="the end of every process of the portal",
+        )
 
 
 def command_of(process: psutil.Process) -> str:

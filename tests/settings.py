@@ -1,4 +1,6 @@
-"""The portal's settings on a home of the test run's own, with quick passwords and no collected static files."""
+"""The portal's settings on a home of the test run's own, with quick passwords and no collected
+static files.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +9,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-# The first process of a run makes the home; its workers and children find it named in the environment.
+# The first process of a run makes the home; its workers and children find it named in the
+# environment.
 if "APPORTION_TEST_HOME" not in os.environ:
     home = Path(tempfile.mkdtemp(prefix="apportion-tests-"))
     home.chmod(0o755)  # as root, the servers run as another account, which must get in
@@ -15,7 +18,8 @@ if "APPORTION_TEST_HOME" not in os.environ:
     os.environ["APPORTION_TEST_CONTROLLER"] = str(os.getpid())
 for name in ("DATABASE_URL", "DATABASE_OWNER_URL", "CELERY_BROKER_URL", "SECRET_KEY"):
     os.environ.pop(name, None)
-# Whole portals are many processes: none compiles what another has compiled, even where a machine asks for no bytecode.
+# Whole portals are many processes: none compiles what another has compiled, even where a machine
+# asks for no bytecode.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 os.environ.setdefault("PYTHONPYCACHEPREFIX", str(Path(sys.prefix) / "bytecode"))
 os.environ["APPORTION_HOME"] = os.environ["APPORTION_TEST_HOME"]

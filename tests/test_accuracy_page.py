@@ -7,7 +7,9 @@ from typing import Any
 from benchmarks.accuracy_table import page
 
 
-def line(scenario: str, *, error: float, shown: float = 0.0, limit: float = 0.02, seed: int = 7) -> dict[str, Any]:
+def line(
+    scenario: str, *, error: float, shown: float = 0.0, limit: float = 0.02, seed: int = 7
+) -> dict[str, Any]:
     figures = {
         "error": error,
         "by_currency": {"USD": error},
@@ -16,20 +18,35 @@ def line(scenario: str, *, error: float, shown: float = 0.0, limit: float = 0.02
         "tag_only": 1.5,
         "list_price": 0.06,
     }
-    part: dict[str, Any] = {**dict.fromkeys(("team", "model", "feature", "all"), figures), "usd": 1430.4}
-    about = {"scenario": scenario, "seed": seed, "untraced_policy": "auto", "month": "2026-10", "spans": 1000}
+    part: dict[str, Any] = {
+        **dict.fromkeys(("team", "model", "feature", "all"), figures),
+        "usd": 1430.4,
+    }
+    about = {
+        "scenario": scenario,
+        "seed": seed,
+        "untraced_policy": "auto",
+        "month": "2026-10",
+        "spans": 1000,
+    }
     return {**about, "all_cost": part, "model_calls": part}
 
 
 def test_a_limit_that_is_missed_is_said_so() -> None:
     made = page([line("complete", error=0.001), line("lost", error=0.03)], scale=1.0, policy="auto")
 
-    assert "| complete | model calls | 0.10% | 0.10% | 0.10% | 2.00% | yes | 150%, 150%, 150% |" in made
+    assert (
+        "| complete | model calls | 0.10% | 0.10% | 0.10% | 2.00% | yes | 150%, 150%, 150% |"
+        in made
+    )
     assert "| lost | model calls | 3.00% | 3.00% | 3.00% | 2.00% | **no** |" in made
 
 
 def test_one_seed_of_several_that_misses_is_enough() -> None:
-    runs = [line("sampled", error=error, shown=0.02, limit=0.03, seed=seed) for seed, error in ((7, 0.02), (8, 0.031))]
+    runs = [
+        line("sampled", error=error, shown=0.02, limit=0.03, seed=seed)
+        for seed, error in ((7, 0.02), (8, 0.031))
+    ]
 
     made = page(runs, scale=1.0, policy="auto")
 

@@ -21,7 +21,12 @@ def test_every_setting_read_from_the_environment_is_documented_and_no_other() ->
 
 def test_the_environment_is_read_in_the_settings_only() -> None:
     """Starting child processes passes it on whole; nothing else looks at it."""
-    passing_on = {"portal/env.py", "portal/embedded/supervisor.py", "portal/celery.py", "portal/wsgi.py"}
+    passing_on = {
+        "portal/env.py",
+        "portal/embedded/supervisor.py",
+        "portal/celery.py",
+        "portal/wsgi.py",
+    }
     found = {
         str(path.relative_to(ROOT))
         for package in ("portal", "reports", "allocation")

@@ -56,12 +56,15 @@ def test_every_table_has_the_columns_types_and_nullability_of_its_model() -> Non
 @pytest.mark.django_db
 def test_partitions_have_their_parents_primary_keys_and_checks() -> None:
     with connection.cursor() as cursor:
-        cursor.execute("SELECT ensure_charge_partition('2026-10-01'), ensure_span_partition('2026-10-01')")
+        cursor.execute(
+            "SELECT ensure_charge_partition('2026-10-01'), ensure_span_partition('2026-10-01')"
+        )
         cursor.execute("SELECT ensure_slice_share_partition('2026-10-01')")
         cursor.execute(
             """
             SELECT inhparent::regclass::text, inhrelid::regclass::text,
-                (SELECT count(*) FROM pg_constraint WHERE conrelid = inhparent AND contype IN ('p', 'c')),
+                (SELECT count(*) FROM pg_constraint WHERE conrelid = inhparent
+                    AND contype IN ('p', 'c')),
                 (SELECT count(*) FROM pg_constraint
                  WHERE conrelid = inhrelid AND contype IN ('p', 'c') AND coninhcount > 0)
             FROM pg_inherits JOIN pg_class c ON c.oid = inhrelid WHERE c.relkind = 'r'
@@ -77,6 +80,8 @@ def test_partitions_have_their_parents_primary_keys_and_checks() -> None:
 def test_no_model_lacks_a_migration() -> None:
     said = StringIO()
 
-    call_command("makemigrations", check=True, dry_run=True, stdout=said)  # exits where one is missing
+    call_command(
+        "makemigrations", check=True, dry_run=True, stdout=said
+    )  # exits where one is missing
 
     assert said.getvalue() == "No changes detected\n"

@@ -1,4 +1,6 @@
-"""The organisation's own catalogue: versions of entries that are asked before the built-in wording; CSV in and out."""
+"""The organisation's own catalogue: versions of entries that are asked before the built-in wording;
+CSV in and out.
+"""
 
 from __future__ import annotations
 
@@ -96,7 +98,9 @@ def _entry(row: dict[str, str | None]) -> Entry:
     compiled(entry.pattern)
     if not any((entry.provider, entry.model, entry.token_class, entry.tier)):
         raise ValueError("it needs a meaning: provider, model, token_class or tier")
-    if entry.token_class is not None and (entry.side == TRACE or entry.token_class not in CLASS_COLUMNS):
+    if entry.token_class is not None and (
+        entry.side == TRACE or entry.token_class not in CLASS_COLUMNS
+    ):
         raise ValueError(
             f"token_class is, on bills only, one of {', '.join(CLASS_COLUMNS)}, not {quoted(entry.token_class)}"
         )
@@ -108,16 +112,24 @@ def _entry(row: dict[str, str | None]) -> Entry:
 def apply_catalogue(
     *, entries: Entries, acting_user: str | None, note: str = ""
 ) -> tuple[CatalogueVersion | None, bool]:
-    """The new version and True; the one in force (None: none yet) and False where its entries are the same."""
+    """The new version and True; the one in force (None: none yet) and False where its entries are
+    the same.
+    """
     digest = sha256_of(entries)
     with transaction.atomic():
         latest = CatalogueVersion.objects.select_for_update().order_by("-number").first()
         if digest == (latest.content_sha256 if latest else sha256_of(())):
             return latest, False
         made = CatalogueVersion.objects.create(
-            number=latest.number + 1 if latest else 1, content_sha256=digest, created_by=acting_user, note=note
+            number=latest.number + 1 if latest else 1,
+            content_sha256=digest,
+            created_by=acting_user,
+            note=note,
         )
         CatalogueEntry.objects.bulk_create(
-            [CatalogueEntry(version=made, position=n, **entry._asdict()) for n, entry in enumerate(entries, 1)]
+            [
+                CatalogueEntry(version=made, position=n, **entry._asdict())
+                for n, entry in enumerate(entries, 1)
+            ]
         )
     return made, True

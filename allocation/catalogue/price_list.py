@@ -1,7 +1,8 @@
 """Published list prices as plain values, read from the pinned genai-prices package. No database.
 
-A price depends on provider, model, tier, token class, the call's time and the size of its prompt. The package says this
-with rules tried in order; here every combination is written out as one `PriceLine`, so that SQL can price in bulk.
+A price depends on provider, model, tier, token class, the call's time and the size of its prompt.
+The package says this with rules tried in order; here every combination is written out as one
+`PriceLine`, so that SQL can price in bulk.
 """
 
 from __future__ import annotations
@@ -29,8 +30,8 @@ from genai_prices.types import (
 
 EXACT = Context(prec=60, traps=[Inexact])
 
-# Where a list has no price of its own for a class, its tokens are charged at the next wider one (the package's rule).
-# `calls` is the price of one million requests.
+# Where a list has no price of its own for a class, its tokens are charged at the next wider one
+# (the package's rule). `calls` is the price of one million requests.
 PRICE_KEYS: dict[str, tuple[str, ...]] = {
     "input_uncached": ("input_mtok",),
     "cache_read": ("cache_read_mtok", "input_mtok"),
@@ -46,8 +47,9 @@ PRICE_KEYS: dict[str, tuple[str, ...]] = {
 TOKEN_CLASSES = tuple(PRICE_KEYS)
 CALLS = "calls"
 
-# Lower ends (inclusive, in input tokens) of every band that some price list uses; a test compares it with the package.
-# One ladder for all models, so a new price list finds old calls in the right bands.
+# Lower ends (inclusive, in input tokens) of every band that some price list uses; a test compares
+# it with the package. One ladder for all models, so a new price list finds old calls in the right
+# bands.
 CONTEXT_LADDER = (0, 32_001, 100_001, 128_001, 200_000, 200_001, 256_001, 272_001, 512_001, 524_289)
 
 # What a list calls each of our tiers; None is the price without any condition.
@@ -112,7 +114,12 @@ class PriceList:
 
     @cached_property
     def lines(self) -> list[PriceLine]:
-        return [line for provider in self.providers for model in provider.models for line in expand(provider, model)]
+        return [
+            line
+            for provider in self.providers
+            for model in provider.models
+            for line in expand(provider, model)
+        ]
 
     @cached_property
     def content_sha256(self) -> str:
@@ -142,7 +149,9 @@ class PriceList:
     def seller(self, provider: str | None, model: str) -> Provider | None:
         if provider:
             return find_provider_by_id(self.providers, PACKAGE_PROVIDERS.get(provider, provider))
-        return next((p for p in self.providers if p.model_match and p.model_match.is_match(model)), None)
+        return next(
+            (p for p in self.providers if p.model_match and p.model_match.is_match(model)), None
+        )
 
     @cached_property
     def owners(self) -> dict[int, str]:
@@ -167,7 +176,8 @@ def list_price(
 ) -> Decimal | None:
     """USD for one call at list price, exact; None where a class it used has no price.
 
-    `usage` maps token classes to tokens, exclusive buckets; the prompt's size is their sum on the input side.
+    `usage` maps token classes to tokens, exclusive buckets; the prompt's size is their sum on the
+    input side.
     """
     key = prices.find(provider, model)
     if key is None:
@@ -194,7 +204,9 @@ def is_output(token_class: str) -> bool:
 def applicable(
     lines: Iterable[PriceLine], token_class: str, band: int, at: datetime, tier: str | None
 ) -> PriceLine | None:
-    """The line in force: the tier's own before the general, then the latest date, then the highest band."""
+    """The line in force: the tier's own before the general, then the latest date, then the highest
+    band.
+    """
     at = at.astimezone(UTC)
     fitting = [
         line
@@ -224,16 +236,22 @@ def in_window(moment: time, start: time | None, end: time | None) -> bool:
 
 
 def expand(provider: Provider, model: ModelInfo) -> Iterator[PriceLine]:
-    """Every line of one model: tier x date x window x band x class, so that no line of an older date shows through."""
+    """Every line of one model: tier x date x window x band x class, so that no line of an older
+    date shows through.
+    """
     for tier, context in TIERS.items():
-        if tier is not None and not any(variant.when == context for variant in model.price_variants or ()):
+        if tier is not None and not any(
+            variant.when == context for variant in model.price_variants or ()
+        ):
             continue
         bands = context_starts(model)
         for valid_from in start_dates(model):
             for start, end in windows(model):
                 at = moment_inside(valid_from, start)
                 yield from price_lines(
-                    PriceLine(provider.id, model.id, tier, "", 0, start, end, valid_from, Decimal(0)),
+                    PriceLine(
+                        provider.id, model.id, tier, "", 0, start, end, valid_from, Decimal(0)
+                    ),
                     model.get_prices(at, context or None),
                     bands,
                 )
@@ -272,13 +290,19 @@ def price_in_band(price: Decimal | TieredPrices, band: int) -> Decimal:
 
 
 def conditions(model: ModelInfo) -> list[Any]:
-    listed = model.prices if isinstance(model.prices, list) else [ConditionalPrice(prices=model.prices)]
+    listed = (
+        model.prices if isinstance(model.prices, list) else [ConditionalPrice(prices=model.prices)]
+    )
     variants = model.price_variants or []
     return [*(price.constraint for price in listed), *(variant.constraint for variant in variants)]
 
 
 def all_prices(model: ModelInfo) -> list[ModelPrice]:
-    listed = [price.prices for price in model.prices] if isinstance(model.prices, list) else [model.prices]
+    listed = (
+        [price.prices for price in model.prices]
+        if isinstance(model.prices, list)
+        else [model.prices]
+    )
     return [*listed, *(variant.prices for variant in model.price_variants or ())]
 
 
@@ -289,12 +313,19 @@ def start_dates(model: ModelInfo) -> list[date | None]:
 
 def context_starts(model: ModelInfo) -> list[int]:
     values = [value for price in all_prices(model) for value in vars(price).values()]
-    starts = {tier.start + 1 for value in values if isinstance(value, TieredPrices) for tier in value.tiers}
+    starts = {
+        tier.start + 1
+        for value in values
+        if isinstance(value, TieredPrices)
+        for tier in value.tiers
+    }
     return sorted(starts | {0})
 
 
 def windows(model: ModelInfo) -> list[tuple[time | None, time | None]]:
-    """The day cut at every window's ends; one unbounded window where prices don't depend on the time of day."""
+    """The day cut at every window's ends; one unbounded window where prices don't depend on the
+    time of day.
+    """
     ends: set[time] = set()
     for condition in conditions(model):
         if isinstance(condition, TimeOfDateConstraint):

@@ -1,4 +1,6 @@
-"""List prices in the database: import a price list, resolve models once, price the usage rollup in bulk."""
+"""List prices in the database: import a price list, resolve models once, price the usage rollup in
+bulk.
+"""
 
 from __future__ import annotations
 
@@ -27,9 +29,10 @@ LEFT JOIN allocation_pricematch AS m
 WHERE told.model IS NOT NULL AND m.id IS NULL
 """
 
-# One row per priced row of usage_hourly. A call is priced as the model that answered, else as the one asked for; at the
-# start of its hour; a tier without a price of its own at the general one. A class that was used and has no price makes
-# the row unpriced. Multiplied by 0.000001, since a division would round.
+# One row per priced row of usage_hourly. A call is priced as the model that answered, else as the
+# one asked for; at the start of its hour; a tier without a price of its own at the general one. A
+# class that was used and has no price makes the row unpriced. Multiplied by 0.000001, since a
+# division would round.
 PRICE: Final[LiteralString] = """
 UPDATE usage_hourly AS u
 SET price_version_id = %(version)s,
@@ -52,26 +55,32 @@ FROM (
         WHERE {rows}
         FOR UPDATE OF u
     ) AS todo
-    -- One pass, row by row: a join of two sets that the planner can't estimate would cost their product.
+    -- One pass, row by row: a join of two sets that the planner can't estimate would cost their
+    -- product.
     CROSS JOIN LATERAL (
         SELECT sum(used.quantity * price.per_million) * 0.000001 AS amount,
             bool_or(price.per_million IS NULL AND used.token_class <> 'calls') AS is_unpriced
         FROM (VALUES
-            ('input_uncached', input_uncached), ('cache_read', cache_read), ('cache_write_5m', cache_write_5m),
-            ('cache_write_1h', cache_write_1h), ('output_text', output_text), ('reasoning', reasoning),
-            ('input_audio', input_audio), ('input_image', input_image), ('output_audio', output_audio),
+            ('input_uncached', input_uncached), ('cache_read', cache_read),
+                ('cache_write_5m', cache_write_5m),
+            ('cache_write_1h', cache_write_1h), ('output_text', output_text),
+                ('reasoning', reasoning),
+            ('input_audio', input_audio), ('input_image', input_image),
+                ('output_audio', output_audio),
             ('output_image', output_image), ('calls', calls)) AS used(token_class, quantity)
         LEFT JOIN LATERAL (
             SELECT per_million
             FROM allocation_price AS p
-            WHERE p.version_id = %(version)s AND p.provider = todo.price_provider AND p.model = todo.price_model
+            WHERE p.version_id = %(version)s AND p.provider = todo.price_provider
+                AND p.model = todo.price_model
                 AND p.token_class = used.token_class AND (p.tier IS NULL OR p.tier = todo.tier)
                 AND p.context_from <= todo.context_band
                 AND (p.valid_from IS NULL OR p.valid_from <= todo.at::date)
                 AND (p.time_of_day_from IS NULL
                     OR CASE WHEN p.time_of_day_to <= p.time_of_day_from
                         THEN todo.at::time >= p.time_of_day_from OR todo.at::time < p.time_of_day_to
-                        ELSE todo.at::time >= p.time_of_day_from AND todo.at::time < p.time_of_day_to END)
+                        ELSE todo.at::time >= p.time_of_day_from
+                            AND todo.at::time < p.time_of_day_to END)
             ORDER BY (p.tier IS NOT NULL) DESC, p.valid_from DESC NULLS LAST, p.context_from DESC
             LIMIT 1) AS price ON true
         WHERE used.quantity <> 0 AND todo.price_model IS NOT NULL
@@ -93,7 +102,8 @@ def current_version() -> int | None:
 
 @transaction.atomic
 def ensure_prices(prices: PriceList | None = None) -> tuple[PriceVersion, bool]:
-    """The version that holds these prices (default: the installed genai-prices), and whether this call imported it.
+    """The version that holds these prices (default: the installed genai-prices), and whether this
+    call imported it.
 
     Prices equal to the version in force are not imported again.
     """
@@ -103,7 +113,9 @@ def ensure_prices(prices: PriceList | None = None) -> tuple[PriceVersion, bool]:
     known = PriceVersion.objects.filter(content_sha256=prices.content_sha256).first()
     if known is not None:
         return known, False
-    version = PriceVersion.objects.create(source=prices.source, content_sha256=prices.content_sha256)
+    version = PriceVersion.objects.create(
+        source=prices.source, content_sha256=prices.content_sha256
+    )
     with (
         connection.wrap_database_errors,
         psycopg.Cursor(connection.connection) as raw,
@@ -115,7 +127,9 @@ def ensure_prices(prices: PriceList | None = None) -> tuple[PriceVersion, bool]:
 
 
 def match_models(version: int, prices: PriceList | None = None) -> int:
-    """Resolve each (provider, model) of the usage that was not resolved for this version yet; how many were new."""
+    """Resolve each (provider, model) of the usage that was not resolved for this version yet; how
+    many were new.
+    """
     prices = prices or packaged()
     with connection.cursor() as cursor:
         cursor.execute(UNMATCHED, [version])
@@ -131,7 +145,9 @@ def match_models(version: int, prices: PriceList | None = None) -> int:
 
 
 def price_changed() -> int:
-    """Price the rollup rows that changed since they were priced last; how many. None are while no list is imported."""
+    """Price the rollup rows that changed since they were priced last; how many. None are while no
+    list is imported.
+    """
     version = current_version()
     if version is None:
         return 0
@@ -153,7 +169,9 @@ def reprice(version: int, progress: Callable[[int, int], None] | None = None) ->
     changed = 0
     for number, day in enumerate(days, start=1):
         with connection.cursor() as cursor:
-            cursor.execute(PRICE_HOURS, {"version": version, "first": day, "last": day + timedelta(days=1)})
+            cursor.execute(
+                PRICE_HOURS, {"version": version, "first": day, "last": day + timedelta(days=1)}
+            )
             changed += cursor.rowcount
         if progress:
             progress(number, len(days))

@@ -1,8 +1,10 @@
-"""One name for each provider and model, whichever side it comes from: bill wording or trace wording.
+"""One name for each provider and model, whichever side it comes from: bill wording or trace
+wording.
 
-Pure: no ORM, clock or settings. `canonical_provider` and `canonical_model` serve both sides; `bill_line` reads what a
-FOCUS row says about a model call (provider, project, model, token class, tier) and how its quantity converts to tokens.
-An organisation's own entries (allocation.catalogue.own_entries) come as a value and are asked before the built-in wording.
+Pure: no ORM, clock or settings. `canonical_provider` and `canonical_model` serve both sides;
+`bill_line` reads what a FOCUS row says about a model call (provider, project, model, token class,
+tier) and how its quantity converts to tokens. An organisation's own entries
+(allocation.catalogue.own_entries) come as a value and are asked before the built-in wording.
 """
 
 from __future__ import annotations
@@ -21,8 +23,18 @@ from allocation.values.names import quoted
 
 # What a bill line may be about; each names columns of UsageMeasures (see TOKEN_COLUMNS).
 INPUT, CACHE_READ, CACHE_WRITE = "input", "cache_read", "cache_write"
-CACHE_WRITE_5M, CACHE_WRITE_1H, OUTPUT, REASONING = "cache_write_5m", "cache_write_1h", "output", "reasoning"
-INPUT_AUDIO, OUTPUT_AUDIO, INPUT_IMAGE, OUTPUT_IMAGE = "input_audio", "output_audio", "input_image", "output_image"
+CACHE_WRITE_5M, CACHE_WRITE_1H, OUTPUT, REASONING = (
+    "cache_write_5m",
+    "cache_write_1h",
+    "output",
+    "reasoning",
+)
+INPUT_AUDIO, OUTPUT_AUDIO, INPUT_IMAGE, OUTPUT_IMAGE = (
+    "input_audio",
+    "output_audio",
+    "input_image",
+    "output_image",
+)
 
 TOKEN_COLUMNS = (
     "input_uncached",
@@ -37,7 +49,8 @@ TOKEN_COLUMNS = (
     "output_image",
 )
 
-# The columns a class is made of by itself; the driver adds columns that the bill has no line for (allocation.usage.index).
+# The columns a class is made of by itself; the driver adds columns that the bill has no line for
+# (allocation.usage.index).
 CLASS_COLUMNS: dict[str, tuple[str, ...]] = {
     INPUT: ("input_uncached",),
     CACHE_READ: ("cache_read",),
@@ -104,8 +117,8 @@ TIERS = ("standard", "batch", "priority", "flex", "provisioned")
 
 
 class Entry(NamedTuple):
-    """What some wording means. `pattern` is RE2 over lower-case text; None in what it means: as the built-in wording
-    has it.
+    """What some wording means. `pattern` is RE2 over lower-case text; None in what it means: as the
+    built-in wording has it.
     """
 
     side: str
@@ -135,7 +148,11 @@ def compiled(pattern: str) -> Any:
 def meaning(entries: Entries, side: str, provider: str | None, text: str) -> Entry | None:
     """The first entry of the side that knows this lower-case wording."""
     for entry in entries:
-        if entry.side == side and entry.seen_provider in (None, provider) and compiled(entry.pattern).search(text):
+        if (
+            entry.side == side
+            and entry.seen_provider in (None, provider)
+            and compiled(entry.pattern).search(text)
+        ):
             return entry
     return None
 
@@ -204,9 +221,11 @@ _DATE_SUFFIXES = (
 
 
 def canonical_provider(name: str) -> str:
-    """The provider's well-known OpenTelemetry name (openai, aws.bedrock, gcp.vertex_ai ...); else the name, lower case.
+    """The provider's well-known OpenTelemetry name (openai, aws.bedrock, gcp.vertex_ai ...); else
+    the name, lower case.
 
-    A whole cloud named on a bill becomes aws, azure or gcp only where the name cannot mean its model service.
+    A whole cloud named on a bill becomes aws, azure or gcp only where the name cannot mean its
+    model service.
     """
     text = " ".join(name.strip().lower().split())
     return PROVIDER_NAMES.get(text) or CLOUD_NAMES.get(text) or text
@@ -214,13 +233,16 @@ def canonical_provider(name: str) -> str:
 
 @lru_cache(maxsize=65536)
 def canonical_model(name: str) -> str:
-    """The model without date, region, vendor prefix or deployment decoration; equal for bills and traces.
+    """The model without date, region, vendor prefix or deployment decoration; equal for bills and
+    traces.
 
     >>> canonical_model("us.anthropic.claude-sonnet-4-5-20250929-v1:0")
     'claude-sonnet-4-5'
     """
     text = name.strip().lower()
-    if text.startswith("ft:"):  # ft:gpt-4o-mini-2024-07-18:org::id: priced apart from its base model
+    if text.startswith(
+        "ft:"
+    ):  # ft:gpt-4o-mini-2024-07-18:org::id: priced apart from its base model
         return "ft:" + canonical_model(text.split(":")[1])
     text = text.rsplit("/", 1)[
         -1
@@ -256,7 +278,11 @@ def _claude(text: str) -> str | None:
     version = (found["version_last"] or found["version_first"]).replace(".", "-")
     version = version.removesuffix("-0") if version != "0" else version
     rest = re.sub(r"-(?:v\d+|20\d{6})$", "", found["rest"])
-    return f"claude-{size}-{version}{rest}" if int(version.split("-")[0]) >= 4 else f"claude-{version}-{size}{rest}"
+    return (
+        f"claude-{size}-{version}{rest}"
+        if int(version.split("-")[0]) >= 4
+        else f"claude-{version}-{size}{rest}"
+    )
 
 
 def _llama(text: str) -> str | None:
@@ -272,7 +298,9 @@ def _llama(text: str) -> str | None:
 
 @dataclass(frozen=True)
 class BillLine:
-    """What a bill row is about. A model call's line has `is_model_usage`; its token class is None where unnamed."""
+    """What a bill row is about. A model call's line has `is_model_usage`; its token class is None
+    where unnamed.
+    """
 
     provider: str | None  # normalised; None where the bill names none
     project: str | None
@@ -283,25 +311,40 @@ class BillLine:
     is_gpu: bool
     tokens_per_consumed_unit: Decimal | None  # None: ConsumedQuantity does not convert to tokens
     tokens_per_pricing_unit: Decimal | None
-    region: str | None = None  # RegionId, with "global" behind it where a global inference profile answered
-    is_tiered: bool = False  # a step of a free or volume tier: its price says nothing about who used it
+    region: str | None = (
+        None  # RegionId, with "global" behind it where a global inference profile answered
+    )
+    is_tiered: bool = (
+        False  # a step of a free or volume tier: its price says nothing about who used it
+    )
     is_hosting: bool = False  # keeps a model of one's own ready, called or not
 
 
 _UNIT = re.compile(
     r"^(?:(?P<count>\d[\d,]*(?:\.\d+)?)\s*(?P<scale>k|m|b|thousand|million|billion)?\s*)?(?:tokens?|[a-z ]*tokens?)$"
 )
-_UNIT_SCALES = {"k": 10**3, "thousand": 10**3, "m": 10**6, "million": 10**6, "b": 10**9, "billion": 10**9}
+_UNIT_SCALES = {
+    "k": 10**3,
+    "thousand": 10**3,
+    "m": 10**6,
+    "million": 10**6,
+    "b": 10**9,
+    "billion": 10**9,
+}
 
 
 @lru_cache(maxsize=1024)
 def tokens_per_unit(unit: str | None) -> Decimal | None:
-    """How many tokens one unit is: "Tokens" 1, "1K tokens" 1000, "1M Tokens" 1000000; None for any other unit."""
+    """How many tokens one unit is: "Tokens" 1, "1K tokens" 1000, "1M Tokens" 1000000; None for any
+    other unit.
+    """
     if not unit:
         return None
     text = " ".join(unit.lower().replace("-", " ").replace("/", " ").split())
     text = re.sub(r"^per ", "", text)
-    words = re.match(r"^(?P<scale>k|m|thousand|million|thousands of|millions of) ?(?P<rest>tokens?)$", text)
+    words = re.match(
+        r"^(?P<scale>k|m|thousand|million|thousands of|millions of) ?(?P<rest>tokens?)$", text
+    )
     if words:
         text = f"1 {words['scale'].removesuffix('s of')} tokens"
     found = _UNIT.match(text)
@@ -312,22 +355,44 @@ def tokens_per_unit(unit: str | None) -> Decimal | None:
     return Decimal(plain(count * _UNIT_SCALES.get(found["scale"] or "", 1)))
 
 
-# Class wording, most specific first. Searched in the text that is left when the model's name is taken out.
+# Class wording, most specific first. Searched in the text that is left when the model's name is
+# taken out.
 _CLASS_WORDING: tuple[tuple[re.Pattern[str], str], ...] = (
     (
-        re.compile(r"cache[- ]?(?:write|creation|storage)[^,]*1[- ]?h|1[- ]?h(?:our|r)?[- ]cache[- ]?write"),
+        re.compile(
+            r"cache[- ]?(?:write|creation|storage)[^,]*1[- ]?h|1[- ]?h(?:our|r)?[- ]cache[- ]?write"
+        ),
         CACHE_WRITE_1H,
     ),
     (
-        re.compile(r"cache[- ]?(?:write|creation)[^,]*5[- ]?m|5[- ]?m(?:in(?:ute)?s?)?[- ]cache[- ]?write"),
+        re.compile(
+            r"cache[- ]?(?:write|creation)[^,]*5[- ]?m|5[- ]?m(?:in(?:ute)?s?)?[- ]cache[- ]?write"
+        ),
         CACHE_WRITE_5M,
     ),
     (re.compile(r"cache[- ]?(?:write|creation)|prompt caching write|write[- ]cache"), CACHE_WRITE),
-    (re.compile(r"cache[- ]?(?:read|hit)|cached|prompt caching read|read[- ]cache|\bcchd\b|caching"), CACHE_READ),
-    (re.compile(r"audio[- ](?:input|inp?)\b|\b(?:input|inp?)[- ]audio|\baud[- ]inp?\b"), INPUT_AUDIO),
-    (re.compile(r"audio[- ](?:output|outp?)\b|\b(?:output|outp?)[- ]audio|\baud[- ]outp?\b"), OUTPUT_AUDIO),
-    (re.compile(r"image[- ](?:input|inp?)\b|\b(?:input|inp?)[- ]image|\bimg[- ]inp?\b"), INPUT_IMAGE),
-    (re.compile(r"image[- ](?:output|outp?)\b|\b(?:output|outp?)[- ]image|\bimg[- ]outp?\b"), OUTPUT_IMAGE),
+    (
+        re.compile(
+            r"cache[- ]?(?:read|hit)|cached|prompt caching read|read[- ]cache|\bcchd\b|caching"
+        ),
+        CACHE_READ,
+    ),
+    (
+        re.compile(r"audio[- ](?:input|inp?)\b|\b(?:input|inp?)[- ]audio|\baud[- ]inp?\b"),
+        INPUT_AUDIO,
+    ),
+    (
+        re.compile(r"audio[- ](?:output|outp?)\b|\b(?:output|outp?)[- ]audio|\baud[- ]outp?\b"),
+        OUTPUT_AUDIO,
+    ),
+    (
+        re.compile(r"image[- ](?:input|inp?)\b|\b(?:input|inp?)[- ]image|\bimg[- ]inp?\b"),
+        INPUT_IMAGE,
+    ),
+    (
+        re.compile(r"image[- ](?:output|outp?)\b|\b(?:output|outp?)[- ]image|\bimg[- ]outp?\b"),
+        OUTPUT_IMAGE,
+    ),
     (re.compile(r"reasoning|thinking tokens?"), REASONING),
     (re.compile(r"output|\bout(?:p|pt)?\b|completion|response tokens"), OUTPUT),
     (re.compile(r"input|\binp?\b|prompt|embedding"), INPUT),
@@ -338,9 +403,11 @@ _TIERS: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"\bpriority\b"), "priority"),
     (re.compile(r"\bflex\b"), "flex"),
 )
-# Steps of a price that begins or falls with volume: "free tier", "first 1M tokens", "tier 2". Not "above 200K": that is
-# the length of a prompt.
-_TIERED = re.compile(r"\bfree[- ]tier\b|\bvolume[- ]tier|\btier[- ]?\d\b|\b(?:first|next) [\d.,]+ ?[kmb]?\b")
+# Steps of a price that begins or falls with volume: "free tier", "first 1M tokens", "tier 2". Not
+# "above 200K": that is the length of a prompt.
+_TIERED = re.compile(
+    r"\bfree[- ]tier\b|\bvolume[- ]tier|\btier[- ]?\d\b|\b(?:first|next) [\d.,]+ ?[kmb]?\b"
+)
 _HOSTING = re.compile(
     r"fine[- ]?tun\w* .*?hosting|\bhosting (?:hour|fee|unit)|hosting for ft:"
     r"|custom[- ]?model.*?(?:hosting|unit|storage)"
@@ -368,8 +435,12 @@ _MODEL_WORDING: tuple[re.Pattern[str], ...] = (
         r"\bo[134](?:[- ](?:mini|pro|preview|deep-research))*(?:-20\d{2}-\d{2}-\d{2}|[- ]\d{4}(?!\d))?(?=[ ,_-]|$)"
     ),
     re.compile(r"nova[- ]?(?:pro|lite|micro|premier|canvas|reel|sonic)"),
-    re.compile(r"titan[- ]?embed(?:ding)?s?[\w-]*?v2-text|titan[- ]?embed(?:ding)?s?(?:[- ]text)?(?:[- ]v\d)?"),
-    re.compile(r"llama[- ]?\d(?:[.-]\d(?=[-. ]))?[- ]?(?:\d+b|scout[\w-]*|maverick[\w-]*)(?:[- ]instruct)?"),
+    re.compile(
+        r"titan[- ]?embed(?:ding)?s?[\w-]*?v2-text|titan[- ]?embed(?:ding)?s?(?:[- ]text)?(?:[- ]v\d)?"
+    ),
+    re.compile(
+        r"llama[- ]?\d(?:[.-]\d(?=[-. ]))?[- ]?(?:\d+b|scout[\w-]*|maverick[\w-]*)(?:[- ]instruct)?"
+    ),
     re.compile(r"mi[sx]tral[- ](?:large|medium|small|nemo|8x7b|7b)(?:[- ]\d{4})?"),
     re.compile(r"deepseek[- ](?:r1|v3(?:\.\d)?|chat|reasoner)"),
     re.compile(r"command[- ]r(?:[- ]?plus|\+)?"),
@@ -385,7 +456,9 @@ _MODEL_SELLERS = frozenset(PROVIDER_NAMES.values()) - {"azure.ai.openai"} | {
     "cohere", "deepseek", "groq", "perplexity", "fireworks", "openrouter"
 }  # fmt: skip
 # Sellers whose models clouds resell; the row's service then names the cloud's door.
-VENDORS_IN_CLOUDS = frozenset({"anthropic", "openai", "cohere", "mistral_ai", "deepseek", "meta", "ai21 labs"})
+VENDORS_IN_CLOUDS = frozenset(
+    {"anthropic", "openai", "cohere", "mistral_ai", "deepseek", "meta", "ai21 labs"}
+)
 _GPU_COLUMNS = ("sku_meter", "charge_description", "resource_type", "sku_id", "sku_price_details")
 _GPU = re.compile(
     r"\bgpu|\b(?:p[2-6][a-z]*|g[4-7][a-z]*|trn\d[a-z]*|inf\d)\.(?:\d*x?large|metal|48xlarge)"
@@ -398,14 +471,22 @@ def _text(dimension: Mapping[str, Any], *names: str) -> str:
     return " | ".join(str(dimension[name]) for name in names if dimension.get(name)).lower()
 
 
-WORDING = ("sku_meter", "charge_description", "sku_id", "resource_name", "resource_id", "service_name")
+WORDING = (
+    "sku_meter",
+    "charge_description",
+    "sku_id",
+    "resource_name",
+    "resource_id",
+    "service_name",
+)
 
 
 def bill_line(dimension: Mapping[str, Any], entries: Entries = ()) -> BillLine:
-    """What the row's descriptive columns (snake_case names of ChargeDimension, missing ones allowed) say.
+    """What the row's descriptive columns (snake_case names of ChargeDimension, missing ones
+    allowed) say.
 
-    The meter is asked before the SKU, the SKU before the description: wording closest to the price list wins. The
-    first of `entries` that knows the wording comes before all of it.
+    The meter is asked before the SKU, the SKU before the description: wording closest to the price
+    list wins. The first of `entries` that knows the wording comes before all of it.
     """
     wording = _text(dimension, *WORDING)
     provider = bill_provider(dimension)
@@ -431,7 +512,12 @@ def bill_line(dimension: Mapping[str, Any], entries: Entries = ()) -> BillLine:
         tier = (own.tier if own.tier != "standard" else None) if own.tier else tier
     category = dimension.get("charge_category") or "Usage"
     is_hosting = _HOSTING.search(wording) is not None
-    is_usage = category == "Usage" and bool(model or token_class) and tier != "provisioned" and not is_hosting
+    is_usage = (
+        category == "Usage"
+        and bool(model or token_class)
+        and tier != "provisioned"
+        and not is_hosting
+    )
     return BillLine(
         provider=provider,
         project=_project(dimension),
@@ -450,21 +536,33 @@ def bill_line(dimension: Mapping[str, Any], entries: Entries = ()) -> BillLine:
 
 def _region(dimension: Mapping[str, Any], wording: str) -> str | None:
     region = dimension.get("region_id")
-    return region_name(str(region), is_global=_GLOBAL_PROFILE.search(wording) is not None) if region else None
+    return (
+        region_name(str(region), is_global=_GLOBAL_PROFILE.search(wording) is not None)
+        if region
+        else None
+    )
 
 
 def region_name(region: str, *, is_global: bool) -> str:
-    """One name for a region on both sides; apart from it what a global inference profile answered there."""
+    """One name for a region on both sides; apart from it what a global inference profile answered
+    there.
+    """
     return region.strip().lower() + (" global" if is_global else "")
 
 
 def bill_provider(dimension: Mapping[str, Any]) -> str | None:
-    """Who answered the call: the model service of a cloud where the row is about it, else the named provider.
+    """Who answered the call: the model service of a cloud where the row is about it, else the named
+    provider.
 
-    A vendor's model that a cloud sells through its marketplace is called at the cloud's door, which the service names.
+    A vendor's model that a cloud sells through its marketplace is called at the cloud's door, which
+    the service names.
     """
     service = _text(dimension, "service_name", "service_subcategory")
-    named = dimension.get("provider_name") or dimension.get("service_provider_name") or dimension.get("publisher_name")
+    named = (
+        dimension.get("provider_name")
+        or dimension.get("service_provider_name")
+        or dimension.get("publisher_name")
+    )
     cloud = CLOUD_NAMES.get(" ".join(str(named).lower().split())) if named else None
     if named and cloud is None:
         own = canonical_provider(str(named))
@@ -482,7 +580,9 @@ def bill_provider(dimension: Mapping[str, Any]) -> str | None:
 
 
 def _door(service: str) -> str | None:
-    return next((provider for pattern, provider in _MODEL_SERVICES if pattern.search(service)), None)
+    return next(
+        (provider for pattern, provider in _MODEL_SERVICES if pattern.search(service)), None
+    )
 
 
 def _project(dimension: Mapping[str, Any]) -> str | None:
@@ -491,7 +591,9 @@ def _project(dimension: Mapping[str, Any]) -> str | None:
 
 @lru_cache(maxsize=65536)
 def read_wording(text: str) -> tuple[str | None, str | None, str | None]:
-    """(model, token class, tier) that a lower-case meter, SKU or description names; each None where it does not."""
+    """(model, token class, tier) that a lower-case meter, SKU or description names; each None where
+    it does not.
+    """
     words = re.sub(r"^[a-z]{3,4}\d-", "", text)  # Bedrock's region code: USE1-, EUC1-
     model = None
     for pattern in _MODEL_WORDING:
@@ -501,7 +603,9 @@ def read_wording(text: str) -> tuple[str | None, str | None, str | None]:
             words = words[: found.start()] + " " + words[found.end() :]
             break
     tier = next((tier for pattern, tier in _TIERS if pattern.search(words)), None)
-    token_class = next((name for pattern, name in _CLASS_WORDING if pattern.search(words.replace("_", " "))), None)
+    token_class = next(
+        (name for pattern, name in _CLASS_WORDING if pattern.search(words.replace("_", " "))), None
+    )
     if token_class is None and model and "embed" in model:
         token_class = INPUT
     return model, token_class, tier

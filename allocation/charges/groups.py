@@ -1,4 +1,6 @@
-"""Reading the charges of a billing month: pinned snapshots, their dimensions, and their sums by bucket and day."""
+"""Reading the charges of a billing month: pinned snapshots, their dimensions, and their sums by
+bucket and day.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,14 @@ from django.db import connection
 from django.db.models import Q
 
 from allocation.charges.split_keys import BY_DAY, BY_REPORTS, DimensionRow, MemberKey
-from allocation.models import ChargeDimension, ChargeScope, RunSlice, ScopeCharges, ScopeState, SourceRole
+from allocation.models import (
+    ChargeDimension,
+    ChargeScope,
+    RunSlice,
+    ScopeCharges,
+    ScopeState,
+    SourceRole,
+)
 from allocation.rules.conditions import RowTest
 from allocation.rules.row_tests import passed_tests
 from allocation.storage.copy_text import copy_cells, copy_lines, whole_month_plans
@@ -49,13 +58,16 @@ COPY (
 """
 
 GROUPS_SQL = """
--- One row per bucket and UTC day; for charges that touch several days one per bucket and period, clipped to the
--- billing period. Summed by dimension first, which needs no join and so is done by several processes.
+-- One row per bucket and UTC day; for charges that touch several days one per bucket and period,
+-- clipped to the billing period. Summed by dimension first, which needs no join and so is done by
+-- several processes.
 COPY (
     SELECT m.bucket, c.first_day,
         CASE WHEN c.long_start IS NOT NULL
-            THEN least(greatest(c.long_start, s.billing_period_start), c.long_end) END AS spread_start,
-        CASE WHEN c.long_start IS NOT NULL THEN least(c.long_end, s.billing_period_end) END AS spread_end,
+            THEN least(greatest(c.long_start, s.billing_period_start), c.long_end)
+                END AS spread_start,
+        CASE WHEN c.long_start IS NOT NULL THEN least(c.long_end, s.billing_period_end)
+            END AS spread_end,
         sum(c.charges), sum(c.billed_cost), sum(c.effective_cost),
         CASE WHEN bool_and(c.lists = c.charges) THEN sum(c.list_cost) END,
         CASE WHEN bool_and(c.consumes = c.charges) THEN sum(c.consumed_quantity) END,
@@ -64,7 +76,8 @@ COPY (
         SELECT scope_id, dimension_id, {variant} AS variant, first_day,
             CASE WHEN is_long THEN charge_period_start END AS long_start,
             CASE WHEN is_long THEN charge_period_end END AS long_end,
-            count(*) AS charges, sum(billed_cost) AS billed_cost, sum(effective_cost) AS effective_cost,
+            count(*) AS charges, sum(billed_cost) AS billed_cost,
+                sum(effective_cost) AS effective_cost,
             count(list_cost) AS lists, sum(list_cost) AS list_cost,
             count(consumed_quantity) AS consumes, sum(consumed_quantity) AS consumed_quantity,
             count(pricing_quantity) AS prices, sum(pricing_quantity) AS pricing_quantity
@@ -78,15 +91,18 @@ COPY (
         GROUP BY 1, 2, 3, 4, 5, 6
     ) c
     JOIN allocation_chargescope s ON s.id = c.scope_id
-    JOIN bucket_member m ON m.run_id = {run} AND m.source_id = s.source_id AND m.dimension_id = c.dimension_id
+    JOIN bucket_member m ON m.run_id = {run} AND m.source_id = s.source_id
+        AND m.dimension_id = c.dimension_id
         AND m.variant = c.variant
     GROUP BY 1, 2, 3, 4
 ) TO STDOUT
 """
 
-# A snapshot never changes once it is published, so its charges are read once and their sums by dimension kept.
+# A snapshot never changes once it is published, so its charges are read once and their sums by
+# dimension kept.
 SUMMARISE_SQL = """
-INSERT INTO scope_charges (scope_id, dimension_id, charges, billed_cost, effective_cost, first_day, last_day)
+INSERT INTO scope_charges (scope_id, dimension_id, charges, billed_cost, effective_cost, first_day,
+    last_day)
 SELECT c.scope_id, c.dimension_id, count(*), sum(c.billed_cost), sum(c.effective_cost),
     min(c.charge_period_start AT TIME ZONE 'UTC')::date,
     max((c.charge_period_end AT TIME ZONE 'UTC') - interval '1 microsecond')::date
@@ -108,7 +124,11 @@ GROUP BY 1, 2
 
 def summarise_scopes(*, month: date, scopes: Sequence[int]) -> None:
     """Keep the sums of those published snapshots that have none yet."""
-    known = set(ScopeCharges.objects.filter(scope_id__in=scopes).values_list("scope_id", flat=True).distinct())
+    known = set(
+        ScopeCharges.objects.filter(scope_id__in=scopes)
+        .values_list("scope_id", flat=True)
+        .distinct()
+    )
     new = [scope for scope in scopes if scope not in known]
     if new:
         with whole_month_plans(), connection.cursor() as cursor:
@@ -131,14 +151,18 @@ def source_totals(*, month: date, scopes: Sequence[int]) -> list[SourceTotal]:
         return [SourceTotal(*row) for row in cursor.fetchall()]
 
 
-# What rules, the catalogue and buckets look at; dates and identities of the snapshot itself are not part of it.
-RULE_COLUMNS_EXCLUDED = frozenset({"id", "content_hash", "billing_period_start", "billing_period_end"})
+# What rules, the catalogue and buckets look at; dates and identities of the snapshot itself are not
+# part of it.
+RULE_COLUMNS_EXCLUDED = frozenset(
+    {"id", "content_hash", "billing_period_start", "billing_period_end"}
+)
 
 
 def dimension_rows(
     *, month: date, scopes: Sequence[int], tests: Sequence[RowTest] = (), variant: str = ""
 ) -> Iterator[DimensionRow]:
-    """Every dimension that the month's charges have, with its columns and each variant of it, in no order.
+    """Every dimension that the month's charges have, with its columns and each variant of it, in no
+    order.
 
     `variant` is the SQL of the tests' bits (allocation.rules.row_tests).
     """
@@ -163,10 +187,16 @@ def described(members: Iterable[MemberKey], tests: Sequence[RowTest]) -> Iterato
     of_dimension: dict[int, list[MemberKey]] = {}
     for member in members:
         of_dimension.setdefault(member.dimension_id, []).append(member)
-    names = [f.attname for f in ChargeDimension._meta.concrete_fields if f.attname not in RULE_COLUMNS_EXCLUDED]
+    names = [
+        f.attname
+        for f in ChargeDimension._meta.concrete_fields
+        if f.attname not in RULE_COLUMNS_EXCLUDED
+    ]
     ids = list(of_dimension)
     for first in range(0, len(ids), 20_000):
-        rows = ChargeDimension.objects.filter(id__in=ids[first : first + 20_000]).values_list("id", *names)
+        rows = ChargeDimension.objects.filter(id__in=ids[first : first + 20_000]).values_list(
+            "id", *names
+        )
         for dimension_id, *values in rows.iterator(chunk_size=5000):
             columns: dict[str, Any] = dict(zip(names, values, strict=True))
             for member in of_dimension[dimension_id]:
@@ -202,10 +232,11 @@ class Amount:
 
 @dataclass(slots=True)
 class Group:
-    """The charges of one bucket on one UTC day. `list_cost` or a quantity is None where any charge lacks it.
+    """The charges of one bucket on one UTC day. `list_cost` or a quantity is None where any charge
+    lacks it.
 
-    A charge of several days is counted on its first one, so that counts add up over days. `is_spread` where all of them
-    are of several days.
+    A charge of several days is counted on its first one, so that counts add up over days.
+    `is_spread` where all of them are of several days.
     """
 
     bucket: int
@@ -240,8 +271,8 @@ class Extent:
 
 
 def read_groups(*, run_id: int, month: date, extent: Extent, variant: str) -> list[Group]:
-    """Charge groups of these charges, on their days, in (bucket, day) order. Amounts of several days are spread by
-    seconds, exactly.
+    """Charge groups of these charges, on their days, in (bucket, day) order. Amounts of several
+    days are spread by seconds, exactly.
     """
     sql = GROUPS_SQL.format(
         variant=variant,
@@ -250,20 +281,25 @@ def read_groups(*, run_id: int, month: date, extent: Extent, variant: str) -> li
         run=int(run_id),
         only=extent.condition,
     )
-    return [group for group in groups_of(copy_lines(sql)) if extent.days is None or group.day in extent.days]
+    return [
+        group
+        for group in groups_of(copy_lines(sql))
+        if extent.days is None or group.day in extent.days
+    ]
 
 
 LONG_SQL = """
 SELECT EXISTS (
     SELECT FROM charge c
     WHERE billing_month = %(month)s AND scope_id = ANY(%(scopes)s)
-        AND (charge_period_end AT TIME ZONE 'UTC') > (charge_period_start AT TIME ZONE 'UTC')::date + 1)
+        AND (charge_period_end AT TIME ZONE 'UTC') > (charge_period_start AT TIME ZONE 'UTC')::date
+            + 1)
 """
 
 
 def has_long_charges(month: date, scopes: Sequence[int]) -> bool:
-    """Whether a charge of the snapshots touches several days. What such charges come to by day is cut from their sum,
-    so that one more of them can't just be added.
+    """Whether a charge of the snapshots touches several days. What such charges come to by day is
+    cut from their sum, so that one more of them can't just be added.
     """
     with connection.cursor() as cursor:
         cursor.execute(LONG_SQL, {"month": month, "scopes": list(scopes)})
@@ -273,21 +309,29 @@ def has_long_charges(month: date, scopes: Sequence[int]) -> bool:
 
 KEPT_GROUPS_SQL = """
 COPY (
-    SELECT g.bucket, r.day, r.is_spread, g.charges, g.billed_cost, g.effective_cost, g.list_cost, g.consumed_quantity,
+    SELECT g.bucket, r.day, r.is_spread, g.charges, g.billed_cost, g.effective_cost, g.list_cost,
+        g.consumed_quantity,
         g.pricing_quantity
     FROM run_slice r JOIN slice_group g ON g.slice_id = r.slice_id
-    WHERE r.run_id = {run} AND r.part >= {by_day} AND (r.day = ANY('{{{days}}}') OR r.part > {by_day})
+    WHERE r.run_id = {run} AND r.part >= {by_day} AND (r.day = ANY('{{{days}}}')
+        OR r.part > {by_day})
         AND g.slice_id = ANY('{{{slices}}}')  -- so that groups of other runs and months are not read
 ) TO STDOUT
 """
 
 
 def kept_groups(*, run_id: int, days: Iterable[date]) -> list[Group]:
-    """Groups as a run kept them: of part BY_DAY those of these days, of all later parts those of any day."""
+    """Groups as a run kept them: of part BY_DAY those of these days, of all later parts those of
+    any day.
+    """
     listed = sorted(days)
-    own = RunSlice.objects.filter(Q(part=BY_DAY, day__in=listed) | Q(part__gt=BY_DAY), run_id=run_id)
+    own = RunSlice.objects.filter(
+        Q(part=BY_DAY, day__in=listed) | Q(part__gt=BY_DAY), run_id=run_id
+    )
     slices = id_list(own.values_list("slice_id", flat=True))
-    sql = KEPT_GROUPS_SQL.format(run=int(run_id), by_day=BY_DAY, slices=slices, days=",".join(map(str, listed)))
+    sql = KEPT_GROUPS_SQL.format(
+        run=int(run_id), by_day=BY_DAY, slices=slices, days=",".join(map(str, listed))
+    )
     return [_kept_group(copy_cells(line)) for line in copy_lines(sql)]
 
 
@@ -315,8 +359,15 @@ GROUP BY 1
 
 
 def former_tokens(*, run_id: int, but: Iterable[date]) -> dict[int, Decimal | None]:
-    """Tokens billed in a run by bucket, on all days `but` these; None where any quantity does not convert."""
-    values: dict[str, Any] = {"run": run_id, "first": BY_DAY, "last": BY_REPORTS, "days": sorted(but)}
+    """Tokens billed in a run by bucket, on all days `but` these; None where any quantity does not
+    convert.
+    """
+    values: dict[str, Any] = {
+        "run": run_id,
+        "first": BY_DAY,
+        "last": BY_REPORTS,
+        "days": sorted(but),
+    }
     with connection.cursor() as cursor:
         cursor.execute(FORMER_TOKENS_SQL, values)
         return dict(cursor.fetchall())
@@ -356,7 +407,9 @@ def _days_of(cells: list[str]) -> Iterable[Group]:
     consumed, pricing = (_spread_quantity(text, weights) for text in cells[8:10])
     return [
         Group(int(bucket), day, 0 if n else int(charges), b, e, c, q, p, is_spread=True)
-        for n, (day, b, e, c, q, p) in enumerate(zip(days, billed, effective, listed, consumed, pricing, strict=True))
+        for n, (day, b, e, c, q, p) in enumerate(
+            zip(days, billed, effective, listed, consumed, pricing, strict=True)
+        )
     ]
 
 
@@ -381,7 +434,13 @@ def _merge(known: Group, part: Group) -> None:
     else:
         known.list_cost = None
     known.consumed = (
-        known.consumed + part.consumed if known.consumed is not None and part.consumed is not None else None
+        known.consumed + part.consumed
+        if known.consumed is not None and part.consumed is not None
+        else None
     )
-    known.pricing = known.pricing + part.pricing if known.pricing is not None and part.pricing is not None else None
+    known.pricing = (
+        known.pricing + part.pricing
+        if known.pricing is not None and part.pricing is not None
+        else None
+    )
     known.is_spread = known.is_spread and part.is_spread

@@ -1,4 +1,6 @@
-"""Charges with equal rule and split key form a bucket; with a day, a charge group. Rules see each dimension once."""
+"""Charges with equal rule and split key form a bucket; with a day, a charge group. Rules see each
+dimension once.
+"""
 
 from __future__ import annotations
 
@@ -41,9 +43,9 @@ from allocation.values.money import plain
 
 NOBODY = Owner()
 
-# Parts of the ledger, in the order they are written: what nothing but the day has a say in, what goes by the month's
-# calls, or by what providers report of the month, each stage of splits by other cost, and what follows. And usage,
-# which is written beside them.
+# Parts of the ledger, in the order they are written: what nothing but the day has a say in, what
+# goes by the month's calls, or by what providers report of the month, each stage of splits by other
+# cost, and what follows. And usage, which is written beside them.
 BY_DAY, BY_MONTH, BY_REPORTS, FOLLOWERS, USAGE = 0, 1, 2, 1000, -1
 
 
@@ -54,14 +56,18 @@ class SourceSettings(NamedTuple):
     untraced: str
 
 
-_json_text = json.JSONEncoder(ensure_ascii=False).encode  # made once: every bucket has a few dozen texts
+_json_text = json.JSONEncoder(
+    ensure_ascii=False
+).encode  # made once: every bucket has a few dozen texts
 
 
 def jsonb_text(value: Any) -> str:
     """JSON as PostgreSQL prints jsonb: shorter keys first, then by bytes."""
     if isinstance(value, dict):
         keys = sorted(value, key=lambda key: (len(key.encode()), key.encode()))
-        return "{" + ", ".join([f"{_json_text(key)}: {jsonb_text(value[key])}" for key in keys]) + "}"
+        return (
+            "{" + ", ".join([f"{_json_text(key)}: {jsonb_text(value[key])}" for key in keys]) + "}"
+        )
     if isinstance(value, list):
         return "[" + ", ".join(map(jsonb_text, value)) + "]"
     return _json_text(value)
@@ -69,7 +75,9 @@ def jsonb_text(value: Any) -> str:
 
 @dataclass(frozen=True)
 class Bucket:
-    """What all charges of a bucket have in common: everything their split depends on, and what reports group by."""
+    """What all charges of a bucket have in common: everything their split depends on, and what
+    reports group by.
+    """
 
     source: SourceSettings
     currency: str
@@ -84,12 +92,17 @@ class Bucket:
     key: Key | None = None  # traced usage: what traces are matched on
     token_class: str | None = None
     model: str | None = None
-    owner: Owner = NOBODY  # direct: who pays; traced and provider usage: the untraced part; GPU usage: idle capacity
+    # direct: who pays; traced and provider usage: the untraced part; GPU usage: idle capacity
+    owner: Owner = NOBODY
     reason: str | None = None  # unallocated: why
     stage: int = 0  # splits by other cost come after it
-    split: Split | None = None  # fixed, even, proportional; direct to a pool is a fixed one with one member
+    split: Split | None = (
+        None  # fixed, even, proportional; direct to a pool is a fixed one with one member
+    )
     pools: tuple[tuple[str, Split], ...] = ()  # what the split leads through
-    node: str | None = None  # GPU usage: the node, by one of the names that the usage may know it by
+    node: str | None = (
+        None  # GPU usage: the node, by one of the names that the usage may know it by
+    )
     node_id: str | None = None  # and by the other
     commitment: str | None = None  # the commitment discount that the charges buy or use
     follows: str = RELATED
@@ -104,7 +117,9 @@ class Bucket:
 
     @cached_property
     def split_key(self) -> dict[str, Any]:
-        """What stands in charge_bucket.split_key: enough to explain the split, nothing that has no value."""
+        """What stands in charge_bucket.split_key: enough to explain the split, nothing that has no
+        value.
+        """
         key = self.key
         found: dict[str, Any] = {
             "sub_account": self.sub_account,
@@ -112,7 +127,13 @@ class Bucket:
             "project": key.project if key else None,
             "model": self.model,
             "token_class": self.token_class,
-            "tier": None if key is None else "batch" if key.is_batch else "provisioned" if key.is_reserved else None,
+            "tier": None
+            if key is None
+            else "batch"
+            if key.is_batch
+            else "provisioned"
+            if key.is_reserved
+            else None,
             "region": key.region if key else None,
             "pool_cache_writes": self.usage.pool_cache_writes or None,
             "weights": "month" if self.usage.by_month else None,
@@ -123,15 +144,21 @@ class Bucket:
             "kind": self.kind,
             "reason": self.reason,
             "untraced": self.source.untraced if key else None,
-            "tokens_per_consumed_unit": plain(self.consumed_factor) if self.consumed_factor is not None else None,
-            "tokens_per_pricing_unit": plain(self.pricing_factor) if self.pricing_factor is not None else None,
+            "tokens_per_consumed_unit": plain(self.consumed_factor)
+            if self.consumed_factor is not None
+            else None,
+            "tokens_per_pricing_unit": plain(self.pricing_factor)
+            if self.pricing_factor is not None
+            else None,
             "split": json.loads(self.split.text) if self.split else None,
             "pools": {name: json.loads(split.text) for name, split in self.pools},
             "node": self.node,
             "node_id": self.node_id,
             "commitment": self.commitment,
             ("target" if self.method == DIRECT else "owner"): {
-                name: value for name in TARGET_FIELDS if (value := getattr(self.owner, name)) is not None
+                name: value
+                for name in TARGET_FIELDS
+                if (value := getattr(self.owner, name)) is not None
             },
         }
         if self.owner.team is not None:
@@ -166,7 +193,9 @@ class Bucket:
         return hashlib.md5(text.encode(), usedforsecurity=False).digest()
 
     def tokens(self, consumed: Fraction | None, pricing: Fraction | None) -> Fraction | None:
-        """What was billed, in tokens: ConsumedQuantity where its unit converts, else PricingQuantity."""
+        """What was billed, in tokens: ConsumedQuantity where its unit converts, else
+        PricingQuantity.
+        """
         for quantity, factor in zip((consumed, pricing), self._factors, strict=True):
             if quantity is not None and factor is not None:
                 return quantity * factor
@@ -175,11 +204,15 @@ class Bucket:
     @cached_property
     def _factors(self) -> tuple[Fraction | None, Fraction | None]:
         consumed, pricing = self.consumed_factor, self.pricing_factor
-        return None if consumed is None else Fraction(consumed), None if pricing is None else Fraction(pricing)
+        return None if consumed is None else Fraction(
+            consumed
+        ), None if pricing is None else Fraction(pricing)
 
     @cached_property
     def part(self) -> int:
-        """Buckets whose driver is what others were given come after those; the ones that follow come last."""
+        """Buckets whose driver is what others were given come after those; the ones that follow
+        come last.
+        """
         if self.method == FOLLOW:
             return FOLLOWERS
         if self.stage:
@@ -190,9 +223,15 @@ class Bucket:
 
     @property
     def goes_by_month(self) -> bool:
-        """Whether the usage of the month decides on every day of it, as the rule or a tiered price says."""
+        """Whether the usage of the month decides on every day of it, as the rule or a tiered price
+        says.
+        """
         splits = (self.split, *dict(self.pools).values())
-        by_calls = (split for split in splits if split is not None and split.driver in (REQUESTS, *TOKEN_DRIVERS))
+        by_calls = (
+            split
+            for split in splits
+            if split is not None and split.driver in (REQUESTS, *TOKEN_DRIVERS)
+        )
         return self.usage.by_month or any(not split.by_day for split in by_calls)
 
 
@@ -200,7 +239,9 @@ OWN_FIELDS = tuple(field.name for field in dataclass_fields(Bucket) if field.nam
 
 
 class DimensionRow(NamedTuple):
-    """One distinct charge dimension of one source; `variant` tells apart charges that pass different row tests."""
+    """One distinct charge dimension of one source; `variant` tells apart charges that pass
+    different row tests.
+    """
 
     source_id: int
     dimension_id: int
@@ -221,7 +262,9 @@ class MemberKey(NamedTuple):
     variant: int
 
 
-def bucket_of(row: DimensionRow, *, source: SourceSettings, rules: Rules, month: date, entries: Entries = ()) -> Bucket:
+def bucket_of(
+    row: DimensionRow, *, source: SourceSettings, rules: Rules, month: date, entries: Entries = ()
+) -> Bucket:
     """The bucket that a dimension's charges fall into, by the first rule that takes it."""
     facts = Facts(row.columns, row.passed, entries)
     rule = rules.rule_for(facts, month=month)
@@ -238,7 +281,9 @@ def bucket_of(row: DimensionRow, *, source: SourceSettings, rules: Rules, month:
         charge_category=columns["charge_category"],
         sub_account=columns.get("sub_account_id"),
         kind=rule.kind if rule else None,
-        commitment=columns.get("commitment_discount_id") if rules.has_commitment_followers else None,
+        commitment=columns.get("commitment_discount_id")
+        if rules.has_commitment_followers
+        else None,
     )
     if rule is None:
         # Nobody's work list, but tax and support follow it like anything else.
@@ -247,13 +292,22 @@ def bucket_of(row: DimensionRow, *, source: SourceSettings, rules: Rules, month:
     if rule.method == NONE:
         return replace(base, reason=rule.reason or NO_RULE, model=facts.line.model)
     if rule.method == FOLLOW:
-        return replace(base, follows=rule.follows, by_list_cost=rule.by_list_cost, of_rules=rule.of_rules)
+        return replace(
+            base, follows=rule.follows, by_list_cost=rule.by_list_cost, of_rules=rule.of_rules
+        )
     if rule.method in BY_USAGE:
         return _usage_bucket(base, rule, facts)
     if rule.method == GPU:
         name, resource = columns.get("resource_name"), columns.get("resource_id")
-        return replace(base, node=name or resource, node_id=resource if name else None, owner=rule.owner(facts))
-    base = replace(base, model=facts.line.model, is_hosting=facts.line.is_hosting, stage=rules.stages[rule.name])
+        return replace(
+            base, node=name or resource, node_id=resource if name else None, owner=rule.owner(facts)
+        )
+    base = replace(
+        base,
+        model=facts.line.model,
+        is_hosting=facts.line.is_hosting,
+        stage=rules.stages[rule.name],
+    )
     if rule.split is None and rule.pool is None:
         return replace(base, owner=rule.target(facts))
     split = rule.split or into_pool(rule.pool or "")
@@ -266,7 +320,9 @@ def _usage_bucket(base: Bucket, rule: Rule, facts: Facts) -> Bucket:
     project = line.project if source.project_match else ANY_PROJECT
     if rule.method == CAPACITY:
         key = reserved_key(provider, project, line.model)
-        return replace(base, key=key, model=line.model, owner=rule.owner(facts), capacity=rule.capacity)
+        return replace(
+            base, key=key, model=line.model, owner=rule.owner(facts), capacity=rule.capacity
+        )
     region = line.region if rule.usage.by_region else None
     return replace(
         base,
@@ -305,8 +361,9 @@ M = TypeVar("M")
 def beside_others(buckets: Mapping[M, Bucket]) -> dict[M, Bucket]:
     """The buckets with what each is because of the others of its currency.
 
-    Tax, credits and support that follow AI spend are AI support themselves; those that follow none are other. Steps of
-    one tiered price are one price for all who used it in the month, whoever's calls fell on which step.
+    Tax, credits and support that follow AI spend are AI support themselves; those that follow none
+    are other. Steps of one tiered price are one price for all who used it in the month, whoever's
+    calls fell on which step.
     """
     related: set[tuple[str, Level]] = set()
     tiered: set[tuple[str, Key | None, str | None]] = set()
@@ -319,7 +376,9 @@ def beside_others(buckets: Mapping[M, Bucket]) -> dict[M, Bucket]:
     def settled(bucket: Bucket) -> Bucket:
         if bucket.method == FOLLOW:
             levels = [level for level in followed_levels(bucket) if level.name != "source"]
-            if bucket.ai_scope == "other" and any((bucket.currency, level) in related for level in levels):
+            if bucket.ai_scope == "other" and any(
+                (bucket.currency, level) in related for level in levels
+            ):
                 return replace(bucket, ai_scope="ai_supporting")
         elif bucket.key and not bucket.usage.by_month and _priced(bucket) in tiered:
             return replace(bucket, usage=replace(bucket.usage, by_month=True))
@@ -334,14 +393,18 @@ def _priced(bucket: Bucket) -> tuple[str, Key | None, str | None]:
 
 
 class Level(NamedTuple):
-    """Charges that something may follow together: those of one service in one account, of one account ..."""
+    """Charges that something may follow together: those of one service in one account, of one
+    account ...
+    """
 
     name: str
     key: tuple[object, ...]
 
 
 def levels_of(bucket: Bucket) -> tuple[Level, ...]:
-    """What a bucket can be followed by, narrow to wide; a level whose column is missing is left out."""
+    """What a bucket can be followed by, narrow to wide; a level whose column is missing is left
+    out.
+    """
     source, provider, account = bucket.source.id, bucket.provider_name, bucket.sub_account
     levels = []
     if bucket.commitment:
@@ -355,12 +418,20 @@ def levels_of(bucket: Bucket) -> tuple[Level, ...]:
 
 
 def followed_levels(bucket: Bucket) -> tuple[Level, ...]:
-    """Where a bucket that follows looks, narrow to wide: a commitment's users only, or what else it relates to."""
+    """Where a bucket that follows looks, narrow to wide: a commitment's users only, or what else it
+    relates to.
+    """
     wants_commitment = bucket.follows == COMMITMENT
-    return tuple(level for level in levels_of(bucket) if (level.name == COMMITMENT) == wants_commitment)
+    return tuple(
+        level for level in levels_of(bucket) if (level.name == COMMITMENT) == wants_commitment
+    )
 
 
 def apart_keys(buckets: Iterable[Bucket]) -> frozenset[Key]:
-    """Keys of batch, reserved or regional lines: such calls stand apart only where the bill keeps them apart."""
+    """Keys of batch, reserved or regional lines: such calls stand apart only where the bill keeps
+    them apart.
+    """
     keys = {bucket.key for bucket in buckets if bucket.key}
-    return frozenset(key for key in keys if key.is_batch or key.is_reserved or key.region is not None)
+    return frozenset(
+        key for key in keys if key.is_batch or key.is_reserved or key.region is not None
+    )

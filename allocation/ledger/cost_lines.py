@@ -63,7 +63,13 @@ class LineBook:
         self._class_of: list[int] = []
 
     def bucket_class(self, bucket: Bucket) -> int:
-        names = (bucket.source.id, bucket.ai_scope, bucket.provider_name, bucket.service_name, bucket.rule)
+        names = (
+            bucket.source.id,
+            bucket.ai_scope,
+            bucket.provider_name,
+            bucket.service_name,
+            bucket.rule,
+        )
         return self._buckets.setdefault(names, len(self._buckets))
 
     def target_classes(self, targets: Sequence[Target]) -> list[int]:

@@ -1,4 +1,6 @@
-"""Slices of a month's ledger: a run takes over those of former runs that say the same, and writes the rest."""
+"""Slices of a month's ledger: a run takes over those of former runs that say the same, and writes
+the rest.
+"""
 
 from __future__ import annotations
 
@@ -21,8 +23,9 @@ SLICE_TABLES = ("slice_group", "slice_cost", "slice_usage", "slice_balance")
 
 
 class Place(NamedTuple):
-    """Where in a run a slice stands. `is_spread`: groups of charges that last for several days, which say the same on
-    most days."""
+    """Where in a run a slice stands. `is_spread`: groups of charges that last for several days,
+    which say the same on most days.
+    """
 
     part: int
     day: date
@@ -49,8 +52,9 @@ class Stored:
 
 @dataclass
 class SliceStore:
-    """The slices of one run. `known` are those that it may share, by part and content: slices of former runs of the
-    month and currency, and its own of other days."""
+    """The slices of one run. `known` are those that it may share, by part and content: slices of
+    former runs of the month and currency, and its own of other days.
+    """
 
     run_id: int
     month: date
@@ -76,7 +80,9 @@ class SliceStore:
         slices = RunSlice.objects.filter(run_id=former, part__in=parts).exclude(day__in=but)
         cells = slices.values_list("part", "day", "is_spread", "slice_id")
         places = {Place(part, day, is_spread): pk for part, day, is_spread, pk in cells}
-        rows = LedgerSlice.objects.filter(pk__in=set(places.values())).values_list("pk", "rows", "sha256")
+        rows = LedgerSlice.objects.filter(pk__in=set(places.values())).values_list(
+            "pk", "rows", "sha256"
+        )
         stored = {pk: Stored(pk, count, sha256) for pk, count, sha256 in rows}
         self.take({place: stored[pk] for place, pk in places.items()})
 
@@ -84,7 +90,9 @@ class SliceStore:
         """The run has these slices from here on."""
         self.taken.update(slices)
         RunSlice.objects.bulk_create(
-            RunSlice(run_id=self.run_id, billing_month=self.month, slice_id=stored.id, **place._asdict())
+            RunSlice(
+                run_id=self.run_id, billing_month=self.month, slice_id=stored.id, **place._asdict()
+            )
             for place, stored in slices.items()
         )
 
@@ -106,10 +114,14 @@ class Reserved:
         self._new: list[LedgerSlice] = []
         self._own: dict[Place, Stored] = {}
 
-    def settle(self, place: Place, *, rows: int = 0, hashes: tuple[str | None, str | None]) -> int | None:
-        """The id under which the rows are to be written; None where they stand in the database already.
+    def settle(
+        self, place: Place, *, rows: int = 0, hashes: tuple[str | None, str | None]
+    ) -> int | None:
+        """The id under which the rows are to be written; None where they stand in the database
+        already.
 
-        `hashes` are those of the canonical CSV and of all content; without the latter the slice is nobody else's.
+        `hashes` are those of the canonical CSV and of all content; without the latter the slice is
+        nobody else's.
         """
         sha256, content = hashes
         known = self._store.known.get((self._part, content)) if content else None
@@ -117,7 +129,9 @@ class Reserved:
             self._own[place] = known
             return None
         stored = self._own[place] = Stored(self._free.pop(), rows, sha256)
-        self._new.append(LedgerSlice(pk=stored.id, rows=rows, sha256=sha256, content_sha256=content))
+        self._new.append(
+            LedgerSlice(pk=stored.id, rows=rows, sha256=sha256, content_sha256=content)
+        )
         if content:
             self._store.known[self._part, content] = stored
         return stored.id
@@ -128,7 +142,9 @@ class Reserved:
 
     def close(self) -> None:
         """The run has these slices from here on; what was reserved for nothing is gone."""
-        columns = zip(*((new.pk, new.rows, new.sha256, new.content_sha256) for new in self._new), strict=True)
+        columns = zip(
+            *((new.pk, new.rows, new.sha256, new.content_sha256) for new in self._new), strict=True
+        )
         with connection.cursor() as cursor:
             cursor.execute(FILLED_SQL, [list(column) for column in columns] or [[], [], [], []])
         LedgerSlice.objects.filter(pk__in=self._free).delete()
@@ -137,20 +153,26 @@ class Reserved:
 
 
 FILLED_SQL = """
-UPDATE ledger_slice SET rows = filled.rows, sha256 = filled.sha256, content_sha256 = filled.content_sha256
-FROM unnest(%s::bigint[], %s::bigint[], %s::text[], %s::text[]) AS filled(id, rows, sha256, content_sha256)
+UPDATE ledger_slice SET rows = filled.rows, sha256 = filled.sha256,
+    content_sha256 = filled.content_sha256
+FROM unnest(%s::bigint[], %s::bigint[], %s::text[], %s::text[]) AS filled(id, rows, sha256,
+    content_sha256)
 WHERE ledger_slice.id = filled.id
 """
 
 
 def known_slices(month: date, currency: str) -> dict[tuple[int, str], Stored]:
     """Slices of succeeded runs whose rows are kept, by part and content."""
-    runs = AllocationRun.objects.filter(billing_month=month, currency=currency, status=RunStatus.SUCCEEDED)
+    runs = AllocationRun.objects.filter(
+        billing_month=month, currency=currency, status=RunStatus.SUCCEEDED
+    )
     slices = RunSlice.objects.filter(run_id__in=runs.values("pk")).values("slice_id")
     rows = LedgerSlice.objects.filter(pk__in=slices)
     return {
         (part, content): Stored(pk, count, sha256)
-        for pk, part, content, count, sha256 in rows.values_list("pk", "part", "content_sha256", "rows", "sha256")
+        for pk, part, content, count, sha256 in rows.values_list(
+            "pk", "part", "content_sha256", "rows", "sha256"
+        )
         if content is not None
     }
 
@@ -193,18 +215,25 @@ LIMIT 1
 
 
 def balance_slices(month: date, slices: Iterable[int]) -> None:
-    """Sum up what was written to new slices; raises NotBalanced where the rollup differs from the shares."""
+    """Sum up what was written to new slices; raises NotBalanced where the rollup differs from the
+    shares.
+    """
     values: dict[str, Any] = {"month": month, "slices": list(slices), "outside": OUTSIDE_SCOPE}
     with whole_month_plans(), connection.cursor() as cursor:
         cursor.execute(BALANCE_SQL, values)
         cursor.execute(DIFFERING_SQL, values)
         differing = cursor.fetchone()
     if differing:
-        raise NotBalanced("slice {}, source {}: billed {} rolled up {}, effective {} rolled up {}".format(*differing))
+        raise NotBalanced(
+            "slice {}, source {}: billed {} rolled up {}, effective {} rolled up {}".format(
+                *differing
+            )
+        )
 
 
 RUN_BALANCE_SQL = """
-SELECT b.source_id, sum(b.billed_allocated), sum(b.billed_unallocated), sum(b.billed_other), sum(b.effective_allocated),
+SELECT b.source_id, sum(b.billed_allocated), sum(b.billed_unallocated), sum(b.billed_other),
+    sum(b.effective_allocated),
     sum(b.effective_unallocated), sum(b.effective_other)
 FROM run_slice r JOIN slice_balance b ON b.slice_id = r.slice_id
 WHERE r.run_id = %s
@@ -223,7 +252,9 @@ def run_balances(run_id: int) -> dict[int, tuple[Decimal, ...]]:
 
 
 def forget_slices(month: date) -> None:
-    """Delete slices of the month that no run has. Only while no other run of the month is under way."""
+    """Delete slices of the month that no run has. Only while no other run of the month is under
+    way.
+    """
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT id FROM ledger_slice s WHERE billing_month = %s"
@@ -233,7 +264,10 @@ def forget_slices(month: date) -> None:
         slices = [pk for (pk,) in cursor.fetchall()]
         if not slices:
             return
-        cursor.execute("DELETE FROM slice_share WHERE billing_month = %s AND slice_id = ANY(%s)", [month, slices])
+        cursor.execute(
+            "DELETE FROM slice_share WHERE billing_month = %s AND slice_id = ANY(%s)",
+            [month, slices],
+        )
         for table in SLICE_TABLES:
             cursor.execute(f"DELETE FROM {table} WHERE slice_id = ANY(%s)", [slices])  # noqa: S608 - constants
         cursor.execute("DELETE FROM ledger_slice WHERE id = ANY(%s)", [slices])

@@ -46,8 +46,12 @@ def daily_usage(
         name = (row.attributes, row.key.model, organisation.epoch(row.day))
         target = targets.get(name)
         if target is None:
-            target = targets[name] = resolve(organisation, told_owner(row), model=row.key.model, day=row.day)
-        daily = DailyKey(row.day, target.team, target.feature, target.model, target.environment, target.phase)
+            target = targets[name] = resolve(
+                organisation, told_owner(row), model=row.key.model, day=row.day
+            )
+        daily = DailyKey(
+            row.day, target.team, target.feature, target.model, target.environment, target.phase
+        )
         sums = found.get(daily)
         if sums is None:
             sums = found[daily] = [0, 0, 0]
@@ -66,13 +70,19 @@ def _numbers(texts: Sequence[str]) -> list[Number]:
         return [Decimal(text) for text in texts]
 
 
-def write_usage_daily(slices: SliceStore, daily: Mapping[DailyKey, list[Number]], *, is_shared: bool) -> None:
-    """Slices of usage by day; `is_shared` where other days and later runs that say the same may have them too."""
+def write_usage_daily(
+    slices: SliceStore, daily: Mapping[DailyKey, list[Number]], *, is_shared: bool
+) -> None:
+    """Slices of usage by day; `is_shared` where other days and later runs that say the same may
+    have them too.
+    """
     days: dict[date, list[str]] = {}
     starts: dict[tuple[str | None, ...], str] = {}
     for key, sums in daily.items():
         names = key[1:]
-        start = starts.get(names) or starts.setdefault(names, "".join(copy_cell(name) + "\t" for name in names))
+        start = starts.get(names) or starts.setdefault(
+            names, "".join(copy_cell(name) + "\t" for name in names)
+        )
         numbers = [str(n) if isinstance(n, int) else format(n, "f") for n in sums]
         days.setdefault(key.day, []).append(start + "\t".join(numbers) + "\n")
     places = [Place(USAGE, day) for day in sorted(days)]

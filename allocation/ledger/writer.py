@@ -1,4 +1,6 @@
-"""Writing a run: plans become slices of shares, streamed by COPY in canonical order and hashed on the way."""
+"""Writing a run: plans become slices of shares, streamed by COPY in canonical order and hashed on
+the way.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +31,11 @@ from allocation.storage.rows_by_content import ensure_rows
 from allocation.values.money import LEAST_PLACES, exact_text, text_of, texts_of
 from allocation.values.split import split_quanta
 
-KINDS_OF_THEIR_OWN = ("unallocated", "untraced", "idle")  # what a rule's own charge kind does not rename
+KINDS_OF_THEIR_OWN = (
+    "unallocated",
+    "untraced",
+    "idle",
+)  # what a rule's own charge kind does not rename
 BLOCK = 5000  # rows joined into one write
 ROWS_AT_ONCE = 50_000  # of which the rollup is kept in memory
 COVERAGE_PLACES = Decimal("0.000001")
@@ -72,7 +78,9 @@ class TargetBook:
         """Targets by database id: the run's own, and those of slices that it took over."""
         found = dict(zip(self.ids, self.targets, strict=False))
         others = TargetModel.objects.filter(pk__in=[pk for pk in wanted if pk not in found])
-        return found | {pk: Target(*names) for pk, *names in others.values_list("pk", *Target._fields)}
+        return found | {
+            pk: Target(*names) for pk, *names in others.values_list("pk", *Target._fields)
+        }
 
 
 def ensure_targets(targets: Sequence[Target]) -> list[int]:
@@ -101,7 +109,9 @@ def _bucket_columns(bucket: Bucket) -> dict[str, Any]:
     }
 
 
-Row = tuple[int, str, int, int, int | None, str, int]  # target, kind, billed, effective, list, driver quantity, rung
+Row = tuple[
+    int, str, int, int, int | None, str, int
+]  # target, kind, billed, effective, list, driver quantity, rung
 
 
 def cut_group(
@@ -114,12 +124,20 @@ def cut_group(
     billed = _cut(group.billed_cost, plan.parts)
     same = group.effective_cost == group.billed_cost
     effective = billed if same else _cut(group.effective_cost, plan.parts)
-    listed: Sequence[int | None] = _cut(group.list_cost, plan.parts) if group.list_cost else [None] * len(billed)
-    kinds = [kind if kind and part.kind not in KINDS_OF_THEIR_OWN else part.kind for part in plan.parts]
+    listed: Sequence[int | None] = (
+        _cut(group.list_cost, plan.parts) if group.list_cost else [None] * len(billed)
+    )
+    kinds = [
+        kind if kind and part.kind not in KINDS_OF_THEIR_OWN else part.kind for part in plan.parts
+    ]
     columns = zip(billed, effective, listed, strict=True)
     rows: list[Row] = []
     for part, part_kind in zip(plan.parts, kinds, strict=True):
-        weights = texts_of([weight for _, weight, _ in part.entries], plan.places) if plan.driver else None
+        weights = (
+            texts_of([weight for _, weight, _ in part.entries], plan.places)
+            if plan.driver
+            else None
+        )
         for n, (target, _, rung) in enumerate(part.entries):
             b, e, c = next(columns)
             quantity = weights[n] if weights else ""
@@ -130,7 +148,11 @@ def cut_group(
     if len(plan.parts) == 1:
         return rows
     count = len(plan.parts[0].entries)
-    if len(rows) == 2 * count and plan.parts[0].entries == plan.parts[1].entries and kinds[0] < kinds[1]:
+    if (
+        len(rows) == 2 * count
+        and plan.parts[0].entries == plan.parts[1].entries
+        and kinds[0] < kinds[1]
+    ):
         return _interleaved(rows[:count], rows[count:])
     return _merged(rows, rank)
 
@@ -152,15 +174,23 @@ def _cut(amount: Amount, parts: tuple[Part, ...]) -> list[int]:
     """Shares of all entries of all parts, in order."""
     if len(parts) == 1:
         entries = parts[0].entries
-        return [amount.quanta] if len(entries) == 1 else split_quanta(amount.quanta, [w for _, w, _ in entries])
+        return (
+            [amount.quanta]
+            if len(entries) == 1
+            else split_quanta(amount.quanta, [w for _, w, _ in entries])
+        )
     shares: list[int] = []
-    for part, quanta in zip(parts, split_quanta(amount.quanta, [part.weight for part in parts]), strict=True):
+    for part, quanta in zip(
+        parts, split_quanta(amount.quanta, [part.weight for part in parts]), strict=True
+    ):
         shares += split_quanta(quanta, [w for _, w, _ in part.entries])
     return shares
 
 
 def _merged(rows: list[Row], rank: Sequence[int]) -> list[Row]:
-    """Canonical order, with rows of the same target and kind added up (unallocated cost can come from both parts)."""
+    """Canonical order, with rows of the same target and kind added up (unallocated cost can come
+    from both parts).
+    """
     found: dict[tuple[int, str], Row] = {}
     for row in rows:
         known = found.get((row[0], row[1]))
@@ -186,7 +216,8 @@ class Places(NamedTuple):
 
 
 class CostSums:
-    """Shares of one slice summed as pages group them: by line class, target class, kind and rung, exactly.
+    """Shares of one slice summed as pages group them: by line class, target class, kind and rung,
+    exactly.
 
     Sums are of billed, effective and list cost in `places`, of rows, and of rows with a list cost.
     """
@@ -216,9 +247,13 @@ class CostSums:
         """Key, billed, effective and list cost as plain text; "" where any list cost is unknown."""
         sums = self._sums
         billed, effective, listed = (
-            texts_of([amounts[n] for amounts in sums.values()], places) for n, places in enumerate(self.places)
+            texts_of([amounts[n] for amounts in sums.values()], places)
+            for n, places in enumerate(self.places)
         )
-        texts = [text if amounts[3] == amounts[4] else "" for text, amounts in zip(listed, sums.values(), strict=True)]
+        texts = [
+            text if amounts[3] == amounts[4] else ""
+            for text, amounts in zip(listed, sums.values(), strict=True)
+        ]
         return list(zip(sums, billed, effective, texts, strict=True))
 
 
@@ -226,7 +261,9 @@ CostKey = tuple[int, int, str, int]  # line class, target class, charge kind, ru
 
 
 class SlicePage:
-    """What one slice will hold, as text: rows of slice_share and slice_group without the slice's id, and the rollup."""
+    """What one slice will hold, as text: rows of slice_share and slice_group without the slice's
+    id, and the rollup.
+    """
 
     def __init__(self, places: Places) -> None:
         self.rows = 0  # of shares
@@ -253,7 +290,9 @@ class Planned(NamedTuple):
     plan: Plan
 
     def told(self) -> tuple[object, ...]:
-        """Equal only for what is written alike; plans are compared by identity, which takes no time."""
+        """Equal only for what is written alike; plans are compared by identity, which takes no
+        time.
+        """
         group = self.group
         amounts = [
             (amount.quanta, amount.places) if amount else None
@@ -293,7 +332,9 @@ class LedgerWriter:
         plan_of: Callable[[Bucket, Group], Plan],
         progress: Callable[[int], None],
     ) -> None:
-        """Carry out the plan of each group of one part; groups come by place, and within a place in canonical order."""
+        """Carry out the plan of each group of one part; groups come by place, and within a place in
+        canonical order.
+        """
         by_place = deque(
             (Place(part, day, is_spread), list(own))
             for (day, is_spread), own in groupby(groups, key=attrgetter("day", "is_spread"))
@@ -307,7 +348,11 @@ class LedgerWriter:
             with connection.cursor() as cursor, cursor.copy(SHARE_COPY) as copy:
                 while by_place and rows < ROWS_AT_ONCE:
                     place, own = by_place.popleft()
-                    planned = [Planned(group, b, plan_of(b, group)) for group in own for b in [bucket_of[group.bucket]]]
+                    planned = [
+                        Planned(group, b, plan_of(b, group))
+                        for group in own
+                        for b in [bucket_of[group.bucket]]
+                    ]
                     if first := repeats.first(place, planned):
                         slices.repeat(place, first)
                     elif new := self._write_shares(copy, slices, place, self._page(planned)):
@@ -320,7 +365,9 @@ class LedgerWriter:
         slices.close()
 
     def _page(self, planned: Sequence[Planned]) -> SlicePage:
-        page = SlicePage(Places.of([each.group for each in planned]))  # its own, so that every run writes it alike
+        page = SlicePage(
+            Places.of([each.group for each in planned])
+        )  # its own, so that every run writes it alike
         for group, bucket, plan in planned:
             self._add(page, group, bucket, plan)
         return page
@@ -328,7 +375,9 @@ class LedgerWriter:
     def _write_shares(
         self, copy: Copy, slices: Reserved, place: Place, page: SlicePage
     ) -> tuple[int, SlicePage] | None:
-        """The new slice, of which groups and costs are still to be written; None where it stands already."""
+        """The new slice, of which groups and costs are still to be written; None where it stands
+        already.
+        """
         number = slices.settle(place, rows=page.rows, hashes=page.seal())
         if number is None:
             return None
@@ -349,9 +398,13 @@ class LedgerWriter:
 
     def _add_shares(self, page: SlicePage, group: Group, bucket: Bucket, plan: Plan) -> None:
         book = self.book
-        rows = cut_group(group, plan, kind=bucket.kind, is_allocated=book.is_allocated, rank=book.rank)
+        rows = cut_group(
+            group, plan, kind=bucket.kind, is_allocated=book.is_allocated, rank=book.rank
+        )
         targets, kinds, billed, effective, listed, quantities, rungs = zip(*rows, strict=True)
-        page.costs.add(group, self.lines.bucket_class(bucket), rows, self.lines.target_classes(book.targets))
+        page.costs.add(
+            group, self.lines.bucket_class(bucket), rows, self.lines.target_classes(book.targets)
+        )
         start_canonical = f"{bucket.cells},"
         b_texts = texts_of(billed, group.billed_cost.places)
         same = effective == billed and group.effective_cost.places == group.billed_cost.places
@@ -362,7 +415,9 @@ class LedgerWriter:
         shares, canonical = page.shares, page.canonical
         columns = (targets, kinds, b_texts, e_texts, c_texts, quantities, rungs)
         for t, kind, b, e, c, q, rung in zip(*columns, strict=True):
-            shares.append(f"{number}\t{ids[t]}\t{kind}\t{b}\t{e}\t{c or NULL}\t{q or NULL}\t{rung}\n")
+            shares.append(
+                f"{number}\t{ids[t]}\t{kind}\t{b}\t{e}\t{c or NULL}\t{q or NULL}\t{rung}\n"
+            )
             canonical.append(f'{start_canonical}{cells[t]},"{kind}",{b},{e},{c},{q},{rung}\n')
 
     def _write_groups(self, written: list[tuple[int, SlicePage]]) -> None:
@@ -419,13 +474,16 @@ def _quantity(value: Fraction | None) -> str:
 
 def _coverage(value: Fraction) -> Decimal:
     """For showing."""
-    return (Decimal(value.numerator) / Decimal(value.denominator)).quantize(COVERAGE_PLACES, ROUND_HALF_EVEN)
+    return (Decimal(value.numerator) / Decimal(value.denominator)).quantize(
+        COVERAGE_PLACES, ROUND_HALF_EVEN
+    )
 
 
 # The same bytes as were hashed, from the database: the proof that a run is what its hash says.
 CANONICAL_SQL = """
 COPY (
-    SELECT r.part, r.day, r.is_spread::int, s.name, b.rule, b.method, b.ai_scope, b.provider_name, b.service_name,
+    SELECT r.part, r.day, r.is_spread::int, s.name, b.rule, b.method, b.ai_scope, b.provider_name,
+        b.service_name,
         b.charge_category, b.split_key::text AS split_key, t.team, t.model, t.feature, t.product,
         t.environment, t.customer, t.phase, t.reason, t.partner_team, t.partner_feature,
         a.charge_kind, a.billed_cost, a.effective_cost, a.list_cost, a.driver_quantity, a.evidence
@@ -437,11 +495,16 @@ COPY (
     WHERE a.billing_month = '{month}' AND r.run_id = {run}
     ORDER BY r.part, r.day, r.is_spread, b.content_hash,
         t.team COLLATE "C" NULLS FIRST, t.model COLLATE "C" NULLS FIRST,
-        t.feature COLLATE "C" NULLS FIRST, t.product COLLATE "C" NULLS FIRST, t.environment COLLATE "C" NULLS FIRST,
-        t.customer COLLATE "C" NULLS FIRST, t.phase COLLATE "C" NULLS FIRST, t.reason COLLATE "C" NULLS FIRST,
-        t.partner_team COLLATE "C" NULLS FIRST, t.partner_feature COLLATE "C" NULLS FIRST, a.charge_kind COLLATE "C"
-) TO STDOUT WITH (FORMAT csv, FORCE_QUOTE (name, rule, method, ai_scope, provider_name, service_name, charge_category,
-    split_key, team, model, feature, product, environment, customer, phase, reason, partner_team, partner_feature,
+        t.feature COLLATE "C" NULLS FIRST, t.product COLLATE "C" NULLS FIRST,
+            t.environment COLLATE "C" NULLS FIRST,
+        t.customer COLLATE "C" NULLS FIRST, t.phase COLLATE "C" NULLS FIRST,
+            t.reason COLLATE "C" NULLS FIRST,
+        t.partner_team COLLATE "C" NULLS FIRST, t.partner_feature COLLATE "C" NULLS FIRST,
+            a.charge_kind COLLATE "C"
+) TO STDOUT WITH (FORMAT csv, FORCE_QUOTE (name, rule, method, ai_scope, provider_name,
+    service_name, charge_category,
+    split_key, team, model, feature, product, environment, customer, phase, reason, partner_team,
+        partner_feature,
     charge_kind))
 """
 
@@ -449,7 +512,9 @@ COPY (
 def stored_sha256(*, run_id: int, month: date) -> str:
     """The hash of a run, computed from what stands in the database."""
     sql = CANONICAL_SQL.format(month=month.isoformat(), run=int(run_id))
-    places = RunSlice.objects.filter(run_id=run_id, part__gte=0).values_list("part", "day", "is_spread")
+    places = RunSlice.objects.filter(run_id=run_id, part__gte=0).values_list(
+        "part", "day", "is_spread"
+    )
     digests: dict[Place, Any] = {Place(*place): hashlib.sha256() for place in places}
     with connection.cursor() as cursor, cursor.copy(sql) as copy:
         for row in copy:

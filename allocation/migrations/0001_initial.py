@@ -135,20 +135,28 @@ class Migration(migrations.Migration):
                 ),
                 (
                     "list_cost",
-                    allocation.models.fields.CostField(decimal_places=60, max_digits=120, null=True),
+                    allocation.models.fields.CostField(
+                        decimal_places=60, max_digits=120, null=True
+                    ),
                 ),
                 (
                     "quantity",
-                    allocation.models.fields.ExactNumericField(decimal_places=60, max_digits=120, null=True),
+                    allocation.models.fields.ExactNumericField(
+                        decimal_places=60, max_digits=120, null=True
+                    ),
                 ),
                 ("driver", models.TextField(null=True)),
                 (
                     "driver_total",
-                    allocation.models.fields.ExactNumericField(decimal_places=60, max_digits=120, null=True),
+                    allocation.models.fields.ExactNumericField(
+                        decimal_places=60, max_digits=120, null=True
+                    ),
                 ),
                 (
                     "coverage",
-                    allocation.models.fields.ExactNumericField(decimal_places=60, max_digits=120, null=True),
+                    allocation.models.fields.ExactNumericField(
+                        decimal_places=60, max_digits=120, null=True
+                    ),
                 ),
                 ("widened", models.TextField(null=True)),
                 ("note", models.TextField(null=True)),
@@ -573,7 +581,9 @@ class Migration(migrations.Migration):
                 ),
                 (
                     "list_cost",
-                    allocation.models.fields.CostField(decimal_places=60, max_digits=120, null=True),
+                    allocation.models.fields.CostField(
+                        decimal_places=60, max_digits=120, null=True
+                    ),
                 ),
                 ("price_version_id", models.BigIntegerField(null=True)),
             ],
@@ -628,7 +638,9 @@ class Migration(migrations.Migration):
                 ),
                 (
                     "list_cost",
-                    allocation.models.fields.CostField(decimal_places=60, max_digits=120, null=True),
+                    allocation.models.fields.CostField(
+                        decimal_places=60, max_digits=120, null=True
+                    ),
                 ),
             ],
             options={
@@ -657,9 +669,18 @@ class Migration(migrations.Migration):
                 ("feature", models.TextField(null=True)),
                 ("model", models.TextField(null=True)),
                 ("environment", models.TextField(null=True)),
-                ("calls", allocation.models.fields.ExactNumericField(decimal_places=60, max_digits=120)),
-                ("tokens_input", allocation.models.fields.ExactNumericField(decimal_places=60, max_digits=120)),
-                ("tokens_output", allocation.models.fields.ExactNumericField(decimal_places=60, max_digits=120)),
+                (
+                    "calls",
+                    allocation.models.fields.ExactNumericField(decimal_places=60, max_digits=120),
+                ),
+                (
+                    "tokens_input",
+                    allocation.models.fields.ExactNumericField(decimal_places=60, max_digits=120),
+                ),
+                (
+                    "tokens_output",
+                    allocation.models.fields.ExactNumericField(decimal_places=60, max_digits=120),
+                ),
             ],
             options={
                 "db_table": "usage_daily",
@@ -792,7 +813,9 @@ class Migration(migrations.Migration):
                 ),
                 (
                     "other",
-                    allocation.models.fields.CostField(decimal_places=60, default=0, max_digits=120),
+                    allocation.models.fields.CostField(
+                        decimal_places=60, default=0, max_digits=120
+                    ),
                 ),
                 (
                     "run",
@@ -825,7 +848,9 @@ class Migration(migrations.Migration):
                 ),
                 (
                     "kind",
-                    models.TextField(choices=[("bill", "bill"), ("traces", "traces")], default="bill"),
+                    models.TextField(
+                        choices=[("bill", "bill"), ("traces", "traces")], default="bill"
+                    ),
                 ),
                 (
                     "status",
@@ -1146,7 +1171,9 @@ class Migration(migrations.Migration):
                 ),
             ],
             options={
-                "indexes": [models.Index(fields=["bill_import", "line"], name="rejected_import_line")],
+                "indexes": [
+                    models.Index(fields=["bill_import", "line"], name="rejected_import_line")
+                ],
             },
         ),
         migrations.AddConstraint(
@@ -1159,7 +1186,9 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name="runsource",
-            constraint=models.UniqueConstraint(fields=("run", "source", "metric"), name="run_source_metric_once"),
+            constraint=models.UniqueConstraint(
+                fields=("run", "source", "metric"), name="run_source_metric_once"
+            ),
         ),
         migrations.AddConstraint(
             model_name="runsource",
@@ -1200,10 +1229,14 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name="featureplacement",
-            constraint=models.UniqueConstraint(fields=("feature", "valid_from"), name="feature_placement_once_a_day"),
+            constraint=models.UniqueConstraint(
+                fields=("feature", "valid_from"), name="feature_placement_once_a_day"
+            ),
         ),
         migrations.AddConstraint(
             model_name="teamplacement",
-            constraint=models.UniqueConstraint(fields=("team", "valid_from"), name="team_placement_once_a_day"),
+            constraint=models.UniqueConstraint(
+                fields=("team", "valid_from"), name="team_placement_once_a_day"
+            ),
         ),
     ]

@@ -52,43 +52,63 @@ class Migration(migrations.Migration):
                         ),
                         (
                             "list_cost",
-                            allocation.models.fields.CostField(decimal_places=60, max_digits=120, null=True),
+                            allocation.models.fields.CostField(
+                                decimal_places=60, max_digits=120, null=True
+                            ),
                         ),
                         (
                             "contracted_cost",
-                            allocation.models.fields.CostField(decimal_places=60, max_digits=120, null=True),
+                            allocation.models.fields.CostField(
+                                decimal_places=60, max_digits=120, null=True
+                            ),
                         ),
                         (
                             "list_unit_price",
-                            allocation.models.fields.ExactNumericField(decimal_places=60, max_digits=120, null=True),
+                            allocation.models.fields.ExactNumericField(
+                                decimal_places=60, max_digits=120, null=True
+                            ),
                         ),
                         (
                             "contracted_unit_price",
-                            allocation.models.fields.ExactNumericField(decimal_places=60, max_digits=120, null=True),
+                            allocation.models.fields.ExactNumericField(
+                                decimal_places=60, max_digits=120, null=True
+                            ),
                         ),
                         (
                             "consumed_quantity",
-                            allocation.models.fields.ExactNumericField(decimal_places=60, max_digits=120, null=True),
+                            allocation.models.fields.ExactNumericField(
+                                decimal_places=60, max_digits=120, null=True
+                            ),
                         ),
                         (
                             "pricing_quantity",
-                            allocation.models.fields.ExactNumericField(decimal_places=60, max_digits=120, null=True),
+                            allocation.models.fields.ExactNumericField(
+                                decimal_places=60, max_digits=120, null=True
+                            ),
                         ),
                         (
                             "commitment_discount_quantity",
-                            allocation.models.fields.ExactNumericField(decimal_places=60, max_digits=120, null=True),
+                            allocation.models.fields.ExactNumericField(
+                                decimal_places=60, max_digits=120, null=True
+                            ),
                         ),
                         (
                             "pricing_currency_effective_cost",
-                            allocation.models.fields.ExactNumericField(decimal_places=60, max_digits=120, null=True),
+                            allocation.models.fields.ExactNumericField(
+                                decimal_places=60, max_digits=120, null=True
+                            ),
                         ),
                         (
                             "pricing_currency_list_unit_price",
-                            allocation.models.fields.ExactNumericField(decimal_places=60, max_digits=120, null=True),
+                            allocation.models.fields.ExactNumericField(
+                                decimal_places=60, max_digits=120, null=True
+                            ),
                         ),
                         (
                             "pricing_currency_contracted_unit_price",
-                            allocation.models.fields.ExactNumericField(decimal_places=60, max_digits=120, null=True),
+                            allocation.models.fields.ExactNumericField(
+                                decimal_places=60, max_digits=120, null=True
+                            ),
                         ),
                         ("extra", models.JSONField(null=True)),
                     ],
@@ -146,7 +166,9 @@ class Migration(migrations.Migration):
                         ("not_counted", models.TextField(null=True)),
                         (
                             "adjusted_count",
-                            allocation.models.fields.ExactNumericField(decimal_places=60, default=1, max_digits=120),
+                            allocation.models.fields.ExactNumericField(
+                                decimal_places=60, default=1, max_digits=120
+                            ),
                         ),
                         ("input_uncached", models.BigIntegerField(default=0)),
                         ("cache_read", models.BigIntegerField(default=0)),
@@ -166,7 +188,9 @@ class Migration(migrations.Migration):
                         ("finish_reason", models.TextField(null=True)),
                         (
                             "client_cost",
-                            allocation.models.fields.ExactNumericField(decimal_places=60, max_digits=120, null=True),
+                            allocation.models.fields.ExactNumericField(
+                                decimal_places=60, max_digits=120, null=True
+                            ),
                         ),
                         ("attributes", models.JSONField(null=True)),
                     ],
@@ -223,11 +247,15 @@ class Migration(migrations.Migration):
                         ),
                         (
                             "list_cost",
-                            allocation.models.fields.CostField(decimal_places=60, max_digits=120, null=True),
+                            allocation.models.fields.CostField(
+                                decimal_places=60, max_digits=120, null=True
+                            ),
                         ),
                         (
                             "driver_quantity",
-                            allocation.models.fields.ExactNumericField(decimal_places=60, max_digits=120, null=True),
+                            allocation.models.fields.ExactNumericField(
+                                decimal_places=60, max_digits=120, null=True
+                            ),
                         ),
                         (
                             "evidence",

@@ -47,18 +47,28 @@ class Migration(migrations.Migration):
         migrations.CreateModel(
             name="DriverPoint",
             fields=[
-                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
                 ("series", models.TextField()),
                 ("month", models.DateField()),
                 ("day", models.DateField(null=True)),
                 ("team", models.TextField(null=True)),
                 ("feature", models.TextField(null=True)),
-                ("quantity", allocation.models.fields.ExactNumericField(decimal_places=60, max_digits=120)),
+                (
+                    "quantity",
+                    allocation.models.fields.ExactNumericField(decimal_places=60, max_digits=120),
+                ),
             ],
             options={
                 "constraints": [
                     models.CheckConstraint(
-                        condition=models.Q(("quantity__gte", 0), ("quantity__lt", 1000000000000000000000000000000)),
+                        condition=models.Q(
+                            ("quantity__gte", 0), ("quantity__lt", 1000000000000000000000000000000)
+                        ),
                         name="driver_point_not_negative",
                     ),
                     models.UniqueConstraint(
@@ -72,7 +82,12 @@ class Migration(migrations.Migration):
         migrations.CreateModel(
             name="GpuUsage",
             fields=[
-                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
                 ("hour", models.DateTimeField()),
                 ("cluster", models.TextField()),
                 ("node", models.TextField()),
@@ -85,19 +100,27 @@ class Migration(migrations.Migration):
                 ("phase", models.TextField(null=True)),
                 (
                     "capacity_seconds",
-                    allocation.models.fields.ExactNumericField(decimal_places=60, max_digits=120, null=True),
+                    allocation.models.fields.ExactNumericField(
+                        decimal_places=60, max_digits=120, null=True
+                    ),
                 ),
                 (
                     "booked_seconds",
-                    allocation.models.fields.ExactNumericField(decimal_places=60, default=0, max_digits=120),
+                    allocation.models.fields.ExactNumericField(
+                        decimal_places=60, default=0, max_digits=120
+                    ),
                 ),
                 (
                     "requested_seconds",
-                    allocation.models.fields.ExactNumericField(decimal_places=60, default=0, max_digits=120),
+                    allocation.models.fields.ExactNumericField(
+                        decimal_places=60, default=0, max_digits=120
+                    ),
                 ),
                 (
                     "active_seconds",
-                    allocation.models.fields.ExactNumericField(decimal_places=60, max_digits=120, null=True),
+                    allocation.models.fields.ExactNumericField(
+                        decimal_places=60, max_digits=120, null=True
+                    ),
                 ),
             ],
             options={
@@ -113,7 +136,11 @@ class Migration(migrations.Migration):
                             ("booked_seconds__gte", 0),
                             ("requested_seconds__gte", 0),
                             ("booked_seconds__lt", 1000000000000000),
-                            models.Q(("capacity_seconds__isnull", True), ("capacity_seconds__gte", 0), _connector="OR"),
+                            models.Q(
+                                ("capacity_seconds__isnull", True),
+                                ("capacity_seconds__gte", 0),
+                                _connector="OR",
+                            ),
                         ),
                         name="gpu_usage_not_negative",
                     ),
@@ -123,7 +150,12 @@ class Migration(migrations.Migration):
         migrations.CreateModel(
             name="IdentityOwner",
             fields=[
-                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
                 ("provider", models.TextField()),
                 (
                     "kind",
@@ -144,7 +176,8 @@ class Migration(migrations.Migration):
             options={
                 "constraints": [
                     models.UniqueConstraint(
-                        fields=("provider", "kind", "value", "valid_from"), name="identity_owner_once"
+                        fields=("provider", "kind", "value", "valid_from"),
+                        name="identity_owner_once",
                     )
                 ],
             },
@@ -152,7 +185,12 @@ class Migration(migrations.Migration):
         migrations.CreateModel(
             name="ProviderUsage",
             fields=[
-                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
                 ("day", models.DateField()),
                 ("provider", models.TextField()),
                 ("project", models.TextField(null=True)),
@@ -161,49 +199,86 @@ class Migration(migrations.Migration):
                 ("api_key", models.TextField(null=True)),
                 ("user", models.TextField(null=True)),
                 ("workspace", models.TextField(null=True)),
-                ("requests", allocation.models.fields.ExactNumericField(decimal_places=60, default=0, max_digits=120)),
+                (
+                    "requests",
+                    allocation.models.fields.ExactNumericField(
+                        decimal_places=60, default=0, max_digits=120
+                    ),
+                ),
                 (
                     "input_uncached",
-                    allocation.models.fields.ExactNumericField(decimal_places=60, default=0, max_digits=120),
+                    allocation.models.fields.ExactNumericField(
+                        decimal_places=60, default=0, max_digits=120
+                    ),
                 ),
                 (
                     "cache_read",
-                    allocation.models.fields.ExactNumericField(decimal_places=60, default=0, max_digits=120),
+                    allocation.models.fields.ExactNumericField(
+                        decimal_places=60, default=0, max_digits=120
+                    ),
                 ),
                 (
                     "cache_write_5m",
-                    allocation.models.fields.ExactNumericField(decimal_places=60, default=0, max_digits=120),
+                    allocation.models.fields.ExactNumericField(
+                        decimal_places=60, default=0, max_digits=120
+                    ),
                 ),
                 (
                     "cache_write_1h",
-                    allocation.models.fields.ExactNumericField(decimal_places=60, default=0, max_digits=120),
+                    allocation.models.fields.ExactNumericField(
+                        decimal_places=60, default=0, max_digits=120
+                    ),
                 ),
                 (
                     "output_text",
-                    allocation.models.fields.ExactNumericField(decimal_places=60, default=0, max_digits=120),
+                    allocation.models.fields.ExactNumericField(
+                        decimal_places=60, default=0, max_digits=120
+                    ),
                 ),
-                ("reasoning", allocation.models.fields.ExactNumericField(decimal_places=60, default=0, max_digits=120)),
+                (
+                    "reasoning",
+                    allocation.models.fields.ExactNumericField(
+                        decimal_places=60, default=0, max_digits=120
+                    ),
+                ),
                 (
                     "input_audio",
-                    allocation.models.fields.ExactNumericField(decimal_places=60, default=0, max_digits=120),
+                    allocation.models.fields.ExactNumericField(
+                        decimal_places=60, default=0, max_digits=120
+                    ),
                 ),
                 (
                     "input_image",
-                    allocation.models.fields.ExactNumericField(decimal_places=60, default=0, max_digits=120),
+                    allocation.models.fields.ExactNumericField(
+                        decimal_places=60, default=0, max_digits=120
+                    ),
                 ),
                 (
                     "output_audio",
-                    allocation.models.fields.ExactNumericField(decimal_places=60, default=0, max_digits=120),
+                    allocation.models.fields.ExactNumericField(
+                        decimal_places=60, default=0, max_digits=120
+                    ),
                 ),
                 (
                     "output_image",
-                    allocation.models.fields.ExactNumericField(decimal_places=60, default=0, max_digits=120),
+                    allocation.models.fields.ExactNumericField(
+                        decimal_places=60, default=0, max_digits=120
+                    ),
                 ),
             ],
             options={
                 "constraints": [
                     models.UniqueConstraint(
-                        fields=("day", "provider", "project", "model", "is_batch", "api_key", "user", "workspace"),
+                        fields=(
+                            "day",
+                            "provider",
+                            "project",
+                            "model",
+                            "is_batch",
+                            "api_key",
+                            "user",
+                            "workspace",
+                        ),
                         name="provider_usage_once",
                         nulls_distinct=False,
                     )

@@ -42,18 +42,28 @@ class Migration(migrations.Migration):
         migrations.CreateModel(
             name="ExchangeRate",
             fields=[
-                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
                 ("month", models.DateField()),
                 ("base", models.TextField()),
                 ("quote", models.TextField()),
-                ("rate", allocation.models.fields.ExactNumericField(decimal_places=60, max_digits=120)),
+                (
+                    "rate",
+                    allocation.models.fields.ExactNumericField(decimal_places=60, max_digits=120),
+                ),
                 ("source", models.TextField()),
                 ("uploaded_at", models.DateTimeField()),
                 ("frozen_at", models.DateTimeField(null=True)),
             ],
             options={
                 "constraints": [
-                    models.UniqueConstraint(fields=("month", "base", "quote"), name="exchange_rate_once"),
+                    models.UniqueConstraint(
+                        fields=("month", "base", "quote"), name="exchange_rate_once"
+                    ),
                     models.CheckConstraint(
                         condition=models.Q(("rate__gt", 0), ("rate__lt", 1000000000000000)),
                         name="exchange_rate_positive",

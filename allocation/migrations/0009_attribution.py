@@ -13,7 +13,12 @@ class Migration(migrations.Migration):
         migrations.CreateModel(
             name="CatalogueVersion",
             fields=[
-                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
                 ("number", models.IntegerField(unique=True)),
                 ("content_sha256", models.TextField()),
                 ("created_at", models.DateTimeField(auto_now_add=True)),
@@ -59,7 +64,12 @@ class Migration(migrations.Migration):
         migrations.CreateModel(
             name="CatalogueEntry",
             fields=[
-                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
                 ("position", models.IntegerField()),
                 ("side", models.TextField()),
                 ("seen_provider", models.TextField(null=True)),
@@ -78,7 +88,11 @@ class Migration(migrations.Migration):
                 ),
             ],
             options={
-                "constraints": [models.UniqueConstraint(fields=("version", "position"), name="catalogue_entry_once")],
+                "constraints": [
+                    models.UniqueConstraint(
+                        fields=("version", "position"), name="catalogue_entry_once"
+                    )
+                ],
             },
         ),
     ]

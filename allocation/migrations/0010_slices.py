@@ -47,11 +47,18 @@ class Migration(migrations.Migration):
                 ),
             ]
         ),
-        migrations.AddField(model_name="allocationrun", name="basis", field=models.JSONField(default=dict)),
+        migrations.AddField(
+            model_name="allocationrun", name="basis", field=models.JSONField(default=dict)
+        ),
         migrations.CreateModel(
             name="CostLine",
             fields=[
-                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
                 ("currency", models.TextField()),
                 ("source_id", models.BigIntegerField()),
                 ("ai_scope", models.TextField()),
@@ -79,7 +86,12 @@ class Migration(migrations.Migration):
                 (
                     "pk",
                     models.CompositePrimaryKey(
-                        "run_id", "bucket", blank=True, editable=False, primary_key=True, serialize=False
+                        "run_id",
+                        "bucket",
+                        blank=True,
+                        editable=False,
+                        primary_key=True,
+                        serialize=False,
                     ),
                 ),
                 ("run_id", models.BigIntegerField()),
@@ -95,14 +107,25 @@ class Migration(migrations.Migration):
                 (
                     "pk",
                     models.CompositePrimaryKey(
-                        "scope_id", "dimension_id", blank=True, editable=False, primary_key=True, serialize=False
+                        "scope_id",
+                        "dimension_id",
+                        blank=True,
+                        editable=False,
+                        primary_key=True,
+                        serialize=False,
                     ),
                 ),
                 ("scope_id", models.BigIntegerField()),
                 ("dimension_id", models.BigIntegerField()),
                 ("charges", models.BigIntegerField()),
-                ("billed_cost", allocation.models.fields.CostField(decimal_places=60, max_digits=120)),
-                ("effective_cost", allocation.models.fields.CostField(decimal_places=60, max_digits=120)),
+                (
+                    "billed_cost",
+                    allocation.models.fields.CostField(decimal_places=60, max_digits=120),
+                ),
+                (
+                    "effective_cost",
+                    allocation.models.fields.CostField(decimal_places=60, max_digits=120),
+                ),
                 ("first_day", models.DateField()),
                 ("last_day", models.DateField()),
             ],
@@ -116,17 +139,40 @@ class Migration(migrations.Migration):
                 (
                     "pk",
                     models.CompositePrimaryKey(
-                        "slice_id", "source_id", blank=True, editable=False, primary_key=True, serialize=False
+                        "slice_id",
+                        "source_id",
+                        blank=True,
+                        editable=False,
+                        primary_key=True,
+                        serialize=False,
                     ),
                 ),
                 ("slice_id", models.BigIntegerField()),
                 ("source_id", models.BigIntegerField()),
-                ("billed_allocated", allocation.models.fields.CostField(decimal_places=60, max_digits=120)),
-                ("billed_unallocated", allocation.models.fields.CostField(decimal_places=60, max_digits=120)),
-                ("billed_other", allocation.models.fields.CostField(decimal_places=60, max_digits=120)),
-                ("effective_allocated", allocation.models.fields.CostField(decimal_places=60, max_digits=120)),
-                ("effective_unallocated", allocation.models.fields.CostField(decimal_places=60, max_digits=120)),
-                ("effective_other", allocation.models.fields.CostField(decimal_places=60, max_digits=120)),
+                (
+                    "billed_allocated",
+                    allocation.models.fields.CostField(decimal_places=60, max_digits=120),
+                ),
+                (
+                    "billed_unallocated",
+                    allocation.models.fields.CostField(decimal_places=60, max_digits=120),
+                ),
+                (
+                    "billed_other",
+                    allocation.models.fields.CostField(decimal_places=60, max_digits=120),
+                ),
+                (
+                    "effective_allocated",
+                    allocation.models.fields.CostField(decimal_places=60, max_digits=120),
+                ),
+                (
+                    "effective_unallocated",
+                    allocation.models.fields.CostField(decimal_places=60, max_digits=120),
+                ),
+                (
+                    "effective_other",
+                    allocation.models.fields.CostField(decimal_places=60, max_digits=120),
+                ),
             ],
             options={
                 "db_table": "slice_balance",
@@ -138,15 +184,32 @@ class Migration(migrations.Migration):
                 (
                     "pk",
                     models.CompositePrimaryKey(
-                        "slice_id", "line_id", "evidence", blank=True, editable=False, primary_key=True, serialize=False
+                        "slice_id",
+                        "line_id",
+                        "evidence",
+                        blank=True,
+                        editable=False,
+                        primary_key=True,
+                        serialize=False,
                     ),
                 ),
                 ("slice_id", models.BigIntegerField()),
                 ("line_id", models.BigIntegerField()),
                 ("evidence", models.SmallIntegerField()),
-                ("billed_cost", allocation.models.fields.CostField(decimal_places=60, max_digits=120)),
-                ("effective_cost", allocation.models.fields.CostField(decimal_places=60, max_digits=120)),
-                ("list_cost", allocation.models.fields.CostField(decimal_places=60, max_digits=120, null=True)),
+                (
+                    "billed_cost",
+                    allocation.models.fields.CostField(decimal_places=60, max_digits=120),
+                ),
+                (
+                    "effective_cost",
+                    allocation.models.fields.CostField(decimal_places=60, max_digits=120),
+                ),
+                (
+                    "list_cost",
+                    allocation.models.fields.CostField(
+                        decimal_places=60, max_digits=120, null=True
+                    ),
+                ),
             ],
             options={
                 "db_table": "slice_cost",
@@ -156,22 +219,50 @@ class Migration(migrations.Migration):
             name="SliceGroup",
             fields=[
                 ("charges", models.BigIntegerField()),
-                ("billed_cost", allocation.models.fields.CostField(decimal_places=60, max_digits=120)),
-                ("effective_cost", allocation.models.fields.CostField(decimal_places=60, max_digits=120)),
-                ("list_cost", allocation.models.fields.CostField(decimal_places=60, max_digits=120, null=True)),
-                ("quantity", allocation.models.fields.ExactNumericField(decimal_places=60, max_digits=120, null=True)),
+                (
+                    "billed_cost",
+                    allocation.models.fields.CostField(decimal_places=60, max_digits=120),
+                ),
+                (
+                    "effective_cost",
+                    allocation.models.fields.CostField(decimal_places=60, max_digits=120),
+                ),
+                (
+                    "list_cost",
+                    allocation.models.fields.CostField(
+                        decimal_places=60, max_digits=120, null=True
+                    ),
+                ),
+                (
+                    "quantity",
+                    allocation.models.fields.ExactNumericField(
+                        decimal_places=60, max_digits=120, null=True
+                    ),
+                ),
                 ("driver", models.TextField(null=True)),
                 (
                     "driver_total",
-                    allocation.models.fields.ExactNumericField(decimal_places=60, max_digits=120, null=True),
+                    allocation.models.fields.ExactNumericField(
+                        decimal_places=60, max_digits=120, null=True
+                    ),
                 ),
-                ("coverage", allocation.models.fields.ExactNumericField(decimal_places=60, max_digits=120, null=True)),
+                (
+                    "coverage",
+                    allocation.models.fields.ExactNumericField(
+                        decimal_places=60, max_digits=120, null=True
+                    ),
+                ),
                 ("widened", models.TextField(null=True)),
                 ("note", models.TextField(null=True)),
                 (
                     "pk",
                     models.CompositePrimaryKey(
-                        "slice_id", "bucket", blank=True, editable=False, primary_key=True, serialize=False
+                        "slice_id",
+                        "bucket",
+                        blank=True,
+                        editable=False,
+                        primary_key=True,
+                        serialize=False,
                     ),
                 ),
                 ("slice_id", models.BigIntegerField()),
@@ -189,7 +280,12 @@ class Migration(migrations.Migration):
         migrations.CreateModel(
             name="Bucket",
             fields=[
-                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
                 ("content_hash", models.BinaryField()),
                 ("rule", models.TextField()),
                 ("method", models.TextField()),
@@ -198,17 +294,29 @@ class Migration(migrations.Migration):
                 ("service_name", models.TextField(null=True)),
                 ("charge_category", models.TextField()),
                 ("split_key", models.JSONField()),
-                ("source", models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, to="allocation.source")),
+                (
+                    "source",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, to="allocation.source"
+                    ),
+                ),
             ],
             options={
                 "db_table": "bucket",
-                "constraints": [models.UniqueConstraint(fields=("source", "content_hash"), name="bucket_once")],
+                "constraints": [
+                    models.UniqueConstraint(fields=("source", "content_hash"), name="bucket_once")
+                ],
             },
         ),
         migrations.CreateModel(
             name="LedgerSlice",
             fields=[
-                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
                 ("billing_month", models.DateField()),
                 ("currency", models.TextField()),
                 ("part", models.SmallIntegerField()),
@@ -228,7 +336,13 @@ class Migration(migrations.Migration):
                 (
                     "pk",
                     models.CompositePrimaryKey(
-                        "run_id", "part", "day", blank=True, editable=False, primary_key=True, serialize=False
+                        "run_id",
+                        "part",
+                        "day",
+                        blank=True,
+                        editable=False,
+                        primary_key=True,
+                        serialize=False,
                     ),
                 ),
                 ("run_id", models.BigIntegerField()),
@@ -245,15 +359,29 @@ class Migration(migrations.Migration):
         migrations.CreateModel(
             name="SliceUsage",
             fields=[
-                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
                 ("team", models.TextField(null=True)),
                 ("feature", models.TextField(null=True)),
                 ("model", models.TextField(null=True)),
                 ("environment", models.TextField(null=True)),
                 ("phase", models.TextField(null=True)),
-                ("calls", allocation.models.fields.ExactNumericField(decimal_places=60, max_digits=120)),
-                ("tokens_input", allocation.models.fields.ExactNumericField(decimal_places=60, max_digits=120)),
-                ("tokens_output", allocation.models.fields.ExactNumericField(decimal_places=60, max_digits=120)),
+                (
+                    "calls",
+                    allocation.models.fields.ExactNumericField(decimal_places=60, max_digits=120),
+                ),
+                (
+                    "tokens_input",
+                    allocation.models.fields.ExactNumericField(decimal_places=60, max_digits=120),
+                ),
+                (
+                    "tokens_output",
+                    allocation.models.fields.ExactNumericField(decimal_places=60, max_digits=120),
+                ),
                 ("cost_variance", models.FloatField(db_default=0.0)),
                 ("slice_id", models.BigIntegerField()),
             ],
@@ -302,12 +430,25 @@ class Migration(migrations.Migration):
                                 ]
                             ),
                         ),
-                        ("billed_cost", allocation.models.fields.CostField(decimal_places=60, max_digits=120)),
-                        ("effective_cost", allocation.models.fields.CostField(decimal_places=60, max_digits=120)),
-                        ("list_cost", allocation.models.fields.CostField(decimal_places=60, max_digits=120, null=True)),
+                        (
+                            "billed_cost",
+                            allocation.models.fields.CostField(decimal_places=60, max_digits=120),
+                        ),
+                        (
+                            "effective_cost",
+                            allocation.models.fields.CostField(decimal_places=60, max_digits=120),
+                        ),
+                        (
+                            "list_cost",
+                            allocation.models.fields.CostField(
+                                decimal_places=60, max_digits=120, null=True
+                            ),
+                        ),
                         (
                             "driver_quantity",
-                            allocation.models.fields.ExactNumericField(decimal_places=60, max_digits=120, null=True),
+                            allocation.models.fields.ExactNumericField(
+                                decimal_places=60, max_digits=120, null=True
+                            ),
                         ),
                         (
                             "evidence",

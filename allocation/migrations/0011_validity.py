@@ -13,7 +13,12 @@ class Migration(migrations.Migration):
         migrations.CreateModel(
             name="BusinessUnitPlacement",
             fields=[
-                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
                 ("valid_from", models.DateField()),
                 (
                     "business_unit",
@@ -25,20 +30,34 @@ class Migration(migrations.Migration):
                 ),
                 (
                     "legal_entity",
-                    models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, to="allocation.legalentity"),
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, to="allocation.legalentity"
+                    ),
                 ),
             ],
             options={
                 "constraints": [
-                    models.UniqueConstraint(fields=("business_unit", "valid_from"), name="unit_placement_once_a_day")
+                    models.UniqueConstraint(
+                        fields=("business_unit", "valid_from"), name="unit_placement_once_a_day"
+                    )
                 ],
             },
         ),
         migrations.CreateModel(
             name="CostCenterPlacement",
             fields=[
-                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
-                ("mode", models.TextField(choices=[("showback", "Showback"), ("chargeback", "Chargeback")])),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                (
+                    "mode",
+                    models.TextField(
+                        choices=[("showback", "Showback"), ("chargeback", "Chargeback")]
+                    ),
+                ),
                 ("valid_from", models.DateField()),
                 (
                     "cost_center",
@@ -50,12 +69,16 @@ class Migration(migrations.Migration):
                 ),
                 (
                     "legal_entity",
-                    models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, to="allocation.legalentity"),
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, to="allocation.legalentity"
+                    ),
                 ),
             ],
             options={
                 "constraints": [
-                    models.UniqueConstraint(fields=("cost_center", "valid_from"), name="center_placement_once_a_day")
+                    models.UniqueConstraint(
+                        fields=("cost_center", "valid_from"), name="center_placement_once_a_day"
+                    )
                 ],
             },
         ),

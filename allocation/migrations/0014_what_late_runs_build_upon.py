@@ -36,9 +36,20 @@ class Migration(migrations.Migration):
                 ("target_id", models.BigIntegerField()),
                 ("evidence", models.SmallIntegerField()),
                 ("shares", models.BigIntegerField()),
-                ("billed_cost", allocation.models.fields.CostField(decimal_places=60, max_digits=120)),
-                ("effective_cost", allocation.models.fields.CostField(decimal_places=60, max_digits=120)),
-                ("list_cost", allocation.models.fields.CostField(decimal_places=60, max_digits=120, null=True)),
+                (
+                    "billed_cost",
+                    allocation.models.fields.CostField(decimal_places=60, max_digits=120),
+                ),
+                (
+                    "effective_cost",
+                    allocation.models.fields.CostField(decimal_places=60, max_digits=120),
+                ),
+                (
+                    "list_cost",
+                    allocation.models.fields.CostField(
+                        decimal_places=60, max_digits=120, null=True
+                    ),
+                ),
             ],
             options={
                 "db_table": "run_given",
@@ -47,12 +58,16 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name="slicegroup",
             name="consumed_quantity",
-            field=allocation.models.fields.ExactNumericField(decimal_places=60, max_digits=120, null=True),
+            field=allocation.models.fields.ExactNumericField(
+                decimal_places=60, max_digits=120, null=True
+            ),
         ),
         migrations.AddField(
             model_name="slicegroup",
             name="pricing_quantity",
-            field=allocation.models.fields.ExactNumericField(decimal_places=60, max_digits=120, null=True),
+            field=allocation.models.fields.ExactNumericField(
+                decimal_places=60, max_digits=120, null=True
+            ),
         ),
         migrations.RunSQL(SQL, migrations.RunSQL.noop),
     ]

@@ -15,7 +15,13 @@ from allocation.models.bills import (
     Untraced,
 )
 from allocation.models.catalogue import CatalogueEntry, CatalogueVersion
-from allocation.models.driver_points import DriverPoint, GpuUsage, IdentityOwner, ProviderUsage, UsageIdentity
+from allocation.models.driver_points import (
+    DriverPoint,
+    GpuUsage,
+    IdentityOwner,
+    ProviderUsage,
+    UsageIdentity,
+)
 from allocation.models.ledger import (
     AllocatedCost,
     Bucket,

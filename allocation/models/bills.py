@@ -1,4 +1,6 @@
-"""Where bills come from, what was delivered, and the charges, partitioned by billing month (SQL of migration 0002)."""
+"""Where bills come from, what was delivered, and the charges, partitioned by billing month (SQL of
+migration 0002).
+"""
 
 from __future__ import annotations
 
@@ -76,7 +78,9 @@ class Import(models.Model):
     rows_duplicate = models.BigIntegerField(default=0)  # traces: spans already known
     totals = models.JSONField(default=list)  # per currency, amounts as strings
     repairs = models.JSONField(default=dict)  # {"rule": count}
-    changes = models.JSONField(default=list)  # per replaced scope (of bills, and currency): before, after, difference
+    changes = models.JSONField(
+        default=list
+    )  # per replaced scope (of bills, and currency): before, after, difference
     refusal = models.TextField(null=True)
     created_at = models.DateTimeField(auto_now_add=True)
     finished_at = models.DateTimeField(null=True)
@@ -106,9 +110,11 @@ class ScopeState(models.TextChoices):
 
 
 class ChargeScope(models.Model):
-    """The rows of one import that belong to one (source, billing account, billing period): the unit of overwrite.
+    """The rows of one import that belong to one (source, billing account, billing period): the unit
+    of overwrite.
 
-    Publishing moves `state` in one short transaction. For overwrite sources at most one scope of a key is current.
+    Publishing moves `state` in one short transaction. For overwrite sources at most one scope of a
+    key is current.
     """
 
     source = models.ForeignKey(Source, on_delete=models.PROTECT)
@@ -116,7 +122,9 @@ class ChargeScope(models.Model):
     billing_account_id = models.TextField()
     billing_period_start = models.DateTimeField()
     billing_period_end = models.DateTimeField()
-    billing_month = models.DateField()  # first day; calendar month of billing_period_start in the source's zone
+    billing_month = (
+        models.DateField()
+    )  # first day; calendar month of billing_period_start in the source's zone
     delivery = models.TextField(choices=Delivery.choices)
     state = models.TextField(choices=ScopeState.choices, default=ScopeState.STAGED)
     rows = models.BigIntegerField(default=0)
@@ -141,7 +149,8 @@ class ChargeScope(models.Model):
 class ChargeDimension(models.Model):
     """One distinct combination of a charge's descriptive FOCUS columns; charges point at it.
 
-    A month of a million hourly rows has some ten thousand of these, so rules are evaluated once per combination.
+    A month of a million hourly rows has some ten thousand of these, so rules are evaluated once per
+    combination.
     """
 
     content_hash = models.BinaryField(unique=True)  # 16 bytes over every column below
@@ -175,7 +184,9 @@ class ChargeDimension(models.Model):
     pricing_currency = models.TextField(null=True)
     pricing_unit = models.TextField(null=True)
     principal_id = models.TextField(null=True)
-    provider_name = models.TextField(null=True)  # ProviderName, or ServiceProviderName where a file has only that
+    provider_name = models.TextField(
+        null=True
+    )  # ProviderName, or ServiceProviderName where a file has only that
     publisher_name = models.TextField(null=True)
     region_id = models.TextField(null=True)
     region_name = models.TextField(null=True)
@@ -207,7 +218,9 @@ class Charge(models.Model):
     pk = models.CompositePrimaryKey("billing_month", "scope_id", "line")
     billing_month = models.DateField()
     scope_id = models.BigIntegerField()  # charge_scope.id
-    line = models.BigIntegerField()  # line of the delivered file (data row ordinal + header for Parquet)
+    line = (
+        models.BigIntegerField()
+    )  # line of the delivered file (data row ordinal + header for Parquet)
     dimension_id = models.BigIntegerField()  # charge_dimension.id
     charge_period_start = models.DateTimeField()
     charge_period_end = models.DateTimeField()

@@ -16,12 +16,16 @@ class CatalogueVersion(models.Model):
 
 
 class CatalogueEntry(models.Model):
-    """What wording on bills or in traces means, asked before the built-in wording; the first that matches decides."""
+    """What wording on bills or in traces means, asked before the built-in wording; the first that
+    matches decides.
+    """
 
     version = models.ForeignKey(CatalogueVersion, on_delete=models.CASCADE, related_name="entries")
     position = models.IntegerField()
     side = models.TextField()  # bill, trace
-    seen_provider = models.TextField(null=True)  # only where the provider, as normalised, is this one; NULL: any
+    seen_provider = models.TextField(
+        null=True
+    )  # only where the provider, as normalised, is this one; NULL: any
     pattern = models.TextField()  # RE2, looked for in lower-case wording
     provider = models.TextField(null=True)  # what it means; NULL: what the built-in wording says
     model = models.TextField(null=True)
@@ -29,4 +33,6 @@ class CatalogueEntry(models.Model):
     tier = models.TextField(null=True)
 
     class Meta:
-        constraints = [models.UniqueConstraint(fields=["version", "position"], name="catalogue_entry_once")]
+        constraints = [
+            models.UniqueConstraint(fields=["version", "position"], name="catalogue_entry_once")
+        ]

@@ -9,8 +9,9 @@ from allocation.models.fields import ExactNumericField
 
 
 class DriverPoint(models.Model):
-    """How much of an uploaded series (seats, queries, GB ...) one target had on a day, or in a month where `day` is
-    NULL."""
+    """How much of an uploaded series (seats, queries, GB ...) one target had on a day, or in a
+    month where `day` is NULL.
+    """
 
     series = models.TextField()
     month = models.DateField()
@@ -22,7 +23,8 @@ class DriverPoint(models.Model):
     class Meta:
         constraints = [
             models.CheckConstraint(
-                condition=Q(quantity__gte=0) & Q(quantity__lt=10**30), name="driver_point_not_negative"
+                condition=Q(quantity__gte=0) & Q(quantity__lt=10**30),
+                name="driver_point_not_negative",
             ),
             models.UniqueConstraint(
                 fields=["series", "month", "day", "team", "feature"],
@@ -33,10 +35,11 @@ class DriverPoint(models.Model):
 
 
 class GpuUsage(models.Model):
-    """GPU-seconds of one workload on one node in one hour, or of the whole node where `workload` is NULL.
+    """GPU-seconds of one workload on one node in one hour, or of the whole node where `workload` is
+    NULL.
 
-    A node's own row carries `capacity_seconds`, what it could have given; a workload's row what it booked (reserved for
-    it), requested and kept active.
+    A node's own row carries `capacity_seconds`, what it could have given; a workload's row what it
+    booked (reserved for it), requested and kept active.
     """
 
     hour = models.DateTimeField()
@@ -57,7 +60,9 @@ class GpuUsage(models.Model):
     class Meta:
         constraints = [
             models.UniqueConstraint(
-                fields=["hour", "cluster", "node", "workload", "run"], nulls_distinct=False, name="gpu_usage_once"
+                fields=["hour", "cluster", "node", "workload", "run"],
+                nulls_distinct=False,
+                name="gpu_usage_once",
             ),
             models.CheckConstraint(
                 condition=Q(booked_seconds__gte=0)
@@ -71,7 +76,9 @@ class GpuUsage(models.Model):
 
 
 class ProviderUsage(models.Model):
-    """A provider's own usage report: one day of one key, project, user, workspace, model, and batch or not."""
+    """A provider's own usage report: one day of one key, project, user, workspace, model, and batch
+    or not.
+    """
 
     day = models.DateField()
     provider = models.TextField()  # normalised, as UsageDimension.provider
@@ -96,7 +103,16 @@ class ProviderUsage(models.Model):
     class Meta:
         constraints = [
             models.UniqueConstraint(
-                fields=["day", "provider", "project", "model", "is_batch", "api_key", "user", "workspace"],
+                fields=[
+                    "day",
+                    "provider",
+                    "project",
+                    "model",
+                    "is_batch",
+                    "api_key",
+                    "user",
+                    "workspace",
+                ],
                 nulls_distinct=False,
                 name="provider_usage_once",
             )
@@ -113,7 +129,9 @@ class UsageIdentity(models.TextChoices):
 
 
 class IdentityOwner(models.Model):
-    """Whose a key, user, workspace or project of a provider is, from a day on until the identity's next row."""
+    """Whose a key, user, workspace or project of a provider is, from a day on until the identity's
+    next row.
+    """
 
     provider = models.TextField()
     kind = models.TextField(choices=UsageIdentity.choices)
@@ -124,5 +142,7 @@ class IdentityOwner(models.Model):
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(fields=["provider", "kind", "value", "valid_from"], name="identity_owner_once")
+            models.UniqueConstraint(
+                fields=["provider", "kind", "value", "valid_from"], name="identity_owner_once"
+            )
         ]

@@ -1,7 +1,7 @@
 """The ledger's tables. A run is a set of slices; runs whose slice of a day says the same share it.
 
-Rows stand in `slice_...` tables, written once and never changed. Readers use the views below them, which give every run
-its rows as if they were its own.
+Rows stand in `slice_...` tables, written once and never changed. Readers use the views below them,
+which give every run its rows as if they were its own.
 """
 
 from __future__ import annotations
@@ -37,8 +37,9 @@ class Evidence(models.IntegerChoices):
 class LedgerSlice(models.Model):
     """What one or more days of one part of a month's ledger say, in one currency.
 
-    Parts are the stages of a run (0 and up: what later stages are weighted by), FOLLOWERS, and USAGE. `content_sha256`
-    covers everything that stands under the slice; NULL while it is written, and where it cannot be shared.
+    Parts are the stages of a run (0 and up: what later stages are weighted by), FOLLOWERS, and
+    USAGE. `content_sha256` covers everything that stands under the slice; NULL while it is written,
+    and where it cannot be shared.
     """
 
     billing_month = models.DateField()
@@ -54,7 +55,9 @@ class LedgerSlice(models.Model):
 
 
 class RunSlice(models.Model):
-    """The slices that make a run: one per part and day, and one for what is spread over several days."""
+    """The slices that make a run: one per part and day, and one for what is spread over several
+    days.
+    """
 
     pk = models.CompositePrimaryKey("run_id", "part", "day", "is_spread")
     run_id = models.BigIntegerField()
@@ -86,14 +89,18 @@ class SplitTold(models.Model):
 
 
 class Bucket(SplitTold):
-    """Charges with equal rule and split key. With a day it is a charge group. Every run that has it means this one."""
+    """Charges with equal rule and split key. With a day it is a charge group. Every run that has it
+    means this one.
+    """
 
     source = models.ForeignKey("allocation.Source", on_delete=models.PROTECT)
     content_hash = models.BinaryField()  # of all but the source's id: the same in any database
 
     class Meta:
         db_table = "bucket"
-        constraints = [models.UniqueConstraint(fields=["source", "content_hash"], name="bucket_once")]
+        constraints = [
+            models.UniqueConstraint(fields=["source", "content_hash"], name="bucket_once")
+        ]
 
 
 class RunBucket(models.Model):
@@ -108,8 +115,9 @@ class RunBucket(models.Model):
 
 
 class BucketMember(models.Model):
-    """The run's charge-to-group map: every charge of the run's scopes with this dimension is in this bucket, on its own
-    days."""
+    """The run's charge-to-group map: every charge of the run's scopes with this dimension is in
+    this bucket, on its own days.
+    """
 
     pk = models.CompositePrimaryKey("run_id", "source_id", "dimension_id", "variant")
     run_id = models.BigIntegerField()
@@ -135,10 +143,13 @@ class Target(models.Model):
     environment = models.TextField(null=True)
     customer = models.TextField(null=True)
     phase = models.TextField(null=True)  # build, run, move
-    # The other side of a call between agents: who served it where the caller pays, who asked where the callee does.
+    # The other side of a call between agents: who served it where the caller pays, who asked where
+    # the callee does.
     partner_team = models.TextField(null=True)
     partner_feature = models.TextField(null=True)
-    reason = models.TextField(null=True)  # unallocated: untraced, unknown team, no rule, driver is zero ...
+    reason = models.TextField(
+        null=True
+    )  # unallocated: untraced, unknown team, no rule, driver is zero ...
 
 
 class ShareOf(models.Model):
@@ -160,7 +171,9 @@ class ShareOf(models.Model):
 class SliceShare(ShareOf):
     """Charge group x target x kind (partitioned by billing_month)."""
 
-    pk = models.CompositePrimaryKey("billing_month", "slice_id", "bucket", "target_id", "charge_kind")
+    pk = models.CompositePrimaryKey(
+        "billing_month", "slice_id", "bucket", "target_id", "charge_kind"
+    )
     billing_month = models.DateField()
     slice_id = models.BigIntegerField()
 
@@ -169,8 +182,9 @@ class SliceShare(ShareOf):
 
 
 class RunGiven(models.Model):
-    """What a current run's part BY_DAY gave to each target over the month: what later parts are weighted by, kept so
-    that a late run adds and takes away the days that differ."""
+    """What a current run's part BY_DAY gave to each target over the month: what later parts are
+    weighted by, kept so that a late run adds and takes away the days that differ.
+    """
 
     pk = models.CompositePrimaryKey("run_id", "bucket", "target_id", "evidence")
     run_id = models.BigIntegerField()
@@ -196,8 +210,12 @@ class GroupMeasures(models.Model):
     quantity = ExactNumericField(null=True)  # billed quantity in tokens where the unit converts
     driver = models.TextField(null=True)  # input_uncached tokens, list cost ...
     driver_total = ExactNumericField(null=True)
-    coverage = ExactNumericField(null=True)  # traced / billed quantity; NULL where the quantity does not convert
-    widened = models.TextField(null=True)  # month, model, provider: where a narrower join had no data
+    coverage = ExactNumericField(
+        null=True
+    )  # traced / billed quantity; NULL where the quantity does not convert
+    widened = models.TextField(
+        null=True
+    )  # month, model, provider: where a narrower join had no data
     note = models.TextField(null=True)
 
     class Meta:
@@ -241,7 +259,9 @@ class LineNames(models.Model):
 
 
 class CostLine(LineNames):
-    """One distinct combination of names; daily costs point at it, so that a long ledger is summed by numbers."""
+    """One distinct combination of names; daily costs point at it, so that a long ledger is summed
+    by numbers.
+    """
 
     content_hash = models.BinaryField(unique=True)
     chargeback_key = models.UUIDField()  # equal for what the chargeback file shows as one line
@@ -295,7 +315,9 @@ class SliceUsage(UsageMeasured):
 
 
 class SliceBalance(models.Model):
-    """A slice's shares by source: what was allocated, what was not, and what of both is outside the AI scope."""
+    """A slice's shares by source: what was allocated, what was not, and what of both is outside the
+    AI scope.
+    """
 
     pk = models.CompositePrimaryKey("slice_id", "source_id")
     slice_id = models.BigIntegerField()
@@ -359,7 +381,9 @@ class ChargeGroup(GroupMeasures):
 class AllocatedCost(ShareOf):
     """Run x charge group x target x kind: the ledger."""
 
-    pk = models.CompositePrimaryKey("billing_month", "run_id", "bucket", "day", "target_id", "charge_kind")
+    pk = models.CompositePrimaryKey(
+        "billing_month", "run_id", "bucket", "day", "target_id", "charge_kind"
+    )
     billing_month = models.DateField()
     run_id = models.BigIntegerField()
     day = models.DateField()
@@ -370,7 +394,8 @@ class AllocatedCost(ShareOf):
 
 
 class CostDaily(LineNames):
-    """Run x day x everything pages group by: the rollup that pages read. A test compares it with allocated_cost.
+    """Run x day x everything pages group by: the rollup that pages read. A test compares it with
+    allocated_cost.
 
     A line may have two rows on a day, one of charges of several days: their costs add up.
     """

@@ -1,4 +1,6 @@
-"""Who costs belong to: entities, units, cost centres, teams, products, features, their places and other names."""
+"""Who costs belong to: entities, units, cost centres, teams, products, features, their places and
+other names.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,9 @@ class LegalEntity(models.Model):
 
 
 class BusinessUnit(models.Model):
-    """`legal_entity` is the one from the beginning; BusinessUnitPlacement has those from a later day on."""
+    """`legal_entity` is the one from the beginning; BusinessUnitPlacement has those from a later
+    day on.
+    """
 
     slug = models.SlugField(unique=True)
     name = models.TextField()
@@ -21,13 +25,17 @@ class BusinessUnit(models.Model):
 class BusinessUnitPlacement(models.Model):
     """Of which legal entity a unit is from a day on, until its next placement."""
 
-    business_unit = models.ForeignKey(BusinessUnit, on_delete=models.PROTECT, related_name="placements")
+    business_unit = models.ForeignKey(
+        BusinessUnit, on_delete=models.PROTECT, related_name="placements"
+    )
     legal_entity = models.ForeignKey(LegalEntity, on_delete=models.PROTECT)
     valid_from = models.DateField()
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(fields=["business_unit", "valid_from"], name="unit_placement_once_a_day")
+            models.UniqueConstraint(
+                fields=["business_unit", "valid_from"], name="unit_placement_once_a_day"
+            )
         ]
 
 
@@ -37,7 +45,9 @@ class CostCenterMode(models.TextChoices):
 
 
 class CostCenter(models.Model):
-    """`legal_entity` and `mode` are those from the beginning; CostCenterPlacement has those from a later day on."""
+    """`legal_entity` and `mode` are those from the beginning; CostCenterPlacement has those from a
+    later day on.
+    """
 
     code = models.TextField(unique=True)
     name = models.TextField()
@@ -55,7 +65,9 @@ class CostCenterPlacement(models.Model):
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(fields=["cost_center", "valid_from"], name="center_placement_once_a_day")
+            models.UniqueConstraint(
+                fields=["cost_center", "valid_from"], name="center_placement_once_a_day"
+            )
         ]
 
 
@@ -65,7 +77,9 @@ class Team(models.Model):
 
 
 class TeamPlacement(models.Model):
-    """Where a team stands from a day on; valid until its next placement (see view `team_placement_period`)."""
+    """Where a team stands from a day on; valid until its next placement (see view
+    `team_placement_period`).
+    """
 
     team = models.ForeignKey(Team, on_delete=models.PROTECT, related_name="placements")
     business_unit = models.ForeignKey(BusinessUnit, on_delete=models.PROTECT)
@@ -73,7 +87,9 @@ class TeamPlacement(models.Model):
     valid_from = models.DateField()
 
     class Meta:
-        constraints = [models.UniqueConstraint(fields=["team", "valid_from"], name="team_placement_once_a_day")]
+        constraints = [
+            models.UniqueConstraint(fields=["team", "valid_from"], name="team_placement_once_a_day")
+        ]
 
 
 class Product(models.Model):
@@ -97,20 +113,30 @@ class FeaturePlacement(models.Model):
     valid_from = models.DateField()
 
     class Meta:
-        constraints = [models.UniqueConstraint(fields=["feature", "valid_from"], name="feature_placement_once_a_day")]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["feature", "valid_from"], name="feature_placement_once_a_day"
+            )
+        ]
 
 
 class TeamAlias(models.Model):
-    """Another name that tags and traces use for a team: always (NULL), or from a day until its next meaning."""
+    """Another name that tags and traces use for a team: always (NULL), or from a day until its next
+    meaning.
+    """
 
     name = models.TextField()
-    name_key = models.TextField()  # as names are compared: allocation.organisation.tree_file.name_key
+    name_key = (
+        models.TextField()
+    )  # as names are compared: allocation.organisation.tree_file.name_key
     team = models.ForeignKey(Team, on_delete=models.PROTECT, related_name="aliases")
     valid_from = models.DateField(null=True)
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(fields=["name_key", "valid_from"], name="team_alias_once", nulls_distinct=False)
+            models.UniqueConstraint(
+                fields=["name_key", "valid_from"], name="team_alias_once", nulls_distinct=False
+            )
         ]
 
 
@@ -124,5 +150,7 @@ class FeatureAlias(models.Model):
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(fields=["name_key", "valid_from"], name="feature_alias_once", nulls_distinct=False)
+            models.UniqueConstraint(
+                fields=["name_key", "valid_from"], name="feature_alias_once", nulls_distinct=False
+            )
         ]

@@ -16,8 +16,9 @@ class PriceVersion(models.Model):
 
 
 class Price(models.Model):
-    """USD per million tokens of one token class of one listed model, valid from a time until the next of the same
-    key."""
+    """USD per million tokens of one token class of one listed model, valid from a time until the
+    next of the same key.
+    """
 
     version = models.ForeignKey(PriceVersion, on_delete=models.CASCADE)
     provider = models.TextField()
@@ -32,11 +33,15 @@ class Price(models.Model):
     per_million = ExactNumericField()
 
     class Meta:
-        indexes = [models.Index(fields=["version", "provider", "model"], name="price_version_model")]
+        indexes = [
+            models.Index(fields=["version", "provider", "model"], name="price_version_model")
+        ]
 
 
 class PriceMatch(models.Model):
-    """Which listed model a usage dimension's (provider, model) resolves to; resolved once per distinct pair."""
+    """Which listed model a usage dimension's (provider, model) resolves to; resolved once per
+    distinct pair.
+    """
 
     version = models.ForeignKey(PriceVersion, on_delete=models.CASCADE)
     provider = models.TextField()
@@ -45,4 +50,8 @@ class PriceMatch(models.Model):
     price_model = models.TextField(null=True)  # NULL: unpriced
 
     class Meta:
-        constraints = [models.UniqueConstraint(fields=["version", "provider", "model_text"], name="price_match_once")]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["version", "provider", "model_text"], name="price_match_once"
+            )
+        ]

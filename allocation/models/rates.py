@@ -9,7 +9,9 @@ from allocation.models.fields import ExactNumericField
 
 
 class ExchangeRate(models.Model):
-    """What one unit of `base` is in `quote` for one month. Frozen rates never change: a trigger refuses it, too."""
+    """What one unit of `base` is in `quote` for one month. Frozen rates never change: a trigger
+    refuses it, too.
+    """
 
     month = models.DateField()
     base = models.TextField()  # ISO 4217
@@ -22,6 +24,10 @@ class ExchangeRate(models.Model):
     class Meta:
         constraints = [
             models.UniqueConstraint(fields=["month", "base", "quote"], name="exchange_rate_once"),
-            models.CheckConstraint(condition=Q(rate__gt=0) & Q(rate__lt=10**15), name="exchange_rate_positive"),
-            models.CheckConstraint(condition=~Q(base=models.F("quote")), name="exchange_rate_of_two_currencies"),
+            models.CheckConstraint(
+                condition=Q(rate__gt=0) & Q(rate__lt=10**15), name="exchange_rate_positive"
+            ),
+            models.CheckConstraint(
+                condition=~Q(base=models.F("quote")), name="exchange_rate_of_two_currencies"
+            ),
         ]

@@ -20,7 +20,9 @@ class DraftRuleSets(models.Manager["RuleSet"]):
 
 
 class RuleSet(models.Model):
-    """One immutable version of the rules. `objects` finds those that were applied; `drafts` are only ever previewed."""
+    """One immutable version of the rules. `objects` finds those that were applied; `drafts` are
+    only ever previewed.
+    """
 
     number = models.IntegerField(unique=True)  # from 1; of a draft the preview's id, negative
     text = models.TextField()  # YAML
@@ -35,7 +37,9 @@ class RuleSet(models.Model):
 
 
 class RulePreview(models.Model):
-    """What a draft would change, by the real engine. Only a text with a fresh preview is applied, exactly that one."""
+    """What a draft would change, by the real engine. Only a text with a fresh preview is applied,
+    exactly that one.
+    """
 
     text = models.TextField()
     content_sha256 = models.TextField(db_index=True)
@@ -55,14 +59,18 @@ class RunStatus(models.TextChoices):
 
 
 class AllocationRun(models.Model):
-    """One immutable, reproducible execution for a billing month and currency. Readers use the latest succeeded one."""
+    """One immutable, reproducible execution for a billing month and currency. Readers use the
+    latest succeeded one.
+    """
 
     billing_month = models.DateField()
     currency = models.TextField()
     rule_set = models.ForeignKey(RuleSet, on_delete=models.PROTECT)
     status = models.TextField(choices=RunStatus.choices, default=RunStatus.RUNNING)
     is_current = models.BooleanField(default=False)
-    inputs = models.JSONField(default=dict)  # scope ids, price version, usage watermark, catalogue, tree, code version
+    inputs = models.JSONField(
+        default=dict
+    )  # scope ids, price version, usage watermark, catalogue, tree, code version
     basis = models.JSONField(
         default=dict
     )  # what the next run has to know to read only what changed (allocation.runs.late)
@@ -83,7 +91,9 @@ class AllocationRun(models.Model):
 
 
 class RunSource(models.Model):
-    """The balance of one run, source and metric: charges = allocated + unallocated, checked before publishing."""
+    """The balance of one run, source and metric: charges = allocated + unallocated, checked before
+    publishing.
+    """
 
     run = models.ForeignKey(AllocationRun, on_delete=models.CASCADE, related_name="balances")
     source = models.ForeignKey(Source, on_delete=models.PROTECT)
@@ -95,7 +105,9 @@ class RunSource(models.Model):
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(fields=["run", "source", "metric"], name="run_source_metric_once"),
+            models.UniqueConstraint(
+                fields=["run", "source", "metric"], name="run_source_metric_once"
+            ),
             models.CheckConstraint(
                 condition=Q(charges=models.F("allocated") + models.F("unallocated")),
                 name="run_source_balances",

@@ -14,24 +14,38 @@ class UsageDimension(models.Model):
     content_hash = models.BinaryField(unique=True)
     is_inference = models.BooleanField()
     operation = models.TextField(null=True)
-    provider = models.TextField(null=True)  # normalised OTel name: openai, anthropic, aws.bedrock, gcp.vertex_ai ...
-    project = models.TextField(null=True)  # provider's project / account / workspace the call was billed to
+    provider = models.TextField(
+        null=True
+    )  # normalised OTel name: openai, anthropic, aws.bedrock, gcp.vertex_ai ...
+    project = models.TextField(
+        null=True
+    )  # provider's project / account / workspace the call was billed to
     region = models.TextField(null=True)
     model_requested = models.TextField(null=True)
     model_answered = models.TextField(null=True)
-    model = models.TextField(null=True)  # canonical name, shared with the bill side (allocation.catalogue.wording)
+    model = models.TextField(
+        null=True
+    )  # canonical name, shared with the bill side (allocation.catalogue.wording)
     tier = models.TextField(null=True)  # standard, batch, priority, flex
-    context_band = models.IntegerField(default=0)  # lower end, in input tokens, of the price band the call falls in
+    context_band = models.IntegerField(
+        default=0
+    )  # lower end, in input tokens, of the price band the call falls in
     service = models.TextField(null=True)
-    team = models.TextField(null=True)  # slug as told by key or attribute; may be unknown to the tree
+    team = models.TextField(
+        null=True
+    )  # slug as told by key or attribute; may be unknown to the tree
     feature = models.TextField(null=True)
     product = models.TextField(null=True)
     environment = models.TextField(null=True)
     customer = models.TextField(null=True)
     phase = models.TextField(null=True)  # build, run, move
-    entry_team = models.TextField(null=True)  # who asked, where an agent of another team serves the call
+    entry_team = models.TextField(
+        null=True
+    )  # who asked, where an agent of another team serves the call
     entry_feature = models.TextField(null=True)
-    caller = models.TextField(null=True)  # a gateway's virtual key (or end user, where told), as its logs name it
+    caller = models.TextField(
+        null=True
+    )  # a gateway's virtual key (or end user, where told), as its logs name it
     prompt_name = models.TextField(null=True)
     prompt_version = models.TextField(null=True)
     observer = models.TextField(null=True)  # application, gateway
@@ -41,7 +55,9 @@ class UsageDimension(models.Model):
 
 
 class Span(models.Model):
-    """One span (partitioned by span_day; a default partition keeps spans outside the time window, not counted)."""
+    """One span (partitioned by span_day; a default partition keeps spans outside the time window,
+    not counted).
+    """
 
     pk = models.CompositePrimaryKey("span_day", "trace_id", "span_id")
     span_day = models.DateField()  # UTC day of the span's own start
@@ -56,7 +72,9 @@ class Span(models.Model):
     status_code = models.SmallIntegerField(default=0)  # OTel: 0 unset, 1 ok, 2 error
     error_type = models.TextField(null=True)
     counted = models.BooleanField()  # is in usage_delta
-    not_counted = models.TextField(null=True)  # reason: not inference, outside the time window, nested duplicate
+    not_counted = models.TextField(
+        null=True
+    )  # reason: not inference, outside the time window, nested duplicate
     adjusted_count = ExactNumericField(default=1)
     input_uncached = models.BigIntegerField(default=0)
     cache_read = models.BigIntegerField(default=0)
@@ -111,7 +129,9 @@ class UsageMeasures(models.Model):
 
 
 class UsageDelta(UsageMeasures):
-    """What one accepted batch adds to an hour; appended in the batch's own transaction, merged by one folder."""
+    """What one accepted batch adds to an hour; appended in the batch's own transaction, merged by
+    one folder.
+    """
 
     class Meta:
         db_table = "usage_delta"
@@ -126,7 +146,11 @@ class UsageHourly(UsageMeasures):
 
     class Meta:
         db_table = "usage_hourly"
-        indexes = [models.Index(fields=["hour"], condition=Q(price_version_id=None), name="usage_hourly_to_price")]
+        indexes = [
+            models.Index(
+                fields=["hour"], condition=Q(price_version_id=None), name="usage_hourly_to_price"
+            )
+        ]
 
 
 class LatencyDelta(models.Model):
@@ -153,7 +177,9 @@ class LatencyHourly(models.Model):
 
 
 class SealedDay(models.Model):
-    """A day whose spans are gone, or going: its rollup is final, and spans that arrive for it are kept uncounted."""
+    """A day whose spans are gone, or going: its rollup is final, and spans that arrive for it are
+    kept uncounted.
+    """
 
     day = models.DateField(primary_key=True)
     spans = models.BigIntegerField()

@@ -1,4 +1,6 @@
-"""The organisation in the database: read as one tree, and a previewed file carried out exactly as it was shown."""
+"""The organisation in the database: read as one tree, and a previewed file carried out exactly as
+it was shown.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,15 @@ from allocation.models import (
     TeamAlias,
     TeamPlacement,
 )
-from allocation.organisation.tree_file import NEVER_BEFORE, Key, Place, Plan, Problem, Tree, plan_changes
+from allocation.organisation.tree_file import (
+    NEVER_BEFORE,
+    Key,
+    Place,
+    Plan,
+    Problem,
+    Tree,
+    plan_changes,
+)
 
 TABLES = (
     LegalEntity,
@@ -40,7 +50,9 @@ TABLES = (
 
 
 class OrganisationError(Exception):
-    """A file can't be carried out; nothing has changed. `problems` name lines, where the file itself is wrong."""
+    """A file can't be carried out; nothing has changed. `problems` name lines, where the file
+    itself is wrong.
+    """
 
     def __init__(self, text: str, problems: tuple[Problem, ...] = ()) -> None:
         super().__init__("; ".join([text, *map(str, problems)]))
@@ -53,20 +65,26 @@ def read_tree() -> Tree:
     names: dict[Key, str] = {}
     places: dict[Key, dict[date, Place]] = {}
 
-    def add(kind: str, own: str, name: str, day: date | None = None, place: Place | None = None) -> None:
+    def add(
+        kind: str, own: str, name: str, day: date | None = None, place: Place | None = None
+    ) -> None:
         names[kind, own] = name
         if place is not None:
             places.setdefault((kind, own), {})[day or NEVER_BEFORE] = place
 
     for slug, name in LegalEntity.objects.values_list("slug", "name"):
         add("legal_entity", slug, name)
-    for slug, name, entity in BusinessUnit.objects.values_list("slug", "name", "legal_entity__slug"):
+    for slug, name, entity in BusinessUnit.objects.values_list(
+        "slug", "name", "legal_entity__slug"
+    ):
         add("business_unit", slug, name, place=Place(parent=entity))
     for slug, name, since, entity in BusinessUnitPlacement.objects.values_list(
         "business_unit__slug", "business_unit__name", "valid_from", "legal_entity__slug"
     ):
         add("business_unit", slug, name, since, Place(parent=entity))
-    for code, name, entity, mode in CostCenter.objects.values_list("code", "name", "legal_entity__slug", "mode"):
+    for code, name, entity, mode in CostCenter.objects.values_list(
+        "code", "name", "legal_entity__slug", "mode"
+    ):
         add("cost_center", code, name, place=Place(parent=entity, mode=mode))
     for code, name, since, entity, mode in CostCenterPlacement.objects.values_list(
         "cost_center__code", "cost_center__name", "valid_from", "legal_entity__slug", "mode"
@@ -83,13 +101,25 @@ def read_tree() -> Tree:
     for slug, name in Feature.objects.values_list("slug", "name"):
         add("feature", slug, name)
     for slug, name, since, team, product, criticality, sla in FeaturePlacement.objects.values_list(
-        "feature__slug", "feature__name", "valid_from", "owner_team__slug", "product__slug", "criticality", "has_sla"
+        "feature__slug",
+        "feature__name",
+        "valid_from",
+        "owner_team__slug",
+        "product__slug",
+        "criticality",
+        "has_sla",
     ):
-        place = Place(parent=team, product=product, criticality=criticality, sla="yes" if sla else "no")
+        place = Place(
+            parent=team, product=product, criticality=criticality, sla="yes" if sla else "no"
+        )
         add("feature", slug, name, since, place)
-    for key, name, day, team in TeamAlias.objects.values_list("name_key", "name", "valid_from", "team__slug"):
+    for key, name, day, team in TeamAlias.objects.values_list(
+        "name_key", "name", "valid_from", "team__slug"
+    ):
         add("team_alias", key, name, day, Place(parent=team))
-    for key, name, day, feature in FeatureAlias.objects.values_list("name_key", "name", "valid_from", "feature__slug"):
+    for key, name, day, feature in FeatureAlias.objects.values_list(
+        "name_key", "name", "valid_from", "feature__slug"
+    ):
         add("feature_alias", key, name, day, Place(parent=feature))
     return Tree(names, places)
 
@@ -100,10 +130,11 @@ def preview_organisation(*, text: str, today: date) -> Plan:
 
 
 def apply_organisation(*, text: str, previewed: str, rewrite: bool, today: date) -> Plan:
-    """Carry out what was previewed as `previewed` (Plan.token), whole or not at all, in one transaction.
+    """Carry out what was previewed as `previewed` (Plan.token), whole or not at all, in one
+    transaction.
 
-    Raises OrganisationError where the file or the organisation is another one than previewed, has problems, or where
-    it changes recorded places and `rewrite` does not say that this is meant.
+    Raises OrganisationError where the file or the organisation is another one than previewed, has
+    problems, or where it changes recorded places and `rewrite` does not say that this is meant.
     """
     with transaction.atomic():
         _lock()
@@ -111,7 +142,9 @@ def apply_organisation(*, text: str, previewed: str, rewrite: bool, today: date)
         _check(plan, previewed, rewrite)
         _write(read_tree(), plan.after)
         if read_tree().sha256() != plan.after.sha256():
-            raise OrganisationError("the organisation is not what was previewed; nothing has changed, tell your admin")
+            raise OrganisationError(
+                "the organisation is not what was previewed; nothing has changed, tell your admin"
+            )
     return plan
 
 
@@ -127,9 +160,13 @@ def _check(plan: Plan, previewed: str, rewrite: bool) -> None:
     if not content or not plan.content_sha256.startswith(content) or len(content) < 20:
         raise OrganisationError("this file is not the one that was previewed; preview it first")
     if len(state) < 20 or not plan.state_sha256.startswith(state):
-        raise OrganisationError("the organisation has changed since the preview; look at the new difference first")
+        raise OrganisationError(
+            "the organisation has changed since the preview; look at the new difference first"
+        )
     if plan.problems:
-        raise OrganisationError("the file has problems; put them right and preview it again", plan.problems)
+        raise OrganisationError(
+            "the file has problems; put them right and preview it again", plan.problems
+        )
     if plan.rewrites and not rewrite:
         first = plan.rewrites[0]
         raise OrganisationError(
@@ -190,7 +227,9 @@ def _place_center(own: str, name: str, day: date, place: Place) -> None:
     else:
         values = {"legal_entity": _entity(place.parent), "mode": place.mode}
         center = CostCenter.objects.get(code=own)
-        CostCenterPlacement.objects.update_or_create(cost_center=center, valid_from=day, defaults=values)
+        CostCenterPlacement.objects.update_or_create(
+            cost_center=center, valid_from=day, defaults=values
+        )
 
 
 def _place_team(own: str, _name: str, day: date, place: Place) -> None:
@@ -199,7 +238,9 @@ def _place_team(own: str, _name: str, day: date, place: Place) -> None:
         valid_from=day,
         defaults={
             "business_unit": BusinessUnit.objects.get(slug=place.parent),
-            "cost_center": CostCenter.objects.get(code=place.cost_center) if place.cost_center else None,
+            "cost_center": CostCenter.objects.get(code=place.cost_center)
+            if place.cost_center
+            else None,
         },
     )
 
@@ -230,12 +271,18 @@ def _place_feature_alias(own: str, name: str, day: date, place: Place) -> None:
 
 
 NAME_WRITERS: dict[str, Callable[[str, str, Place], object]] = {
-    "legal_entity": lambda own, name, _: LegalEntity.objects.update_or_create(slug=own, defaults={"name": name}),
+    "legal_entity": lambda own, name, _: LegalEntity.objects.update_or_create(
+        slug=own, defaults={"name": name}
+    ),
     "business_unit": _name_unit,
     "cost_center": _name_center,
     "team": lambda own, name, _: Team.objects.update_or_create(slug=own, defaults={"name": name}),
-    "product": lambda own, name, _: Product.objects.update_or_create(slug=own, defaults={"name": name}),
-    "feature": lambda own, name, _: Feature.objects.update_or_create(slug=own, defaults={"name": name}),
+    "product": lambda own, name, _: Product.objects.update_or_create(
+        slug=own, defaults={"name": name}
+    ),
+    "feature": lambda own, name, _: Feature.objects.update_or_create(
+        slug=own, defaults={"name": name}
+    ),
     "team_alias": _no_name,
     "feature_alias": _no_name,
 }

@@ -1,4 +1,6 @@
-"""Who a share belongs to, as a value; how names from tags and traces become one; why cost stays unallocated."""
+"""Who a share belongs to, as a value; how names from tags and traces become one; why cost stays
+unallocated.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,9 @@ NOTHING_TO_FOLLOW = "nothing to follow"
 
 
 class Target(NamedTuple):
-    """One row of allocation.models.Target. `reason` is set exactly for unallocated cost, which has no team."""
+    """One row of allocation.models.Target. `reason` is set exactly for unallocated cost, which has
+    no team.
+    """
 
     team: str | None = None
     model: str | None = None
@@ -55,7 +59,9 @@ class Target(NamedTuple):
 
 def canonical_cells(values: Iterable[str | None]) -> str:
     """Cells of a CSV line as COPY writes them with FORCE_QUOTE: NULL is empty, text always quoted."""
-    return ",".join(["" if value is None else '"' + value.replace('"', '""') + '"' for value in values])
+    return ",".join(
+        ["" if value is None else '"' + value.replace('"', '""') + '"' for value in values]
+    )
 
 
 @dataclass(frozen=True)
@@ -68,14 +74,18 @@ class FeaturePlace:
 
 
 NamedFrom = tuple[date, str]  # from that day on the name means this slug
-Aliases = Mapping[str, tuple[NamedFrom, ...]]  # by allocation.organisation.tree_file.name_key, in order of days
+Aliases = Mapping[
+    str, tuple[NamedFrom, ...]
+]  # by allocation.organisation.tree_file.name_key, in order of days
 
 
 @dataclass(frozen=True)
 class Organisation:
-    """The tree as allocation needs it. `teams` maps normal names and slugs to slugs; empty while no tree exists.
+    """The tree as allocation needs it. `teams` maps normal names and slugs to slugs; empty while no
+    tree exists.
 
-    An alias stands above a team's own name from its day on, so that a merged team's name means its heir.
+    An alias stands above a team's own name from its day on, so that a merged team's name means its
+    heir.
     """
 
     teams: Mapping[str, str]
@@ -85,15 +95,21 @@ class Organisation:
     feature_aliases: Aliases = field(default_factory=dict)
 
     def team(self, text: str, day: date = date.max) -> str | None:
-        """The team's slug on a day; None where unknown. Without any tree, names are taken as they are told."""
+        """The team's slug on a day; None where unknown. Without any tree, names are taken as they
+        are told.
+        """
         name, key = normal_name(text), name_key(text)
         if not self.teams:
             return key or None
-        return _meant(self.team_aliases.get(key), day) or self.teams.get(name) or self.teams.get(key)
+        return (
+            _meant(self.team_aliases.get(key), day) or self.teams.get(name) or self.teams.get(key)
+        )
 
     def feature(self, text: str, day: date = date.max) -> str:
         name = normal_name(text)
-        known = _meant(self.feature_aliases.get(name_key(text)), day) or self.feature_names.get(name)
+        known = _meant(self.feature_aliases.get(name_key(text)), day) or self.feature_names.get(
+            name
+        )
         return known or " ".join(text.split())
 
     def place(self, feature: str | None, day: date) -> FeaturePlace | None:
@@ -103,7 +119,9 @@ class Organisation:
 
     @cached_property
     def turning_days(self) -> tuple[date, ...]:
-        """Days on which some feature moves or some name gets another meaning; between two of them answers stay."""
+        """Days on which some feature moves or some name gets another meaning; between two of them
+        answers stay.
+        """
         moves = {place.valid_from for places in self.features.values() for place in places}
         meanings = [*self.team_aliases.values(), *self.feature_aliases.values()]
         return tuple(sorted(moves | {day for named in meanings for day, _ in named}))
@@ -112,7 +130,13 @@ class Organisation:
         return bisect_right(self.turning_days, day)
 
     def digest(self) -> str:
-        parts = (self.teams, self.features, self.feature_names, self.team_aliases, self.feature_aliases)
+        parts = (
+            self.teams,
+            self.features,
+            self.feature_names,
+            self.team_aliases,
+            self.feature_aliases,
+        )
         text = repr(tuple(sorted(part.items()) for part in parts))
         return hashlib.sha256(text.encode()).hexdigest()
 
@@ -125,8 +149,8 @@ def _meant(named: Sequence[NamedFrom] | None, day: date) -> str | None:
 def resolve(organisation: Organisation, told: Owner, *, model: str | None, day: date) -> Target:
     """The target that names as told on a row or a span mean on that day.
 
-    A missing product, and a missing team, come from the feature's place. No team at all, or one that the tree does not
-    know, makes unallocated cost that keeps everything else it was told.
+    A missing product, and a missing team, come from the feature's place. No team at all, or one
+    that the tree does not know, makes unallocated cost that keeps everything else it was told.
     """
     feature = organisation.feature(told.feature, day) if told.feature else None
     place = organisation.place(feature, day)
@@ -156,7 +180,9 @@ def resolve(organisation: Organisation, told: Owner, *, model: str | None, day: 
 
 
 def _partner(organisation: Organisation, told: Owner, day: date) -> tuple[str | None, str | None]:
-    """Team and feature on the other side of a call between agents; a team that the tree doesn't know keeps its text."""
+    """Team and feature on the other side of a call between agents; a team that the tree doesn't
+    know keeps its text.
+    """
     if told.partner_team is None and told.partner_feature is None:
         return None, None
     feature = organisation.feature(told.partner_feature) if told.partner_feature else None
@@ -172,7 +198,9 @@ def _canonical_target(target: Target) -> str:
 
 
 def names_of(rows: Iterable[tuple[str, str]]) -> dict[str, str]:
-    """Slug of every slug and normal name. A name that two of them have is nobody's: money is not dealt by alphabet."""
+    """Slug of every slug and normal name. A name that two of them have is nobody's: money is not
+    dealt by alphabet.
+    """
     found: dict[str, str] = {}
     owners: dict[str, set[str]] = {}
     listed = list(rows)
@@ -203,6 +231,10 @@ def load_organisation() -> Organisation:
         teams=names_of(Team.objects.values_list("slug", "name")),
         features={slug: tuple(timeline) for slug, timeline in places.items()},
         feature_names=names_of(Feature.objects.values_list("slug", "name")),
-        team_aliases=aliases_of(TeamAlias.objects.values_list("name_key", "valid_from", "team__slug")),
-        feature_aliases=aliases_of(FeatureAlias.objects.values_list("name_key", "valid_from", "feature__slug")),
+        team_aliases=aliases_of(
+            TeamAlias.objects.values_list("name_key", "valid_from", "team__slug")
+        ),
+        feature_aliases=aliases_of(
+            FeatureAlias.objects.values_list("name_key", "valid_from", "feature__slug")
+        ),
     )

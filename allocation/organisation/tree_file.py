@@ -1,8 +1,10 @@
-"""The organisation as one CSV file: read, compared with what stands, and carried out exactly as compared. Pure.
+"""The organisation as one CSV file: read, compared with what stands, and carried out exactly as
+compared. Pure.
 
-A row says where a thing stands from a day on. `kind` is a key of KINDS; `parent` is the legal entity of a business unit
-or cost centre, the business unit of a team, the owner team of a feature, and what an alias means. What a file leaves
-out stays as it is: nothing is ever removed, so that the past keeps its owners. docs/ownership.md shows the columns.
+A row says where a thing stands from a day on. `kind` is a key of KINDS; `parent` is the legal
+entity of a business unit or cost centre, the business unit of a team, the owner team of a feature,
+and what an alias means. What a file leaves out stays as it is: nothing is ever removed, so that the
+past keeps its owners. docs/ownership.md shows the columns.
 """
 
 from __future__ import annotations
@@ -20,7 +22,18 @@ from datetime import date
 from allocation.rules.conditions import normal_name
 from allocation.values.names import quoted
 
-COLUMNS = ("kind", "id", "name", "parent", "cost_center", "product", "mode", "criticality", "sla", "valid_from")
+COLUMNS = (
+    "kind",
+    "id",
+    "name",
+    "parent",
+    "cost_center",
+    "product",
+    "mode",
+    "criticality",
+    "sla",
+    "valid_from",
+)
 MODES = ("showback", "chargeback")
 NEVER_BEFORE = date.min  # where "always" sorts: an undated row stands from the beginning
 SLUG = re.compile(r"[-a-zA-Z0-9_]{1,50}")
@@ -30,8 +43,10 @@ INVISIBLE = " \t\r\n\u00a0\u200b\u3000\ufeff"  # what it may skip before
 
 @dataclass(frozen=True)
 class Kind:
-    """`columns` it uses besides kind, id and name; `dated`: its rows need a valid_from; `alias`: its id is any text;
-    `rooted`: its first place is from the beginning, only later ones have a valid_from."""
+    """`columns` it uses besides kind, id and name; `dated`: its rows need a valid_from; `alias`:
+    its id is any text; `rooted`: its first place is from the beginning, only later ones have a
+    valid_from.
+    """
 
     words: str
     columns: tuple[str, ...] = ()
@@ -44,10 +59,14 @@ class Kind:
 KINDS: Mapping[str, Kind] = {
     "legal_entity": Kind("legal entity"),
     "business_unit": Kind("business unit", ("parent", "valid_from"), "legal_entity", rooted=True),
-    "cost_center": Kind("cost centre", ("parent", "mode", "valid_from"), "legal_entity", rooted=True),
+    "cost_center": Kind(
+        "cost centre", ("parent", "mode", "valid_from"), "legal_entity", rooted=True
+    ),
     "team": Kind("team", ("parent", "cost_center", "valid_from"), "business_unit", dated=True),
     "product": Kind("product"),
-    "feature": Kind("feature", ("parent", "product", "criticality", "sla", "valid_from"), "team", dated=True),
+    "feature": Kind(
+        "feature", ("parent", "product", "criticality", "sla", "valid_from"), "team", dated=True
+    ),
     "team_alias": Kind("team alias", ("parent", "valid_from"), "team", alias=True),
     "feature_alias": Kind("feature alias", ("parent", "valid_from"), "feature", alias=True),
 }
@@ -57,7 +76,9 @@ Key = tuple[str, str]  # kind, id; of an alias its name key
 
 
 def name_key(text: str) -> str:
-    """What names are the same: one Unicode form, no case, and spaces as hyphens, so that a name and its slug meet."""
+    """What names are the same: one Unicode form, no case, and spaces as hyphens, so that a name and
+    its slug meet.
+    """
     return "-".join(normal_name(text).split())
 
 
@@ -79,7 +100,9 @@ class Place:
 
 @dataclass(frozen=True)
 class Tree:
-    """Names, and places by the day they are valid from (NEVER_BEFORE: always). Equal trees give equal `csv_text`."""
+    """Names, and places by the day they are valid from (NEVER_BEFORE: always). Equal trees give
+    equal `csv_text`.
+    """
 
     names: Mapping[Key, str] = field(default_factory=dict)
     places: Mapping[Key, Mapping[date, Place]] = field(default_factory=dict)
@@ -101,7 +124,9 @@ class Tree:
         writer.writerow(COLUMNS)
         for kind in KINDS:
             for own in self.ids(kind):
-                for day, place in sorted(self.places.get((kind, own), {}).items()) or [(NEVER_BEFORE, Place())]:
+                for day, place in sorted(self.places.get((kind, own), {}).items()) or [
+                    (NEVER_BEFORE, Place())
+                ]:
                     writer.writerow(_cells(kind, own, self.names[kind, own], place, day))
         return out.getvalue()
 
@@ -111,8 +136,19 @@ class Tree:
 
 def _cells(kind: str, own: str, name: str, place: Place, day: date) -> list[str]:
     is_alias = KINDS[kind].alias
-    values = [name if is_alias else own, "" if is_alias else name, place.parent, place.cost_center, place.product]
-    values += [place.mode, place.criticality, place.sla, "" if day == NEVER_BEFORE else day.isoformat()]
+    values = [
+        name if is_alias else own,
+        "" if is_alias else name,
+        place.parent,
+        place.cost_center,
+        place.product,
+    ]
+    values += [
+        place.mode,
+        place.criticality,
+        place.sla,
+        "" if day == NEVER_BEFORE else day.isoformat(),
+    ]
     return [kind, *(_safe(value or "") for value in values)]
 
 
@@ -150,7 +186,9 @@ class Row:
 
 
 def one_newline(text: str) -> str:
-    """The text with the line ends that forms and spreadsheets change made the same, and no byte order mark."""
+    """The text with the line ends that forms and spreadsheets change made the same, and no byte
+    order mark.
+    """
     return text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
 
 
@@ -165,7 +203,11 @@ def read_rows(text: str) -> tuple[list[Row], list[Problem]]:
         if missing := [name for name in ("kind", "id") if name not in header]:
             return [], [Problem(1, f"the header has no column {' and no '.join(missing)}")]
         if unknown := [name for name in header if name not in COLUMNS]:
-            return [], [Problem(1, f"there is no column {', '.join(unknown)}; there are {', '.join(COLUMNS)}")]
+            return [], [
+                Problem(
+                    1, f"there is no column {', '.join(unknown)}; there are {', '.join(COLUMNS)}"
+                )
+            ]
         line = reader.line_num + 1
         for cells in reader:
             if any(cell.strip() for cell in cells):
@@ -191,7 +233,9 @@ def _row(line: int, header: list[str], cells: list[str]) -> Row:
     if not own:
         raise ValueError("it has no id")
     if not kind.alias and kind_name != "cost_center" and not SLUG.fullmatch(own):
-        raise ValueError(f"an id has up to 50 letters, digits, hyphens and underscores, not {quoted(own)}")
+        raise ValueError(
+            f"an id has up to 50 letters, digits, hyphens and underscores, not {quoted(own)}"
+        )
     if kind.alias and not name_key(own):
         raise ValueError(f"{quoted(own)} is no name")
     odd = [name for name in COLUMNS[3:] if values.get(name) and name not in kind.columns]
@@ -285,10 +329,15 @@ class Plan:
 
 
 def plan_changes(*, text: str, tree: Tree, today: date) -> Plan:
-    """The difference between a file and the tree as it stands, and everything that is wrong with the file."""
+    """The difference between a file and the tree as it stands, and everything that is wrong with
+    the file.
+    """
     rows, problems = read_rows(text)
     draft = _Draft(tree, today.replace(day=1))
-    for row in sorted(rows, key=lambda row: (list(KINDS).index(row.kind), row.valid_from or NEVER_BEFORE, row.line)):
+    for row in sorted(
+        rows,
+        key=lambda row: (list(KINDS).index(row.kind), row.valid_from or NEVER_BEFORE, row.line),
+    ):
         try:
             draft.take(row)
         except ValueError as error:
@@ -319,7 +368,9 @@ class _Draft:
         self.placed_on: dict[tuple[Key, date], int] = {}
 
     def take(self, row: Row) -> None:
-        """Raises ValueError for a row that contradicts itself, another row or what a thing of its kind needs."""
+        """Raises ValueError for a row that contradicts itself, another row or what a thing of its
+        kind needs.
+        """
         is_new = row.key not in self.names
         self._check_needs(row, is_new)
         before = len(self.changes)
@@ -332,14 +383,25 @@ class _Draft:
         kind = KINDS[row.kind]
         if is_new and not row.name:
             raise ValueError(f"{kind.words} {row.own} is new, so it needs a name")
-        if kind.parent and not row.place.parent and (not row.place.is_empty or (is_new and not kind.dated)):
-            raise ValueError(f"a {kind.words} needs a parent, which is a {KINDS[kind.parent].words}")
+        if (
+            kind.parent
+            and not row.place.parent
+            and (not row.place.is_empty or (is_new and not kind.dated))
+        ):
+            raise ValueError(
+                f"a {kind.words} needs a parent, which is a {KINDS[kind.parent].words}"
+            )
         if row.valid_from and row.place.is_empty:
             raise ValueError(f"it says from when but not where: a {kind.words} needs a parent")
 
     def _take_name(self, row: Row, is_new: bool) -> None:
         earlier = self.named_on.get(row.key)
-        if row.name and earlier is not None and self.names[row.key] != row.name and not KINDS[row.kind].alias:
+        if (
+            row.name
+            and earlier is not None
+            and self.names[row.key] != row.name
+            and not KINDS[row.kind].alias
+        ):
             raise ValueError(f"line {earlier} gives {row.own} another name")
         if is_new:
             self.names[row.key] = row.name
@@ -360,10 +422,14 @@ class _Draft:
         kind = KINDS[row.kind]
         if kind.dated and row.valid_from is None:
             if is_new or self._newest(row.key) != row.place:
-                raise ValueError(f"valid_from is missing: from which day does {row.own} stand there?")
+                raise ValueError(
+                    f"valid_from is missing: from which day does {row.own} stand there?"
+                )
             return
         if kind.rooted and row.valid_from and not timeline:
-            raise ValueError(f"{row.own} is new: its first row has no valid_from and says where it stands before")
+            raise ValueError(
+                f"{row.own} is new: its first row has no valid_from and says where it stands before"
+            )
         day = row.valid_from or NEVER_BEFORE
         told = self.placed_on.setdefault((row.key, day), row.line)
         if told != row.line and timeline.get(day) != row.place:
@@ -389,17 +455,34 @@ class _Draft:
         elif standing is None and later:
             self._note(ADDED, row, f"{words}, already from {day:%-d %B %Y}")
         else:
-            self._note(MOVED, row, f"{words}, from {day:%-d %B %Y}" if day != NEVER_BEFORE else words)
+            self._note(
+                MOVED, row, f"{words}, from {day:%-d %B %Y}" if day != NEVER_BEFORE else words
+            )
 
     def _note(self, action: str, row: Row, words: str) -> None:
         day = row.valid_from or (NEVER_BEFORE if KINDS[row.kind].alias else None)
-        is_past = action != RENAMED and day is not None and day < self.running_month and not self._is_first(row)
+        is_past = (
+            action != RENAMED
+            and day is not None
+            and day < self.running_month
+            and not self._is_first(row)
+        )
         self.changes.append(
-            Change(action, row.kind, row.own, row.line, words, row.valid_from, is_past or action == REWRITTEN)
+            Change(
+                action,
+                row.kind,
+                row.own,
+                row.line,
+                words,
+                row.valid_from,
+                is_past or action == REWRITTEN,
+            )
         )
 
     def _is_first(self, row: Row) -> bool:
-        """A new team or feature has no past that its first place could change; an alias has: names told before."""
+        """A new team or feature has no past that its first place could change; an alias has: names
+        told before.
+        """
         return row.key not in self.tree.names and not KINDS[row.kind].alias
 
     def _newest(self, key: Key) -> Place | None:
@@ -428,10 +511,18 @@ class _Draft:
                 for name in (own, self.names[kind, own]):
                     other = owners.setdefault(name_key(name), own)
                     if other != own and self._concerns((kind, own), (kind, other)):
-                        line = self.named_on.get((kind, own)) or self.named_on.get((kind, other)) or 1
-                        yield Problem(line, f"two {kind}s would be called {quoted(name)}: {other} and {own}")
+                        line = (
+                            self.named_on.get((kind, own)) or self.named_on.get((kind, other)) or 1
+                        )
+                        yield Problem(
+                            line, f"two {kind}s would be called {quoted(name)}: {other} and {own}"
+                        )
             for own_kind, key in self.names:
-                meant = self.places.get((alias, key), {}).get(NEVER_BEFORE) if own_kind == alias else None
+                meant = (
+                    self.places.get((alias, key), {}).get(NEVER_BEFORE)
+                    if own_kind == alias
+                    else None
+                )
                 owner = owners.get(key)
                 if meant and owner not in (None, meant.parent) and (alias, key) in self.named_on:
                     words = f"{quoted(self.names[alias, key])} is {kind} {owner} itself"
@@ -447,7 +538,11 @@ def _told(row: Row) -> list[tuple[str, str | None]]:
     parent = KINDS[row.kind].parent
     words = {"business_unit": "in", "legal_entity": "of", "team": "owner", "feature": "means"}
     label = "means" if KINDS[row.kind].alias else words.get(parent or "", "")
-    return [(label, row.place.parent), ("cost centre", row.place.cost_center), ("product", row.place.product)]
+    return [
+        (label, row.place.parent),
+        ("cost centre", row.place.cost_center),
+        ("product", row.place.product),
+    ]
 
 
 def _difference(kind: str, before: Place | None, after: Place) -> str:

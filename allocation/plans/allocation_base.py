@@ -1,4 +1,6 @@
-"""What targets were given so far in a run: the driver of everything that follows or is weighted by other cost."""
+"""What targets were given so far in a run: the driver of everything that follows or is weighted by
+other cost.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +34,8 @@ COPY (
         FROM run_given WHERE run_id = {run} AND {by_day}
         UNION ALL
         SELECT a.bucket, a.target_id, a.effective_cost, a.billed_cost, a.list_cost, a.evidence
-        FROM run_slice r JOIN slice_share a ON a.billing_month = r.billing_month AND a.slice_id = r.slice_id
+        FROM run_slice r JOIN slice_share a ON a.billing_month = r.billing_month
+            AND a.slice_id = r.slice_id
         WHERE r.run_id = {run} AND r.part = ANY('{{{parts}}}') AND a.billing_month = '{month}'
             AND a.slice_id = ANY('{{{slices}}}')  -- so that shares of other runs are not read
     ) shares
@@ -41,23 +44,28 @@ COPY (
 """
 # What a run gave by the day, from its shares.
 SUM_SQL = """
-INSERT INTO run_given (run_id, bucket, target_id, evidence, shares, effective_cost, billed_cost, list_cost)
-SELECT %(run)s, a.bucket, a.target_id, a.evidence, count(*), sum(a.effective_cost), sum(a.billed_cost),
+INSERT INTO run_given (run_id, bucket, target_id, evidence, shares, effective_cost, billed_cost,
+    list_cost)
+SELECT %(run)s, a.bucket, a.target_id, a.evidence, count(*), sum(a.effective_cost),
+    sum(a.billed_cost),
     sum(a.list_cost)
 FROM run_slice r JOIN slice_share a ON a.billing_month = r.billing_month AND a.slice_id = r.slice_id
 WHERE r.run_id = %(run)s AND r.part = %(by_day)s AND a.billing_month = %(month)s
 GROUP BY 2, 3, 4
 """
-# The same, from what a former run gave and the shares of the days that differ. `slices` has each of these slices once
-# for each day that has it.
+# The same, from what a former run gave and the shares of the days that differ. `slices` has each of
+# these slices once for each day that has it.
 CHANGE_SQL = """
-INSERT INTO run_given (run_id, bucket, target_id, evidence, shares, effective_cost, billed_cost, list_cost)
-SELECT %(run)s, bucket, target_id, evidence, sum(shares), sum(effective_cost), sum(billed_cost), sum(list_cost)
+INSERT INTO run_given (run_id, bucket, target_id, evidence, shares, effective_cost, billed_cost,
+    list_cost)
+SELECT %(run)s, bucket, target_id, evidence, sum(shares), sum(effective_cost), sum(billed_cost),
+    sum(list_cost)
 FROM (
     SELECT bucket, target_id, evidence, shares, effective_cost, billed_cost, list_cost
     FROM run_given WHERE run_id = %(former)s
     UNION ALL
-    SELECT a.bucket, a.target_id, a.evidence, s.sign, s.sign * a.effective_cost, s.sign * a.billed_cost,
+    SELECT a.bucket, a.target_id, a.evidence, s.sign, s.sign * a.effective_cost,
+        s.sign * a.billed_cost,
         s.sign * coalesce(a.list_cost, 0)
     FROM unnest(%(slices)s::bigint[], %(signs)s::int[]) s(slice_id, sign)
     JOIN slice_share a ON a.billing_month = %(month)s AND a.slice_id = s.slice_id
@@ -84,7 +92,9 @@ def change_by_day(*, run_id: int, month: date, former: int, days: Collection[dat
     Raises WholeMonthNeeded where that one kept nothing.
     """
     slices = RunSlice.objects.filter(run_id__in=(run_id, former), part=BY_DAY, day__in=days)
-    signs = [(pk, 1 if run == run_id else -1) for run, pk in slices.values_list("run_id", "slice_id")]
+    signs = [
+        (pk, 1 if run == run_id else -1) for run, pk in slices.values_list("run_id", "slice_id")
+    ]
     values: dict[str, Any] = {
         "run": run_id,
         "former": former,
@@ -125,8 +135,9 @@ GivenBy = list[tuple[Target, Given]]  # a target may come several times
 
 @dataclass
 class Related:
-    """Cost by bucket and target of the stages that are written. Customers are left out: a tax line split to every
-    customer helps nobody."""
+    """Cost by bucket and target of the stages that are written. Customers are left out: a tax line
+    split to every customer helps nobody.
+    """
 
     costs: Mapping[Bucket, GivenBy]
     places: int
@@ -134,11 +145,19 @@ class Related:
 
     @classmethod
     def read(
-        cls, *, run_id: int, month: date, parts: Collection[int], buckets: Mapping[int, Bucket], book: TargetBook
+        cls,
+        *,
+        run_id: int,
+        month: date,
+        parts: Collection[int],
+        buckets: Mapping[int, Bucket],
+        book: TargetBook,
     ) -> Related:
         """What these parts of the run gave; part BY_DAY as it was kept."""
         others = sorted(part for part in parts if part != BY_DAY)
-        slices = RunSlice.objects.filter(run_id=run_id, part__in=others).values_list("slice_id", flat=True)
+        slices = RunSlice.objects.filter(run_id=run_id, part__in=others).values_list(
+            "slice_id", flat=True
+        )
         sql = GIVEN_SQL.format(
             run=int(run_id),
             month=month.isoformat(),
@@ -147,9 +166,13 @@ class Related:
             slices=id_list(slices),
         )
         lines = [line.split("\t") for line in copy_lines(sql)]
-        places = max((places_of(text) for cells in lines for text in cells[2:5]), default=LEAST_PLACES)
+        places = max(
+            (places_of(text) for cells in lines for text in cells[2:5]), default=LEAST_PLACES
+        )
         named = book.by_id({int(cells[1]) for cells in lines})
-        by_id = {pk: t if t.customer is None else t._replace(customer=None) for pk, t in named.items()}
+        by_id = {
+            pk: t if t.customer is None else t._replace(customer=None) for pk, t in named.items()
+        }
         costs: dict[str, GivenBy] = {}
         for number, target_id, *amounts, rung in lines:
             effective, billed, listed = [quanta_of(text, places) for text in amounts]
@@ -166,10 +189,17 @@ class Related:
         more = 10 ** (places - self.places)
         if more == 1:
             return self.costs
-        return {bucket: [(target, given.times(more)) for target, given in by] for bucket, by in self.costs.items()}
+        return {
+            bucket: [(target, given.times(more)) for target, given in by]
+            for bucket, by in self.costs.items()
+        }
 
-    def summed(self, wanted: Callable[[Bucket], bool], named: Callable[[Target], Target | None]) -> Costs:
-        """Cost of the wanted buckets by what `named` makes of their targets; None leaves a target out."""
+    def summed(
+        self, wanted: Callable[[Bucket], bool], named: Callable[[Target], Target | None]
+    ) -> Costs:
+        """Cost of the wanted buckets by what `named` makes of their targets; None leaves a target
+        out.
+        """
         named_costs = (
             (name, given)
             for bucket, given_by in self.costs.items()
@@ -180,10 +210,14 @@ class Related:
         return by_target(named_costs)
 
     def at(self, level: Level, of_rules: tuple[str, ...] = ()) -> Costs:
-        """Cost at a level by target, of what these rules took; none named: of all. Nothing is charged on a tax."""
+        """Cost at a level by target, of what these rules took; none named: of all. Nothing is
+        charged on a tax.
+        """
         found = self._levels.get((level, of_rules))
         if found is None:
-            own = (by for rule, by in self._followed.get(level, ()) if not of_rules or rule in of_rules)
+            own = (
+                by for rule, by in self._followed.get(level, ()) if not of_rules or rule in of_rules
+            )
             found = self._levels[level, of_rules] = by_target(chain.from_iterable(own))
         return found
 
@@ -198,17 +232,23 @@ class Related:
         return found
 
     def plan(self, bucket: Bucket, book: TargetBook) -> Plan:
-        """Shares by effective cost of the narrowest related charges; by billed cost where that comes to nothing.
+        """Shares by effective cost of the narrowest related charges; by billed cost where that
+        comes to nothing.
 
         By list cost where the bucket asks for it and any of them has one.
         """
-        drivers = ("listed", "effective", "billed") if bucket.by_list_cost else ("effective", "billed")
+        drivers = (
+            ("listed", "effective", "billed") if bucket.by_list_cost else ("effective", "billed")
+        )
         for widened, level in enumerate(followed_levels(bucket)):
             costs = self.at(level, bucket.of_rules)
             for driver in drivers:
-                weights = one_sided({target: getattr(given, driver) for target, given in costs.items()})
+                weights = one_sided(
+                    {target: getattr(given, driver) for target, given in costs.items()}
+                )
                 entries = tuple(
-                    (book.number(target), weights[target], costs[target].rung) for target in in_order(weights)
+                    (book.number(target), weights[target], costs[target].rung)
+                    for target in in_order(weights)
                 )
                 if entries:
                     return Plan(
@@ -234,9 +274,11 @@ def by_target(given_by: Iterable[tuple[Target, Given]]) -> Costs:
 
 
 def one_sided(costs: Mapping[Target, int]) -> dict[Target, int]:
-    """Costs as weights: those on the side of their sum, by magnitude. In a month of refunds the refunds weigh.
+    """Costs as weights: those on the side of their sum, by magnitude. In a month of refunds the
+    refunds weigh.
 
-    So nobody takes a share against the sign of what is split, and a month with every sign turned mirrors this one.
+    So nobody takes a share against the sign of what is split, and a month with every sign turned
+    mirrors this one.
     """
     total = sum(costs.values())
     return {target: abs(cost) for target, cost in costs.items() if cost * total > 0}

@@ -1,8 +1,10 @@
-"""Reserved throughput: a capacity that is paid whether used or not, split by how much of it each caller took. Pure.
+"""Reserved throughput: a capacity that is paid whether used or not, split by how much of it each
+caller took. Pure.
 
-Providers count capacity in units (PTU, GSU, model units) of which an output token takes more than an input token. What
-callers did not take is idle and stays with who reserved it; where nobody says how much a unit can serve, nothing is
-known to be idle and the callers carry it all. Calls that spilled over are on-demand lines of their own.
+Providers count capacity in units (PTU, GSU, model units) of which an output token takes more than
+an input token. What callers did not take is idle and stays with who reserved it; where nobody says
+how much a unit can serve, nothing is known to be idle and the callers carry it all. Calls that
+spilled over are on-demand lines of their own.
 """
 
 from __future__ import annotations
@@ -23,13 +25,19 @@ CACHED = TOKEN_COLUMNS.index("cache_read")
 WEIGHT_NAMES = ("input", "output", "cached")
 LARGEST_WEIGHT = 1_000_000
 PLACES = 6  # of a weight
-WEIGHTED, ANY_TIER, OVER_CAPACITY, UNUSED = "weighted tokens", "any tier", "over capacity", "unused capacity"
+WEIGHTED, ANY_TIER, OVER_CAPACITY, UNUSED = (
+    "weighted tokens",
+    "any tier",
+    "over capacity",
+    "unused capacity",
+)
 
 
 @dataclass(frozen=True)
 class Capacity:
-    """How much one token of each column takes, in millionths, and the weighted tokens that one billed unit can serve
-    (None: not known)."""
+    """How much one token of each column takes, in millionths, and the weighted tokens that one
+    billed unit can serve (None: not known).
+    """
 
     weights: tuple[int, ...]  # as TOKEN_COLUMNS
     tokens_per_unit: Fraction | None
@@ -40,14 +48,18 @@ def parse_capacity(item: Mapping[str, Any]) -> Capacity:
     """The options of a `capacity` rule; raises ValueError saying what is wrong."""
     told = item.get("weights")
     if not isinstance(told, dict) or not {"input", "output"} <= set(told) <= set(WEIGHT_NAMES):
-        raise ValueError(f"method capacity needs `weights`: a mapping of {', '.join(WEIGHT_NAMES)} (cached: as input)")
+        raise ValueError(
+            f"method capacity needs `weights`: a mapping of {', '.join(WEIGHT_NAMES)} (cached: as input)"
+        )
     weights = {name: _weight(name, value) for name, value in told.items()}
     if not any(weights.values()):
         raise ValueError("`weights` are all zero: no call would take any capacity")
     cached = weights.get("cached", weights["input"])
     per_unit = number_of(str(item["tokens_per_unit"])) if "tokens_per_unit" in item else None
     if "tokens_per_unit" in item and (per_unit is None or per_unit <= 0):
-        raise ValueError(f"`tokens_per_unit` is a number above zero, not {quoted(item['tokens_per_unit'])}")
+        raise ValueError(
+            f"`tokens_per_unit` is a number above zero, not {quoted(item['tokens_per_unit'])}"
+        )
     return Capacity(
         weights=tuple(
             cached if n == CACHED else weights["output"] if n in OUTPUT_SIDE else weights["input"]
@@ -64,7 +76,11 @@ def parse_capacity(item: Mapping[str, Any]) -> Capacity:
 def _weight(name: str, value: Any) -> int:
     number = None if isinstance(value, bool) else number_of(str(value))
     millionths = None if number is None else Fraction(number) * 10**PLACES
-    if millionths is None or millionths.denominator != 1 or not 0 <= millionths <= LARGEST_WEIGHT * 10**PLACES:
+    if (
+        millionths is None
+        or millionths.denominator != 1
+        or not 0 <= millionths <= LARGEST_WEIGHT * 10**PLACES
+    ):
         raise ValueError(
             f"weight {name} is a number from 0 to {LARGEST_WEIGHT} of {PLACES} places, not {quoted(value)}"
         )
@@ -76,7 +92,8 @@ def capacity_plan(
 ) -> Plan:
     """The plan of one day on which `units` were billed; None where the bill does not say.
 
-    Usage that says it was served by reserved capacity counts; where none does, all of the model's, and it is said.
+    Usage that says it was served by reserved capacity counts; where none does, all of the model's,
+    and it is said.
     """
     places = index.token_places + PLACES
     can_serve = None
@@ -109,16 +126,25 @@ def capacity_plan(
     return Plan(parts=(_unused(line, 1),), note="no traces")
 
 
-def _taken(index: UsageIndex, capacity: Capacity, rows: Any, nobody: int) -> tuple[tuple[int, int, int], ...]:
-    """(target, weight, rung) in canonical order; weights are whole numbers of the index's places and six more."""
+def _taken(
+    index: UsageIndex, capacity: Capacity, rows: Any, nobody: int
+) -> tuple[tuple[int, int, int], ...]:
+    """(target, weight, rung) in canonical order; weights are whole numbers of the index's places
+    and six more.
+    """
     weights: dict[int, int] = {}
     rungs: dict[int, int] = {}
     for row in rows:
-        weight = sum([tokens * each for tokens, each in zip(row.tokens, capacity.weights, strict=True)])
+        weight = sum(
+            [tokens * each for tokens, each in zip(row.tokens, capacity.weights, strict=True)]
+        )
         if weight > 0:
             weights[row.target] = weights.get(row.target, 0) + weight
             rungs[row.target] = max(rungs.get(row.target, 0), row.rung)
-    return tuple((target, weights[target], rungs[target]) for target in sorted(weights, key=index.order.__getitem__))
+    return tuple(
+        (target, weights[target], rungs[target])
+        for target in sorted(weights, key=index.order.__getitem__)
+    )
 
 
 def _unused(line: TracedLine, weight: int) -> Part:

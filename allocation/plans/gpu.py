@@ -1,6 +1,8 @@
-"""GPU usage: booked share pays for booked, and capacity that nobody booked is an idle line. The plan is pure.
+"""GPU usage: booked share pays for booked, and capacity that nobody booked is an idle line. The
+plan is pure.
 
-What a workload requested but did not keep active stays with it: reports show it as waste, no money moves for it.
+What a workload requested but did not keep active stays with it: reports show it as waste, no money
+moves for it.
 """
 
 from __future__ import annotations
@@ -23,17 +25,21 @@ BOOKED = "GPU-seconds booked"
 
 GPU_SQL = """
 -- One row per day, node and workload owner; a node's own row has no owner and carries the capacity.
-SELECT (hour AT TIME ZONE 'UTC')::date AS day, node, workload IS NOT NULL, team, feature, environment, phase,
+SELECT (hour AT TIME ZONE 'UTC')::date AS day, node, workload IS NOT NULL, team, feature,
+    environment, phase,
     sum(booked_seconds), sum(capacity_seconds)
 FROM allocation_gpuusage
 WHERE hour >= %(start)s AND hour < %(end)s
 GROUP BY 1, 2, 3, 4, 5, 6, 7
-ORDER BY 1, node COLLATE "C", 3, team COLLATE "C", feature COLLATE "C", environment COLLATE "C", phase COLLATE "C"
+ORDER BY 1, node COLLATE "C", 3, team COLLATE "C", feature COLLATE "C", environment COLLATE "C",
+    phase COLLATE "C"
 """
 
 
 class GpuRow(NamedTuple):
-    """One day of one owner's workloads on a node; `owner` None is the node itself, with its capacity."""
+    """One day of one owner's workloads on a node; `owner` None is the node itself, with its
+    capacity.
+    """
 
     day: date
     node: str
@@ -62,7 +68,9 @@ class Booking(NamedTuple):
 
 
 class NodeDay(NamedTuple):
-    """What was booked on a node, in whole numbers of the index's places; capacity None where nobody reported it."""
+    """What was booked on a node, in whole numbers of the index's places; capacity None where nobody
+    reported it.
+    """
 
     bookings: tuple[Booking, ...]
     capacity: int | None
@@ -76,11 +84,19 @@ class GpuIndex:
     nodes: dict[str, dict[date | None, NodeDay]] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, rows: Sequence[GpuRow], *, nodes: Iterable[str], number: Callable[[Owner, date], int]) -> GpuIndex:
+    def of(
+        cls, rows: Sequence[GpuRow], *, nodes: Iterable[str], number: Callable[[Owner, date], int]
+    ) -> GpuIndex:
         """The index of some nodes; `number` makes the target of an owner on a day."""
         wanted = set(nodes)
-        # Places of every row, so that a bill of another node does not change how amounts are written.
-        texts = [plain(value) for row in rows for value in (row.booked, row.capacity) if value is not None]
+        # Places of every row, so that a bill of another node does not change how amounts are
+        # written.
+        texts = [
+            plain(value)
+            for row in rows
+            for value in (row.booked, row.capacity)
+            if value is not None
+        ]
         rows = [row for row in rows if row.node in wanted]
         index = cls(places=max(map(places_of, texts), default=0))
         bookings: dict[str, dict[date | None, dict[int, int]]] = {}
@@ -90,13 +106,18 @@ class GpuIndex:
                 booked = bookings.setdefault(row.node, {}).setdefault(day, {})
                 if row.owner is not None and row.booked:
                     target = number(row.owner, row.day)
-                    booked[target] = booked.get(target, 0) + quanta_of(plain(row.booked), index.places)
+                    booked[target] = booked.get(target, 0) + quanta_of(
+                        plain(row.booked), index.places
+                    )
                 if row.capacity is not None:
                     known = capacity.setdefault(row.node, {})
                     known[day] = known.get(day, 0) + quanta_of(plain(row.capacity), index.places)
         index.nodes = {
             node: {
-                day: NodeDay(tuple(Booking(*pair) for pair in booked.items()), capacity.get(node, {}).get(day))
+                day: NodeDay(
+                    tuple(Booking(*pair) for pair in booked.items()),
+                    capacity.get(node, {}).get(day),
+                )
                 for day, booked in days.items()
             }
             for node, days in bookings.items()
@@ -106,7 +127,9 @@ class GpuIndex:
 
 @dataclass(frozen=True)
 class GpuLine:
-    """A bucket under GPU usage. `owner` pays for idle capacity, and for a node without any usage; None: nobody."""
+    """A bucket under GPU usage. `owner` pays for idle capacity, and for a node without any usage;
+    None: nobody.
+    """
 
     node: str | None
     owner: int | None

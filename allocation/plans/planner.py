@@ -42,8 +42,10 @@ BilledKey = tuple[Key | None, str | None]  # with the token class
 
 @dataclass(frozen=True)
 class LateDays:
-    """Of part BY_DAY only these days are carried out, the others are those of the `former` run, as are the `staying`
-    parts. `billed` are tokens of the other days; `asked` are lines whose usual coverage days were split by."""
+    """Of part BY_DAY only these days are carried out, the others are those of the `former` run, as
+    are the `staying` parts. `billed` are tokens of the other days; `asked` are lines whose usual
+    coverage days were split by.
+    """
 
     former: int
     days: frozenset[date]
@@ -90,7 +92,9 @@ class Engine:
         self.by_number = {number: bucket for bucket, number in self.numbers.items()}
         drivers = self.drivers
         self.month_reads: dict[date, set[str]] = {}
-        self.asked: dict[Asking, tuple[int, ...]] = {}  # of whose usual coverage was asked, with the columns
+        self.asked: dict[
+            Asking, tuple[int, ...]
+        ] = {}  # of whose usual coverage was asked, with the columns
         self.billed = self._billed_tokens()
         self.billed_beside: dict[tuple[BilledKey, bool], Billed] = {}
         self.classes = billed_classes((b.key, b.token_class) for b in self.numbers if b.key)
@@ -99,16 +103,23 @@ class Engine:
         self.plans: dict[tuple[int, int], Plan] = {}
         self.month_plans: dict[tuple[int, int], Plan] = {}
         self.asked_first: dict[tuple[int, date], Plan] = {}  # of the part that is written next
-        self.adoptions = {id(index): Adoption(index, drivers.book) for index in (drivers.index, drivers.reported)}
+        self.adoptions = {
+            id(index): Adoption(index, drivers.book) for index in (drivers.index, drivers.reported)
+        }
         self.splitter = Splitter(drivers.organisation, drivers.measures, drivers.book.number)
         self.given(Related({}, 0))
         if self.late is not None:
             self._check_usual(self.late)
 
     def carry_out(self, writer: LedgerWriter, progress: Callable[[int], None]) -> None:
-        """Write every group: what stands by itself first, then what is weighted by it, then what follows all."""
+        """Write every group: what stands by itself first, then what is weighted by it, then what
+        follows all.
+        """
         done = 0
-        written = {BY_DAY, BY_REPORTS}  # parts whose outcome later ones were not told yet; a former run may have it
+        written = {
+            BY_DAY,
+            BY_REPORTS,
+        }  # parts whose outcome later ones were not told yet; a former run may have it
         for part, groups in self._parts():
             if part > BY_REPORTS:
                 self.given(self.related.joined(self._given_by(written)))
@@ -122,11 +133,20 @@ class Engine:
     def _given_by(self, parts: Collection[int]) -> Related:
         if BY_DAY in parts:
             if self.late:
-                change_by_day(run_id=self.run_id, month=self.month, former=self.late.former, days=self.late.days)
+                change_by_day(
+                    run_id=self.run_id,
+                    month=self.month,
+                    former=self.late.former,
+                    days=self.late.days,
+                )
             else:
                 sum_by_day(run_id=self.run_id, month=self.month)
         return Related.read(
-            run_id=self.run_id, month=self.month, parts=parts, buckets=self.by_number, book=self.drivers.book
+            run_id=self.run_id,
+            month=self.month,
+            parts=parts,
+            buckets=self.by_number,
+            book=self.drivers.book,
         )
 
     def given(self, related: Related) -> None:
@@ -141,7 +161,9 @@ class Engine:
             part, content_hash = rank[group.bucket]
             return part, group.day, group.is_spread, content_hash
 
-        for part, groups in groupby(sorted(self.groups, key=place), key=lambda group: rank[group.bucket][0]):
+        for part, groups in groupby(
+            sorted(self.groups, key=place), key=lambda group: rank[group.bucket][0]
+        ):
             if self.late is None or part not in self.late.staying:
                 yield part, list(groups)
 
@@ -161,7 +183,9 @@ class Engine:
     def _ask_first(self, groups: list[Group]) -> None:
         """In a late run WholeMonthNeeded comes before anything is written."""
         if self.late is not None:
-            self.asked_first = {(group.bucket, group.day): self.plan(self._bucket(group), group) for group in groups}
+            self.asked_first = {
+                (group.bucket, group.day): self.plan(self._bucket(group), group) for group in groups
+            }
 
     def _bucket(self, group: Group) -> Bucket:
         return self.by_number[group.bucket]
@@ -178,7 +202,9 @@ class Engine:
         if bucket.method in BY_USAGE:
             return self._usage_plan(bucket, group)
         if bucket.method == GPU:
-            return gpu_plan(self._gpu_line(bucket, group), group.day, self.drivers.gpu, self.drivers.book.rank)
+            return gpu_plan(
+                self._gpu_line(bucket, group), group.day, self.drivers.gpu, self.drivers.book.rank
+            )
         if bucket.split is not None:
             return self.splitter.plan(bucket, group.day)
         return self._own_plan(bucket, group)
@@ -193,7 +219,9 @@ class Engine:
             units = group.consumed if group.consumed is not None else group.pricing
             plan = capacity_plan(line, bucket.capacity, group.day, index, units=units)
         else:
-            plan = traced_plan(line, group.day, index, self._billed_beside(billed_key(bucket), index))
+            plan = traced_plan(
+                line, group.day, index, self._billed_beside(billed_key(bucket), index)
+            )
         parts = self.adoptions[id(index)].parts(line, plan.parts)
         if parts is not plan.parts:
             plan = plan._replace(parts=parts)
@@ -217,7 +245,9 @@ class Engine:
         if bucket.method == NONE:
             target = Target(model=bucket.model, reason=bucket.reason)
         else:
-            target = resolve(self.drivers.organisation, bucket.owner, model=bucket.model, day=group.day)
+            target = resolve(
+                self.drivers.organisation, bucket.owner, model=bucket.model, day=group.day
+            )
         part = Part(1, bucket.kind or "direct", ((book.number(target), 1, bucket.owner.rung),))
         return Plan(parts=(part,))
 
@@ -282,7 +312,9 @@ class Engine:
         if known is None:
             known, (key, token_class) = self.billed[name], name
             if key is not None:
-                known = replace(known, asks_usual=partial(self._asks, Asking(key, token_class, is_reported)))
+                known = replace(
+                    known, asks_usual=partial(self._asks, Asking(key, token_class, is_reported))
+                )
             self.billed_beside[name, is_reported] = known
         return known
 
@@ -296,7 +328,9 @@ class Engine:
             asking.usage(self.drivers).elsewhere[asking.key, columns] = (sums.traced, sums.calls)
 
     def _check_usual(self, late: LateDays) -> None:
-        """Raises WholeMonthNeeded where the days moved a usual coverage so that others are split otherwise."""
+        """Raises WholeMonthNeeded where the days moved a usual coverage so that others are split
+        otherwise.
+        """
         for asking, asked in late.asked.items():
             index, name = asking.usage(self.drivers), (asking.key, asking.token_class)
             of_days = [index.traced(asking.key, day, asked.columns) for day in late.days]
@@ -309,30 +343,42 @@ class Engine:
             )
             usual, before = Usual.of(now), Usual.of(asked.before)
             if usual != before and any(
-                is_loss_of_a_few(of.traced, of.billed, usual) != is_loss_of_a_few(of.traced, of.billed, before)
+                is_loss_of_a_few(of.traced, of.billed, usual)
+                != is_loss_of_a_few(of.traced, of.billed, before)
                 for of in asked.days.values()
                 if of.billed is not None and is_low(of.traced, of.billed)
             ):
                 raise WholeMonthNeeded(f"usual coverage of {asking}")
 
-    def _billed_month(self, name: BilledKey, by_day: Mapping[date, Fraction | None]) -> Fraction | None:
+    def _billed_month(
+        self, name: BilledKey, by_day: Mapping[date, Fraction | None]
+    ) -> Fraction | None:
         known = list(by_day.values())
         if self.late is not None:
-            known = [by_day.get(day, ZERO) for day in self.late.days] + [self.late.billed.get(name, ZERO)]
+            known = [by_day.get(day, ZERO) for day in self.late.days] + [
+                self.late.billed.get(name, ZERO)
+            ]
         return None if None in known else sum((q for q in known if q), ZERO)
 
     def _billed_tokens(self) -> dict[BilledKey, Billed]:
-        """Tokens billed under each key and class: the denominator of coverage, over all buckets that share it."""
+        """Tokens billed under each key and class: the denominator of coverage, over all buckets
+        that share it.
+        """
         days: dict[BilledKey, dict[date, Fraction | None]] = {}
         for group in self.groups:
             bucket = self._bucket(group)
             if bucket.key is None:
                 continue
             by_day = days.setdefault(billed_key(bucket), {})
-            tokens, known = bucket.tokens(group.consumed, group.pricing), by_day.get(group.day, ZERO)
+            tokens, known = (
+                bucket.tokens(group.consumed, group.pricing),
+                by_day.get(group.day, ZERO),
+            )
             by_day[group.day] = known + tokens if known is not None and tokens is not None else None
         return {
-            name: Billed(by_day, self._billed_month(name, by_day), partial(self._reads_billed, name))
+            name: Billed(
+                by_day, self._billed_month(name, by_day), partial(self._reads_billed, name)
+            )
             for name, by_day in days.items()
         }
 

@@ -1,4 +1,5 @@
-"""Fixed, even and proportional splits: who gets which part of a charge group, through pools and within bounds. Pure.
+"""Fixed, even and proportional splits: who gets which part of a charge group, through pools and
+within bounds. Pure.
 
 Everything is done on whole weights or fractions; money is cut once, by the plan that comes out.
 """
@@ -23,7 +24,9 @@ NO_DRIVER, ZERO_DRIVER, OVER_EVERY_CAP = "no driver data", "driver is zero", "ov
 
 
 class Measure(NamedTuple):
-    """What a driver counts for one target, in whole numbers of 10**-places, and the rung of what says so."""
+    """What a driver counts for one target, in whole numbers of 10**-places, and the rung of what
+    says so.
+    """
 
     weight: int
     rung: int
@@ -44,7 +47,8 @@ MeasuresOf = Callable[[Split, date | None], Measures]
 class Shares(NamedTuple):
     """Who gets which part, by target in canonical order; weights are whole numbers of 10**-places.
 
-    `left`, on the same scale, is what nobody may take, for `reason`; `through` are the pools that led here.
+    `left`, on the same scale, is what nobody may take, for `reason`; `through` are the pools that
+    led here.
     """
 
     entries: tuple[tuple[Target, int, int], ...]
@@ -72,7 +76,13 @@ class Splitter:
             raise LookupError(f"rule {bucket.rule} has no split")
         pools = dict(bucket.pools)
         whole_month = not any(_by_day(one) for one in (split, *pools.values()))
-        name = (split, bucket.model, bucket.kind, self.organisation.epoch(day), None if whole_month else day)
+        name = (
+            split,
+            bucket.model,
+            bucket.kind,
+            self.organisation.epoch(day),
+            None if whole_month else day,
+        )
         found = self._plans.get(name)
         if found is None:
             shares = self._shares(split, pools, day)
@@ -81,7 +91,8 @@ class Splitter:
 
     def _plan(self, shares: Shares, bucket: Bucket) -> Plan:
         entries = tuple(
-            (self.number(target._replace(model=bucket.model)), weight, rung) for target, weight, rung in shares.entries
+            (self.number(target._replace(model=bucket.model)), weight, rung)
+            for target, weight, rung in shares.entries
         )
         parts = []
         shared = sum(weight for _, weight, _ in entries)
@@ -96,7 +107,8 @@ class Splitter:
             driver_total=shared + shares.left if shares.driver else None,
             places=shares.places,
             widened=shares.widened,
-            note=shares.reason or ("through " + ", ".join(shares.through) if shares.through else None),
+            note=shares.reason
+            or ("through " + ", ".join(shares.through) if shares.through else None),
         )
 
     def _shares(self, split: Split, pools: Mapping[str, Split], day: date) -> Shares:
@@ -105,16 +117,25 @@ class Splitter:
             return self._of_members(split.members, weights, pools, day, "fixed shares")
         if split.method == EVEN:
             members = self._members(split)
-            return self._of_members(members, [Fraction(1)] * len(members), pools, day, "equal shares")
+            return self._of_members(
+                members, [Fraction(1)] * len(members), pools, day, "equal shares"
+            )
         return self._proportional(split, day)
 
     def _members(self, split: Split) -> Sequence[Member]:
         if split.every_team:
-            return [Member(Owner(team=slug)) for slug in sorted(set(self.organisation.teams.values()))]
+            return [
+                Member(Owner(team=slug)) for slug in sorted(set(self.organisation.teams.values()))
+            ]
         return split.members
 
     def _of_members(
-        self, members: Sequence[Member], weights: Sequence[Fraction], pools: Mapping[str, Split], day: date, name: str
+        self,
+        members: Sequence[Member],
+        weights: Sequence[Fraction],
+        pools: Mapping[str, Split],
+        day: date,
+        name: str,
     ) -> Shares:
         """Members by their weights, each pool replaced by those who share it."""
         if not members:
@@ -131,7 +152,10 @@ class Splitter:
                 continue
             inner = self._shares(pools[member.pool], pools, day)
             total = sum(inner_weight for _, inner_weight, _ in inner.entries) + inner.left
-            parts += [(of, weight * inner_weight / total, rung) for of, inner_weight, rung in inner.entries]
+            parts += [
+                (of, weight * inner_weight / total, rung)
+                for of, inner_weight, rung in inner.entries
+            ]
             left += weight * inner.left / total
             reason = reason or inner.reason
             through += (f"pool {member.pool}", *inner.through)
@@ -147,13 +171,18 @@ class Splitter:
         members = self._members(split)
         found = dict(measures.by_target)
         if members:
-            found = {self._target(member.owner, day): self._of_member(measures, member, day) for member in members}
+            found = {
+                self._target(member.owner, day): self._of_member(measures, member, day)
+                for member in members
+            }
         targets = sorted(found, key=Target.order)
         weights = [found[target].weight for target in targets]
         if not sum(weights):
             return _nobody(ZERO_DRIVER if measures.by_target else NO_DRIVER)
         if split.min_share is None and split.max_share is None:
-            entries = tuple((target, found[target].weight, found[target].rung) for target in targets)
+            entries = tuple(
+                (target, found[target].weight, found[target].rung) for target in targets
+            )
             entries = tuple(entry for entry in entries if entry[1])
             return Shares(entries, 0, measures.name, measures.places, widened, None)
         least, most = (
@@ -162,23 +191,34 @@ class Splitter:
         )
         if not members:  # a minimum is for those who took part
             targets = [target for target in targets if found[target].weight]
-        shares, left = bounded([Fraction(found[target].weight) for target in targets], least=least, most=most)
-        parts = [(target, share, found[target].rung) for target, share in zip(targets, shares, strict=True)]
+        shares, left = bounded(
+            [Fraction(found[target].weight) for target in targets], least=least, most=most
+        )
+        parts = [
+            (target, share, found[target].rung)
+            for target, share in zip(targets, shares, strict=True)
+        ]
         entries, rest = _whole(parts, left)
         reason = OVER_EVERY_CAP if rest else None
         return Shares(entries, rest, f"{measures.name} within bounds", 0, widened, reason)
 
     def _of_member(self, measures: Measures, member: Member, day: date) -> Measure:
-        """What the driver counts for everything that is part of this member: a team's features count for the team."""
+        """What the driver counts for everything that is part of this member: a team's features
+        count for the team.
+        """
         owner = member.owner
         team = self.organisation.team(owner.team, day) if owner.team else None
         feature = self.organisation.feature(owner.feature, day) if owner.feature else None
         own = [
             measure
             for target, measure in measures.by_target.items()
-            if (owner.team is None or target.team == team) and (feature is None or target.feature == feature)
+            if (owner.team is None or target.team == team)
+            and (feature is None or target.feature == feature)
         ]
-        return Measure(sum(measure.weight for measure in own), max((measure.rung for measure in own), default=NAMED))
+        return Measure(
+            sum(measure.weight for measure in own),
+            max((measure.rung for measure in own), default=NAMED),
+        )
 
     def _measured(self, split: Split, day: date) -> tuple[Measures, str | None]:
         """The day's driver; the month's where the day has none and the split goes by the day."""
@@ -207,7 +247,9 @@ class Splitter:
 
 
 def at_level(target: Target, level: str) -> Target | None:
-    """The target as a split names it: team, or team with feature and product; None for what no team owns."""
+    """The target as a split names it: team, or team with feature and product; None for what no team
+    owns.
+    """
     if target.team is None:
         return None
     if level == "team":
@@ -226,11 +268,15 @@ def _nobody(reason: str) -> Shares:
 def _whole(
     parts: Sequence[tuple[Target, Fraction, int]], left: Fraction
 ) -> tuple[tuple[tuple[Target, int, int], ...], int]:
-    """Whole weights in canonical order, each target once with the weakest rung behind it; zeros are left out."""
+    """Whole weights in canonical order, each target once with the weakest rung behind it; zeros are
+    left out.
+    """
     merged: dict[Target, tuple[Fraction, int]] = {}
     for target, share, rung in parts:
         before = merged.get(target, (Fraction(0), 0))
         merged[target] = (before[0] + share, max(before[1], rung))
     targets = [target for target in sorted(merged, key=Target.order) if merged[target][0]]
     *weights, rest = smallest_whole([*(merged[target][0] for target in targets), left])
-    return tuple((target, weight, merged[target][1]) for target, weight in zip(targets, weights, strict=True)), rest
+    return tuple(
+        (target, weight, merged[target][1]) for target, weight in zip(targets, weights, strict=True)
+    ), rest

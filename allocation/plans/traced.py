@@ -1,7 +1,8 @@
 """Traced usage: how one day of one bill line is shared among those who called the model. Pure.
 
-The plan has up to two parts. The traced part goes to the callers by their driver; what the bill has beyond the traces
-is the untraced part, which follows the source's policy. `Plan` is also the shape every other method is carried out in.
+The plan has up to two parts. The traced part goes to the callers by their driver; what the bill has
+beyond the traces is the untraced part, which follows the source's policy. `Plan` is also the shape
+every other method is carried out in.
 """
 
 from __future__ import annotations
@@ -16,7 +17,9 @@ from allocation.catalogue.wording import CACHE_WRITE, CACHE_WRITE_1H, CACHE_WRIT
 from allocation.usage.index import ALL_COLUMNS, NOTHING, Key, UsageIndex, Weights, columns_of
 from allocation.values.split import whole_weights
 
-SPREAD_FROM = Fraction(80, 100)  # coverage from which lost spans are taken to be like those that arrived
+SPREAD_FROM = Fraction(
+    80, 100
+)  # coverage from which lost spans are taken to be like those that arrived
 
 MOST_ERRORS = 3  # standard errors; the variance is scaled from what was traced to what was billed
 
@@ -28,7 +31,9 @@ AUTO, SPREAD, OWNER, UNALLOCATED = "auto", "spread", "owner", "unallocated"
 
 
 class Part(NamedTuple):
-    """A piece of the amount and who shares it: (target, weight, evidence rung) with weights above zero."""
+    """A piece of the amount and who shares it: (target, weight, evidence rung) with weights above
+    zero.
+    """
 
     weight: int
     kind: str
@@ -36,7 +41,9 @@ class Part(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """How one charge group is cut, with what Explain shows. `driver_total` and weights are in 10**-places."""
+    """How one charge group is cut, with what Explain shows. `driver_total` and weights are in
+    10**-places.
+    """
 
     parts: tuple[Part, ...]
     driver: str | None = None
@@ -72,7 +79,8 @@ def _no_columns(columns: tuple[int, ...]) -> None:
 
 @dataclass(frozen=True)
 class Billed:
-    """Tokens on the bill under one key and class; a day is missing, or the month None, where any does not convert.
+    """Tokens on the bill under one key and class; a day is missing, or the month None, where any
+    does not convert.
 
     `reads_month` is told before the month is looked at, `asks_usual` before its coverage is.
     """
@@ -89,7 +97,9 @@ class Billed:
 
 
 def traced_plan(line: TracedLine, day: date, index: UsageIndex, billed: Billed) -> Plan:
-    """The plan of one day. Joins narrow first, and widens only where the narrower has no data at all."""
+    """The plan of one day. Joins narrow first, and widens only where the narrower has no data at
+    all.
+    """
     columns = columns_of(line.token_class, line.billed_classes) if line.token_class else ALL_COLUMNS
     for widened, width_day, key in _joins(line, day):
         found = _weights(line, key, width_day, index, columns)
@@ -99,7 +109,9 @@ def traced_plan(line: TracedLine, day: date, index: UsageIndex, billed: Billed) 
             return _shared(line, found, None, None, widened)
         quantity = billed.by_day.get(day) if width_day else billed.month
         traced = index.traced(key, width_day, columns)
-        by_chance = _falls_short_by_chance(line, width_day, index, columns, billed, traced, quantity)
+        by_chance = _falls_short_by_chance(
+            line, width_day, index, columns, billed, traced, quantity
+        )
         is_loss = width_day is not None and _is_loss(line, index, columns, billed, traced, quantity)
         return _shared(line, found, traced, quantity, widened, by_chance, is_loss)
     quantity = billed.month
@@ -109,21 +121,31 @@ def traced_plan(line: TracedLine, day: date, index: UsageIndex, billed: Billed) 
             widened, found = wider
             return _shared(line, found, None, None, widened)
     return Plan(
-        parts=(_to_owner(line, 1),), coverage=Fraction(0) if quantity and quantity > 0 else None, note="no traces"
+        parts=(_to_owner(line, 1),),
+        coverage=Fraction(0) if quantity and quantity > 0 else None,
+        note="no traces",
     )
 
 
 def _joins(line: TracedLine, day: date) -> Iterator[tuple[str | None, date | None, Key]]:
-    """How usage is looked for: by the line's own key, then by all regions; by the day, then by the month."""
+    """How usage is looked for: by the line's own key, then by all regions; by the day, then by the
+    month.
+    """
     days: tuple[tuple[str | None, date | None], ...] = ((None, day), ("month", None))
     for widened, width_day in days[1:] if line.by_month else days:
         yield None if line.by_month else widened, width_day, line.key
     if line.key.region is not None:
         for widened, width_day in days[1:] if line.by_month else days:
-            yield "region, month" if widened else "region", width_day, line.key._replace(region=None)
+            yield (
+                "region, month" if widened else "region",
+                width_day,
+                line.key._replace(region=None),
+            )
 
 
-def _weights(line: TracedLine, key: Key, day: date | None, index: UsageIndex, columns: tuple[int, ...]) -> Weights:
+def _weights(
+    line: TracedLine, key: Key, day: date | None, index: UsageIndex, columns: tuple[int, ...]
+) -> Weights:
     if key.model is None:
         return NOTHING
     if line.token_class is None:
@@ -144,11 +166,12 @@ def _falls_short_by_chance(
     traced: Fraction,
     quantity: Fraction | None,
 ) -> bool:
-    """Whether sampled usage lacks no more than sampling explains: three standard errors on the day itself, or over the
-    month.
+    """Whether sampled usage lacks no more than sampling explains: three standard errors on the day
+    itself, or over the month.
 
-    A few sampled calls say too little about one day; what a month of them says, its days can't contradict. The
-    month tells whether usage is sampled: a day may by chance hold only calls that a tail sampler always keeps.
+    A few sampled calls say too little about one day; what a month of them says, its days can't
+    contradict. The month tells whether usage is sampled: a day may by chance hold only calls that a
+    tail sampler always keeps.
     """
     if not quantity or not index.relative_variance(line.key, None, columns):
         return False
@@ -163,7 +186,9 @@ def _falls_short_by_chance(
 
 
 class MonthSums(NamedTuple):
-    """What a month's calls, or a day's, say of one billed line; `billed` None where some of it does not convert."""
+    """What a month's calls, or a day's, say of one billed line; `billed` None where some of it does
+    not convert.
+    """
 
     traced: Fraction  # tokens
     calls: Fraction
@@ -171,8 +196,9 @@ class MonthSums(NamedTuple):
 
 
 class Usual(NamedTuple):
-    """A month's coverage that is high enough for lost calls to be few, and what a day may be off by: the square of its
-    difference, times its billed tokens."""
+    """A month's coverage that is high enough for lost calls to be few, and what a day may be off
+    by: the square of its difference, times its billed tokens.
+    """
 
     coverage: Fraction
     most: Fraction
@@ -189,16 +215,20 @@ class Usual(NamedTuple):
 
 
 def is_low(traced: Fraction, quantity: Fraction | None) -> bool:
-    """Whether a day is not spread as it is, so that its usual coverage is asked for: that costs many fractions."""
+    """Whether a day is not spread as it is, so that its usual coverage is asked for: that costs
+    many fractions.
+    """
     return quantity is not None and quantity > 0 and traced < SPREAD_FROM * quantity
 
 
 def is_loss_of_a_few(traced: Fraction, quantity: Fraction, usual: Usual | None) -> bool:
-    """Whether a low day's coverage is below the month's by no more than losing single calls at random explains.
+    """Whether a low day's coverage is below the month's by no more than losing single calls at
+    random explains.
 
-    Where a few calls make a day, one lost call looks like a service that does not trace. With calls lost at the month's
-    rate 1-C, the coverage of a day of n calls has the variance C (1-C) (1+d) / n, with d the relative variance of a
-    call's tokens: about 1, as in public request traces. For n, the month's tokens per call are asked.
+    Where a few calls make a day, one lost call looks like a service that does not trace. With calls
+    lost at the month's rate 1-C, the coverage of a day of n calls has the variance C (1-C) (1+d) /
+    n, with d the relative variance of a call's tokens: about 1, as in public request traces. For n,
+    the month's tokens per call are asked.
     """
     if usual is None:
         return False
@@ -217,12 +247,16 @@ def _is_loss(
     if line.policy != AUTO or quantity is None or not is_low(traced, quantity):
         return False
     billed.asks_usual(columns)
-    month = MonthSums(index.month_traced(line.key, columns), index.month_calls(line.key, columns), billed.whole)
+    month = MonthSums(
+        index.month_traced(line.key, columns), index.month_calls(line.key, columns), billed.whole
+    )
     return is_loss_of_a_few(traced, quantity, Usual.of(month))
 
 
 def _wider(line: TracedLine, day: date, index: UsageIndex) -> tuple[str, Weights] | None:
-    """From the token class to the whole model, then to every model of the provider in the project; day, then month."""
+    """From the token class to the whole model, then to every model of the provider in the project;
+    day, then month.
+    """
     for widened, width_day, whole_provider in (
         ("model", day, False),
         ("model, month", None, False),
@@ -263,12 +297,14 @@ def _shared(
             note = "within sampling error"
         elif coverage < 1:
             of_traced, of_untraced = whole_weights([traced, quantity - traced])
-            spread = line.policy == SPREAD or (line.policy == AUTO and (coverage >= SPREAD_FROM or is_loss))
-            rest = Part(of_untraced, "untraced", entries) if spread else _to_owner(line, of_untraced)
-            parts = (Part(of_traced, "shared", entries), rest)
-            note = (
-                f"untraced {'spread' if spread else 'to owner' if rest.entries[0][0] == line.owner else 'unallocated'}"
+            spread = line.policy == SPREAD or (
+                line.policy == AUTO and (coverage >= SPREAD_FROM or is_loss)
             )
+            rest = (
+                Part(of_untraced, "untraced", entries) if spread else _to_owner(line, of_untraced)
+            )
+            parts = (Part(of_traced, "shared", entries), rest)
+            note = f"untraced {'spread' if spread else 'to owner' if rest.entries[0][0] == line.owner else 'unallocated'}"
     return Plan(
         parts=parts,
         driver=weights.name,

@@ -21,11 +21,15 @@ class Book(Protocol):
 
 @dataclass
 class Adoption:
-    """Calls that name no team are the project owner's, where it has one: the trace says what, the key says who."""
+    """Calls that name no team are the project owner's, where it has one: the trace says what, the
+    key says who.
+    """
 
     index: UsageIndex
     book: Book
-    adopted: dict[tuple[int, str], int] = field(default_factory=dict)  # (target without team, owner's team) -> target
+    adopted: dict[tuple[int, str], int] = field(
+        default_factory=dict
+    )  # (target without team, owner's team) -> target
     named: set[tuple[Key, str]] = field(default_factory=set)
 
     def name(self, line: TracedLine) -> None:
@@ -49,7 +53,9 @@ class Adoption:
     def _team(self, line: TracedLine) -> str | None:
         return self.book.targets[line.owner].team if line.owner is not None else None
 
-    def _entries(self, entries: tuple[tuple[int, int, int], ...], team: str) -> tuple[tuple[int, int, int], ...]:
+    def _entries(
+        self, entries: tuple[tuple[int, int, int], ...], team: str
+    ) -> tuple[tuple[int, int, int], ...]:
         if not any((target, team) in self.adopted for target, _, _ in entries):
             return entries
         merged: dict[int, tuple[int, int]] = {}
@@ -59,4 +65,6 @@ class Adoption:
             before = merged.get(number, (0, 0))
             # The call is known by its trace; whose it is, only by the key.
             merged[number] = (before[0] + weight, max(before[1], rung if owned is None else 4))
-        return tuple((number, *merged[number]) for number in sorted(merged, key=self.book.rank.__getitem__))
+        return tuple(
+            (number, *merged[number]) for number in sorted(merged, key=self.book.rank.__getitem__)
+        )

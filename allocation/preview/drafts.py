@@ -1,4 +1,6 @@
-"""Runs of a month under rules that are not in force: made by the real engine, balanced, hashed, never published."""
+"""Runs of a month under rules that are not in force: made by the real engine, balanced, hashed,
+never published.
+"""
 
 from __future__ import annotations
 
@@ -11,12 +13,21 @@ from django.db import connection
 
 from allocation.charges.groups import SourceTotal, pinned_scopes
 from allocation.models import AllocationRun, RuleSet
-from allocation.runs.month import MonthJob, Progress, RunOutcome, delete_rows, only_one, record_balances
+from allocation.runs.month import (
+    MonthJob,
+    Progress,
+    RunOutcome,
+    delete_rows,
+    only_one,
+    record_balances,
+)
 
 
 @dataclass(frozen=True)
 class RunPair:
-    """One month and currency as the rules in force allocate it, and as the draft would, over the same charges."""
+    """One month and currency as the rules in force allocate it, and as the draft would, over the
+    same charges.
+    """
 
     month: date
     currency: str
@@ -38,8 +49,8 @@ def draft_runs(
 ) -> Iterator[list[RunPair]]:
     """Both outcomes of a month, readable inside the block and gone after it. Raises AllocationBusy.
 
-    The run in force is the current one where it was made of these very inputs, else one made for the comparison:
-    a bill that came since must not look like an effect of the draft.
+    The run in force is the current one where it was made of these very inputs, else one made for
+    the comparison: a bill that came since must not look like an effect of the draft.
     """
     with only_one(month):
         outcomes: list[RunOutcome] = []
@@ -69,6 +80,8 @@ def draft_runs(
 def forget_drafts(runs: list[int], draft: RuleSet, month: date) -> None:
     """Delete these unpublished runs, and any that died under the draft, with their rows."""
     found = AllocationRun.objects.filter(billing_month=month, is_current=False)
-    doomed = list((found.filter(pk__in=runs) | found.filter(rule_set=draft)).values_list("pk", flat=True))
+    doomed = list(
+        (found.filter(pk__in=runs) | found.filter(rule_set=draft)).values_list("pk", flat=True)
+    )
     delete_rows(doomed, month)
     AllocationRun.objects.filter(pk__in=doomed).delete()

@@ -18,15 +18,23 @@ def billed_months() -> list[date]:
 
 
 def seen_in(month: date, runs: Iterable[int]) -> dict[str, Any]:
-    """The inputs of a month's runs of one preview, which end with it, as they are kept in its outcome."""
-    inputs = AllocationRun.objects.filter(pk__in=runs).order_by("currency").values_list("inputs", flat=True)
+    """The inputs of a month's runs of one preview, which end with it, as they are kept in its
+    outcome.
+    """
+    inputs = (
+        AllocationRun.objects.filter(pk__in=runs)
+        .order_by("currency")
+        .values_list("inputs", flat=True)
+    )
     return {"month": f"{month:%Y-%m}", "inputs": list(inputs)}
 
 
 def changes_since_preview(preview: RulePreview) -> list[str]:
-    """In words, why the engine would come to something else now; nothing of a preview that did not keep its inputs.
+    """In words, why the engine would come to something else now; nothing of a preview that did not
+    keep its inputs.
 
-    Rules are left out: which set a preview was drawn up against is a question of its own. So are traces.
+    Rules are left out: which set a preview was drawn up against is a question of its own. So are
+    traces.
     """
     outcome = preview.outcome or {}
     causes: dict[str, None] = {}

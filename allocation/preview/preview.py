@@ -1,7 +1,9 @@
-"""What a draft of the rules would change: who gains and who loses, month by month, to the last digit.
+"""What a draft of the rules would change: who gains and who loses, month by month, to the last
+digit.
 
-A preview is recorded, carried out by the engine over unpublished runs (allocation.preview.drafts), and kept for a day. The
-differences of a source in a currency add up to zero, since both runs share out the same charges.
+A preview is recorded, carried out by the engine over unpublished runs (allocation.preview.drafts),
+and kept for a day. The differences of a source in a currency add up to zero, since both runs share
+out the same charges.
 """
 
 from __future__ import annotations
@@ -35,18 +37,33 @@ LEVELS = ("team", "product", "model", "feature", "month")
 
 
 def preview_months(effective_from: date, through: date | None = None) -> list[date]:
-    """Months with bills from the first one in force on; the latest month with bills where there is none yet."""
+    """Months with bills from the first one in force on; the latest month with bills where there is
+    none yet.
+    """
     billed = billed_months()
-    months = [month for month in billed if month >= effective_from and (through is None or month <= through)]
+    months = [
+        month
+        for month in billed
+        if month >= effective_from and (through is None or month <= through)
+    ]
     return months[-MOST_MONTHS:] or billed[-1:]
 
 
 def record_preview(
-    *, text: str, effective_from: date, months: Sequence[date], created_by: str | None, now: datetime
+    *,
+    text: str,
+    effective_from: date,
+    months: Sequence[date],
+    created_by: str | None,
+    now: datetime,
 ) -> RulePreview:
-    """A preview to be carried out. Raises RuleError with every error of the draft; those that expired are deleted."""
+    """A preview to be carried out. Raises RuleError with every error of the draft; those that
+    expired are deleted.
+    """
     effective_from = effective_from.replace(day=1)
-    checked = check_draft(text=text, effective_from=effective_from, month=months[-1] if months else effective_from)
+    checked = check_draft(
+        text=text, effective_from=effective_from, month=months[-1] if months else effective_from
+    )
     if checked.errors:
         raise RuleError([str(error) for error in checked.errors])
     forget_expired(now)
@@ -87,7 +104,8 @@ def carry_out_preview(
     progress: Progress = _no_progress,
     guard: Callable[[], None] = _no_guard,
 ) -> RulePreview:
-    """The preview with its outcome; `guard` is called in the transaction that writes it. Harmless when called twice.
+    """The preview with its outcome; `guard` is called in the transaction that writes it. Harmless
+    when called twice.
 
     Raises AllocationBusy.
     """
@@ -107,10 +125,18 @@ def carry_out_preview(
     billed = billed_months()
     for number, month in enumerate(months):
 
-        def report(done: int, total: int, note: str, number: int = number, month: date = month) -> None:
-            progress(number * 100 + done * 100 // max(total, 1), len(months) * 100, f"{month:%Y-%m}: {note}")
+        def report(
+            done: int, total: int, note: str, number: int = number, month: date = month
+        ) -> None:
+            progress(
+                number * 100 + done * 100 // max(total, 1),
+                len(months) * 100,
+                f"{month:%Y-%m}: {note}",
+            )
 
-        with draft_runs(month=month, base=rule_set_for(month), draft=draft, now=now, progress=report) as pairs:
+        with draft_runs(
+            month=month, base=rule_set_for(month), draft=draft, now=now, progress=report
+        ) as pairs:
             for pair in pairs:
                 differences.add(pair)
                 runs.append(_run_line(pair))
@@ -144,7 +170,9 @@ def _run_line(pair: RunPair) -> dict[str, Any]:
 
 
 def _reach(preview: RulePreview, months: Iterable[date]) -> list[dict[str, Any]]:
-    """Per month: each rule's charges and money, the charges that no rule takes, and what the checks found."""
+    """Per month: each rule's charges and money, the charges that no rule takes, and what the checks
+    found.
+    """
     lines = []
     for month in months:
         checked = check_draft(text=preview.text, effective_from=preview.effective_from, month=month)
@@ -154,7 +182,11 @@ def _reach(preview: RulePreview, months: Iterable[date]) -> list[dict[str, Any]]
 
 def reach_json(checked: Checked, month: date) -> dict[str, Any]:
     if checked.taken is None:
-        return {"reach": [], "untaken": [], "findings": [_finding(each) for each in checked.findings]}
+        return {
+            "reach": [],
+            "untaken": [],
+            "findings": [_finding(each) for each in checked.findings],
+        }
     return {
         "reach": [_plain(asdict(each)) for each in rule_reach(checked.taken, month=month)],
         "untaken": [_plain(asdict(each)) for each in untaken_charges(checked.taken)[:UNTAKEN_KEPT]],
@@ -164,7 +196,9 @@ def reach_json(checked: Checked, month: date) -> dict[str, Any]:
 
 def _plain(line: dict[str, Any]) -> dict[str, Any]:
     """Amounts as exact text."""
-    return {name: plain(value) if isinstance(value, Decimal) else value for name, value in line.items()}
+    return {
+        name: plain(value) if isinstance(value, Decimal) else value for name, value in line.items()
+    }
 
 
 def _finding(finding: Finding) -> dict[str, Any]:
@@ -184,7 +218,9 @@ FROM cost_daily WHERE run_id IN (%(before)s, %(after)s)
 GROUP BY 1, 2, 3, 4, 5, 6
 """
 
-Amounts = tuple[Decimal, Decimal, Decimal, Decimal]  # billed before, billed after, effective before, effective after
+Amounts = tuple[
+    Decimal, Decimal, Decimal, Decimal
+]  # billed before, billed after, effective before, effective after
 ZEROS: Amounts = (Decimal(0),) * 4
 AMOUNT_NAMES = ("billed_before", "billed_after", "effective_before", "effective_after")
 
@@ -206,7 +242,9 @@ class Differences:
         self.moved: dict[tuple[str, str], dict[str, Decimal]] = {}
 
     def add(self, pair: RunPair) -> None:
-        """Raises NotBalanced where a source's differences miss zero, which would be a fault of the program."""
+        """Raises NotBalanced where a source's differences miss zero, which would be a fault of the
+        program.
+        """
         month = f"{pair.month:%Y-%m}"
         by_source: dict[int, Amounts] = {}
         by_team: dict[Part, Amounts] = {}
@@ -221,18 +259,27 @@ class Differences:
             _plus(self.parts["team"], owner, amounts)
             _plus(self.parts["product"], Part(pair.currency, product), amounts)
             _plus(self.parts["model"], Part(pair.currency, model), amounts)
-            _plus(self.parts["feature"], Part(pair.currency, feature, owner=team, reason=reason), amounts)
+            _plus(
+                self.parts["feature"],
+                Part(pair.currency, feature, owner=team, reason=reason),
+                amounts,
+            )
             _plus(self.parts["month"], Part(pair.currency, month), amounts)
         for source, amounts in by_source.items():
             if any(_differences(amounts)):
-                raise NotBalanced(f"source {source}, {month} {pair.currency}: the draft's cost differs by {amounts}")
+                raise NotBalanced(
+                    f"source {source}, {month} {pair.currency}: the draft's cost differs by {amounts}"
+                )
         gains = [_differences(amounts) for amounts in by_team.values()]
         self.moved[month, pair.currency] = {
-            metric: exact_sum(max(gain[n], Decimal(0)) for gain in gains) for n, metric in enumerate(METRICS)
+            metric: exact_sum(max(gain[n], Decimal(0)) for gain in gains)
+            for n, metric in enumerate(METRICS)
         }
 
     def as_json(self) -> dict[str, Any]:
-        """Lines that differ, biggest gain first within a currency; of months all, with the money that changes hands."""
+        """Lines that differ, biggest gain first within a currency; of months all, with the money
+        that changes hands.
+        """
         found: dict[str, Any] = {}
         for level, parts in self.parts.items():
             lines = [
@@ -248,7 +295,13 @@ class Differences:
 
 def _order(item: tuple[Part, Amounts]) -> tuple[Any, ...]:
     part, amounts = item
-    return (part.currency, -_differences(amounts)[1], part.name or "", part.owner or "", part.reason or "")
+    return (
+        part.currency,
+        -_differences(amounts)[1],
+        part.name or "",
+        part.owner or "",
+        part.reason or "",
+    )
 
 
 def _differences(amounts: Amounts) -> tuple[Decimal, Decimal]:

@@ -1,4 +1,6 @@
-"""What the checks of a draft look at: a month's charges as rules see them, and the names of the tree and of series."""
+"""What the checks of a draft look at: a month's charges as rules see them, and the names of the
+tree and of series.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,8 @@ SHOWN = ("ProviderName", "ServiceName", "ChargeCategory")  # of charges that no 
 DIMENSION_SUMS_SQL = """
 -- One row per source, dimension and variant among the pinned snapshots' charges.
 COPY (
-    SELECT s.source_id, c.dimension_id, {variant}, count(*), sum(c.billed_cost), sum(c.effective_cost)
+    SELECT s.source_id, c.dimension_id, {variant}, count(*), sum(c.billed_cost),
+        sum(c.effective_cost)
     FROM charge c JOIN allocation_chargescope s ON s.id = c.scope_id
     WHERE c.billing_month = '{month}' AND c.scope_id = ANY('{{{scopes}}}')
     GROUP BY 1, 2, 3
@@ -50,7 +53,9 @@ def _world(entries: RuleText, rules: Rules, month: date) -> World:
     names = columns_asked(entries) | set(SHOWN)
     return World(
         month=month,
-        shapes=_shapes(month, tuple(pinned_scopes(month)), names, rules.row_tests, own_catalogue().entries),
+        shapes=_shapes(
+            month, tuple(pinned_scopes(month)), names, rules.row_tests, own_catalogue().entries
+        ),
         teams=Team.objects.count(),
         knows_team=lambda team: organisation.team(team) is not None,
         knows_feature=lambda feature: organisation.feature(feature) in features,
@@ -76,14 +81,22 @@ class _Key(NamedTuple):
 
 @lru_cache(maxsize=8)
 def _shapes(
-    month: date, scopes: tuple[int, ...], names: frozenset[str], tests: tuple[RowTest, ...], entries: Entries
+    month: date,
+    scopes: tuple[int, ...],
+    names: frozenset[str],
+    tests: tuple[RowTest, ...],
+    entries: Entries,
 ) -> tuple[Shape, ...]:
-    """The month's charges by what the named columns hold. Kept, since a published snapshot never changes.
+    """The month's charges by what the named columns hold. Kept, since a published snapshot never
+    changes.
 
-    A draft is checked with each pause in typing; only a column that it did not ask for before makes this read again.
+    A draft is checked with each pause in typing; only a column that it did not ask for before makes
+    this read again.
     """
     variant = month_variant_sql(tests, month=month, scopes=scopes)
-    sql = DIMENSION_SUMS_SQL.format(variant=variant, month=month.isoformat(), scopes=id_list(scopes))
+    sql = DIMENSION_SUMS_SQL.format(
+        variant=variant, month=month.isoformat(), scopes=id_list(scopes)
+    )
     sums: dict[tuple[int, ...], tuple[int, Decimal, Decimal]] = {}
     for line in copy_lines(sql):
         *member, charges, billed, effective = line.split("\t")
@@ -121,7 +134,9 @@ def forget() -> None:
 
 @dataclass(frozen=True)
 class RuleReach:
-    """What one rule takes of a month's charges, in one currency. Charges no rule takes are under their reason."""
+    """What one rule takes of a month's charges, in one currency. Charges no rule takes are under
+    their reason.
+    """
 
     rule: str
     currency: str
@@ -131,7 +146,9 @@ class RuleReach:
 
 
 def rule_reach(taken: Taken, *, month: date) -> list[RuleReach]:
-    """Every rule valid in the month, in order, with zero where it takes nothing, then what no rule takes."""
+    """Every rule valid in the month, in order, with zero where it takes nothing, then what no rule
+    takes.
+    """
     currencies = sorted({shape.currency for shape in taken.shapes})
     valid = [rule for rule in taken.rules.rules if rule.is_valid_in(month)]
     lines = [(rule.name, taken.of(rule)) for rule in valid]
@@ -179,8 +196,14 @@ def untaken_charges(taken: Taken) -> list[UntakenCharges]:
     found: dict[tuple[str, str | None, str | None, str, str, str], list[Shape]] = {}
     for shape in taken.untaken:
         columns = shape.facts.columns
-        about = (columns.get("provider_name"), columns.get("service_name"), str(columns["charge_category"]))
-        found.setdefault((shape.source, *about, shape.currency, reason_of(taken, shape)), []).append(shape)
+        about = (
+            columns.get("provider_name"),
+            columns.get("service_name"),
+            str(columns["charge_category"]),
+        )
+        found.setdefault(
+            (shape.source, *about, shape.currency, reason_of(taken, shape)), []
+        ).append(shape)
     lines = [
         UntakenCharges(
             *key,
@@ -190,4 +213,12 @@ def untaken_charges(taken: Taken) -> list[UntakenCharges]:
         )
         for key, shapes in found.items()
     ]
-    return sorted(lines, key=lambda line: (-abs(line.effective_cost), line.source, line.service or "", line.category))
+    return sorted(
+        lines,
+        key=lambda line: (
+            -abs(line.effective_cost),
+            line.source,
+            line.service or "",
+            line.category,
+        ),
+    )

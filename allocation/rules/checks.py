@@ -1,7 +1,9 @@
-"""What is wrong, or only odd, about a draft of the rules, and what each rule would take of a month's charges. Pure.
+"""What is wrong, or only odd, about a draft of the rules, and what each rule would take of a
+month's charges. Pure.
 
-`check_rules` is fed with plain values: the text, and a `World` of a month's charges and the names that the tree knows.
-Errors make a draft unusable; warnings name a rule that does less than its author may think.
+`check_rules` is fed with plain values: the text, and a `World` of a month's charges and the names
+that the tree knows. Errors make a draft unusable; warnings name a rule that does less than its
+author may think.
 """
 
 from __future__ import annotations
@@ -26,7 +28,9 @@ SERIES_NAMED = 5  # of those that are there, beside one that is not
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing to put right: where, what, and how. `line` counts from 1 in the text, None where none is to blame."""
+    """One thing to put right: where, what, and how. `line` counts from 1 in the text, None where
+    none is to blame.
+    """
 
     level: str
     subject: str  # rule 'Tax', pool 'platform', the document
@@ -41,7 +45,9 @@ class Finding:
 
 @dataclass(frozen=True)
 class Shape:
-    """Charges of one source and currency that no rule of the document can tell apart; `facts` are those of any one."""
+    """Charges of one source and currency that no rule of the document can tell apart; `facts` are
+    those of any one.
+    """
 
     facts: Facts
     source: str
@@ -59,7 +65,8 @@ def _anything(_: str) -> bool:
 class World:
     """What checks look at beside the text. Without a tree `teams` is 0 and every name is known.
 
-    `series` are the uploaded ones and their months; None: nobody looked, and every series is taken as there.
+    `series` are the uploaded ones and their months; None: nobody looked, and every series is taken
+    as there.
     """
 
     month: date  # whose charges these are
@@ -108,10 +115,16 @@ def check_rules(text: str, *, effective_from: date, world: World) -> Checked:
     try:
         rules = parse_rules(text)
     except RuleError as error:
-        return Checked(tuple(_located(problem, entries) for problem in error.problems), entries=entries)
+        return Checked(
+            tuple(_located(problem, entries) for problem in error.problems), entries=entries
+        )
     except RecursionError:
         return Checked((Finding(ERROR, "the document", "its conditions are nested too deeply"),))
-    taken = Taken(rules, world.shapes, [rules.rule_for(shape.facts, month=world.month) for shape in world.shapes])
+    taken = Taken(
+        rules,
+        world.shapes,
+        [rules.rule_for(shape.facts, month=world.month) for shape in world.shapes],
+    )
     found = [
         *_unknown_names(entries, world),
         *_missing_series(rules, entries, world),
@@ -137,22 +150,35 @@ def _located(problem: str, entries: RuleText) -> Finding:
         kind, number, name, what = found.groups()
         entry = entries.numbered(kind, int(number))
         return Finding(
-            ERROR, f"{kind} {quoted(name)}" if name else f"{kind} {number}", what, line=entry.line if entry else None
+            ERROR,
+            f"{kind} {quoted(name)}" if name else f"{kind} {number}",
+            what,
+            line=entry.line if entry else None,
         )
     if found := QUOTED.fullmatch(problem):
         kind, name, what = found.groups()
         is_double = what.startswith("stands twice")
         entry = entries.named(kind, name, last=is_double)
-        remedy = "give it another name, or months of its own by valid_from and valid_to" if is_double else ""
+        remedy = (
+            "give it another name, or months of its own by valid_from and valid_to"
+            if is_double
+            else ""
+        )
         return Finding(ERROR, f"{kind} {quoted(name)}", what, remedy, entry.line if entry else None)
     if found := CIRCLE.fullmatch(problem):
         entry = entries.named(found[2], found[3])
         remedy = "let one of them go to teams, or be split by something else than cost"
         return Finding(
-            ERROR, f"{found[2]} {quoted(found[3])}", f"circle {found[1]}", remedy, entry.line if entry else None
+            ERROR,
+            f"{found[2]} {quoted(found[3])}",
+            f"circle {found[1]}",
+            remedy,
+            entry.line if entry else None,
         )
     section = SECTION.match(problem)
-    return Finding(ERROR, "the document", problem, line=entries.sections.get(section[1]) if section else 1)
+    return Finding(
+        ERROR, "the document", problem, line=entries.sections.get(section[1]) if section else 1
+    )
 
 
 # ---------------------------------------------------------------- names
@@ -186,7 +212,9 @@ def _owners_of(spec: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def _told(spec: dict[str, Any], name: str) -> list[str]:
-    """Names as written: a text, an inferred one, or the values of a map. Tags and patterns need the charge."""
+    """Names as written: a text, an inferred one, or the values of a map. Tags and patterns need the
+    charge.
+    """
     value = spec.get(name)
     if isinstance(value, dict) and "inferred" in value:
         return [str(value["inferred"])]
@@ -200,7 +228,9 @@ def _subject(entry: Entry) -> str:
 
 
 def _missing_series(rules: Rules, entries: RuleText, world: World) -> Iterator[Finding]:
-    """Series that rules and pools are split by and nobody uploaded: for any month, or for the month of the charges."""
+    """Series that rules and pools are split by and nobody uploaded: for any month, or for the month
+    of the charges.
+    """
     if world.series is None:
         return
     for entry, split, is_asked in _splits(rules, entries, world.month):
@@ -211,17 +241,29 @@ def _missing_series(rules: Rules, entries: RuleText, world: World) -> Iterator[F
         if series not in world.series:
             there = ", ".join(map(quoted, sorted(world.series)[:SERIES_NAMED]))
             what = f"there is no series {quoted(series)} for any month, so its cost would stay unallocated"
-            remedy = f"upload it first, or take one that is there: {there}" if there else "upload it first"
+            remedy = (
+                f"upload it first, or take one that is there: {there}"
+                if there
+                else "upload it first"
+            )
             yield Finding(ERROR, _subject(entry), what, remedy, line)
         elif is_asked:
             month = f"{world.month:%B %Y}"
             what = f"series {quoted(series)} has nothing for {month}, so its cost of that month would stay unallocated"
             newest = max(world.series[series])
-            yield Finding(WARNING, _subject(entry), what, f"upload {month}; its newest month is {newest:%B %Y}", line)
+            yield Finding(
+                WARNING,
+                _subject(entry),
+                what,
+                f"upload {month}; its newest month is {newest:%B %Y}",
+                line,
+            )
 
 
 def _splits(rules: Rules, entries: RuleText, month: date) -> Iterator[tuple[Entry, Split, bool]]:
-    """Every split with its entry, and whether it is asked in the month: a rule's own months, a pool's fillers'."""
+    """Every split with its entry, and whether it is asked in the month: a rule's own months, a
+    pool's fillers'.
+    """
     filled: set[str] = set()
     reached = [pool for rule in rules.rules if rule.is_valid_in(month) for pool in rule.pools]
     while reached:
@@ -251,14 +293,26 @@ def _bounds(rules: Rules, entries: RuleText, world: World) -> Iterator[Finding]:
             continue
         if _times(split.min_share, count) > WHOLE:
             what = f"a minimum of {percent_text(split.min_share or WHOLE)}% for each of {count} teams is more than 100%"
-            yield Finding(ERROR, f"{kind} {quoted(name)}", what, "lower min_share, or name fewer who share", line)
+            yield Finding(
+                ERROR,
+                f"{kind} {quoted(name)}",
+                what,
+                "lower min_share, or name fewer who share",
+                line,
+            )
         most = _times(split.max_share, count)
         if split.max_share is not None and most < WHOLE:
             what = (
                 f"a cap of {percent_text(split.max_share)}% for each of {count} leaves"
                 f" {percent_text(WHOLE - most)}% unallocated"
             )
-            yield Finding(WARNING, f"{kind} {quoted(name)}", what, "raise max_share, or name more who share", line)
+            yield Finding(
+                WARNING,
+                f"{kind} {quoted(name)}",
+                what,
+                "raise max_share, or name more who share",
+                line,
+            )
 
 
 def _times(share: Fraction | None, count: int) -> Fraction:
@@ -268,9 +322,13 @@ def _times(share: Fraction | None, count: int) -> Fraction:
 def _pools(rules: Rules, entries: RuleText) -> Iterator[Finding]:
     for entry in entries.of("pool"):
         if entries.named("pool", entry.name) is not entry:
-            yield Finding(ERROR, _subject(entry), "stands twice", "give it another name", entry.line)
+            yield Finding(
+                ERROR, _subject(entry), "stands twice", "give it another name", entry.line
+            )
     splits: Iterable[Split] = rules.pools.values()
-    filled = {pool for rule in rules.rules for pool in rule.pools} | {pool for split in splits for pool in split.pools}
+    filled = {pool for rule in rules.rules for pool in rule.pools} | {
+        pool for split in splits for pool in split.pools
+    }
     for entry in entries.of("pool"):
         if entry.name not in filled:
             remedy = "name it as a target or among those who share, or take it out"
@@ -280,8 +338,12 @@ def _pools(rules: Rules, entries: RuleText) -> Iterator[Finding]:
 # ---------------------------------------------------------------- order
 
 
-def _unmatched(rules: Rules, entries: RuleText, taken: Taken, world: World, effective_from: date) -> Iterator[Finding]:
-    """Rules that take nothing: ended before they begin, hidden behind earlier ones, or without any such charge."""
+def _unmatched(
+    rules: Rules, entries: RuleText, taken: Taken, world: World, effective_from: date
+) -> Iterator[Finding]:
+    """Rules that take nothing: ended before they begin, hidden behind earlier ones, or without any
+    such charge.
+    """
     written = entries.of("rule")  # as many, in the same order, where the parser took them all
     for number, (rule, entry) in enumerate(zip(rules.rules, written, strict=True)):
         subject, line = _subject(entry), entry.line
@@ -292,7 +354,9 @@ def _unmatched(rules: Rules, entries: RuleText, taken: Taken, world: World, effe
         cover = _covering(rule, entry, list(zip(rules.rules, written, strict=True))[:number])
         if cover is not None:
             what = f"shadowed by {_subject(cover)} (line {cover.line}), whose condition holds wherever this one does"
-            yield Finding(WARNING, subject, what, "move it before that rule, or narrow that one", line)
+            yield Finding(
+                WARNING, subject, what, "move it before that rule, or narrow that one", line
+            )
         elif taken.shapes and rule.is_valid_in(world.month) and not taken.of(rule):
             yield _nothing_taken(rule, subject, line, taken, world)
 
@@ -308,14 +372,26 @@ def _nothing_taken(rule: Rule, subject: str, line: int, taken: Taken, world: Wor
         names = ", ".join(map(quoted, takers))
         what = f"shadowed in {month}: earlier rules take everything that it would: {names}"
         return Finding(WARNING, subject, what, "move it before them, or narrow them", line)
-    return Finding(WARNING, subject, f"matches no charge of {month}", "check its condition against the bill", line)
+    return Finding(
+        WARNING,
+        subject,
+        f"matches no charge of {month}",
+        "check its condition against the bill",
+        line,
+    )
 
 
 def _covering(rule: Rule, entry: Entry, earlier: Sequence[tuple[Rule, Entry]]) -> Entry | None:
-    """An earlier rule that holds wherever this one does, by their conditions alone, in all of its months."""
+    """An earlier rule that holds wherever this one does, by their conditions alone, in all of its
+    months.
+    """
     for other, written in earlier:
-        starts = other.valid_from is None or (rule.valid_from is not None and other.valid_from <= rule.valid_from)
-        ends = other.valid_to is None or (rule.valid_to is not None and rule.valid_to <= other.valid_to)
+        starts = other.valid_from is None or (
+            rule.valid_from is not None and other.valid_from <= rule.valid_from
+        )
+        ends = other.valid_to is None or (
+            rule.valid_to is not None and rule.valid_to <= other.valid_to
+        )
         if starts and ends and _implied(entry.spec.get("when"), written.spec.get("when")):
             return written
     return None
@@ -325,14 +401,18 @@ def _implied(narrow: Any, wide: Any) -> bool:
     """Every test of the wide condition stands in the narrow one, too."""
     if not wide:
         return True
-    return isinstance(narrow, dict) and all(name in narrow and narrow[name] == test for name, test in wide.items())
+    return isinstance(narrow, dict) and all(
+        name in narrow and narrow[name] == test for name, test in wide.items()
+    )
 
 
 # ---------------------------------------------------------------- what conditions look at
 
 
 def columns_asked(text: RuleText) -> frozenset[str]:
-    """Names of columns, tags and catalogue readings that any condition of the document tests, rows' own left out."""
+    """Names of columns, tags and catalogue readings that any condition of the document tests, rows'
+    own left out.
+    """
     return frozenset(name for entry in text.entries for name in _names(entry.spec.get("when")))
 
 

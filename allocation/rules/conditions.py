@@ -1,8 +1,9 @@
 """Conditions of rules: what they see of a charge, and how their YAML form becomes a test. Pure.
 
-Most columns are the same for every charge of a dimension, so a condition on them is asked once per dimension. Amounts,
-quantities and `x_` columns differ from row to row: a test of those is a `RowTest`, which PostgreSQL answers for each
-row (allocation.rules.row_tests), and charges of one dimension that answer differently are told apart.
+Most columns are the same for every charge of a dimension, so a condition on them is asked once per
+dimension. Amounts, quantities and `x_` columns differ from row to row: a test of those is a
+`RowTest`, which PostgreSQL answers for each row (allocation.rules.row_tests), and charges of one
+dimension that answer differently are told apart.
 """
 
 from __future__ import annotations
@@ -50,16 +51,24 @@ NUMBER = re.compile(r"-?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)")
 
 @lru_cache(maxsize=65536)
 def normal_name(text: str) -> str:
-    """Text as names are compared: one Unicode form, no case, no invisible characters, no outer or doubled spaces."""
+    """Text as names are compared: one Unicode form, no case, no invisible characters, no outer or
+    doubled spaces.
+    """
     if text.isascii():
         return " ".join(text.split()).casefold()
-    folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())  # casefold may undo the form
-    return " ".join("".join(letter for letter in folded if unicodedata.category(letter) != "Cf").split())
+    folded = unicodedata.normalize(
+        "NFKC", unicodedata.normalize("NFKC", text).casefold()
+    )  # casefold may undo the form
+    return " ".join(
+        "".join(letter for letter in folded if unicodedata.category(letter) != "Cf").split()
+    )
 
 
 @dataclass(frozen=True)
 class Facts:
-    """One charge dimension as rules see it: FOCUS columns (by snake_case name), tags, and what the catalogue reads."""
+    """One charge dimension as rules see it: FOCUS columns (by snake_case name), tags, and what the
+    catalogue reads.
+    """
 
     columns: Mapping[str, Any]
     passed: frozenset[RowTest] = frozenset()  # the row tests that these charges pass
@@ -67,12 +76,18 @@ class Facts:
 
     @cached_property
     def line(self) -> BillLine:
-        texts = tuple((name, value) for name, value in self.columns.items() if value is not None and name != "tags")
+        texts = tuple(
+            (name, value)
+            for name, value in self.columns.items()
+            if value is not None and name != "tags"
+        )
         return _line(texts, self.entries)
 
     @cached_property
     def tags(self) -> dict[str, str]:
-        """Values by normal key. Of keys that differ only in case or spaces, the first with a value wins."""
+        """Values by normal key. Of keys that differ only in case or spaces, the first with a value
+        wins.
+        """
         found: dict[str, str] = {}
         tags = self.columns.get("tags") or {}
         for key in sorted(tags):
@@ -112,7 +127,9 @@ def _snake(column: str) -> str:
 
 
 class RowTest(NamedTuple):
-    """A test of one row's own number or `x_` column. `words` are texts, or plain decimal numbers for a range."""
+    """A test of one row's own number or `x_` column. `words` are texts, or plain decimal numbers
+    for a range.
+    """
 
     column: str  # as the rules write it: BilledCost, x_team ...
     operator: str
@@ -120,17 +137,23 @@ class RowTest(NamedTuple):
 
 
 def reader(name: str) -> Reader:
-    """What reads a FOCUS column, `Tags.<key>` or `Catalogue.<what>` off a charge; raises ValueError for other names."""
+    """What reads a FOCUS column, `Tags.<key>` or `Catalogue.<what>` off a charge; raises ValueError
+    for other names.
+    """
     if name.startswith("Tags."):
         key = normal_name(name.removeprefix("Tags."))
         return lambda facts: facts.tags.get(key)
     if name.startswith("Catalogue."):
         what = name.removeprefix("Catalogue.")
         if what not in CATALOGUE_COLUMNS:
-            raise ValueError(f"there is no {name}; the catalogue reads {', '.join(CATALOGUE_COLUMNS)}")
+            raise ValueError(
+                f"there is no {name}; the catalogue reads {', '.join(CATALOGUE_COLUMNS)}"
+            )
         return lambda facts: facts.catalogue[what]
     if name not in COLUMNS:
-        raise ValueError(f"{quoted(name)} is neither a FOCUS column nor x_<name>, Tags.<key> or Catalogue.<what>")
+        raise ValueError(
+            f"{quoted(name)} is neither a FOCUS column nor x_<name>, Tags.<key> or Catalogue.<what>"
+        )
     column = _snake(name)
     return lambda facts: facts.columns.get(column)
 
@@ -145,7 +168,8 @@ def _always(_: Facts) -> bool:
 def condition(when: Any) -> Condition:
     """A test from its YAML form; raises ValueError saying what is wrong.
 
-    A mapping holds if all of its entries do: `all`, `any`, `not`, or a column with a value, a list or an operator.
+    A mapping holds if all of its entries do: `all`, `any`, `not`, or a column with a value, a list
+    or an operator.
     """
     if when is None:
         return _always
@@ -191,7 +215,9 @@ class Need(NamedTuple):
 
 
 def need_of(when: Any) -> Need | None:
-    """A need of a condition, valid as `condition` has it; None where none is easy to see. Row tests say most."""
+    """A need of a condition, valid as `condition` has it; None where none is easy to see. Row tests
+    say most.
+    """
     needs = list(_needs(when))
     return next((need for need in needs if need.test), needs[0] if needs else None)
 
@@ -243,7 +269,9 @@ def _comparisons(value: Any) -> list[tuple[str, Any]]:
 
 
 def row_test(column: str, name: str, operand: Any) -> RowTest:
-    """A test of a number or an `x_` column; raises ValueError for an operator that does not fit the column."""
+    """A test of a number or an `x_` column; raises ValueError for an operator that does not fit the
+    column.
+    """
     if name == "missing":
         return RowTest(column, name, (str(_yes_or_no(operand)).lower(),))
     if name in RANGE_OPERATORS:
@@ -252,7 +280,9 @@ def row_test(column: str, name: str, operand: Any) -> RowTest:
         raise ValueError(f"there is no operator {quoted(name)}; there are {', '.join(OPERATORS)}")
     if column in ROW_COLUMNS:
         if name != "equals":
-            raise ValueError(f"{column} is a number: compare it by {', '.join(RANGE_OPERATORS)}, equals or missing")
+            raise ValueError(
+                f"{column} is a number: compare it by {', '.join(RANGE_OPERATORS)}, equals or missing"
+            )
         return RowTest(column, name, (str(_number(name, operand)),))
     words = words_of(name, operand)
     if name == "regex":
@@ -266,7 +296,9 @@ def _operator(read: Reader, name: str, operand: Any) -> Condition:
         return lambda facts: (read(facts) is None) is is_missing
     if name in RANGE_OPERATORS:
         limit = _number(name, operand)
-        return lambda facts: (number := number_of(read(facts))) is not None and in_range(number, name, limit)
+        return lambda facts: (
+            (number := number_of(read(facts))) is not None and in_range(number, name, limit)
+        )
     if name not in TEXT_OPERATORS:
         raise ValueError(f"there is no operator {quoted(name)}; there are {', '.join(OPERATORS)}")
     words = words_of(name, operand)
@@ -277,7 +309,9 @@ def _operator(read: Reader, name: str, operand: Any) -> Condition:
         return lambda facts: (text := read(facts)) is not None and text.startswith(words)
     if name == "contains":
         parts = tuple(word.casefold() for word in words)
-        return lambda facts: (text := read(facts)) is not None and any(part in text.casefold() for part in parts)
+        return lambda facts: (
+            (text := read(facts)) is not None and any(part in text.casefold() for part in parts)
+        )
     pattern = pattern_of(words[0])
     return lambda facts: (text := read(facts)) is not None and pattern.search(text) is not None
 
@@ -314,7 +348,9 @@ def words_of(name: str, operand: Any) -> tuple[str, ...]:
     if name == "regex" and isinstance(operand, list):
         raise ValueError("`regex` takes one pattern; several are one with | between them")
     words = operand if isinstance(operand, list) else [operand]
-    if not words or not all(isinstance(word, str | int) and not isinstance(word, bool) for word in words):
+    if not words or not all(
+        isinstance(word, str | int) and not isinstance(word, bool) for word in words
+    ):
         raise ValueError(f"`{name}` needs text or a list of texts, not {quoted(operand)}")
     return tuple(str(word) for word in words)
 

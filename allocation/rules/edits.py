@@ -1,4 +1,6 @@
-"""Editing the text of rules without touching the rest of it: comments, order and anchors stay. Pure."""
+"""Editing the text of rules without touching the rest of it: comments, order and anchors stay.
+Pure.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +32,9 @@ def free_name(text: str, name: str) -> str:
 
 
 def with_rule(text: str, entry: Mapping[str, Any], *, before: str | None) -> str:
-    """The text with one more rule: before the named one, or last. Raises RuleError, or LookupError for `before`."""
+    """The text with one more rule: before the named one, or last. Raises RuleError, or LookupError
+    for `before`.
+    """
     document = yaml.safe_load(text)
     names = [item["name"].strip() for item in document["rules"]]
     if before is not None and before not in names:
@@ -46,7 +50,9 @@ def with_rule(text: str, entry: Mapping[str, Any], *, before: str | None) -> str
 
 def _inserted(text: str, entry: Mapping[str, Any], place: int) -> str:
     document = yaml.compose(text)
-    rules = next(value for key, value in document.value if key.value == "rules") if document else None
+    rules = (
+        next(value for key, value in document.value if key.value == "rules") if document else None
+    )
     if rules is None:
         raise RuleError(["the rules need a list named `rules`"])
     if rules.flow_style or not rules.value:  # a list in brackets has no lines of its own

@@ -1,8 +1,8 @@
 """How a rule or a pool divides what it takes: from YAML to frozen values. Pure.
 
-`Split` is what `fixed`, `even` and `proportional` have in common: who shares, by which driver, over which time and
-within which bounds. A member may be a pool: a cost that several rules fill and that is split again, for example a
-shared platform whose teams pay by requests.
+`Split` is what `fixed`, `even` and `proportional` have in common: who shares, by which driver, over
+which time and within which bounds. A member may be a pool: a cost that several rules fill and that
+is split again, for example a shared platform whose teams pay by requests.
 """
 
 from __future__ import annotations
@@ -56,12 +56,16 @@ def parse_usage_options(item: Mapping[str, Any]) -> UsageOptions:
     for name in ("pool_cache_writes", "by_region"):
         if not isinstance(item.get(name, False), bool):
             raise ValueError(f"`{name}` is true or false, not {quoted(item[name])}")
-    return UsageOptions(item.get("pool_cache_writes", False), weights == "month", item.get("by_region", False))
+    return UsageOptions(
+        item.get("pool_cache_writes", False), weights == "month", item.get("by_region", False)
+    )
 
 
 @dataclass(frozen=True)
 class Member:
-    """One of those who share: an owner as text, or a pool. `share` is a percentage, under `fixed` only."""
+    """One of those who share: an owner as text, or a pool. `share` is a percentage, under `fixed`
+    only.
+    """
 
     owner: Owner
     pool: str | None = None
@@ -70,7 +74,9 @@ class Member:
 
 @dataclass(frozen=True)
 class Split:
-    """Who shares, and by what. Percentages are exact; `text` is the split as written, for people and for identity."""
+    """Who shares, and by what. Percentages are exact; `text` is the split as written, for people
+    and for identity.
+    """
 
     method: str
     text: str = ""
@@ -78,8 +84,12 @@ class Split:
     every_team: bool = False
     driver: str | None = None
     series: str | None = None
-    of_rules: tuple[str, ...] = ()  # driver cost: rules whose outcome counts; none named: all that need no other cost
-    usage: tuple[tuple[str, str], ...] = ()  # requests and tokens: only calls of this provider, project or model
+    of_rules: tuple[
+        str, ...
+    ] = ()  # driver cost: rules whose outcome counts; none named: all that need no other cost
+    usage: tuple[
+        tuple[str, str], ...
+    ] = ()  # requests and tokens: only calls of this provider, project or model
     level: str = "feature"
     by_day: bool = True
     min_share: Fraction | None = None
@@ -91,10 +101,14 @@ class Split:
 
 
 def parse_split(method: str, item: Mapping[str, Any]) -> Split:
-    """The split of a rule or pool; raises ValueError saying what is wrong. `item` may hold keys of the rule, too."""
+    """The split of a rule or pool; raises ValueError saying what is wrong. `item` may hold keys of
+    the rule, too.
+    """
     own = {key: item[key] for key in SPLIT_KEYS[method] if key in item}
     split = _read(method, own)
-    return replace(split, text=json.dumps({"method": method, **own}, ensure_ascii=False, sort_keys=True))
+    return replace(
+        split, text=json.dumps({"method": method, **own}, ensure_ascii=False, sort_keys=True)
+    )
 
 
 def _read(method: str, own: Mapping[str, Any]) -> Split:
@@ -108,7 +122,9 @@ def _read(method: str, own: Mapping[str, Any]) -> Split:
     _check_minimum(least, members)
     if method == EVEN:
         if not members and not every_team:
-            raise ValueError("method even needs `among`: a list of who shares, or `teams` for every team")
+            raise ValueError(
+                "method even needs `among`: a list of who shares, or `teams` for every team"
+            )
         return Split(EVEN, members=members, every_team=every_team)
     return _proportional(own, members, every_team, least, most)
 
@@ -116,7 +132,17 @@ def _read(method: str, own: Mapping[str, Any]) -> Split:
 SPLIT_KEYS: dict[str, tuple[str, ...]] = {
     FIXED: ("shares",),
     EVEN: ("among",),
-    PROPORTIONAL: ("by", "series", "of_rules", "usage", "among", "level", "weights", "min_share", "max_share"),
+    PROPORTIONAL: (
+        "by",
+        "series",
+        "of_rules",
+        "usage",
+        "among",
+        "level",
+        "weights",
+        "min_share",
+        "max_share",
+    ),
 }
 
 
@@ -211,7 +237,9 @@ def _member(item: Any, share: Fraction | None) -> Member:
     if set(item) == {"pool"}:
         return Member(Owner(), pool=name_of("pool", item["pool"]), share=share)
     if unknown := sorted(set(map(str, item)) - set(TARGET_FIELDS)):
-        raise ValueError(f"a target has no {', '.join(unknown)}; it has {', '.join(TARGET_FIELDS)}, or a pool alone")
+        raise ValueError(
+            f"a target has no {', '.join(unknown)}; it has {', '.join(TARGET_FIELDS)}, or a pool alone"
+        )
     if not any(item.get(name) for name in ("team", "feature")):
         raise ValueError(f"who shares needs a team, a feature or a pool: {quoted(item)}")
     values: dict[str, Any] = {str(key): name_of(str(key), value) for key, value in item.items()}
@@ -234,7 +262,9 @@ def _percent(name: str, value: Any) -> Fraction:
 
 def _check_minimum(least: Fraction | None, members: tuple[Member, ...]) -> None:
     if least is not None and members and least * len(members) > WHOLE:
-        raise ValueError(f"a minimum of {percent_text(least)}% for each of {len(members)} is more than 100%")
+        raise ValueError(
+            f"a minimum of {percent_text(least)}% for each of {len(members)} is more than 100%"
+        )
 
 
 def percent_text(share: Fraction) -> str:

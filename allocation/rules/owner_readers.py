@@ -9,13 +9,18 @@ from typing import Any
 from allocation.rules.conditions import Facts, normal_name, pattern_of, reader, words_of
 from allocation.values.names import quoted
 
-NAMED, INFERRED = 4, 5  # rungs of evidence: said by a person, a tag or an uploaded list; guessed from a pattern
+NAMED, INFERRED = (
+    4,
+    5,
+)  # rungs of evidence: said by a person, a tag or an uploaded list; guessed from a pattern
 TARGET_FIELDS = ("team", "feature", "product", "environment", "customer", "phase")
 
 
 @dataclass(frozen=True)
 class Owner:
-    """Targets as text, as the rule or the row names them; `rung` is the evidence (4 named or tagged, 5 inferred)."""
+    """Targets as text, as the rule or the row names them; `rung` is the evidence (4 named or
+    tagged, 5 inferred).
+    """
 
     team: str | None = None
     feature: str | None = None
@@ -32,8 +37,9 @@ ValueSource = Callable[[Facts], tuple[str | None, int]]  # value and rung
 
 
 def _value_source(name: str, spec: Any) -> ValueSource:
-    """A field of the target: text, `{inferred: text}`, `{tag: key or keys}`, `{column: .., map: {..}}` or `{column: ..,
-    pattern: (..)}`."""
+    """A field of the target: text, `{inferred: text}`, `{tag: key or keys}`, `{column: .., map:
+    {..}}` or `{column: .., pattern: (..)}`.
+    """
     if isinstance(spec, str | int) and not isinstance(spec, bool):
         return lambda _: (str(spec), NAMED)
     if not isinstance(spec, dict):
@@ -42,15 +48,24 @@ def _value_source(name: str, spec: Any) -> ValueSource:
         return lambda _: (str(spec["inferred"]), INFERRED)
     if set(spec) == {"tag"}:
         keys = tuple(normal_name(word) for word in words_of("tag", spec["tag"]))
-        return lambda facts: (next((facts.tags[key] for key in keys if key in facts.tags), None), NAMED)
+        return lambda facts: (
+            next((facts.tags[key] for key in keys if key in facts.tags), None),
+            NAMED,
+        )
     if set(spec) == {"column", "map"} and isinstance(spec["map"], dict):
-        read, values = reader(str(spec["column"])), {str(key): str(value) for key, value in spec["map"].items()}
+        read, values = (
+            reader(str(spec["column"])),
+            {str(key): str(value) for key, value in spec["map"].items()},
+        )
         return lambda facts: (values.get(read(facts) or ""), NAMED)
     if set(spec) == {"column", "pattern"}:
         read, pattern = reader(str(spec["column"])), pattern_of(str(spec["pattern"]))
         if pattern.groups != 1:
             raise ValueError(f"target {name}: the pattern needs one group, which is the {name}")
-        return lambda facts: (found.group(1) if (found := pattern.search(read(facts) or "")) else None, INFERRED)
+        return lambda facts: (
+            found.group(1) if (found := pattern.search(read(facts) or "")) else None,
+            INFERRED,
+        )
     raise ValueError(f"target {name} is text, a tag, a map or a pattern, not {quoted(spec)}")
 
 

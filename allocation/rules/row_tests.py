@@ -1,4 +1,6 @@
-"""Tests of single rows in SQL: which of a rule set's row tests each charge passes, as the bits of one number."""
+"""Tests of single rows in SQL: which of a rule set's row tests each charge passes, as the bits of
+one number.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,8 @@ COMPARISONS = {"above": ">", "at_least": ">=", "below": "<", "at_most": "<=", "e
 NUMBER_LIKE = r"^-?([0-9]+(\.[0-9]*)?|\.[0-9]+)$"
 
 VALUES_SQL = """
--- One row per x_ column and different value, at most so many of each column; one pass over the charges.
+-- One row per x_ column and different value, at most so many of each column; one pass over the
+-- charges.
 SELECT place, value FROM (
     SELECT place, value, row_number() OVER (PARTITION BY place) AS number
     FROM (
@@ -40,25 +43,33 @@ Matching = Callable[[RowTest], list[str]]  # values that a pattern matches
 def variant_sql(tests: Sequence[RowTest], *, month: date, scopes: Sequence[int]) -> str:
     """SQL for a charge `c`: the sum of 2^n over the tests that it passes, 0 where there are none.
 
-    A pattern is matched by RE2 against the distinct values of the month, so that no user's pattern runs in the
-    database. Raises RuleError where there are too many tests.
+    A pattern is matched by RE2 against the distinct values of the month, so that no user's pattern
+    runs in the database. Raises RuleError where there are too many tests.
     """
     _check_number(tests)
     return _sum_sql(_bits(enumerate(tests), month, scopes))
 
 
-def month_variant_sql(tests: Sequence[RowTest], *, month: date, scopes: Sequence[int], only: str = "true") -> str:
-    """As variant_sql, for reading every charge of the month, which then takes a fraction of the time; or those charges
-    `c` for which the condition `only` is true.
+def month_variant_sql(
+    tests: Sequence[RowTest], *, month: date, scopes: Sequence[int], only: str = "true"
+) -> str:
+    """As variant_sql, for reading every charge of the month, which then takes a fraction of the
+    time; or those charges `c` for which the condition `only` is true.
 
-    The tests of an x_ column are tried on its few values once, and each charge's value is looked up among them. A
-    column of too many values is tested row by row.
+    The tests of an x_ column are tried on its few values once, and each charge's value is looked up
+    among them. A column of too many values is tested row by row.
     """
     _check_number(tests)
     of_column: dict[str, list[tuple[int, RowTest]]] = {}
     for bit, test in enumerate(tests):
         of_column.setdefault(test.column, []).append((bit, test))
-    values = _values([c for c in of_column if c not in ROW_COLUMNS], month, scopes, most=MOST_VALUES + 1, only=only)
+    values = _values(
+        [c for c in of_column if c not in ROW_COLUMNS],
+        month,
+        scopes,
+        most=MOST_VALUES + 1,
+        only=only,
+    )
     terms = []
     for column, own in of_column.items():
         if column in values and len(values[column]) <= MOST_VALUES:
@@ -74,7 +85,9 @@ def passed_tests(tests: Sequence[RowTest], variant: int) -> frozenset[RowTest]:
 
 def _check_number(tests: Sequence[RowTest]) -> None:
     if len(tests) > MOST_TESTS:
-        raise RuleError([f"there are {len(tests)} tests of single rows; at most {MOST_TESTS} are possible"])
+        raise RuleError(
+            [f"there are {len(tests)} tests of single rows; at most {MOST_TESTS} are possible"]
+        )
 
 
 def _sum_sql(terms: Sequence[str]) -> str:
@@ -89,19 +102,31 @@ def _bits(tests: Iterable[tuple[int, RowTest]], month: date, scopes: Sequence[in
 
 
 def _looked_up(column: str, tests: list[tuple[int, RowTest]], values: list[str]) -> str:
-    """SQL for the sum of these tests' bits, by the value of their column; `values` are all that it has."""
+    """SQL for the sum of these tests' bits, by the value of their column; `values` are all that it
+    has.
+    """
 
     def matching(test: RowTest) -> list[str]:
         return _matched(test, values)
 
     bits = _sum_sql([_bit_sql(bit, test, "value", matching) for bit, test in tests])
     with connection.cursor() as cursor:
-        cursor.execute(f"SELECT value, {bits} FROM unnest({_literal([*values, None])}::text[]) AS v(value)")  # noqa: S608
-        found: dict[str | None, int] = {value: number for value, number in cursor.fetchall() if number}
+        cursor.execute(
+            f"SELECT value, {bits} FROM unnest({_literal([*values, None])}::text[]) AS v(value)"  # noqa: S608
+        )
+        found: dict[str | None, int] = {
+            value: number for value, number in cursor.fetchall() if number
+        }
     missing = found.pop(None, 0)
     value = _value_sql(column)
-    looked_up = f"coalesce(({_literal(json.dumps(found))}::jsonb->>{value})::bigint, 0)" if found else "0::bigint"
-    return f"CASE WHEN {value} IS NULL THEN {missing} ELSE {looked_up} END" if missing else looked_up
+    looked_up = (
+        f"coalesce(({_literal(json.dumps(found))}::jsonb->>{value})::bigint, 0)"
+        if found
+        else "0::bigint"
+    )
+    return (
+        f"CASE WHEN {value} IS NULL THEN {missing} ELSE {looked_up} END" if missing else looked_up
+    )
 
 
 def _bit_sql(bit: int, test: RowTest, value: str, matching: Matching) -> str:
@@ -109,7 +134,9 @@ def _bit_sql(bit: int, test: RowTest, value: str, matching: Matching) -> str:
 
 
 def _value_sql(column: str) -> str:
-    return f"c.{ROW_COLUMNS[column]}" if column in ROW_COLUMNS else f"(c.extra->>{_literal(column)})"
+    return (
+        f"c.{ROW_COLUMNS[column]}" if column in ROW_COLUMNS else f"(c.extra->>{_literal(column)})"
+    )
 
 
 def _test_sql(test: RowTest, value: str, matching: Matching) -> str:
@@ -117,10 +144,18 @@ def _test_sql(test: RowTest, value: str, matching: Matching) -> str:
         return f"{value} IS {'NULL' if test.words[0] == 'true' else 'NOT NULL'}"
     if test.operator in COMPARISONS:
         is_number = test.column in ROW_COLUMNS
-        number = value if is_number else f"CASE WHEN {value} ~ {_literal(NUMBER_LIKE)} THEN {value}::numeric END"
+        number = (
+            value
+            if is_number
+            else f"CASE WHEN {value} ~ {_literal(NUMBER_LIKE)} THEN {value}::numeric END"
+        )
         return f"{number} {COMPARISONS[test.operator]} {_literal(test.words[0])}::numeric"
     if test.operator == "prefix":
-        return "(" + " OR ".join(f"starts_with({value}, {_literal(word)})" for word in test.words) + ")"
+        return (
+            "("
+            + " OR ".join(f"starts_with({value}, {_literal(word)})" for word in test.words)
+            + ")"
+        )
     if test.operator == "contains":
         parts = [f"strpos(lower({value}), lower({_literal(word)})) > 0" for word in test.words]
         return "(" + " OR ".join(parts) + ")"
@@ -134,9 +169,16 @@ def _matched(test: RowTest, values: Iterable[str]) -> list[str]:
 
 
 def _values(
-    columns: Sequence[str], month: date, scopes: Sequence[int], *, most: int | None = None, only: str = "true"
+    columns: Sequence[str],
+    month: date,
+    scopes: Sequence[int],
+    *,
+    most: int | None = None,
+    only: str = "true",
 ) -> dict[str, list[str]]:
-    """Different values that the month's charges have in these x_ columns; of each column at most so many."""
+    """Different values that the month's charges have in these x_ columns; of each column at most so
+    many.
+    """
     found: dict[str, list[str]] = {column: [] for column in columns}
     if not columns:
         return found

@@ -16,8 +16,9 @@ EVER = date(1970, 1, 1)
 
 
 class NotPreviewed(Exception):
-    """The text has no preview that is fresh, for that month, against the rule set that is the latest now, and made of
-    the bills, tree, catalogue, prices and driver data of now."""
+    """The text has no preview that is fresh, for that month, against the rule set that is the
+    latest now, and made of the bills, tree, catalogue, prices and driver data of now.
+    """
 
 
 def default_rules_text() -> str:
@@ -25,7 +26,9 @@ def default_rules_text() -> str:
 
 
 def rule_set_for(month: date) -> RuleSet:
-    """The latest rule set in force in the month; the built-in one becomes number 1 where there is none yet."""
+    """The latest rule set in force in the month; the built-in one becomes number 1 where there is
+    none yet.
+    """
     found = RuleSet.objects.filter(effective_from__lte=month).order_by("-number").first()
     return found or first_rule_set()
 
@@ -51,10 +54,11 @@ def first_rule_set() -> RuleSet:
 def apply_rules(
     *, text: str, effective_from: date, acting_user: str | None, now: datetime, note: str = ""
 ) -> tuple[RuleSet, bool]:
-    """The new version, in force from that month on, and True; the one in force and False where it is the same text.
+    """The new version, in force from that month on, and True; the one in force and False where it
+    is the same text.
 
-    Earlier months keep their rules, and no month is allocated by this. Raises RuleError, which names every problem, or
-    NotPreviewed; nothing is saved then.
+    Earlier months keep their rules, and no month is allocated by this. Raises RuleError, which
+    names every problem, or NotPreviewed; nothing is saved then.
     """
     parse_rules(text)
     effective_from = effective_from.replace(day=1)
@@ -68,9 +72,11 @@ def apply_rules(
         return _next_version(text, effective_from, acting_user, note), True
 
 
-def add_owner_rule(*, text: str, effective_from: date, acting_user: str | None, note: str) -> RuleSet:
-    """The rules in force with one accepted owner more. Its reach is counted before, by the caller, and needs no
-    preview.
+def add_owner_rule(
+    *, text: str, effective_from: date, acting_user: str | None, note: str
+) -> RuleSet:
+    """The rules in force with one accepted owner more. Its reach is counted before, by the caller,
+    and needs no preview.
 
     Raises RuleError, and saves nothing then.
     """
@@ -92,14 +98,20 @@ def _next_version(text: str, effective_from: date, acting_user: str | None, note
 
 
 def fresh_preview(*, text: str, effective_from: date, now: datetime) -> RulePreview:
-    """The newest preview that lets this very text be applied from the month on; raises NotPreviewed, saying why."""
+    """The newest preview that lets this very text be applied from the month on; raises
+    NotPreviewed, saying why.
+    """
     digest = hashlib.sha256(text.encode()).hexdigest()
     found = RulePreview.objects.filter(content_sha256=digest, outcome__isnull=False).order_by("-pk")
     if not found.exists():
-        raise NotPreviewed("these rules have no preview; what is applied is exactly what was previewed")
+        raise NotPreviewed(
+            "these rules have no preview; what is applied is exactly what was previewed"
+        )
     found = found.filter(effective_from=effective_from)
     if not found.exists():
-        raise NotPreviewed(f"these rules were previewed for another month than {effective_from:%Y-%m}")
+        raise NotPreviewed(
+            f"these rules were previewed for another month than {effective_from:%Y-%m}"
+        )
     found = found.filter(expires_at__gt=now)
     if not found.exists():
         raise NotPreviewed("the preview of these rules is older than a day")

@@ -1,8 +1,9 @@
 """Allocation rules: a YAML document as frozen values, and the first rule that takes a charge. Pure.
 
-A document has two ordered lists: `scope` says whether a charge is AI spend, `rules` who pays; in both the first entry
-whose `when` holds decides. `pools` are shared costs that rules fill and that are split again. docs/rules.md shows the
-language; every error names the entry and what is wrong with it.
+A document has two ordered lists: `scope` says whether a charge is AI spend, `rules` who pays; in
+both the first entry whose `when` holds decides. `pools` are shared costs that rules fill and that
+are split again. docs/rules.md shows the language; every error names the entry and what is wrong
+with it.
 """
 
 from __future__ import annotations
@@ -69,7 +70,9 @@ class RuleError(ValueError):
 
 @dataclass(frozen=True)
 class Rule:
-    """One entry of `rules`. `target` is who pays under direct; `owner` who gets what no trace explains."""
+    """One entry of `rules`. `target` is who pays under direct; `owner` who gets what no trace
+    explains.
+    """
 
     name: str
     method: str
@@ -111,7 +114,9 @@ class ScopeRule:
 
 
 class RuleIndex:
-    """Rules by what they need, so that a charge is asked only of those that may take it, in their order."""
+    """Rules by what they need, so that a charge is asked only of those that may take it, in their
+    order.
+    """
 
     def __init__(self, rules: Sequence[Rule]) -> None:
         self.rules = rules
@@ -144,8 +149,8 @@ class RuleIndex:
 class Rules:
     """A whole document: first match wins in both lists.
 
-    `stages` orders what depends on other cost: stage 0 needs none, a rule of stage n only cost of earlier stages. Rules
-    that follow are not in it; they come after all others.
+    `stages` orders what depends on other cost: stage 0 needs none, a rule of stage n only cost of
+    earlier stages. Rules that follow are not in it; they come after all others.
     """
 
     scopes: tuple[ScopeRule, ...]
@@ -173,7 +178,9 @@ class Rules:
 
     def rule_for(self, facts: Facts, *, month: date) -> Rule | None:
         candidates = self._index.candidates(facts)
-        return next((rule for rule in candidates if rule.is_valid_in(month) and rule.matches(facts)), None)
+        return next(
+            (rule for rule in candidates if rule.is_valid_in(month) and rule.matches(facts)), None
+        )
 
     @cached_property
     def _index(self) -> RuleIndex:
@@ -204,11 +211,14 @@ def parse_rules(text: str) -> Rules:
         raise RuleError(["the rules need a list named `rules`"])
     unknown = sorted(set(map(str, document)) - {"version", "scope", "rules", "pools", "agents"})
     problems = [
-        f"there is no section {quoted(name)}; there are version, scope, rules, pools and agents" for name in unknown
+        f"there is no section {quoted(name)}; there are version, scope, rules, pools and agents"
+        for name in unknown
     ]
     agents = document.get("agents", CALLER)
     if agents not in (CALLER, CALLEE):
-        problems.append(f"`agents` says who pays for a call between teams, {CALLER} or {CALLEE}, not {quoted(agents)}")
+        problems.append(
+            f"`agents` says who pays for a call between teams, {CALLER} or {CALLEE}, not {quoted(agents)}"
+        )
     scopes = _entries(document.get("scope") or [], "scope", _scope_rule, problems)
     rules = _entries(document["rules"], "rule", _rule, problems)
     pools = dict(_entries(document.get("pools") or [], "pool", _pool, problems))
@@ -216,7 +226,9 @@ def parse_rules(text: str) -> Rules:
     if problems:
         raise RuleError(problems)
     stages = stages_of(rules, pools)
-    return Rules(scopes=tuple(scopes), rules=tuple(rules), pools=pools, stages=stages, agents=agents)
+    return Rules(
+        scopes=tuple(scopes), rules=tuple(rules), pools=pools, stages=stages, agents=agents
+    )
 
 
 def _named_twice(rules: list[Rule]) -> list[str]:
@@ -230,8 +242,12 @@ def _named_twice(rules: list[Rule]) -> list[str]:
 
 
 def _overlap(rule: Rule, other: Rule) -> bool:
-    starts_in_time = rule.valid_from is None or other.valid_to is None or rule.valid_from < other.valid_to
-    return starts_in_time and (other.valid_from is None or rule.valid_to is None or other.valid_from < rule.valid_to)
+    starts_in_time = (
+        rule.valid_from is None or other.valid_to is None or rule.valid_from < other.valid_to
+    )
+    return starts_in_time and (
+        other.valid_from is None or rule.valid_to is None or other.valid_from < rule.valid_to
+    )
 
 
 def _unknown_names(rules: list[Rule], pools: Mapping[str, Split]) -> list[str]:
@@ -241,20 +257,28 @@ def _unknown_names(rules: list[Rule], pools: Mapping[str, Split]) -> list[str]:
     wholes = [(f"rule {quoted(rule.name)}", rule.pools, rule.split) for rule in rules]
     wholes += [(f"pool {quoted(name)}", split.pools, split) for name, split in pools.items()]
     for what, filled, split in wholes:
-        problems += [f"{what}: there is no pool {quoted(pool)}" for pool in filled if pool not in pools]
+        problems += [
+            f"{what}: there is no pool {quoted(pool)}" for pool in filled if pool not in pools
+        ]
         for other in split.of_rules if split else ():
             if other in followers:
-                problems.append(f"{what}: {quoted(other)} follows other cost, so no cost can follow it")
+                problems.append(
+                    f"{what}: {quoted(other)} follows other cost, so no cost can follow it"
+                )
             elif other not in names:
                 problems.append(f"{what}: there is no rule {quoted(other)}")
     for rule in rules:
         for other in rule.of_rules:
             if other not in names:
-                problems.append(f"rule {quoted(rule.name)}: there is no rule {quoted(other)} that it could follow")
+                problems.append(
+                    f"rule {quoted(rule.name)}: there is no rule {quoted(other)} that it could follow"
+                )
     return problems
 
 
-def _entries(items: Any, what: str, make: Callable[[dict[str, Any]], Any], problems: list[str]) -> list[Any]:
+def _entries(
+    items: Any, what: str, make: Callable[[dict[str, Any]], Any], problems: list[str]
+) -> list[Any]:
     made: list[Any] = []
     if not isinstance(items, list):
         problems.append(f"`{what}` needs a list")
@@ -279,7 +303,9 @@ def _scope_rule(item: dict[str, Any]) -> ScopeRule:
     if item.get("scope") not in AI_SCOPES:
         raise ValueError(f"scope is one of {', '.join(AI_SCOPES)}, not {quoted(item.get('scope'))}")
     when = item.get("when")
-    return ScopeRule(name=item["name"], scope=item["scope"], matches=condition(when), row_tests=row_tests(when))
+    return ScopeRule(
+        name=item["name"], scope=item["scope"], matches=condition(when), row_tests=row_tests(when)
+    )
 
 
 def _pool(item: dict[str, Any]) -> tuple[str, Split]:
@@ -307,7 +333,9 @@ def _rule(item: dict[str, Any]) -> Rule:
         raise ValueError(f"method is one of {', '.join(METHODS)}, not {quoted(method)}")
     allowed = COMMON_KEYS | METHOD_KEYS[method]
     if unknown := sorted(set(map(str, item)) - allowed):
-        raise ValueError(f"there is no {', '.join(unknown)}; a {method} rule has {', '.join(sorted(allowed))}")
+        raise ValueError(
+            f"there is no {', '.join(unknown)}; a {method} rule has {', '.join(sorted(allowed))}"
+        )
     if item.get("kind") is not None and item["kind"] not in KINDS:
         raise ValueError(f"kind is one of {', '.join(KINDS)}, not {quoted(item['kind'])}")
     follows = item.get("follows", RELATED)
@@ -330,7 +358,9 @@ def _rule(item: dict[str, Any]) -> Rule:
         pool=pool,
         follows=follows,
         by_list_cost=by == LIST_COST,
-        of_rules=words_of("of_rules", item["of_rules"]) if method == FOLLOW and "of_rules" in item else (),
+        of_rules=words_of("of_rules", item["of_rules"])
+        if method == FOLLOW and "of_rules" in item
+        else (),
         usage=parse_usage_options(item) if method in (TRACED, PROVIDER) else USUAL,
         capacity=parse_capacity(item) if method == CAPACITY else None,
         reason=str(item["reason"]) if item.get("reason") is not None else None,
@@ -358,7 +388,9 @@ def _target(method: str, spec: Any) -> tuple[OwnerReader, str | None]:
 
 
 def stages_of(rules: Sequence[Rule], pools: Mapping[str, Split]) -> dict[str, int]:
-    """The stage of each rule that does not follow; raises RuleError naming a circle of pools or of cost drivers."""
+    """The stage of each rule that does not follow; raises RuleError naming a circle of pools or of
+    cost drivers.
+    """
     by_name: dict[str, list[Rule]] = {}
     for rule in rules:
         if rule.method != FOLLOW:
@@ -369,14 +401,30 @@ def stages_of(rules: Sequence[Rule], pools: Mapping[str, Split]) -> dict[str, in
         node = (kind, name)
         if node in path:
             circle = [*path[path.index(node) :], node]
-            raise RuleError(["the order is a circle: " + " > ".join(f"{kind} {name}" for kind, name in circle)])
+            raise RuleError(
+                ["the order is a circle: " + " > ".join(f"{kind} {name}" for kind, name in circle)]
+            )
         if node not in known:
-            splits = [pools[name]] if kind == "pool" else [rule.split for rule in by_name[name] if rule.split]
-            filled = pools[name].pools if kind == "pool" else [pool for rule in by_name[name] for pool in rule.pools]
+            splits = (
+                [pools[name]]
+                if kind == "pool"
+                else [rule.split for rule in by_name[name] if rule.split]
+            )
+            filled = (
+                pools[name].pools
+                if kind == "pool"
+                else [pool for rule in by_name[name] for pool in rule.pools]
+            )
             below = [stage("pool", pool, (*path, node)) for pool in filled]
             for split in splits:
                 if split.driver == COST:
-                    below.append(1 + max((stage("rule", rule, (*path, node)) for rule in split.of_rules), default=0))
+                    below.append(
+                        1
+                        + max(
+                            (stage("rule", rule, (*path, node)) for rule in split.of_rules),
+                            default=0,
+                        )
+                    )
             known[node] = max(below, default=0)
         return known[node]
 

@@ -1,8 +1,8 @@
 """The rules language as JSON Schema (draft 2020-12), made from the grammar's own constants. Pure.
 
-It says what a document may hold, for editors and other programs; what needs the whole document or the world (shares
-that make 100%, circles, unknown teams) is said by `parse_rules` and allocation.rules.checks. Published as
-docs/rules.schema.json and at /api/v1/rules/schema/.
+It says what a document may hold, for editors and other programs; what needs the whole document or
+the world (shares that make 100%, circles, unknown teams) is said by `parse_rules` and
+allocation.rules.checks. Published as docs/rules.schema.json and at /api/v1/rules/schema/.
 """
 
 from __future__ import annotations
@@ -33,7 +33,15 @@ from allocation.rules.methods import (
     USAGE_FIELDS,
 )
 from allocation.rules.owner_readers import TARGET_FIELDS
-from allocation.rules.rules import AI_SCOPES, CALLEE, CALLER, EFFECTIVE_COST, FOLLOWED, KINDS, LIST_COST
+from allocation.rules.rules import (
+    AI_SCOPES,
+    CALLEE,
+    CALLER,
+    EFFECTIVE_COST,
+    FOLLOWED,
+    KINDS,
+    LIST_COST,
+)
 
 Schema = dict[str, Any]
 
@@ -48,7 +56,12 @@ def _ref(name: str) -> Schema:
 
 
 def _object(properties: Schema, *required: str, **more: Any) -> Schema:
-    found: Schema = {"type": "object", "properties": properties, "additionalProperties": False, **more}
+    found: Schema = {
+        "type": "object",
+        "properties": properties,
+        "additionalProperties": False,
+        **more,
+    }
     return found | {"required": list(required)} if required else found
 
 
@@ -104,10 +117,16 @@ def _condition_defs() -> Schema:
     regex = {"regex": {**TEXT, "description": "an RE2 pattern that is found anywhere in the value"}}
     return {
         "text_test": {
-            "anyOf": [_ref("texts"), _object({**text_operators, **regex, **missing, **ranges}, minProperties=1)]
+            "anyOf": [
+                _ref("texts"),
+                _object({**text_operators, **regex, **missing, **ranges}, minProperties=1),
+            ]
         },
         "number_test": {
-            "anyOf": [_ref("number"), _object({"equals": _ref("number"), **missing, **ranges}, minProperties=1)]
+            "anyOf": [
+                _ref("number"),
+                _object({"equals": _ref("number"), **missing, **ranges}, minProperties=1),
+            ]
         },
         "condition": {
             "description": "holds where all of its entries do; none at all always holds",
@@ -134,7 +153,10 @@ def _target_defs() -> Schema:
     columns: Schema = {
         "anyOf": [
             {"enum": sorted(COLUMNS)},
-            {"type": "string", "pattern": rf"^(Tags\.|Catalogue\.({'|'.join(CATALOGUE_COLUMNS)})$)"},
+            {
+                "type": "string",
+                "pattern": rf"^(Tags\.|Catalogue\.({'|'.join(CATALOGUE_COLUMNS)})$)",
+            },
         ]
     }
     pool = _object({"pool": NAME}, "pool")
@@ -145,12 +167,21 @@ def _target_defs() -> Schema:
                 TEXT,
                 _object({"tag": _ref("texts")}, "tag"),
                 _object({"inferred": TEXT}, "inferred"),
-                _object({"column": columns, "map": {"type": "object", "additionalProperties": TEXT}}, "column", "map"),
+                _object(
+                    {"column": columns, "map": {"type": "object", "additionalProperties": TEXT}},
+                    "column",
+                    "map",
+                ),
                 _object({"column": columns, "pattern": {"type": "string"}}, "column", "pattern"),
             ],
         },
         "owner": _object({name: _ref("value") for name in TARGET_FIELDS}),
-        "target": {"anyOf": [pool, {**_object({name: _ref("value") for name in TARGET_FIELDS}), "required": ["team"]}]},
+        "target": {
+            "anyOf": [
+                pool,
+                {**_object({name: _ref("value") for name in TARGET_FIELDS}), "required": ["team"]},
+            ]
+        },
         "member": {"anyOf": [pool, _member()]},
         "share": {
             "anyOf": [
@@ -191,13 +222,19 @@ SPLIT_PROPERTIES: dict[str, tuple[Schema, tuple[str, ...]]] = {
     ),
 }
 OWNER: Schema = {"owner": _nullable(_ref("owner"))}
-USAGE_OPTIONS: Schema = {"pool_cache_writes": {"type": "boolean"}, "weights": {"enum": ["day", "month"]}}
+USAGE_OPTIONS: Schema = {
+    "pool_cache_writes": {"type": "boolean"},
+    "weights": {"enum": ["day", "month"]},
+}
 CAPACITY_WEIGHTS = _object({name: _ref("number") for name in WEIGHT_NAMES}, "input", "output")
 OWN_PROPERTIES: dict[str, tuple[Schema, tuple[str, ...]]] = {
     DIRECT: ({"target": _ref("target")}, ("target",)),
     TRACED: ({**OWNER, **USAGE_OPTIONS, "by_region": {"type": "boolean"}}, ()),
     PROVIDER: ({**OWNER, **USAGE_OPTIONS}, ()),
-    CAPACITY: ({**OWNER, "weights": CAPACITY_WEIGHTS, "tokens_per_unit": _ref("number")}, ("weights",)),
+    CAPACITY: (
+        {**OWNER, "weights": CAPACITY_WEIGHTS, "tokens_per_unit": _ref("number")},
+        ("weights",),
+    ),
     GPU: (OWNER, ()),
     **SPLIT_PROPERTIES,
     FOLLOW: (
@@ -224,7 +261,9 @@ def _entry_defs() -> Schema:
     }
     return {
         "scope": _object(
-            {"name": NAME, "scope": {"enum": list(AI_SCOPES)}, "when": _ref("condition")}, "name", "scope"
+            {"name": NAME, "scope": {"enum": list(AI_SCOPES)}, "when": _ref("condition")},
+            "name",
+            "scope",
         ),
         "rule": _by_method(OWN_PROPERTIES, common),
         "pool": _by_method(
@@ -241,7 +280,12 @@ def _by_method(methods: dict[str, tuple[Schema, tuple[str, ...]]], common: Schem
         then = _object({**common, **own}, *required)
         if method == PROPORTIONAL:
             then["allOf"] = _driver_keys()
-        choices.append({"if": {"properties": {"method": {"const": method}}, "required": ["method"]}, "then": then})
+        choices.append(
+            {
+                "if": {"properties": {"method": {"const": method}}, "required": ["method"]},
+                "then": then,
+            }
+        )
     return {
         "type": "object",
         "properties": {"method": {"enum": list(methods)}},
@@ -257,8 +301,13 @@ def _driver_keys() -> list[Schema]:
         {"if": {"required": [key]}, "then": {"properties": {"by": {"enum": drivers}}}}
         for key, drivers in goes_with.items()
     ]
-    found.append({"if": {"properties": {"by": {"const": SERIES}}}, "then": {"required": ["series"]}})
     found.append(
-        {"if": {"properties": {"by": {"const": COST}}}, "then": {"properties": {"weights": {"const": "month"}}}}
+        {"if": {"properties": {"by": {"const": SERIES}}}, "then": {"required": ["series"]}}
+    )
+    found.append(
+        {
+            "if": {"properties": {"by": {"const": COST}}},
+            "then": {"properties": {"weights": {"const": "month"}}},
+        }
     )
     return found

@@ -1,8 +1,10 @@
-"""Who might own what nobody owns: evidence from charges whose owner is known, and from traces. Pure.
+"""Who might own what nobody owns: evidence from charges whose owner is known, and from traces.
+Pure.
 
-A suggestion rests on one kind of evidence: charges that share a property (a sub-account, say) with the unowned ones,
-and how their cost is owned. Its confidence is the share of that owned cost that one team has; below LEAST_CONFIDENCE
-nothing is suggested. Every unowned charge counts for one suggestion only, so that their amounts can be added.
+A suggestion rests on one kind of evidence: charges that share a property (a sub-account, say) with
+the unowned ones, and how their cost is owned. Its confidence is the share of that owned cost that
+one team has; below LEAST_CONFIDENCE nothing is suggested. Every unowned charge counts for one
+suggestion only, so that their amounts can be added.
 """
 
 from __future__ import annotations
@@ -43,7 +45,9 @@ FIRST_WORD = re.compile(r"([^-_./:\s]+)[-_.]")
 
 @dataclass(frozen=True)
 class Bucket:
-    """How the charges of one rule and split key are owned, in one currency: cost by team, and by reason of nobody."""
+    """How the charges of one rule and split key are owned, in one currency: cost by team, and by
+    reason of nobody.
+    """
 
     key: tuple[int, int]  # run, number
     rule: str
@@ -72,7 +76,9 @@ class Charges:
 
 @dataclass(frozen=True)
 class TracedCalls:
-    """Calls of a team as traces tell them, by the provider's project they were billed to and the calling service."""
+    """Calls of a team as traces tell them, by the provider's project they were billed to and the
+    calling service.
+    """
 
     project: str | None
     service: str | None
@@ -99,7 +105,15 @@ class Suggestion:
     @property
     def identity(self) -> str:
         """The same while its evidence, owner and charges are of the same kind; not its amounts."""
-        parts = [self.kind, self.team, self.source, self.provider, self.reason, self.rule, self.condition]
+        parts = [
+            self.kind,
+            self.team,
+            self.source,
+            self.provider,
+            self.reason,
+            self.rule,
+            self.condition,
+        ]
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:24]
 
 
@@ -137,14 +151,20 @@ def evidence_of(charges: Charges) -> list[Evidence]:
     for key in CREATOR_TAGS:
         if value := charges.tags.get(normal_name(key)):
             words = f"the tag {key} is {value}"
-            found.append(Evidence("creator", (key, normal_name(value)), words, {f"Tags.{key}": value}))
+            found.append(
+                Evidence("creator", (key, normal_name(value)), words, {f"Tags.{key}": value})
+            )
     if charges.principal:
         words = f"made by the principal {charges.principal}"
-        found.append(Evidence("principal", (charges.principal,), words, {"PrincipalId": charges.principal}))
+        found.append(
+            Evidence("principal", (charges.principal,), words, {"PrincipalId": charges.principal})
+        )
     if group := RESOURCE_GROUP.search(charges.resource_id or ""):
         named = (charges.sub_account or "", group[1].casefold())
         condition = {"ResourceId": {"contains": f"/resourceGroups/{group[1]}/"}}
-        found.append(Evidence("resource group", named, f"in the resource group {group[1]}", condition))
+        found.append(
+            Evidence("resource group", named, f"in the resource group {group[1]}", condition)
+        )
     if prefix := name_prefix(charges):
         found.append(prefix)
     if charges.sub_account:
@@ -162,13 +182,19 @@ def name_prefix(charges: Charges) -> Evidence | None:
         return None
     prefix = word[0]
     column = "ResourceName" if charges.resource_name else "ResourceId"
-    condition = {column: {"prefix": prefix} if charges.resource_name else {"regex": f"[/:]{re.escape(prefix)}[^/:]*$"}}
+    condition = {
+        column: {"prefix": prefix}
+        if charges.resource_name
+        else {"regex": f"[/:]{re.escape(prefix)}[^/:]*$"}
+    }
     value = (charges.provider or "", prefix)
     return Evidence("name prefix", value, f"with names that begin with {prefix}", condition)
 
 
 def traced_evidence(charges: Charges) -> list[Evidence]:
-    """How traces may know the charges: by the project they are billed to, or the service that runs there."""
+    """How traces may know the charges: by the project they are billed to, or the service that runs
+    there.
+    """
     found = []
     if charges.resource_name:
         words = f"run by the service {charges.resource_name} of the traces"
@@ -181,13 +207,19 @@ def traced_evidence(charges: Charges) -> list[Evidence]:
     return found
 
 
-Owned = dict[tuple[str, tuple[str, ...]], dict[str, Fraction]]  # (kind, value) -> team -> cost or calls
+Owned = dict[
+    tuple[str, tuple[str, ...]], dict[str, Fraction]
+]  # (kind, value) -> team -> cost or calls
 
 
 def owned_by_evidence(
-    buckets: Mapping[tuple[int, int], Bucket], charges: Sequence[Charges], traces: Iterable[TracedCalls]
+    buckets: Mapping[tuple[int, int], Bucket],
+    charges: Sequence[Charges],
+    traces: Iterable[TracedCalls],
 ) -> Owned:
-    """What each property's owned charges cost each team; of traces, the calls. Credits and refunds are no evidence."""
+    """What each property's owned charges cost each team; of traces, the calls. Credits and refunds
+    are no evidence.
+    """
     costs: dict[tuple[str, tuple[str, ...]], dict[tuple[int, int], Fraction]] = {}
     totals: dict[tuple[int, int], Fraction] = defaultdict(Fraction)
     for one in charges:
@@ -206,7 +238,9 @@ def owned_by_evidence(
     for calls in traces:
         for kind, value in (("traced service", calls.service), ("traced project", calls.project)):
             if value and calls.calls > 0:
-                owned.setdefault((kind, (value,)), defaultdict(Fraction))[calls.team] += Fraction(calls.calls)
+                owned.setdefault((kind, (value,)), defaultdict(Fraction))[calls.team] += Fraction(
+                    calls.calls
+                )
     return owned
 
 
@@ -223,7 +257,9 @@ class _Unowned:
 
 @dataclass(frozen=True)
 class Unowned:
-    """Everything that has no owner, in one currency: by line, and with a suggestion where there is one."""
+    """Everything that has no owner, in one currency: by line, and with a suggestion where there is
+    one.
+    """
 
     lines: tuple[WorkLine, ...]
     suggestions: tuple[Suggestion, ...]
@@ -238,9 +274,15 @@ class Unowned:
 
 
 def unowned_cost(
-    *, buckets: Iterable[Bucket], charges: Sequence[Charges], traces: Iterable[TracedCalls], currency: str
+    *,
+    buckets: Iterable[Bucket],
+    charges: Sequence[Charges],
+    traces: Iterable[TracedCalls],
+    currency: str,
 ) -> Unowned:
-    """The work list and the suggestions, most cost first. All amounts are of one currency, and add up exactly."""
+    """The work list and the suggestions, most cost first. All amounts are of one currency, and add
+    up exactly.
+    """
     by_key = {bucket.key: bucket for bucket in buckets}
     owned = owned_by_evidence(by_key, charges, traces)
     pieces = _unowned(by_key, charges)
@@ -253,7 +295,15 @@ def unowned_cost(
             evidence, team = best
             rule = None if piece.reason == NO_RULE else piece.bucket.rule
             one = piece.charges
-            name = (evidence.kind, evidence.value, team, one.source, one.provider or "", piece.reason, rule or "")
+            name = (
+                evidence.kind,
+                evidence.value,
+                team,
+                one.source,
+                one.provider or "",
+                piece.reason,
+                rule or "",
+            )
             chosen.setdefault(name, []).append((piece, evidence))
         line = (
             piece.charges.source,
@@ -272,8 +322,12 @@ def unowned_cost(
     )
 
 
-def _unowned(buckets: Mapping[tuple[int, int], Bucket], charges: Sequence[Charges]) -> list[_Unowned]:
-    """A bucket's unowned cost by its charges: their own where nobody has any of it, else cut by their size."""
+def _unowned(
+    buckets: Mapping[tuple[int, int], Bucket], charges: Sequence[Charges]
+) -> list[_Unowned]:
+    """A bucket's unowned cost by its charges: their own where nobody has any of it, else cut by
+    their size.
+    """
     members: dict[tuple[int, int], list[Charges]] = {}
     for one in charges:
         if buckets[one.bucket].reasons:
@@ -283,7 +337,11 @@ def _unowned(buckets: Mapping[tuple[int, int], Bucket], charges: Sequence[Charge
         bucket = buckets[key]
         for reason, cost in bucket.reasons.items():
             is_whole = not bucket.teams and len(bucket.reasons) == 1
-            shares = [one.cost for one in own] if is_whole else _cut(cost, [abs(one.cost) for one in own])
+            shares = (
+                [one.cost for one in own]
+                if is_whole
+                else _cut(cost, [abs(one.cost) for one in own])
+            )
             pairs = zip(own, shares, strict=True)
             found += [_Unowned(one, bucket, reason, share) for one, share in pairs if share]
     return found
@@ -300,7 +358,9 @@ def _cut(cost: Decimal, weights: Sequence[Decimal]) -> list[Decimal]:
 
 
 def _best(piece: _Unowned, owned: Owned) -> tuple[Evidence, str] | None:
-    """The evidence with the highest confidence, of equal ones the most telling; None below the least."""
+    """The evidence with the highest confidence, of equal ones the most telling; None below the
+    least.
+    """
     bucket = piece.bucket
     is_unknown = piece.reason.startswith(UNKNOWN_TEAM)
     if not is_unknown and piece.reason not in (NO_RULE, NO_TEAM, UNTRACED):
@@ -341,7 +401,11 @@ def _suggestion(
     if reason.startswith(UNKNOWN_TEAM) and told:
         condition["told"] = told
     amount = f"{Decimal(round(total)):,}"
-    counted = f"{amount} traced calls" if kind.startswith("traced") else f"{amount} {currency} of owned cost"
+    counted = (
+        f"{amount} traced calls"
+        if kind.startswith("traced")
+        else f"{amount} {currency} of owned cost"
+    )
     return Suggestion(
         kind=kind,
         team=team,
@@ -392,17 +456,25 @@ def _work_line(
 
 
 def accepted_rules(text: str, suggestion: Suggestion, *, note: str) -> tuple[str, str]:
-    """The rules with the suggested owner in them, and the new rule's name. Raises RuleError or LookupError.
+    """The rules with the suggested owner in them, and the new rule's name. Raises RuleError or
+    LookupError.
 
-    What no rule takes gets a direct rule at the end. What a rule takes without finding a team gets a copy of that rule
-    before it, for these charges only and with this owner. Either owner is inferred: rung 5.
+    What no rule takes gets a direct rule at the end. What a rule takes without finding a team gets
+    a copy of that rule before it, for these charges only and with this owner. Either owner is
+    inferred: rung 5.
     """
     condition = dict(suggestion.condition)
     told = condition.pop("told", None)
     name = free_name(text, f"Accepted owner: {suggestion.team} ({suggestion.kind})")
     owner = {"team": {"inferred": suggestion.team}}
     if suggestion.rule is None:
-        entry: dict[str, Any] = {"name": name, "when": condition, "method": "direct", "target": owner, "note": note}
+        entry: dict[str, Any] = {
+            "name": name,
+            "when": condition,
+            "method": "direct",
+            "target": owner,
+            "note": note,
+        }
         return with_rule(text, entry, before=None), name
     taken_by = rule_entry(text, suggestion.rule)
     field_name = "owner" if taken_by["method"] == "traced_usage" else "target"
@@ -410,12 +482,19 @@ def accepted_rules(text: str, suggestion: Suggestion, *, note: str) -> tuple[str
     parts = [taken_by["when"]] if taken_by.get("when") else []
     parts += [condition, *_without_team(before.get("team"), told)]
     kept = {key: taken_by[key] for key in ("kind", "valid_from", "valid_to") if key in taken_by}
-    entry = {"name": name, "when": {"all": parts}, "method": taken_by["method"], field_name: {**before, **owner}}
+    entry = {
+        "name": name,
+        "when": {"all": parts},
+        "method": taken_by["method"],
+        field_name: {**before, **owner},
+    }
     return with_rule(text, entry | kept | {"note": note}, before=suggestion.rule), name
 
 
 def _without_team(spec: Any, told: Sequence[str] | None) -> list[dict[str, Any]]:
-    """Only rows whose team tag is missing, or says what the tree does not know: a tag that works goes on working."""
+    """Only rows whose team tag is missing, or says what the tree does not know: a tag that works
+    goes on working.
+    """
     if not isinstance(spec, dict) or "tag" not in spec:
         return []
     keys = spec["tag"] if isinstance(spec["tag"], list) else [spec["tag"]]

@@ -1,7 +1,7 @@
 """A rules document as text: where each entry stands, and what YAML alone lets pass unseen. Pure.
 
-YAML takes the last of two equal keys without a word, and lets an alias name what holds it; both are told here, with
-their line, before the rules are read.
+YAML takes the last of two equal keys without a word, and lets an alias name what holds it; both are
+told here, with their line, before the rules are read.
 """
 
 from __future__ import annotations
@@ -27,7 +27,9 @@ class BadText(Exception):
 
 @dataclass(frozen=True)
 class Entry:
-    """One entry of a section. `number` counts from 1, `node` is what YAML composed of it, `spec` what it means."""
+    """One entry of a section. `number` counts from 1, `node` is what YAML composed of it, `spec`
+    what it means.
+    """
 
     kind: str  # rule, scope, pool
     number: int
@@ -81,7 +83,9 @@ def read_text(text: str) -> RuleText:
         document = yaml.safe_load(text)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        raise BadText(f"not valid YAML: {_plain_problem(error)}", mark.line + 1 if mark else None) from None
+        raise BadText(
+            f"not valid YAML: {_plain_problem(error)}", mark.line + 1 if mark else None
+        ) from None
     except (yaml.YAMLError, ValueError) as error:  # a date such as 2026-13-01 is a ValueError
         raise BadText(f"not valid YAML: {error}") from None
     except RecursionError:
@@ -91,7 +95,11 @@ def read_text(text: str) -> RuleText:
 
 def _plain_problem(error: yaml.MarkedYAMLError) -> str:
     """The parser's words, with the end of the text called that."""
-    return str(error.problem).replace("'<stream end>'", "the end of the text").replace("the node content", "a value")
+    return (
+        str(error.problem)
+        .replace("'<stream end>'", "the end of the text")
+        .replace("the node content", "a value")
+    )
 
 
 def _entries(root: yaml.Node, document: Any) -> RuleText:
@@ -102,7 +110,11 @@ def _entries(root: yaml.Node, document: Any) -> RuleText:
     for key, value in root.value:
         sections[str(key.value)] = key.start_mark.line + 1
         specs = document.get(key.value)
-        if key.value in SECTIONS and isinstance(value, yaml.SequenceNode) and isinstance(specs, list):
+        if (
+            key.value in SECTIONS
+            and isinstance(value, yaml.SequenceNode)
+            and isinstance(specs, list)
+        ):
             for number, (node, spec) in enumerate(zip(value.value, specs, strict=True), 1):
                 name = spec.get("name") if isinstance(spec, dict) else None
                 told = name.strip() if isinstance(name, str) else ""
@@ -111,7 +123,9 @@ def _entries(root: yaml.Node, document: Any) -> RuleText:
 
 
 def _check_node(node: yaml.Node, known: dict[int, int | None]) -> int:
-    """How many nodes it stands for, aliases written out; None in `known` while they are being counted."""
+    """How many nodes it stands for, aliases written out; None in `known` while they are being
+    counted.
+    """
     if id(node) in known:
         size = known[id(node)]
         if size is None:

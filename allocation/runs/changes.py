@@ -1,4 +1,5 @@
-"""What a month's allocation would see differently from what it once saw: by the inputs that were kept, in words.
+"""What a month's allocation would see differently from what it once saw: by the inputs that were
+kept, in words.
 
 Traces change all the time and are not asked for; rules have versions of their own.
 """
@@ -18,19 +19,24 @@ from allocation.models import ChargeScope, PriceVersion, Source
 from allocation.organisation.targets import load_organisation
 from allocation.usage.driver_data import DRIVER_KINDS, Look, fingerprint_now
 
-MARGIN = timedelta(hours=1)  # that a delivery may have been under way, or a run reading, when the other was noted
+MARGIN = timedelta(
+    hours=1
+)  # that a delivery may have been under way, or a run reading, when the other was noted
 
 
 @dataclass(frozen=True)
 class Change:
-    """One reason why a run no longer says what a new one would. `days` None: it can move any day of the month."""
+    """One reason why a run no longer says what a new one would. `days` None: it can move any day of
+    the month.
+    """
 
     cause: str
     days: tuple[date, ...] | None
 
 
 SCOPE_DAYS = """
--- One row per snapshot and UTC day on which its charges of the currency start; of all currencies where it is NULL.
+-- One row per snapshot and UTC day on which its charges of the currency start; of all currencies
+-- where it is NULL.
 SELECT c.scope_id, (c.charge_period_start AT TIME ZONE 'UTC')::date
 FROM charge c JOIN allocation_chargedimension d ON d.id = c.dimension_id
 WHERE c.billing_month = %(month)s AND c.scope_id = ANY(%(scopes)s)
@@ -40,8 +46,12 @@ ORDER BY 1, 2
 """
 
 
-def bill_changes(*, month: date, before: Collection[int], currency: str | None = None) -> list[Change]:
-    """Snapshots that came or went since those `before`, with the days of their charges, in one currency or in any."""
+def bill_changes(
+    *, month: date, before: Collection[int], currency: str | None = None
+) -> list[Change]:
+    """Snapshots that came or went since those `before`, with the days of their charges, in one
+    currency or in any.
+    """
     now = set(pinned_scopes(month))
     changed = sorted(set(before) ^ now)
     if not changed:
@@ -61,7 +71,11 @@ def bill_causes(*, month: date, before: Collection[int]) -> list[str]:
 
 
 def _causes(scopes: Collection[int], now: Collection[int]) -> dict[int, str]:
-    named = ChargeScope.objects.filter(pk__in=scopes).select_related("bill_import", "source").order_by("pk")
+    named = (
+        ChargeScope.objects.filter(pk__in=scopes)
+        .select_related("bill_import", "source")
+        .order_by("pk")
+    )
     return {
         scope.pk: f"import {scope.bill_import_id} of {scope.source.name} "
         + ("was loaded" if scope.pk in now else "was replaced or withdrawn")
@@ -70,7 +84,9 @@ def _causes(scopes: Collection[int], now: Collection[int]) -> dict[int, str]:
 
 
 def setting_changes(inputs: Mapping[str, Any], *, month: date, since: datetime) -> list[str]:
-    """Tree, price list, catalogue, driver data and source settings that differ from the inputs kept at `since`."""
+    """Tree, price list, catalogue, driver data and source settings that differ from the inputs kept
+    at `since`.
+    """
     causes = []
     if load_organisation().digest() != inputs.get("organisation_sha256"):
         causes.append("the organisation changed")
@@ -89,23 +105,29 @@ def setting_changes(inputs: Mapping[str, Any], *, month: date, since: datetime) 
 
 
 DELIVERED = """
--- Whether a file of driver data was loaded since, by one import or by any, that changed something of the months.
+-- Whether a file of driver data was loaded since, by one import or by any, that changed something
+-- of the months.
 SELECT EXISTS (
-    SELECT FROM allocation_import AS delivered CROSS JOIN jsonb_array_elements(delivered.changes) AS change
-    WHERE delivered.kind = ANY(%(kinds)s) AND delivered.status = 'loaded' AND delivered.finished_at > %(since)s
+    SELECT FROM allocation_import AS delivered CROSS JOIN jsonb_array_elements(delivered.changes)
+        AS change
+    WHERE delivered.kind = ANY(%(kinds)s) AND delivered.status = 'loaded'
+        AND delivered.finished_at > %(since)s
         AND (%(import)s::bigint IS NULL OR delivered.id = %(import)s)
-        AND change->>'first_month' <= %(last)s AND coalesce(change->>'last_month', '9999-12') >= %(first)s)
+        AND change->>'first_month' <= %(last)s AND coalesce(change->>'last_month',
+            '9999-12') >= %(first)s)
 """
 
 
 def driver_data_changed(
     inputs: Mapping[str, Any], *, month: date, since: datetime, by_import: int | None = None
 ) -> bool:
-    """Whether a new run of the month would see other driver data than one with these inputs saw, begun at `since`.
+    """Whether a new run of the month would see other driver data than one with these inputs saw,
+    begun at `since`.
 
-    Only where something was delivered since, by the one import or by any, is it read again and compared: the same
-    numbers delivered again, and data that the run does not look at, change nothing. A run that did not keep what it
-    looked at is taken to have looked at whatever was delivered.
+    Only where something was delivered since, by the one import or by any, is it read again and
+    compared: the same numbers delivered again, and data that the run does not look at, change
+    nothing. A run that did not keep what it looked at is taken to have looked at whatever was
+    delivered.
     """
     kept = inputs.get("drivers_look")
     look = Look.from_json(kept) if kept else None

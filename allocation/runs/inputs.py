@@ -54,7 +54,9 @@ class Drivers:
     facts: UsageFacts
 
     def usage_of(self, key: Key, method: str) -> UsageIndex:
-        """What answers a line: traces or the provider's report, whichever the method asks first and has the key."""
+        """What answers a line: traces or the provider's report, whichever the method asks first and
+        has the key.
+        """
         indexes = [self.index, self.reported]
         if method == PROVIDER:
             indexes.reverse()
@@ -78,10 +80,11 @@ def load_drivers(
     entries: Entries = (),
     late: LateUsage | None = None,
 ) -> Drivers:
-    """Usage of the charge days, by key and day; charge days more than a year before the month are not asked for.
+    """Usage of the charge days, by key and day; charge days more than a year before the month are
+    not asked for.
 
-    With `late`, usage of its days only: what the other days had is known from a former run, and they are read as one
-    where a bucket goes by the month.
+    With `late`, usage of its days only: what the other days had is known from a former run, and
+    they are read as one where a bucket goes by the month.
     """
     buckets = list(buckets)
     start, end = charge_days(month, scopes)
@@ -89,7 +92,9 @@ def load_drivers(
     identities = Identities.read()
     by_region = any(bucket.key and bucket.key.region for bucket in buckets)
     reader = UsageReader(start, end, by_region, caller_pays, entries, identities.owners)
-    rows, facts = reader.read(late.days if late else None, billed_as=lambda key: known_apart(key, apart))
+    rows, facts = reader.read(
+        late.days if late else None, billed_as=lambda key: known_apart(key, apart)
+    )
     clustering = clustering_of(start, end) if facts.is_sampled else None
     if late:
         facts = late.joined(facts)
@@ -104,14 +109,18 @@ def load_drivers(
         known=late.reports if late and not goes_by_month else None,
         days=late.days if late else None,
     )
-    index_of = partial(build_index, apart=apart, organisation=organisation, book=book, clustering=clustering or {})
+    index_of = partial(
+        build_index, apart=apart, organisation=organisation, book=book, clustering=clustering or {}
+    )
     reported = index_of(other.reported, places=other.reports.places)
     index = index_of(rows, places=facts.places)
     rest = None
     if late:
         _complete_reports(reported, other, late.days, apart)
         if goes_by_month:
-            rest = reader.rest(but=late.days, cuts={month, Period.month(month).end, *organisation.turning_days})
+            rest = reader.rest(
+                but=late.days, cuts={month, Period.month(month).end, *organisation.turning_days}
+            )
             late.check_others()
         late.complete(index, None if rest is None else index_of(rest, places=facts.places))
     return Drivers(
@@ -119,12 +128,20 @@ def load_drivers(
         reported=reported,
         reports=other.reports,
         measures=MeasureBook(
-            month, organisation, rows, other.gpu, other.series, loaded=late.days if late else None, rest=rest
+            month,
+            organisation,
+            rows,
+            other.gpu,
+            other.series,
+            loaded=late.days if late else None,
+            rest=rest,
         ),
         gpu=GpuIndex.of(
             other.gpu,
             nodes=_nodes(buckets),
-            number=lambda owner, day: book.number(resolve(organisation, owner, model=None, day=day)),
+            number=lambda owner, day: book.number(
+                resolve(organisation, owner, model=None, day=day)
+            ),
         ),
         book=book,
         organisation=organisation,
@@ -140,9 +157,20 @@ def load_drivers(
 
 def _look(month: date, start: date, end: date, buckets: Sequence[Bucket]) -> Look:
     """What else than usage these buckets are split by."""
-    splits = [split for bucket in buckets if bucket.split for split in (bucket.split, *dict(bucket.pools).values())]
+    splits = [
+        split
+        for bucket in buckets
+        if bucket.split
+        for split in (bucket.split, *dict(bucket.pools).values())
+    ]
     needs_gpu = bool(_nodes(buckets)) or any(split.driver == GPU_SECONDS for split in splits)
-    return Look(month, start, end, needs_gpu, tuple(sorted({split.series for split in splits if split.series})))
+    return Look(
+        month,
+        start,
+        end,
+        needs_gpu,
+        tuple(sorted({split.series for split in splits if split.series})),
+    )
 
 
 def _nodes(buckets: Iterable[Bucket]) -> set[str]:
@@ -156,8 +184,12 @@ def _usage_sha256(facts: UsageFacts, clustering: Clustering | None) -> str:
     return digest.hexdigest()
 
 
-def _complete_reports(index: UsageIndex, data: DriverData, days: frozenset[date], apart: frozenset[Key]) -> None:
-    """Where only these days of the reports were read, the index knows on which others there are any."""
+def _complete_reports(
+    index: UsageIndex, data: DriverData, days: frozenset[date], apart: frozenset[Key]
+) -> None:
+    """Where only these days of the reports were read, the index knows on which others there are
+    any.
+    """
     if data.reported_days is not None:
         index.lacking = AllReportsNeeded
         named = ((known_apart(key, apart), listed) for key, listed in data.reported_days.items())
@@ -200,7 +232,9 @@ def build_index(
         usage = Usage(
             target=number,
             rung=row.rung,
-            tokens=tuple([quanta_of(text, places) for text in row.tokens]) if places else tuple(map(int, row.tokens)),
+            tokens=tuple([quanta_of(text, places) for text in row.tokens])
+            if places
+            else tuple(map(int, row.tokens)),
             list_cost=quanta_of(row.list_cost, COST_PLACES) if row.list_cost is not None else None,
             variance=clustered(row, clustering),
             calls=int(row.calls) if row.calls.isdecimal() else Fraction(row.calls),
@@ -210,7 +244,9 @@ def build_index(
 
 
 def known_apart(key: Key, apart: frozenset[Key]) -> Key:
-    """The key as the bill keeps it: batch, reserved and regional calls are among the others where it has no line."""
+    """The key as the bill keeps it: batch, reserved and regional calls are among the others where
+    it has no line.
+    """
 
     def is_billed(wanted: Key) -> bool:
         return wanted in apart or wanted._replace(project=ANY_PROJECT) in apart

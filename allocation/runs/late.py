@@ -1,8 +1,10 @@
-"""Late changes: where only the bills or the usage of a few days changed, only these days are read and split again.
+"""Late changes: where only the bills or the usage of a few days changed, only these days are read
+and split again.
 
-A run remembers in its `basis` what each day's usage was, and which months' sums its splits went by. The next run, where
-everything else it depends on is the same, takes over the slices of all days that can't have changed. Wherever that is
-in doubt, the month is read whole: slices that say the same are then shared all the same, only found less quickly.
+A run remembers in its `basis` what each day's usage was, and which months' sums its splits went by.
+The next run, where everything else it depends on is the same, takes over the slices of all days
+that can't have changed. Wherever that is in doubt, the month is read whole: slices that say the
+same are then shared all the same, only found less quickly.
 """
 
 from __future__ import annotations
@@ -15,7 +17,14 @@ from typing import Any, TypeVar
 
 from django.db import connection
 
-from allocation.charges.groups import Extent, Group, former_tokens, has_long_charges, kept_groups, merged
+from allocation.charges.groups import (
+    Extent,
+    Group,
+    former_tokens,
+    has_long_charges,
+    kept_groups,
+    merged,
+)
 from allocation.charges.split_key_map import Members, Namer, late_members
 from allocation.charges.split_keys import BY_REPORTS, Bucket
 from allocation.models import AllocationRun
@@ -66,7 +75,9 @@ class LateChanges:
         return f"{'; '.join(causes)}: splitting {days} again" if days else "nothing came"
 
     def members(self, namer: Namer, *, scopes: Sequence[int]) -> Members:
-        """Buckets of the charges; raises WholeMonthNeeded where they are matched with usage in another way."""
+        """Buckets of the charges; raises WholeMonthNeeded where they are matched with usage in
+        another way.
+        """
         extent = Extent(self.scopes) if self.adds_up else Extent(tuple(scopes), self.days)
         found = late_members(namer, extent=extent, scopes=self.scopes, former=self.former)
         if any(run.basis["lines"] != found.lines for run in self.former.values()):
@@ -90,7 +101,9 @@ class LateChanges:
                     raise WholeMonthNeeded(f"{day} goes by {sorted(changed.intersection(reads))}")
 
     def _check_answered(self, now: UsageIndex, buckets: Collection[Bucket]) -> None:
-        """The first or last calls under a key decide which calls, or whose report, answer its lines on every day."""
+        """The first or last calls under a key decide which calls, or whose report, answer its lines
+        on every day.
+        """
         keys = {key for facts in self.usage.known.days.values() for key in facts.keys}
         if keys == now.days.keys():
             return
@@ -113,25 +126,30 @@ class LateChanges:
         return names
 
     def with_kept(self, groups: list[Group], former: int) -> list[Group]:
-        """The groups that were read with the former run's: those of the late days, unless these were read anew, and of
-        the later parts those of all days."""
+        """The groups that were read with the former run's: those of the late days, unless these
+        were read anew, and of the later parts those of all days.
+        """
         kept = kept_groups(run_id=former, days=self.days)
         if not self.adds_up:
             kept = [group for group in kept if group.day not in self.days]
         return merged([*kept, *groups])
 
     def staying_parts(self, members: Members, drivers: Drivers) -> frozenset[int]:
-        """Later parts that say on all days what they said: what goes by the providers' reports of the month, which are
-        the same, where it is billed as it was."""
+        """Later parts that say on all days what they said: what goes by the providers' reports of
+        the month, which are the same, where it is billed as it was.
+        """
         billed = {billed_key(bucket) for bucket in members.touched if bucket.key}
         stays = all(
-            billed_key(bucket) not in billed and drivers.usage_of(bucket.key, bucket.method) is drivers.reported
+            billed_key(bucket) not in billed
+            and drivers.usage_of(bucket.key, bucket.method) is drivers.reported
             for bucket in members.buckets
             if bucket.part == BY_REPORTS and bucket.key
         )
         return frozenset({BY_REPORTS} if stays else ())
 
-    def scope(self, currency: str, numbers: Mapping[Bucket, int], staying: frozenset[int]) -> LateDays:
+    def scope(
+        self, currency: str, numbers: Mapping[Bucket, int], staying: frozenset[int]
+    ) -> LateDays:
         """What the engine has to know of what stays. `numbers` are the buckets' ids."""
         run = self.former[currency].pk
         tokens = former_tokens(run_id=run, but=self.days)
@@ -139,7 +157,9 @@ class LateChanges:
         for bucket, number in numbers.items():
             if bucket.key and number in tokens:
                 own, known = tokens[number], billed.get(billed_key(bucket), ZERO)
-                billed[billed_key(bucket)] = None if own is None or known is None else known + Fraction(own)
+                billed[billed_key(bucket)] = (
+                    None if own is None or known is None else known + Fraction(own)
+                )
         asked = {
             name: Asked(columns, _month_sums(days.values()), _month_sums(others.values()), others)
             for name, (columns, days) in self.asked[currency].items()
@@ -147,12 +167,17 @@ class LateChanges:
         }
         return LateDays(run, self.days, staying, billed, asked)
 
-    def basis(self, currency: str, drivers: Drivers, engine: Engine) -> tuple[dict[str, list[str]], AskedByDay]:
+    def basis(
+        self, currency: str, drivers: Drivers, engine: Engine
+    ) -> tuple[dict[str, list[str]], AskedByDay]:
         """Month reads and asked coverage, of the other days as the former run knew them."""
         former = self.former[currency].basis["month_reads"]
         reads = self._of_others({date.fromisoformat(day): names for day, names in former.items()})
         asked = {
-            name: (columns, self._of_others(days) | _day_sums(name, columns, self.days, drivers, engine))
+            name: (
+                columns,
+                self._of_others(days) | _day_sums(name, columns, self.days, drivers, engine),
+            )
             for name, (columns, days) in self.asked[currency].items()
         }
         return {str(day): names for day, names in reads.items()}, asked
@@ -167,13 +192,18 @@ def late_changes(
     scopes: Sequence[int],
     inputs: Mapping[str, Mapping[str, Any]],
 ) -> LateChanges | None:
-    """What changed since the month's current runs, if that is no more than bills that came and usage of a few days.
+    """What changed since the month's current runs, if that is no more than bills that came and
+    usage of a few days.
 
     `inputs` are those of a new run by currency, as far as they are known before usage is read.
     """
-    former = {run.currency: run for run in AllocationRun.objects.filter(billing_month=month, is_current=True)}
+    former = {
+        run.currency: run
+        for run in AllocationRun.objects.filter(billing_month=month, is_current=True)
+    }
     if former.keys() != inputs.keys() or not all(
-        run.basis and _fixed(run.inputs) == _fixed(inputs[currency]) for currency, run in former.items()
+        run.basis and _fixed(run.inputs) == _fixed(inputs[currency])
+        for currency, run in former.items()
     ):
         return None
     first = next(iter(former.values()))
@@ -219,18 +249,27 @@ def _fixed(inputs: Mapping[str, Any]) -> dict[str, Any]:
 def _touched(scopes: Sequence[int]) -> set[date]:
     with connection.cursor() as cursor:
         cursor.execute(TOUCHED_SQL, {"scopes": list(scopes)})
-        return {day for first, last in cursor.fetchall() for day in Period(first, last + DAY).days()}
+        return {
+            day for first, last in cursor.fetchall() for day in Period(first, last + DAY).days()
+        }
 
 
-def basis_of(drivers: Drivers, lines: str, engine: Engine, late: LateChanges | None, currency: str) -> dict[str, Any]:
+def basis_of(
+    drivers: Drivers, lines: str, engine: Engine, late: LateChanges | None, currency: str
+) -> dict[str, Any]:
     """What the next run has to know of this one."""
     reads = {str(day): sorted(names) for day, names in engine.month_reads.items() if names}
     if late:
         others, asked = late.basis(currency, drivers, engine)
-        reads = {day: names for day, names in reads.items() if date.fromisoformat(day) in late.days} | others
+        reads = {
+            day: names for day, names in reads.items() if date.fromisoformat(day) in late.days
+        } | others
     else:
         asked = {
-            name: (columns, _day_sums(name, columns, _days_of(name, drivers, engine), drivers, engine))
+            name: (
+                columns,
+                _day_sums(name, columns, _days_of(name, drivers, engine), drivers, engine),
+            )
             for name, columns in engine.asked.items()
         }
     return {
@@ -268,7 +307,10 @@ def _asked_of(basis: Mapping[str, Any]) -> AskedByDay:
     return {
         Asking(Key(*key), token_class, is_reported): (
             tuple(columns),
-            {date.fromisoformat(day): MonthSums(*map(_number, cells)) for day, cells in days.items()},
+            {
+                date.fromisoformat(day): MonthSums(*map(_number, cells))
+                for day, cells in days.items()
+            },
         )
         for key, token_class, is_reported, columns, days in basis["asked"]
     }

@@ -1,7 +1,9 @@
-"""Allocation runs: one billing month, every currency, from pinned inputs to a published, balanced, hashed ledger.
+"""Allocation runs: one billing month, every currency, from pinned inputs to a published, balanced,
+hashed ledger.
 
-Readers follow AllocationRun.is_current. All rows of a run are written under an unpublished run; one short transaction
-checks the balance and moves the pointer, so that an interrupted run is never seen and costs nothing but a clean-up.
+Readers follow AllocationRun.is_current. All rows of a run are written under an unpublished run; one
+short transaction checks the balance and moves the pointer, so that an interrupted run is never seen
+and costs nothing but a clean-up.
 """
 
 from __future__ import annotations
@@ -45,7 +47,9 @@ from allocation.values.errors import AllocationBusy, NotBalanced
 from allocation.values.money import exact_sum
 from allocation.values.periods import Period
 
-ENGINE_VERSION = "6"  # grows with every change that can move a cost: part of what makes a run reproducible
+ENGINE_VERSION = (
+    "6"  # grows with every change that can move a cost: part of what makes a run reproducible
+)
 logger = logging.getLogger(__name__)
 
 KEPT_RUNS = 3  # per month and currency: the current one and its predecessors keep their rows
@@ -89,10 +93,11 @@ def allocate_period(
     guard: Callable[[], None] = _no_guard,
     reuse: bool = True,
 ) -> AllocationOutcome:
-    """Allocate the charges billed in one month and publish the result; `guard` is called in the publishing transaction.
+    """Allocate the charges billed in one month and publish the result; `guard` is called in the
+    publishing transaction.
 
-    `reuse` keeps the current run where nothing it depends on has changed. Raises AllocationBusy or RuleError;
-    NotBalanced, which leaves the former run current, is a fault of the program.
+    `reuse` keeps the current run where nothing it depends on has changed. Raises AllocationBusy or
+    RuleError; NotBalanced, which leaves the former run current, is a fault of the program.
     """
     month = Period.month(period.start).start
     report = progress or _no_progress
@@ -104,7 +109,15 @@ def allocate_period(
             retire_runs(month, set(), guard)
             return outcome
         report(0, 100, "reading charges")
-        job = MonthJob(month=month, scopes=scopes, rule_set=rule_set, now=now, report=report, guard=guard, reuse=reuse)
+        job = MonthJob(
+            month=month,
+            scopes=scopes,
+            rule_set=rule_set,
+            now=now,
+            report=report,
+            guard=guard,
+            reuse=reuse,
+        )
         runs = job.carry_out()
         retire_runs(month, {run.currency for run in runs}, guard)
         report(100, 100, "published")
@@ -119,7 +132,9 @@ def only_one(month: date) -> Iterator[None]:
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_try_advisory_lock(%s, %s)", key)
         if not cursor.fetchone()[0]:
-            raise AllocationBusy(f"an allocation of {month:%Y-%m} is already running; wait for it to end")
+            raise AllocationBusy(
+                f"an allocation of {month:%Y-%m} is already running; wait for it to end"
+            )
     try:
         yield
     finally:
@@ -130,7 +145,9 @@ def only_one(month: date) -> Iterator[None]:
 
 @contextmanager
 def collector_paused() -> Iterator[None]:
-    """Runs hold millions of plain values, hardly any in circles; the collector would walk them over and over."""
+    """Runs hold millions of plain values, hardly any in circles; the collector would walk them over
+    and over.
+    """
     was_enabled = gc.isenabled()
     gc.disable()
     try:
@@ -145,7 +162,9 @@ def collector_paused() -> Iterator[None]:
 
 @dataclass(frozen=True)
 class MonthWorld:
-    """What a month's runs depend on besides usage and drivers. `inputs` say it by currency and name."""
+    """What a month's runs depend on besides usage and drivers. `inputs` say it by currency and
+    name.
+    """
 
     rules: Rules
     entries: Entries
@@ -157,7 +176,9 @@ class MonthWorld:
 
 @dataclass
 class MonthJob:
-    """The runs of one month, one for each currency, over pinned inputs. `made` are the ids of all that were begun."""
+    """The runs of one month, one for each currency, over pinned inputs. `made` are the ids of all
+    that were begun.
+    """
 
     month: date
     scopes: list[int]
@@ -175,7 +196,11 @@ class MonthJob:
 
     def _carry_out(self) -> list[RunOutcome]:
         world = self._world()
-        late = late_changes(month=self.month, scopes=self.scopes, inputs=world.inputs) if self.reuse else None
+        late = (
+            late_changes(month=self.month, scopes=self.scopes, inputs=world.inputs)
+            if self.reuse
+            else None
+        )
         if late is not None:
             try:
                 return self._allocate_late(world, late)
@@ -196,7 +221,10 @@ class MonthJob:
         catalogue = own_catalogue()
         organisation = load_organisation()
         totals = source_totals(month=self.month, scopes=self.scopes)
-        sources = {s.pk: SourceSettings(s.pk, s.name, s.project_match, s.untraced) for s in Source.objects.all()}
+        sources = {
+            s.pk: SourceSettings(s.pk, s.name, s.project_match, s.untraced)
+            for s in Source.objects.all()
+        }
         price_version = PriceVersion.objects.order_by("-id").values_list("id", flat=True).first()
         inputs = {
             currency: {
@@ -219,7 +247,9 @@ class MonthJob:
         namer = Namer(self.month, rules, catalogue.entries, sources)
         return MonthWorld(rules, catalogue.entries, organisation, totals, namer, inputs)
 
-    def _allocate(self, world: MonthWorld, members: Members, late: LateChanges | None) -> list[RunOutcome]:
+    def _allocate(
+        self, world: MonthWorld, members: Members, late: LateChanges | None
+    ) -> list[RunOutcome]:
         self.report(10, 100, late.reason(self.month) if late else "reading traces")
         drivers = load_drivers(
             month=self.month,
@@ -236,19 +266,26 @@ class MonthJob:
         outcomes: list[RunOutcome] = []
         for currency, known in world.inputs.items():
             if outcomes:
-                gc.collect(0)  # the last currency's engine is a circle, and holds all of its charge groups
+                gc.collect(
+                    0
+                )  # the last currency's engine is a circle, and holds all of its charge groups
             inputs = known | {
                 "usage_sha256": drivers.usage_sha256,
                 "drivers_sha256": drivers.other_sha256,
                 "drivers_look": drivers.look.to_json(),
             }
-            outcomes.append(self._known(currency, inputs) or self._run(currency, world, members, drivers, inputs, late))
+            outcomes.append(
+                self._known(currency, inputs)
+                or self._run(currency, world, members, drivers, inputs, late)
+            )
         return outcomes
 
     def _known(self, currency: str, inputs: dict[str, Any]) -> RunOutcome | None:
         if not self.reuse:
             return None
-        run = AllocationRun.objects.filter(billing_month=self.month, currency=currency, is_current=True).first()
+        run = AllocationRun.objects.filter(
+            billing_month=self.month, currency=currency, is_current=True
+        ).first()
         if run is None or run.inputs != inputs or run.sha256 is None:
             return None
         return RunOutcome(run.pk, currency, self.rule_set.number, run.rows, run.sha256, reused=True)
@@ -263,7 +300,11 @@ class MonthJob:
         late: LateChanges | None,
     ) -> RunOutcome:
         run = AllocationRun.objects.create(
-            billing_month=self.month, currency=currency, rule_set=self.rule_set, inputs=inputs, started_at=self.now
+            billing_month=self.month,
+            currency=currency,
+            rule_set=self.rule_set,
+            inputs=inputs,
+            started_at=self.now,
         )
         self.made.append(run.pk)
         try:
@@ -288,15 +329,24 @@ class MonthJob:
                 )
                 delete_rows([run.pk], self.month)
             raise
-        return RunOutcome(run.pk, currency, self.rule_set.number, run.rows, run.sha256, reused=False)
+        return RunOutcome(
+            run.pk, currency, self.rule_set.number, run.rows, run.sha256, reused=False
+        )
 
     def _split(
-        self, run: AllocationRun, members: Members, drivers: Drivers, slices: SliceStore, late: LateChanges | None
+        self,
+        run: AllocationRun,
+        members: Members,
+        drivers: Drivers,
+        slices: SliceStore,
+        late: LateChanges | None,
     ) -> Engine:
         """Fill the run's slices of shares."""
         numbers = members.put(run, late.former[run.currency] if late else None)
         self.report(20, 100, f"summing charges in {run.currency}")
-        groups = read_groups(run_id=run.pk, month=self.month, extent=members.extent, variant=members.variant)
+        groups = read_groups(
+            run_id=run.pk, month=self.month, extent=members.extent, variant=members.variant
+        )
         with connection.cursor() as cursor:
             cursor.execute("SELECT ensure_slice_share_partition(%s)", [self.month])
         late_days = None
@@ -308,7 +358,12 @@ class MonthJob:
             slices.carry_over(former, parts=staying, but=())
             late_days = late.scope(run.currency, numbers, staying)
         engine = Engine(
-            month=self.month, run_id=run.pk, numbers=numbers, groups=groups, drivers=drivers, late=late_days
+            month=self.month,
+            run_id=run.pk,
+            numbers=numbers,
+            groups=groups,
+            drivers=drivers,
+            late=late_days,
         )
         total = max(len(groups), 1)
         engine.carry_out(
@@ -322,23 +377,32 @@ class MonthJob:
             record_balances(run, totals)
             self.guard()
             with connection.cursor() as cursor:
-                cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", [0x41505051, run.billing_month.toordinal()])
+                cursor.execute(
+                    "SELECT pg_advisory_xact_lock(%s, %s)",
+                    [0x41505051, run.billing_month.toordinal()],
+                )
             AllocationRun.objects.filter(
                 billing_month=run.billing_month, currency=run.currency, is_current=True
             ).update(is_current=False, basis={})  # only what is current is built upon
             run.status = RunStatus.SUCCEEDED
             run.is_current = True
             run.finished_at = self.now
-            run.save(update_fields=["status", "is_current", "finished_at", "rows", "sha256", "basis"])
+            run.save(
+                update_fields=["status", "is_current", "finished_at", "rows", "sha256", "basis"]
+            )
 
 
 def record_balances(run: AllocationRun, totals: list[SourceTotal]) -> None:
-    """Write run_source, whose CHECK refuses a difference; raises NotBalanced naming source and amounts."""
+    """Write run_source, whose CHECK refuses a difference; raises NotBalanced naming source and
+    amounts.
+    """
     found = run_balances(run.pk)
     rows = []
     for total in totals:
         shares = found.pop(total.source_id, (Decimal(0),) * 6)
-        for n, (metric, charges) in enumerate(zip(METRICS, (total.billed_cost, total.effective_cost), strict=True)):
+        for n, (metric, charges) in enumerate(
+            zip(METRICS, (total.billed_cost, total.effective_cost), strict=True)
+        ):
             allocated, unallocated, other = shares[3 * n : 3 * n + 3]
             if exact_sum((allocated, unallocated)) != charges:
                 raise NotBalanced(
@@ -366,7 +430,9 @@ def record_balances(run: AllocationRun, totals: list[SourceTotal]) -> None:
 
 def retire_runs(month: date, currencies: set[str], guard: Callable[[], None]) -> None:
     """Runs of currencies that the month's bills no longer have stop being current."""
-    stale = AllocationRun.objects.filter(billing_month=month, is_current=True).exclude(currency__in=currencies)
+    stale = AllocationRun.objects.filter(billing_month=month, is_current=True).exclude(
+        currency__in=currencies
+    )
     if stale.exists():
         with transaction.atomic():
             guard()
@@ -395,7 +461,8 @@ def forget_old_runs(month: date) -> None:
 
 NO_MORE_BUILT_UPON = """
 DELETE FROM run_given
-WHERE run_id IN (SELECT id FROM allocation_allocationrun WHERE billing_month = %(month)s) AND run_id <> ALL(%(runs)s)
+WHERE run_id IN (SELECT id FROM allocation_allocationrun WHERE billing_month = %(month)s)
+    AND run_id <> ALL(%(runs)s)
 """
 
 

@@ -8,12 +8,15 @@ from allocation.runs.changes import Change, bill_changes, setting_changes
 
 
 def changes_since(run: AllocationRun) -> list[Change]:
-    """Everything that a new run of the month would see differently, but for traces, which change all the time.
+    """Everything that a new run of the month would see differently, but for traces, which change
+    all the time.
 
-    Bills first, with the days of the charges that came or went; then rules, tree, prices, driver data and source
-    settings.
+    Bills first, with the days of the charges that came or went; then rules, tree, prices, driver
+    data and source settings.
     """
-    found = bill_changes(month=run.billing_month, before=run.inputs.get("scopes", []), currency=run.currency)
+    found = bill_changes(
+        month=run.billing_month, before=run.inputs.get("scopes", []), currency=run.currency
+    )
     causes = setting_changes(run.inputs, month=run.billing_month, since=run.started_at)
     rule_set = rule_set_for(run.billing_month)
     if rule_set.content_sha256 != run.inputs.get("rules_sha256"):

@@ -10,9 +10,9 @@ from django.db import connection, transaction
 NULL = "\\N"
 _TO_TEXT = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
 
-# Whole-month reads join tables that were filled a moment ago, of which the planner knows nothing yet: hashing is right
-# at every size, a nested loop never is; and sums of a million rows are worth a second process, however many groups the
-# planner expects.
+# Whole-month reads join tables that were filled a moment ago, of which the planner knows nothing
+# yet: hashing is right at every size, a nested loop never is; and sums of a million rows are worth
+# a second process, however many groups the planner expects.
 WHOLE_MONTH = (
     "SET LOCAL enable_nestloop = off; SET LOCAL work_mem = '128MB'; SET LOCAL hash_mem_multiplier = 1;"
     " SET LOCAL parallel_tuple_cost = 0.001;"

@@ -23,9 +23,9 @@ def ensure_rows(
 ) -> dict[K, int]:
     """Ids of rows, made where they are new; safe beside another run that makes the same ones.
 
-    Keys are values of the columns `by`, which are unique together and of which the last is the content's hash;
-    `columns` gives the values of the others. New ones are made in the order of their keys, so that two runs never wait
-    for each other in a circle.
+    Keys are values of the columns `by`, which are unique together and of which the last is the
+    content's hash; `columns` gives the values of the others. New ones are made in the order of
+    their keys, so that two runs never wait for each other in a circle.
     """
     ids = _known(model, rows, by)
     new = sorted(rows.keys() - ids.keys())
@@ -36,7 +36,9 @@ def ensure_rows(
     return ids
 
 
-def _known(model: type[models.Model], keys: Iterable[tuple[Any, ...]], by: tuple[str, ...]) -> dict[Any, int]:
+def _known(
+    model: type[models.Model], keys: Iterable[tuple[Any, ...]], by: tuple[str, ...]
+) -> dict[Any, int]:
     # One text instead of thousands of parameters, each of which would be quoted.
     statement = sql.SQL(
         "SELECT {}, id FROM {} WHERE {} = ANY(ARRAY(SELECT decode(unnest(string_to_array(%s, ',')), 'hex')))"

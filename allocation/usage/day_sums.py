@@ -1,4 +1,6 @@
-"""Keeps `usage_day_sum`: the usage rollup by UTC day, so that runs read a day's hours once for every change of it."""
+"""Keeps `usage_day_sum`: the usage rollup by UTC day, so that runs read a day's hours once for
+every change of it.
+"""
 
 from __future__ import annotations
 
@@ -14,18 +16,23 @@ WHERE summed IS DISTINCT FROM version AND day >= %(start)s AND day < %(end)s
 ORDER BY day
 """
 FORGET_SQL = "DELETE FROM usage_day_sum WHERE day = %(day)s"
-# Most columns are zero in most rows, and a sum that sees none of them takes neither time nor memory.
+# Most columns are zero in most rows, and a sum that sees none of them takes neither time nor
+# memory.
 SUM_SQL = """
-INSERT INTO usage_day_sum (day, dimension_id, calls, {columns}, list_cost, is_priced, variance_input, variance_output)
+INSERT INTO usage_day_sum (day, dimension_id, calls, {columns}, list_cost, is_priced,
+    variance_input, variance_output)
 SELECT %(day)s, dimension_id, sum(calls), {sums}, sum(list_cost), bool_and(list_cost IS NOT NULL),
     coalesce(sum(variance_input::numeric) FILTER (WHERE variance_input <> 0), 0),
     coalesce(sum(variance_output::numeric) FILTER (WHERE variance_output <> 0), 0)
 FROM usage_hourly
-WHERE hour >= %(day)s::timestamp AT TIME ZONE 'UTC' AND hour < (%(day)s::date + 1)::timestamp AT TIME ZONE 'UTC'
+WHERE hour >= %(day)s::timestamp AT TIME ZONE 'UTC' AND hour < (%(day)s::date + 1)::timestamp AT
+    TIME ZONE 'UTC'
 GROUP BY dimension_id
 """.format(
     columns=", ".join(TOKEN_COLUMNS),
-    sums=", ".join(f"coalesce(sum({name}) FILTER (WHERE {name} <> 0), 0)" for name in TOKEN_COLUMNS),
+    sums=", ".join(
+        f"coalesce(sum({name}) FILTER (WHERE {name} <> 0), 0)" for name in TOKEN_COLUMNS
+    ),
 )
 
 
@@ -38,12 +45,15 @@ def sum_days(start: date, end: date) -> int:
 
 
 def sum_day(day: date) -> bool:
-    """Whether there was anything to do: another run may have summed the day while this one waited for it."""
+    """Whether there was anything to do: another run may have summed the day while this one waited
+    for it.
+    """
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(hashtext('apportion usage days'))")
         # The version comes first: a day that changes meanwhile is stale again.
         cursor.execute(
-            "SELECT version FROM usage_day_version WHERE day = %s AND summed IS DISTINCT FROM version", [day]
+            "SELECT version FROM usage_day_version WHERE day = %s AND summed IS DISTINCT FROM version",
+            [day],
         )
         stale = cursor.fetchone()
         if stale is None:

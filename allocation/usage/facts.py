@@ -116,7 +116,9 @@ class UsageFacts:
         return {
             day
             for day in self.days.keys() | versions.keys()
-            if (now := versions.get(day, 0)) is None or day not in self.days or now != self.days[day].version
+            if (now := versions.get(day, 0)) is None
+            or day not in self.days
+            or now != self.days[day].version
         }
 
     @classmethod
@@ -127,17 +129,26 @@ class UsageFacts:
             end=date.fromisoformat(told["end"]),
             days={
                 date.fromisoformat(day): DayFacts(
-                    version, sha256, frozenset(keys[n] for n in places), has_fractions, is_sampled, tuple(callers)
+                    version,
+                    sha256,
+                    frozenset(keys[n] for n in places),
+                    has_fractions,
+                    is_sampled,
+                    tuple(callers),
                 )
-                for day, (version, sha256, places, has_fractions, is_sampled, callers) in told["days"].items()
+                for day, (version, sha256, places, has_fractions, is_sampled, callers) in told[
+                    "days"
+                ].items()
             },
         )
 
 
 @dataclass(frozen=True)
 class UsageReader:
-    """How usage of a half-open range of days is read: with or without its regions, which side of a call between agents
-    pays, the organisation's own names of models, and whose each gateway's key is."""
+    """How usage of a half-open range of days is read: with or without its regions, which side of a
+    call between agents pays, the organisation's own names of models, and whose each gateway's key
+    is.
+    """
 
     start: date
     end: date
@@ -157,8 +168,14 @@ class UsageReader:
         # Versions first: what comes in between is read now, and again by the next run.
         versions = usage_versions(start, end)
         sum_days(start, end)
-        parts = [Period(start, end)] if days is None else [Period(d, d + DAY) for d in sorted(days) if start <= d < end]
-        rows, digests = self._told(usage_sql(part.start, part.end, by_region=self.by_region) for part in parts)
+        parts = (
+            [Period(start, end)]
+            if days is None
+            else [Period(d, d + DAY) for d in sorted(days) if start <= d < end]
+        )
+        rows, digests = self._told(
+            usage_sql(part.start, part.end, by_region=self.by_region) for part in parts
+        )
         silent = {
             day: DayFacts(version, "", frozenset(), False, False, ())
             for day, version in versions.items()
@@ -173,7 +190,9 @@ class UsageReader:
         """
         owned = {day for days, _ in self.owners.values() for day in days}
         cuts = {self.start, *cuts, *owned}
-        rows, _ = self._told([rest_sql(self.start, self.end, but=but, cuts=cuts, by_region=self.by_region)])
+        rows, _ = self._told(
+            [rest_sql(self.start, self.end, but=but, cuts=cuts, by_region=self.by_region)]
+        )
         return rows
 
     def _told(self, statements: Iterable[str]) -> tuple[list[ToldUsage], dict[date, Digest]]:
@@ -190,7 +209,10 @@ class UsageReader:
         return caller_owners(rows, self.owners), digests
 
     def _names(self, dimensions: Iterable[str]) -> dict[str, CallerNames]:
-        lines = (line.split("\t", 1) for line in copy_lines(names_sql(dimensions, by_region=self.by_region)))
+        lines = (
+            line.split("\t", 1)
+            for line in copy_lines(names_sql(dimensions, by_region=self.by_region))
+        )
         return {
             dimension: caller_names(told, caller_pays=self.caller_pays, entries=self.entries)
             for dimension, told in lines
@@ -244,19 +266,24 @@ class LateUsage:
             raise WholeMonthNeeded("sampled usage, or tokens of other decimal places")
 
     def check_others(self) -> None:
-        """Raises WholeMonthNeeded where usage of the other days came meanwhile: read now, the rest of the month would
-        not be what is known of it."""
+        """Raises WholeMonthNeeded where usage of the other days came meanwhile: read now, the rest
+        of the month would not be what is known of it.
+        """
         now = usage_versions(self.known.start, self.known.end)
         if not self.known.changed_days(now) <= self.days:
             raise WholeMonthNeeded("usage of other days came meanwhile")
 
     def complete(self, index: UsageIndex, rest: UsageIndex | None) -> None:
-        """Make the index of the days that were read one of the month, whose other days have keys but no rows.
+        """Make the index of the days that were read one of the month, whose other days have keys
+        but no rows.
 
         `rest` has the rows of all other days together, under any day.
         """
         together = None
         if rest is not None:
-            together = {key: [row for rows in days.values() for row in rows] for key, days in rest.days.items()}
+            together = {
+                key: [row for rows in days.values() for row in rows]
+                for key, days in rest.days.items()
+            }
         others = ((key, day) for day, facts in self.others.items() for key in facts.keys)
         index.complete(self.days, others, together)

@@ -1,4 +1,6 @@
-"""Drivers: what traces say about who used what, and how one bill line is weighted by it. `UsageIndex` is pure."""
+"""Drivers: what traces say about who used what, and how one bill line is weighted by it.
+`UsageIndex` is pure.
+"""
 
 from __future__ import annotations
 
@@ -43,17 +45,25 @@ FALLS_TO: dict[str, tuple[tuple[str, tuple[str, ...]], ...]] = {
         ("input_audio", (INPUT_AUDIO,)),
         ("input_image", (INPUT_IMAGE,)),
     ),
-    OUTPUT: (("reasoning", (REASONING,)), ("output_audio", (OUTPUT_AUDIO,)), ("output_image", (OUTPUT_IMAGE,))),
+    OUTPUT: (
+        ("reasoning", (REASONING,)),
+        ("output_audio", (OUTPUT_AUDIO,)),
+        ("output_image", (OUTPUT_IMAGE,)),
+    ),
 }
 
 
 @lru_cache(maxsize=4096)
 def columns_of(token_class: str, billed_classes: frozenset[str]) -> tuple[int, ...]:
-    """Indexes into TOKEN_COLUMNS that a line of this class pays for, given the classes that the model's bill has."""
+    """Indexes into TOKEN_COLUMNS that a line of this class pays for, given the classes that the
+    model's bill has.
+    """
     names = list(CLASS_COLUMNS[token_class])
     if token_class == CACHE_WRITE:
         own = {CACHE_WRITE_5M: "cache_write_5m", CACHE_WRITE_1H: "cache_write_1h"}
-        names = [name for name in names if not any(own[c] == name for c in own if c in billed_classes)]
+        names = [
+            name for name in names if not any(own[c] == name for c in own if c in billed_classes)
+        ]
     for name, lines in FALLS_TO.get(token_class, ()):
         if not billed_classes.intersection(lines):
             names.append(name)
@@ -62,14 +72,18 @@ def columns_of(token_class: str, billed_classes: frozenset[str]) -> tuple[int, .
 
 ALL_COLUMNS = tuple(range(len(TOKEN_COLUMNS)))
 # The two sides of a call that sampling's variance is kept for: input and output.
-OUTPUT_SIDE = tuple(n for n, name in enumerate(TOKEN_COLUMNS) if "output" in name or name == "reasoning")
+OUTPUT_SIDE = tuple(
+    n for n, name in enumerate(TOKEN_COLUMNS) if "output" in name or name == "reasoning"
+)
 SIDES = (tuple(n for n in ALL_COLUMNS if n not in OUTPUT_SIDE), OUTPUT_SIDE)
 
 
 class Key(NamedTuple):
-    """What bills and traces are joined on. `project` None is its own key; "*" stands for all projects together.
+    """What bills and traces are joined on. `project` None is its own key; "*" stands for all
+    projects together.
 
-    `region` None stands for all regions together, `model` None, on reserved capacity alone, for all models.
+    `region` None stands for all regions together, `model` None, on reserved capacity alone, for all
+    models.
     """
 
     provider: str | None
@@ -90,17 +104,21 @@ class Usage(NamedTuple):
     rung: int
     tokens: tuple[int, ...]  # as TOKEN_COLUMNS
     list_cost: int | None  # None: some of it is unpriced
-    variance: tuple[int, int] = (0, 0)  # by sampling, of all input and of all output tokens, in tokens squared
+    variance: tuple[int, int] = (
+        0,
+        0,
+    )  # by sampling, of all input and of all output tokens, in tokens squared
     calls: int | Fraction = 0  # 0: not told
 
 
 class Weights(NamedTuple):
     """A driver: targets in canonical order with a weight above zero each. `total` is their sum.
 
-    Weights are corrected for sampling. With x a target's extrapolated usage, X that of all targets, v the variance of x
-    and V the sum of v, the expected share x/X is off by (V x/X - v)/X^2 to second order: where a few calls stand for a
-    day, who makes few and large ones gets too little, every day anew. Beale's ratio estimator weighs by x + v/X, which
-    leaves terms of higher order only. Where every span is kept, v is 0 and the weight is x.
+    Weights are corrected for sampling. With x a target's extrapolated usage, X that of all targets,
+    v the variance of x and V the sum of v, the expected share x/X is off by (V x/X - v)/X^2 to
+    second order: where a few calls stand for a day, who makes few and large ones gets too little,
+    every day anew. Beale's ratio estimator weighs by x + v/X, which leaves terms of higher order
+    only. Where every span is kept, v is 0 and the weight is x.
     """
 
     entries: tuple[tuple[int, int, int], ...]  # target, weight, rung
@@ -132,17 +150,20 @@ ALL_USAGE = "*"  # among month reads: any call of the month
 
 
 def month_name(provider: str | None, model: str | None) -> str:
-    """What a split by the month depends on: one model's usage and bill, or, model None, all of the provider's."""
+    """What a split by the month depends on: one model's usage and bill, or, model None, all of the
+    provider's.
+    """
     return f"{provider or ''}|{model or '*'}"
 
 
 @dataclass
 class UsageIndex:
-    """Usage by key and day, resolved to targets. `token_places`: tokens are whole numbers of 10**-token_places.
+    """Usage by key and day, resolved to targets. `token_places`: tokens are whole numbers of
+    10**-token_places.
 
-    `month_reads` collects the names of what was asked of the month as a whole. A partial index knows on which days of
-    the month each key was used, but only the rows of the days `loaded`, and at most the `rest` of the month in one; it
-    raises WholeMonthNeeded where those don't answer.
+    `month_reads` collects the names of what was asked of the month as a whole. A partial index
+    knows on which days of the month each key was used, but only the rows of the days `loaded`, and
+    at most the `rest` of the month in one; it raises WholeMonthNeeded where those don't answer.
     """
 
     token_places: int
@@ -153,15 +174,22 @@ class UsageIndex:
     rest: Mapping[Key, Sequence[Usage]] | None = None
     month_reads: set[str] = field(default_factory=set)
     # Of a partial index: tokens and calls of the days that were not loaded.
-    elsewhere: dict[tuple[Key, tuple[int, ...]], tuple[Fraction, Fraction]] = field(default_factory=dict)
+    elsewhere: dict[tuple[Key, tuple[int, ...]], tuple[Fraction, Fraction]] = field(
+        default_factory=dict
+    )
     _cache: dict[tuple[object, ...], Weights] = field(default_factory=dict)
     _pools: dict[tuple[object, ...], Pool] = field(default_factory=dict)
     _variances: dict[tuple[object, ...], Fraction] = field(default_factory=dict)
 
     def complete(
-        self, loaded: frozenset[date], others: Iterable[tuple[Key, date]], rest: Mapping[Key, Sequence[Usage]] | None
+        self,
+        loaded: frozenset[date],
+        others: Iterable[tuple[Key, date]],
+        rest: Mapping[Key, Sequence[Usage]] | None,
     ) -> None:
-        """Make the index of some days a partial one of the month: `others` are all keys and days without rows."""
+        """Make the index of some days a partial one of the month: `others` are all keys and days
+        without rows.
+        """
         self.loaded, self.rest = loaded, rest
         for key, day in others:
             self.days.setdefault(key, {}).setdefault(day, [])
@@ -186,7 +214,12 @@ class UsageIndex:
 
     @cached_property
     def is_sampled(self) -> bool:
-        return any(row.variance != (0, 0) for by_day in self.days.values() for rows in by_day.values() for row in rows)
+        return any(
+            row.variance != (0, 0)
+            for by_day in self.days.values()
+            for rows in by_day.values()
+            for row in rows
+        )
 
     @cached_property
     def has_regions(self) -> bool:
@@ -223,7 +256,11 @@ class UsageIndex:
         everything = key.project == ANY_PROJECT
         return self._pool(
             ("models", key.provider, key.project),
-            (k for k in self.days if k.provider == key.provider and (everything or k.project == key.project)),
+            (
+                k
+                for k in self.days
+                if k.provider == key.provider and (everything or k.project == key.project)
+            ),
         )
 
     def _pool(self, name: tuple[object, ...], keys: Iterable[Key]) -> Pool:
@@ -251,7 +288,9 @@ class UsageIndex:
         name = ("traced", key, day, columns)
         found = self._variances.get(name)
         if found is None:
-            tokens = sum(row.tokens[column] for row in self._rows(key, day, False) for column in columns)
+            tokens = sum(
+                row.tokens[column] for row in self._rows(key, day, False) for column in columns
+            )
             found = self._variances[name] = Fraction(tokens, 10**self.token_places)
         return found
 
@@ -269,27 +308,40 @@ class UsageIndex:
         """Tokens of these columns in the month, also of a partial index that was told the rest."""
         if self.loaded is None:
             return self._tokens(key, None, columns)
-        return sum([self._tokens(key, day, columns) for day in self.loaded], self.elsewhere[key, columns][0])
+        return sum(
+            [self._tokens(key, day, columns) for day in self.loaded],
+            self.elsewhere[key, columns][0],
+        )
 
     def month_calls(self, key: Key, columns: tuple[int, ...]) -> Fraction:
         """As `month_traced`, calls."""
         if self.loaded is None:
             return self.calls(key, None, columns)
-        return sum([self.calls(key, day, columns) for day in self.loaded], self.elsewhere[key, columns][1])
+        return sum(
+            [self.calls(key, day, columns) for day in self.loaded], self.elsewhere[key, columns][1]
+        )
 
-    def tokens(self, key: Key, day: date | None, columns: tuple[int, ...], *, whole_provider: bool = False) -> Weights:
+    def tokens(
+        self, key: Key, day: date | None, columns: tuple[int, ...], *, whole_provider: bool = False
+    ) -> Weights:
         """Weights by tokens of these columns; `day` None is the month."""
         return self._weights("tokens", key, day, columns, whole_provider)
 
     def list_cost(self, key: Key, day: date | None, *, whole_provider: bool = False) -> Weights:
         """Weights by list price of all classes; by total tokens where some of it has no price."""
         found = self._weights("list cost", key, day, ALL_COLUMNS, whole_provider)
-        return found if found is not NOTHING else self.tokens(key, day, ALL_COLUMNS, whole_provider=whole_provider)
+        return (
+            found
+            if found is not NOTHING
+            else self.tokens(key, day, ALL_COLUMNS, whole_provider=whole_provider)
+        )
 
     def relative_variance(self, key: Key, day: date | None, columns: tuple[int, ...]) -> Fraction:
-        """Sampling's variance of the tokens that these columns are part of, over their square; 0 without sampling.
+        """Sampling's variance of the tokens that these columns are part of, over their square; 0
+        without sampling.
 
-        A class has the relative variance of its side, input or output, since that is what the rollup keeps.
+        A class has the relative variance of its side, input or output, since that is what the
+        rollup keeps.
         """
         if not self.is_sampled:
             return Fraction(0)
@@ -300,17 +352,25 @@ class UsageIndex:
             whole = [n for side in sides for n in SIDES[side]]
             rows = self._rows(key, day, False)
             variance = sum(row.variance[side] for row in rows for side in sides)
-            tokens = Fraction(sum(row.tokens[n] for row in rows for n in whole), 10**self.token_places)
-            found = self._variances[name] = variance / tokens**2 if variance and tokens else Fraction(0)
+            tokens = Fraction(
+                sum(row.tokens[n] for row in rows for n in whole), 10**self.token_places
+            )
+            found = self._variances[name] = (
+                variance / tokens**2 if variance and tokens else Fraction(0)
+            )
         return found
 
-    def _weights(self, by: str, key: Key, day: date | None, columns: tuple[int, ...], whole_provider: bool) -> Weights:
+    def _weights(
+        self, by: str, key: Key, day: date | None, columns: tuple[int, ...], whole_provider: bool
+    ) -> Weights:
         if day is None:
             self.reads_month(key, whole_provider=whole_provider)
         name = (by, key if not whole_provider else (key.provider, key.project), day, columns)
         found = self._cache.get(name)
         if found is None:
-            found = self._cache[name] = self._summed(by, self._rows(key, day, whole_provider), columns)
+            found = self._cache[name] = self._summed(
+                by, self._rows(key, day, whole_provider), columns
+            )
         return found
 
     def _rows(self, key: Key, day: date | None, whole_provider: bool) -> Sequence[Usage]:
@@ -328,7 +388,11 @@ class UsageIndex:
         only = columns[0] if len(columns) == 1 else None
         for row in rows:
             if by == "tokens":
-                amount = row.tokens[only] if only is not None else sum([row.tokens[column] for column in columns])
+                amount = (
+                    row.tokens[only]
+                    if only is not None
+                    else sum([row.tokens[column] for column in columns])
+                )
             elif row.list_cost is None:
                 if any(row.tokens):
                     return NOTHING
@@ -345,18 +409,27 @@ class UsageIndex:
             return NOTHING
         targets = sorted(amounts, key=self.order.__getitem__)
         places = self.token_places if by == "tokens" else COST_PLACES
-        label = by if by != "tokens" else "total tokens" if columns == ALL_COLUMNS else _token_label(columns)
+        label = (
+            by
+            if by != "tokens"
+            else "total tokens"
+            if columns == ALL_COLUMNS
+            else _token_label(columns)
+        )
         if any(variances.values()) and len(amounts) > 1:
             label += ", corrected for sampling"
             everything = sum(amounts.values())
             for target, variance in variances.items():
                 amounts[target] += (2 * variance + everything) // (2 * everything)
-        return Weights(tuple((t, amounts[t], rungs[t]) for t in targets), sum(amounts.values()), label, places)
+        return Weights(
+            tuple((t, amounts[t], rungs[t]) for t in targets), sum(amounts.values()), label, places
+        )
 
     def _variance(self, by: str, row: Usage, amount: int, columns: tuple[int, ...]) -> int:
         """Sampling's variance of one row's weight, in its own units squared.
 
-        A class has the relative variance of its side. List cost has that of input, of output where nothing went in.
+        A class has the relative variance of its side. List cost has that of input, of output where
+        nothing went in.
         """
         whole = [sum([row.tokens[n] for n in side]) for side in SIDES]
         if by != "tokens":
@@ -377,23 +450,28 @@ def _token_label(columns: tuple[int, ...]) -> str:
 # ---------------------------------------------------------------- from the database
 
 
-# One row per day and what calls say of themselves, which one of its dimensions stands for; `said` is its place in
-# canonical order. `is_priced` false: some usage of the row has no list price. Days that usage_day_sum knows come from
-# there, others from their hours; and all that waits to be merged.
+# One row per day and what calls say of themselves, which one of its dimensions stands for; `said`
+# is its place in canonical order. `is_priced` false: some usage of the row has no list price. Days
+# that usage_day_sum knows come from there, others from their hours; and all that waits to be
+# merged.
 USAGE_ROWS = """
     WITH summed AS (
-        SELECT day FROM usage_day_version WHERE summed = version AND day >= '{start}' AND day < '{end}'
+        SELECT day FROM usage_day_version WHERE summed = version AND day >= '{start}'
+            AND day < '{end}'
     ), used AS MATERIALIZED (
-        SELECT day, dimension_id, calls, {columns}, list_cost, is_priced, variance_input, variance_output
+        SELECT day, dimension_id, calls, {columns}, list_cost, is_priced, variance_input,
+            variance_output
         FROM usage_day_sum JOIN summed USING (day)
         WHERE day >= '{start}' AND day < '{end}'
         UNION ALL
         SELECT other.day, hours.* FROM (
-            SELECT '{start}'::date + n AS day FROM generate_series(0, '{end}'::date - '{start}'::date - 1) n
+            SELECT '{start}'::date + n AS day FROM generate_series(0,
+                '{end}'::date - '{start}'::date - 1) n
             EXCEPT SELECT day FROM summed
         ) other
         CROSS JOIN LATERAL (
-            SELECT dimension_id, calls, {columns}, list_cost, list_cost IS NOT NULL, variance_input::numeric,
+            SELECT dimension_id, calls, {columns}, list_cost, list_cost IS NOT NULL,
+                variance_input::numeric,
                 variance_output::numeric
             FROM usage_hourly
             WHERE hour >= other.day::timestamp AT TIME ZONE 'UTC'
@@ -412,8 +490,10 @@ USAGE_ROWS = """
     )
     SELECT u.day, n.said, min(n.id) AS dimension_id, max(n.rung) AS rung,
         trim_scale(round(sum(u.calls), {places})) AS calls, {sums},
-        CASE WHEN bool_and(u.is_priced) THEN trim_scale(round(sum(u.list_cost), 18)) END AS list_cost,
-        round(sum(u.variance_input)) AS variance_input, round(sum(u.variance_output)) AS variance_output
+        CASE WHEN bool_and(u.is_priced) THEN trim_scale(round(sum(u.list_cost), 18))
+            END AS list_cost,
+        round(sum(u.variance_input)) AS variance_input, round(sum(u.variance_output)) AS
+            variance_output
     FROM used u JOIN named n ON n.id = u.dimension_id
     GROUP BY u.day, n.said
 """
@@ -423,12 +503,13 @@ COPY (
     ORDER BY 1, 2
 ) TO STDOUT
 """
-# As one row for all other days of each span between two cuts: the columns are those of USAGE_SQL. What has no tokens
-# needs no price.
+# As one row for all other days of each span between two cuts: the columns are those of USAGE_SQL.
+# What has no tokens needs no price.
 REST_SQL = """
 COPY (
     SELECT min(day), said, min(dimension_id), rung, trim_scale(sum(calls)), {sums},
-        CASE WHEN bool_and(list_cost IS NOT NULL OR {no_tokens}) THEN trim_scale(sum(list_cost)) END,
+        CASE WHEN bool_and(list_cost IS NOT NULL OR {no_tokens}) THEN trim_scale(sum(list_cost))
+            END,
         sum(variance_input), sum(variance_output)
     FROM ({rows}) days
     WHERE day <> ALL('{{{but}}}'::date[])
@@ -443,11 +524,26 @@ COPY (
 """
 REGION_SQL = """(lower(d.region)
     || CASE WHEN coalesce(d.model_requested, d.model_answered) LIKE 'global.%' THEN ' global' ELSE '' END)"""
-# What a call says of itself, in the order of caller_names. Who is behind a gateway's key matters where nothing says
-# whose the call is.
+# What a call says of itself, in the order of caller_names. Who is behind a gateway's key matters
+# where nothing says whose the call is.
 TOLD = (
-    *("d.provider", "d.project", "d.model", "CASE WHEN d.tier IN ('batch', 'provisioned') THEN d.tier END", REGION_SQL),
-    *("d.team", "d.feature", "d.product", "d.environment", "d.customer", "d.phase", "d.entry_team", "d.entry_feature"),
+    *(
+        "d.provider",
+        "d.project",
+        "d.model",
+        "CASE WHEN d.tier IN ('batch', 'provisioned') THEN d.tier END",
+        REGION_SQL,
+    ),
+    *(
+        "d.team",
+        "d.feature",
+        "d.product",
+        "d.environment",
+        "d.customer",
+        "d.phase",
+        "d.entry_team",
+        "d.entry_feature",
+    ),
     "CASE WHEN d.team IS NULL THEN d.caller END",
 )
 DRIVER_PLACES = 6  # of weighted token counts that are not whole
@@ -483,9 +579,18 @@ def places_of_rows(rows: Iterable[ToldUsage]) -> int:
 
 def told_owner(row: ToldUsage) -> Owner:
     """The row's attributes as names to be resolved."""
-    team, feature, product, environment, customer, phase, partner_team, partner_feature = row.attributes
+    team, feature, product, environment, customer, phase, partner_team, partner_feature = (
+        row.attributes
+    )
     return Owner(
-        team, feature, product, environment, customer, phase, partner_team=partner_team, partner_feature=partner_feature
+        team,
+        feature,
+        product,
+        environment,
+        customer,
+        phase,
+        partner_team=partner_team,
+        partner_feature=partner_feature,
     )
 
 
@@ -494,8 +599,12 @@ def usage_sql(start: date, end: date, *, by_region: bool = False) -> str:
     return USAGE_SQL.format(rows=_usage_rows(start, end, by_region=by_region))
 
 
-def rest_sql(start: date, end: date, *, but: Iterable[date], cuts: Iterable[date], by_region: bool) -> str:
-    """The statement for all days of the half-open range `but` these, summed between cuts, of which one is needed."""
+def rest_sql(
+    start: date, end: date, *, but: Iterable[date], cuts: Iterable[date], by_region: bool
+) -> str:
+    """The statement for all days of the half-open range `but` these, summed between cuts, of which
+    one is needed.
+    """
     return REST_SQL.format(
         rows=_usage_rows(start, end, by_region=by_region),
         sums=", ".join(f"trim_scale(sum({name}))" for name in TOKEN_COLUMNS),
@@ -518,7 +627,9 @@ def _usage_rows(start: date, end: date, *, by_region: bool) -> str:
     return USAGE_ROWS.format(
         order=", ".join(f'{name} COLLATE "C"' for name in _told(by_region=by_region)),
         places=DRIVER_PLACES,
-        sums=", ".join(f"trim_scale(round(sum(u.{name}), {DRIVER_PLACES})) AS {name}" for name in TOKEN_COLUMNS),
+        sums=", ".join(
+            f"trim_scale(round(sum(u.{name}), {DRIVER_PLACES})) AS {name}" for name in TOKEN_COLUMNS
+        ),
         columns=", ".join(TOKEN_COLUMNS),
         waiting=", ".join(f"sum({name})" for name in TOKEN_COLUMNS),
         start=start.isoformat(),
@@ -527,8 +638,9 @@ def _usage_rows(start: date, end: date, *, by_region: bool) -> str:
 
 
 def caller_names(line: str, *, caller_pays: bool = True, entries: Entries = ()) -> CallerNames:
-    """One line of NAMES_SQL, without the id; providers under one name, models as the organisation's own entries have
-    them."""
+    """One line of NAMES_SQL, without the id; providers under one name, models as the organisation's
+    own entries have them.
+    """
     cells = copy_cells(line)
     return CallerNames(
         text=line,
@@ -555,7 +667,9 @@ def told_usage(day: date, names: CallerNames, numbers: str) -> ToldUsage:
 
 
 def told_key(told: tuple[str | None, ...], entries: Entries = ()) -> Key:
-    """What provider, project, model, tier and region are joined on: their own words, or what an entry says of them."""
+    """What provider, project, model, tier and region are joined on: their own words, or what an
+    entry says of them.
+    """
     provider, project, model, tier, region = told
     own = meaning(entries, TRACE, provider, (model or "").lower()) if entries else None
     if own:
@@ -565,12 +679,16 @@ def told_key(told: tuple[str | None, ...], entries: Entries = ()) -> Key:
 
 
 def paying(told: tuple[str | None, ...], *, caller_pays: bool) -> tuple[str | None, ...]:
-    """As told_owner reads them: who pays first, and its partner last, None where the call is between nobody.
+    """As told_owner reads them: who pays first, and its partner last, None where the call is
+    between nobody.
 
-    Told are team, feature, product, environment, customer, phase, and team and feature of the entry.
+    Told are team, feature, product, environment, customer, phase, and team and feature of the
+    entry.
     """
     team, feature, _, environment, customer, phase, entry_team, entry_feature = told
-    if (entry_team is None or entry_team == team) and (entry_feature is None or entry_feature == feature):
+    if (entry_team is None or entry_team == team) and (
+        entry_feature is None or entry_feature == feature
+    ):
         return (*told[:6], None, None)
     if not caller_pays:
         return told

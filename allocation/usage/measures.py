@@ -1,4 +1,6 @@
-"""What `proportional` splits go by: calls and tokens of traces, GPU-seconds, and uploaded series, by target and day."""
+"""What `proportional` splits go by: calls and tokens of traces, GPU-seconds, and uploaded series,
+by target and day.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,14 @@ from allocation.plans.gpu import GpuRow
 from allocation.plans.shared import Measure, Measures, at_level
 from allocation.rules.methods import GPU_SECONDS, REQUESTS, SEATS, SERIES, TOKEN_DRIVERS, Split
 from allocation.rules.owner_readers import NAMED, Owner
-from allocation.usage.index import ALL_USAGE, OUTPUT_SIDE, SAME_PROVIDER, ToldUsage, WholeMonthNeeded, told_owner
+from allocation.usage.index import (
+    ALL_USAGE,
+    OUTPUT_SIDE,
+    SAME_PROVIDER,
+    ToldUsage,
+    WholeMonthNeeded,
+    told_owner,
+)
 from allocation.values.money import places_of, plain, quanta_of
 from allocation.values.periods import Period
 
@@ -23,7 +32,9 @@ CACHED = TOKEN_COLUMNS.index("cache_read")
 # Indexes into TOKEN_COLUMNS that each token driver counts.
 TOKENS_OF: dict[str, tuple[int, ...]] = {
     "tokens": tuple(range(len(TOKEN_COLUMNS))),
-    "input_tokens": tuple(n for n in range(len(TOKEN_COLUMNS)) if n not in OUTPUT_SIDE and n != CACHED),
+    "input_tokens": tuple(
+        n for n in range(len(TOKEN_COLUMNS)) if n not in OUTPUT_SIDE and n != CACHED
+    ),
     "output_tokens": OUTPUT_SIDE,
     "cached_tokens": (CACHED,),
 }
@@ -44,8 +55,9 @@ class Reading(NamedTuple):
 class MeasureBook:
     """Measures of a month, each summed once when it is first asked for.
 
-    `usage` is that of the days `loaded`, None for all, with the `rest` of the month in one or without; WholeMonthNeeded
-    is raised where that doesn't answer. `month_reads` is told where the month's calls were asked for.
+    `usage` is that of the days `loaded`, None for all, with the `rest` of the month in one or
+    without; WholeMonthNeeded is raised where that doesn't answer. `month_reads` is told where the
+    month's calls were asked for.
     """
 
     month: date
@@ -69,7 +81,9 @@ class MeasureBook:
     def _check(self, day: date | None) -> None:
         if day is None:
             self.month_reads.add(ALL_USAGE)
-        if self.loaded is not None and (self.rest is None if day is None else day not in self.loaded):
+        if self.loaded is not None and (
+            self.rest is None if day is None else day not in self.loaded
+        ):
             raise WholeMonthNeeded(f"all calls of {day or 'the month'}")
 
     def _of(self, split: Split) -> Sums:
@@ -112,8 +126,12 @@ class MeasureBook:
                 if any(getattr(row.key, name) != value for name, value in wanted.items()):
                     continue
                 name = (row.attributes, self.organisation.epoch(row.day))
-                target = targets.get(name) or targets.setdefault(name, self._target(told_owner(row), row.day))
-                counted = row.calls if columns is None else _sum_text([row.tokens[n] for n in columns])
+                target = targets.get(name) or targets.setdefault(
+                    name, self._target(told_owner(row), row.day)
+                )
+                counted = (
+                    row.calls if columns is None else _sum_text([row.tokens[n] for n in columns])
+                )
                 yield Reading(None if is_rest else row.day, target, counted, row.rung)
 
     def _gpu_readings(self) -> Iterable[Reading]:
@@ -133,7 +151,8 @@ def _sum_text(texts: Sequence[str]) -> str:
         return plain(sum(map(Decimal, texts), Decimal(0)))
 
 
-# By day, None for the month: what each target has, in whole numbers of so many places as the sums need.
+# By day, None for the month: what each target has, in whole numbers of so many places as the sums
+# need.
 Sums = dict[date | None, tuple[dict[Target, Measure], int]]
 
 
@@ -152,12 +171,16 @@ def summed(readings: Sequence[Reading]) -> Sums:
     return {day: _in_least_places(of, places) for day, of in by_day.items()}
 
 
-def _in_least_places(sums: Mapping[Target, list[int]], places: int) -> tuple[dict[Target, Measure], int]:
+def _in_least_places(
+    sums: Mapping[Target, list[int]], places: int
+) -> tuple[dict[Target, Measure], int]:
     """However the sums came to be, they are written alike."""
     more = 0
     while more < places and all(weight % 10 ** (more + 1) == 0 for weight, _ in sums.values()):
         more += 1
-    return {target: Measure(weight // 10**more, rung) for target, (weight, rung) in sums.items()}, places - more
+    return {
+        target: Measure(weight // 10**more, rung) for target, (weight, rung) in sums.items()
+    }, places - more
 
 
 def _add(sums: dict[Target, list[int]], target: Target, weight: int, rung: int) -> None:
@@ -172,7 +195,9 @@ def _add(sums: dict[Target, list[int]], target: Target, weight: int, rung: int) 
 def load_series(
     names: Iterable[str], *, month: date, organisation: Organisation, note: Callable[[str], None]
 ) -> dict[str, list[Reading]]:
-    """The month's readings of these series; `note` is told every row, for the fingerprint of the inputs."""
+    """The month's readings of these series; `note` is told every row, for the fingerprint of the
+    inputs.
+    """
     found: dict[str, list[Reading]] = {}
     rows = DriverPoint.objects.filter(series__in=sorted(set(names)), month=month)
     for row in rows.order_by("series", "day", "team", "feature").values_list(

@@ -1,4 +1,6 @@
-"""Providers' own usage reports as a driver: who used what by key, user, workspace or project, batch or not."""
+"""Providers' own usage reports as a driver: who used what by key, user, workspace or project, batch
+or not.
+"""
 
 from __future__ import annotations
 
@@ -23,19 +25,27 @@ Owners = dict[tuple[str, str, str], tuple[list[date], list[tuple[str, str | None
 
 REPORTED_SQL = """
 COPY (
-    SELECT day, provider, project, model, is_batch, api_key, "user", workspace, trim_scale(requests), {tokens}
+    SELECT day, provider, project, model, is_batch, api_key, "user", workspace,
+        trim_scale(requests), {tokens}
     FROM allocation_providerusage
     WHERE day >= '{start}' AND day < '{end}' {only}
-    ORDER BY day, provider COLLATE "C", project COLLATE "C", model COLLATE "C", is_batch, api_key COLLATE "C",
+    ORDER BY day, provider COLLATE "C", project COLLATE "C", model COLLATE "C", is_batch,
+        api_key COLLATE "C",
         "user" COLLATE "C", workspace COLLATE "C"
 ) TO STDOUT
 """
 
 
 def load_reported(
-    *, start: date, end: date, owners: Owners, note: Callable[[str], None], days: Iterable[date] | None = None
+    *,
+    start: date,
+    end: date,
+    owners: Owners,
+    note: Callable[[str], None],
+    days: Iterable[date] | None = None,
 ) -> list[ToldUsage]:
-    """Reported usage of the half-open range, or of these days of it, with the owners that identities had then.
+    """Reported usage of the half-open range, or of these days of it, with the owners that
+    identities had then.
 
     `note` is told every row.
     """
@@ -44,7 +54,9 @@ def load_reported(
     found = []
     only = "" if days is None else "AND day = ANY('{" + ",".join(map(str, sorted(days))) + "}')"
     for line in copy_lines(REPORTED_SQL.format(tokens=tokens, start=start, end=end, only=only)):
-        told, provider, project, model, is_batch, api_key, user, workspace, *numbers = copy_cells(line)
+        told, provider, project, model, is_batch, api_key, user, workspace, *numbers = copy_cells(
+            line
+        )
         day = dates.get(told or "") or dates.setdefault(told or "", date.fromisoformat(told or ""))
         provider = provider or ""
         values = dict(zip(KINDS, (api_key, user, workspace, project), strict=True))
@@ -89,7 +101,8 @@ def _key(provider: str, project: str | None, model: str | None, is_batch: bool) 
 def caller_owners(rows: Sequence[ToldUsage], owners: Owners) -> list[ToldUsage]:
     """The rows with whose a gateway's key, or end user, is where a call names no team.
 
-    A gateway's own keys stand under the provider `gateway`; else the key is looked for under the call's provider.
+    A gateway's own keys stand under the provider `gateway`; else the key is looked for under the
+    call's provider.
     """
     if all(row.caller is None for row in rows):
         return list(rows)
@@ -112,7 +125,9 @@ def caller_owners(rows: Sequence[ToldUsage], owners: Owners) -> list[ToldUsage]:
 def note_callers(
     callers: Iterable[str], *, start: date, end: date, owners: Owners, note: Callable[[str], None]
 ) -> None:
-    """Tells `note` whose each of these keys and end users is on the days, from the first of them on, by provider."""
+    """Tells `note` whose each of these keys and end users is on the days, from the first of them
+    on, by provider.
+    """
     wanted = set(callers)
     for (provider, kind, value), (days, known) in sorted(owners.items()):
         if value in wanted and kind in (UsageIdentity.API_KEY, UsageIdentity.USER):
@@ -130,7 +145,9 @@ def identity_owners() -> Owners:
         "provider", "kind", "value", "valid_from", "team", "feature"
     )
     for provider, kind, value, valid_from, team, feature in rows:
-        days, owners = found.setdefault((SAME_PROVIDER.get(provider, provider), kind, value), ([], []))
+        days, owners = found.setdefault(
+            (SAME_PROVIDER.get(provider, provider), kind, value), ([], [])
+        )
         days.append(valid_from)
         owners.append((team, feature))
     return found
@@ -141,7 +158,9 @@ def owner_of(
 ) -> tuple[str | None, str | None]:
     """(team, feature) of the narrowest identity that somebody owned on that day."""
     for kind, value in values.items():
-        days, known = owners.get((SAME_PROVIDER.get(provider, provider), str(kind), value or ""), ([], []))
+        days, known = owners.get(
+            (SAME_PROVIDER.get(provider, provider), str(kind), value or ""), ([], [])
+        )
         place = bisect_right(days, day)
         if place:
             return known[place - 1]

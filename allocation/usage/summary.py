@@ -1,4 +1,6 @@
-"""Keeps `usage_summary` and `latency_summary`: the usage rollup by what pages group by, hour by hour."""
+"""Keeps `usage_summary` and `latency_summary`: the usage rollup by what pages group by, hour by
+hour.
+"""
 
 from __future__ import annotations
 
@@ -18,8 +20,10 @@ RETURNING hour
 """
 KEY = "jsonb_build_array(d.provider, d.model, d.team, d.feature, d.service, d.prompt_version, d.environment)::text"
 NEW_SUBJECTS = f"""
-INSERT INTO usage_subject (key, provider, model, team, feature, service, prompt_version, environment)
-SELECT DISTINCT {KEY}, d.provider, d.model, d.team, d.feature, d.service, d.prompt_version, d.environment
+INSERT INTO usage_subject (key, provider, model, team, feature, service, prompt_version,
+    environment)
+SELECT DISTINCT {KEY}, d.provider, d.model, d.team, d.feature, d.service, d.prompt_version,
+    d.environment
 FROM allocation_usagedimension d
 WHERE NOT EXISTS (SELECT FROM usage_subject_of known WHERE known.dimension_id = d.id)
 ON CONFLICT DO NOTHING
@@ -35,10 +39,13 @@ ON CONFLICT DO NOTHING
 FORGET_USAGE = "DELETE FROM usage_summary WHERE hour = ANY(%(hours)s)"
 FORGET_LATENCY = "DELETE FROM latency_summary WHERE hour = ANY(%(hours)s)"
 SUM_USAGE = """
-INSERT INTO usage_summary (hour, subject_id, calls, calls_without_usage, errors, input_tokens, cached_tokens,
+INSERT INTO usage_summary (hour, subject_id, calls, calls_without_usage, errors, input_tokens,
+    cached_tokens,
     output_tokens, list_cost, priced_calls, unpriced_calls, pending_calls)
-SELECT u.hour, known.subject_id, sum(u.calls), sum(u.calls_without_usage), sum(u.errors), sum(u.input_tokens),
-    sum(u.cached_tokens), sum(u.output_tokens), sum(u.list_cost), sum(u.priced_calls), sum(u.unpriced_calls),
+SELECT u.hour, known.subject_id, sum(u.calls), sum(u.calls_without_usage), sum(u.errors),
+    sum(u.input_tokens),
+    sum(u.cached_tokens), sum(u.output_tokens), sum(u.list_cost), sum(u.priced_calls),
+        sum(u.unpriced_calls),
     sum(u.pending_calls)
 FROM usage_measured u JOIN usage_subject_of known ON known.dimension_id = u.dimension_id
 WHERE u.hour = ANY(%(hours)s)
@@ -66,7 +73,8 @@ def summarise(seconds: float = LONGEST_SECONDS) -> int:
 
 
 def summarise_hours(limit: int = HOURS_AT_ONCE) -> int:
-    """Sum up at most `limit` hours that changed since they were summed up last, newest first; how many.
+    """Sum up at most `limit` hours that changed since they were summed up last, newest first; how
+    many.
 
     Safe beside the folder and beside itself: an hour that changes meanwhile is stale again.
     """
@@ -74,7 +82,8 @@ def summarise_hours(limit: int = HOURS_AT_ONCE) -> int:
         cursor.execute(TAKE, {"limit": limit})
         hours: list[datetime] = [hour for (hour,) in cursor.fetchall()]
         if hours:
-            # Two sums of one hour at a time would meet in the primary key; the second waits and sees the first's rows.
+            # Two sums of one hour at a time would meet in the primary key; the second waits and
+            # sees the first's rows.
             cursor.execute("SELECT pg_advisory_xact_lock(hashtext('apportion usage summary'))")
             cursor.execute(NEW_SUBJECTS)
             cursor.execute(NEW_DIMENSIONS)

@@ -1,4 +1,6 @@
-"""Minor units of currencies: how many decimals an amount is paid in. ISO 4217, list one, of 2026-01-01."""
+"""Minor units of currencies: how many decimals an amount is paid in. ISO 4217, list one, of
+2026-01-01.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,8 @@ MINOR_UNITS = {code: places for places, codes in _OTHER.items() for code in code
 
 
 def minor_units(currency: str | None) -> int:
-    """Decimals of the currency's minor unit: 0 for JPY, 3 for KWD; 2 for every one that the list names no other for.
+    """Decimals of the currency's minor unit: 0 for JPY, 3 for KWD; 2 for every one that the list
+    names no other for.
 
     For reading and for what is paid. Ledger amounts are exact and never rounded to it.
     """

@@ -11,8 +11,11 @@ from math import gcd
 
 LEAST_PLACES = 12  # a split is cut at least this fine; finer where the source amount is
 
-# Wide enough for any ledger sum (15 digits before the point, 60 after); inexact results are errors, not roundings.
-EXACT = decimal.Context(prec=200, traps=[decimal.Inexact, decimal.InvalidOperation, decimal.Overflow])
+# Wide enough for any ledger sum (15 digits before the point, 60 after); inexact results are errors,
+# not roundings.
+EXACT = decimal.Context(
+    prec=200, traps=[decimal.Inexact, decimal.InvalidOperation, decimal.Overflow]
+)
 
 
 def places_of(text: str) -> int:
@@ -21,7 +24,8 @@ def places_of(text: str) -> int:
 
 
 def quanta_of(text: str, places: int) -> int:
-    """Plain decimal text as whole quanta of 10**-places; raises ValueError where it is finer than that.
+    """Plain decimal text as whole quanta of 10**-places; raises ValueError where it is finer than
+    that.
 
     >>> quanta_of("-1.5", 3)
     -1500
@@ -35,7 +39,9 @@ def quanta_of(text: str, places: int) -> int:
 
 
 def text_of(quanta: int, places: int) -> str:
-    """Whole quanta as plain decimal text with exactly `places` places, as PostgreSQL prints numeric of that scale."""
+    """Whole quanta as plain decimal text with exactly `places` places, as PostgreSQL prints numeric
+    of that scale.
+    """
     if quanta < 0:
         return "-" + text_of(-quanta, places)
     digits = str(quanta).rjust(places + 1, "0")
@@ -49,7 +55,9 @@ def decimal_fraction(text: str) -> Fraction:
 
 
 def exact_text(value: Fraction) -> str:
-    """A finite decimal as plain text, of no more digits than it has; raises decimal.Inexact for any other fraction."""
+    """A finite decimal as plain text, of no more digits than it has; raises decimal.Inexact for any
+    other fraction.
+    """
     places = _places_over(value.denominator)
     return text_of(value.numerator * (10**places // value.denominator), places)
 
@@ -73,7 +81,9 @@ def texts_of(amounts: Sequence[int], places: int) -> list[str]:
     if min(amounts, default=0) < 0:
         return [text_of(quanta, places) for quanta in amounts]
     return [
-        f"{digits[:-places]}.{digits[-places:]}" if len(digits) > places else f"0.{digits.zfill(places)}"
+        f"{digits[:-places]}.{digits[-places:]}"
+        if len(digits) > places
+        else f"0.{digits.zfill(places)}"
         for digits in map(str, amounts)
     ]
 

@@ -62,9 +62,11 @@ def midnight(day: date) -> datetime:
 def microseconds_by_day(
     start: datetime, end: datetime, *, clip_start: datetime, clip_end: datetime
 ) -> list[tuple[date, int]]:
-    """UTC days of [start, end) within [clip_start, clip_end), each with its microseconds: the weights of a spread.
+    """UTC days of [start, end) within [clip_start, clip_end), each with its microseconds: the
+    weights of a spread.
 
-    Without any overlap, the charge's first day takes it all: a correction belongs to the day it corrects.
+    Without any overlap, the charge's first day takes it all: a correction belongs to the day it
+    corrects.
     """
     first, last = max(start, clip_start), min(end, clip_end)
     if last <= first:

@@ -1,8 +1,8 @@
 """Cutting an amount into shares that add up to it exactly: largest remainder on whole quanta. Pure.
 
-The source amount's own scale, at least twelve places, sets the quantum. What a plain division leaves over goes, one
-quantum each, to the largest remainders; ties go to the first key. A negative amount is cut by magnitude and gets its
-sign back, so that a refund mirrors the charge it undoes.
+The source amount's own scale, at least twelve places, sets the quantum. What a plain division
+leaves over goes, one quantum each, to the largest remainders; ties go to the first key. A negative
+amount is cut by magnitude and gets its sign back, so that a refund mirrors the charge it undoes.
 """
 
 from __future__ import annotations
@@ -22,14 +22,18 @@ class BadWeight(ValueError):
     """A weight is negative, infinite or not a number; `key` says whose."""
 
     def __init__(self, key: object, weight: object) -> None:
-        super().__init__(f"weight of {key!r} is {weight}; a weight is a finite number, zero or more")
+        super().__init__(
+            f"weight of {key!r} is {weight}; a weight is a finite number, zero or more"
+        )
         self.key = key
         self.weight = weight
 
 
 @dataclass(frozen=True)
 class Shares:
-    """Key and amount of everyone with a weight above zero, in key order; the amounts add up to the source exactly."""
+    """Key and amount of everyone with a weight above zero, in key order; the amounts add up to the
+    source exactly.
+    """
 
     amounts: tuple[tuple[str, Decimal], ...]
 
@@ -51,7 +55,9 @@ def split(amount: Decimal, weights: Mapping[str, Weight]) -> Shares | NoShares:
     text = format(amount, "f")
     places = max(LEAST_PLACES, places_of(text))
     cut = split_quanta(quanta_of(text, places), whole_weights([weights[key] for key in keys]))
-    return Shares(tuple((key, Decimal(text_of(share, places))) for key, share in zip(keys, cut, strict=True)))
+    return Shares(
+        tuple((key, Decimal(text_of(share, places))) for key, share in zip(keys, cut, strict=True))
+    )
 
 
 def _checked(key: str, weight: Weight) -> bool:
@@ -72,7 +78,8 @@ def whole_weights(weights: Sequence[Weight]) -> list[int]:
 
 
 def split_quanta(quanta: int, weights: Sequence[int]) -> list[int]:
-    """Whole quanta cut by non-negative integer weights whose sum is above zero; ties go to the first.
+    """Whole quanta cut by non-negative integer weights whose sum is above zero; ties go to the
+    first.
 
     The one place in the portal where money is divided.
     """

@@ -1,4 +1,6 @@
-"""The one checked doorway: which pages and which teams a user may read. Asked on every request, never cached."""
+"""The one checked doorway: which pages and which teams a user may read. Asked on every request,
+never cached.
+"""
 
 from __future__ import annotations
 
@@ -45,7 +47,9 @@ def roles_of(user: User) -> frozenset[Role]:
     """The roles the user holds now; none for someone who is signed out or deactivated."""
     if not user.is_active:
         return frozenset()
-    held = Membership.objects.filter(user_id=user.pk, role__in=Role.values).values_list("role", flat=True)
+    held = Membership.objects.filter(user_id=user.pk, role__in=Role.values).values_list(
+        "role", flat=True
+    )
     return frozenset(Role(role) for role in held)
 
 
@@ -56,7 +60,9 @@ def team_scope(user: User) -> TeamScope:
     memberships = list(Membership.objects.filter(user_id=user.pk).values_list("role", "team__slug"))
     if any(role in ORGANISATION_WIDE for role, _ in memberships):
         return TeamScope.everything()
-    return TeamScope(teams=frozenset(team for role, team in memberships if role == Role.TEAM_LEAD and team))
+    return TeamScope(
+        teams=frozenset(team for role, team in memberships if role == Role.TEAM_LEAD and team)
+    )
 
 
 def team_for_user(user: User, slug: str) -> Team:
@@ -96,6 +102,10 @@ def page(name: str) -> Callable[[View], View]:
 
 def without_role(request: HttpRequest) -> HttpResponse:
     """A plain page for somebody who is signed in and may see nothing yet: whom to ask."""
-    admins = User.objects.filter(is_active=True, memberships__role=Role.FINOPS_ADMIN).order_by("username").distinct()
+    admins = (
+        User.objects.filter(is_active=True, memberships__role=Role.FINOPS_ADMIN)
+        .order_by("username")
+        .distinct()
+    )
     names = [admin.get_full_name() or admin.username for admin in admins]
     return render(request, "account/without_role.html", {"admins": names}, status=403)

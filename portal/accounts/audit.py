@@ -1,4 +1,6 @@
-"""Who changed what about access. Entries are added in the transaction of the change and never altered."""
+"""Who changed what about access. Entries are added in the transaction of the change and never
+altered.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +9,8 @@ from typing import Any
 from portal.accounts.models import AuditEntry
 
 
-def record(actor: str | None, action: str, subject: str, detail: dict[str, Any] | None = None) -> None:
+def record(
+    actor: str | None, action: str, subject: str, detail: dict[str, Any] | None = None
+) -> None:
     """`actor` is a user name, or None for the command line. Detail names ids and roles, no secrets."""
     AuditEntry.objects.create(actor=actor, action=action, subject=subject, detail=detail or {})

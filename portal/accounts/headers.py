@@ -9,7 +9,16 @@ from django.http import HttpRequest, HttpResponseBase
 # Nothing in the portal needs a sensor, a payment sheet or a camera.
 PERMISSIONS = ", ".join(
     f"{feature}=()"
-    for feature in ("camera", "display-capture", "geolocation", "microphone", "midi", "payment", "serial", "usb")
+    for feature in (
+        "camera",
+        "display-capture",
+        "geolocation",
+        "microphone",
+        "midi",
+        "payment",
+        "serial",
+        "usb",
+    )
 )
 
 

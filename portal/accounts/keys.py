@@ -30,7 +30,9 @@ def create_key(
     created_by: str | None,
     expires_at: datetime | None = None,
 ) -> tuple[ApiKey, str]:
-    """The stored key and its secret, `apn_<scope>_<43 characters>`. The secret is not kept and can't be shown again."""
+    """The stored key and its secret, `apn_<scope>_<43 characters>`. The secret is not kept and
+    can't be shown again.
+    """
     scope = KeyScope(scope)
     random_part = secrets.token_urlsafe(32)
     secret = f"apn_{scope.value}_{random_part}"
@@ -60,8 +62,9 @@ def revoke_key(key: ApiKey, revoked_by: str | None) -> bool:
 def key_from_request(request: HttpRequest, scopes: Iterable[KeyScope | str]) -> ApiKey | None:
     """The live key of `Authorization: Bearer <secret>` if it has one of the scopes, else None.
 
-    One indexed look-up, on every request: a revoked key stops with the next one. The header is the only place a key is
-    read from; addresses end up in logs. Looking up a hash leaks nothing by time that helps to find 256 random bits.
+    One indexed look-up, on every request: a revoked key stops with the next one. The header is the
+    only place a key is read from; addresses end up in logs. Looking up a hash leaks nothing by time
+    that helps to find 256 random bits.
     """
     secret = bearer_secret(request)
     if secret is None:
@@ -69,7 +72,9 @@ def key_from_request(request: HttpRequest, scopes: Iterable[KeyScope | str]) -> 
     now = timezone.now()
     key = (
         ApiKey.objects.select_related("team")
-        .filter(Q(expires_at=None) | Q(expires_at__gt=now), key_sha256=digest(secret), revoked_at=None)
+        .filter(
+            Q(expires_at=None) | Q(expires_at__gt=now), key_sha256=digest(secret), revoked_at=None
+        )
         .first()
     )
     if key is None or key.scope not in {str(scope) for scope in scopes}:

@@ -34,7 +34,8 @@ class Membership(models.Model):
                 nulls_distinct=False,
             ),
             models.CheckConstraint(
-                condition=Q(role="team_lead", team__isnull=False) | (~Q(role="team_lead") & Q(team__isnull=True)),
+                condition=Q(role="team_lead", team__isnull=False)
+                | (~Q(role="team_lead") & Q(team__isnull=True)),
                 name="only_team_leads_name_a_team",
             ),
         ]
@@ -51,10 +52,14 @@ class ApiKey(models.Model):
     """A program's credential: 256 random bits, shown once, kept as SHA-256."""
 
     name = models.TextField()
-    prefix = models.TextField()  # shown in lists and found by secret scanners: apn_<scope>_<first characters>
+    prefix = (
+        models.TextField()
+    )  # shown in lists and found by secret scanners: apn_<scope>_<first characters>
     key_sha256 = models.BinaryField(unique=True)
     scope = models.TextField(choices=KeyScope.choices)
-    team = models.ForeignKey("allocation.Team", on_delete=models.PROTECT, null=True)  # NULL: may speak for all teams
+    team = models.ForeignKey(
+        "allocation.Team", on_delete=models.PROTECT, null=True
+    )  # NULL: may speak for all teams
     created_at = models.DateTimeField(auto_now_add=True)
     created_by = models.TextField(null=True)
     expires_at = models.DateTimeField(null=True)
@@ -63,7 +68,9 @@ class ApiKey(models.Model):
 
 
 class AuditEntry(models.Model):
-    """One change of access. A trigger refuses UPDATE and DELETE; the application's role has no TRUNCATE anyway."""
+    """One change of access. A trigger refuses UPDATE and DELETE; the application's role has no
+    TRUNCATE anyway.
+    """
 
     at = models.DateTimeField(auto_now_add=True)
     actor = models.TextField(null=True)  # user name; NULL: the command line

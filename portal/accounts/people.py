@@ -1,4 +1,6 @@
-"""Changes to who may do what. Every change is audited in its own transaction, and nobody changes their own roles."""
+"""Changes to who may do what. Every change is audited in its own transaction, and nobody changes
+their own roles.
+"""
 
 from __future__ import annotations
 
@@ -51,7 +53,9 @@ def _add(username: str, full_name: str, email: str, *, actor: str) -> tuple[User
     first, _, last = full_name.partition(" ")
     try:
         with transaction.atomic():
-            user = User.objects.create_user(username, email, password, first_name=first, last_name=last)
+            user = User.objects.create_user(
+                username, email, password, first_name=first, last_name=last
+            )
     except IntegrityError:
         raise NameTaken(username) from None
     audit.record(actor, "user added", username)
@@ -78,10 +82,16 @@ def withdraw(*, membership: Membership, acting_user: User) -> None:
 
 @transaction.atomic
 def set_active(*, user: User, active: bool, acting_user: User) -> None:
-    """A deactivated user is signed out with their next request: a session of an inactive user counts for nothing."""
+    """A deactivated user is signed out with their next request: a session of an inactive user
+    counts for nothing.
+    """
     refuse_own_access(user, acting_user)
     if User.objects.filter(pk=user.pk, is_active=not active).update(is_active=active):
-        audit.record(acting_user.username, "user reactivated" if active else "user deactivated", user.username)
+        audit.record(
+            acting_user.username,
+            "user reactivated" if active else "user deactivated",
+            user.username,
+        )
 
 
 @transaction.atomic
@@ -97,7 +107,9 @@ def new_password(*, user: User, acting_user: User) -> str:
 
 @transaction.atomic
 def remove_second_factor(*, user: User, acting_user: User) -> bool:
-    """Whether there was one. Signing in then asks for the password alone; the recovery codes end with it."""
+    """Whether there was one. Signing in then asks for the password alone; the recovery codes end
+    with it.
+    """
     refuse_own_access(user, acting_user)
     removed, _ = Authenticator.objects.filter(user=user).delete()
     if removed:

@@ -1,4 +1,6 @@
-"""Sign-in, password and second factor: what this portal uses of allauth, and no more (no sign-up, no reset by mail)."""
+"""Sign-in, password and second factor: what this portal uses of allauth, and no more (no sign-up,
+no reset by mail).
+"""
 
 from __future__ import annotations
 

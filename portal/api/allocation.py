@@ -1,4 +1,6 @@
-"""`/api/v1/runs/`, `reconcile/` and `chargeback/`: runs, the balance of a month, and what is charged back."""
+"""`/api/v1/runs/`, `reconcile/` and `chargeback/`: runs, the balance of a month, and what is
+charged back.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,13 @@ from rest_framework.response import Response
 from allocation.models import AllocationRun, RunStatus
 from allocation.values.periods import Period
 from portal.api.callers import caller_of, reads, reads_everything_of
-from portal.api.parameters import CostField, MonthField, PageParameters, StrictSerializer, parameters_of
+from portal.api.parameters import (
+    CostField,
+    MonthField,
+    PageParameters,
+    StrictSerializer,
+    parameters_of,
+)
 from reports.exports.chargeback_csv import NotAllocated, chargeback_csv
 from reports.queries.reconciliation import reconcile_period
 
@@ -55,8 +63,14 @@ def runs(request: Request) -> Response:
     asked = parameters_of(request, RunParameters)
     columns = {"status": "status", "period": "billing_month"}
     picked = {column: asked[name] for name, column in columns.items() if name in asked}
-    found = AllocationRun.objects.select_related("rule_set").filter(rule_set__number__gt=0, **picked).order_by("-id")
-    return Response(RunLine(found[asked["offset"] : asked["offset"] + asked["limit"]], many=True).data)
+    found = (
+        AllocationRun.objects.select_related("rule_set")
+        .filter(rule_set__number__gt=0, **picked)
+        .order_by("-id")
+    )
+    return Response(
+        RunLine(found[asked["offset"] : asked["offset"] + asked["limit"]], many=True).data
+    )
 
 
 class MonthParameters(StrictSerializer):
@@ -84,10 +98,14 @@ class Balance(serializers.Serializer[Any]):
 @api_view(["GET"])
 @permission_classes([reads_everything_of("chargeback")])
 def reconcile(request: Request) -> Response:
-    """Per source, currency and metric: charges = allocated + unallocated, or by how much they differ."""
+    """Per source, currency and metric: charges = allocated + unallocated, or by how much they
+    differ.
+    """
     period = Period.month(parameters_of(request, MonthParameters)["period"])
     found = reconcile_period(period=period)
-    return Response(Balance({"period": str(period), "balanced": found.is_balanced, "rows": found.rows}).data)
+    return Response(
+        Balance({"period": str(period), "balanced": found.is_balanced, "rows": found.rows}).data
+    )
 
 
 class ChargebackParameters(MonthParameters):
@@ -102,7 +120,9 @@ class ChargebackParameters(MonthParameters):
 @api_view(["GET"])
 @permission_classes([reads("showback")])
 def chargeback(request: Request) -> StreamingHttpResponse:
-    """The chargeback CSV of the caller's teams, exact; its last rows are control totals, one for each currency."""
+    """The chargeback CSV of the caller's teams, exact; its last rows are control totals, one for
+    each currency.
+    """
     asked = parameters_of(request, ChargebackParameters)
     period = Period.month(asked["period"])
     try:

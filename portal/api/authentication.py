@@ -29,14 +29,18 @@ class KeyHolder:
 
 
 class ApiKeyAuthentication(BaseAuthentication):
-    """`Authorization: Bearer <key>`. A wrong, expired or revoked key is refused, never passed over to a session."""
+    """`Authorization: Bearer <key>`. A wrong, expired or revoked key is refused, never passed over
+    to a session.
+    """
 
     def authenticate(self, request: Request) -> tuple[KeyHolder, ApiKey] | None:
         if not request.META.get("HTTP_AUTHORIZATION"):
             return None
         key = key_from_request(request._request, KeyScope.values)
         if key is None:
-            raise AuthenticationFailed("The Authorization header holds no live API key. It reads: Bearer apn_...")
+            raise AuthenticationFailed(
+                "The Authorization header holds no live API key. It reads: Bearer apn_..."
+            )
         return KeyHolder(key), key
 
     def authenticate_header(self, request: Request) -> str:

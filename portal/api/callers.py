@@ -1,4 +1,6 @@
-"""Who calls the API and what they may read: the doorway of portal/accounts/access.py, for people and for keys."""
+"""Who calls the API and what they may read: the doorway of portal/accounts/access.py, for people
+and for keys.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,9 @@ UPLOADING_SCOPES = {KeyScope.INGEST, KeyScope.ADMIN}
 
 @dataclass(frozen=True)
 class Caller:
-    """`pages` names the pages whose content the caller may read here; an upload of bills has a right of its own."""
+    """`pages` names the pages whose content the caller may read here; an upload of bills has a
+    right of its own.
+    """
 
     name: str
     scope: TeamScope
@@ -37,7 +41,9 @@ def caller_of(request: Request) -> Caller:
         return caller_of_key(request.user.key)
     user = cast(User, request.user)
     pages = frozenset(pages_of(user))
-    return Caller(name=user.username, scope=team_scope(user), pages=pages, may_upload="imports" in pages)
+    return Caller(
+        name=user.username, scope=team_scope(user), pages=pages, may_upload="imports" in pages
+    )
 
 
 def caller_of_key(key: ApiKey) -> Caller:
@@ -76,7 +82,9 @@ def reads(page: str) -> type[BasePermission]:
 
 
 def reads_everything_of(page: str) -> type[BasePermission]:
-    """As `reads`, for content that speaks of the whole organisation and can't be narrowed to some teams."""
+    """As `reads`, for content that speaks of the whole organisation and can't be narrowed to some
+    teams.
+    """
 
     class ReadsEverything(BasePermission):
         message = f"Your role or key does not open {page} of the whole organisation."
@@ -96,9 +104,13 @@ class MayUpload(BasePermission):
 
 
 class MayChangeDrivers(BasePermission):
-    """Driver data moves what every team pays: for those who may grant access, and for keys that may upload."""
+    """Driver data moves what every team pays: for those who may grant access, and for keys that may
+    upload.
+    """
 
-    message = "Driver files need the FinOps admin role, or a key of scope ingest or admin without a team."
+    message = (
+        "Driver files need the FinOps admin role, or a key of scope ingest or admin without a team."
+    )
 
     def has_permission(self, request: Request, view: APIView) -> bool:
         caller = caller_of(request)

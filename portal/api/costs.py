@@ -15,7 +15,14 @@ from rest_framework.response import Response
 
 from portal.api.callers import caller_of, readable_team, reads
 from portal.api.parameters import CostField, MonthField, PageParameters, parameters_of
-from reports.queries.cost_rollup import DIMENSIONS, FILTERS, METRICS, CostRollup, UnknownDimension, cost_rollup
+from reports.queries.cost_rollup import (
+    DIMENSIONS,
+    FILTERS,
+    METRICS,
+    CostRollup,
+    UnknownDimension,
+    cost_rollup,
+)
 from reports.queries.spend_coverage import current_runs
 
 
@@ -24,13 +31,17 @@ def filter_field() -> serializers.CharField:
 
 
 class CostParameters(PageParameters):
-    period = MonthField(required=False, help_text="Billing month; the latest one with a run where left out.")
+    period = MonthField(
+        required=False, help_text="Billing month; the latest one with a run where left out."
+    )
     metric = serializers.ChoiceField(choices=METRICS, default="effective_cost")
     group_by = serializers.CharField(
         default="team", max_length=200, help_text=f"Comma-separated, of: {', '.join(DIMENSIONS)}."
     )
     ai = serializers.ChoiceField(
-        choices=["only", "all"], default="only", help_text="`all` adds spend outside AI, which balances with invoices."
+        choices=["only", "all"],
+        default="only",
+        help_text="`all` adds spend outside AI, which balances with invoices.",
     )
     # One exact-match filter for each dimension.
     team = serializers.SlugField(required=False)
@@ -71,7 +82,9 @@ class CostPage(serializers.Serializer[Any]):
 @api_view(["GET"])
 @permission_classes([reads("showback")])
 def costs(request: Request) -> Response:
-    """Cost by the asked dimensions for one billing month, in the caller's teams. Currencies are never added up."""
+    """Cost by the asked dimensions for one billing month, in the caller's teams. Currencies are
+    never added up.
+    """
     asked = parameters_of(request, CostParameters)
     if "team" in asked:
         readable_team(request, asked["team"])
@@ -95,7 +108,9 @@ def costs(request: Request) -> Response:
     return Response(CostPage(page_of(found, asked, group_by, period)).data)
 
 
-def page_of(found: CostRollup, asked: dict[str, Any], group_by: list[str], period: date) -> dict[str, Any]:
+def page_of(
+    found: CostRollup, asked: dict[str, Any], group_by: list[str], period: date
+) -> dict[str, Any]:
     return {
         "period": period,
         "metric": asked["metric"],
@@ -103,7 +118,11 @@ def page_of(found: CostRollup, asked: dict[str, Any], group_by: list[str], perio
         "runs": found.runs,
         "totals": [{"currency": currency, "cost": cost} for currency, cost in found.totals],
         "rows": [
-            {"key": dict(zip(group_by, map(text, row.key), strict=True)), "currency": row.currency, "cost": row.cost}
+            {
+                "key": dict(zip(group_by, map(text, row.key), strict=True)),
+                "currency": row.currency,
+                "cost": row.cost,
+            }
             for row in found.rows
         ],
         "next_offset": asked["offset"] + asked["limit"] if found.has_more else None,

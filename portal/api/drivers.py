@@ -1,4 +1,6 @@
-"""`/api/v1/drivers/`: driver data that is no trace, and its upload; exchange rates come in the same way."""
+"""`/api/v1/drivers/`: driver data that is no trace, and its upload; exchange rates come in the same
+way.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,13 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from portal.api.callers import MayChangeDrivers, caller_of, reads_everything_of
-from portal.api.parameters import CostField, MonthField, NoParameters, StrictSerializer, parameters_of
+from portal.api.parameters import (
+    CostField,
+    MonthField,
+    NoParameters,
+    StrictSerializer,
+    parameters_of,
+)
 from portal.errors import Refused
 from portal.ingest.drivers.delivery import deliver
 from portal.ingest.drivers.doors import FILE_KINDS, kind_of
@@ -37,7 +45,9 @@ class DriverLine(serializers.Serializer[Any]):
 
 
 class DriverUpload(StrictSerializer):
-    file = serializers.FileField(help_text="CSV in UTF-8; a usage report also as the provider's JSON pages")
+    file = serializers.FileField(
+        help_text="CSV in UTF-8; a usage report also as the provider's JSON pages"
+    )
     name = serializers.CharField(max_length=100, required=False, help_text="of a series")
     month = MonthField(required=False, help_text="of a series")
     provider = serializers.CharField(max_length=100, required=False, help_text="of a usage report")
@@ -103,7 +113,9 @@ def drivers(request: Request) -> Response:
 
 
 @extend_schema(
-    request=DriverUpload, responses={200: DriverOutcome, 422: DriverOutcome}, operation_id="upload_driver_file"
+    request=DriverUpload,
+    responses={200: DriverOutcome, 422: DriverOutcome},
+    operation_id="upload_driver_file",
 )
 @api_view(["POST"])
 @permission_classes([MayChangeDrivers])
@@ -117,7 +129,9 @@ def upload_driver_file(request: Request, kind: str) -> Response:
     checked.is_valid(raise_exception=True)
     asked: dict[str, Any] = checked.validated_data
     try:
-        wanted = kind_of(kind, name=asked.get("name"), month=asked.get("month"), provider=asked.get("provider"))
+        wanted = kind_of(
+            kind, name=asked.get("name"), month=asked.get("month"), provider=asked.get("provider")
+        )
     except Refused as refusal:
         raise ValidationError({"file": [str(refusal)]}) from refusal
     outcome = deliver(

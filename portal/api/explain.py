@@ -40,11 +40,17 @@ class ExplainParameters(StrictSerializer):
     reason = filter_field()
     charge_kind = serializers.ChoiceField(choices=ChargeKind.choices, required=False)
     whole = serializers.ChoiceField(
-        choices=["1"], required=False, help_text="The whole billing month with spend outside AI, not charge days of AI."
+        choices=["1"],
+        required=False,
+        help_text="The whole billing month with spend outside AI, not charge days of AI.",
     )
     part = serializers.IntegerField(min_value=0, max_value=10_000, required=False)
-    line = serializers.RegexField(r"^[0-9]{1,18}-[0-9]{1,9}$", required=False, help_text="run-bucket of a listed line")
-    bill = serializers.RegexField(r"^[0-9]{1,14}-[0-9]{1,14}$", required=False, help_text="0-0 for the first bill rows")
+    line = serializers.RegexField(
+        r"^[0-9]{1,18}-[0-9]{1,9}$", required=False, help_text="run-bucket of a listed line"
+    )
+    bill = serializers.RegexField(
+        r"^[0-9]{1,14}-[0-9]{1,14}$", required=False, help_text="0-0 for the first bill rows"
+    )
     offset = serializers.IntegerField(min_value=0, max_value=999_999, required=False)
 
 
@@ -52,7 +58,9 @@ class ExplainParameters(StrictSerializer):
 @api_view(["GET"])
 @permission_classes([reads("explain")])
 def explain_amount(request: Request) -> Response:
-    """Parts, lines, the days of one line with their arithmetic and, on request, bill rows. Amounts are strings."""
+    """Parts, lines, the days of one line with their arithmetic and, on request, bill rows. Amounts
+    are strings.
+    """
     parameters_of(request, ExplainParameters)
     state = PageState.from_request(request._request, caller_of(request).scope)
     if state.problems:

@@ -26,8 +26,9 @@ class GapCause(serializers.Serializer[Any]):
 
 
 class GapSource(serializers.Serializer[Any]):
-    """`start` plus the causes' amounts is `billed`, exactly. `start` is the estimate, or, where that cannot be
-    compared for want of a rate, the bill at its own list prices."""
+    """`start` plus the causes' amounts is `billed`, exactly. `start` is the estimate, or, where
+    that cannot be compared for want of a rate, the bill at its own list prices.
+    """
 
     source = serializers.CharField()  # type: ignore[assignment]
     currency = serializers.CharField()
@@ -63,7 +64,11 @@ def gap(request: Request) -> Response:
     """Per source and currency with model usage; currencies are never added up."""
     month = parameters_of(request, MonthParameters)["period"]
     found = month_gaps(month=month, runs=current_runs(), scope=caller_of(request).scope)
-    answer = {"period": month, "sources": [_source(one) for one in found.sources], "off_the_bill": found.off_the_bill}
+    answer = {
+        "period": month,
+        "sources": [_source(one) for one in found.sources],
+        "off_the_bill": found.off_the_bill,
+    }
     return Response(MonthGap(answer).data)
 
 

@@ -1,4 +1,6 @@
-"""`/api/v1/imports/`: delivered files and what was rejected; `/api/v1/bills/`: the upload of a bill."""
+"""`/api/v1/imports/`: delivered files and what was rejected; `/api/v1/bills/`: the upload of a
+bill.
+"""
 
 from __future__ import annotations
 
@@ -63,7 +65,9 @@ class RejectedLine(serializers.ModelSerializer[RejectedRow]):
         read_only_fields = fields
 
 
-@extend_schema(parameters=[ImportParameters], responses=ImportLine(many=True), operation_id="imports")
+@extend_schema(
+    parameters=[ImportParameters], responses=ImportLine(many=True), operation_id="imports"
+)
 @api_view(["GET"])
 @permission_classes([reads_everything_of("imports")])
 def list_imports(request: Request) -> Response:
@@ -72,7 +76,9 @@ def list_imports(request: Request) -> Response:
     columns = {"status": "status", "source": "source__name"}
     picked = {column: asked[name] for name, column in columns.items() if name in asked}
     found = Import.objects.select_related("source").filter(**picked).order_by("-id")
-    return Response(ImportLine(found[asked["offset"] : asked["offset"] + asked["limit"]], many=True).data)
+    return Response(
+        ImportLine(found[asked["offset"] : asked["offset"] + asked["limit"]], many=True).data
+    )
 
 
 @extend_schema(responses=ImportLine, operation_id="import")
@@ -83,14 +89,20 @@ def one_import(request: Request, import_id: int) -> Response:
     return Response(ImportLine(import_or_404(import_id)).data)
 
 
-@extend_schema(parameters=[PageParameters], responses=RejectedLine(many=True), operation_id="import_rejected_rows")
+@extend_schema(
+    parameters=[PageParameters],
+    responses=RejectedLine(many=True),
+    operation_id="import_rejected_rows",
+)
 @api_view(["GET"])
 @permission_classes([reads_everything_of("imports")])
 def rejected_rows(request: Request, import_id: int) -> Response:
     """By line of the delivered file."""
     asked = parameters_of(request, PageParameters)
     found = RejectedRow.objects.filter(bill_import=import_or_404(import_id)).order_by("line", "id")
-    return Response(RejectedLine(found[asked["offset"] : asked["offset"] + asked["limit"]], many=True).data)
+    return Response(
+        RejectedLine(found[asked["offset"] : asked["offset"] + asked["limit"]], many=True).data
+    )
 
 
 def import_or_404(import_id: int) -> Import:
@@ -107,7 +119,9 @@ class BillUpload(StrictSerializer):
     format = serializers.CharField(max_length=20, default="auto")
     confirm_shrink = serializers.BooleanField(default=False)
     month = serializers.CharField(
-        max_length=7, required=False, help_text="YYYY-MM: refuse the file if it is the bill of another month"
+        max_length=7,
+        required=False,
+        help_text="YYYY-MM: refuse the file if it is the bill of another month",
     )
 
 

@@ -46,7 +46,9 @@ def jobs(request: Request) -> Response:
     """Newest first."""
     asked = parameters_of(request, JobParameters)
     picked = {name: asked[name] for name in ("status", "kind") if name in asked}
-    found = Job.objects.filter(**picked).order_by("-id")[asked["offset"] : asked["offset"] + asked["limit"]]
+    found = Job.objects.filter(**picked).order_by("-id")[
+        asked["offset"] : asked["offset"] + asked["limit"]
+    ]
     return Response(JobLine(found, many=True).data)
 
 

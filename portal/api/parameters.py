@@ -1,4 +1,6 @@
-"""What callers may send. Names that are not declared are refused, and so is a parameter given twice."""
+"""What callers may send. Names that are not declared are refused, and so is a parameter given
+twice.
+"""
 
 from __future__ import annotations
 
@@ -20,13 +22,17 @@ OFFSET_LIMIT = 1_000_000
 
 
 class StrictSerializer(serializers.Serializer[Any]):
-    """Refuses keys it does not declare, so that a misspelt or forbidden one is never silently ignored."""
+    """Refuses keys it does not declare, so that a misspelt or forbidden one is never silently
+    ignored.
+    """
 
     def to_internal_value(self, data: Any) -> Any:
         unknown = sorted(set(data) - set(self.fields)) if hasattr(data, "keys") else []
         if unknown:
             allowed = ", ".join(sorted(self.fields)) or "none"
-            raise ValidationError({name: [f"Unknown parameter. Allowed: {allowed}."] for name in unknown})
+            raise ValidationError(
+                {name: [f"Unknown parameter. Allowed: {allowed}."] for name in unknown}
+            )
         return super().to_internal_value(data)
 
 
@@ -47,7 +53,9 @@ class MonthField(serializers.Field[Any, Any, Any, Any]):
 
 @extend_schema_field({"type": "string", "example": "12.340000000001"})
 class CostField(serializers.Field[Any, Any, Any, Any]):
-    """An exact amount or quantity: every digit, as a string, so that no reader makes a binary float of it."""
+    """An exact amount or quantity: every digit, as a string, so that no reader makes a binary float
+    of it.
+    """
 
     def to_representation(self, value: Decimal) -> str:
         return exact(value)

@@ -20,7 +20,9 @@ from reports.window import Window
 
 
 class UnpricedParameters(StrictSerializer):
-    days = serializers.IntegerField(min_value=1, max_value=366, default=30, help_text="how far back to look")
+    days = serializers.IntegerField(
+        min_value=1, max_value=366, default=30, help_text="how far back to look"
+    )
 
 
 class UnpricedLine(serializers.Serializer[Any]):
@@ -32,13 +34,19 @@ class UnpricedLine(serializers.Serializer[Any]):
     last_hour = serializers.DateTimeField()
 
 
-@extend_schema(parameters=[UnpricedParameters], responses=UnpricedLine(many=True), operation_id="prices_unpriced")
+@extend_schema(
+    parameters=[UnpricedParameters],
+    responses=UnpricedLine(many=True),
+    operation_id="prices_unpriced",
+)
 @api_view(["GET"])
 @permission_classes([reads("debug")])
 def unpriced(request: Request) -> Response:
     """At most 100 models, most calls first. Their list-price cost is unknown, which is not zero."""
     days = parameters_of(request, UnpricedParameters)["days"]
-    end = datetime.combine(timezone.now().astimezone(UTC).date() + timedelta(days=1), time(0), tzinfo=UTC)
+    end = datetime.combine(
+        timezone.now().astimezone(UTC).date() + timedelta(days=1), time(0), tzinfo=UTC
+    )
     window = Window(end - timedelta(days=days), end)
     found = usage_unpriced(window=window, picked=UsageFilter(), teams=caller_of(request).scope)
     return Response(UnpricedLine(found, many=True).data)

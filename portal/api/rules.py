@@ -1,4 +1,6 @@
-"""`GET /api/v1/rules/schema/`: the language of allocation rules, for editors and programs that write them."""
+"""`GET /api/v1/rules/schema/`: the language of allocation rules, for editors and programs that
+write them.
+"""
 
 from __future__ import annotations
 
@@ -17,6 +19,8 @@ from portal.api.parameters import NoParameters, parameters_of
 @api_view(["GET"])
 @permission_classes([IsAuthenticated])
 def rules_language(request: Request) -> Response:
-    """JSON Schema (draft 2020-12) of a rules document; it says nothing about this organisation's own rules."""
+    """JSON Schema (draft 2020-12) of a rules document; it says nothing about this organisation's
+    own rules.
+    """
     parameters_of(request, NoParameters)
     return Response(rules_schema())

@@ -1,4 +1,6 @@
-"""How the API describes itself to programs (OpenAPI). Apart from authentication.py, which DRF's settings import."""
+"""How the API describes itself to programs (OpenAPI). Apart from authentication.py, which DRF's
+settings import.
+"""
 
 from __future__ import annotations
 

@@ -26,5 +26,7 @@ def allocate(context: JobContext) -> dict[str, Any]:
         raise Temporary(str(busy)) from busy
     return {
         "period": str(period),
-        "runs": [{"run": run.run, "currency": run.currency, "rows": run.rows} for run in outcome.runs],
+        "runs": [
+            {"run": run.run, "currency": run.currency, "rows": run.rows} for run in outcome.runs
+        ],
     }

@@ -14,10 +14,11 @@ class JobStatus(models.TextChoices):
 
 
 class Job(models.Model):
-    """One unit of work; written in the transaction of the change that asks for it (the outbox row, too).
+    """One unit of work; written in the transaction of the change that asks for it (the outbox row,
+    too).
 
-    `fence` grows by one with each claim; the final write names the fence it was claimed with and is refused if
-    it moved.
+    `fence` grows by one with each claim; the final write names the fence it was claimed with and is
+    refused if it moved.
     """
 
     kind = models.TextField()

@@ -1,4 +1,6 @@
-"""Previewing and applying rules: the job that carries a preview out, and the one way to apply with an audit entry."""
+"""Previewing and applying rules: the job that carries a preview out, and the one way to apply with
+an audit entry.
+"""
 
 from __future__ import annotations
 
@@ -22,11 +24,17 @@ from portal.ingest.otlp.fold import fold
 KIND = "preview_rules"
 
 
-def ask_for_preview(*, text: str, effective_from: date, months: Sequence[date], asked_by: str) -> RulePreview:
+def ask_for_preview(
+    *, text: str, effective_from: date, months: Sequence[date], asked_by: str
+) -> RulePreview:
     """A recorded preview and the job that will carry it out. Raises RuleError."""
     with transaction.atomic():
         preview = record_preview(
-            text=text, effective_from=effective_from, months=months, created_by=asked_by, now=timezone.now()
+            text=text,
+            effective_from=effective_from,
+            months=months,
+            created_by=asked_by,
+            now=timezone.now(),
         )
         enqueue(KIND, {"preview": preview.pk}, dedupe_key=key_of(preview), created_by=asked_by)
     return preview
@@ -49,7 +57,9 @@ def preview_rules(context: JobContext) -> dict[str, Any]:
         raise Refused("the preview has expired; ask for another")
     fold()  # as before an allocation, so that both see the same usage
     try:
-        carry_out_preview(preview, now=timezone.now(), progress=context.progress, guard=context.finish_guard)
+        carry_out_preview(
+            preview, now=timezone.now(), progress=context.progress, guard=context.finish_guard
+        )
     except AllocationBusy as busy:
         raise Temporary(str(busy)) from busy
     return {"preview": preview.pk, "sha256": preview.content_sha256}
@@ -58,12 +68,22 @@ def preview_rules(context: JobContext) -> dict[str, Any]:
 def apply_previewed(
     *, text: str, effective_from: date, acting_user: str | None, note: str = ""
 ) -> tuple[RuleSet, bool]:
-    """As `apply_rules`, with an audit entry in the same transaction. `acting_user` is None on the command line."""
+    """As `apply_rules`, with an audit entry in the same transaction. `acting_user` is None on the
+    command line.
+    """
     with transaction.atomic():
         made, is_new = apply_rules(
-            text=text, effective_from=effective_from, acting_user=acting_user, now=timezone.now(), note=note
+            text=text,
+            effective_from=effective_from,
+            acting_user=acting_user,
+            now=timezone.now(),
+            note=note,
         )
         if is_new:
-            detail = {"from": f"{made.effective_from:%Y-%m}", "sha256": made.content_sha256, "note": note}
+            detail = {
+                "from": f"{made.effective_from:%Y-%m}",
+                "sha256": made.content_sha256,
+                "note": note,
+            }
             audit.record(acting_user, "apply rules", f"rule set {made.number}", detail)
     return made, is_new

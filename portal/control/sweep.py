@@ -1,4 +1,6 @@
-"""What keeps jobs going when something crashed: unsent hints, expired leases, and periodic work that is due."""
+"""What keeps jobs going when something crashed: unsent hints, expired leases, and periodic work
+that is due.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,8 @@ SET lease_until = NULL, dispatched_at = NULL,
     status = CASE WHEN attempts >= max_attempts THEN 'failed' ELSE 'queued' END,
     finished_at = CASE WHEN attempts >= max_attempts THEN now() END,
     error = 'The worker ' || worker || ' stopped reporting' ||
-        CASE WHEN attempts >= max_attempts THEN ' at the last of ' || attempts || ' attempts' ELSE '' END
+        CASE WHEN attempts >= max_attempts THEN ' at the last of ' || attempts || ' attempts'
+            ELSE '' END
 WHERE status = 'running' AND lease_until < now()
 """
 
@@ -29,12 +32,15 @@ WHERE id IN (
 RETURNING id
 """
 
-# One open job of a kind at a time, and one job of a slot for ever: a late or second beat adds nothing.
+# One open job of a kind at a time, and one job of a slot for ever: a late or second beat adds
+# nothing.
 DUE = """
-INSERT INTO control_job (kind, payload, dedupe_key, created_by, created_at, status, attempts, max_attempts, fence,
+INSERT INTO control_job (kind, payload, dedupe_key, created_by, created_at, status, attempts,
+    max_attempts, fence,
     progress_done, progress_note)
 SELECT %(kind)s, '{}'::jsonb, %(kind)s || '@' || slot, %(schedule)s, now(), 'queued', 0, 1, 0, 0, ''
-FROM (SELECT floor(extract(epoch FROM now()) / %(seconds)s)::bigint * %(seconds)s AS slot) AS current_slot
+FROM (SELECT floor(extract(epoch FROM now()) / %(seconds)s)::bigint * %(seconds)s AS slot) AS
+    current_slot
 WHERE NOT EXISTS (
     SELECT FROM control_job
     WHERE kind = %(kind)s AND created_by = %(schedule)s
@@ -51,12 +57,18 @@ WHERE created_by = %(schedule)s AND status IN ('succeeded', 'failed')
 
 
 def sweep() -> list[int]:
-    """Take back jobs whose lease ran out, then send hints for every job that has none. The ids hinted at."""
+    """Take back jobs whose lease ran out, then send hints for every job that has none. The ids
+    hinted at.
+    """
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(EXPIRED)
         cursor.execute(
             UNSENT,
-            {"unsent": jobs.UNSENT_SECONDS, "again": jobs.SEND_AGAIN_SECONDS, "rows": jobs.SWEEP_ROWS},
+            {
+                "unsent": jobs.UNSENT_SECONDS,
+                "again": jobs.SEND_AGAIN_SECONDS,
+                "rows": jobs.SWEEP_ROWS,
+            },
         )
         found = [row[0] for row in cursor.fetchall()]
     for number, job_id in enumerate(found):
@@ -70,7 +82,8 @@ def forget_sending(job_ids: list[int]) -> None:
     """The broker is away: leave the rest to the next sweep."""
     with connection.cursor() as cursor:
         cursor.execute(
-            "UPDATE control_job SET dispatched_at = NULL WHERE id = ANY(%s) AND status = 'queued'", [job_ids]
+            "UPDATE control_job SET dispatched_at = NULL WHERE id = ANY(%s) AND status = 'queued'",
+            [job_ids],
         )
 
 
@@ -80,7 +93,9 @@ def enqueue_due() -> list[int]:
     new = []
     with transaction.atomic(), connection.cursor() as cursor:
         for periodic in jobs.PERIODIC.values():
-            cursor.execute(DUE, {"kind": periodic.kind, "seconds": periodic.seconds, "schedule": jobs.SCHEDULE})
+            cursor.execute(
+                DUE, {"kind": periodic.kind, "seconds": periodic.seconds, "schedule": jobs.SCHEDULE}
+            )
             new += [row[0] for row in cursor.fetchall()]
         cursor.execute(TIDY, {"schedule": jobs.SCHEDULE, "hours": jobs.KEEP_PERIODIC_HOURS})
     for job_id in new:

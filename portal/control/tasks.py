@@ -30,7 +30,9 @@ def sweep_at_start(**_: object) -> None:
 
 @worker_process_init.connect
 def end_with_the_worker(**_: object) -> None:
-    """A pool process whose worker was killed can't be told to stop, and would go on with a job that is lost."""
+    """A pool process whose worker was killed can't be told to stop, and would go on with a job that
+    is lost.
+    """
     import signal
 
     from portal.embedded.processes import end_with_parent

@@ -11,7 +11,13 @@ from threading import Event, Thread
 from typing import TypeVar
 
 from django.conf import settings
-from django.db import InterfaceError, OperationalError, close_old_connections, connection, connections
+from django.db import (
+    InterfaceError,
+    OperationalError,
+    close_old_connections,
+    connection,
+    connections,
+)
 
 from portal.control import jobs, registry
 from portal.control.jobs import JobContext, LostLease
@@ -42,7 +48,8 @@ def patiently(call: Callable[[], T]) -> T:
 class Heartbeat:
     """Renews a claim's lease and writes its progress from a thread with a connection of its own.
 
-    Progress inside the handler's transaction would be invisible until the end and hold the row's lock.
+    Progress inside the handler's transaction would be invisible until the end and hold the row's
+    lock.
     """
 
     def __init__(self, context: JobContext) -> None:
@@ -78,7 +85,9 @@ class Heartbeat:
 
 
 def run(job_id: int) -> JobStatus | None:
-    """Do one job, if it is there to be done. What became of it, or None when it is not this worker's to do."""
+    """Do one job, if it is there to be done. What became of it, or None when it is not this
+    worker's to do.
+    """
     registry.load()
     close_old_connections()
     worker = f"{socket.gethostname()}:{os.getpid()}"
@@ -88,16 +97,22 @@ def run(job_id: int) -> JobStatus | None:
     try:
         return attempt(context)
     except LostLease:
-        log.warning("job %s (%s): lost to another worker; nothing written", context.job_id, context.kind)
+        log.warning(
+            "job %s (%s): lost to another worker; nothing written", context.job_id, context.kind
+        )
         return None
 
 
 def attempt(context: JobContext) -> JobStatus:
-    """Call the handler under a heartbeat and record the outcome; LostLease when the job went to another worker."""
+    """Call the handler under a heartbeat and record the outcome; LostLease when the job went to
+    another worker.
+    """
     try:
         handler = jobs.HANDLERS.get(context.kind)
         if handler is None:
-            raise Refused(f"no handler for jobs of kind {context.kind!r} is installed in this worker")
+            raise Refused(
+                f"no handler for jobs of kind {context.kind!r} is installed in this worker"
+            )
         with Heartbeat(context):
             result = handler(context)
     except LostLease:
@@ -121,7 +136,9 @@ def retry_or_fail(context: JobContext, error: Exception) -> JobStatus:
     """Queue the job again, unless this was its last attempt."""
     reason = jobs.describe(error)
     if context.attempt >= context.max_attempts:
-        log.error("job %s (%s) failed at its last attempt: %s", context.job_id, context.kind, reason)
+        log.error(
+            "job %s (%s) failed at its last attempt: %s", context.job_id, context.kind, reason
+        )
         patiently(lambda: jobs.fail(context, f"{reason} (after {context.attempt} attempts)"))
         return JobStatus.FAILED
     log.warning("job %s (%s) will be tried again: %s", context.job_id, context.kind, reason)
@@ -131,11 +148,17 @@ def retry_or_fail(context: JobContext, error: Exception) -> JobStatus:
 
 
 def run_due(kind: str | None = None) -> int:
-    """Do every queued job that is due, here and now, as a command does that has no worker beside it. How many."""
+    """Do every queued job that is due, here and now, as a command does that has no worker beside
+    it. How many.
+    """
     count = 0
     while True:
         open_jobs = Job.objects.filter(status=JobStatus.QUEUED, run_after=None)
-        job = (open_jobs.filter(kind=kind) if kind else open_jobs).order_by("created_at", "pk").first()
+        job = (
+            (open_jobs.filter(kind=kind) if kind else open_jobs)
+            .order_by("created_at", "pk")
+            .first()
+        )
         if job is None:
             return count
         run(job.pk)

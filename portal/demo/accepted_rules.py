@@ -37,7 +37,11 @@ def accept_rules(settings: DemoSettings, month: date) -> None:
         project = PROJECTS[cases.GATEWAY_PROJECT].identifier
         rule = {
             "name": "Embeddings pass the gateway without a log",
-            "when": {"SubAccountId": project, "Catalogue.Model": EMBEDDING_MODEL, "ChargeCategory": "Usage"},
+            "when": {
+                "SubAccountId": project,
+                "Catalogue.Model": EMBEDDING_MODEL,
+                "ChargeCategory": "Usage",
+            },
             "method": "provider_usage",
             "owner": {"team": cases.GATEWAY_TEAM},
         }
@@ -45,7 +49,9 @@ def accept_rules(settings: DemoSettings, month: date) -> None:
     else:
         return
     text = yaml.safe_dump(document, allow_unicode=True, sort_keys=False)
-    add_owner_rule(text=text, effective_from=month, acting_user="demo", note=f"case {settings.case}")
+    add_owner_rule(
+        text=text, effective_from=month, acting_user="demo", note=f"case {settings.case}"
+    )
 
 
 def _owners_of_untagged(month: date) -> list[dict[str, Any]]:
@@ -54,7 +60,9 @@ def _owners_of_untagged(month: date) -> list[dict[str, Any]]:
     untagged: set[When] = set()
     for row in dimension_rows(month=month, scopes=pinned_scopes(month), tests=()):
         facts = Facts(row.columns)
-        is_usage = row.columns["charge_category"] in ("Usage", "Purchase") and row.columns.get("sub_account_id")
+        is_usage = row.columns["charge_category"] in ("Usage", "Purchase") and row.columns.get(
+            "sub_account_id"
+        )
         if facts.line.is_model_usage or not is_usage:
             continue
         when = _same_thing(row.columns)
@@ -62,7 +70,9 @@ def _owners_of_untagged(month: date) -> list[dict[str, Any]]:
             owners[when].add(tuple(facts.tags.get(name) for name in BY_TAGS))
         else:
             untagged.add(when)
-    return [_rule(when, next(iter(owners[when]))) for when in sorted(untagged) if len(owners[when]) == 1]
+    return [
+        _rule(when, next(iter(owners[when]))) for when in sorted(untagged) if len(owners[when]) == 1
+    ]
 
 
 def _same_thing(columns: Mapping[str, Any]) -> When:
@@ -75,7 +85,9 @@ def _same_thing(columns: Mapping[str, Any]) -> When:
 
 
 def _rule(when: When, owner: Iterable[str | None]) -> dict[str, Any]:
-    test: dict[str, Any] = {name: {"prefix": text} if name == "ResourceName" else text for name, text in when}
+    test: dict[str, Any] = {
+        name: {"prefix": text} if name == "ResourceName" else text for name, text in when
+    }
     return {
         "name": f"Owner of {' '.join(text for _, text in when[1:])} in {when[0][1]}",
         "when": {**test, "Tags.team": {"missing": True}},

@@ -69,11 +69,15 @@ def true_costs(truth: Truth, metric: str = "effective_cost") -> Costs:
     }
 
 
-def errors(true: Costs, found: Costs, *, by: str = "all", model_calls_only: bool = False) -> dict[str, Error]:
+def errors(
+    true: Costs, found: Costs, *, by: str = "all", model_calls_only: bool = False
+) -> dict[str, Error]:
     """By currency. With `model_calls_only` what names no model is left out."""
     return {
         currency: _error(
-            _by(true[currency], by, model_calls_only), _by(found.get(currency, {}), by, model_calls_only), currency
+            _by(true[currency], by, model_calls_only),
+            _by(found.get(currency, {}), by, model_calls_only),
+            currency,
         )
         for currency in sorted(true)
     }
@@ -81,16 +85,22 @@ def errors(true: Costs, found: Costs, *, by: str = "all", model_calls_only: bool
 
 def pooled(found: Mapping[str, Error]) -> float:
     """The error of the currencies together."""
-    return sum(error.wrong for error in found.values()) / sum(error.whole for error in found.values())
+    return sum(error.wrong for error in found.values()) / sum(
+        error.whole for error in found.values()
+    )
 
 
-def weighted_errors(truth: Truth, *, metric: str = "effective_cost", by: str = "all") -> dict[str, float]:
+def weighted_errors(
+    truth: Truth, *, metric: str = "effective_cost", by: str = "all"
+) -> dict[str, float]:
     """Of the current runs, by currency."""
     found = errors(true_costs(truth, metric), allocated(metric), by=by)
     return {currency: error.share for currency, error in found.items()}
 
 
-def _by(costs: Mapping[Key, Decimal], by: str, model_calls_only: bool) -> dict[tuple[str | None, ...], Decimal]:
+def _by(
+    costs: Mapping[Key, Decimal], by: str, model_calls_only: bool
+) -> dict[tuple[str | None, ...], Decimal]:
     sums: dict[tuple[str | None, ...], Decimal] = defaultdict(Decimal)
     for key, cost in costs.items():
         if key[1] or not model_calls_only:
@@ -99,15 +109,21 @@ def _by(costs: Mapping[Key, Decimal], by: str, model_calls_only: bool) -> dict[t
 
 
 def _error(
-    true: Mapping[tuple[str | None, ...], Decimal], found: Mapping[tuple[str | None, ...], Decimal], currency: str
+    true: Mapping[tuple[str | None, ...], Decimal],
+    found: Mapping[tuple[str | None, ...], Decimal],
+    currency: str,
 ) -> Error:
     zero = Decimal(0)
-    wrong = sum(abs(found.get(key, zero) - true.get(key, zero)) for key in true.keys() | found.keys())
+    wrong = sum(
+        abs(found.get(key, zero) - true.get(key, zero)) for key in true.keys() | found.keys()
+    )
     whole = sum(abs(cost) for cost in true.values())
     return Error(float(wrong / RATES[currency]), float(whole / RATES[currency]))
 
 
-def largest_differences(true: Costs, found: Costs, *, most: int = 20) -> list[tuple[str, Key, Decimal, Decimal]]:
+def largest_differences(
+    true: Costs, found: Costs, *, most: int = 20
+) -> list[tuple[str, Key, Decimal, Decimal]]:
     """(currency, key, true, found) where they differ most."""
     zero = Decimal(0)
     rows = [

@@ -56,14 +56,25 @@ _NODES = (
     Node("ranker-g6-01", "g6.12xlarge", "ml-serving", "ranker"),
     Node("vision-g6-01", "g6.4xlarge", "ml-serving", "visual-search"),
     Node("vision-g6-02", "g6.4xlarge", "ml-serving", "visual-search"),
-    Node("eval-g6-01", "g6.12xlarge", "ml-training", "eval-harness", hours=6.0, weekdays=(0, 1, 2, 3, 4)),
+    Node(
+        "eval-g6-01",
+        "g6.12xlarge",
+        "ml-training",
+        "eval-harness",
+        hours=6.0,
+        weekdays=(0, 1, 2, 3, 4),
+    ),
     Node("staging-g6-07", "g6.48xlarge", "ml-serving", "staging-inference", environment="staging"),
 )
-_RUNAWAY = tuple(Node(f"retrain-p5-0{n}", "p5.48xlarge", "ml-training", "ranker-retrain") for n in (2, 3, 4))
+_RUNAWAY = tuple(
+    Node(f"retrain-p5-0{n}", "p5.48xlarge", "ml-training", "ranker-retrain") for n in (2, 3, 4)
+)
 _TEAM = {feature.slug: feature.team for feature in FEATURES}
 
 
-def aws_lines(settings: DemoSettings, account: Account, month: date, days: list[date]) -> Iterator[Line]:
+def aws_lines(
+    settings: DemoSettings, account: Account, month: date, days: list[date]
+) -> Iterator[Line]:
     for day in days:
         for node in _nodes_on(settings, day):
             yield from _node_lines(settings, account, month, day, node)
@@ -92,16 +103,24 @@ def tags_of(feature: str, environment: str = "production") -> dict[str, str]:
     return {"team": _TEAM[feature], "feature": feature, "environment": environment}
 
 
-def _node_lines(settings: DemoSettings, account: Account, month: date, day: date, node: Node) -> Iterator[Line]:
+def _node_lines(
+    settings: DemoSettings, account: Account, month: date, day: date, node: Node
+) -> Iterator[Line]:
     hours = _plan_hours(settings, day) if node.committed else Decimal(str(node.hours))
     listed = _HOURLY[node.instance]
     contracted = listed * CONTRACT["aws"]
     tags = tags_of(node.feature, node.environment)
     begins, ends = events.MISTAGGED
     has_wrong_tags = not settings.complete or settings.case == cases.MISTAGGED
-    if node.feature == "visual-search" and settings.day(begins) <= day <= settings.day(ends) and has_wrong_tags:
+    if (
+        node.feature == "visual-search"
+        and settings.day(begins) <= day <= settings.day(ends)
+        and has_wrong_tags
+    ):
         tags = tags_of("semantic-search")
-    identity = f"i-{sum((n + 7) * ord(c) for n, c in enumerate(node.name)) * 0x9E3779B97F4A7 % 2**68:017x}"
+    identity = (
+        f"i-{sum((n + 7) * ord(c) for n, c in enumerate(node.name)) * 0x9E3779B97F4A7 % 2**68:017x}"
+    )
     columns = {
         "ResourceId": f"arn:aws:ec2:us-east-1:{PROJECTS[node.account].identifier}:instance/{identity}",
         "ResourceName": node.name,
@@ -138,7 +157,9 @@ def _plan_columns(status: str | None) -> dict[str, str]:
     return columns | ({"CommitmentDiscountStatus": status} if status else {})
 
 
-def _commitment_lines(settings: DemoSettings, account: Account, month: date, day: date) -> Iterator[Line]:
+def _commitment_lines(
+    settings: DemoSettings, account: Account, month: date, day: date
+) -> Iterator[Line]:
     """The plan's recurring fee, what of it nobody used, and the vector index's prepaid year."""
     feature = "visual-search-training"
     fee = 24 * _PLAN_RATE
@@ -192,11 +213,19 @@ _SERVICES = (
 )  # fmt: skip
 
 
-def _service_lines(settings: DemoSettings, account: Account, month: date, day: date) -> Iterator[Line]:
+def _service_lines(
+    settings: DemoSettings, account: Account, month: date, day: date
+) -> Iterator[Line]:
     rng = _random(settings, day, 2)
     for service, category, description, unit, quantity, price, project, cause, noise in _SERVICES:
         used = Decimal(int(quantity * (1.0 + noise * rng.uniform(-1.0, 1.0))))
-        tags = tags_of(cause.feature) if cause.feature else {"application": "web"} if cause is OTHER else {}
+        tags = (
+            tags_of(cause.feature)
+            if cause.feature
+            else {"application": "web"}
+            if cause is OTHER
+            else {}
+        )
         listed = Decimal(price)
         yield _usage(
             account, month, day, project, service, category, description, used, unit, listed, listed * CONTRACT["aws"], tags,

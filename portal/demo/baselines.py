@@ -49,12 +49,15 @@ def tag_only(month: date) -> Costs:
         cursor.execute(ROWS_SQL, {"month": month})
         rows = cursor.fetchall()
     dimensions: dict[int, Mapping[str, object]] = {
-        row["id"]: row for row in ChargeDimension.objects.filter(pk__in=[row[1] for row in rows]).values()
+        row["id"]: row
+        for row in ChargeDimension.objects.filter(pk__in=[row[1] for row in rows]).values()
     }
     for currency, dimension, cost in rows:
         facts = Facts(dimensions[dimension])
         team = next((facts.tags[name] for name in TEAM_TAGS if name in facts.tags), None)
-        target = resolve(organisation, Owner(team, facts.tags.get("feature")), model=facts.line.model, day=month)
+        target = resolve(
+            organisation, Owner(team, facts.tags.get("feature")), model=facts.line.model, day=month
+        )
         found[currency][target.team, target.model, target.feature if target.team else None] += cost
     return found
 

@@ -22,10 +22,26 @@ from portal.demo.settings import DemoSettings, month_after
 from portal.demo.truth import PLAYGROUND, Cause, Truth
 
 OPENAI = Account(
-    "openai", "1.2", "org-Lk93VbTq81xWz0Ey", "Larkspur Inc.", "USD", "OpenAI", "OpenAI, LLC", "Project", lag_days=1
+    "openai",
+    "1.2",
+    "org-Lk93VbTq81xWz0Ey",
+    "Larkspur Inc.",
+    "USD",
+    "OpenAI",
+    "OpenAI, LLC",
+    "Project",
+    lag_days=1,
 )
 AWS = Account(
-    "aws", "1.0", "410022100001", "Larkspur Inc.", "USD", "AWS", "Amazon Web Services, Inc.", "AWS account", lag_days=1
+    "aws",
+    "1.0",
+    "410022100001",
+    "Larkspur Inc.",
+    "USD",
+    "AWS",
+    "Amazon Web Services, Inc.",
+    "AWS account",
+    lag_days=1,
 )
 GOOGLE = Account(
     "google-cloud", "1.3", "01A7F4-B2C9D0-3E58F1", "Larkspur Europe GmbH", "EUR", "Google Cloud",
@@ -49,7 +65,9 @@ class Usage:
     def add(self, found: TrafficDay) -> None:
         feature, traffic = found.feature, found.traffic
         project = PROJECTS[traffic.project]
-        counts = [(traffic.model, token_class, tokens) for token_class, tokens in found.tokens.items()]
+        counts = [
+            (traffic.model, token_class, tokens) for token_class, tokens in found.tokens.items()
+        ]
         counts.append((EMBEDDING_MODEL, "input", found.embedding_tokens))
         for model, token_class, tokens in counts:
             if tokens and MODELS[model].listed:
@@ -62,7 +80,9 @@ class Usage:
         if settings.case == cases.GATEWAY:
             for (_, project, _, model, _, _), causes in self.tokens.items():
                 if project == cases.GATEWAY_PROJECT and model != EMBEDDING_MODEL:
-                    causes[Cause(cases.GATEWAY_TEAM, model, None)] += int(sum(causes.values()) * cases.OWN_CALLS)
+                    causes[Cause(cases.GATEWAY_TEAM, model, None)] += int(
+                        sum(causes.values()) * cases.OWN_CALLS
+                    )
 
     def _add_playground(self, settings: DemoSettings, days: Iterable[date]) -> None:
         """Staff trying models by hand: no program, so no trace."""
@@ -71,7 +91,12 @@ class Usage:
         for day in days:
             rng = np.random.Generator(np.random.PCG64([settings.seed, day.toordinal(), 9001]))
             for model, tokens in (("gpt-5.4", 2_400_000), ("gpt-4o", 900_000)):
-                used = int(tokens * settings.scale * rng.uniform(0.5, 1.4) * (0.2 if day.weekday() >= 5 else 1.0))
+                used = int(
+                    tokens
+                    * settings.scale
+                    * rng.uniform(0.5, 1.4)
+                    * (0.2 if day.weekday() >= 5 else 1.0)
+                )
                 for token_class, count in (("input", used), ("output", used // 12)):
                     if count:
                         key = ("openai", "playground", day, model, False, token_class)
@@ -91,7 +116,9 @@ class BillFile:
     effective: Decimal
 
 
-def bill_files(settings: DemoSettings, usage: Usage, months: Iterable[date], truth: Truth) -> Iterator[BillFile]:
+def bill_files(
+    settings: DemoSettings, usage: Usage, months: Iterable[date], truth: Truth
+) -> Iterator[BillFile]:
     """Every source's bill of these months, and their truth. `usage` must hold the whole of each month."""
     for month in months:
         for account in ACCOUNTS.values():
@@ -100,7 +127,9 @@ def bill_files(settings: DemoSettings, usage: Usage, months: Iterable[date], tru
                 yield _file(settings, account, month, lines)
 
 
-def month_lines(settings: DemoSettings, usage: Usage, account: Account, month: date, truth: Truth) -> list[Line]:
+def month_lines(
+    settings: DemoSettings, usage: Usage, account: Account, month: date, truth: Truth
+) -> list[Line]:
     """One bill's lines in the order delivered; adds their causes to the truth."""
     until = min(billed_through(account, settings.now), month_after(month))
     days = [day for day in settings.days if month <= day < until]
@@ -143,7 +172,9 @@ def _tell(truth: Truth, line: Line) -> None:
 def _model_lines(usage: Usage, account: Account, month: date, days: list[date]) -> Iterator[Line]:
     wanted = set(days)
     keys = sorted(key for key in usage.tokens if key[0] == account.source and key[2] in wanted)
-    for key in sorted(keys, key=lambda key: (key[2], key[1], key[3], key[4], TOKEN_CLASSES.index(key[5]))):
+    for key in sorted(
+        keys, key=lambda key: (key[2], key[1], key[3], key[4], TOKEN_CLASSES.index(key[5]))
+    ):
         _, project, day, model, is_batch, token_class = key
         causes = usage.tokens[key]
         yield model_line(account, month, day, project, MODELS[model], token_class, causes, is_batch)
@@ -245,7 +276,11 @@ def _aws_wording(model: Model, token_class: str, is_batch: bool) -> dict[str, st
 
 
 def _google_wording(model: Model, token_class: str, is_batch: bool) -> dict[str, str]:
-    meter = {"input": "Input Text Tokens", "cache_read": "Cached Input Text Tokens", "output": "Output Text Tokens"}
+    meter = {
+        "input": "Input Text Tokens",
+        "cache_read": "Cached Input Text Tokens",
+        "output": "Output Text Tokens",
+    }
     text = f"{model.billed_as} {'Batch ' if is_batch else ''}{meter[token_class]}"
     return {
         "ChargeDescription": text,
@@ -261,13 +296,17 @@ _WORDINGS = {"openai": _openai_wording, "aws": _aws_wording, "google-cloud": _go
 # ---------------------------------------------------------------- what follows
 
 
-def _following_lines(settings: DemoSettings, account: Account, month: date, lines: list[Line]) -> Iterator[Line]:
+def _following_lines(
+    settings: DemoSettings, account: Account, month: date, lines: list[Line]
+) -> Iterator[Line]:
     """Tax, support and credits of a bill; the month's totals must be known for them, so the running month has no tax
     yet."""
     billed = sum((line.billed for line in lines), Decimal(0))
     end = month_after(month)
 
-    def monthly(category: str, service: str, description: str, amount: Decimal, **columns: str) -> Line:
+    def monthly(
+        category: str, service: str, description: str, amount: Decimal, **columns: str
+    ) -> Line:
         cents = amount.quantize(Decimal("0.01"))
         listed = cents if category == "Usage" else Decimal(0)
         return Line(
@@ -282,13 +321,21 @@ def _following_lines(settings: DemoSettings, account: Account, month: date, line
             "Usage", "AWS Support", "AWS Business Support, percentage of monthly AWS usage", billed * _SUPPORT_SHARE,
             PricingQuantity="1", PricingUnit="Month", ConsumedQuantity="1", ConsumedUnit="Month", SkuId="AWS-Support-Business",
         )  # fmt: skip
-        yield monthly("Credit", "Amazon Bedrock", "AWS Migration Acceleration Program credit", Decimal("-900"))
+        yield monthly(
+            "Credit", "Amazon Bedrock", "AWS Migration Acceleration Program credit", Decimal("-900")
+        )
     if is_invoiced and account.source in _SALES_TAX:
         rate = _SALES_TAX[account.source]
         yield monthly("Tax", "Tax", "US sales tax", billed * rate)
     credit = events.late_credit(settings)
     if account.source == "openai" and month == credit.billed_in:
-        line = monthly("Credit", "OpenAI API", credit.description, -billed * credit.share, ChargeClass="Correction")
+        line = monthly(
+            "Credit",
+            "OpenAI API",
+            credit.description,
+            -billed * credit.share,
+            ChargeClass="Correction",
+        )
         yield replace(line, start=credit.outage, end=credit.outage + timedelta(days=1))
 
 
@@ -298,7 +345,9 @@ def _following_lines(settings: DemoSettings, account: Account, month: date, line
 def _file(settings: DemoSettings, account: Account, month: date, lines: list[Line]) -> BillFile:
     if month_after(month) <= settings.now.date() and account.source != "aws":
         number = f"{account.source[:2].upper()}-{month:%Y%m}-{settings.seed:04d}"
-        lines = [replace(line, columns=dict(line.columns) | {"InvoiceId": number}) for line in lines]
+        lines = [
+            replace(line, columns=dict(line.columns) | {"InvoiceId": number}) for line in lines
+        ]
     extra = ("x_UsageType", "x_Operation") if account is AWS else ()
     content = focus_csv(lines, version=account.version, extra=extra)
     name = f"{account.source}-focus-{account.version}-{month:%Y-%m}.csv"

@@ -23,7 +23,9 @@ Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 
-EMBEDDING_MODEL = "text-embedding-3-large"  # what a retrieval asks first, where the project is OpenAI's
+EMBEDDING_MODEL = (
+    "text-embedding-3-large"  # what a retrieval asks first, where the project is OpenAI's
+)
 
 # Requests by hour of the UTC day, relative.
 _HOURS = {
@@ -104,7 +106,9 @@ def expected_requests(settings: DemoSettings, traffic: Traffic, day: date) -> fl
     return requests * (1.0 + _GROWTH_PER_DAY * (day - settings.first_day).days)
 
 
-def _traffic_day(settings: DemoSettings, feature: DemoFeature, traffic: Traffic, number: int, day: date) -> TrafficDay:
+def _traffic_day(
+    settings: DemoSettings, feature: DemoFeature, traffic: Traffic, number: int, day: date
+) -> TrafficDay:
     rng = np.random.Generator(np.random.PCG64([settings.seed, day.toordinal(), number]))
     requests = int(rng.poisson(expected_requests(settings, traffic, day)))
     start = _arrivals(rng, traffic.rhythm, requests)
@@ -114,7 +118,9 @@ def _traffic_day(settings: DemoSettings, feature: DemoFeature, traffic: Traffic,
     request = np.repeat(np.arange(requests), calls)
     step = np.arange(len(request)) - np.repeat(np.cumsum(calls) - calls, calls)
 
-    uncached, read, write, output = _tokens(rng, feature, traffic, day, settings, step, calls[request])
+    uncached, read, write, output = _tokens(
+        rng, feature, traffic, day, settings, step, calls[request]
+    )
     failed, retried = _failures(rng, feature, traffic, day, settings, start[request])
     for column in (uncached, read, write, output):
         column[failed] = 0
@@ -129,7 +135,9 @@ def _traffic_day(settings: DemoSettings, feature: DemoFeature, traffic: Traffic,
         speed = _speeds(draws, traffic, day, settings, start[request])
         late = _latency_ms(traffic, uncached, output) * speed
         told = np.bincount(request, weights=failed | retried, minlength=requests) > 0
-        told |= np.bincount(request, weights=late, minlength=requests) > SLOW * _usual_latency_ms(traffic)
+        told |= np.bincount(request, weights=late, minlength=requests) > SLOW * _usual_latency_ms(
+            traffic
+        )
         probability[~told] = TAIL_PROBABILITY
     keep = (rng.random(requests) < probability)[request]
     if settings.lost:
@@ -138,7 +146,9 @@ def _traffic_day(settings: DemoSettings, feature: DemoFeature, traffic: Traffic,
     thinks = MODELS[traffic.model].thinks
     kept_output = output[keep]
     size = int(keep.sum())
-    loses_usage = np.zeros(size, bool) if settings.complete else rng.random(size) < traffic.missing_usage
+    loses_usage = (
+        np.zeros(size, bool) if settings.complete else rng.random(size) < traffic.missing_usage
+    )
     kept = Kept(
         request=request[keep],
         step=step[keep],
@@ -155,7 +165,9 @@ def _traffic_day(settings: DemoSettings, feature: DemoFeature, traffic: Traffic,
         retried=retried[keep],
         loses_usage=loses_usage,
         probability=probability[request][keep],
-        speed=_speeds(rng, traffic, day, settings, start[request][keep]) if speed is None else speed[keep],
+        speed=_speeds(rng, traffic, day, settings, start[request][keep])
+        if speed is None
+        else speed[keep],
         random=rng.integers(1, 2**64 - 1, (size, 5), dtype=np.uint64),
     )
     tokens = {
@@ -171,7 +183,9 @@ def _arrivals(rng: np.random.Generator, rhythm: str, requests: int) -> Floats:
     """Seconds of the day, ascending, by the rhythm's hourly profile."""
     hours = np.array(_HOURS[rhythm], float)
     reached = np.concatenate([[0.0], np.cumsum(hours) / hours.sum()])
-    return np.sort(np.interp(rng.random(requests), reached, np.arange(25) * 3600.0)).clip(0, 86399.0)
+    return np.sort(np.interp(rng.random(requests), reached, np.arange(25) * 3600.0)).clip(
+        0, 86399.0
+    )
 
 
 def _tokens(
@@ -204,14 +218,19 @@ def _tokens(
     output = np.zeros(size, np.int64)
     if traffic.output_median:
         spread = min(0.86, traffic.spread + 0.1)
-        output = np.clip(traffic.output_median * wordier * np.exp(rng.normal(0.0, spread, size)), 1, 16_000).astype(
-            np.int64
-        )
+        output = np.clip(
+            traffic.output_median * wordier * np.exp(rng.normal(0.0, spread, size)), 1, 16_000
+        ).astype(np.int64)
     return whole - read - write, read, write, output
 
 
 def _failures(
-    rng: np.random.Generator, feature: DemoFeature, traffic: Traffic, day: date, settings: DemoSettings, start: Floats
+    rng: np.random.Generator,
+    feature: DemoFeature,
+    traffic: Traffic,
+    day: date,
+    settings: DemoSettings,
+    start: Floats,
 ) -> tuple[Flags, Flags]:
     """(failed for good, answered at the second attempt) of each call."""
     size = len(start)
@@ -225,8 +244,12 @@ def _failures(
     return failed, ~failed & (draw < fails + retries)
 
 
-def _speeds(rng: np.random.Generator, traffic: Traffic, day: date, settings: DemoSettings, start: Floats) -> Floats:
-    speeds: Floats = np.exp(rng.normal(0.0, 0.35, len(start))) * _slowness(traffic, day, settings, start)
+def _speeds(
+    rng: np.random.Generator, traffic: Traffic, day: date, settings: DemoSettings, start: Floats
+) -> Floats:
+    speeds: Floats = np.exp(rng.normal(0.0, 0.35, len(start))) * _slowness(
+        traffic, day, settings, start
+    )
     return speeds
 
 
@@ -239,7 +262,11 @@ def _latency_ms(traffic: Traffic, uncached: Ints, output: Ints) -> Floats:
 def _usual_latency_ms(traffic: Traffic) -> float:
     """Of a request of this traffic."""
     model = MODELS[traffic.model]
-    call = model.first_token_ms + traffic.input_median * 0.012 + traffic.output_median * model.ms_per_token
+    call = (
+        model.first_token_ms
+        + traffic.input_median * 0.012
+        + traffic.output_median * model.ms_per_token
+    )
     return call * traffic.calls
 
 
@@ -253,5 +280,7 @@ def _slowness(traffic: Traffic, day: date, settings: DemoSettings, start: Floats
 
 def _between(day: date, start: Floats, begins: datetime, ends: datetime) -> Flags:
     midnight = at(day)
-    flags: Flags = (start >= (begins - midnight).total_seconds()) & (start < (ends - midnight).total_seconds())
+    flags: Flags = (start >= (begins - midnight).total_seconds()) & (
+        start < (ends - midnight).total_seconds()
+    )
     return flags

@@ -25,8 +25,15 @@ GATEWAY, CACHE, BATCH, TAGS, MISTAGGED = CASES = ("gateway", "cache", "batch", "
 GATEWAY_PROJECT, GATEWAY_TEAM = "gateway", "ml-platform"
 OWN_CALLS = 0.04  # of the gateway's tokens: its own calls
 _BEHIND_GATEWAY = ("merchant-prod", "growth-prod", "devtools")
-_UNLOGGED = ("semantic-search", "knowledge-index")  # their embeddings pass the gateway without a log
-_READ_ONLY = ("test-writer", "eval-harness", "store-setup")  # code-agent and agent-triage write what they read
+_UNLOGGED = (
+    "semantic-search",
+    "knowledge-index",
+)  # their embeddings pass the gateway without a log
+_READ_ONLY = (
+    "test-writer",
+    "eval-harness",
+    "store-setup",
+)  # code-agent and agent-triage write what they read
 _BATCH_JOBS = {
     "product-descriptions": Traffic("gpt-5.4-mini", "merchant-prod", 60, 3200, 900, traced=False, batch=True, rhythm="night"),
     "campaign-copy": Traffic("gpt-5.4-mini", "merchant-prod", 25, 5200, 1400, traced=False, batch=True, rhythm="night"),
@@ -45,7 +52,9 @@ def traffic(feature: DemoFeature, settings: DemoSettings) -> tuple[Traffic, ...]
         return tuple(_behind_gateway(feature, each) for each in own)
     if settings.case == CACHE and feature.slug in _READ_ONLY:
         return tuple(
-            replace(each, cached=0.8, reads_shared_cache=True) if MODELS[each.model].writes_cache else each
+            replace(each, cached=0.8, reads_shared_cache=True)
+            if MODELS[each.model].writes_cache
+            else each
             for each in own
         )
     if settings.case == BATCH and feature.slug in _BATCH_JOBS:
@@ -91,14 +100,20 @@ def as_tagged(lines: list[Line], settings: DemoSettings) -> list[Line]:
         project, team = WRONG_ACCOUNT
         account = PROJECTS[project].identifier
         return [
-            replace(line, tags={**line.tags, "team": team}) if _is_model_line_of(line, account) else line
+            replace(line, tags={**line.tags, "team": team})
+            if _is_model_line_of(line, account)
+            else line
             for line in lines
         ]
     return lines
 
 
 def _is_model_line_of(line: Line, account: str) -> bool:
-    return line.project is not None and line.project[0] == account and any(cause.model for cause in line.causes)
+    return (
+        line.project is not None
+        and line.project[0] == account
+        and any(cause.model for cause in line.causes)
+    )
 
 
 def _lacks_tags(line: Line, settings: DemoSettings) -> bool:

@@ -132,7 +132,17 @@ class Model:
 MODELS = {
     model.key: model
     for model in (
-        Model("gpt-5.4", "openai", "gpt-5.4", "gpt-5.4", ("openai", "gpt-5.4"), "gpt-5.4", 620, 11.0, thinks=0.25),
+        Model(
+            "gpt-5.4",
+            "openai",
+            "gpt-5.4",
+            "gpt-5.4",
+            ("openai", "gpt-5.4"),
+            "gpt-5.4",
+            620,
+            11.0,
+            thinks=0.25,
+        ),
         Model(
             "gpt-5.4-mini",
             "openai",
@@ -143,7 +153,16 @@ MODELS = {
             310,
             5.0,
         ),
-        Model("gpt-4o", "openai", "gpt-4o", "gpt-4o-2024-08-06", ("openai", "gpt-4o"), "gpt-4o-2024-08-06", 480, 9.0),
+        Model(
+            "gpt-4o",
+            "openai",
+            "gpt-4o",
+            "gpt-4o-2024-08-06",
+            ("openai", "gpt-4o"),
+            "gpt-4o-2024-08-06",
+            480,
+            9.0,
+        ),
         Model(
             "text-embedding-3-large",
             "openai",
@@ -208,7 +227,16 @@ MODELS = {
             4.0,
         ),
         # Larkspur's own model on its own GPUs: the bill knows the instances, no price list knows the model.
-        Model("larkspur-ranker-3", "larkspur", "larkspur-ranker-3", "larkspur-ranker-3", None, "", 18, 0.2),
+        Model(
+            "larkspur-ranker-3",
+            "larkspur",
+            "larkspur-ranker-3",
+            "larkspur-ranker-3",
+            None,
+            "",
+            18,
+            0.2,
+        ),
     )
 }
 
@@ -257,7 +285,9 @@ class DemoFeature:
         return f"{self.team}-{self.slug}"
 
 
-def _feature(slug: str, name: str, team: str, product: str, *traffic: Traffic, **more: object) -> DemoFeature:
+def _feature(
+    slug: str, name: str, team: str, product: str, *traffic: Traffic, **more: object
+) -> DemoFeature:
     return DemoFeature(slug, name, team, product, traffic=traffic, **more)  # type: ignore[arg-type]
 
 

@@ -10,9 +10,20 @@ from portal.demo.company import DemoFeature, Traffic
 from portal.demo.settings import DemoSettings, at
 
 # Offsets are days from the first day of the anchor's month.
-VERBOSE_RELEASE = ("ticket-summary", -17)  # a prompt release that writes everything to the log, and reads it again
-UNKNOWN_TEAM = ("policy-qa", -20, "trust-safety")  # a team dissolved in a reorganisation; its service still says so
-RUNAWAY_RETRAIN = ("ranker-retrain", -18, -14)  # a retry loop starts the same training again, on three more nodes
+VERBOSE_RELEASE = (
+    "ticket-summary",
+    -17,
+)  # a prompt release that writes everything to the log, and reads it again
+UNKNOWN_TEAM = (
+    "policy-qa",
+    -20,
+    "trust-safety",
+)  # a team dissolved in a reorganisation; its service still says so
+RUNAWAY_RETRAIN = (
+    "ranker-retrain",
+    -18,
+    -14,
+)  # a retry loop starts the same training again, on three more nodes
 IDLE_NODE = ("staging-inference", -62)  # last traffic; the node stays
 MISTAGGED = (-24, -13)  # Vision's serving nodes carry Search's team tag after a template was copied
 HACKWEEK = "hackweek-copilot"  # began in a hack week, calls itself round the clock since
@@ -44,7 +55,9 @@ def prompt_version(feature: DemoFeature, day: date, settings: DemoSettings) -> s
     return f"v{number}"
 
 
-def named_team(feature: DemoFeature, traffic: Traffic, day: date, settings: DemoSettings) -> str | None:
+def named_team(
+    feature: DemoFeature, traffic: Traffic, day: date, settings: DemoSettings
+) -> str | None:
     """The team its spans name: usually its own."""
     if settings.complete:
         return feature.team
@@ -56,7 +69,11 @@ def named_team(feature: DemoFeature, traffic: Traffic, day: date, settings: Demo
 
 def error_burst(settings: DemoSettings) -> tuple[str, datetime, datetime]:
     """Feature, start and end: Bedrock throttles reply suggestions as the demo begins."""
-    return "reply-suggest", settings.anchor - timedelta(hours=5), settings.anchor + timedelta(hours=1)
+    return (
+        "reply-suggest",
+        settings.anchor - timedelta(hours=5),
+        settings.anchor + timedelta(hours=1),
+    )
 
 
 def earlier_error_burst(settings: DemoSettings) -> tuple[str, datetime, datetime]:

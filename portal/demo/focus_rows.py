@@ -128,7 +128,9 @@ def focus_row(line: Line) -> dict[str, str]:
 def focus_csv(lines: Sequence[Line], *, version: str, extra: Sequence[str] = ()) -> bytes:
     """The lines as a FOCUS CSV file of this version, with the provider's own x_ columns after the standard ones."""
     out = io.StringIO()
-    writer = csv.DictWriter(out, (*COLUMNS[version], *extra), extrasaction="ignore", lineterminator="\n")
+    writer = csv.DictWriter(
+        out, (*COLUMNS[version], *extra), extrasaction="ignore", lineterminator="\n"
+    )
     writer.writeheader()
     writer.writerows(focus_row(line) for line in lines)
     return out.getvalue().encode()

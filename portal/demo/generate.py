@@ -42,7 +42,11 @@ def write_files(
     if since:
         # Bills grow by whole days; a closed month is new until its last day has been billed by the slowest provider.
         is_another_day = since.date() < settings.now.date()
-        months = [month for month in months if is_another_day and _last_day(month) >= _billed_before(since)]
+        months = [
+            month
+            for month in months
+            if is_another_day and _last_day(month) >= _billed_before(since)
+        ]
     days = [day for day in settings.days if day >= first_new or day.replace(day=1) in months]
     usage, traces = Usage(), _TraceFiles(folder / "traces")
     for day in days:
@@ -51,7 +55,8 @@ def write_files(
             usage.add(each)
         if day >= first_new:
             traces.add(
-                max(since, at(day)) if since else at(day), b"".join(requests_of_day(settings, found, since=since))
+                max(since, at(day)) if since else at(day),
+                b"".join(requests_of_day(settings, found, since=since)),
             )
     traces.flush()
     usage.add_unseen(settings, days)
@@ -74,7 +79,9 @@ class _TraceFiles:
         self.pieces: list[bytes] = []
 
     def add(self, since: datetime, requests: bytes) -> None:
-        if self.since and (since - self.since >= DAYS_PER_FILE or sum(map(len, self.pieces)) > BYTES_PER_FILE):
+        if self.since and (
+            since - self.since >= DAYS_PER_FILE or sum(map(len, self.pieces)) > BYTES_PER_FILE
+        ):
             self.flush()
         self.since = self.since or since
         self.pieces.append(requests)

@@ -49,7 +49,11 @@ def google_lines(account: Account, month: date, days: list[date]) -> Iterator[Li
             project = PROJECTS[item.project]
             tags = {}
             if item.cause.team and item.cause.feature:
-                tags = {"team": item.cause.team, "feature": item.cause.feature, "environment": "production"}
+                tags = {
+                    "team": item.cause.team,
+                    "feature": item.cause.feature,
+                    "environment": "production",
+                }
             yield Line(
                 account=account,
                 month=month,

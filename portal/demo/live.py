@@ -30,7 +30,9 @@ def fresh_key() -> str:
 def requests_between(settings: DemoSettings, since: datetime, until: datetime) -> Iterator[bytes]:
     """OTLP requests with the spans that start in [since, until)."""
     for day in sorted({since.date(), until.date()}):
-        yield from requests_of_day(settings, traffic_days(settings, [day]), since=since, until=until)
+        yield from requests_of_day(
+            settings, traffic_days(settings, [day]), since=since, until=until
+        )
 
 
 class LiveTraffic(threading.Thread):

@@ -63,7 +63,10 @@ def load_demo(
     known = read_state(state_file)
     if known is None:
         settings = demo_settings(
-            now=now, days=days, seed=7 if seed is None else seed, scale=1.0 if scale is None else scale
+            now=now,
+            days=days,
+            seed=7 if seed is None else seed,
+            scale=1.0 if scale is None else scale,
         )
     else:
         settings = known.continued(now, days=days, seed=seed, scale=scale, folder=folder)
@@ -79,7 +82,12 @@ def load_demo(
 
 
 def load_settings(
-    settings: DemoSettings, folder: Path, *, since: datetime | None, say: Say, untraced: str = Untraced.SPREAD
+    settings: DemoSettings,
+    folder: Path,
+    *,
+    since: datetime | None,
+    say: Say,
+    untraced: str = Untraced.SPREAD,
 ) -> DemoLoad:
     """Write the files, import them, allocate their months. `untraced` is the policy of sources that are new.
 
@@ -87,7 +95,12 @@ def load_settings(
     way, so by default what is missing belongs to those who were seen. Where nothing is traced at all, nobody gets it
     even so.
     """
-    with step(say, f"Writing what happened since {since:%d %b %H:%M} UTC" if since else "Writing bills and traces"):
+    with step(
+        say,
+        f"Writing what happened since {since:%d %b %H:%M} UTC"
+        if since
+        else "Writing bills and traces",
+    ):
         files = write_files(settings, folder, since=since)
     ensure_organisation(valid_from=min(settings.first_day, settings.anchor_month))
     for name in ACCOUNTS:
@@ -124,7 +137,10 @@ def _import_bills(files: DemoFiles, say: Say) -> int:
     with step(say, f"Importing {len(files.bills)} bills") as report:
         for bill, path in files.bills:
             outcome = load_bill(path=path, source_name=bill.source, created_by="demo")
-            if outcome.status not in (ImportStatus.LOADED, ImportStatus.UNCHANGED) or outcome.rows_rejected:
+            if (
+                outcome.status not in (ImportStatus.LOADED, ImportStatus.UNCHANGED)
+                or outcome.rows_rejected
+            ):
                 first = outcome.rejected[0] if outcome.rejected else outcome.reason
                 raise Refused(f"{path} was not loaded whole: {first}. {START_AGAIN}")
             loaded += outcome.status == ImportStatus.LOADED
@@ -139,7 +155,9 @@ def step(say: Say, what: str) -> Iterator[Callable[[str], None]]:
     began = time.monotonic()
     results: list[str] = []
     yield results.append
-    say(f"  {what}{''.join(f', {result}' for result in results)} ({time.monotonic() - began:.1f} s)")
+    say(
+        f"  {what}{''.join(f', {result}' for result in results)} ({time.monotonic() - began:.1f} s)"
+    )
 
 
 # ---------------------------------------------------------------- state
@@ -170,18 +188,32 @@ class State:
         return json.dumps(shown, indent=1) + "\n"
 
     def continued(
-        self, now: datetime, *, days: int | None, seed: int | None, scale: float | None, folder: Path
+        self,
+        now: datetime,
+        *,
+        days: int | None,
+        seed: int | None,
+        scale: float | None,
+        folder: Path,
     ) -> DemoSettings:
         """The same demo, up to now. Raises Refused where something else was asked for."""
         length = (self.anchor.date() - self.first_day).days + 1
-        for name, asked, had in (("days", days, length), ("seed", seed, self.seed), ("scale", scale, self.scale)):
+        for name, asked, had in (
+            ("days", days, length),
+            ("seed", seed, self.seed),
+            ("scale", scale, self.scale),
+        ):
             if asked is not None and asked != had:
                 raise Refused(
                     f"--{name} {asked}: the demo in {folder} was made with {had}. Leave the option out to go on with it, "
                     "or name another APPORTION_HOME for another demo"
                 )
         return DemoSettings(
-            anchor=self.anchor, now=max(now, self.now), first_day=self.first_day, seed=self.seed, scale=self.scale
+            anchor=self.anchor,
+            now=max(now, self.now),
+            first_day=self.first_day,
+            seed=self.seed,
+            scale=self.scale,
         )
 
 
@@ -189,7 +221,9 @@ def read_state(path: Path) -> State | None:
     """None where nothing was loaded, or the ledger is not the one that it was loaded into."""
     if not path.exists():
         return None
-    loaded = Import.objects.filter(source__name__in=ACCOUNTS, status=ImportStatus.LOADED, created_by="demo")
+    loaded = Import.objects.filter(
+        source__name__in=ACCOUNTS, status=ImportStatus.LOADED, created_by="demo"
+    )
     if not loaded.exists():
         return None
     told = json.loads(path.read_text(encoding="utf-8"))

@@ -27,9 +27,9 @@ def ensure_organisation(*, valid_from: date) -> None:
         for slug, name in company.LEGAL_ENTITIES.items()
     }
     units = {
-        slug: BusinessUnit.objects.get_or_create(slug=slug, defaults={"name": name, "legal_entity": entities[entity]})[
-            0
-        ]
+        slug: BusinessUnit.objects.get_or_create(
+            slug=slug, defaults={"name": name, "legal_entity": entities[entity]}
+        )[0]
         for slug, (name, entity) in company.BUSINESS_UNITS.items()
     }
     centers = {
@@ -54,7 +54,9 @@ def ensure_organisation(*, valid_from: date) -> None:
         for slug, name in company.PRODUCTS.items()
     }
     for feature in company.FEATURES:
-        feature_row, created = Feature.objects.get_or_create(slug=feature.slug, defaults={"name": feature.name})
+        feature_row, created = Feature.objects.get_or_create(
+            slug=feature.slug, defaults={"name": feature.name}
+        )
         if created:
             FeaturePlacement.objects.create(
                 feature=feature_row,

@@ -39,7 +39,11 @@ def ensure_people() -> list[Login]:
         first, _, last = name.partition(" ")
         user, _ = User.objects.get_or_create(
             username=username,
-            defaults={"first_name": first, "last_name": last, "email": f"{username}@larkspur.example"},
+            defaults={
+                "first_name": first,
+                "last_name": last,
+                "email": f"{username}@larkspur.example",
+            },
         )
         password = secrets.token_urlsafe(12)
         user.set_password(password)

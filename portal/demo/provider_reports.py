@@ -42,7 +42,11 @@ def _reported(found: TrafficDay, settings: DemoSettings) -> Iterable[ProviderUsa
     traffic, service = found.traffic, found.feature.service
     if traffic.batch:
         is_aws = PROJECTS[traffic.project].source == "aws"
-        identity = {"user": f"assumed-role/{service}-batch"} if is_aws else {"api_key": f"key_{service}-batch"}
+        identity = (
+            {"user": f"assumed-role/{service}-batch"}
+            if is_aws
+            else {"api_key": f"key_{service}-batch"}
+        )
         yield _row(found, traffic.model, found.requests, found.tokens, identity)
     elif settings.case == cases.GATEWAY and traffic.project == cases.GATEWAY_PROJECT:
         identity = {"user": f"svc-{service}"}

@@ -39,7 +39,10 @@ class DemoSettings:
     @property
     def days(self) -> list[date]:
         """Every UTC day that has begun, the running one included."""
-        return [self.first_day + timedelta(days=n) for n in range((self.now.date() - self.first_day).days + 1)]
+        return [
+            self.first_day + timedelta(days=n)
+            for n in range((self.now.date() - self.first_day).days + 1)
+        ]
 
     @property
     def months(self) -> list[date]:

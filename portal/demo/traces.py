@@ -31,7 +31,14 @@ from portal.demo.otlp_bytes import (
 from portal.demo.settings import DemoSettings, at
 
 SPANS_PER_REQUEST = 2000
-_TOOLS = ("search_knowledge", "read_file", "run_tests", "lookup_order", "fetch_page", "query_catalog")
+_TOOLS = (
+    "search_knowledge",
+    "read_file",
+    "run_tests",
+    "lookup_order",
+    "fetch_page",
+    "query_catalog",
+)
 _ERRORS = ("429", "ThrottlingException", "timeout", "503")
 
 
@@ -63,7 +70,9 @@ def _otel(model: Model, operation: str, tokens: Tokens | None) -> list[bytes]:
         if tokens.cache_read:
             out.append(number_attribute("gen_ai.usage.cache_read.input_tokens", tokens.cache_read))
         if tokens.cache_write:
-            out.append(number_attribute("gen_ai.usage.cache_write.input_tokens", tokens.cache_write))
+            out.append(
+                number_attribute("gen_ai.usage.cache_write.input_tokens", tokens.cache_write)
+            )
         if tokens.output:
             out.append(number_attribute("gen_ai.usage.output_tokens", tokens.output))
         if tokens.reasoning:
@@ -76,7 +85,9 @@ _OLD_SYSTEMS = {"aws.bedrock": "bedrock", "gcp.vertex_ai": "vertex_ai", "openai"
 
 def _otel_old(model: Model, operation: str, tokens: Tokens | None) -> list[bytes]:
     out = [
-        text_attribute("llm.request.type" if operation == "chat" else "gen_ai.operation.name", operation),
+        text_attribute(
+            "llm.request.type" if operation == "chat" else "gen_ai.operation.name", operation
+        ),
         text_attribute("gen_ai.system", _OLD_SYSTEMS.get(model.provider, model.provider)),
         text_attribute("gen_ai.request.model", model.requested),
         text_attribute("gen_ai.response.model", model.answered),
@@ -89,7 +100,12 @@ def _otel_old(model: Model, operation: str, tokens: Tokens | None) -> list[bytes
     return out
 
 
-_INFERENCE_KINDS = {"chat": "LLM", "embeddings": "EMBEDDING", "invoke_agent": "AGENT", "execute_tool": "TOOL"}
+_INFERENCE_KINDS = {
+    "chat": "LLM",
+    "embeddings": "EMBEDDING",
+    "invoke_agent": "AGENT",
+    "execute_tool": "TOOL",
+}
 
 
 def _openinference(model: Model, operation: str, tokens: Tokens | None) -> list[bytes]:
@@ -103,15 +119,25 @@ def _openinference(model: Model, operation: str, tokens: Tokens | None) -> list[
         out.append(number_attribute("llm.token_count.completion", tokens.output))
         out.append(number_attribute("llm.token_count.total", tokens.input + tokens.output))
         if tokens.cache_read:
-            out.append(number_attribute("llm.token_count.prompt_details.cache_read", tokens.cache_read))
+            out.append(
+                number_attribute("llm.token_count.prompt_details.cache_read", tokens.cache_read)
+            )
         if tokens.cache_write:
-            out.append(number_attribute("llm.token_count.prompt_details.cache_write", tokens.cache_write))
+            out.append(
+                number_attribute("llm.token_count.prompt_details.cache_write", tokens.cache_write)
+            )
         if tokens.reasoning:
-            out.append(number_attribute("llm.token_count.completion_details.reasoning", tokens.reasoning))
+            out.append(
+                number_attribute("llm.token_count.completion_details.reasoning", tokens.reasoning)
+            )
     return out
 
 
-_DIALECTS: dict[str, Names] = {"otel": _otel, "otel_old": _otel_old, "openinference": _openinference}
+_DIALECTS: dict[str, Names] = {
+    "otel": _otel,
+    "otel_old": _otel_old,
+    "openinference": _openinference,
+}
 
 
 @lru_cache(maxsize=256)
@@ -141,7 +167,10 @@ class _Writer:
         feature = self.found.feature
         self.prompt = [
             text_attribute("gen_ai.prompt.name", feature.slug),
-            text_attribute("gen_ai.prompt.version", events.prompt_version(feature, self.found.day, self.settings)),
+            text_attribute(
+                "gen_ai.prompt.version",
+                events.prompt_version(feature, self.found.day, self.settings),
+            ),
         ]
 
     def spans(self) -> Iterator[tuple[int, bytes]]:
@@ -169,7 +198,9 @@ class _Writer:
         at_ns = start_ns + (3_000_000 if root else 0)
         pieces: list[bytes] = []
         for index in range(first, end):
-            for name, attributes, kind, begins, ends, status in self._calls(kept, index, at_ns, draw[4] + index):
+            for name, attributes, kind, begins, ends, status in self._calls(
+                kept, index, at_ns, draw[4] + index
+            ):
                 at_ns = ends + 2_000_000
                 if self.by_gateway and not name.startswith(("chat", "embeddings")):
                     continue  # a gateway sees nothing but model calls
@@ -197,16 +228,29 @@ class _Writer:
     ) -> bytes:
         slug = self.found.feature.slug
         if self.found.traffic.shape == "rag":
-            name, kind, attributes = f"POST /{slug}", SERVER, [text_attribute("http.request.method", "POST")]
+            name, kind, attributes = (
+                f"POST /{slug}",
+                SERVER,
+                [text_attribute("http.request.method", "POST")],
+            )
         else:
             tokens = Tokens(
                 *(
                     int(column[first:end].sum())
-                    for column in (kept.uncached, kept.cache_read, kept.cache_write, kept.output, kept.reasoning)
+                    for column in (
+                        kept.uncached,
+                        kept.cache_read,
+                        kept.cache_write,
+                        kept.output,
+                        kept.reasoning,
+                    )
                 )
             )
             name, kind = f"invoke_agent {slug}", INTERNAL
-            attributes = [*self.names(self.model, "invoke_agent", tokens), text_attribute("gen_ai.agent.name", slug)]
+            attributes = [
+                *self.names(self.model, "invoke_agent", tokens),
+                text_attribute("gen_ai.agent.name", slug),
+            ]
         return span(
             trace_id=trace_id, span_id=root, parent_id=b"", name=name, kind=kind, start_ns=start_ns, end_ns=end_ns,
             attributes=[*attributes, *common], trace_state=trace_state,
@@ -223,7 +267,9 @@ class _Writer:
             out.append(text_attribute("customer", CUSTOMERS[rank]))
         out.append(text_attribute("session.id", f"s-{draw >> 12 & 0xFFFFFF:06x}"))
         if self.by_gateway:
-            out += [text_attribute(name, value) for name, value in cases.virtual_key(feature).items()]
+            out += [
+                text_attribute(name, value) for name, value in cases.virtual_key(feature).items()
+            ]
         return out
 
     def _calls(
@@ -237,7 +283,14 @@ class _Writer:
             embedder = MODELS[EMBEDDING_MODEL]
             ends = at_ns + int(embedder.first_token_ms * speed * 1e6)
             tokens = Tokens(int(kept.embedding[index]), 0, 0, 0, 0)
-            yield f"embeddings {embedder.requested}", _otel(embedder, "embeddings", tokens), CLIENT, at_ns, ends, UNSET
+            yield (
+                f"embeddings {embedder.requested}",
+                _otel(embedder, "embeddings", tokens),
+                CLIENT,
+                at_ns,
+                ends,
+                UNSET,
+            )
             at_ns = ends + 1_000_000
         if traffic.shape == "rag":
             ends = at_ns + int(45 * speed * 1e6)
@@ -299,7 +352,9 @@ def _ids(base: int) -> Iterator[bytes]:
         yield (number or 1).to_bytes(8, "big")
 
 
-def _resource(feature: DemoFeature, traffic: Traffic, day: date, settings: DemoSettings) -> dict[str, str]:
+def _resource(
+    feature: DemoFeature, traffic: Traffic, day: date, settings: DemoSettings
+) -> dict[str, str]:
     project = PROJECTS[traffic.project]
     if cases.is_logged_by_gateway(traffic, settings):
         return {"service.name": "litellm-gateway", "gen_ai.project": project.identifier}
@@ -317,7 +372,11 @@ def _resource(feature: DemoFeature, traffic: Traffic, day: date, settings: DemoS
 
 
 def requests_of_day(
-    settings: DemoSettings, found: Iterable[TrafficDay], *, since: datetime | None = None, until: datetime | None = None
+    settings: DemoSettings,
+    found: Iterable[TrafficDay],
+    *,
+    since: datetime | None = None,
+    until: datetime | None = None,
 ) -> Iterator[bytes]:
     """OTLP requests (protobuf) of one day's traffic: spans starting in [since, until), some thousands in each."""
     since_ns = int(since.timestamp() * 1e9) if since else 0

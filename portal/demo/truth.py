@@ -105,7 +105,9 @@ class Truth:
 
     def total(self, *, month: date, source: str, metric: int) -> Decimal:
         quanta = sum(
-            pair[metric] for entry, pair in self.amounts.items() if (entry.month, entry.source) == (month, source)
+            pair[metric]
+            for entry, pair in self.amounts.items()
+            if (entry.month, entry.source) == (month, source)
         )
         return decimal_of(quanta)
 

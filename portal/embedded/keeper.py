@@ -1,8 +1,10 @@
-"""Keeps one embedded server running for as long as any process uses it: `python -m portal.embedded.keeper NAME HOME`.
+"""Keeps one embedded server running for as long as any process uses it: `python -m
+portal.embedded.keeper NAME HOME`.
 
-Users hold a shared lock on `locks/NAME.users`; the kernel frees it however a user ends. The keeper restarts its server
-when that dies, and stops it and leaves once it can take the lock for itself. One keeper runs per server and home, by
-an exclusive lock on `locks/NAME.keeper`, so there are no pid files to be stale.
+Users hold a shared lock on `locks/NAME.users`; the kernel frees it however a user ends. The keeper
+restarts its server when that dies, and stops it and leaves once it can take the lock for itself.
+One keeper runs per server and home, by an exclusive lock on `locks/NAME.keeper`, so there are no
+pid files to be stale.
 """
 
 from __future__ import annotations
@@ -56,7 +58,9 @@ def keep(layout: Layout, name: str, users: IO[bytes], log: IO[bytes]) -> None:
     while not unused(users):
         if child is None:
             command, account = server.prepare(layout)
-            child = start(command, account=account, log=log, directory=Path("/"), last_signal=server.STOP)
+            child = start(
+                command, account=account, log=log, directory=Path("/"), last_signal=server.STOP
+            )
             began = time.monotonic()
         try:
             status = child.wait(timeout=POLL_SECONDS)
@@ -80,7 +84,9 @@ def unused(users: IO[bytes]) -> bool:
 
 
 def taken(mine: IO[bytes]) -> bool:
-    """Whether this is the one keeper now. Patient for a moment: others look at the lock by taking it."""
+    """Whether this is the one keeper now. Patient for a moment: others look at the lock by taking
+    it.
+    """
     deadline = time.monotonic() + 1
     while True:
         try:

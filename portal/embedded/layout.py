@@ -1,4 +1,6 @@
-"""Where the embedded servers keep their data and sockets. Reads and writes nothing but the secret key."""
+"""Where the embedded servers keep their data and sockets. Reads and writes nothing but the secret
+key.
+"""
 
 from __future__ import annotations
 
@@ -57,7 +59,8 @@ class Layout:
         self.home.mkdir(parents=True, exist_ok=True)
         if path.exists():
             return path.read_text(encoding="ascii").strip()
-        # Written whole under another name, then linked: two processes that start together agree on one key.
+        # Written whole under another name, then linked: two processes that start together agree on
+        # one key.
         draft = self.home / f".secret_key.{os.getpid()}"
         descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with os.fdopen(descriptor, "w", encoding="ascii") as file:

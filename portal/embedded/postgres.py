@@ -12,12 +12,20 @@ import psycopg
 
 from portal.embedded import places
 from portal.embedded.layout import APP_ROLE, DATABASE_NAME, OWNER_ROLE, Layout
-from portal.embedded.processes import Account, EmbeddedError, command_line, run_as, server_account, this_user
+from portal.embedded.processes import (
+    Account,
+    EmbeddedError,
+    command_line,
+    run_as,
+    server_account,
+    this_user,
+)
 
 STOP = signal.SIGINT  # a fast shutdown: sessions are ended, data is checkpointed
 KILL_AFTER_SECONDS = 60
 
-# Only the two roles, only over the socket, only from this user. There is no way in as the superuser.
+# Only the two roles, only over the socket, only from this user. There is no way in as the
+# superuser.
 HBA = f"local all {OWNER_ROLE},{APP_ROLE} peer map=apportion\n"
 BOOTSTRAP = (
     f"CREATE ROLE {OWNER_ROLE} LOGIN CREATEDB;",
@@ -52,7 +60,9 @@ def own_options(layout: Layout) -> dict[str, str]:
     file = layout.home / "postgres.options"
     if not file.exists():
         return {}
-    lines = (line.split("#")[0].partition("=") for line in file.read_text(encoding="utf-8").splitlines())
+    lines = (
+        line.split("#")[0].partition("=") for line in file.read_text(encoding="utf-8").splitlines()
+    )
     return {name.strip(): value.strip() for name, _, value in lines if name.strip()}
 
 
@@ -65,15 +75,22 @@ def prepare(layout: Layout) -> tuple[list[str | Path], Account]:
     if not (data / "PG_VERSION").exists():
         initialise(programs, data, account)
     if data.stat().st_uid != account.uid:
-        raise EmbeddedError(f"the database in {data} was made by another user: start as that user, or as root did")
+        raise EmbeddedError(
+            f"the database in {data} was made by another user: start as that user, or as root did"
+        )
     (data / "pg_hba.conf").write_text(HBA, encoding="ascii")
     (data / "pg_ident.conf").write_text(
-        "".join(f'apportion "{this_user()}" {role}\n' for role in (OWNER_ROLE, APP_ROLE)), encoding="utf-8"
+        "".join(f'apportion "{this_user()}" {role}\n' for role in (OWNER_ROLE, APP_ROLE)),
+        encoding="utf-8",
     )
     end_orphan(data)
     for lock in sockets.glob(".s.PGSQL.*"):
         lock.unlink()
-    options = tuning() | {"listen_addresses": "", "unix_socket_directories": str(sockets)} | own_options(layout)
+    options = (
+        tuning()
+        | {"listen_addresses": "", "unix_socket_directories": str(sockets)}
+        | own_options(layout)
+    )
     command: list[str | Path] = [programs / "postgres", "-D", data]
     for name, value in options.items():
         command += ["-c", f"{name}={value}"]
@@ -81,19 +98,38 @@ def prepare(layout: Layout) -> tuple[list[str | Path], Account]:
 
 
 def initialise(programs: Path, data: Path, account: Account) -> None:
-    """Make the folder under another name and rename it when whole, so that a crash here leaves nothing to mistake."""
+    """Make the folder under another name and rename it when whole, so that a crash here leaves
+    nothing to mistake.
+    """
     draft = data.with_name("postgres.new")
     if draft.exists():
         shutil.rmtree(draft)
     places.make_folder(draft, mode=0o700, account=account)
     run_as(
         account,
-        [programs / "initdb", "-D", draft, "-U", "postgres", "--locale=C", "--encoding=UTF8", "--auth=peer"],
+        [
+            programs / "initdb",
+            "-D",
+            draft,
+            "-U",
+            "postgres",
+            "--locale=C",
+            "--encoding=UTF8",
+            "--auth=peer",
+        ],
     )
     # Single-user mode: each line is one statement, and no server listens meanwhile.
     printed = run_as(
         account,
-        [programs / "postgres", "--single", "-D", draft, "-c", "log_min_messages=error", "postgres"],
+        [
+            programs / "postgres",
+            "--single",
+            "-D",
+            draft,
+            "-c",
+            "log_min_messages=error",
+            "postgres",
+        ],
         text="\n".join(BOOTSTRAP) + "\n",
     )
     if "ERROR:" in printed:
@@ -102,7 +138,9 @@ def initialise(programs: Path, data: Path, account: Account) -> None:
 
 
 def end_orphan(data: Path) -> None:
-    """End a server that a killed keeper left, and drop a pid file whose number is some other process's by now."""
+    """End a server that a killed keeper left, and drop a pid file whose number is some other
+    process's by now.
+    """
     file = data / "postmaster.pid"
     try:
         pid = int(file.read_text(encoding="ascii").splitlines()[0])

@@ -51,7 +51,9 @@ def server_account() -> Account:
         except KeyError:
             continue
         return Account(entry.pw_name, entry.pw_uid, entry.pw_gid)
-    raise EmbeddedError("run as a user other than root: no account named nobody or daemon exists to run PostgreSQL as")
+    raise EmbeddedError(
+        "run as a user other than root: no account named nobody or daemon exists to run PostgreSQL as"
+    )
 
 
 def this_user() -> str:
@@ -59,7 +61,9 @@ def this_user() -> str:
 
 
 def can(account: Account, path: Path, mode: int) -> bool:
-    """Whether the account may use the path so (os.R_OK, os.X_OK ...); asked of the kernel, as that account."""
+    """Whether the account may use the path so (os.R_OK, os.X_OK ...); asked of the kernel, as that
+    account.
+    """
     if not account.is_other:
         return os.access(path, mode)
     child = os.fork()
@@ -93,7 +97,8 @@ def start(
 ) -> subprocess.Popen[bytes]:
     """The running child, in a session of its own; gets `last_signal` should this process die.
 
-    The parent's thread that calls this must outlive the child: the kernel watches the thread, not the process.
+    The parent's thread that calls this must outlive the child: the kernel watches the thread, not
+    the process.
     """
     parent = os.getpid()
 
@@ -135,13 +140,17 @@ def run_as(account: Account, arguments: Sequence[str | Path], *, text: str = "")
     )
     if done.returncode != 0:
         tail = "\n".join((done.stdout + done.stderr).strip().splitlines()[-8:])
-        raise EmbeddedError(f"{Path(str(arguments[0])).name} ended with status {done.returncode}:\n{tail}")
+        raise EmbeddedError(
+            f"{Path(str(arguments[0])).name} ended with status {done.returncode}:\n{tail}"
+        )
     return done.stdout + done.stderr
 
 
 def command_line(pid: int) -> str:
     """The process's arguments joined by blanks; empty when there is none."""
     try:
-        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+        return (
+            Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+        )
     except OSError:
         return ""

@@ -1,4 +1,6 @@
-"""The embedded Redis: the broker of Celery. It keeps hints only, so nothing of it is written to disk."""
+"""The embedded Redis: the broker of Celery. It keeps hints only, so nothing of it is written to
+disk.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,16 @@ def prepare(layout: Layout) -> tuple[list[str | Path], Account]:
     folder = places.socket_folder(layout, "redis", account)
     command: list[str | Path] = [places.redis_program(account), "--port", "0"]
     command += ["--unixsocket", layout.redis_socket, "--unixsocketperm", "700", "--dir", folder]
-    command += ["--save", "", "--appendonly", "no", "--maxmemory-policy", "noeviction", "--daemonize", "no"]
+    command += [
+        "--save",
+        "",
+        "--appendonly",
+        "no",
+        "--maxmemory-policy",
+        "noeviction",
+        "--daemonize",
+        "no",
+    ]
     return command, account
 
 

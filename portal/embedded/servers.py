@@ -1,4 +1,6 @@
-"""Using the embedded servers: start what is needed, share what runs, leave things as they were found."""
+"""Using the embedded servers: start what is needed, share what runs, leave things as they were
+found.
+"""
 
 from __future__ import annotations
 
@@ -27,8 +29,12 @@ def quiet(text: str) -> None:
 
 
 @contextlib.contextmanager
-def embedded_servers(layout: Layout, names: list[str], say: Callable[[str], None] = quiet) -> Iterator[None]:
-    """The named servers ("postgres", "redis") answer inside the block; afterwards those nobody else uses are gone."""
+def embedded_servers(
+    layout: Layout, names: list[str], say: Callable[[str], None] = quiet
+) -> Iterator[None]:
+    """The named servers ("postgres", "redis") answer inside the block; afterwards those nobody else
+    uses are gone.
+    """
     with contextlib.ExitStack() as stack:
         for name in names:
             stack.enter_context(in_use(layout, name, say))
@@ -57,14 +63,22 @@ def start_keeper(layout: Layout, name: str, say: Callable[[str], None]) -> None:
             failed.unlink(missing_ok=True)
             keeper = spawn(layout, name)
         if keeper is not None and keeper.poll() not in (None, 0):
-            reason = failed.read_text(encoding="utf-8") if failed.exists() else f"see {layout.logs / name}.log"
+            reason = (
+                failed.read_text(encoding="utf-8")
+                if failed.exists()
+                else f"see {layout.logs / name}.log"
+            )
             raise EmbeddedError(f"{name} can't be started: {reason}")
         waited = time.monotonic() - began
         if waited > START_SECONDS:
-            raise EmbeddedError(f"{name} did not answer within {START_SECONDS} s: see {layout.logs / name}.log")
+            raise EmbeddedError(
+                f"{name} did not answer within {START_SECONDS} s: see {layout.logs / name}.log"
+            )
         if waited - spoken >= 10:
             spoken = waited
-            say(f"Waiting for {name} ({waited:.0f} s); after a crash it first recovers. Log: {layout.logs / name}.log")
+            say(
+                f"Waiting for {name} ({waited:.0f} s); after a crash it first recovers. Log: {layout.logs / name}.log"
+            )
         time.sleep(0.05)
 
 
@@ -78,7 +92,9 @@ def revive(layout: Layout, names: list[str], say: Callable[[str], None]) -> None
 
 
 def spawn(layout: Layout, name: str) -> subprocess.Popen[bytes]:
-    """A keeper on its own: not a child to be ended with this process, and deaf to the terminal's Ctrl-C."""
+    """A keeper on its own: not a child to be ended with this process, and deaf to the terminal's
+    Ctrl-C.
+    """
     with (layout.logs / f"{name}.log").open("ab") as log:
         return subprocess.Popen(
             [sys.executable, "-m", KEEPER, name, str(layout.home)],

@@ -2,9 +2,10 @@
 
     run_portal(port=8000, say=print, before=load_demo, on_ready=lambda address: ...)
 
-`before` runs once the servers answer and the schema is current, before the web server starts; `on_ready` gets the
-address when /readyz first answers 200. Both `manage.py up` and `manage.py demo` call this. It returns 0 after SIGINT,
-SIGTERM or SIGHUP, with every process it started gone; it raises Refused when it can't start.
+`before` runs once the servers answer and the schema is current, before the web server starts;
+`on_ready` gets the address when /readyz first answers 200. Both `manage.py up` and `manage.py demo`
+call this. It returns 0 after SIGINT, SIGTERM or SIGHUP, with every process it started gone; it
+raises Refused when it can't start.
 """
 
 from __future__ import annotations
@@ -54,10 +55,33 @@ class Program:
 
 def programs(host: str, port: int) -> list[Program]:
     celery = (sys.executable, "-m", "celery", "-A", "portal.celery")
-    web = [sys.executable, "-m", "gunicorn", "portal.wsgi:application", "--bind", f"{host}:{port}", "--preload"]
+    web = [
+        sys.executable,
+        "-m",
+        "gunicorn",
+        "portal.wsgi:application",
+        "--bind",
+        f"{host}:{port}",
+        "--preload",
+    ]
     web += ["--workers", str(settings.WEB_WORKERS), "--worker-class", "gthread", "--threads", "4"]
-    web += ["--timeout", "120", "--graceful-timeout", "4", "--keep-alive", "15", "--no-control-socket"]
-    worker = [*celery, "worker", "--pool", "prefork", "--concurrency", str(settings.WORKER_PROCESSES)]
+    web += [
+        "--timeout",
+        "120",
+        "--graceful-timeout",
+        "4",
+        "--keep-alive",
+        "15",
+        "--no-control-socket",
+    ]
+    worker = [
+        *celery,
+        "worker",
+        "--pool",
+        "prefork",
+        "--concurrency",
+        str(settings.WORKER_PROCESSES),
+    ]
     worker += ["--without-gossip", "--without-mingle", "--loglevel", settings.LOG_LEVEL]
     beat = [*celery, "beat", "--pidfile=", "--loglevel", settings.LOG_LEVEL]
     return [
@@ -85,7 +109,8 @@ class Child:
             self.process = start(
                 self.program.arguments,
                 log=log,
-                environment=os.environ | {"APPORTION_HOME": str(settings.APPORTION_HOME), "C_FORCE_ROOT": "1"},
+                environment=os.environ
+                | {"APPORTION_HOME": str(settings.APPORTION_HOME), "C_FORCE_ROOT": "1"},
                 directory=settings.BASE_DIR,
                 last_signal=self.program.prompt,
             )
@@ -94,8 +119,8 @@ class Child:
     def look_after(self) -> None:
         """Start it if it is not running; Refused when it never worked and won't stay.
 
-        One that has worked is started again for as long as the portal runs: what ends it over and over (a machine
-        short of memory, someone's kill) passes, and must not take the portal along.
+        One that has worked is started again for as long as the portal runs: what ends it over and
+        over (a machine short of memory, someone's kill) passes, and must not take the portal along.
         """
         if self.process is None:
             if time.monotonic() >= self.not_before:
@@ -116,7 +141,9 @@ class Child:
                 f"{self.program.name} ended {QUICK_ENDS} times right after its start. {self.log} says:\n{tail}"
             )
         self.not_before = time.monotonic() + min(0.5 * self.quick_ends, LONGEST_PAUSE_SECONDS)
-        self.say(f"{self.program.name} ended with status {status}; starting it again (log: {self.log})")
+        self.say(
+            f"{self.program.name} ended with status {status}; starting it again (log: {self.log})"
+        )
 
     def signal(self, number: signal.Signals) -> None:
         if self.process is not None and self.process.poll() is None:
@@ -133,7 +160,9 @@ class Child:
 
 
 class Stopped(BaseException):
-    """The portal was told to stop. Like KeyboardInterrupt, not to be caught as an error by what it interrupts."""
+    """The portal was told to stop. Like KeyboardInterrupt, not to be caught as an error by what it
+    interrupts.
+    """
 
 
 def run_portal(
@@ -186,7 +215,9 @@ def only_portal(address: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def stop_signals() -> Iterator[None]:
-    """Inside the block the first signal to stop raises Stopped; later ones are not heard, as all is on its way down."""
+    """Inside the block the first signal to stop raises Stopped; later ones are not heard, as all is
+    on its way down.
+    """
     numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
     def stop(number: int, frame: object) -> None:
@@ -213,7 +244,9 @@ def check_port(host: str, port: int) -> None:
             return
         except OSError as error:
             if time.monotonic() - began > PORT_WAIT_SECONDS:
-                raise Refused(f"can't listen on {host}:{port}: {error.strerror}. Choose another with --port") from None
+                raise Refused(
+                    f"can't listen on {host}:{port}: {error.strerror}. Choose another with --port"
+                ) from None
             time.sleep(POLL_SECONDS)
 
 
@@ -223,9 +256,13 @@ def set_up(say: Say) -> None:
 
     elsewhere = where(settings.EMBEDDED) if settings.EMBEDDED_POSTGRES else None
     if elsewhere:
-        say(f"The database is kept in {elsewhere}, as its account can't reach {settings.APPORTION_HOME}.")
+        say(
+            f"The database is kept in {elsewhere}, as its account can't reach {settings.APPORTION_HOME}."
+        )
     if not settings.EMBEDDED_POSTGRES and not settings.DATABASE_OWNER_URL:
-        say("Warning: without DATABASE_OWNER_URL the web server's role owns the tables. See docs/settings.md.")
+        say(
+            "Warning: without DATABASE_OWNER_URL the web server's role owns the tables. See docs/settings.md."
+        )
     migrate_if_needed()
     call_command("check", stdout=io.StringIO())
     collect_static()
@@ -263,7 +300,9 @@ def is_ready(host: str, port: int) -> bool:
 
 
 def end(children: list[Child]) -> None:
-    """Stop gently, then at once, then by force. A job that is cut short resumes when its lease ends."""
+    """Stop gently, then at once, then by force. A job that is cut short resumes when its lease
+    ends.
+    """
     for numbers in ("gentle", "prompt"):
         for child in children:
             child.signal(getattr(child.program, numbers))

@@ -61,7 +61,12 @@ class ImportOutcome:
             "repairs": self.repairs,
             "totals": self.totals,
             "rejected": [
-                {"line": each.line, "column": each.column, "value": each.value, "reason": each.reason}
+                {
+                    "line": each.line,
+                    "column": each.column,
+                    "value": each.value,
+                    "reason": each.reason,
+                }
                 for each in self.rejected
             ],
             "seconds": round(self.seconds, 3),
@@ -96,17 +101,22 @@ def load_bill(
 ) -> ImportOutcome:
     """Loads a bill and publishes it, or leaves everything as it was.
 
-    Everything happens in one transaction of the default connection, so a worker killed at any moment leaves nothing
-    visible. A refusal is an outcome, kept as an import of that status. `month` (YYYY-MM) is what the file is said to be
-    the bill of: one that holds another billing month is refused. `finish_guard` runs inside the transaction,
-    before the publishing. Other errors are raised, and leave the import `failed`.
+    Everything happens in one transaction of the default connection, so a worker killed at any
+    moment leaves nothing visible. A refusal is an outcome, kept as an import of that status.
+    `month` (YYYY-MM) is what the file is said to be the bill of: one that holds another billing
+    month is refused. `finish_guard` runs inside the transaction, before the publishing. Other
+    errors are raised, and leave the import `failed`.
     """
     began = time.monotonic()
     source = source_of(source_name, delivery)
     said = month_of(month)
     close_abandoned()
-    bill_import = Import.objects.create(source=source, file_name=file_name or path.name, created_by=created_by)
-    attempt = Attempt(bill_import, source, path, format, confirm_shrink, said, progress, finish_guard)
+    bill_import = Import.objects.create(
+        source=source, file_name=file_name or path.name, created_by=created_by
+    )
+    attempt = Attempt(
+        bill_import, source, path, format, confirm_shrink, said, progress, finish_guard
+    )
     try:
         with localcontext(EXACT):
             attempt.run()
@@ -116,7 +126,9 @@ def load_bill(
     except BillRefused as refusal:
         status, reason, same_as = ImportStatus.REFUSED, str(refusal), None
     except BaseException as error:
-        with suppress(DatabaseError):  # where the database is what failed, `close_abandoned` says so later
+        with suppress(
+            DatabaseError
+        ):  # where the database is what failed, `close_abandoned` says so later
             attempt.record(ImportStatus.FAILED, f"{type(error).__name__}: {error}")
         raise
     if status != ImportStatus.LOADED:
@@ -140,10 +152,16 @@ def load_bill(
 def source_of(name: str, delivery: str | None) -> Source:
     """The source of this name, made when new. Raises BillRefused where it is delivered another way."""
     if delivery is not None and delivery not in Delivery.values:
-        raise BillRefused(f"delivery {quoted(delivery)} is not known; use one of {', '.join(Delivery.values)}")
+        raise BillRefused(
+            f"delivery {quoted(delivery)} is not known; use one of {', '.join(Delivery.values)}"
+        )
     if not name.strip() or len(name) > 200 or not name.isprintable():
-        raise BillRefused("a source needs a name of at most 200 printable characters, such as aws-main")
-    source, _ = Source.objects.get_or_create(name=name.strip(), defaults={"delivery": delivery or Delivery.OVERWRITE})
+        raise BillRefused(
+            "a source needs a name of at most 200 printable characters, such as aws-main"
+        )
+    source, _ = Source.objects.get_or_create(
+        name=name.strip(), defaults={"delivery": delivery or Delivery.OVERWRITE}
+    )
     if delivery is not None and source.delivery != delivery:
         raise BillRefused(
             f"the source {source.name} is delivered as {source.delivery}, not {delivery}; "
@@ -153,10 +171,14 @@ def source_of(name: str, delivery: str | None) -> Source:
 
 
 def close_abandoned() -> int:
-    """Marks imports whose loader died as failed; how many. A living loader holds the lock of its import's row."""
+    """Marks imports whose loader died as failed; how many. A living loader holds the lock of its
+    import's row.
+    """
     with transaction.atomic():
         abandoned = Import.objects.select_for_update(skip_locked=True).filter(
-            kind="bill", status=ImportStatus.LOADING, created_at__lt=timezone.now() - timedelta(minutes=1)
+            kind="bill",
+            status=ImportStatus.LOADING,
+            created_at__lt=timezone.now() - timedelta(minutes=1),
         )
         return Import.objects.filter(pk__in=[each.pk for each in abandoned]).update(
             status=ImportStatus.FAILED,
@@ -210,7 +232,9 @@ class Attempt:
             with transaction.atomic():
                 Import.objects.select_for_update().get(pk=self.bill_import.pk)  # says: alive
                 self.rows = rows_of(self.path, self.format)
-                loader = Loader(self.rows.header, billing_timezone=self.source.billing_timezone, side=side)
+                loader = Loader(
+                    self.rows.header, billing_timezone=self.source.billing_timezone, side=side
+                )
                 self._load(loader)
                 self._refuse_too_many_rejected()
                 self._refuse_another_month()
@@ -248,10 +272,19 @@ class Attempt:
             )
 
     def _refuse_another_month(self) -> None:
-        others = [scope for scope in self.loaded.scopes if self.month and scope.billing_month != self.month]
+        others = [
+            scope
+            for scope in self.loaded.scopes
+            if self.month and scope.billing_month != self.month
+        ]
         if others:
             held = ", ".join(
-                sorted({f"billing account {each.billing_account_id}, {publish.days(each)}" for each in others})
+                sorted(
+                    {
+                        f"billing account {each.billing_account_id}, {publish.days(each)}"
+                        for each in others
+                    }
+                )
             )
             raise BillRefused(
                 f"the file was delivered as the bill of {self.month:%Y-%m}, but holds {held}. Nothing was loaded; "
@@ -260,7 +293,9 @@ class Attempt:
 
     def _publish(self) -> None:
         source = publish.lock_source(self.source.pk)
-        same = publish.already_loaded(source, self.bill_import.content_sha256 or "", self.loaded.scopes)
+        same = publish.already_loaded(
+            source, self.bill_import.content_sha256 or "", self.loaded.scopes
+        )
         if same is not None:
             raise Unchanged(same)
         changes = publish.replacements(source, self.loaded.scopes)
@@ -293,7 +328,11 @@ class Attempt:
             RejectedRow.objects.bulk_create(
                 (
                     RejectedRow(
-                        bill_import=row, line=each.line, column=each.column, value=each.value, reason=each.reason
+                        bill_import=row,
+                        line=each.line,
+                        column=each.column,
+                        value=each.value,
+                        reason=each.reason,
                     )
                     for each in self.loaded.problems
                 ),
@@ -302,8 +341,12 @@ class Attempt:
 
 
 def ask_for_allocation(period: str, *, created_by: str | None) -> None:
-    """Queues the allocation of a month. One that runs already began before this change, so another follows it."""
-    job = enqueue("allocate", {"period": period}, dedupe_key=f"allocate:{period}", created_by=created_by)
+    """Queues the allocation of a month. One that runs already began before this change, so another
+    follows it.
+    """
+    job = enqueue(
+        "allocate", {"period": period}, dedupe_key=f"allocate:{period}", created_by=created_by
+    )
     if job.status == JobStatus.RUNNING:
         key = f"allocate:{period}:after:{job.pk}"
         enqueue("allocate", {"period": period}, dedupe_key=key, created_by=created_by)

@@ -12,7 +12,9 @@ from portal.ingest.uploads import JOB_KIND, stored_path
 
 @handles(JOB_KIND)
 def import_bill(context: JobContext) -> dict[str, Any]:
-    """Load an uploaded bill. A worker that dies leaves nothing; the next one starts over and gets exact totals."""
+    """Load an uploaded bill. A worker that dies leaves nothing; the next one starts over and gets
+    exact totals.
+    """
     payload = context.payload
     outcome = load_bill(
         path=stored_path(payload["upload"]),

@@ -1,4 +1,6 @@
-"""Publishing a loaded bill: what it replaces, what forbids it, what it changes. All under the lock of its source."""
+"""Publishing a loaded bill: what it replaces, what forbids it, what it changes. All under the lock
+of its source.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,15 @@ from typing import Any
 from django.db import connection
 from django.db.models.functions import Now
 
-from allocation.models import ChargeScope, Delivery, Import, ImportStatus, ScopeState, Source, SourceRole
+from allocation.models import (
+    ChargeScope,
+    Delivery,
+    Import,
+    ImportStatus,
+    ScopeState,
+    Source,
+    SourceRole,
+)
 from allocation.values.money import plain
 from portal.ingest.focus.load import COST_FIELDS, Costs, LoadedScope
 from portal.ingest.focus.problems import BillRefused
@@ -38,18 +48,26 @@ def totals_as_json(totals: dict[str, Costs]) -> list[dict[str, str | None]]:
 
 
 def lock_source(source_id: int) -> Source:
-    """The source, held until the transaction ends: two files of one source are published one after the other."""
+    """The source, held until the transaction ends: two files of one source are published one after
+    the other.
+    """
     return Source.objects.select_for_update().get(pk=source_id)
 
 
 def already_loaded(source: Source, sha256: str, scopes: list[LoadedScope]) -> Import | None:
-    """The import that this content stands published by. An older snapshot's bytes are not, and load again."""
-    same = Import.objects.filter(source=source, content_sha256=sha256, status=ImportStatus.LOADED).order_by("-pk")
+    """The import that this content stands published by. An older snapshot's bytes are not, and load
+    again.
+    """
+    same = Import.objects.filter(
+        source=source, content_sha256=sha256, status=ImportStatus.LOADED
+    ).order_by("-pk")
     if source.delivery == Delivery.APPEND or not scopes:
         return same.first()
     for candidate in same:
         current = set(
-            candidate.scopes.filter(state=ScopeState.CURRENT).values_list("billing_account_id", "billing_period_start")
+            candidate.scopes.filter(state=ScopeState.CURRENT).values_list(
+                "billing_account_id", "billing_period_start"
+            )
         )
         if current >= {(scope.billing_account_id, scope.billing_period_start) for scope in scopes}:
             return candidate
@@ -57,21 +75,28 @@ def already_loaded(source: Source, sha256: str, scopes: list[LoadedScope]) -> Im
 
 
 def replacements(source: Source, scopes: list[LoadedScope]) -> list[Replacement]:
-    """Each scope with the current snapshot of the same billing account and period. Appending replaces nothing."""
+    """Each scope with the current snapshot of the same billing account and period. Appending
+    replaces nothing.
+    """
     if source.delivery == Delivery.APPEND:
         return [Replacement(scope, None) for scope in scopes]
     current = {
         (each.billing_account_id, each.billing_period_start): each
         for each in ChargeScope.objects.filter(source=source, state=ScopeState.CURRENT)
     }
-    return [Replacement(scope, current.get((scope.billing_account_id, scope.billing_period_start))) for scope in scopes]
+    return [
+        Replacement(scope, current.get((scope.billing_account_id, scope.billing_period_start)))
+        for scope in scopes
+    ]
 
 
 # ---------------------------------------------------------------- what forbids it
 
 
 def refuse_overlaps(source: Source, bill_import: Import, changes: list[Replacement]) -> None:
-    """Money must not be there twice: not in two periods of one source that overlap, not in two invoice sources."""
+    """Money must not be there twice: not in two periods of one source that overlap, not in two
+    invoice sources.
+    """
     scopes = {change.new.id: change.new for change in changes}
     if source.delivery == Delivery.OVERWRITE:
         refuse_overlaps_within([change.new for change in changes])
@@ -81,7 +106,9 @@ def refuse_overlaps(source: Source, bill_import: Import, changes: list[Replaceme
 
 def refuse_overlaps_within(scopes: list[LoadedScope]) -> None:
     """The billing periods that one file holds of an account must not share days."""
-    ordered = sorted(scopes, key=lambda scope: (scope.billing_account_id, scope.billing_period_start))
+    ordered = sorted(
+        scopes, key=lambda scope: (scope.billing_account_id, scope.billing_period_start)
+    )
     for first, second in pairwise(ordered):
         if (
             first.billing_account_id == second.billing_account_id
@@ -99,12 +126,15 @@ def days(scope: LoadedScope | ChargeScope) -> str:
 
 
 OVERLAPPING = """
--- One row per staged scope of the import and published scope of the same billing account that shares days with it and
--- is not what it replaces: of the same source unless it appends, of other invoice sources if this is one.
+-- One row per staged scope of the import and published scope of the same billing account that
+-- shares days with it and is not what it replaces: of the same source unless it appends, of other
+-- invoice sources if this is one.
 SELECT new.id, old.id
 FROM allocation_chargescope new
-JOIN allocation_chargescope old ON old.billing_account_id = new.billing_account_id AND old.state = 'current'
-    AND old.billing_period_start < new.billing_period_end AND old.billing_period_end > new.billing_period_start
+JOIN allocation_chargescope old ON old.billing_account_id = new.billing_account_id
+    AND old.state = 'current'
+    AND old.billing_period_start < new.billing_period_end AND old.billing_period_end >
+        new.billing_period_start
 JOIN allocation_source s ON s.id = old.source_id
 WHERE new.bill_import_id = %(bill_import)s AND CASE WHEN old.source_id = new.source_id
     THEN new.delivery = 'overwrite' AND old.billing_period_start <> new.billing_period_start
@@ -116,7 +146,10 @@ ORDER BY new.id, old.id
 def overlapping(source: Source, bill_import: Import) -> list[tuple[int, ChargeScope]]:
     """Staged scopes of this import by id, with the published scopes they overlap."""
     with connection.cursor() as cursor:
-        cursor.execute(OVERLAPPING, {"bill_import": bill_import.pk, "is_invoice": source.role == SourceRole.INVOICE})
+        cursor.execute(
+            OVERLAPPING,
+            {"bill_import": bill_import.pk, "is_invoice": source.role == SourceRole.INVOICE},
+        )
         pairs = cursor.fetchall()
     olds = ChargeScope.objects.select_related("source").in_bulk([old for _, old in pairs])
     return [(new, olds[old]) for new, old in pairs]
@@ -145,7 +178,8 @@ def providers(scope_id: int, billing_month: Any) -> set[str]:
     with connection.cursor() as cursor:
         cursor.execute(
             """
-            SELECT DISTINCT coalesce(provider_name, service_provider_name, '') FROM allocation_chargedimension
+            SELECT DISTINCT coalesce(provider_name, service_provider_name, '')
+                FROM allocation_chargedimension
             WHERE id IN (SELECT dimension_id FROM charge WHERE billing_month = %s AND scope_id = %s)
             """,
             [billing_month, scope_id],
@@ -154,19 +188,26 @@ def providers(scope_id: int, billing_month: Any) -> set[str]:
 
 
 def refuse_shrinking(changes: list[Replacement]) -> None:
-    """A month that loses more than half of its rows or cost is more often a broken export than a cheaper month."""
+    """A month that loses more than half of its rows or cost is more often a broken export than a
+    cheaper month.
+    """
     for change in changes:
         if change.old is None:
             continue
         if 2 * change.new.rows < change.old.rows:
-            raise BillRefused(shrunk(change, f"{change.new.rows:,} rows instead of {change.old.rows:,}"))
+            raise BillRefused(
+                shrunk(change, f"{change.new.rows:,} rows instead of {change.old.rows:,}")
+            )
         for total in change.old.totals:
             before = Decimal(total["billed_cost"])
             costs = change.new.totals.get(total["currency"])
             after = (costs[0] if costs else None) or Decimal(0)
             if before > 0 and 2 * after < before:
                 raise BillRefused(
-                    shrunk(change, f"{plain(after)} {total['currency']} billed instead of {plain(before)}")
+                    shrunk(
+                        change,
+                        f"{plain(after)} {total['currency']} billed instead of {plain(before)}",
+                    )
                 )
 
 
@@ -181,7 +222,8 @@ def shrunk(change: Replacement, what: str) -> str:
 
 SERVICES = """
 -- One row per scope, service and currency.
-SELECT c.scope_id, d.service_name, d.billing_currency, count(*), sum(c.billed_cost), sum(c.effective_cost)
+SELECT c.scope_id, d.service_name, d.billing_currency, count(*), sum(c.billed_cost),
+    sum(c.effective_cost)
 FROM charge c JOIN allocation_chargedimension d ON d.id = c.dimension_id
 WHERE c.billing_month = ANY(%s) AND c.scope_id = ANY(%s)
 GROUP BY c.scope_id, d.service_name, d.billing_currency
@@ -192,7 +234,9 @@ NOTHING: Measures = (0, Decimal(0), Decimal(0))
 
 
 def difference(changes: list[Replacement]) -> list[dict[str, Any]]:
-    """Per replaced scope and currency: rows and costs before and after, and the services that changed most."""
+    """Per replaced scope and currency: rows and costs before and after, and the services that
+    changed most.
+    """
     replaced = [(change.new, change.old) for change in changes if change.old is not None]
     if not replaced:
         return []
@@ -254,8 +298,15 @@ def largest_changes(
     keys = [key for key in {**before, **after} if key[1] == currency]
     found = [(key[0], before.get(key, NOTHING), after.get(key, NOTHING)) for key in keys]
     changed = [each for each in found if each[1] != each[2]]
-    changed.sort(key=lambda each: (-max(abs(each[2][1] - each[1][1]), abs(each[2][2] - each[1][2])), each[0] or ""))
-    return [{"service_name": name} | compared(old, new) for name, old, new in changed[:TOP_SERVICES]]
+    changed.sort(
+        key=lambda each: (
+            -max(abs(each[2][1] - each[1][1]), abs(each[2][2] - each[1][2])),
+            each[0] or "",
+        )
+    )
+    return [
+        {"service_name": name} | compared(old, new) for name, old, new in changed[:TOP_SERVICES]
+    ]
 
 
 # ---------------------------------------------------------------- the move
@@ -283,7 +334,9 @@ def stage(source: Source, bill_import: Import, scopes: list[LoadedScope]) -> Non
 def publish(changes: list[Replacement]) -> None:
     """Moves the pointers: the old snapshots first, since one scope can have only one current."""
     old = [change.old.pk for change in changes if change.old is not None]
-    ChargeScope.objects.filter(pk__in=old, state=ScopeState.CURRENT).update(state=ScopeState.SUPERSEDED)
+    ChargeScope.objects.filter(pk__in=old, state=ScopeState.CURRENT).update(
+        state=ScopeState.SUPERSEDED
+    )
     ChargeScope.objects.filter(pk__in=[change.new.id for change in changes]).update(
         state=ScopeState.CURRENT, published_at=Now()
     )

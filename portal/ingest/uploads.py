@@ -38,7 +38,9 @@ def upload_folder() -> Path:
 
 
 def stored_path(sha256: str) -> Path:
-    """Where the upload with this digest is. Raises BillRefused for anything that is no digest, or not there."""
+    """Where the upload with this digest is. Raises BillRefused for anything that is no digest, or
+    not there.
+    """
     path = upload_folder() / sha256
     if not DIGEST.fullmatch(sha256) or not path.is_file():
         raise BillRefused(f"the uploaded file {sha256[:12]} is not there any more; upload it again")
@@ -88,7 +90,8 @@ def accept_upload(
     month: str | None = None,
     created_by: str,
 ) -> Job:
-    """Keeps the file and asks for its import. The same file for the same source while one is at work: that job.
+    """Keeps the file and asks for its import. The same file for the same source while one is at
+    work: that job.
 
     Raises BillRefused for what can be told at once; the rest comes out of the job.
     """
@@ -106,6 +109,7 @@ def accept_upload(
         "created_by": created_by,
     }
     with transaction.atomic():
-        # The constraint on open jobs decides between two uploads at one instant, not a look beforehand.
+        # The constraint on open jobs decides between two uploads at one instant, not a look
+        # beforehand.
         key = f"{JOB_KIND}:{source.pk}:{digest}" + (f":{month}" if month else "")
         return enqueue(JOB_KIND, payload, dedupe_key=key, created_by=created_by)

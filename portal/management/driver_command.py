@@ -18,7 +18,9 @@ class DriverCommand(PortalCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         super().add_arguments(parser)
         parser.add_argument("file", metavar="FILE", type=Path)
-        parser.add_argument("--dry-run", action="store_true", help="say what would change, and change nothing")
+        parser.add_argument(
+            "--dry-run", action="store_true", help="say what would change, and change nothing"
+        )
 
     def kind(self, **options: Any) -> Kind:
         raise NotImplementedError
@@ -41,6 +43,8 @@ class DriverCommand(PortalCommand):
 def read_file(path: Path) -> bytes:
     try:
         with path.open("rb") as file:
-            return file.read(MOST_BYTES + 1)  # one more than is taken, so that a longer file is refused by its size
+            return file.read(
+                MOST_BYTES + 1
+            )  # one more than is taken, so that a longer file is refused by its size
     except OSError as error:
         raise Refused(f"{path} can't be read: {error.strerror}") from error

@@ -52,12 +52,18 @@ class TeamChoice(forms.ModelChoiceField):  # type: ignore[type-arg]
 
 def any_team(empty_label: str) -> TeamChoice:
     return TeamChoice(
-        Team.objects.order_by("name"), to_field_name="slug", required=False, empty_label=empty_label, label="Team"
+        Team.objects.order_by("name"),
+        to_field_name="slug",
+        required=False,
+        empty_label=empty_label,
+        label="Team",
     )
 
 
 class PersonForm(forms.Form):
-    username = forms.CharField(max_length=150, label="Sign-in name", validators=[UnicodeUsernameValidator()])
+    username = forms.CharField(
+        max_length=150, label="Sign-in name", validators=[UnicodeUsernameValidator()]
+    )
     full_name = forms.CharField(max_length=150, required=False, label="Full name")
     email = forms.EmailField(required=False, label="E-mail")
 
@@ -114,7 +120,9 @@ def change_user(request: HttpRequest, user_id: int, action: str) -> HttpResponse
     try:
         if action == "password":
             password = new_password(user=user, acting_user=acting(request))
-            return admin_page(request, shown_once=password, shown_for=f"The new password of {user.username}")
+            return admin_page(
+                request, shown_once=password, shown_for=f"The new password of {user.username}"
+            )
         problem = CHANGES[action](request, user)
     except OwnAccess as error:
         problem = str(error)
@@ -134,7 +142,9 @@ def grant_role(request: HttpRequest, user: User) -> str | None:
 
 def withdraw_role(request: HttpRequest, user: User) -> str | None:
     number = request.POST.get("membership", "")
-    membership = Membership.objects.filter(user=user, pk=int(number)).first() if number.isdecimal() else None
+    membership = (
+        Membership.objects.filter(user=user, pk=int(number)).first() if number.isdecimal() else None
+    )
     if membership:
         withdraw(membership=membership, acting_user=acting(request))
     return None if membership else "That role was withdrawn before."
@@ -154,7 +164,9 @@ def remove_factor(request: HttpRequest, user: User) -> str | None:
         return f"Nothing was changed: the name typed in is not {user.username}."
     if not remove_second_factor(user=user, acting_user=acting(request)):
         return f"{user.username} has no second factor."
-    messages.success(request, f"{user.username} signs in with the password alone until they set up a new app.")
+    messages.success(
+        request, f"{user.username} signs in with the password alone until they set up a new app."
+    )
     return None
 
 
@@ -177,7 +189,15 @@ def confirm_removal(request: HttpRequest, user_id: int) -> HttpResponse:
     title = f"Remove the second factor of {user.get_full_name() or user.username}"
     context = {"person": user, "crumbs": [Crumb("Admin", reverse("admin")), Crumb("Second factor")]}
     state = PageState.from_request(request)
-    return render_page(request, "admin/second_factor.html", context, page="admin", title=title, state=state, choices=())
+    return render_page(
+        request,
+        "admin/second_factor.html",
+        context,
+        page="admin",
+        title=title,
+        state=state,
+        choices=(),
+    )
 
 
 @page("admin")
@@ -189,7 +209,11 @@ def add_key(request: HttpRequest) -> HttpResponse:
         return admin_page(request, key_form=form)
     checked = form.cleaned_data
     key, secret = create_key(
-        checked["name"], checked["scope"], checked["team"], acting(request).username, form.expires_at(timezone.now())
+        checked["name"],
+        checked["scope"],
+        checked["team"],
+        acting(request).username,
+        form.expires_at(timezone.now()),
     )
     return admin_page(request, shown_once=secret, shown_for=f"The key {key.name}")
 
@@ -203,7 +227,9 @@ def revoke(request: HttpRequest, key_id: int) -> HttpResponse:
 
 def people() -> QuerySet[User]:
     """Everybody, with `has_second_factor`."""
-    return User.objects.annotate(has_second_factor=Exists(Authenticator.objects.filter(user=OuterRef("pk"))))
+    return User.objects.annotate(
+        has_second_factor=Exists(Authenticator.objects.filter(user=OuterRef("pk")))
+    )
 
 
 def admin_page(
@@ -214,8 +240,12 @@ def admin_page(
     shown_once: str | None = None,
     shown_for: str = "",
 ) -> HttpResponse:
-    """`shown_once` is a secret: it goes into this one answer and is kept nowhere, the session included."""
-    memberships = Prefetch("memberships", Membership.objects.select_related("team").order_by("role", "team__slug"))
+    """`shown_once` is a secret: it goes into this one answer and is kept nowhere, the session
+    included.
+    """
+    memberships = Prefetch(
+        "memberships", Membership.objects.select_related("team").order_by("role", "team__slug")
+    )
     context = {
         "people": people().prefetch_related(memberships).order_by("-is_active", "username"),
         "keys": ApiKey.objects.select_related("team").order_by("-id"),
@@ -231,7 +261,13 @@ def admin_page(
     invalid = any(form is not None and form.errors for form in (person_form, key_form))
     state = PageState.from_request(request)
     return render_page(
-        request, "admin/page.html", context, page="admin", title="Admin", state=state, status=400 if invalid else 200
+        request,
+        "admin/page.html",
+        context,
+        page="admin",
+        title="Admin",
+        state=state,
+        status=400 if invalid else 200,
     )
 
 
@@ -244,7 +280,12 @@ urlpatterns = [
     path("admin/users/", add_user, name="admin_add_user"),
     path("admin/users/<int:user_id>/second-factor/", confirm_removal, name="admin_second_factor"),
     *(
-        path(f"admin/users/<int:user_id>/{action}/", change_user, {"action": action}, name=f"admin_{action}")
+        path(
+            f"admin/users/<int:user_id>/{action}/",
+            change_user,
+            {"action": action},
+            name=f"admin_{action}",
+        )
         for action in (*CHANGES, "password")
     ),
     path("admin/keys/", add_key, name="admin_add_key"),

@@ -34,9 +34,14 @@ def provided_table(request: HttpRequest, state: PageState, *, month: Period) -> 
     columns = [
         Column("from", "Provided by", "words"),
         Column("to", "Consumed by", "words"),
-        Column("cost", f"Cost, {state.currency}", "money", minor_units(state.currency), is_key=True),
+        Column(
+            "cost", f"Cost, {state.currency}", "money", minor_units(state.currency), is_key=True
+        ),
     ]
-    total: Row = {"from": Cell(value="Total"), "cost": Cell(value=exact_sum(_cost(row, state) for row in found))}
+    total: Row = {
+        "from": Cell(value="Total"),
+        "cost": Cell(value=exact_sum(_cost(row, state) for row in found)),
+    }
     caption = "Calls that one team's agents served for another's"
     table = Table("between", caption, columns, rows, total=total, sort="-cost", lines=True)
     return arranged(table, request)
@@ -45,7 +50,9 @@ def provided_table(request: HttpRequest, state: PageState, *, month: Period) -> 
 def hosting_table(request: HttpRequest, state: PageState, *, month: Period) -> Table:
     found = hosting_without_calls(spend=state.spend_of(month))
     names = names_of(teams={row.team for row in found})
-    costs = [row.billed_cost if state.metric == "billed_cost" else row.effective_cost for row in found]
+    costs = [
+        row.billed_cost if state.metric == "billed_cost" else row.effective_cost for row in found
+    ]
     rows: list[Row] = [
         {
             "model": Cell(value=row.model or "not named"),
@@ -57,7 +64,10 @@ def hosting_table(request: HttpRequest, state: PageState, *, month: Period) -> T
     cost_column = Column("cost", f"Cost, {state.currency}", "money", minor_units(state.currency))
     columns = [Column("model", "Model"), Column("team", "Team"), cost_column]
     total: Row = {"model": Cell(value="Total"), "cost": Cell(value=exact_sum(costs))}
-    return arranged(Table("hosting", "Hosted models without a call", columns, rows, total=total, sort="-cost"), request)
+    return arranged(
+        Table("hosting", "Hosted models without a call", columns, rows, total=total, sort="-cost"),
+        request,
+    )
 
 
 def _cost(row: Provided, state: PageState) -> Decimal:

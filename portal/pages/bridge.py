@@ -31,7 +31,9 @@ REASONS = {
 
 @dataclass(frozen=True)
 class BridgeBlock:
-    """`difference` is effective less billed cost; `reasons` are label and meaning of the parts that are not zero."""
+    """`difference` is effective less billed cost; `reasons` are label and meaning of the parts that
+    are not zero.
+    """
 
     table: Table
     difference: Decimal
@@ -48,7 +50,9 @@ class BridgeBlock:
 
 
 def bridge_block(request: HttpRequest, state: PageState, *, month: Period) -> BridgeBlock:
-    """Of the bills loaded now, in the page's currency; without rows where the reader sees only some teams."""
+    """Of the bills loaded now, in the page's currency; without rows where the reader sees only some
+    teams.
+    """
     found = bridges(period=month, scope=state.reader_scope, currency=state.currency)
     shown = [step for step in STEPS if any(bridge.steps[step] for bridge in found)]
     columns = [
@@ -60,10 +64,24 @@ def bridge_block(request: HttpRequest, state: PageState, *, month: Period) -> Br
     rows = [_row(bridge, shown) for bridge in found]
     total: Row = {"source": Cell(value="Total")}
     for column in columns[1:]:
-        total[column.key] = Cell(value=exact_sum(Decimal(row[column.key].value or 0) for row in rows))
-    table = Table("bridge", "From billed to effective cost", columns, rows, total=total, sort="source", sums=True)
-    difference = exact_sum(part for bridge in found for part in (bridge.effective, bridge.billed.copy_negate()))
-    return BridgeBlock(arranged(table, request), difference, [(LABELS[step], REASONS[step]) for step in shown])
+        total[column.key] = Cell(
+            value=exact_sum(Decimal(row[column.key].value or 0) for row in rows)
+        )
+    table = Table(
+        "bridge",
+        "From billed to effective cost",
+        columns,
+        rows,
+        total=total,
+        sort="source",
+        sums=True,
+    )
+    difference = exact_sum(
+        part for bridge in found for part in (bridge.effective, bridge.billed.copy_negate())
+    )
+    return BridgeBlock(
+        arranged(table, request), difference, [(LABELS[step], REASONS[step]) for step in shown]
+    )
 
 
 def _row(bridge: Bridge, shown: list[str]) -> Row:

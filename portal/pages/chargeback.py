@@ -1,4 +1,6 @@
-"""Chargeback: a month as a path of stations, what each source's bills became, and the cost of each cost centre."""
+"""Chargeback: a month as a path of stations, what each source's bills became, and the cost of each
+cost centre.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,13 @@ from typing import cast
 from urllib.parse import urlencode
 
 from django import forms
-from django.http import Http404, HttpRequest, HttpResponseBadRequest, HttpResponseBase, StreamingHttpResponse
+from django.http import (
+    Http404,
+    HttpRequest,
+    HttpResponseBadRequest,
+    HttpResponseBase,
+    StreamingHttpResponse,
+)
 from django.urls import path, reverse
 
 from allocation.models import AllocationRun
@@ -29,7 +37,12 @@ from reports.analysis.reconciled import difference, differences
 from reports.exports.chargeback_csv import NotAllocated, chargeback_csv
 from reports.period import Period, previous_month
 from reports.queries.balances import SourceBalance, balances_of
-from reports.queries.month_sources import CostCenterSpend, LoadedSource, cost_centers, loaded_sources
+from reports.queries.month_sources import (
+    CostCenterSpend,
+    LoadedSource,
+    cost_centers,
+    loaded_sources,
+)
 from reports.readable import grouped
 
 BASES = {"effective": "Effective", "billed": "Billed"}
@@ -61,7 +74,9 @@ def chargeback(request: HttpRequest) -> HttpResponseBase:
     runs = state.run_ids(state.period)
     balanced = balances_of(runs=runs, scope=state.reader_scope, metrics=tuple(METRICS))
     figures = MonthFigures(
-        loaded=loaded_sources(months=[month], currency=state.currency, metric=state.metric, scope=state.reader_scope),
+        loaded=loaded_sources(
+            months=[month], currency=state.currency, metric=state.metric, scope=state.reader_scope
+        ),
         balances=balanced[state.metric],
         billed=balanced[_other_metric(state)],
         centers=cost_centers(
@@ -71,12 +86,19 @@ def chargeback(request: HttpRequest) -> HttpResponseBase:
             mode_on=state.period.last_day,
         ),
         runs=runs,
-        changes=[change for run in AllocationRun.objects.filter(pk__in=runs) for change in changes_since(run)],
+        changes=[
+            change
+            for run in AllocationRun.objects.filter(pk__in=runs)
+            for change in changes_since(run)
+        ],
     )
     frame = {"page": "chargeback", "title": f"Chargeback, {state.period}", "state": state}
     if not (figures.loaded or figures.runs):
         return render_page(request, "chargeback/empty.html", {}, **frame)  # type: ignore[arg-type]
-    sources, centers = _sources_table(request, state, figures), _centers_table(request, state, figures)
+    sources, centers = (
+        _sources_table(request, state, figures),
+        _centers_table(request, state, figures),
+    )
     between = provided_table(request, state, month=state.period)
     hosting = hosting_table(request, state, month=state.period)
     bridge = bridge_block(request, state, month=state.period)
@@ -103,7 +125,9 @@ def _other_metric(state: PageState) -> str:
 
 
 def _sources_table(request: HttpRequest, state: PageState, figures: MonthFigures) -> Table:
-    """Loaded against charges tells whether the run saw the newest bills; the difference is of the whole chain."""
+    """Loaded against charges tells whether the run saw the newest bills; the difference is of the
+    whole chain.
+    """
     loaded = {source.source: source for source in figures.loaded}
     balanced = {balance.source: balance for balance in figures.balances}
     rows: list[Row] = []
@@ -122,12 +146,18 @@ def _sources_table(request: HttpRequest, state: PageState, figures: MonthFigures
     total: Row = {"source": Cell(value="Total")}
     for column in columns[1:]:
         values = [row[column.key].value for row in rows if column.key in row]
-        total[column.key] = Cell(value=exact_sum(Decimal(value) for value in values if value is not None))
-    table = Table("sources", "Charges per source", columns, rows, total=total, sort="source", sums=True)
+        total[column.key] = Cell(
+            value=exact_sum(Decimal(value) for value in values if value is not None)
+        )
+    table = Table(
+        "sources", "Charges per source", columns, rows, total=total, sort="source", sums=True
+    )
     return arranged(table, request)
 
 
-def _source_row(state: PageState, name: str, loaded: LoadedSource | None, balance: SourceBalance | None) -> Row:
+def _source_row(
+    state: PageState, name: str, loaded: LoadedSource | None, balance: SourceBalance | None
+) -> Row:
     row: Row = {"source": Cell(value=name)}
     if loaded:
         row |= {
@@ -156,12 +186,21 @@ def _centers_table(request: HttpRequest, state: PageState, figures: MonthFigures
         Column("name", "Name"),
         Column("mode", "Mode"),
         Column("cost", f"Cost, {state.currency}", "money", state.places, is_key=True),
-        Column("change", "Against the same days of last month" if state.is_running else "Against last month", "change"),
+        Column(
+            "change",
+            "Against the same days of last month" if state.is_running else "Against last month",
+            "change",
+        ),
     ]
     rows: list[Row] = [
         {
-            "center": Cell(value=center.code or ("unallocated" if center.is_unallocated else "no cost centre")),
-            "name": Cell(value=center.name or ("no owner yet" if center.is_unallocated else "team without placement")),
+            "center": Cell(
+                value=center.code or ("unallocated" if center.is_unallocated else "no cost centre")
+            ),
+            "name": Cell(
+                value=center.name
+                or ("no owner yet" if center.is_unallocated else "team without placement")
+            ),
             "mode": Cell(value=center.mode or ""),
             "cost": Cell(value=center.now),
             "change": Cell(value=center.now, before=center.before if known else None),
@@ -170,7 +209,11 @@ def _centers_table(request: HttpRequest, state: PageState, figures: MonthFigures
     ]
     now = exact_sum(center.now for center in figures.centers)
     before = exact_sum(center.before for center in figures.centers) if known else None
-    total = {"center": Cell(value="Total"), "cost": Cell(value=now), "change": Cell(value=now, before=before)}
+    total = {
+        "center": Cell(value="Total"),
+        "cost": Cell(value=now),
+        "change": Cell(value=now, before=before),
+    }
     table = Table("centers", "Cost centres", columns, rows, total=total, sort="-cost", lines=True)
     return arranged(table, request)
 
@@ -208,7 +251,9 @@ def _allocated(figures: MonthFigures) -> str:
 
 
 def _days_words(days: tuple[date, ...] | None) -> str:
-    """Which charge days a change can move: `, charge days 3 to 5 Oct`; nothing where it can move any."""
+    """Which charge days a change can move: `, charge days 3 to 5 Oct`; nothing where it can move
+    any.
+    """
     if not days:
         return ""
     first, last = days[0], days[-1]
@@ -245,7 +290,9 @@ def download_csv(request: HttpRequest) -> HttpResponseBase:
     """The month's lines with control totals, streamed; 404 where the month is not allocated."""
     form = DownloadForm(request.GET)
     if not form.is_valid():
-        return HttpResponseBadRequest("period is a month such as 2026-10, basis is billed or effective\n")
+        return HttpResponseBadRequest(
+            "period is a month such as 2026-10, basis is billed or effective\n"
+        )
     month, basis = form.cleaned_data["period"], form.cleaned_data["basis"]
     try:
         blocks = chargeback_csv(

@@ -12,7 +12,9 @@ from portal.pages.tables import Table
 
 @dataclass(frozen=True)
 class Chart:
-    """`question` is what the chart answers. `height` is a class of the stylesheet: "", short or tall."""
+    """`question` is what the chart answers. `height` is a class of the stylesheet: "", short or
+    tall.
+    """
 
     name: str
     question: str
@@ -26,7 +28,9 @@ class Chart:
 
 
 def drawn(figure: go.Figure) -> dict[str, Any]:
-    """The figure as plain JSON values, without plotly's default template (colours come from the stylesheet)."""
+    """The figure as plain JSON values, without plotly's default template (colours come from the
+    stylesheet).
+    """
     plain: dict[str, Any] = figure.to_plotly_json()
     plain["layout"].pop("template", None)
     return plain

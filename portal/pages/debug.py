@@ -44,7 +44,13 @@ from reports.queries.usage_now import known_telemetry
 from reports.queries.usage_unpriced import usage_unpriced
 from reports.window import Window
 
-HOURS = {"1": "Last hour", "6": "Last 6 hours", "24": "Last 24 hours", "72": "Last 3 days", "168": "Last 7 days"}
+HOURS = {
+    "1": "Last hour",
+    "6": "Last 6 hours",
+    "24": "Last 24 hours",
+    "72": "Last 3 days",
+    "168": "Last 7 days",
+}
 DEFAULT_HOURS = 24
 HISTOGRAMS = 6  # models drawn; the table holds all of them
 
@@ -57,7 +63,9 @@ class DebugForm(forms.Form):
     version = forms.CharField(required=False, max_length=300)
     service = forms.CharField(required=False, max_length=300)
     hours = forms.ChoiceField(choices=list(HOURS.items()), required=False)
-    until = forms.DateTimeField(required=False, input_formats=["%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"])
+    until = forms.DateTimeField(
+        required=False, input_formats=["%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"]
+    )
 
 
 @dataclass(frozen=True)
@@ -117,17 +125,23 @@ def show_debug(request: HttpRequest) -> HttpResponse:
         "counted_until": last_hour,
         "has_calls": bool(total.calls),
         "last_hour_end": newest_end,
-        "last_query": state.query_string(until=f"{newest_end:%Y-%m-%dT%H:%M}" if newest_end else None),
+        "last_query": state.query_string(
+            until=f"{newest_end:%Y-%m-%dT%H:%M}" if newest_end else None
+        ),
         "key_step": key_step(cast(User, request.user)),
         "total": total,
-        "total_latency": latency_texts(Histogram.of(pair for h in histograms.values() for pair in h.counts)),
+        "total_latency": latency_texts(
+            Histogram.of(pair for h in histograms.values() for pair in h.counts)
+        ),
         "models": model_panels(usage, histograms, scale, state, picked),
         "axis": scale.axis() if scale else [],
         "outside": named(spans_outside_window(teams=state.scope)),
         "unpriced": usage_unpriced(window=picked.window, picked=picked.filter, teams=state.scope),
         "clear_query": state.query_string(),
     }
-    return render_page(request, "debug/page.html", context, page="debug", title="Debug", state=state)
+    return render_page(
+        request, "debug/page.html", context, page="debug", title="Debug", state=state
+    )
 
 
 @page("debug")
@@ -135,19 +149,27 @@ def show_debug(request: HttpRequest) -> HttpResponse:
 def show_newest(request: HttpRequest) -> HttpResponse:
     """The part of the debug page that asks for itself every five seconds."""
     state = PageState.from_request(request)
-    return render(request, "debug/newest.html", {"state": state, **newest(state, picked_from(request, state))})
+    return render(
+        request, "debug/newest.html", {"state": state, **newest(state, picked_from(request, state))}
+    )
 
 
 @page("debug")
 @require_safe
 def show_calls(request: HttpRequest) -> HttpResponse:
-    """Single calls, read from raw spans: the debug page takes them in after its figures; a page without that."""
+    """Single calls, read from raw spans: the debug page takes them in after its figures; a page
+    without that.
+    """
     state = PageState.from_request(request)
     picked = picked_from(request, state)
     context: dict[str, Any] = {
         "errors": errors_by_type(window=picked.window, picked=picked.filter, teams=state.scope),
-        "slowest": named(slowest_calls(window=picked.window, picked=picked.filter, teams=state.scope)),
-        "costliest": named(costliest_calls(window=picked.window, picked=picked.filter, teams=state.scope)),
+        "slowest": named(
+            slowest_calls(window=picked.window, picked=picked.filter, teams=state.scope)
+        ),
+        "costliest": named(
+            costliest_calls(window=picked.window, picked=picked.filter, teams=state.scope)
+        ),
         "slice": SLICE,
         "slowest_caption": f"The slowest among the newest {SLICE:,} spans of the window",
         "costliest_caption": f"The dearest among the newest {SLICE:,} spans of the window",
@@ -159,13 +181,20 @@ def show_calls(request: HttpRequest) -> HttpResponse:
         Crumb("Single calls"),
     ]
     return render_page(
-        request, "debug/single_calls_page.html", context, page="debug", title="Single calls", state=state
+        request,
+        "debug/single_calls_page.html",
+        context,
+        page="debug",
+        title="Single calls",
+        state=state,
     )
 
 
 def newest(state: PageState, picked: Picked) -> dict[str, Any]:
     return {
-        "newest": named(newest_spans(window=picked.window, picked=picked.filter, teams=state.scope)),
+        "newest": named(
+            newest_spans(window=picked.window, picked=picked.filter, teams=state.scope)
+        ),
         "newest_query": state.query_string(**picked.parameters),
         "is_live": picked.until is None,
         "picked_until": picked.until,
@@ -214,7 +243,9 @@ def picked_from(request: HttpRequest, state: PageState) -> Picked:
         service=asked.get("service") or None,
         environment=state.environment,
     )
-    return Picked(filter=chosen, window=Window(end - timedelta(hours=hours), end), hours=hours, until=until)
+    return Picked(
+        filter=chosen, window=Window(end - timedelta(hours=hours), end), hours=hours, until=until
+    )
 
 
 def total_of(usage: Sequence[ModelUsage]) -> ModelUsage:
@@ -239,7 +270,9 @@ def total_of(usage: Sequence[ModelUsage]) -> ModelUsage:
 
 
 def latency_texts(histogram: Histogram) -> dict[str, str]:
-    return {f"p{share}": milliseconds(histogram.percentile_ms(share / 100)) for share in (50, 95, 99)}
+    return {
+        f"p{share}": milliseconds(histogram.percentile_ms(share / 100)) for share in (50, 95, 99)
+    }
 
 
 def model_panels(
@@ -281,7 +314,9 @@ class Line:
 @page("debug")
 @require_safe
 def show_trace(request: HttpRequest, trace: str) -> HttpResponse:
-    """`trace` is 32 hex digits; `day` in the address (of any of its spans) makes the look-up narrow."""
+    """`trace` is 32 hex digits; `day` in the address (of any of its spans) makes the look-up
+    narrow.
+    """
     state = PageState.from_request(request)
     trace_id = UUID(hex=trace)
     found = trace_spans(trace_id=trace_id, day=day_from(request.GET.get("day")), teams=state.scope)
@@ -298,9 +333,14 @@ def show_trace(request: HttpRequest, trace: str) -> HttpResponse:
         "left_out": len(found) > LIMIT,
         "limit": LIMIT,
         "outside": any(span.is_outside for span in spans),
-        "crumbs": [Crumb("Debug", f"{reverse('debug')}?{state.query_string()}"), Crumb(f"Trace {trace_id.hex[:8]}")],
+        "crumbs": [
+            Crumb("Debug", f"{reverse('debug')}?{state.query_string()}"),
+            Crumb(f"Trace {trace_id.hex[:8]}"),
+        ],
     }
-    return render_page(request, "debug/trace.html", context, page="debug", title="Trace", state=state)
+    return render_page(
+        request, "debug/trace.html", context, page="debug", title="Trace", state=state
+    )
 
 
 def day_from(text: str | None) -> date | None:
@@ -313,7 +353,12 @@ def day_from(text: str | None) -> date | None:
 def line_of(node: Node | None, closes: bool) -> Line:
     if node is None:
         return Line(node=None, closes=closes)
-    return Line(node=node, closes=closes, x=round(node.start * 100, 3), width=round(max(node.width * 100, 0.4), 3))
+    return Line(
+        node=node,
+        closes=closes,
+        x=round(node.start * 100, 3),
+        width=round(max(node.width * 100, 0.4), 3),
+    )
 
 
 urlpatterns = [

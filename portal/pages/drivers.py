@@ -1,4 +1,6 @@
-"""/drivers/: driver data that is no trace, exchange rates, and their uploads. FinOps admins upload, finance reads."""
+"""/drivers/: driver data that is no trace, exchange rates, and their uploads. FinOps admins upload,
+finance reads.
+"""
 
 from __future__ import annotations
 
@@ -58,7 +60,9 @@ class DriverFileForm(forms.Form):
 
     file = forms.FileField()
     name = forms.CharField(required=False, max_length=100)
-    month = forms.RegexField(MONTH, required=False, error_messages={"invalid": "A month reads YYYY-MM."})
+    month = forms.RegexField(
+        MONTH, required=False, error_messages={"invalid": "A month reads YYYY-MM."}
+    )
     provider = forms.CharField(required=False, max_length=100)
     dry_run = forms.BooleanField(required=False)
 
@@ -95,7 +99,9 @@ FORMS = [
         kind.value,
         words,
         FILE_WORDS[kind],
-        {ImportKind.SERIES: ("name", "month"), ImportKind.PROVIDER_USAGE: ("provider",)}.get(kind, ()),
+        {ImportKind.SERIES: ("name", "month"), ImportKind.PROVIDER_USAGE: ("provider",)}.get(
+            kind, ()
+        ),
     )
     for kind, words in KIND_WORDS.items()
 ]
@@ -156,7 +162,13 @@ def drivers_page(
         "may_change": may_change(request),
     }
     return render_page(
-        request, "drivers/page.html", context, page="drivers", title="Drivers", state=state, status=status
+        request,
+        "drivers/page.html",
+        context,
+        page="drivers",
+        title="Drivers",
+        state=state,
+        status=status,
     )
 
 
@@ -168,12 +180,16 @@ def may_change(request: HttpRequest) -> bool:
 @page("drivers")
 @sent_from("drivers")
 def upload_driver(request: HttpRequest, kind: str) -> HttpResponse:
-    """Takes one file and says at once what became of it; 400 with the bad rows where it was refused."""
+    """Takes one file and says at once what became of it; 400 with the bad rows where it was
+    refused.
+    """
     if not may_change(request) or kind not in KIND_WORDS:
         raise Http404
     form = DriverFileForm(request.POST, request.FILES)
     if not form.is_valid():
-        return drivers_page(request, problem=problems_of(form), opened=kind, given=request.POST.dict(), status=400)
+        return drivers_page(
+            request, problem=problems_of(form), opened=kind, given=request.POST.dict(), status=400
+        )
     given = form.cleaned_data
     try:
         outcome = deliver(
@@ -184,9 +200,13 @@ def upload_driver(request: HttpRequest, kind: str) -> HttpResponse:
             dry_run=given["dry_run"],
         )
     except Refused as refusal:
-        return drivers_page(request, problem=str(refusal), opened=kind, given=request.POST.dict(), status=400)
+        return drivers_page(
+            request, problem=str(refusal), opened=kind, given=request.POST.dict(), status=400
+        )
     if outcome.status == "refused":
-        return drivers_page(request, outcome=outcome, opened=kind, given=request.POST.dict(), status=400)
+        return drivers_page(
+            request, outcome=outcome, opened=kind, given=request.POST.dict(), status=400
+        )
     return drivers_page(request, outcome=outcome, opened=kind)
 
 
@@ -205,7 +225,9 @@ def allocate_month(request: HttpRequest) -> HttpResponse:
     except BadPeriod:
         raise Http404 from None
     ask_for_allocation(str(period), created_by=cast(User, request.user).get_username())
-    messages.success(request, f"{period.start:%B %Y} is being allocated again; Jobs shows how far it is.")
+    messages.success(
+        request, f"{period.start:%B %Y} is being allocated again; Jobs shows how far it is."
+    )
     return redirect("drivers")
 
 

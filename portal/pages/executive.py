@@ -28,7 +28,14 @@ from portal.pages.spend_blocks import (
 from portal.pages.state import PageState
 from portal.pages.tables import Cell, Column, Row, Table, arranged, asked_download
 from reports.analysis.reconciled import differences
-from reports.analysis.spend_totals import Amounts, UnitCost, ai_cells, total_of, totals_by, unit_costs
+from reports.analysis.spend_totals import (
+    Amounts,
+    UnitCost,
+    ai_cells,
+    total_of,
+    totals_by,
+    unit_costs,
+)
 from reports.analysis.why_changed import why_changed
 from reports.queries.balances import balances
 from reports.queries.month_sources import loaded_sources
@@ -70,7 +77,9 @@ class Figures:
 def executive(request: HttpRequest) -> HttpResponseBase:
     state = PageState.from_request(request, converts=True)
     if not state.has_data:
-        return render_page(request, "executive/empty.html", {}, page="executive", title="Executive", state=state)
+        return render_page(
+            request, "executive/empty.html", {}, page="executive", title="Executive", state=state
+        )
     figures = _read(state)
     tables = _tables(request, state, figures)
     charts = _charts(request, state, figures)
@@ -96,11 +105,16 @@ def _differences(state: PageState) -> dict[str, Decimal]:
     runs = state.runs_of(state.period)
     for currency in sorted({run.currency for run in runs} or {state.currency}):
         loaded = loaded_sources(
-            months=state.period.months(), currency=currency, metric=state.metric, scope=state.reader_scope
+            months=state.period.months(),
+            currency=currency,
+            metric=state.metric,
+            scope=state.reader_scope,
         )
         own = tuple(run.id for run in runs if run.currency == currency)
         made = balances(runs=own, scope=state.reader_scope, metric=state.metric)
-        found |= {f"{source}, {currency}": amount for source, amount in differences(loaded, made).items()}
+        found |= {
+            f"{source}, {currency}": amount for source, amount in differences(loaded, made).items()
+        }
     return found
 
 
@@ -111,7 +125,9 @@ def _tables(request: HttpRequest, state: PageState, figures: Figures) -> dict[st
         if slug is None:
             return Cell(value=UNALLOCATED_NAME, shade=known[None][1])
         name, shade = known.get(slug, (slug, "other"))
-        return Cell(value=name, shade=shade, href=team_address(state, slug) if slug in known else "")
+        return Cell(
+            value=name, shade=shade, href=team_address(state, slug) if slug in known else ""
+        )
 
     def named(unknown: str) -> Callable[[str | None], Cell]:
         return lambda value: Cell(value=value or unknown)
@@ -172,19 +188,36 @@ def _tables(request: HttpRequest, state: PageState, figures: Figures) -> dict[st
 
 
 def _evidence_table(request: HttpRequest, state: PageState, known: Trust) -> Table:
-    """What the figures rest on, strongest evidence first; the untraced part stands apart, since it is only spread."""
+    """What the figures rest on, strongest evidence first; the untraced part stands apart, since it
+    is only spread.
+    """
     sums: dict[tuple[int, str], Decimal] = {}
     for share in known.evidence:
-        words = "Untraced, spread" if share.is_untraced and not share.is_unallocated else EVIDENCE_WORDS[share.rung]
+        words = (
+            "Untraced, spread"
+            if share.is_untraced and not share.is_unallocated
+            else EVIDENCE_WORDS[share.rung]
+        )
         key = (share.rung + (5 if share.is_untraced else 0), words)
         sums[key] = exact_sum([sums.get(key, Decimal(0)), share.cost])
-    columns = [Column("evidence", "Evidence"), Column("cost", f"Cost, {state.shown_currency}", "whole")]
+    columns = [
+        Column("evidence", "Evidence"),
+        Column("cost", f"Cost, {state.shown_currency}", "whole"),
+    ]
     columns.append(Column("share", "Share", "percent"))
     rows: list[Row] = [
-        {"evidence": Cell(value=words), "cost": Cell(value=cost), "share": Cell(value=ratio(cost, known.total))}
+        {
+            "evidence": Cell(value=words),
+            "cost": Cell(value=cost),
+            "share": Cell(value=ratio(cost, known.total)),
+        }
         for (_, words), cost in sorted(sums.items())
     ]
-    total = {"evidence": Cell(value="Total"), "cost": Cell(value=known.total), "share": Cell(value=Decimal(1))}
+    total = {
+        "evidence": Cell(value="Total"),
+        "cost": Cell(value=known.total),
+        "share": Cell(value=Decimal(1)),
+    }
     return arranged(Table("evidence", "Cost by evidence", columns, rows, total=total), request)
 
 

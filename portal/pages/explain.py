@@ -1,4 +1,6 @@
-"""/explain/: where one amount comes from, down to bill rows and traces; beside a page, by itself, or as JSON."""
+"""/explain/: where one amount comes from, down to bill rows and traces; beside a page, by itself,
+or as JSON.
+"""
 
 from __future__ import annotations
 
@@ -38,7 +40,10 @@ KIND_WORDS = {
     "unallocated": "unallocated",
 }
 
-BASIS_WORDS = {True: "AI spending only, by the day of the charge", False: "everything on the month's bills, AI or not"}
+BASIS_WORDS = {
+    True: "AI spending only, by the day of the charge",
+    False: "everything on the month's bills, AI or not",
+}
 OWN_PARAMETERS = ("line", "bill", "offset", "part", "format", "download")
 MOST_BILL_ROWS = 50_000  # in one download
 
@@ -84,8 +89,13 @@ def show_explain(request: HttpRequest) -> HttpResponseBase:
     context = describe(found, request, state)
     if request.headers.get("HX-Request") and not request.headers.get("HX-Boosted"):
         return render(request, "explain/panel.html", {"state": state, "is_panel": True, **context})
-    context["crumbs"] = [Crumb("Overview", f"{reverse('home')}?{state.query_string()}"), Crumb("Explain")]
-    return render_page(request, "explain/page.html", context, page="explain", title="Explain", state=state)
+    context["crumbs"] = [
+        Crumb("Overview", f"{reverse('home')}?{state.query_string()}"),
+        Crumb("Explain"),
+    ]
+    return render_page(
+        request, "explain/page.html", context, page="explain", title="Explain", state=state
+    )
 
 
 def describe(found: Explanation, request: HttpRequest, state: PageState) -> dict[str, Any]:
@@ -95,7 +105,10 @@ def describe(found: Explanation, request: HttpRequest, state: PageState) -> dict
     offset = page_offset(request.GET.get("offset"))
 
     def query(place: int, line: Line | None = None, offset: int = 0, **more: str) -> str:
-        own = {"part": str(place) if place else None, "line": f"{line.run}-{line.bucket}" if line else None}
+        own = {
+            "part": str(place) if place else None,
+            "line": f"{line.run}-{line.bucket}" if line else None,
+        }
         values = {**kept, **own, "offset": str(offset) if offset else None, **more}
         return urlencode({name: value for name, value in values.items() if value})
 
@@ -122,15 +135,21 @@ def describe(found: Explanation, request: HttpRequest, state: PageState) -> dict
         "more_lines_query": query(place, offset=offset + LINES) if found.has_more_lines else None,
         "first_lines_query": query(place) if offset else None,
         "line_words": line_words(found.line, names) if found.line else None,
-        "method_words": METHOD_WORDS.get(found.line.method, found.line.method) if found.line else None,
+        "method_words": METHOD_WORDS.get(found.line.method, found.line.method)
+        if found.line
+        else None,
         "evidence_words": EVIDENCE_WORDS[found.chosen.evidence] if found.chosen else None,
         "rule_number": rule_number(found),
-        "example": day_text(found.line.method, found.example) if found.line and found.example else None,
+        "example": day_text(found.line.method, found.example)
+        if found.line and found.example
+        else None,
         "days": [day_text(found.line.method, day) for day in found.days] if found.line else [],
         "line_total": sum((day.amount for day in found.days), Decimal(0)),
         "traces": [(trace, names.feature(trace.feature)) for trace in found.traces],
         "bill_query": query(place, found.line, offset, bill="0-0"),
-        "next_bill_query": query(place, found.line, offset, bill="{}-{}".format(*found.next_bill_row))
+        "next_bill_query": query(
+            place, found.line, offset, bill="{}-{}".format(*found.next_bill_row)
+        )
         if found.next_bill_row
         else None,
         "bill_csv_query": query(place, found.line, offset, download="bill"),
@@ -160,9 +179,16 @@ BILL_COLUMNS = (
 def bill_rows_csv(line: Line, state: PageState) -> HttpResponse:
     """The delivered rows of a line, exact, at most 50,000 of them."""
     delivered = explain_bill_rows(
-        run=line.run, bucket=line.bucket, after=(0, 0), teams=state.reader_scope, limit=MOST_BILL_ROWS
+        run=line.run,
+        bucket=line.bucket,
+        after=(0, 0),
+        teams=state.reader_scope,
+        limit=MOST_BILL_ROWS,
     )
-    rows = [{column.key: Cell(value=_plain(getattr(row, column.key))) for column in BILL_COLUMNS} for row in delivered]
+    rows = [
+        {column.key: Cell(value=_plain(getattr(row, column.key))) for column in BILL_COLUMNS}
+        for row in delivered
+    ]
     table = Table(name="bill-rows", caption="Bill rows", columns=BILL_COLUMNS, rows=rows)
     return csv_response(table, file_name=f"explain-{line.run}-{line.bucket}")
 
@@ -172,9 +198,14 @@ def _plain(value: str | int | Decimal | datetime | None) -> str | int | Decimal 
 
 
 def names_in(found: Explanation) -> Names:
-    """Of the question's team and feature, of the lines' and of the sample traces'. Where nothing was found, the
-    question's words stay as they are: whose feature it is may be nothing that the reader may know."""
-    targets = [json.loads(line.split_key).get("target", {}) for line in [*found.lines, *filter(None, [found.line])]]
+    """Of the question's team and feature, of the lines' and of the sample traces'. Where nothing
+    was found, the question's words stay as they are: whose feature it is may be nothing that the
+    reader may know.
+    """
+    targets = [
+        json.loads(line.split_key).get("target", {})
+        for line in [*found.lines, *filter(None, [found.line])]
+    ]
     asked = [found.question.feature] if found.parts else []
     return names_of(
         teams=[found.question.team, *(target.get("team") for target in targets)],
@@ -215,7 +246,11 @@ def line_words(line: Line, names: Names) -> tuple[str, str]:
     title = " ".join(word for word in about if word)
     service = line.service_name or line.provider_name or "Charges"
     if not title:
-        title = f"{service}, {line.charge_category.lower()}" if line.charge_category != "Usage" else service
+        title = (
+            f"{service}, {line.charge_category.lower()}"
+            if line.charge_category != "Usage"
+            else service
+        )
     target = key.get("target", {})
     team, feature = target.get("team"), target.get("feature")
     owner = names.feature(feature) if feature else names.team(team) if team else None

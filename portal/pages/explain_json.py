@@ -44,8 +44,13 @@ def as_json(found: Explanation, state: PageState) -> dict[str, Any]:
             "run_sha256": run.sha256,
             "days": [day_json(line.method, day) for day in found.days],
         },
-        "bill_rows": None if not found.may_see_bill else [bill_json(row) for row in found.bill_rows or []],
-        "traces": [{"trace_id": trace.trace_id.hex, "day": trace.span_day.isoformat()} for trace in found.traces],
+        "bill_rows": None
+        if not found.may_see_bill
+        else [bill_json(row) for row in found.bill_rows or []],
+        "traces": [
+            {"trace_id": trace.trace_id.hex, "day": trace.span_day.isoformat()}
+            for trace in found.traces
+        ],
     }
 
 
@@ -81,7 +86,12 @@ def day_json(method: str, day: Day) -> dict[str, Any]:
         "widened": day.widened,
         "note": day.note,
         "steps": [
-            {"label": step.label, "value": exact(step.value), "of": exact(step.of) or None, "unit": step.unit}
+            {
+                "label": step.label,
+                "value": exact(step.value),
+                "of": exact(step.of) or None,
+                "unit": step.unit,
+            }
             for step in steps(method, day)
         ],
     }

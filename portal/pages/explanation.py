@@ -53,7 +53,9 @@ class Explanation:
 
 
 def question_of(request: HttpRequest, state: PageState) -> Question:
-    """`whole=1` asks about the whole billing month and spending outside AI, too; otherwise charge days and AI only."""
+    """`whole=1` asks about the whole billing month and spending outside AI, too; otherwise charge
+    days and AI only.
+    """
     asked: dict[str, Any] = {name: request.GET.get(name) or None for name in FILTERS}
     if any(value and len(value) > 500 for value in asked.values()):
         raise Http404
@@ -82,7 +84,11 @@ def explain(request: HttpRequest, state: PageState) -> Explanation:
     offset = page_offset(request.GET.get("offset"))
     lines = explain_lines(question=narrowed, teams=state.scope, offset=offset) if chosen else []
     line = _chosen_line(lines, request.GET.get("line"))
-    days = explain_days(run=line.run, bucket=line.bucket, question=narrowed, teams=state.scope) if line else []
+    days = (
+        explain_days(run=line.run, bucket=line.bucket, question=narrowed, teams=state.scope)
+        if line
+        else []
+    )
     example = max(days, key=lambda day: abs(day.amount), default=None)
     rows, following = _bill_rows(line, request, state)
     return Explanation(
@@ -98,7 +104,8 @@ def explain(request: HttpRequest, state: PageState) -> Explanation:
         example=example,
         bill_rows=rows,
         next_bill_row=following,
-        may_see_bill=state.reader_scope.is_everything or (line is not None and line.method == "direct"),
+        may_see_bill=state.reader_scope.is_everything
+        or (line is not None and line.method == "direct"),
         traces=_traces(line, example, narrowed, state),
     )
 
@@ -126,7 +133,10 @@ def _narrowed(question: Question, part: Part | None) -> Question:
 
 def _chosen_line(lines: Sequence[Line], named: str | None) -> Line | None:
     """The line the address names ("run-bucket") if it is on this page, else the largest."""
-    return next((line for line in lines if f"{line.run}-{line.bucket}" == named), lines[0] if lines else None)
+    return next(
+        (line for line in lines if f"{line.run}-{line.bucket}" == named),
+        lines[0] if lines else None,
+    )
 
 
 def page_offset(text: str | None) -> int:
@@ -141,20 +151,32 @@ def _bill_rows(
     if line is None or asked is None:
         return None, None
     scope, _, number = asked.partition("-")
-    after = (int(scope), int(number)) if scope.isdigit() and number.isdigit() and len(asked) < 30 else (0, 0)
-    rows = explain_bill_rows(run=line.run, bucket=line.bucket, after=after, teams=state.reader_scope)
+    after = (
+        (int(scope), int(number))
+        if scope.isdigit() and number.isdigit() and len(asked) < 30
+        else (0, 0)
+    )
+    rows = explain_bill_rows(
+        run=line.run, bucket=line.bucket, after=after, teams=state.reader_scope
+    )
     shown = rows[:BILL_ROWS]
     return shown, (shown[-1].scope, shown[-1].line) if len(rows) > BILL_ROWS else None
 
 
-def _traces(line: Line | None, example: Day | None, question: Question, state: PageState) -> list[SampleTrace]:
+def _traces(
+    line: Line | None, example: Day | None, question: Question, state: PageState
+) -> list[SampleTrace]:
     if line is None or example is None or line.method != "traced_usage":
         return []
     key = json.loads(line.split_key)
     if not key.get("model"):
         return []
     return sample_traces(
-        day=example.day, model=key["model"], project=key.get("project"), question=question, teams=state.scope
+        day=example.day,
+        model=key["model"],
+        project=key.get("project"),
+        question=question,
+        teams=state.scope,
     )
 
 

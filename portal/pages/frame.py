@@ -39,8 +39,19 @@ LABELS = {
     "admin": "Admin",
 }
 SPEND_PAGES = {"executive", "showback", "chargeback"}
-# What each page heeds of the top bar. A choice without an effect is not offered; it stays in the address all the same.
-ALL_CHOICES = ("period", "range", "compare", "metric", "currency", "report", "unit", "team", "environment")
+# What each page heeds of the top bar. A choice without an effect is not offered; it stays in the
+# address all the same.
+ALL_CHOICES = (
+    "period",
+    "range",
+    "compare",
+    "metric",
+    "currency",
+    "report",
+    "unit",
+    "team",
+    "environment",
+)
 CHOICES = {
     "executive": ALL_CHOICES,
     "showback": ALL_CHOICES,
@@ -115,15 +126,21 @@ def render_page(
 ) -> HttpResponse:
     """A full page in its frame. `page` is a name of access.PAGES; the template extends base.html.
 
-    `choices` are those of the top bar where this one page heeds fewer than CHOICES says; without any there is no bar.
+    `choices` are those of the top bar where this one page heeds fewer than CHOICES says; without
+    any there is no bar.
 
-    The template also sees `state`, `state_query` (for links that keep the view), `teams` (the readable tree) and
-    `crumbs` where the context gives a list of `Crumb`. A page that has read trust or tree already passes them.
+    The template also sees `state`, `state_query` (for links that keep the view), `teams` (the
+    readable tree) and `crumbs` where the context gives a list of `Crumb`. A page that has read
+    trust or tree already passes them.
     """
     user = cast(User, request.user)
     now = timezone.now()
     opened = pages_of(user)
-    teams = tree if tree is not None else teams_in_tree(scope=state.reader_scope, day=state.period.last_day)
+    teams = (
+        tree
+        if tree is not None
+        else teams_in_tree(scope=state.reader_scope, day=state.period.last_day)
+    )
     known = known or read_trust(state)
     frame = {
         "page": page,
@@ -152,14 +169,21 @@ def _first_step(opened: list[str]) -> RailLink | None:
 def key_step(user: User) -> RailLink | None:
     """The one button that leads to traces where none came yet, for readers who may press it."""
     address = page_address("admin") if "admin" in pages_of(user) else None
-    return RailLink("Make a key for the exporter", f"{address}#make-key", is_here=False) if address else None
+    return (
+        RailLink("Make a key for the exporter", f"{address}#make-key", is_here=False)
+        if address
+        else None
+    )
 
 
 def _elsewhere(page: str, state: PageState) -> list[RailLink]:
     """The same view in the other currencies of the period, on pages that state sums of money."""
     if page not in SPEND_PAGES or state.conversion:
         return []
-    return [RailLink(code, f"?{state.query_string(currency=code)}", is_here=False) for code in state.other_currencies]
+    return [
+        RailLink(code, f"?{state.query_string(currency=code)}", is_here=False)
+        for code in state.other_currencies
+    ]
 
 
 def _rail(opened: list[str], here: str, state: PageState) -> list[RailLink]:
@@ -167,7 +191,9 @@ def _rail(opened: list[str], here: str, state: PageState) -> list[RailLink]:
     for name in opened:
         address = page_address(name)
         if name in LABELS and address:
-            links.append(RailLink(LABELS[name], f"{address}?{state.query_string(team=None)}", name == here))
+            links.append(
+                RailLink(LABELS[name], f"{address}?{state.query_string(team=None)}", name == here)
+            )
     return links
 
 
@@ -175,11 +201,17 @@ def _rates(state: PageState) -> list[MonthRate]:
     """The rates behind the page's figures, for its title."""
     if state.conversion is None:
         return []
-    return state.conversion.rates_of([*state.period.months(), *(state.compare.months() if state.compare else [])])
+    return state.conversion.rates_of(
+        [*state.period.months(), *(state.compare.months() if state.compare else [])]
+    )
 
 
-def _bar(state: PageState, teams: list[TeamInTree], choices: Sequence[str]) -> dict[str, Any] | None:
-    """The top bar: each choice a list of (value, label, is chosen); the rest of the address goes along unseen."""
+def _bar(
+    state: PageState, teams: list[TeamInTree], choices: Sequence[str]
+) -> dict[str, Any] | None:
+    """The top bar: each choice a list of (value, label, is chosen); the rest of the address goes
+    along unseen.
+    """
     if not choices:
         return None
     shown = {*choices, *(("from", "to") if "range" in choices else ())}
@@ -191,18 +223,27 @@ def _bar(state: PageState, teams: list[TeamInTree], choices: Sequence[str]) -> d
         "shows": shown,
         "kept": [(name, value) for name, value in state.parameters().items() if name not in shown],
         "summary": _bar_summary(state, teams, shown),
-        "months": [(f"{month:%Y-%m}", f"{month:%B %Y}", _is_month(state.period, month)) for month in months],
+        "months": [
+            (f"{month:%Y-%m}", f"{month:%B %Y}", _is_month(state.period, month)) for month in months
+        ],
         "is_range": not state.period.is_month,
-        "compares": [(key, label, key == state.compare_choice) for key, label in COMPARISONS.items()],
+        "compares": [
+            (key, label, key == state.compare_choice) for key, label in COMPARISONS.items()
+        ],
         "metrics": [(key, label, key == state.metric) for key, label in METRICS.items()],
         "currencies": [(code, code, code == state.currency) for code in state.currencies],
-        "reports": [(code, code, code == state.report_in) for code in (_reports(state) if "report" in shown else [])],
+        "reports": [
+            (code, code, code == state.report_in)
+            for code in (_reports(state) if "report" in shown else [])
+        ],
         "units": [
-            (slug, name, slug == state.unit) for slug, name in sorted(units.items(), key=lambda unit: unit[1] or "")
+            (slug, name, slug == state.unit)
+            for slug, name in sorted(units.items(), key=lambda unit: unit[1] or "")
         ],
         "teams": [(team.slug, team.name, team.slug == state.team) for team in teams],
         "environments": [
-            (name, name, name == state.environment) for name in (environments() if "environment" in shown else [])
+            (name, name, name == state.environment)
+            for name in (environments() if "environment" in shown else [])
         ],
     }
 
@@ -226,7 +267,9 @@ def _bar_summary(state: PageState, teams: list[TeamInTree], shown: set[str]) -> 
 
 
 def _scope_name(state: PageState, teams: list[TeamInTree]) -> str | None:
-    """The picked team, or else unit, as the organisation calls it; as the address does where the tree has none."""
+    """The picked team, or else unit, as the organisation calls it; as the address does where the
+    tree has none.
+    """
     if state.team:
         return next((team.name for team in teams if team.slug == state.team), state.team)
     return next((team.unit_name for team in teams if team.unit == state.unit), state.unit)
@@ -252,10 +295,16 @@ def _trust_parts(known: Trust, state: PageState, opened: list[str], now: Any) ->
     if known.traces_at is None:
         own = "send spans to /v1/traces to see features and models"
         others = "features and models show once programs send spans, ask on-call"
-        parts.append(TrustPart("no traces yet", link("debug"), own if "debug" in opened else others))
+        parts.append(
+            TrustPart("no traces yet", link("debug"), own if "debug" in opened else others)
+        )
     else:
         stale = now - known.traces_at > TRACES_STALE_AFTER
-        remedy = "check the exporter and its key" if "debug" in opened else "ask on-call to check the exporter"
+        remedy = (
+            "check the exporter and its key"
+            if "debug" in opened
+            else "ask on-call to check the exporter"
+        )
         advice = f"no spans for over an hour: {remedy}" if stale else None
         parts.append(TrustPart(f"traces {ago(known.traces_at, now)}", link("debug"), advice))
     if known.explained is not None:
@@ -265,7 +314,9 @@ def _trust_parts(known: Trust, state: PageState, opened: list[str], now: Any) ->
         parts.append(TrustPart(f"{percent(known.unallocated)} unallocated", address))
     if known.runs:
         numbers = ", ".join(str(run) for run in known.runs)
-        parts.append(TrustPart(f"{'run' if len(known.runs) == 1 else 'runs'} {numbers}", link("rules")))
+        parts.append(
+            TrustPart(f"{'run' if len(known.runs) == 1 else 'runs'} {numbers}", link("rules"))
+        )
     return parts
 
 
@@ -281,7 +332,11 @@ def _bill_parts(known: Trust, address: str | None, today: date) -> list[TrustPar
     """
     imports = address is not None
     if not known.sources:
-        remedy = "import a bill to see costs" if imports else "costs show once finance has imported a bill"
+        remedy = (
+            "import a bill to see costs"
+            if imports
+            else "costs show once finance has imported a bill"
+        )
         return [TrustPart("No bills yet", address, remedy)]
     by_day: dict[date | None, list[str]] = {}
     for source in known.sources:
@@ -289,14 +344,27 @@ def _bill_parts(known: Trust, address: str | None, today: date) -> list[TrustPar
     reached = [(through, names) for through, names in by_day.items() if through is not None]
     parts = []
     if reached:
-        text = ", ".join(f"{through.day} {through:%b} ({', '.join(names)})" for through, names in reached)
-        late = [name for through, names in reached if today - through > BILLS_STALE_AFTER for name in names]
+        text = ", ".join(
+            f"{through.day} {through:%b} ({', '.join(names)})" for through, names in reached
+        )
+        late = [
+            name
+            for through, names in reached
+            if today - through > BILLS_STALE_AFTER
+            for name in names
+        ]
         remedy = "import it" if imports else "ask finance for it"
         advice = f"no newer bill of {', '.join(late)} has arrived, {remedy}" if late else None
         parts.append(TrustPart(f"Bills through {text}", address, advice))
-    waiting = [source.name for source in known.sources if source.through is None and not source.is_refused]
+    waiting = [
+        source.name for source in known.sources if source.through is None and not source.is_refused
+    ]
     for name in waiting:
-        remedy = "allocate the month of its bill" if imports else "its bill is not in these figures, ask finance for it"
+        remedy = (
+            "allocate the month of its bill"
+            if imports
+            else "its bill is not in these figures, ask finance for it"
+        )
         parts.append(TrustPart(f"{name} is not allocated", address, remedy))
     for source in known.sources:
         if problem := source.problem if imports else source.problem_to_report:

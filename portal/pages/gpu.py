@@ -1,4 +1,6 @@
-"""/gpu/: capacity, booked, requested and active GPU-hours per cluster and day; what stood idle, what was wasted."""
+"""/gpu/: capacity, booked, requested and active GPU-hours per cluster and day; what stood idle,
+what was wasted.
+"""
 
 from __future__ import annotations
 
@@ -57,7 +59,9 @@ def gpu(request: HttpRequest) -> HttpResponseBase:
         "waste_share": ratio(whole["waste"], whole["requested"]),
         "has_costs": any(whole[name] is not None for name in COSTS),
     }
-    return download or render_page(request, "gpu/page.html", context, page="gpu", title="GPU", state=state)
+    return download or render_page(
+        request, "gpu/page.html", context, page="gpu", title="GPU", state=state
+    )
 
 
 def total(days: Sequence[GpuDay], name: str) -> Decimal | None:
@@ -83,16 +87,28 @@ def _table(
     if by_cluster:
         name, caption, key = "clusters", "GPU-hours by cluster", lambda day: (day.cluster,)
     else:
-        name, caption, key = "days", "GPU-hours by cluster and day", lambda day: (day.day.isoformat(), day.cluster)
+        name, caption, key = (
+            "days",
+            "GPU-hours by cluster and day",
+            lambda day: (day.day.isoformat(), day.cluster),
+        )
     groups: dict[tuple[str, ...], list[GpuDay]] = {}
     for day in days:
         groups.setdefault(key(day), []).append(day)
-    columns = [Column("cluster", "Cluster")] if by_cluster else [Column("day", "Day"), Column("cluster", "Cluster")]
+    columns = (
+        [Column("cluster", "Cluster")]
+        if by_cluster
+        else [Column("day", "Day"), Column("cluster", "Cluster")]
+    )
     columns += [
-        Column(part, LABELS.get(part, part.capitalize()), "count", is_key=part == "capacity") for part in SECONDS
+        Column(part, LABELS.get(part, part.capitalize()), "count", is_key=part == "capacity")
+        for part in SECONDS
     ]
     if any(whole[part] is not None for part in COSTS):
-        columns += [Column(part, f"{LABELS[part]}, {state.currency}", "money", state.places) for part in COSTS]
+        columns += [
+            Column(part, f"{LABELS[part]}, {state.currency}", "money", state.places)
+            for part in COSTS
+        ]
     rows: list[Row] = []
     for names, members in groups.items():
         row = {column.key: Cell(value=text) for column, text in zip(columns, names, strict=False)}
@@ -114,7 +130,10 @@ def _table(
 
 
 def _cells(values: dict[str, Decimal | None]) -> Row:
-    return {part: Cell(value=hours(value) if part in SECONDS else value) for part, value in values.items()}
+    return {
+        part: Cell(value=hours(value) if part in SECONDS else value)
+        for part, value in values.items()
+    }
 
 
 urlpatterns = [path("gpu/", gpu, name="gpu")]

@@ -100,7 +100,9 @@ class SourceLine:
 
 
 class UploadForm(forms.Form):
-    source = forms.CharField(max_length=200, widget=forms.TextInput(attrs={"list": "sources", "autocomplete": "off"}))
+    source = forms.CharField(
+        max_length=200, widget=forms.TextInput(attrs={"list": "sources", "autocomplete": "off"})
+    )
     delivery = forms.ChoiceField(
         required=False,
         choices=[
@@ -127,7 +129,13 @@ def full_page(request: HttpRequest, form: UploadForm, *, status: int = 200) -> H
     state = PageState.from_request(request)
     context = {"form": form, **lists(request)}
     return render_page(
-        request, "imports/page.html", context, page="imports", title="Imports", state=state, status=status
+        request,
+        "imports/page.html",
+        context,
+        page="imports",
+        title="Imports",
+        state=state,
+        status=status,
     )
 
 
@@ -152,16 +160,26 @@ def sources(now: datetime) -> list[SourceLine]:
         each["source"]: each
         for each in ChargeScope.objects.filter(state=ScopeState.CURRENT)
         .values("source")
-        .annotate(first=Min("billing_month"), last=Max("billing_month"), rows=Sum("rows"), loaded=Max("published_at"))
+        .annotate(
+            first=Min("billing_month"),
+            last=Max("billing_month"),
+            rows=Sum("rows"),
+            loaded=Max("published_at"),
+        )
     }
     newest = {
-        each.source_id: each for each in Import.objects.filter(kind="bill").order_by("source", "-pk").distinct("source")
+        each.source_id: each
+        for each in Import.objects.filter(kind="bill").order_by("source", "-pk").distinct("source")
     }
     lines = []
     for source in Source.objects.order_by("name"):
         scope, last = scopes.get(source.pk), newest.get(source.pk)
         loaded = scope["loaded"] if scope else None
-        trouble = last.refusal or "" if last and last.status in (ImportStatus.REFUSED, ImportStatus.FAILED) else ""
+        trouble = (
+            last.refusal or ""
+            if last and last.status in (ImportStatus.REFUSED, ImportStatus.FAILED)
+            else ""
+        )
         lines.append(
             SourceLine(
                 name=source.name,
@@ -180,8 +198,13 @@ def sources(now: datetime) -> list[SourceLine]:
 
 
 def open_jobs(now: datetime) -> list[JobLine]:
-    open_ = Job.objects.filter(kind=JOB_KIND, status__in=[JobStatus.QUEUED, JobStatus.RUNNING]).order_by("pk")
-    return [replace(line(job, now), about=about(job), pace=time_left(job, now)) for job in open_[:PAGE_SIZE]]
+    open_ = Job.objects.filter(
+        kind=JOB_KIND, status__in=[JobStatus.QUEUED, JobStatus.RUNNING]
+    ).order_by("pk")
+    return [
+        replace(line(job, now), about=about(job), pace=time_left(job, now))
+        for job in open_[:PAGE_SIZE]
+    ]
 
 
 def about(job: Job) -> str:
@@ -189,7 +212,9 @@ def about(job: Job) -> str:
 
 
 def time_left(job: Job, now: datetime) -> str:
-    """`45%, about 3 s left`; the work is counted in bytes of the file, which say nothing to a reader."""
+    """`45%, about 3 s left`; the work is counted in bytes of the file, which say nothing to a
+    reader.
+    """
     if not job.progress_total or not job.started_at:
         return ""
     share = min(job.progress_done / job.progress_total, 1.0)
@@ -221,7 +246,10 @@ def upload(request: HttpRequest) -> HttpResponse:
     except Refused as refusal:
         form.add_error(None, str(refusal))
         return full_page(request, form, status=400)
-    messages.success(request, f"{given['file'].name} is being loaded as job {job.pk}. It shows here when it is done.")
+    messages.success(
+        request,
+        f"{given['file'].name} is being loaded as job {job.pk}. It shows here when it is done.",
+    )
     return HttpResponseRedirect(reverse("imports"))
 
 
@@ -242,12 +270,23 @@ def show_import(request: HttpRequest, import_id: int) -> HttpResponse:
         "more_scopes": max(0, found.scopes.count() - PAGE_SIZE),
         "rejected": list(found.rejected.order_by("line", "pk")[:REJECTED_SHOWN]),
         "problems": found.rejected.count(),
-        "by_reason": list(found.rejected.values("column", "reason").annotate(rows=Count("pk")).order_by("-rows")[:8]),
-        "took": (found.finished_at - found.created_at).total_seconds() if found.finished_at else None,
-        "crumbs": [Crumb("Imports", f"{reverse('imports')}?{state.query_string()}"), Crumb(f"Import {found.pk}")],
+        "by_reason": list(
+            found.rejected.values("column", "reason")
+            .annotate(rows=Count("pk"))
+            .order_by("-rows")[:8]
+        ),
+        "took": (found.finished_at - found.created_at).total_seconds()
+        if found.finished_at
+        else None,
+        "crumbs": [
+            Crumb("Imports", f"{reverse('imports')}?{state.query_string()}"),
+            Crumb(f"Import {found.pk}"),
+        ],
     }
     title = f"Import {found.pk}: {found.file_name}"
-    return render_page(request, "imports/one.html", context, page="imports", title=title, state=state)
+    return render_page(
+        request, "imports/one.html", context, page="imports", title=title, state=state
+    )
 
 
 def repair_words(rule: str) -> str:
@@ -259,14 +298,17 @@ def repair_words(rule: str) -> str:
 
 
 def with_decimals(amounts: Any) -> Any:
-    """The same structure of an import's JSON with its cost strings as Decimals, for the template's figures."""
+    """The same structure of an import's JSON with its cost strings as Decimals, for the template's
+    figures.
+    """
     if isinstance(amounts, list):
         return [with_decimals(each) for each in amounts]
     if not isinstance(amounts, dict):
         return amounts
     return {
         key: Decimal(value)
-        if isinstance(value, str) and (key.endswith("_cost") or key in ("before", "after", "difference"))
+        if isinstance(value, str)
+        and (key.endswith("_cost") or key in ("before", "after", "difference"))
         else with_decimals(value)
         for key, value in amounts.items()
     }
@@ -296,7 +338,9 @@ def rejected_lines(found: Import) -> Iterator[bytes]:
         if not block:
             return
         out = io.StringIO()
-        csv.writer(out).writerows((line, *(safe_cell(text) for text in texts)) for line, *texts, _ in block)
+        csv.writer(out).writerows(
+            (line, *(safe_cell(text) for text in texts)) for line, *texts, _ in block
+        )
         yield out.getvalue().encode()
         last_line, last_id = block[-1][0], block[-1][4]
 

@@ -61,7 +61,9 @@ def show_jobs(request: HttpRequest) -> HttpResponse:
     state = PageState.from_request(request)
     now = timezone.now()
     before = page_key(request.GET.get("before"))
-    open_jobs = list(Job.objects.filter(status__in=OPEN).order_by("created_at", "pk")[: PAGE_SIZE + 1])
+    open_jobs = list(
+        Job.objects.filter(status__in=OPEN).order_by("created_at", "pk")[: PAGE_SIZE + 1]
+    )
     with_regular = request.GET.get("regular") == "1"
     shown = ~Q(status__in=OPEN) & (Q(pk__lt=before) if before else Q())
     if not with_regular:  # what goes well every ten seconds would hide everything else
@@ -106,7 +108,9 @@ def line(job: Job, now: datetime) -> JobLine:
         attempts=f"{job.attempts} of {job.max_attempts}",
         asked=ago(job.created_at, now),
         asked_at=job.created_at,
-        took=seconds((job.finished_at - job.started_at).total_seconds()) if job.finished_at and job.started_at else "",
+        took=seconds((job.finished_at - job.started_at).total_seconds())
+        if job.finished_at and job.started_at
+        else "",
         error=job.error,
         created_by=job.created_by,
     )
@@ -114,9 +118,15 @@ def line(job: Job, now: datetime) -> JobLine:
 
 def about(job: Job) -> str:
     """What the job was asked to do, without choices left alone, keys of stored files and who asked."""
-    told = [(key, value) for key, value in sorted(job.payload.items()) if key not in ("created_by", "upload")]
+    told = [
+        (key, value)
+        for key, value in sorted(job.payload.items())
+        if key not in ("created_by", "upload")
+    ]
     return ", ".join(
-        f"{key.replace('_', ' ')} {value}" for key, value in told if value is not None and value is not False
+        f"{key.replace('_', ' ')} {value}"
+        for key, value in told
+        if value is not None and value is not False
     )
 
 
@@ -143,7 +153,9 @@ def pace_words(job: Job, now: datetime) -> str:
     if gone < 1:
         return ""
     rate = job.progress_done / gone
-    words = f"{grouped(round(rate))} a second" if rate >= 1 else f"{grouped(round(rate * 60))} a minute"
+    words = (
+        f"{grouped(round(rate))} a second" if rate >= 1 else f"{grouped(round(rate * 60))} a minute"
+    )
     if job.progress_total and job.progress_total > job.progress_done:
         words += f", about {seconds((job.progress_total - job.progress_done) / rate)} left"
     return words

@@ -82,11 +82,15 @@ def show_on_call(request: HttpRequest) -> HttpResponse:
     }
     if request.headers.get("HX-Request") and not request.headers.get("HX-Boosted"):
         return render(request, "on_call/now.html", {"state": state, **context})
-    return render_page(request, "on_call/page.html", context, page="on-call", title="On-call", state=state)
+    return render_page(
+        request, "on_call/page.html", context, page="on-call", title="On-call", state=state
+    )
 
 
 def asked_moment(text: str | None) -> datetime | None:
-    """`at` of the address, an ISO time (UTC unless it says otherwise); None for now, and for what is no past time."""
+    """`at` of the address, an ISO time (UTC unless it says otherwise); None for now, and for what
+    is no past time.
+    """
     try:
         moment = datetime.fromisoformat(text or "")
     except ValueError:
@@ -109,7 +113,9 @@ def describe(found: OnCall, known: Known, now: datetime) -> dict[str, Any]:
         "from": now - timedelta(hours=1),
         "known": known,
         "is_silent": found.is_silent,
-        "last_started": ago(known.last_started, now) if known.last_started and known.last_started <= now else None,
+        "last_started": ago(known.last_started, now)
+        if known.last_started and known.last_started <= now
+        else None,
         "total": readings,
         "weeks": found.total.reading("calls").comparison.weeks,
         "headlines": [
@@ -118,7 +124,9 @@ def describe(found: OnCall, known: Known, now: datetime) -> dict[str, Any]:
         ],
         "more_off": max(len(off) - HEADLINES, 0),
         "models": [model_text(subject) for subject in found.models],
-        "unpriced_calls": round(found.total.now.unpriced_calls),  # a part of an hour may count for less than a call
+        "unpriced_calls": round(
+            found.total.now.unpriced_calls
+        ),  # a part of an hour may count for less than a call
         "pending_calls": round(found.total.now.pending_calls),
     }
 
@@ -141,7 +149,9 @@ def reading_text(reading: Reading) -> ReadingText:
     usual = "no comparison"
     if comparison.usual is not None and comparison.low is not None and comparison.high is not None:
         low, high = in_unit(measure.name, comparison.low), in_unit(measure.name, comparison.high)
-        usual = in_unit(measure.name, comparison.usual) + (f" ({low} to {high})" if comparison.weeks > 1 else "")
+        usual = in_unit(measure.name, comparison.usual) + (
+            f" ({low} to {high})" if comparison.weeks > 1 else ""
+        )
     return ReadingText(
         name=measure.name,
         title=measure.title,
@@ -188,7 +198,12 @@ def in_unit(measure: str, value: Decimal | None) -> str:
 def gauge(reading: Reading) -> dict[str, float] | None:
     """Where the range, the median and now lie on a scale from zero to a little beyond the largest."""
     comparison = reading.comparison
-    if comparison.now is None or comparison.usual is None or comparison.low is None or comparison.high is None:
+    if (
+        comparison.now is None
+        or comparison.usual is None
+        or comparison.low is None
+        or comparison.high is None
+    ):
         return None
     end = max(comparison.now, comparison.high) * Decimal("1.1")
     if not end:
@@ -198,7 +213,12 @@ def gauge(reading: Reading) -> dict[str, float] | None:
         return float(round(value / end * GAUGE_WIDTH, 2))
 
     low, high = at(comparison.low), at(comparison.high)
-    return {"low": low, "width": max(high - low, 1.0), "usual": at(comparison.usual), "now": at(comparison.now)}
+    return {
+        "low": low,
+        "width": max(high - low, 1.0),
+        "usual": at(comparison.usual),
+        "now": at(comparison.now),
+    }
 
 
 urlpatterns = [path("on-call/", show_on_call, name="on-call")]

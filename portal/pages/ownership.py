@@ -41,7 +41,10 @@ def tabs(state: PageState, here: str) -> list[Tab]:
         "ownership_tags": "Conflicting tags",
         "ownership_coverage": "Coverage",
     }
-    return [Tab(label, f"{reverse(name)}?{state.query_string()}", name == here) for name, label in names.items()]
+    return [
+        Tab(label, f"{reverse(name)}?{state.query_string()}", name == here)
+        for name, label in names.items()
+    ]
 
 
 def may_change(request: HttpRequest) -> bool:
@@ -55,11 +58,15 @@ class FileForm(forms.Form):
         """The file's text; raises ValueError saying what is wrong with it."""
         given = self.cleaned_data["file"]
         if given.size > MOST_BYTES:
-            raise ValueError(f"the file has {given.size:,} bytes; an organisation has at most {MOST_BYTES:,}")
+            raise ValueError(
+                f"the file has {given.size:,} bytes; an organisation has at most {MOST_BYTES:,}"
+            )
         try:
             return str(given.read().decode("utf-8"))
         except UnicodeDecodeError as error:
-            raise ValueError(f"the file is no UTF-8 text: byte {error.start} can't be read") from None
+            raise ValueError(
+                f"the file is no UTF-8 text: byte {error.start} can't be read"
+            ) from None
 
 
 class ApplyForm(forms.Form):
@@ -120,11 +127,18 @@ def teams_table(request: HttpRequest, state: PageState, tree: Tree) -> Table:
     rows: list[Row] = []
     for slug in tree.ids("team"):
         place = tree.place_on(("team", slug), state.period.last_day)
-        unit = tree.place_on(("business_unit", place.parent), state.period.last_day) if place and place.parent else None
+        unit = (
+            tree.place_on(("business_unit", place.parent), state.period.last_day)
+            if place and place.parent
+            else None
+        )
         rows.append(
             {
                 "team": Cell(value=tree.names["team", slug], note=slug),
-                "unit": Cell(value=_name(tree, "business_unit", place.parent if place else None) or "no place yet"),
+                "unit": Cell(
+                    value=_name(tree, "business_unit", place.parent if place else None)
+                    or "no place yet"
+                ),
                 "entity": Cell(value=_name(tree, "legal_entity", unit.parent if unit else None)),
                 "center": Cell(value=place.cost_center or "" if place else ""),
                 "since": Cell(value=_since(tree, ("team", slug), state)),
@@ -140,7 +154,16 @@ def teams_table(request: HttpRequest, state: PageState, tree: Tree) -> Table:
         Column("next", "Moves next", if_any=True),
     ]
     return arranged(
-        Table("teams", "Teams and where they stand", columns, rows, sort="unit", empty=NOBODY, lines=True), request
+        Table(
+            "teams",
+            "Teams and where they stand",
+            columns,
+            rows,
+            sort="unit",
+            empty=NOBODY,
+            lines=True,
+        ),
+        request,
     )
 
 
@@ -154,7 +177,9 @@ def features_table(request: HttpRequest, state: PageState, tree: Tree) -> Table:
         rows.append(
             {
                 "feature": Cell(value=tree.names["feature", slug], note=slug),
-                "owner": Cell(value=_name(tree, "team", place.parent if place else None) or "no owner yet"),
+                "owner": Cell(
+                    value=_name(tree, "team", place.parent if place else None) or "no owner yet"
+                ),
                 "product": Cell(value=_name(tree, "product", place.product if place else None)),
                 "criticality": Cell(value=place.criticality or "" if place else ""),
                 "sla": Cell(value=place.sla or "" if place else ""),
@@ -172,7 +197,9 @@ def features_table(request: HttpRequest, state: PageState, tree: Tree) -> Table:
         Column("next", "Moves next", if_any=True),
     ]
     caption = "Features and their owners"
-    table = Table("features", caption, columns, rows, sort="owner", limit=30, empty="None yet.", lines=True)
+    table = Table(
+        "features", caption, columns, rows, sort="owner", limit=30, empty="None yet.", lines=True
+    )
     return arranged(table, request)
 
 
@@ -199,7 +226,8 @@ def centers_table(request: HttpRequest, state: PageState, tree: Tree) -> Table:
         Column("next", "Changes next", if_any=True),
     ]
     return arranged(
-        Table("centers", "Cost centres", columns, rows, sort="code", empty="None yet.", lines=True), request
+        Table("centers", "Cost centres", columns, rows, sort="code", empty="None yet.", lines=True),
+        request,
     )
 
 
@@ -221,11 +249,21 @@ def aliases_table(request: HttpRequest, tree: Tree) -> Table:
                 since = "always" if day == NEVER_BEFORE else day.isoformat()
                 means = f"{meant} {_name(tree, meant, place.parent)}"
                 rows.append(
-                    {"name": Cell(value=tree.names[kind, key]), "means": Cell(value=means), "since": Cell(value=since)}
+                    {
+                        "name": Cell(value=tree.names[kind, key]),
+                        "means": Cell(value=means),
+                        "since": Cell(value=since),
+                    }
                 )
-    columns = [Column("name", "Told as"), Column("means", "Means", is_key=True), Column("since", "From")]
+    columns = [
+        Column("name", "Told as"),
+        Column("means", "Means", is_key=True),
+        Column("since", "From"),
+    ]
     empty = "None. Names are compared without case, width, accents' form and spaces; other words need a row here."
-    table = Table("aliases", "Other names", columns, rows, sort="name", limit=30, empty=empty, lines=True)
+    table = Table(
+        "aliases", "Other names", columns, rows, sort="name", limit=30, empty=empty, lines=True
+    )
     return arranged(table, request)
 
 
@@ -286,7 +324,9 @@ def apply(request: HttpRequest) -> HttpResponseBase:
         return HttpResponseRedirect(reverse("ownership"))
     today = timezone.now().date()
     try:
-        plan = apply_file(**form.cleaned_data, acting_user=cast(User, request.user).get_username(), today=today)
+        plan = apply_file(
+            **form.cleaned_data, acting_user=cast(User, request.user).get_username(), today=today
+        )
     except OrganisationError as error:
         messages.error(request, f"Nothing has changed: {error.text}.")
         text = form.cleaned_data["text"]
@@ -304,11 +344,16 @@ def preview_page(
         "text": text,
         "plan": plan,
         "name": name,
-        "counts": ", ".join(f"{plan.count(action)} {action}" for action in ACTIONS if plan.count(action)),
+        "counts": ", ".join(
+            f"{plan.count(action)} {action}" for action in ACTIONS if plan.count(action)
+        ),
         "changes": plan.changes[:CHANGES_SHOWN],
         "more": max(0, len(plan.changes) - CHANGES_SHOWN),
         "past": sum(change.is_past for change in plan.changes),
-        "crumbs": [Crumb("Ownership", f"{reverse('ownership')}?{state.query_string()}"), Crumb("Preview")],
+        "crumbs": [
+            Crumb("Ownership", f"{reverse('ownership')}?{state.query_string()}"),
+            Crumb("Preview"),
+        ],
     }
     title = "What would the file change?"
     return render_page(

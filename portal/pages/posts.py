@@ -1,4 +1,6 @@
-"""Addresses that forms are sent to. Asked for without a form, they lead back to the page that has it."""
+"""Addresses that forms are sent to. Asked for without a form, they lead back to the page that has
+it.
+"""
 
 from __future__ import annotations
 
@@ -13,8 +15,10 @@ from portal.accounts.access import View
 
 
 def sent_from(page: str) -> Callable[[View], View]:
-    """Guards a view that takes posts alone. Signing in again, a reload without the form or another choice in the top
-    bar ask for the same address by GET: they get the page of that name, with their parameters."""
+    """Guards a view that takes posts alone. Signing in again, a reload without the form or another
+    choice in the top bar ask for the same address by GET: they get the page of that name, with
+    their parameters.
+    """
 
     def decorate(view: View) -> View:
         @wraps(view)

@@ -1,4 +1,6 @@
-"""Reconciliation: what became of each bill, and why a bill of model usage is not what the traces say."""
+"""Reconciliation: what became of each bill, and why a bill of model usage is not what the traces
+say.
+"""
 
 from __future__ import annotations
 
@@ -37,7 +39,8 @@ ZERO = Decimal(0)
 class GapBlock:
     """One source's part of the page. `is_more` tells which way the gap goes.
 
-    `table` has every cause, for the download; the page shows `moving`, and folded away `still`, those of exactly zero.
+    `table` has every cause, for the download; the page shows `moving`, and folded away `still`,
+    those of exactly zero.
     """
 
     source: SourceGap
@@ -104,8 +107,12 @@ def _sources_table(
         Column("unallocated", "Unallocated", "money"),
         Column("difference", "Difference", "money"),
     ]
-    rows = [_source_row(state, key, bills.get(key), runs.get(key)) for key in sorted({*bills, *runs})]
-    return arranged(Table("sources", "Charges per source", columns, rows, sort="source", sums=True), request)
+    rows = [
+        _source_row(state, key, bills.get(key), runs.get(key)) for key in sorted({*bills, *runs})
+    ]
+    return arranged(
+        Table("sources", "Charges per source", columns, rows, sort="source", sums=True), request
+    )
 
 
 def _source_row(
@@ -122,7 +129,9 @@ def _source_row(
         }
     parts = (balance.allocated, balance.unallocated) if balance else (ZERO, ZERO)
     if balance:
-        href = explain_address(state, source=name, kind="unallocated", whole="1", currency=currency, metric=BILLED)
+        href = explain_address(
+            state, source=name, kind="unallocated", whole="1", currency=currency, metric=BILLED
+        )
         row |= {
             "allocated": Cell(value=balance.allocated, places=places),
             "unallocated": Cell(value=balance.unallocated, href=href, explain=True, places=places),
@@ -174,7 +183,11 @@ def _gap_table(request: HttpRequest, state: PageState, source: SourceGap, name: 
     opened = pages_of(cast(User, request.user))
     start = Cell(value="Traces at list price" if gap.is_compared else "Bill at its own list price")
     rows: list[Row] = [
-        {"cause": start, "amount": Cell(value=gap.start), "share": Cell(value=ratio(gap.start, bill.billed))}
+        {
+            "cause": start,
+            "amount": Cell(value=gap.start),
+            "share": Cell(value=ratio(gap.start, bill.billed)),
+        }
     ]
     for cause in source.causes:
         rows.append(
@@ -199,7 +212,15 @@ def _gap_table(request: HttpRequest, state: PageState, source: SourceGap, name: 
         "share": Cell(value=ratio(bill.billed, bill.billed)),
     }
     return arranged(
-        Table(name, f"The gap of {bill.source} by cause", columns, rows, total=total, sortable=False, cards=True),
+        Table(
+            name,
+            f"The gap of {bill.source} by cause",
+            columns,
+            rows,
+            total=total,
+            sortable=False,
+            cards=True,
+        ),
         request,
     )
 
@@ -211,10 +232,19 @@ def _fix_address(state: PageState, source: SourceGap, cause: Cause, opened: list
     bill = source.gap.bill
     if cause.page == "explain":
         return explain_address(
-            state, source=bill.source, kind="untraced", whole="1", currency=bill.currency, metric=BILLED
+            state,
+            source=bill.source,
+            kind="untraced",
+            whole="1",
+            currency=bill.currency,
+            metric=BILLED,
         )
     address = page_address(cause.page)
-    return f"{address}?{state.query_string(currency=bill.currency, metric=BILLED, team=None)}" if address else ""
+    return (
+        f"{address}?{state.query_string(currency=bill.currency, metric=BILLED, team=None)}"
+        if address
+        else ""
+    )
 
 
 def _off_the_bill_table(request: HttpRequest, found: tuple[OffTheBill, ...]) -> Table:
@@ -235,12 +265,16 @@ def _off_the_bill_table(request: HttpRequest, found: tuple[OffTheBill, ...]) -> 
             "calls": Cell(value=one.calls),
             "unpriced": Cell(value=one.unpriced_calls),
             # Nothing of it has a price: unknown, which is not zero.
-            "estimate": Cell(value=None if one.calls and one.unpriced_calls == one.calls else one.estimate),
+            "estimate": Cell(
+                value=None if one.calls and one.unpriced_calls == one.calls else one.estimate
+            ),
             "reason": Cell(value=one.reason),
         }
         for one in found
     ]
-    table = Table("unbilled", "Traced, but on no bill", columns, rows, sort="-estimate", limit=12, cards=True)
+    table = Table(
+        "unbilled", "Traced, but on no bill", columns, rows, sort="-estimate", limit=12, cards=True
+    )
     return arranged(table, request)
 
 
@@ -253,7 +287,9 @@ CSV_COLUMNS = (
 
 @page("reconciliation")
 def download_csv(request: HttpRequest) -> HttpResponseBase:
-    """Every gap of the month, exact: per source and currency the start, its causes and what was billed."""
+    """Every gap of the month, exact: per source and currency the start, its causes and what was
+    billed.
+    """
     state = PageState.from_request(request).whole_month("reconciliation")
     month = state.period.start
     gaps = month_gaps(month=month, runs=state.runs, scope=state.reader_scope)
@@ -274,7 +310,13 @@ def _csv_rows(month: date, gaps: MonthGaps) -> Iterator[list[str]]:
         for cause in source.causes:
             share = ratio(cause.amount, bill.billed)
             words = [safe_text(cause.evidence), safe_text(cause.fix)]
-            yield [*head, cause.label.lower(), exact(cause.amount), "" if share is None else f"{share:.6f}", *words]
+            yield [
+                *head,
+                cause.label.lower(),
+                exact(cause.amount),
+                "" if share is None else f"{share:.6f}",
+                *words,
+            ]
         yield [*head, "billed", exact(bill.billed), "", "", ""]
 
 

@@ -1,4 +1,6 @@
-"""What a spend page reads of the rollup: in the billing currency, or every one of them in the reporting currency."""
+"""What a spend page reads of the rollup: in the billing currency, or every one of them in the
+reporting currency.
+"""
 
 from __future__ import annotations
 
@@ -36,7 +38,12 @@ def read_cells(state: PageState) -> list[SpendCell]:
 def read_days(state: PageState) -> SpendDays:
     if state.conversion is None:
         return spend_days(spend=state.spend(), period=state.elapsed)
-    return converted_days([(spend_days(spend=spend, period=state.elapsed), factor) for spend, factor in state.spends()])
+    return converted_days(
+        [
+            (spend_days(spend=spend, period=state.elapsed), factor)
+            for spend, factor in state.spends()
+        ]
+    )
 
 
 def read_usage(state: PageState) -> list[UsageCell]:
@@ -53,14 +60,20 @@ def read_parts(state: PageState) -> list[SpendPart]:
     if state.conversion is None:
         return spend_parts(spend=state.spend(), period=state.elapsed)
     return converted_parts(
-        [(spend_parts(spend=spend, period=state.elapsed), factor) for spend, factor in state.spends()]
+        [
+            (spend_parts(spend=spend, period=state.elapsed), factor)
+            for spend, factor in state.spends()
+        ]
     )
 
 
 def read_evidence(state: PageState) -> list[EvidenceShare]:
     """Of a state with a conversion."""
     return converted_evidence(
-        [(evidence_shares(spend=spend, period=state.elapsed), factor) for spend, factor in state.spends()]
+        [
+            (evidence_shares(spend=spend, period=state.elapsed), factor)
+            for spend, factor in state.spends()
+        ]
     )
 
 
@@ -75,12 +88,16 @@ class Unconverted:
 
 
 def read_unconverted(state: PageState) -> list[Unconverted]:
-    """One line per month and currency without a rate that has cost in the period or the compared one."""
+    """One line per month and currency without a rate that has cost in the period or the compared
+    one.
+    """
     if state.conversion is None:
         return []
     lines = []
     for run in state.conversion.unconverted:
-        cells = spend_cells(spend=state.spend_of_runs([run]), period=state.elapsed, compare=state.compare)
+        cells = spend_cells(
+            spend=state.spend_of_runs([run]), period=state.elapsed, compare=state.compare
+        )
         total = total_of(ai_cells(cells))
         if total.now or total.before:
             lines.append(Unconverted(run.month, run.currency, total.now, total.before))

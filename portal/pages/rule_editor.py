@@ -38,7 +38,9 @@ MONTHS_AHEAD = 3
 
 
 class DraftForm(forms.Form):
-    """`effective_from` is the month from which the draft would be in force; `month` whose charges it is tried on."""
+    """`effective_from` is the month from which the draft would be in force; `month` whose charges
+    it is tried on.
+    """
 
     text = forms.CharField(required=False, strip=False, max_length=MOST_CHARACTERS)
     effective_from = forms.RegexField(MONTH, required=False)
@@ -55,7 +57,9 @@ class DraftForm(forms.Form):
         if given is None:
             return None
         if given.size > MOST_CHARACTERS:
-            raise forms.ValidationError(f"The file has {given.size} bytes; at most {MOST_CHARACTERS} are possible.")
+            raise forms.ValidationError(
+                f"The file has {given.size} bytes; at most {MOST_CHARACTERS} are possible."
+            )
         try:
             return str(given.read().decode()).replace("\r\n", "\n")
         except UnicodeDecodeError:
@@ -106,18 +110,24 @@ def check_rules_text(request: HttpRequest) -> HttpResponse:
     state = PageState.from_request(request)
     form = DraftForm(request.POST)
     if not form.is_valid():
-        return render(request, "rules/checks.html", {"findings": [], "problems": form.errors.values()})
+        return render(
+            request, "rules/checks.html", {"findings": [], "problems": form.errors.values()}
+        )
     return render(request, "rules/checks.html", checks_of(posted_draft(form, state), state))
 
 
 @page("rules-edit")
 @sent_from("rules_edit")
 def preview_draft(request: HttpRequest) -> HttpResponse:
-    """Asks for the preview and leads to its page; back to the editor with every error where there is one."""
+    """Asks for the preview and leads to its page; back to the editor with every error where there
+    is one.
+    """
     state = PageState.from_request(request)
     form = DraftForm(request.POST)
     if not form.is_valid():
-        return editor_page(request, state, opened_draft(request, state), problems=["The form is not complete."])
+        return editor_page(
+            request, state, opened_draft(request, state), problems=["The form is not complete."]
+        )
     draft = posted_draft(form, state)
     try:
         preview = ask_for_preview(
@@ -138,13 +148,23 @@ def opened_draft(request: HttpRequest, state: PageState) -> Draft:
     asked = request.GET.get("preview", "")
     if asked.isascii() and asked.isdigit() and len(asked) < 19:
         preview = get_object_or_404(RulePreview, pk=int(asked))
-        return Draft(preview.text, preview.effective_from, month, based_on=f"the draft of preview {preview.pk}")
+        return Draft(
+            preview.text,
+            preview.effective_from,
+            month,
+            based_on=f"the draft of preview {preview.pk}",
+        )
     number = request.GET.get("set", "")
     chosen = latest_rule_set()
     if number.isascii() and number.isdigit() and len(number) < 9:
         chosen = get_object_or_404(RuleSet, number=int(number))
     running = Period.month(timezone.now().date()).start
-    return Draft(chosen.text, max(running, chosen.effective_from), month, based_on=f"rule set {chosen.number}")
+    return Draft(
+        chosen.text,
+        max(running, chosen.effective_from),
+        month,
+        based_on=f"rule set {chosen.number}",
+    )
 
 
 def posted_draft(form: DraftForm, state: PageState) -> Draft:
@@ -163,7 +183,12 @@ def posted_draft(form: DraftForm, state: PageState) -> Draft:
 
 
 def editor_page(
-    request: HttpRequest, state: PageState, draft: Draft, *, problems: list[str] | None = None, status: int = 200
+    request: HttpRequest,
+    state: PageState,
+    draft: Draft,
+    *,
+    problems: list[str] | None = None,
+    status: int = 200,
 ) -> HttpResponse:
     months = billed_months()
     context = {
@@ -216,7 +241,9 @@ def checks_of(draft: Draft, state: PageState) -> dict[str, Any]:
 
 
 def reach_lines(checked: Checked, month: date) -> list[ReachLine]:
-    """A rule stands once for each currency that it takes something in, and once where it takes nothing."""
+    """A rule stands once for each currency that it takes something in, and once where it takes
+    nothing.
+    """
     if checked.taken is None:
         return []
     reaches = rule_reach(checked.taken, month=month)
@@ -228,7 +255,11 @@ def reach_lines(checked: Checked, month: date) -> list[ReachLine]:
         idle.add(each.rule)
         entry = checked.entries.named("rule", each.rule)
         where = entry.line if entry else None
-        lines.append(ReachLine(each.rule, where, each.currency, each.charges, each.billed_cost, each.effective_cost))
+        lines.append(
+            ReachLine(
+                each.rule, where, each.currency, each.charges, each.billed_cost, each.effective_cost
+            )
+        )
     return lines
 
 

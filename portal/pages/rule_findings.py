@@ -1,4 +1,6 @@
-"""Findings about rules as pages and commands list them: errors first, many of one kind in one line that opens."""
+"""Findings about rules as pages and commands list them: errors first, many of one kind in one line
+that opens.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,9 @@ OF_MANY = {"matches": "match", "stands": "stand"}  # verbs that findings begin w
 
 @dataclass(frozen=True)
 class FindingGroup:
-    """Findings that say the same about different rules or pools; one alone where `is_folded` is false."""
+    """Findings that say the same about different rules or pools; one alone where `is_folded` is
+    false.
+    """
 
     findings: tuple[Finding, ...]
 
@@ -35,7 +39,9 @@ class FindingGroup:
 
     @property
     def names(self) -> str:
-        shown = ", ".join(finding.subject.partition(" ")[2] for finding in self.findings[:NAMES_SHOWN])
+        shown = ", ".join(
+            finding.subject.partition(" ")[2] for finding in self.findings[:NAMES_SHOWN]
+        )
         more = len(self.findings) - NAMES_SHOWN
         return f"{shown} and {more} more" if more > 0 else shown
 
@@ -57,7 +63,9 @@ class FindingGroup:
 
 
 def grouped(findings: Iterable[Finding]) -> list[FindingGroup]:
-    """Every finding once; groups stand where their first one would. Two of a kind stay apart, since that reads well."""
+    """Every finding once; groups stand where their first one would. Two of a kind stay apart, since
+    that reads well.
+    """
     kinds: dict[tuple[str, str, str], list[Finding]] = {}
     for finding in findings:
         kinds.setdefault((finding.level, finding.what, finding.remedy), []).append(finding)

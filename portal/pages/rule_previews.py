@@ -83,23 +83,35 @@ def progress_page(request: HttpRequest, preview: RulePreview, state: PageState) 
     )
 
 
-def outcome_page(request: HttpRequest, preview: RulePreview, outcome: dict[str, Any], state: PageState) -> HttpResponse:
+def outcome_page(
+    request: HttpRequest, preview: RulePreview, outcome: dict[str, Any], state: PageState
+) -> HttpResponse:
     currencies = sorted({run["currency"] for run in outcome["runs"]})
     currency = state.currency if state.currency in currencies else next(iter(currencies), "")
     metric = "billed" if state.metric == "billed_cost" else "effective"
     names = names_in(outcome)
-    tried = next((each for each in outcome["rules"] if each["month"] == request.GET.get("month")), None)
+    tried = next(
+        (each for each in outcome["rules"] if each["month"] == request.GET.get("month")), None
+    )
     tried = tried or next(iter(outcome["rules"]), None)
     tables = [
         *(level_table(level, outcome, currency, metric, names) for level in QUESTIONS),
         month_table(outcome, currency, metric),
-        *([reach_table(tried, currency, metric), untaken_table(tried, currency, metric)] if tried else []),
+        *(
+            [reach_table(tried, currency, metric), untaken_table(tried, currency, metric)]
+            if tried
+            else []
+        ),
     ]
     tables = [arranged(table, request) for table in tables]
     download = asked_download(request, tables, file_name=f"rules-preview-{preview.pk}")
     if download is not None:
         return download
-    moved = [each["moved"][state.metric] for each in outcome["differences"]["month"] if each["currency"] == currency]
+    moved = [
+        each["moved"][state.metric]
+        for each in outcome["differences"]["month"]
+        if each["currency"] == currency
+    ]
     context = {
         "preview": preview,
         "currency": currency,
@@ -112,7 +124,8 @@ def outcome_page(request: HttpRequest, preview: RulePreview, outcome: dict[str, 
         "lines": compared(latest_rule_set().text, preview.text),
         "latest": latest_rule_set(),
         "obstacle": obstacle(preview),
-        "is_in_force": rule_set_for(preview.effective_from).content_sha256 == preview.content_sha256,
+        "is_in_force": rule_set_for(preview.effective_from).content_sha256
+        == preview.content_sha256,
         "may_apply": "rules-apply" in pages_of(cast(User, request.user)),
         "crumbs": crumbs(state, preview),
     }
@@ -139,12 +152,16 @@ def obstacle(preview: RulePreview) -> str:
 @page("rules-apply")
 @sent_from("rules")
 def apply_preview(request: HttpRequest, preview_id: int) -> HttpResponse:
-    """Puts the previewed text in force and asks for its months to be allocated anew; none before them."""
+    """Puts the previewed text in force and asks for its months to be allocated anew; none before
+    them.
+    """
     preview = get_object_or_404(RulePreview, pk=preview_id)
     user = cast(User, request.user).get_username()
     note = request.POST.get("note", "")[:500]
     if request.POST.get("sha256") != preview.content_sha256:
-        messages.error(request, "That was another draft than this preview's; look at it and apply it here.")
+        messages.error(
+            request, "That was another draft than this preview's; look at it and apply it here."
+        )
         return redirect("rules_preview", preview_id=preview.pk)
     try:
         made, is_new = apply_previewed(
@@ -159,8 +176,12 @@ def apply_preview(request: HttpRequest, preview_id: int) -> HttpResponse:
     names = ", ".join(f"{month:%B %Y}" for month in months)
     allocated = f" {names} will be allocated anew." if months else ""
     done = f"Rule set {made.number} is in force from {made.effective_from:%B %Y}.{allocated}"
-    messages.success(request, done if is_new else f"Rule set {made.number} in force is this very text already.")
-    return redirect(f"{reverse('rules')}?period={made.effective_from:%Y-%m}" if is_new else reverse("rules"))
+    messages.success(
+        request, done if is_new else f"Rule set {made.number} in force is this very text already."
+    )
+    return redirect(
+        f"{reverse('rules')}?period={made.effective_from:%Y-%m}" if is_new else reverse("rules")
+    )
 
 
 def title_of(preview: RulePreview) -> str:
@@ -187,19 +208,30 @@ def change_columns(currency: str) -> tuple[Column, ...]:
     )
 
 
-def level_table(level: str, outcome: dict[str, Any], currency: str, metric: str, names: Names) -> Table:
+def level_table(
+    level: str, outcome: dict[str, Any], currency: str, metric: str, names: Names
+) -> Table:
     """Lines that change, in one currency; those that stay as they are would hide them."""
     label, question = QUESTIONS[level]
     lines = [each for each in outcome["differences"][level] if each["currency"] == currency]
     owner = (Column("owner", "Team"),) if level == "feature" else ()
     rows = [
-        {"name": Cell(name_of(each, level, names)), "owner": Cell(owner_of(each, names)), **change_cells(each, metric)}
+        {
+            "name": Cell(name_of(each, level, names)),
+            "owner": Cell(owner_of(each, names)),
+            **change_cells(each, metric),
+        }
         for each in lines
     ]
     changing = [(moved, row) for row in rows if (moved := row["change"].moved())]
-    large = sorted((pair for pair in changing if abs(pair[0]) >= HALF_CENT), key=lambda pair: -abs(pair[0]))
+    large = sorted(
+        (pair for pair in changing if abs(pair[0]) >= HALF_CENT), key=lambda pair: -abs(pair[0])
+    )
     small = [row for moved, row in changing if abs(moved) < HALF_CENT]
-    rows = [*(row for _, row in large), *([summed_row(f"{len(small)} by less than a cent", small)] if small else [])]
+    rows = [
+        *(row for _, row in large),
+        *([summed_row(f"{len(small)} by less than a cent", small)] if small else []),
+    ]
     return Table(
         name=level,
         caption=question,
@@ -224,7 +256,11 @@ def name_of(line: dict[str, Any], level: str, names: Names) -> str:
     if line["name"] is not None:
         named = {"team": names.team, "feature": names.feature}.get(level, str)
         return named(str(line["name"]))
-    return f"Unallocated: {reason_words(line['reason'])}" if line["reason"] and level == "team" else f"no {level}"
+    return (
+        f"Unallocated: {reason_words(line['reason'])}"
+        if line["reason"] and level == "team"
+        else f"no {level}"
+    )
 
 
 def owner_of(line: dict[str, Any], names: Names) -> str:
@@ -246,7 +282,12 @@ def total_row(rows: Sequence[Row]) -> Row | None:
 def summed_row(name: str, rows: Sequence[Row]) -> Row:
     before = exact_sum(Decimal(row["before"].value or 0) for row in rows)
     after = exact_sum(Decimal(row["after"].value or 0) for row in rows)
-    return {"name": Cell(name), "before": Cell(before), "after": Cell(after), "change": Cell(after, before=before)}
+    return {
+        "name": Cell(name),
+        "before": Cell(before),
+        "after": Cell(after),
+        "change": Cell(after, before=before),
+    }
 
 
 def month_table(outcome: dict[str, Any], currency: str, metric: str) -> Table:
@@ -265,7 +306,15 @@ def month_table(outcome: dict[str, Any], currency: str, metric: str) -> Table:
         Column("moved", "Moves between teams", "money", minor_units(currency)),
     )
     empty = "No bill was tried."
-    return Table("month", "How much moves in which month?", columns, rows, sort="name", empty=empty, cards=True)
+    return Table(
+        "month",
+        "How much moves in which month?",
+        columns,
+        rows,
+        sort="name",
+        empty=empty,
+        cards=True,
+    )
 
 
 def reach_table(tried: dict[str, Any], currency: str, metric: str) -> Table:

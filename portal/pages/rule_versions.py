@@ -40,7 +40,13 @@ def show_versions(request: HttpRequest) -> HttpResponse:
         "crumbs": [Crumb("Rules", f"{reverse('rules')}?{state.query_string()}"), Crumb("Versions")],
     }
     return render_page(
-        request, "rules/versions.html", context, page="rules", title="Versions of the rules", state=state, choices=()
+        request,
+        "rules/versions.html",
+        context,
+        page="rules",
+        title="Versions of the rules",
+        state=state,
+        choices=(),
     )
 
 
@@ -67,7 +73,13 @@ def show_version(request: HttpRequest, number: int) -> HttpResponse:
         ],
     }
     return render_page(
-        request, "rules/version.html", context, page="rules", title=f"Rule set {number}", state=state, choices=()
+        request,
+        "rules/version.html",
+        context,
+        page="rules",
+        title=f"Rule set {number}",
+        state=state,
+        choices=(),
     )
 
 

@@ -70,9 +70,15 @@ def show_rules(request: HttpRequest) -> HttpResponse:
     known = {line.name for line in lines}
     context = {
         "rule_set": rule_set,
-        "newer": RuleSet.objects.filter(effective_from__gt=month).order_by("effective_from", "number").first(),
+        "newer": RuleSet.objects.filter(effective_from__gt=month)
+        .order_by("effective_from", "number")
+        .first(),
         "lines": lines,
-        "earlier": [(take.rule, take.charges, getattr(take, state.metric)) for take in taken if take.rule not in known],
+        "earlier": [
+            (take.rule, take.charges, getattr(take, state.metric))
+            for take in taken
+            if take.rule not in known
+        ],
         "total": sum((getattr(take, state.metric) for take in taken), Decimal(0)),
         "charges": sum(take.charges or 0 for take in taken) if state.scope.is_everything else None,
         "untaken": charges_without_rule(spend=spend, no_rule=NO_RULE),
@@ -80,7 +86,9 @@ def show_rules(request: HttpRequest) -> HttpResponse:
         "has_runs": bool(spend.runs),
         "may_edit": may_edit(request),
     }
-    return render_page(request, "rules/page.html", context, page="rules", title="Rules", state=state)
+    return render_page(
+        request, "rules/page.html", context, page="rules", title="Rules", state=state
+    )
 
 
 @lru_cache(maxsize=16)
@@ -90,7 +98,9 @@ def rule_entries(text: str) -> tuple[dict[str, Any], ...]:
 
 
 def rule_lines(text: str, taken: list[RuleTake], metric: str, has_runs: bool) -> list[RuleLine]:
-    """The rules of a stored document, which was checked when it was applied, in the order they are tried."""
+    """The rules of a stored document, which was checked when it was applied, in the order they are
+    tried.
+    """
     by_rule = {take.rule: take for take in taken}
     zero = Decimal(0)
     lines = []
@@ -115,7 +125,11 @@ def condition_words(when: Any) -> str:
     if not when:
         return "every charge"
     words = " and ".join(_clause(str(name), value) for name, value in when.items())
-    return words[1:-1] if len(when) == 1 and ("all" in when or "any" in when) and words.startswith("(") else words
+    return (
+        words[1:-1]
+        if len(when) == 1 and ("all" in when or "any" in when) and words.startswith("(")
+        else words
+    )
 
 
 def _clause(name: str, value: Any) -> str:

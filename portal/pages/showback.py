@@ -1,4 +1,6 @@
-"""Showback: the teams a reader may see, and what one of them cost, why, by which features and models."""
+"""Showback: the teams a reader may see, and what one of them cost, why, by which features and
+models.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +37,14 @@ from portal.pages.spend_blocks import (
 from portal.pages.state import PageState
 from portal.pages.tables import Cell, Column, Row, Table, arranged, asked_download
 from reports.analysis.sampling_error import sampling_error
-from reports.analysis.spend_totals import Amounts, UnitCost, ai_cells, total_of, totals_by, unit_costs
+from reports.analysis.spend_totals import (
+    Amounts,
+    UnitCost,
+    ai_cells,
+    total_of,
+    totals_by,
+    unit_costs,
+)
 from reports.analysis.why_changed import why_changed
 from reports.charts.palette import OTHER, shade_of
 from reports.charts.stacked_days import DaySeries
@@ -71,12 +80,22 @@ def showback(request: HttpRequest) -> HttpResponseBase:
     if len(teams) == 1 and not state.reader_scope.is_everything:
         return redirect(team_address(state, teams[0].slug))
     if not state.has_data:
-        return render_page(request, "showback/empty.html", {}, page="showback", title="Showback", state=state)
-    table = _teams_table(request, state, ai_cells(read_cells(state)), read_days(state), read_usage(state), teams)
+        return render_page(
+            request, "showback/empty.html", {}, page="showback", title="Showback", state=state
+        )
+    table = _teams_table(
+        request, state, ai_cells(read_cells(state)), read_days(state), read_usage(state), teams
+    )
     download = asked_download(request, [table], file_name=f"showback-{state.period.start}")
     context = {"table": table, "period_words": headline_words(state)}
     return download or render_page(
-        request, "showback/teams.html", context, page="showback", title="Showback", state=state, tree=tree
+        request,
+        "showback/teams.html",
+        context,
+        page="showback",
+        title="Showback",
+        state=state,
+        tree=tree,
     )
 
 
@@ -94,8 +113,13 @@ def _teams_table(
     def name_cell(slug: str | None) -> Cell:
         team = by_slug.get(slug or "")
         if team is None:
-            return Cell(value=UNALLOCATED_NAME if slug is None else slug, shade=known.get(slug, ("", OTHER))[1])
-        return Cell(value=team.name, shade=shade_of(team.shade), href=team_address(state, team.slug))
+            return Cell(
+                value=UNALLOCATED_NAME if slug is None else slug,
+                shade=known.get(slug, ("", OTHER))[1],
+            )
+        return Cell(
+            value=team.name, shade=shade_of(team.shade), href=team_address(state, team.slug)
+        )
 
     def unit_of(slug: str | None) -> str:
         team = by_slug.get(slug or "")
@@ -131,7 +155,11 @@ class TeamFigures:
 
     @cached_property
     def names(self) -> Names:
-        told = {*(cell.feature for cell in self.cells), *(use.feature for use in self.usage), *self.days.by_feature}
+        told = {
+            *(cell.feature for cell in self.cells),
+            *(use.feature for use in self.usage),
+            *self.days.by_feature,
+        }
         return names_of(features=told)
 
 
@@ -176,7 +204,10 @@ def showback_team(request: HttpRequest, slug: str) -> HttpResponseBase:
 def _crumbs(state: PageState, name: str, teams: Sequence[TeamInTree]) -> list[Crumb]:
     if len(teams) == 1:
         return []
-    return [Crumb("Showback", f"{page_address('showback')}?{state.query_string(team=None)}"), Crumb(name)]
+    return [
+        Crumb("Showback", f"{page_address('showback')}?{state.query_string(team=None)}"),
+        Crumb(name),
+    ]
 
 
 def _others(state: PageState, teams: Sequence[TeamInTree]) -> list[tuple[str, str, bool]]:
@@ -186,7 +217,9 @@ def _others(state: PageState, teams: Sequence[TeamInTree]) -> list[tuple[str, st
     return [(team.name, team_address(state, team.slug), team.slug == state.team) for team in teams]
 
 
-def _team_tables(request: HttpRequest, state: PageState, figures: TeamFigures, slug: str) -> dict[str, Table]:
+def _team_tables(
+    request: HttpRequest, state: PageState, figures: TeamFigures, slug: str
+) -> dict[str, Table]:
     units = unit_costs(figures.cells, figures.usage, lambda cell: cell.feature)
     return {
         "matrix": _matrix(request, state, figures, slug),
@@ -208,7 +241,9 @@ def _team_tables(request: HttpRequest, state: PageState, figures: TeamFigures, s
     }
 
 
-def _team_charts(request: HttpRequest, state: PageState, figures: TeamFigures) -> dict[str, Chart | None]:
+def _team_charts(
+    request: HttpRequest, state: PageState, figures: TeamFigures
+) -> dict[str, Chart | None]:
     largest = totals_by(figures.cells, lambda cell: cell.feature)
     shades = {feature: shade_of(number) for number, feature in enumerate(largest)}
     series = [
@@ -216,7 +251,9 @@ def _team_charts(request: HttpRequest, state: PageState, figures: TeamFigures) -
         for feature, costs in figures.days.by_feature.items()
     ]
     return {
-        "day_chart": day_chart(request, state, series, question="What did each feature cost per day?"),
+        "day_chart": day_chart(
+            request, state, series, question="What did each feature cost per day?"
+        ),
         "change_chart": change_chart(
             request, state, why_changed(figures.cells, figures.usage), total_of(figures.cells)
         ),
@@ -230,7 +267,9 @@ def _matrix(request: HttpRequest, state: PageState, figures: TeamFigures, slug: 
     named = [model for model in by_model if model]
     shown = named[:MATRIX_MODELS]
     rest = "no model" if named == shown else "other"
-    by_pair = totals_by(cells, lambda cell: (cell.feature, cell.model if cell.model in shown else None))
+    by_pair = totals_by(
+        cells, lambda cell: (cell.feature, cell.model if cell.model in shown else None)
+    )
     by_feature = totals_by(cells, lambda cell: cell.feature)
     peak = max((abs(amounts.now) for amounts in by_pair.values()), default=Decimal(0))
     models = [*shown, None] if any(model is None for _, model in by_pair) else list(shown)
@@ -239,8 +278,17 @@ def _matrix(request: HttpRequest, state: PageState, figures: TeamFigures, slug: 
         row: Row = {"feature": Cell(value=figures.names.feature(feature))}
         for model in models:
             amounts = by_pair.get((feature, model))
-            row[_model_key(model)] = _pair_cell(state, slug, feature, model, amounts, peak) if amounts else Cell()
-        rows.append({**row, "all": Cell(value=whole.now, href=_explained(state, slug, feature, None), explain=True)})
+            row[_model_key(model)] = (
+                _pair_cell(state, slug, feature, model, amounts, peak) if amounts else Cell()
+            )
+        rows.append(
+            {
+                **row,
+                "all": Cell(
+                    value=whole.now, href=_explained(state, slug, feature, None), explain=True
+                ),
+            }
+        )
     total: Row = {"feature": Cell(value="Total"), "all": Cell(value=total_of(cells).now)}
     for model in models:
         column = [amounts.now for (_, of), amounts in by_pair.items() if of == model]
@@ -249,8 +297,12 @@ def _matrix(request: HttpRequest, state: PageState, figures: TeamFigures, slug: 
         Column("feature", "Feature"),
         *(Column(_model_key(model), model or rest, "money", state.places) for model in models),
     ]
-    columns.append(Column("all", f"All, {state.shown_currency}", "money", state.places, is_key=True))
-    table = Table("matrix", "Features by models", columns, rows, total=total, sort="-all", lines=True)
+    columns.append(
+        Column("all", f"All, {state.shown_currency}", "money", state.places, is_key=True)
+    )
+    table = Table(
+        "matrix", "Features by models", columns, rows, total=total, sort="-all", lines=True
+    )
     return arranged(table, request)
 
 
@@ -259,25 +311,41 @@ def _model_key(model: str | None) -> str:
 
 
 def _pair_cell(
-    state: PageState, slug: str, feature: str | None, model: str | None, amounts: Amounts, peak: Decimal
+    state: PageState,
+    slug: str,
+    feature: str | None,
+    model: str | None,
+    amounts: Amounts,
+    peak: Decimal,
 ) -> Cell:
     share = ratio(abs(amounts.now), peak) or Decimal(0)
-    heat = sum(share > level for level in (Decimal("0.05"), Decimal("0.2"), Decimal("0.45"), Decimal("0.75")))
-    return Cell(value=amounts.now, heat=heat, href=_explained(state, slug, feature, model), explain=True)
+    heat = sum(
+        share > level
+        for level in (Decimal("0.05"), Decimal("0.2"), Decimal("0.45"), Decimal("0.75"))
+    )
+    return Cell(
+        value=amounts.now, heat=heat, href=_explained(state, slug, feature, model), explain=True
+    )
 
 
 def _explained(state: PageState, slug: str, feature: str | None, model: str | None) -> str:
     return explain_address(state, team=slug, feature=feature, model=model)
 
 
-def _parts_table(request: HttpRequest, state: PageState, parts: Sequence[SpendPart], slug: str) -> Table:
+def _parts_table(
+    request: HttpRequest, state: PageState, parts: Sequence[SpendPart], slug: str
+) -> Table:
     columns = [Column("kind", "Part"), Column("rule", "Rule", "words")]
-    columns.append(Column("cost", f"Cost, {state.shown_currency}", "money", state.places, is_key=True))
+    columns.append(
+        Column("cost", f"Cost, {state.shown_currency}", "money", state.places, is_key=True)
+    )
     columns.append(Column("share", "Share", "percent"))
     whole = exact_sum(part.cost for part in parts)
     rows: list[Row] = [
         {
-            "kind": Cell(value=KIND_WORDS.get(part.kind, part.kind), note=reason_words(part.reason)),
+            "kind": Cell(
+                value=KIND_WORDS.get(part.kind, part.kind), note=reason_words(part.reason)
+            ),
             "rule": Cell(value=part.rule),
             "cost": Cell(
                 value=part.cost,
@@ -288,11 +356,20 @@ def _parts_table(request: HttpRequest, state: PageState, parts: Sequence[SpendPa
         }
         for part in parts
     ]
-    total = {"kind": Cell(value="Total"), "cost": Cell(value=whole), "share": Cell(value=ratio(whole, whole))}
-    return arranged(Table("parts", "Parts by rule", columns, rows, total=total, sort="-cost", lines=True), request)
+    total = {
+        "kind": Cell(value="Total"),
+        "cost": Cell(value=whole),
+        "share": Cell(value=ratio(whole, whole)),
+    }
+    return arranged(
+        Table("parts", "Parts by rule", columns, rows, total=total, sort="-cost", lines=True),
+        request,
+    )
 
 
-def _units_table(request: HttpRequest, state: PageState, units: dict[str | None, UnitCost], names: Names) -> Table:
+def _units_table(
+    request: HttpRequest, state: PageState, units: dict[str | None, UnitCost], names: Names
+) -> Table:
     columns = [
         Column("feature", "Feature"),
         Column("calls", "Calls", "count"),
@@ -304,14 +381,18 @@ def _units_table(request: HttpRequest, state: PageState, units: dict[str | None,
         {
             "feature": Cell(value=names.feature(feature)),
             "calls": Cell(value=unit.calls),
-            "calls_change": Cell(value=unit.calls, before=unit.calls_before if state.comparison_known else None),
+            "calls_change": Cell(
+                value=unit.calls, before=unit.calls_before if state.comparison_known else None
+            ),
             "unit": Cell(value=unit.now),
             "before": Cell(value=unit.before if state.comparison_known else None),
         }
         for feature, unit in units.items()
     ]
     empty = "No calls of this team were traced."
-    return arranged(Table("units", "Unit costs", columns, rows, sort="-calls", empty=empty, lines=True), request)
+    return arranged(
+        Table("units", "Unit costs", columns, rows, sort="-calls", empty=empty, lines=True), request
+    )
 
 
 def _kinds(parts: Sequence[SpendPart]) -> list[tuple[str, Decimal, Decimal | None]]:
@@ -321,7 +402,10 @@ def _kinds(parts: Sequence[SpendPart]) -> list[tuple[str, Decimal, Decimal | Non
         words = KIND_WORDS.get(part.kind, part.kind)
         sums[words] = exact_sum([sums.get(words, Decimal(0)), part.cost])
     whole = exact_sum(sums.values())
-    return [(words, cost, ratio(cost, whole)) for words, cost in sorted(sums.items(), key=lambda kind: -abs(kind[1]))]
+    return [
+        (words, cost, ratio(cost, whole))
+        for words, cost in sorted(sums.items(), key=lambda kind: -abs(kind[1]))
+    ]
 
 
 urlpatterns = [

@@ -1,4 +1,6 @@
-"""Parts that several spend pages share: the day chart, the waterfall, tables by team, feature, model, provider."""
+"""Parts that several spend pages share: the day chart, the waterfall, tables by team, feature,
+model, provider.
+"""
 
 from __future__ import annotations
 
@@ -41,13 +43,17 @@ def headline_words(state: PageState) -> str:
 
 def names_and_shades(teams: Sequence[TeamInTree]) -> dict[str | None, tuple[str, str]]:
     """Team slug -> (name, shade); None is unallocated."""
-    known: dict[str | None, tuple[str, str]] = {team.slug: (team.name, shade_of(team.shade)) for team in teams}
+    known: dict[str | None, tuple[str, str]] = {
+        team.slug: (team.name, shade_of(team.shade)) for team in teams
+    }
     known[None] = (UNALLOCATED_NAME, UNALLOCATED)
     return known
 
 
 def explain_address(state: PageState, **filters: str | None) -> str:
-    """Where one amount of this view is explained; "" without a filter, since nothing can be asked about "unknown"."""
+    """Where one amount of this view is explained; "" without a filter, since nothing can be asked
+    about "unknown".
+    """
     address = page_address("explain")
     chosen = {key: value for key, value in filters.items() if value}
     if not address or not chosen:
@@ -74,15 +80,27 @@ def day_chart(
 ) -> Chart:
     days = list(state.elapsed.days())
     ordered = sorted(series, key=lambda one: (one.shade == UNALLOCATED, -one.total, one.name))
-    columns = [Column("day", "Day"), *(Column(one.name, one.name, "money", state.places) for one in ordered)]
+    columns = [
+        Column("day", "Day"),
+        *(Column(one.name, one.name, "money", state.places) for one in ordered),
+    ]
     columns.append(Column("total", f"Total, {state.shown_currency}", "money", state.places))
     rows: list[Row] = []
     for day in days:
         costs = {one.name: one.costs.get(day, ZERO) for one in ordered}
         row = {name: Cell(value=cost) for name, cost in costs.items()}
-        rows.append({"day": Cell(value=day.isoformat()), **row, "total": Cell(value=exact_sum(costs.values()))})
+        rows.append(
+            {
+                "day": Cell(value=day.isoformat()),
+                **row,
+                "total": Cell(value=exact_sum(costs.values())),
+            }
+        )
     total = {one.name: Cell(value=one.total) for one in ordered}
-    total |= {"day": Cell(value="Total"), "total": Cell(value=exact_sum(one.total for one in ordered))}
+    total |= {
+        "day": Cell(value="Total"),
+        "total": Cell(value=exact_sum(one.total for one in ordered)),
+    }
     table = Table("days", question, columns, rows, total=total)
     figure = drawn(stacked_days(series, days=days, currency=state.shown_currency))
     return Chart("days", question, figure, arranged(table, request), height)
@@ -90,10 +108,14 @@ def day_chart(
 
 def team_series(by_team: Named, teams: Sequence[TeamInTree]) -> list[DaySeries]:
     known = names_and_shades(teams)
-    return [DaySeries(*known.get(slug, (slug or "", OTHER)), costs) for slug, costs in by_team.items()]
+    return [
+        DaySeries(*known.get(slug, (slug or "", OTHER)), costs) for slug, costs in by_team.items()
+    ]
 
 
-def change_chart(request: HttpRequest, state: PageState, parts: Sequence[ChangePart], total: Amounts) -> Chart | None:
+def change_chart(
+    request: HttpRequest, state: PageState, parts: Sequence[ChangePart], total: Amounts
+) -> Chart | None:
     """None where there is nothing to compare with."""
     if state.compare is None or not state.comparison_known:
         return None
@@ -105,7 +127,11 @@ def change_chart(request: HttpRequest, state: PageState, parts: Sequence[ChangeP
     )
     rows: list[Row] = [{"part": Cell(value=before_label), "amount": Cell(value=total.before)}]
     rows += [
-        {"part": Cell(value=part.label), "meaning": Cell(value=part.meaning), "amount": Cell(value=part.amount)}
+        {
+            "part": Cell(value=part.label),
+            "meaning": Cell(value=part.meaning),
+            "amount": Cell(value=part.amount),
+        }
         for part in parts
     ]
     columns = [
@@ -134,25 +160,41 @@ def spend_table(
     compact: bool = False,
     second: tuple[str, Callable[[str | None], str]] | None = None,
 ) -> Table:
-    """Cost, share, change, perhaps trend and unit cost, per name; largest first; the total is that of the page.
+    """Cost, share, change, perhaps trend and unit cost, per name; largest first; the total is that
+    of the page.
 
-    Compact rounds costs to whole units, for narrow columns. `second` is a column of words beside the name.
+    Compact rounds costs to whole units, for narrow columns. `second` is a column of words beside
+    the name.
     """
     columns = [Column("name", label), *([Column("second", second[0])] if second else [])]
     columns.append(
-        Column("cost", f"Cost, {state.shown_currency}", "whole" if compact else "money", state.places, is_key=True)
+        Column(
+            "cost",
+            f"Cost, {state.shown_currency}",
+            "whole" if compact else "money",
+            state.places,
+            is_key=True,
+        )
     )
-    columns += [Column("share", "Share", "percent"), Column("change", "Change", "change", state.places)]
+    columns += [
+        Column("share", "Share", "percent"),
+        Column("change", "Change", "change", state.places),
+    ]
     if days is not None:
         columns.append(Column("trend", "Trend", "spark"))
     if units is not None:
         columns.append(Column("unit", "Per 1,000 calls", "unit"))
-    whole = Amounts(exact_sum(one.now for one in totals.values()), exact_sum(one.before for one in totals.values()))
+    whole = Amounts(
+        exact_sum(one.now for one in totals.values()),
+        exact_sum(one.before for one in totals.values()),
+    )
     rows: list[Row] = []
     for key, amounts in totals.items():
         row = {
             "name": name_cell(key),
-            "cost": Cell(value=amounts.now, href=explain_address(state, **amount_filters(key)), explain=True),
+            "cost": Cell(
+                value=amounts.now, href=explain_address(state, **amount_filters(key)), explain=True
+            ),
             "share": Cell(value=ratio(amounts.now, whole.now)),
             "change": Cell(value=amounts.now, before=before_of(state, amounts)),
         }
@@ -169,7 +211,10 @@ def spend_table(
         "share": Cell(value=ratio(whole.now, whole.now)),
         "change": Cell(value=whole.now, before=before_of(state, whole)),
     }
-    return arranged(Table(name, caption, columns, rows, total=total, limit=limit, sort="-cost", lines=True), request)
+    return arranged(
+        Table(name, caption, columns, rows, total=total, limit=limit, sort="-cost", lines=True),
+        request,
+    )
 
 
 def _trend(costs: Mapping[date, Decimal], period: Period) -> str:

@@ -1,4 +1,6 @@
-"""What a page shows, as its address says it: period, comparison, metric, currency, scope, environment."""
+"""What a page shows, as its address says it: period, comparison, metric, currency, scope,
+environment.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +34,9 @@ COMPARISONS = {"previous": "the period before", "year": "a year before", "none":
 
 
 class StateForm(forms.Form):
-    """The top bar's parameters. Anything not understood falls back to its default and is named in a notice."""
+    """The top bar's parameters. Anything not understood falls back to its default and is named in a
+    notice.
+    """
 
     period = forms.RegexField(r"^\d{4}-(0[1-9]|1[0-2])$", required=False)
     to = forms.DateField(required=False)
@@ -45,16 +49,20 @@ class StateForm(forms.Form):
     environment = forms.CharField(required=False, max_length=200)
 
 
-StateForm.base_fields["from"] = forms.DateField(required=False)  # a Python keyword, and the right word in an address
+StateForm.base_fields["from"] = forms.DateField(
+    required=False
+)  # a Python keyword, and the right word in an address
 
 
 @dataclass(frozen=True)
 class PageState:
-    """One reader's view. `scope` is what they may read, narrowed by `team` or `unit`; give it to every query.
+    """One reader's view. `scope` is what they may read, narrowed by `team` or `unit`; give it to
+    every query.
 
-    `currency` is the billing currency whose runs are read. Where the reader wants another one reported, and the page
-    can, `conversion` says at which rates: then every billing currency counts, and `shown_currency` is what sums are in.
-    `elapsed` is the part of `period` that bills cover; `compare` matches it, and is None for "compare with nothing".
+    `currency` is the billing currency whose runs are read. Where the reader wants another one
+    reported, and the page can, `conversion` says at which rates: then every billing currency
+    counts, and `shown_currency` is what sums are in. `elapsed` is the part of `period` that bills
+    cover; `compare` matches it, and is None for "compare with nothing".
     """
 
     period: Period
@@ -82,16 +90,19 @@ class PageState:
         team: str | None = None,
         converts: bool = False,
     ) -> PageState:
-        """Raises Http404 for a team the reader may not see, in path or parameters; other bad ones become `problems`.
+        """Raises Http404 for a team the reader may not see, in path or parameters; other bad ones
+        become `problems`.
 
-        `reader_scope` is what a program's key may read; for a person it is asked here. `team` is one that the path
-        names; it stands above the parameters `team` and `unit`. `converts`: the page can report in another currency.
+        `reader_scope` is what a program's key may read; for a person it is asked here. `team` is
+        one that the path names; it stands above the parameters `team` and `unit`. `converts`: the
+        page can report in another currency.
         """
         form = StateForm(request.GET)
         form.is_valid()
         asked = form.cleaned_data
         problems = [
-            f"{name}: {quoted(request.GET.get(name, '')[:40])} is not understood, so ignored" for name in form.errors
+            f"{name}: {quoted(request.GET.get(name, '')[:40])} is not understood, so ignored"
+            for name in form.errors
         ]
         runs = tuple(current_runs())
         if reader_scope is None:
@@ -104,7 +115,9 @@ class PageState:
         report_in = asked.get("report") or None
         converted = None
         if converts and report_in:
-            converted = conversion(runs=runs, rates=exchange_rates(into=report_in), currency=report_in)
+            converted = conversion(
+                runs=runs, rates=exchange_rates(into=report_in), currency=report_in
+            )
         elapsed = period.through(_last_day(runs, None if converted else currency))
         choice = asked.get("compare") or "previous"
         return cls(
@@ -131,14 +144,24 @@ class PageState:
             return self
         month = Period.month(self.period.last_day)
         problem = f"{page} works in whole months: {month} is shown"
-        return replace(self, period=month, elapsed=month, compare=month.before(), problems=(*self.problems, problem))
+        return replace(
+            self,
+            period=month,
+            elapsed=month,
+            compare=month.before(),
+            problems=(*self.problems, problem),
+        )
 
     def query_string(self, **changes: str | None) -> str:
-        """The address parameters of this view with `changes` applied; None leaves a parameter out. No question mark."""
+        """The address parameters of this view with `changes` applied; None leaves a parameter out.
+        No question mark.
+        """
         return urlencode(self.parameters(**changes))
 
     def parameters(self, **changes: str | None) -> dict[str, str]:
-        """Period and currency are always named, so that a shared address keeps its meaning next month."""
+        """Period and currency are always named, so that a shared address keeps its meaning next
+        month.
+        """
         values: dict[str, str | None] = {
             **self.period_parameters,
             "currency": self.currency or None,
@@ -174,7 +197,9 @@ class PageState:
 
     @property
     def has_data(self) -> bool:
-        """Some succeeded run covers a month of the period in this currency, or in any where all are converted."""
+        """Some succeeded run covers a month of the period in this currency, or in any where all are
+        converted.
+        """
         if self.conversion:
             months = set(self.period.months())
             return any(run.month in months for run in self.runs)
@@ -187,23 +212,33 @@ class PageState:
 
     @property
     def comparison_known(self) -> bool:
-        """Some run covers the compared time, so that nothing spent there means zero and not unknown.
+        """Some run covers the compared time, so that nothing spent there means zero and not
+        unknown.
 
         With a conversion, every run of that time has a rate, too.
         """
         if self.compare is None:
             return False
-        return self.conversion.covers(self.compare) if self.conversion else bool(self.run_ids(self.compare))
+        return (
+            self.conversion.covers(self.compare)
+            if self.conversion
+            else bool(self.run_ids(self.compare))
+        )
 
     def spend(self) -> Spend:
-        """What the page's queries read: every current run of the currency, since charge days cross billing months."""
+        """What the page's queries read: every current run of the currency, since charge days cross
+        billing months.
+        """
         return self._spend([run for run in self.runs if run.currency == self.currency], self.scope)
 
     def spend_of(self, period: Period) -> Spend:
-        """The current runs of the billing months the period touches, in this currency: what `run_ids` names."""
+        """The current runs of the billing months the period touches, in this currency: what
+        `run_ids` names.
+        """
         months = set(period.months())
         return self._spend(
-            [run for run in self.runs if run.currency == self.currency and run.month in months], self.scope
+            [run for run in self.runs if run.currency == self.currency and run.month in months],
+            self.scope,
         )
 
     def every_run(self) -> Spend:
@@ -211,7 +246,9 @@ class PageState:
         return self._spend(self.runs, TeamScope.everything())
 
     def spends(self) -> list[tuple[Spend, Decimal]]:
-        """With a conversion: the runs of each rate, and that rate. Runs whose charges all lie earlier are left out."""
+        """With a conversion: the runs of each rate, and that rate. Runs whose charges all lie
+        earlier are left out.
+        """
         if self.conversion is None:
             raise ValueError("this view has one currency: read spend()")
         start = min(self.elapsed.start, self.compare.start if self.compare else self.elapsed.start)
@@ -227,14 +264,20 @@ class PageState:
         return self._spend(runs, self.scope)
 
     def runs_of(self, period: Period) -> list[MonthRun]:
-        """Current runs of the billing months that the period touches, of every currency that the page's sums hold."""
+        """Current runs of the billing months that the period touches, of every currency that the
+        page's sums hold.
+        """
         months = set(period.months())
         if self.conversion:
-            return [run for group in self.conversion.groups for run in group.runs if run.month in months]
+            return [
+                run for group in self.conversion.groups for run in group.runs if run.month in months
+            ]
         return [run for run in self.runs if run.currency == self.currency and run.month in months]
 
     def _spend(self, runs: Sequence[MonthRun], scope: TeamScope) -> Spend:
-        hashes = tuple(run.sha256 for run in runs if run.sha256 and len(run.sha256) == SHA256_LENGTH)
+        hashes = tuple(
+            run.sha256 for run in runs if run.sha256 and len(run.sha256) == SHA256_LENGTH
+        )
         return Spend(
             runs=tuple(run.id for run in runs),
             scope=scope,
@@ -246,7 +289,9 @@ class PageState:
     def run_ids(self, period: Period) -> tuple[int, ...]:
         """Current runs of the billing months the period touches, in this currency."""
         months = set(period.months())
-        return tuple(run.id for run in self.runs if run.currency == self.currency and run.month in months)
+        return tuple(
+            run.id for run in self.runs if run.currency == self.currency and run.month in months
+        )
 
     @property
     def other_currencies(self) -> list[str]:
@@ -260,7 +305,9 @@ class PageState:
 
     @property
     def currencies(self) -> list[str]:
-        return sorted({run.currency for run in self.runs} | ({self.currency} if self.currency else set()))
+        return sorted(
+            {run.currency for run in self.runs} | ({self.currency} if self.currency else set())
+        )
 
 
 def _narrowed(scope: TeamScope, *, team: str | None, unit: str | None) -> TeamScope:

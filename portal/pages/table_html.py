@@ -1,4 +1,6 @@
-"""The lines of a table as HTML. Built as text, since a page has a thousand cells; every value passes `escape`."""
+"""The lines of a table as HTML. Built as text, since a page has a thousand cells; every value
+passes `escape`.
+"""
 
 from __future__ import annotations
 
@@ -16,14 +18,18 @@ def body_html(table: Table) -> str:
     return "\n".join(_row(cells, labelled=table.is_labelled) for cells in table.body)
 
 
-def row_html(cells: Sequence[tuple[Column, Cell]], *, marked: str = "", labelled: bool = False) -> str:
+def row_html(
+    cells: Sequence[tuple[Column, Cell]], *, marked: str = "", labelled: bool = False
+) -> str:
     return _row(cells, f' class="{marked}"' if marked else "", labelled=labelled)
 
 
 def _row(cells: Sequence[tuple[Column, Cell]], marked: str = "", *, labelled: bool) -> str:
     first, *rest = cells
     head = f'<th scope="row"{_classes(*first)}>{_content(*first)}</th>'
-    return f"<tr{marked}>{head}{''.join(_data(column, cell, labelled) for column, cell in rest)}</tr>"
+    return (
+        f"<tr{marked}>{head}{''.join(_data(column, cell, labelled) for column, cell in rest)}</tr>"
+    )
 
 
 def _data(column: Column, cell: Cell, labelled: bool) -> str:

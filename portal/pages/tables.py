@@ -14,8 +14,8 @@ from allocation.values.money import exact_sum
 from reports.exports.chargeback_csv import FORMULA_STARTS, SKIPPED
 from reports.readable import change, exact
 
-# "whole" is money without decimals, "unit" small money with significant digits, "change" an amount against `before`;
-# "words" are whole sentences, which "text" would cut.
+# "whole" is money without decimals, "unit" small money with significant digits, "change" an amount
+# against `before`; "words" are whole sentences, which "text" would cut.
 Kind = Literal["text", "words", "money", "whole", "unit", "count", "percent", "change", "spark"]
 NUMBERS: frozenset[str] = frozenset({"money", "whole", "unit", "count", "percent", "change"})
 
@@ -25,7 +25,9 @@ class Column:
     key: str
     label: str
     kind: Kind = "text"
-    places: int = 2  # of money and its changes: those of the currency (allocation.values.currencies)
+    places: int = (
+        2  # of money and its changes: those of the currency (allocation.values.currencies)
+    )
     is_key: bool = False  # on a phone, of a table in `lines`: stands beside the name
     if_any: bool = False  # left out of a table none of whose rows has a value in it
 
@@ -35,12 +37,16 @@ class Column:
 
     @property
     def head_class(self) -> str:
-        return " ".join(name for name, holds in (("num", self.is_number), ("key", self.is_key)) if holds)
+        return " ".join(
+            name for name, holds in (("num", self.is_number), ("key", self.is_key)) if holds
+        )
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One value. A change keeps what it is compared with in `before`; a spark has points instead of a value."""
+    """One value. A change keeps what it is compared with in `before`; a spark has points instead of
+    a value.
+    """
 
     value: str | int | Decimal | None = None
     before: Decimal | None = None
@@ -62,7 +68,8 @@ Row = dict[str, Cell]
 
 @dataclass(frozen=True)
 class Table:
-    """`total` is the sum the page states, given by the page and not added up from the rows that happen to show.
+    """`total` is the sum the page states, given by the page and not added up from the rows that
+    happen to show.
 
     Rows beyond `limit` are added up in one line, so that the visible lines still make the total.
     """
@@ -79,15 +86,22 @@ class Table:
     address: str = ""  # of this page with its parameters, ending where a table parameter can follow
     empty: str = "Nothing in this view."
     sortable: bool = True
-    cards: bool = False  # on a phone each row is a card of labelled values, not a line that scrolls sideways
-    sums: bool = False  # of cards that hold figures: their values stand at the right edge, one under the other
-    lines: bool = False  # on a phone each row is two lines: name and key value, below them the rest, small
+    cards: bool = (
+        False  # on a phone each row is a card of labelled values, not a line that scrolls sideways
+    )
+    # of cards that hold figures: their values stand at the right edge, one under the other
+    sums: bool = False
+    lines: bool = (
+        False  # on a phone each row is two lines: name and key value, below them the rest, small
+    )
     unlimited: bool = field(default=False)
 
     @property
     def form(self) -> str:
         """A class of the stylesheet: what becomes of the rows on a phone."""
-        return "cards sums" if self.sums else "cards" if self.cards else "lines" if self.lines else ""
+        return (
+            "cards sums" if self.sums else "cards" if self.cards else "lines" if self.lines else ""
+        )
 
     @property
     def is_labelled(self) -> bool:
@@ -113,11 +127,15 @@ class Table:
         for column in self.columns:
             ascending, descending = self.sort == column.key, self.sort == f"-{column.key}"
             first = f"-{column.key}" if column.is_number else column.key
-            turned = {column.key: f"-{column.key}", f"-{column.key}": column.key}.get(self.sort, first)
+            turned = {column.key: f"-{column.key}", f"-{column.key}": column.key}.get(
+                self.sort, first
+            )
             heads.append(
                 {
                     "column": column,
-                    "href": f"{self.address}sort.{self.name}={turned}#{self.name}" if self._can_sort(column) else "",
+                    "href": f"{self.address}sort.{self.name}={turned}#{self.name}"
+                    if self._can_sort(column)
+                    else "",
                     "aria": "ascending" if ascending else "descending" if descending else "",
                 }
             )
@@ -141,7 +159,9 @@ class Table:
 
 
 def arranged(table: Table, request: HttpRequest) -> Table:
-    """The table as the address asks: sorted, cut to its limit, with links that keep every other parameter."""
+    """The table as the address asks: sorted, cut to its limit, with links that keep every other
+    parameter.
+    """
     parameters = request.GET.copy()
     wish = parameters.get(f"sort.{table.name}", table.sort)
     show_all = bool(parameters.get(f"all.{table.name}"))
@@ -149,7 +169,9 @@ def arranged(table: Table, request: HttpRequest) -> Table:
         parameters.pop(own, None)
     query = parameters.urlencode()
     address = f"{request.path}?{query}&" if query else f"{request.path}?"
-    table = replace(table, columns=[column for column in table.columns if _is_used(column, table.rows)])
+    table = replace(
+        table, columns=[column for column in table.columns if _is_used(column, table.rows)]
+    )
     keys = {column.key for column in table.columns if column.kind != "spark"}
     rows = list(table.rows)
     if wish.removeprefix("-") not in keys or not table.sortable:
@@ -171,22 +193,32 @@ def arranged(table: Table, request: HttpRequest) -> Table:
 
 
 def _is_used(column: Column, rows: Sequence[Row]) -> bool:
-    return not column.if_any or any(row.get(column.key, Cell()).value not in (None, "") for row in rows)
+    return not column.if_any or any(
+        row.get(column.key, Cell()).value not in (None, "") for row in rows
+    )
 
 
 def csv_response(table: Table, *, file_name: str) -> HttpResponse:
-    """Exactly the lines shown, with exact numbers; text that a spreadsheet would run gets a leading apostrophe."""
+    """Exactly the lines shown, with exact numbers; text that a spreadsheet would run gets a leading
+    apostrophe.
+    """
     response = HttpResponse(content_type="text/csv; charset=utf-8")
     response["Content-Disposition"] = f'attachment; filename="{file_name}-{table.name}.csv"'
     writer = csv.writer(response, lineterminator="\r\n")
     columns = [column for column in table.columns if column.kind != "spark"]
     writer.writerow([safe_text(column.label) for column in columns])
-    for row in [*table.rows, *([table.rest] if table.rest else []), *([table.total] if table.total else [])]:
+    for row in [
+        *table.rows,
+        *([table.rest] if table.rest else []),
+        *([table.total] if table.total else []),
+    ]:
         writer.writerow([_csv_value(column, row.get(column.key, Cell())) for column in columns])
     return response
 
 
-def asked_download(request: HttpRequest, tables: Iterable[Table], *, file_name: str) -> HttpResponse | None:
+def asked_download(
+    request: HttpRequest, tables: Iterable[Table], *, file_name: str
+) -> HttpResponse | None:
     """The CSV of the table named by `?download=`, or None where the page itself is wanted."""
     wanted = request.GET.get("download")
     for table in tables:
@@ -228,7 +260,9 @@ def _sum(table: Table, rows: list[Row]) -> Row:
     for column in table.columns[1:]:
         cells = [row.get(column.key, Cell()) for row in rows]
         if column.kind in ("money", "whole", "count"):
-            total[column.key] = Cell(value=exact_sum(_number(cell.value) or Decimal(0) for cell in cells))
+            total[column.key] = Cell(
+                value=exact_sum(_number(cell.value) or Decimal(0) for cell in cells)
+            )
         elif column.kind == "change" and all(cell.before is not None for cell in cells):
             now = exact_sum(_number(cell.value) or Decimal(0) for cell in cells)
             before = exact_sum(cell.before or Decimal(0) for cell in cells)

@@ -40,7 +40,9 @@ def show_tag_conflicts(request: HttpRequest) -> HttpResponseBase:
         "least": LEAST,
     }
     title = f"Conflicting tags, {state.period}"
-    return render_page(request, "ownership/tags.html", context, page="ownership", title=title, state=state)
+    return render_page(
+        request, "ownership/tags.html", context, page="ownership", title=title, state=state
+    )
 
 
 def conflicts_table(request: HttpRequest, state: PageState, found: list[TagConflict]) -> Table:
@@ -55,9 +57,20 @@ def conflicts_table(request: HttpRequest, state: PageState, found: list[TagConfl
         Column("fix", "What to do", "words"),
     ]
     rows = [conflict_row(conflict, names) for conflict in found]
-    total: Row = {"what": Cell(value="Total"), "cost": Cell(value=exact_sum(each.effective_cost for each in found))}
+    total: Row = {
+        "what": Cell(value="Total"),
+        "cost": Cell(value=exact_sum(each.effective_cost for each in found)),
+    }
     empty = "Nothing: no tag of this month contradicts what usage or the other days show."
-    table = Table("tags", "Tags that the evidence contradicts", columns, rows, total=total, sort="-cost", empty=empty)
+    table = Table(
+        "tags",
+        "Tags that the evidence contradicts",
+        columns,
+        rows,
+        total=total,
+        sort="-cost",
+        empty=empty,
+    )
     return arranged(table, request)
 
 
@@ -72,14 +85,20 @@ def conflict_row(found: TagConflict, names: dict[str, str]) -> Row:
         "cost": Cell(value=found.effective_cost),
         "days": Cell(value=day_words(found.first_day, found.last_day)),
         "evidence": Cell(value=evidence_words(found, likely)),
-        "fix": Cell(value=fix_words(found, names.get(found.tagged_team, found.tagged_team), likely)),
+        "fix": Cell(
+            value=fix_words(found, names.get(found.tagged_team, found.tagged_team), likely)
+        ),
     }
 
 
 def day_words(first: date, last: date) -> str:
     if first == last:
         return f"{first.day} {first:%b}"
-    return f"{first.day} to {last.day} {last:%b}" if first.month == last.month else f"{first:%-d %b} to {last:%-d %b}"
+    return (
+        f"{first.day} to {last.day} {last:%b}"
+        if first.month == last.month
+        else f"{first:%-d %b} to {last:%-d %b}"
+    )
 
 
 def evidence_words(found: TagConflict, likely: str) -> str:
@@ -96,7 +115,9 @@ def fix_words(found: TagConflict, tagged: str, likely: str) -> str:
     else:
         where = f"{found.resource_name} for these days"
         until = f"Until then {tagged} pays for them, unless a rule names {likely} before the one that reads the tag."
-    return f"Tag {where} “{found.likely_team}” at {found.source} and load the corrected bill. {until}"
+    return (
+        f"Tag {where} “{found.likely_team}” at {found.source} and load the corrected bill. {until}"
+    )
 
 
 urlpatterns = [path("ownership/tags/", show_tag_conflicts, name="ownership_tags")]

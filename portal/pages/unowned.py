@@ -1,4 +1,6 @@
-"""/ownership/unowned/: what nobody owns, by money, with who might. /ownership/coverage/: how that went over time."""
+"""/ownership/unowned/: what nobody owns, by money, with who might. /ownership/coverage/: how that
+went over time.
+"""
 
 from __future__ import annotations
 
@@ -64,7 +66,9 @@ def show_unowned(request: HttpRequest) -> HttpResponseBase:
         "tabs": tabs(state, "ownership_unowned"),
         "table": table,
         "found": found,
-        "suggestions": [suggestion_line(one, names) for one in found.suggestions[:SUGGESTIONS_SHOWN]],
+        "suggestions": [
+            suggestion_line(one, names) for one in found.suggestions[:SUGGESTIONS_SHOWN]
+        ],
         "share": ratio(found.suggested, found.total),
         "least": Decimal(LEAST_CONFIDENCE.numerator) / LEAST_CONFIDENCE.denominator,
         "may_change": may_change(request),
@@ -72,7 +76,9 @@ def show_unowned(request: HttpRequest) -> HttpResponseBase:
         "month": f"{state.period.start:%Y-%m}",
     }
     title = f"Without an owner, {state.period}"
-    return render_page(request, "ownership/unowned.html", context, page="ownership", title=title, state=state)
+    return render_page(
+        request, "ownership/unowned.html", context, page="ownership", title=title, state=state
+    )
 
 
 def whole_month(state: PageState) -> PageState:
@@ -85,7 +91,9 @@ def whole_month(state: PageState) -> PageState:
 
 
 def everything(state: PageState, period: Period) -> Spend:
-    """The runs of the period as the reader may see them: what has no owner is not narrowed to a team."""
+    """The runs of the period as the reader may see them: what has no owner is not narrowed to a
+    team.
+    """
     return replace(state.spend_of(period), scope=state.reader_scope, environment=None)
 
 
@@ -96,7 +104,9 @@ def suggestion_line(found: Suggestion, names: dict[str, str]) -> SuggestionLine:
     return SuggestionLine(found, names.get(found.team, found.team), confidence, where)
 
 
-def work_table(request: HttpRequest, state: PageState, found: Unowned, names: dict[str, str]) -> Table:
+def work_table(
+    request: HttpRequest, state: PageState, found: Unowned, names: dict[str, str]
+) -> Table:
     columns = [
         Column("reason", "Why nobody owns it"),
         Column("cost", f"Cost, {state.currency}", "money", state.places),
@@ -130,19 +140,31 @@ def work_table(request: HttpRequest, state: PageState, found: Unowned, names: di
 def work_row(state: PageState, line: WorkLine, names: dict[str, str]) -> Row:
     one = line.suggestion
     href = explain_address(
-        state, kind="unallocated", whole="1", reason=line.reason, provider=line.provider, service=line.service
+        state,
+        kind="unallocated",
+        whole="1",
+        reason=line.reason,
+        provider=line.provider,
+        service=line.service,
     )
     row: Row = {
-        "reason": Cell(value=reason_words(line.reason), note="" if line.rule == line.reason else f"rule: {line.rule}"),
+        "reason": Cell(
+            value=reason_words(line.reason),
+            note="" if line.rule == line.reason else f"rule: {line.rule}",
+        ),
         "provider": Cell(value=line.provider or "not told"),
         "service": Cell(value=line.service or "not told"),
         "account": Cell(value=line.sub_account or "not told"),
         "charges": Cell(value=line.charges),
         "cost": Cell(value=line.cost, href=href, explain=True),
-        "owner": Cell(value=names.get(one.team, one.team) if one else "", note=one.kind if one else ""),
+        "owner": Cell(
+            value=names.get(one.team, one.team) if one else "", note=one.kind if one else ""
+        ),
     }
     if one:
-        row["confidence"] = Cell(value=Decimal(one.confidence.numerator) / one.confidence.denominator)
+        row["confidence"] = Cell(
+            value=Decimal(one.confidence.numerator) / one.confidence.denominator
+        )
     return row
 
 
@@ -181,7 +203,9 @@ def accept(request: HttpRequest) -> HttpResponseBase:
             f" {grouped(made.charges)} charges of the month, {grouped(made.billed_cost, 2)} {made.currency} billed"
             f"{kept}; the month is being allocated again.",
         )
-    return HttpResponseRedirect(f"{reverse('ownership_unowned')}?period={given['month']}&currency={given['currency']}")
+    return HttpResponseRedirect(
+        f"{reverse('ownership_unowned')}?period={given['month']}&currency={given['currency']}"
+    )
 
 
 # ---------------------------------------------------------------- coverage
@@ -192,14 +216,20 @@ def accept(request: HttpRequest) -> HttpResponseBase:
 def show_coverage(request: HttpRequest) -> HttpResponseBase:
     state = PageState.from_request(request)
     until = max(state.period.months())
-    months = sorted({run.month for run in state.runs if run.currency == state.currency and run.month <= until})
+    months = sorted(
+        {run.month for run in state.runs if run.currency == state.currency and run.month <= until}
+    )
     known = [
         one
         for month in months[-MOST_MONTHS:]
         if (one := coverage(spend=everything(state, Period.month(month)), month=month)) is not None
     ]
-    by_cost = coverage_chart(request, state, known, by="cost", question="How much of the AI cost has an owner?")
-    by_count = coverage_chart(request, state, known, by="charges", question="How many of the AI charges have one?")
+    by_cost = coverage_chart(
+        request, state, known, by="cost", question="How much of the AI cost has an owner?"
+    )
+    by_count = coverage_chart(
+        request, state, known, by="charges", question="How many of the AI charges have one?"
+    )
     download = asked_download(request, [by_cost.table, by_count.table], file_name="coverage")
     if download:
         return download
@@ -207,17 +237,27 @@ def show_coverage(request: HttpRequest) -> HttpResponseBase:
         "tabs": tabs(state, "ownership_coverage"),
         "known": known,
         "charts": [by_cost, by_count],
-        "newest": [(SHARES[what], known[-1].share(what, "cost"), known[-1].share(what, "charges")) for what in SHARES]
+        "newest": [
+            (SHARES[what], known[-1].share(what, "cost"), known[-1].share(what, "charges"))
+            for what in SHARES
+        ]
         if known
         else [],
         "newest_month": known[-1].month if known else None,
     }
     return render_page(
-        request, "ownership/coverage.html", context, page="ownership", title="Coverage over time", state=state
+        request,
+        "ownership/coverage.html",
+        context,
+        page="ownership",
+        title="Coverage over time",
+        state=state,
     )
 
 
-def coverage_chart(request: HttpRequest, state: PageState, known: list[Coverage], *, by: str, question: str) -> Chart:
+def coverage_chart(
+    request: HttpRequest, state: PageState, known: list[Coverage], *, by: str, question: str
+) -> Chart:
     """Shares as lines; the table has the exact amounts, or counts, beside them."""
     shares = {label: [one.share(what, by) for one in known] for what, label in SHARES.items()}
     figure = drawn(coverage_lines([one.month for one in known], shares))
@@ -225,7 +265,10 @@ def coverage_chart(request: HttpRequest, state: PageState, known: list[Coverage]
     whole = f"AI cost, {state.currency}" if by == "cost" else "AI charges"
     columns = [Column("month", "Month"), Column(by, whole, kind)]
     for what, label in SHARES.items():
-        columns += [Column(f"{by}_{what}", f"{label} {by}", kind), Column(f"{what}_share", label, "percent")]
+        columns += [
+            Column(f"{by}_{what}", f"{label} {by}", kind),
+            Column(f"{what}_share", label, "percent"),
+        ]
     rows: list[Row] = []
     for one in reversed(known):
         row: Row = {"month": Cell(value=f"{one.month:%Y-%m}"), by: Cell(value=getattr(one, by))}
@@ -236,7 +279,9 @@ def coverage_chart(request: HttpRequest, state: PageState, known: list[Coverage]
     total: Row = {"month": Cell(value="Total")}
     for column in columns[1:]:
         if column.kind == kind:
-            total[column.key] = Cell(value=exact_sum(Decimal(getattr(one, column.key)) for one in known))
+            total[column.key] = Cell(
+                value=exact_sum(Decimal(getattr(one, column.key)) for one in known)
+            )
     table = Table(f"coverage-{by}", question, columns, rows, total=total, sortable=False)
     return Chart(table.name, question, figure, arranged(table, request))
 

@@ -1,4 +1,6 @@
-"""Addresses of pages. Each page module lists its own `urlpatterns`; a page is named as in access.PAGES."""
+"""Addresses of pages. Each page module lists its own `urlpatterns`; a page is named as in
+access.PAGES.
+"""
 
 from __future__ import annotations
 

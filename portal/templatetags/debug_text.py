@@ -24,7 +24,11 @@ def duration(microseconds: int | None) -> SafeString:
     """Rounded for reading, exact on hover."""
     if microseconds is None:
         return format_html("\u2013")
-    return format_html('<span class="n" title="{} \u00b5s">{}</span>', microseconds, milliseconds(microseconds / 1000))
+    return format_html(
+        '<span class="n" title="{} \u00b5s">{}</span>',
+        microseconds,
+        milliseconds(microseconds / 1000),
+    )
 
 
 @register.simple_tag
@@ -36,7 +40,9 @@ def tick(ms: float) -> str:
 
 @register.simple_tag
 def bar_title(bar: Bar) -> str:
-    return f"{grouped(bar.calls)} calls from {milliseconds(bar.from_ms)} to {milliseconds(bar.to_ms)}"
+    return (
+        f"{grouped(bar.calls)} calls from {milliseconds(bar.from_ms)} to {milliseconds(bar.to_ms)}"
+    )
 
 
 @register.simple_tag
@@ -65,7 +71,9 @@ def span_state(call: Any) -> SafeString:
 
 @register.simple_tag
 def span_notes(node: Node) -> SafeString:
-    """What a reader must know of a span in a waterfall: failure, a missing parent, a claim that does not add up."""
+    """What a reader must know of a span in a waterfall: failure, a missing parent, a claim that
+    does not add up.
+    """
     span, notes = node.span, []
     if span.error_type or span.status_code == 2:
         notes.append(("failed", span.error_type or "failed"))
@@ -80,6 +88,8 @@ def span_notes(node: Node) -> SafeString:
         notes.append(("note-ok", f"{grouped(span.tokens)} tokens, agrees with its calls"))
     elif difference is not None:
         word = "more" if difference > 0 else "fewer"
-        claim = f"says {grouped(span.tokens)} tokens, {grouped(abs(difference))} {word} than its calls"
+        claim = (
+            f"says {grouped(span.tokens)} tokens, {grouped(abs(difference))} {word} than its calls"
+        )
         notes.append(("note-out", claim))
     return format_html_join("", ' <span class="wf-note {}">{}</span>', notes)

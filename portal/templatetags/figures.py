@@ -1,4 +1,6 @@
-"""How numbers, changes and names appear in templates. Rounding lives in reports.readable; nothing here calculates."""
+"""How numbers, changes and names appear in templates. Rounding lives in reports.readable; nothing
+here calculates.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,9 @@ DETAIL_ITEMS = 3  # of a list in an audit entry that are named
 def money(value: Decimal | None, places: int = 2) -> SafeString:
     """Rounded for reading, exact on hover."""
     return format_html(
-        '<span class="n" title="{}">{}</span>', readable.exact(value) or "unknown", readable.money(value, places)
+        '<span class="n" title="{}">{}</span>',
+        readable.exact(value) or "unknown",
+        readable.money(value, places),
     )
 
 
@@ -63,35 +67,47 @@ def sentence(text: str) -> str:
 
 @register.filter
 def detail_words(detail: dict[str, Any]) -> str:
-    """The detail of an audit entry in a line: `file seats.csv; rows 3; scopes seats, 2026-10 / seats, 2026-11`."""
-    return "; ".join(f"{name} {_detail_value(name, value)}" for name, value in detail.items() if value)
+    """The detail of an audit entry in a line: `file seats.csv; rows 3; scopes seats, 2026-10 /
+    seats, 2026-11`.
+    """
+    return "; ".join(
+        f"{name} {_detail_value(name, value)}" for name, value in detail.items() if value
+    )
 
 
 def _detail_value(name: str, value: Any) -> str:
     if isinstance(value, list):
         shown = " / ".join(str(each) for each in value[:DETAIL_ITEMS])
-        return f"{shown} and {len(value) - DETAIL_ITEMS} more" if len(value) > DETAIL_ITEMS else shown
+        return (
+            f"{shown} and {len(value) - DETAIL_ITEMS} more" if len(value) > DETAIL_ITEMS else shown
+        )
     return f"{value[:16]}\u2026" if name == "sha256" else str(value)
 
 
 @register.simple_tag
 def unit_cost(value: Decimal | None) -> SafeString:
     return format_html(
-        '<span class="n" title="{}">{}</span>', readable.exact(value) or "unknown", readable.unit_cost(value)
+        '<span class="n" title="{}">{}</span>',
+        readable.exact(value) or "unknown",
+        readable.unit_cost(value),
     )
 
 
 @register.simple_tag
 def count(value: Decimal | int | None) -> SafeString:
     return format_html(
-        '<span class="n" title="{}">{}</span>', readable.exact(value) or "unknown", readable.count(value)
+        '<span class="n" title="{}">{}</span>',
+        readable.exact(value) or "unknown",
+        readable.count(value),
     )
 
 
 @register.simple_tag
 def driver(value: Decimal | int | None) -> SafeString:
     return format_html(
-        '<span class="n" title="{}">{}</span>', readable.exact(value) or "unknown", readable.driver(value)
+        '<span class="n" title="{}">{}</span>',
+        readable.exact(value) or "unknown",
+        readable.driver(value),
     )
 
 
@@ -105,7 +121,9 @@ def exact_number(value: Decimal | int | None) -> str:
 def percent(value: Decimal | None, places: int = 1) -> SafeString:
     """`value` is a fraction."""
     return format_html(
-        '<span class="n" title="{}">{}</span>', readable.exact(value) or "unknown", readable.percent(value, places)
+        '<span class="n" title="{}">{}</span>',
+        readable.exact(value) or "unknown",
+        readable.percent(value, places),
     )
 
 
@@ -142,7 +160,9 @@ def state_query(state: Any, **changes: str | None) -> str:
 
 @register.simple_tag
 def table_body(table: Table) -> SafeString:
-    """The rows of a `portal.pages.tables.Table`, and the line that adds up those not shown where something adds up."""
+    """The rows of a `portal.pages.tables.Table`, and the line that adds up those not shown where
+    something adds up.
+    """
     rest = (
         row_html(table.rest_cells, marked="rest", labelled=table.is_labelled)
         if table.rest and len(table.rest) > 1

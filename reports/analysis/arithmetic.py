@@ -64,9 +64,16 @@ def widened_words(method: str, widened: str | None) -> str | None:
 
 
 def steps(method: str, day: Day) -> list[Step]:
-    """The charge, the part of it this kind covers, and the driver's share. Their product is the amount, up to the
-    last digit, which the largest remainders decide."""
-    found = [Step(f"{day.charges:,} charge{'s' if day.charges != 1 else ''} of the day", day.group_amount, "money")]
+    """The charge, the part of it this kind covers, and the driver's share. Their product is the
+    amount, up to the last digit, which the largest remainders decide.
+    """
+    found = [
+        Step(
+            f"{day.charges:,} charge{'s' if day.charges != 1 else ''} of the day",
+            day.group_amount,
+            "money",
+        )
+    ]
     if method == "traced_usage" and day.coverage is not None and day.coverage < 1:
         if _is_untraced(day):
             found.append(Step("not covered by traces", 1 - day.coverage, "share"))
@@ -74,7 +81,9 @@ def steps(method: str, day: Day) -> list[Step]:
             found.append(Step("covered by traces", day.coverage, "share"))
     if _has_driver(day):
         unit = driver_words(day.driver)
-        found.append(Step("share of the driver", day.driver_quantity, "ratio", day.driver_total, unit))
+        found.append(
+            Step("share of the driver", day.driver_quantity, "ratio", day.driver_total, unit)
+        )
     return found
 
 
@@ -94,7 +103,9 @@ def product(found: list[Step]) -> Decimal | None:
 
 
 def _is_untraced(day: Day) -> bool:
-    return day.charge_kind == "untraced" or (day.charge_kind == "unallocated" and not _covers_by_driver(day))
+    return day.charge_kind == "untraced" or (
+        day.charge_kind == "unallocated" and not _covers_by_driver(day)
+    )
 
 
 def _covers_by_driver(day: Day) -> bool:

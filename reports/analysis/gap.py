@@ -1,8 +1,9 @@
-"""Why is a bill not what the traces say? Billed minus the estimate of the traces, cut into named causes. Pure.
+"""Why is a bill not what the traces say? Billed minus the estimate of the traces, cut into named
+causes. Pure.
 
-The estimate is repriced one step after another, from what was traced at list price to what was billed. A cause is the
-difference of two steps, so the causes add up to the gap exactly; `remainder`, always the last, is what no step
-explains. docs/reconciliation.md defines each step.
+The estimate is repriced one step after another, from what was traced at list price to what was
+billed. A cause is the difference of two steps, so the causes add up to the gap exactly;
+`remainder`, always the last, is what no step explains. docs/reconciliation.md defines each step.
 """
 
 from __future__ import annotations
@@ -19,7 +20,9 @@ from allocation.values.money import EXACT, exact_sum
 
 ZERO = Decimal(0)
 QUANTUM = Decimal("1e-18")  # repriced amounts are cut here; sums of bills stay as they are
-DUST = Decimal("1e-9")  # a model's repriced amount below it comes of the cutting and counts as rounding
+DUST = Decimal(
+    "1e-9"
+)  # a model's repriced amount below it comes of the cutting and counts as rounding
 WORKING_DIGITS = 60
 
 CauseKey = Literal[
@@ -33,9 +36,11 @@ CAUSES = REPRICED + ON_THE_BILL
 
 @dataclass(frozen=True)
 class BilledLine:
-    """A month's charges of one model, token class and tier, in the bill's currency; None where any row lacks it.
+    """A month's charges of one model, token class and tier, in the bill's currency; None where any
+    row lacks it.
 
-    `rounding` is the part of billed minus contracted cost in rows where the two differ by less than one minor unit.
+    `rounding` is the part of billed minus contracted cost in rows where the two differ by less than
+    one minor unit.
     """
 
     token_class: str | None
@@ -66,7 +71,9 @@ class TracedTokens:
 
 
 class TokenPrice(NamedTuple):
-    """USD per token at list price: as the traced calls were priced, at the standard and at the batch tier."""
+    """USD per token at list price: as the traced calls were priced, at the standard and at the
+    batch tier.
+    """
 
     own: Decimal
     standard: Decimal
@@ -75,7 +82,9 @@ class TokenPrice(NamedTuple):
 
 @dataclass(frozen=True)
 class ModelUsage:
-    """What bill and traces know of one model in one project. `silent_calls` ended well and told no usage."""
+    """What bill and traces know of one model in one project. `silent_calls` ended well and told no
+    usage.
+    """
 
     provider: str | None
     project: str | None
@@ -109,21 +118,27 @@ class ModelUsage:
     @property
     def reasons(self) -> bool:
         column = (self.traced or {}).get("reasoning")
-        return bool(column and column.tokens) or any(line.token_class == REASONING for line in self.lines)
+        return bool(column and column.tokens) or any(
+            line.token_class == REASONING for line in self.lines
+        )
 
     def tokens_of(self, names: Collection[str]) -> Decimal:
-        return sum((column.tokens for name, column in (self.traced or {}).items() if name in names), ZERO)
+        return sum(
+            (column.tokens for name, column in (self.traced or {}).items() if name in names), ZERO
+        )
 
     def billed_of(self, classes: Collection[str]) -> Decimal:
-        return sum((line.quantity or ZERO for line in self.lines if line.token_class in classes), ZERO)
+        return sum(
+            (line.quantity or ZERO for line in self.lines if line.token_class in classes), ZERO
+        )
 
 
 @dataclass(frozen=True)
 class SourceBill:
     """One source's model usage of a month in one currency, with what else moves its price.
 
-    `late_cost` is what later deliveries changed in this month's usage, `other_months_cost` is billed here for usage of
-    other months; neither is in the models' lines.
+    `late_cost` is what later deliveries changed in this month's usage, `other_months_cost` is
+    billed here for usage of other months; neither is in the models' lines.
     """
 
     source_id: int
@@ -156,16 +171,20 @@ class SourceBill:
 class Gap:
     """`start` plus the amounts is `bill.billed`, exactly. All in the bill's currency.
 
-    Without a rate to the bill's currency `start` is the bill at its own list prices, `is_compared` is false, and only
-    the causes that the bill alone tells are there.
+    Without a rate to the bill's currency `start` is the bill at its own list prices, `is_compared`
+    is false, and only the causes that the bill alone tells are there.
     """
 
     bill: SourceBill
     start: Decimal
     is_compared: bool
     amounts: Mapping[CauseKey, Decimal]
-    by_model: Mapping[CauseKey, Sequence[tuple[ModelUsage, Decimal]]]  # the models behind a repriced amount
-    not_by_token: Decimal = ZERO  # of the remainder: models whose quantity does not convert to tokens
+    by_model: Mapping[
+        CauseKey, Sequence[tuple[ModelUsage, Decimal]]
+    ]  # the models behind a repriced amount
+    not_by_token: Decimal = (
+        ZERO  # of the remainder: models whose quantity does not convert to tokens
+    )
     above_contract: Decimal = ZERO  # of the remainder: billed minus contracted cost beyond rounding
 
     @property
@@ -185,18 +204,26 @@ def gap_of(bill: SourceBill, *, rate: Decimal | None = None) -> Gap:
     else:
         start = EXACT.multiply(bill.estimate, rate)
         thinking = frozenset(model.model for model in bill.models if model.reasons)
-        steps = [(model, _steps(model, rate, reasons=model.model in thinking)) for model in bill.models]
+        steps = [
+            (model, _steps(model, rate, reasons=model.model in thinking)) for model in bill.models
+        ]
         listed = exact_sum(step.listed for _, step in steps)
         not_by_token = exact_sum(step.not_by_token for _, step in steps)
     contracted = exact_sum(line.contracted for line in lines)
     rounding = exact_sum(line.rounding for line in lines)
-    above = exact_sum((*(line.billed_cost for line in lines), contracted.copy_negate(), rounding.copy_negate()))
+    above = exact_sum(
+        (*(line.billed_cost for line in lines), contracted.copy_negate(), rounding.copy_negate())
+    )
     by_model = {
-        key: [(m, step.amounts[key]) for m, step in steps if abs(step.amounts[key]) >= DUST] for key in REPRICED
+        key: [(m, step.amounts[key]) for m, step in steps if abs(step.amounts[key]) >= DUST]
+        for key in REPRICED
     }
-    dust = [step.amounts[key] for _, step in steps for key in REPRICED if abs(step.amounts[key]) < DUST]
+    dust = [
+        step.amounts[key] for _, step in steps for key in REPRICED if abs(step.amounts[key]) < DUST
+    ]
     amounts: dict[CauseKey, Decimal] = {
-        key: exact_sum(amount for _, amount in by_model[key]) for key in (REPRICED if rate is not None else ())
+        key: exact_sum(amount for _, amount in by_model[key])
+        for key in (REPRICED if rate is not None else ())
     }
     amounts["discount"] = EXACT.subtract(contracted, listed)
     amounts["credit"] = bill.credit
@@ -231,7 +258,9 @@ def _steps(model: ModelUsage, rate: Decimal, *, reasons: bool) -> Steps:
         if not model.is_by_token:
             nothing: dict[CauseKey, Decimal] = dict.fromkeys(REPRICED, ZERO)
             listed = exact_sum(line.listed for line in model.lines)
-            return Steps(nothing, listed, EXACT.subtract(listed, EXACT.multiply(model.estimate, rate)))
+            return Steps(
+                nothing, listed, EXACT.subtract(listed, EXACT.multiply(model.estimate, rate))
+            )
         return _repriced(model, priced, reasons=reasons)
 
 
@@ -250,7 +279,8 @@ def _repriced(model: ModelUsage, priced: Pricing, *, reasons: bool) -> Steps:
     amounts["silent"] = _of_silent_calls(model, whole, amounts["untraced"])
     amounts["untraced"] -= amounts["silent"]
     listed = exact_sum(
-        line.list_cost if line.list_cost is not None else _cut(priced.at_tier(line)) for line in model.lines
+        line.list_cost if line.list_cost is not None else _cut(priced.at_tier(line))
+        for line in model.lines
     )
     unpriced = EXACT.subtract(whole, estimate)
     amounts["prices"] = exact_sum((unpriced, listed, level.tiers.copy_negate()))
@@ -258,7 +288,9 @@ def _repriced(model: ModelUsage, priced: Pricing, *, reasons: bool) -> Steps:
 
 
 class Levels(NamedTuple):
-    """The model's cost after each step: quantities of the bill, its cached part, its output, its tiers."""
+    """The model's cost after each step: quantities of the bill, its cached part, its output, its
+    tiers.
+    """
 
     scaled: Decimal
     cached: Decimal
@@ -268,13 +300,21 @@ class Levels(NamedTuple):
 
 
 def _levels(model: ModelUsage, priced: Pricing) -> Levels:
-    if any(line.token_class is None for line in model.lines):  # a price for all tokens: no class can be told apart
+    if any(
+        line.token_class is None for line in model.lines
+    ):  # a price for all tokens: no class can be told apart
         tokens = model.traced_tokens
         of_bill = sum((line.listed for line in model.lines), ZERO)
-        scaled = _cut(priced.traced(TOKEN_COLUMNS) * model.billed_tokens / tokens if tokens else of_bill)
+        scaled = _cut(
+            priced.traced(TOKEN_COLUMNS) * model.billed_tokens / tokens if tokens else of_bill
+        )
         return Levels(scaled, scaled, scaled, scaled)
     billed_in, billed_out = priced.billed(INPUT_CLASSES), priced.billed(OUTPUT_CLASSES)
-    tiers = _cut(sum((priced.at_tier(line) for line in model.lines), ZERO)) if priced.has_batch else None
+    tiers = (
+        _cut(sum((priced.at_tier(line) for line in model.lines), ZERO))
+        if priced.has_batch
+        else None
+    )
     tokens_in, of_bill_in = model.tokens_of(INPUT_COLUMNS), model.billed_of(INPUT_CLASSES)
     tokens_out, of_bill_out = model.tokens_of(OUTPUT_COLUMNS), model.billed_of(OUTPUT_CLASSES)
     has_input, has_output = bool(tokens_in and of_bill_in), bool(tokens_out and of_bill_out)
@@ -282,14 +322,21 @@ def _levels(model: ModelUsage, priced: Pricing) -> Levels:
     if not has_input and not has_output:
         return Levels(output, output, output, output if tiers is None else tiers)
     scale = of_bill_in / tokens_in if has_input else of_bill_out / tokens_out
-    traced_in, traced_out = scale * priced.traced(INPUT_COLUMNS), scale * priced.traced(OUTPUT_COLUMNS)
+    traced_in, traced_out = (
+        scale * priced.traced(INPUT_COLUMNS),
+        scale * priced.traced(OUTPUT_COLUMNS),
+    )
     scaled = _cut(traced_in + traced_out)
     cached = _cut(billed_in + traced_out) if has_input else scaled
-    return Levels(scaled, cached, output, output if tiers is None else tiers, has_input and has_output)
+    return Levels(
+        scaled, cached, output, output if tiers is None else tiers, has_input and has_output
+    )
 
 
 def _of_silent_calls(model: ModelUsage, whole: Decimal, missing: Decimal) -> Decimal:
-    """What of the missing cost the calls without usage explain: each is taken to be as large as the others."""
+    """What of the missing cost the calls without usage explain: each is taken to be as large as the
+    others.
+    """
     if missing <= 0 or not model.silent_calls:
         return ZERO
     telling = model.calls - model.silent_calls
@@ -304,7 +351,9 @@ def _cut(amount: Decimal) -> Decimal:
 
 @dataclass(frozen=True)
 class Pricing:
-    """List prices of one model in the bill's currency: of the price list where it knows one, else of the bill."""
+    """List prices of one model in the bill's currency: of the price list where it knows one, else
+    of the bill.
+    """
 
     model: ModelUsage
     rate: Decimal
@@ -315,7 +364,9 @@ class Pricing:
 
     @cached_property
     def has_batch(self) -> bool:
-        return bool(self.model.batch_calls) or any(line.is_batch and line.quantity for line in self.model.lines)
+        return bool(self.model.batch_calls) or any(
+            line.is_batch and line.quantity for line in self.model.lines
+        )
 
     @cached_property
     def payer(self) -> Mapping[str, str]:
@@ -329,7 +380,9 @@ class Pricing:
     def traced(self, columns: Iterable[str]) -> Decimal:
         """The traced tokens of these columns, those without a list price at the bill's own."""
         found = self.model.traced or {}
-        return sum((self._traced_column(name, found[name]) for name in columns if name in found), ZERO)
+        return sum(
+            (self._traced_column(name, found[name]) for name in columns if name in found), ZERO
+        )
 
     def _traced_column(self, name: str, column: TracedTokens) -> Decimal:
         price = (self.model.prices or {}).get(name)
@@ -342,7 +395,10 @@ class Pricing:
     def billed(self, classes: Iterable[str]) -> Decimal:
         """The bill's tokens of these classes at the price of the traced calls."""
         chosen = self.classes.intersection(classes)
-        return sum((self.model.billed_of({name}) * self._price(name, "own") for name in sorted(chosen)), ZERO)
+        return sum(
+            (self.model.billed_of({name}) * self._price(name, "own") for name in sorted(chosen)),
+            ZERO,
+        )
 
     def at_tier(self, line: BilledLine) -> Decimal:
         """One line at the list price of its own tier."""
@@ -354,7 +410,9 @@ class Pricing:
         if not line.is_batch:
             return line.quantity * standard
         batch = self._price(line.token_class, "batch")
-        if batch == standard:  # the price list knows no batch price: the bill tells how much less it is
+        if (
+            batch == standard
+        ):  # the price list knows no batch price: the bill tells how much less it is
             ordinary, less = (
                 self.of_bill(line.token_class, is_batch=False),
                 self.of_bill(line.token_class, is_batch=True),
@@ -371,7 +429,10 @@ class Pricing:
         weights = [traced[name].tokens if name in traced else ZERO for name in known]
         if not any(weights):
             return getattr(prices[known[0]], kind) * self.rate  # type: ignore[no-any-return]
-        costs = [getattr(prices[name], kind) * weight for name, weight in zip(known, weights, strict=True)]
+        costs = [
+            getattr(prices[name], kind) * weight
+            for name, weight in zip(known, weights, strict=True)
+        ]
         return sum(costs, ZERO) / sum(weights, ZERO) * self.rate
 
     def of_bill(self, token_class: str, *, is_batch: bool | None = None) -> Decimal | None:
@@ -379,7 +440,9 @@ class Pricing:
         lines = [
             line
             for line in self.model.lines
-            if line.token_class == token_class and line.quantity and is_batch in (None, line.is_batch)
+            if line.token_class == token_class
+            and line.quantity
+            and is_batch in (None, line.is_batch)
         ]
         tokens = sum((line.quantity or ZERO for line in lines), ZERO)
         return sum((line.listed for line in lines), ZERO) / tokens if tokens else None

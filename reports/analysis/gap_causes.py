@@ -1,4 +1,6 @@
-"""The causes of a gap in words: each with its amount, the evidence in a sentence with numbers, and the fix. Pure."""
+"""The causes of a gap in words: each with its amount, the evidence in a sentence with numbers, and
+the fix. Pure.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +9,15 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from allocation.values.currencies import minor_units
-from reports.analysis.gap import CAUSES, INPUT_COLUMNS, OUTPUT_CLASSES, OUTPUT_COLUMNS, CauseKey, Gap, ModelUsage
+from reports.analysis.gap import (
+    CAUSES,
+    INPUT_COLUMNS,
+    OUTPUT_CLASSES,
+    OUTPUT_COLUMNS,
+    CauseKey,
+    Gap,
+    ModelUsage,
+)
 from reports.readable import count, grouped, money, percent, ratio
 
 ZERO = Decimal(0)
@@ -29,7 +39,9 @@ LABELS: dict[CauseKey, str] = {
 
 @dataclass(frozen=True)
 class Cause:
-    """One line of the gap. `amount` is in the bill's currency; `page` names a page where the fix begins."""
+    """One line of the gap. `amount` is in the bill's currency; `page` names a page where the fix
+    begins.
+    """
 
     key: CauseKey
     label: str
@@ -40,7 +52,9 @@ class Cause:
 
 
 def causes_of(gap: Gap) -> tuple[Cause, ...]:
-    """Every cause that can be told, also those of zero, remainder last; the amounts add up to `gap.total`."""
+    """Every cause that can be told, also those of zero, remainder last; the amounts add up to
+    `gap.total`.
+    """
     return tuple(
         Cause(key, LABELS[key], gap.amounts[key], EVIDENCE[key](gap), *_fix(gap, key))
         for key in CAUSES
@@ -66,9 +80,7 @@ def _untraced(gap: Gap) -> str:
     more, less = [a for a in amounts if a > 0], [a for a in amounts if a < 0]
     if more and less:
         text += f". Too little is traced for {_number(len(more), 'pair')} of model and project"
-        text += (
-            f" ({_amount(gap, sum(more, ZERO))}), too much for {grouped(len(less))} ({_amount(gap, -sum(less, ZERO))})"
-        )
+        text += f" ({_amount(gap, sum(more, ZERO))}), too much for {grouped(len(less))} ({_amount(gap, -sum(less, ZERO))})"
     return f"{text}.{_largest(gap, 'untraced')}"
 
 
@@ -77,20 +89,28 @@ def _silent(gap: Gap) -> str:
     if not silent:
         return f"All {count(calls)} traced calls that ended well tell their tokens."
     share = percent(ratio(silent, calls))
-    text = f"{count(silent)} of {count(calls)} traced calls ({share}) ended well and tell no tokens."
+    text = (
+        f"{count(silent)} of {count(calls)} traced calls ({share}) ended well and tell no tokens."
+    )
     return text + _largest(gap, "silent")
 
 
 def _cached(gap: Gap) -> str:
     cached = frozenset(name for name in INPUT_COLUMNS if name.startswith("cache"))
     classes = frozenset(
-        line.token_class or "" for line in gap.bill.lines if (line.token_class or "").startswith("cache")
+        line.token_class or ""
+        for line in gap.bill.lines
+        if (line.token_class or "").startswith("cache")
     )
     billed = ratio(_sum(gap, lambda m: m.billed_of(classes)), _sum(gap, _billed_input))
-    traced = ratio(_sum(gap, lambda m: m.tokens_of(cached)), _sum(gap, lambda m: m.tokens_of(INPUT_COLUMNS)))
+    traced = ratio(
+        _sum(gap, lambda m: m.tokens_of(cached)), _sum(gap, lambda m: m.tokens_of(INPUT_COLUMNS))
+    )
     if not billed and not traced:
         return "No cached tokens on the bill or in the traces."
-    text = f"{percent(billed)} of the bill's input is cached, {percent(traced)} of the traced input."
+    text = (
+        f"{percent(billed)} of the bill's input is cached, {percent(traced)} of the traced input."
+    )
     return text + _largest(gap, "cached")
 
 
@@ -135,18 +155,22 @@ def _discount(gap: Gap) -> str:
     if not listed:
         return "The bill states no list and contracted cost to compare."
     less = listed - contracted
-    words = f"{percent(ratio(less, listed))} below" if less > 0 else "equal to" if not less else "above"
+    words = (
+        f"{percent(ratio(less, listed))} below" if less > 0 else "equal to" if not less else "above"
+    )
     text = f"Contracted cost of {_amount(gap, contracted)} is {words} the bill's list cost of {_amount(gap, listed)}."
     rest = sum(1 for line in gap.bill.lines if line.contracted_cost is None)
-    return f"{text} {_number(rest, 'line')} without contracted cost: billed cost taken." if rest else text
+    return (
+        f"{text} {_number(rest, 'line')} without contracted cost: billed cost taken."
+        if rest
+        else text
+    )
 
 
 def _credit(gap: Gap) -> str:
     if not gap.bill.credit_rows:
         return "No credits or adjustments for these services on the bill."
-    return (
-        f"{_number(gap.bill.credit_rows, 'credit or adjustment row', 'credit and adjustment rows')} for these services."
-    )
+    return f"{_number(gap.bill.credit_rows, 'credit or adjustment row', 'credit and adjustment rows')} for these services."
 
 
 def _late(gap: Gap) -> str:
@@ -177,7 +201,11 @@ def _remainder(gap: Gap) -> str:
         )
     if parts:
         return _sentence(parts)
-    return "What none of the causes explains." if gap.amounts["remainder"] else "Nothing is left unexplained."
+    return (
+        "What none of the causes explains."
+        if gap.amounts["remainder"]
+        else "Nothing is left unexplained."
+    )
 
 
 EVIDENCE: dict[CauseKey, Callable[[Gap], str]] = {
@@ -201,10 +229,19 @@ NOTHING_TO_DO = "Nothing to do."
 # What to do where the cause has an amount, and the page where it begins.
 FIXES: dict[CauseKey, tuple[str, str | None]] = {
     "untraced": ("Send spans of the programs behind the largest, or name their owner.", "explain"),
-    "silent": ("Make the client report token counts; for streams, ask the provider to include usage.", "debug"),
-    "cached": ("Report cached input as a count of its own: gen_ai.usage.cache_read.input_tokens.", "debug"),
+    "silent": (
+        "Make the client report token counts; for streams, ask the provider to include usage.",
+        "debug",
+    ),
+    "cached": (
+        "Report cached input as a count of its own: gen_ai.usage.cache_read.input_tokens.",
+        "debug",
+    ),
     "reasoning": ("Count reasoning into the output tokens that spans report.", "debug"),
-    "batch": ("Set the service tier of batch calls to batch, so that they are priced and split as such.", "debug"),
+    "batch": (
+        "Set the service tier of batch calls to batch, so that they are priced and split as such.",
+        "debug",
+    ),
     "prices": ("Import a newer price list, then price usage again: manage.py reprice.", "debug"),
     "discount": ("Compare the percentage with the contract.", None),
     "credit": ("Check that every promised credit is on the bill.", "chargeback"),
@@ -232,7 +269,10 @@ def _fix(gap: Gap, key: CauseKey) -> tuple[str, str | None]:
 
 def _largest(gap: Gap, key: CauseKey) -> str:
     """The model with most of the amount, where there are several."""
-    models = sorted(gap.by_model[key], key=lambda pair: (-abs(pair[1]), pair[0].model or "", pair[0].project or ""))
+    models = sorted(
+        gap.by_model[key],
+        key=lambda pair: (-abs(pair[1]), pair[0].model or "", pair[0].project or ""),
+    )
     if len(models) < 2:
         return ""
     model, amount = models[0]

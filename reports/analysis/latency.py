@@ -1,4 +1,6 @@
-"""Latency histograms that merge: half powers of two, in milliseconds, as `latency_hourly` keeps them."""
+"""Latency histograms that merge: half powers of two, in milliseconds, as `latency_hourly` keeps
+them.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,9 @@ class Histogram:
         merged: dict[int, Decimal] = {}
         for bucket, calls in counts:
             merged[bucket] = merged.get(bucket, Decimal(0)) + calls
-        return cls(counts=tuple(sorted((bucket, calls) for bucket, calls in merged.items() if calls > 0)))
+        return cls(
+            counts=tuple(sorted((bucket, calls) for bucket, calls in merged.items() if calls > 0))
+        )
 
     @property
     def calls(self) -> Decimal:

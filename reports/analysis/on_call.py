@@ -59,10 +59,33 @@ class Measure:
 
 RATE: dict[str, Any] = {"only_above": True, "least_calls": 20}
 MEASURES = (
-    Measure("burn", "Burn", "USD per hour", lambda s: s.cost, Decimal("1.5"), Decimal(1), is_estimate=True),
-    Measure("errors", "Error rate", "of calls", lambda s: s.error_rate, Decimal("1.5"), Decimal("0.01"), **RATE),
+    Measure(
+        "burn",
+        "Burn",
+        "USD per hour",
+        lambda s: s.cost,
+        Decimal("1.5"),
+        Decimal(1),
+        is_estimate=True,
+    ),
+    Measure(
+        "errors",
+        "Error rate",
+        "of calls",
+        lambda s: s.error_rate,
+        Decimal("1.5"),
+        Decimal("0.01"),
+        **RATE,
+    ),
     Measure("p95", "p95 latency", "ms", lambda s: s.p95_ms, Decimal("1.5"), Decimal(50), **RATE),
-    Measure("tokens", "Tokens", "per minute", lambda s: s.tokens_per_minute, Decimal("1.5"), Decimal(100)),
+    Measure(
+        "tokens",
+        "Tokens",
+        "per minute",
+        lambda s: s.tokens_per_minute,
+        Decimal("1.5"),
+        Decimal(100),
+    ),
     Measure("calls", "Calls", "per hour", lambda s: s.calls, Decimal("1.5"), Decimal(20)),
 )
 
@@ -77,7 +100,9 @@ class Reading:
 
     @property
     def is_off(self) -> bool:
-        if self.calls < self.measure.least_calls or (self.measure.only_above and self.comparison.place == "below"):
+        if self.calls < self.measure.least_calls or (
+            self.measure.only_above and self.comparison.place == "below"
+        ):
             return False
         return self.comparison.is_off(factor=self.measure.factor, least=self.measure.least)
 
@@ -123,17 +148,24 @@ class OnCall:
     @property
     def off(self) -> list[tuple[Subject, Reading]]:
         """Everything unusual, totals before models, the furthest from usual first."""
-        found = [(subject, reading) for subject in (self.total, *self.models) for reading in subject.off]
+        found = [
+            (subject, reading) for subject in (self.total, *self.models) for reading in subject.off
+        ]
         return sorted(found, key=lambda pair: (not pair[0].is_total, -pair[1].weight))
 
 
-def on_call(*, usage: Sequence[HourRow], latency: Sequence[LatencyRow], known_weeks: Sequence[int]) -> OnCall:
-    """Compares week 0 with the weeks in `known_weeks`; a model without calls in a known week counts as zero there."""
+def on_call(
+    *, usage: Sequence[HourRow], latency: Sequence[LatencyRow], known_weeks: Sequence[int]
+) -> OnCall:
+    """Compares week 0 with the weeks in `known_weeks`; a model without calls in a known week counts
+    as zero there.
+    """
     stretches = _stretches(usage, latency)
     keys = {key for _, key in stretches}
     models = [_subject(key, stretches, known_weeks) for key in keys]
     total_by_week = {
-        week: _sum(value for (w, _), value in stretches.items() if w == week) for week in (0, *known_weeks)
+        week: _sum(value for (w, _), value in stretches.items() if w == week)
+        for week in (0, *known_weeks)
     }
     total = Subject(None, None, True, total_by_week[0], _readings(total_by_week, known_weeks))
     shown = [model for model in models if model.now.calls or model.off]
@@ -145,7 +177,9 @@ def _most_unusual_first(subject: Subject) -> tuple[Decimal, Decimal, str, str]:
     return -weight, -subject.now.cost, subject.model or "", subject.provider or ""
 
 
-def _stretches(usage: Iterable[HourRow], latency: Iterable[LatencyRow]) -> dict[tuple[int, Key], Stretch]:
+def _stretches(
+    usage: Iterable[HourRow], latency: Iterable[LatencyRow]
+) -> dict[tuple[int, Key], Stretch]:
     buckets: dict[tuple[int, Key], list[tuple[int, Decimal]]] = {}
     for bucket_row in latency:
         key = (bucket_row.weeks_back, (bucket_row.provider, bucket_row.model))
@@ -179,7 +213,9 @@ def _sum(stretches: Iterable[Stretch]) -> Stretch:
     )
 
 
-def _subject(key: Key, stretches: dict[tuple[int, Key], Stretch], known_weeks: Sequence[int]) -> Subject:
+def _subject(
+    key: Key, stretches: dict[tuple[int, Key], Stretch], known_weeks: Sequence[int]
+) -> Subject:
     by_week = {week: stretches.get((week, key), Stretch()) for week in (0, *known_weeks)}
     return Subject(key[0], key[1], False, by_week[0], _readings(by_week, known_weeks))
 
@@ -188,7 +224,9 @@ def _readings(by_week: dict[int, Stretch], known_weeks: Sequence[int]) -> tuple[
     return tuple(
         Reading(
             measure,
-            compare(measure.value(by_week[0]), [measure.value(by_week[week]) for week in known_weeks]),
+            compare(
+                measure.value(by_week[0]), [measure.value(by_week[week]) for week in known_weeks]
+            ),
             by_week[0].calls,
         )
         for measure in MEASURES

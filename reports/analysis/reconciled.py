@@ -18,8 +18,12 @@ def difference(loaded: LoadedSource | None, balance: SourceBalance | None) -> De
     return EXACT.subtract(loaded.cost if loaded else ZERO, made)
 
 
-def differences(loaded: Iterable[LoadedSource], balances: Iterable[SourceBalance]) -> dict[str, Decimal]:
-    """Per source of either side, by name. Anything but zero: a bill changed after the run, or was never allocated."""
+def differences(
+    loaded: Iterable[LoadedSource], balances: Iterable[SourceBalance]
+) -> dict[str, Decimal]:
+    """Per source of either side, by name. Anything but zero: a bill changed after the run, or was
+    never allocated.
+    """
     bills = {source.source: source for source in loaded}
     made = {balance.source: balance for balance in balances}
     return {name: difference(bills.get(name), made.get(name)) for name in sorted({*bills, *made})}

@@ -1,8 +1,9 @@
-"""One reporting currency: the amounts of each run at the rate of its billing month. Plain values, no database.
+"""One reporting currency: the amounts of each run at the rate of its billing month. Plain values,
+no database.
 
-A run has one currency and one month, so it has one factor. Products and sums are exact; a run without a rate is not
-converted and not added to anything, and pages say so. A rate is used in the direction in which it was told: its inverse
-would have to be rounded.
+A run has one currency and one month, so it has one factor. Products and sums are exact; a run
+without a rate is not converted and not added to anything, and pages say so. A rate is used in the
+direction in which it was told: its inverse would have to be rounded.
 """
 
 from __future__ import annotations
@@ -27,7 +28,9 @@ ONE = Decimal(1)
 
 @dataclass(frozen=True)
 class Converted:
-    """Runs whose amounts are multiplied by one factor; `rate` is None for those of the reporting currency itself."""
+    """Runs whose amounts are multiplied by one factor; `rate` is None for those of the reporting
+    currency itself.
+    """
 
     runs: tuple[MonthRun, ...]
     factor: Decimal
@@ -52,10 +55,14 @@ class Conversion:
         """Some run is billed in a month of the period, and every such run has a rate."""
         months = set(period.months())
         lacking = any(run.month in months for run in self.unconverted)
-        return not lacking and any(run.month in months for group in self.groups for run in group.runs)
+        return not lacking and any(
+            run.month in months for group in self.groups for run in group.runs
+        )
 
 
-def conversion(*, runs: Iterable[MonthRun], rates: Iterable[MonthRate], currency: str) -> Conversion:
+def conversion(
+    *, runs: Iterable[MonthRun], rates: Iterable[MonthRate], currency: str
+) -> Conversion:
     """`rates` of other currencies than `currency` are passed over."""
     known = {(rate.month, rate.base): rate for rate in rates if rate.quote == currency}
     own: list[MonthRun] = []
@@ -108,15 +115,23 @@ def add_days(target: Named, found: Named, factor: Decimal) -> None:
 
 
 def counting_runs(converted: Conversion) -> list[MonthRun]:
-    """The newest run of each month: runs of a month know the same calls, whatever is billed in their currency."""
+    """The newest run of each month: runs of a month know the same calls, whatever is billed in
+    their currency.
+    """
     newest: dict[date, MonthRun] = {}
-    for run in sorted((run for group in converted.groups for run in group.runs), key=lambda run: run.id):
+    for run in sorted(
+        (run for group in converted.groups for run in group.runs), key=lambda run: run.id
+    ):
         newest[run.month] = run
     return list(newest.values())
 
 
-def converted_usage(counted: Iterable[UsageCell], parts: Sequence[tuple[list[UsageCell], Decimal]]) -> list[UsageCell]:
-    """Calls and tokens of `counted` alone, as they are; the variance is of each part's cost: the factor, twice."""
+def converted_usage(
+    counted: Iterable[UsageCell], parts: Sequence[tuple[list[UsageCell], Decimal]]
+) -> list[UsageCell]:
+    """Calls and tokens of `counted` alone, as they are; the variance is of each part's cost: the
+    factor, twice.
+    """
     zero = Decimal(0)
     calls = [replace(cell, cost_variance=0.0) for cell in counted]
     variances = [
@@ -147,4 +162,8 @@ def converted_parts(parts: Sequence[tuple[list[SpendPart], Decimal]]) -> list[Sp
 
 
 def converted_evidence(parts: Sequence[tuple[list[EvidenceShare], Decimal]]) -> list[EvidenceShare]:
-    return [replace(share, cost=at_rate(share.cost, factor)) for shares, factor in parts for share in shares]
+    return [
+        replace(share, cost=at_rate(share.cost, factor))
+        for shares, factor in parts
+        for share in shares
+    ]

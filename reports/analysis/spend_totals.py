@@ -1,4 +1,6 @@
-"""Sums of spend cells: by one dimension, by kind, and what a thousand calls cost. Plain values, no database."""
+"""Sums of spend cells: by one dimension, by kind, and what a thousand calls cost. Plain values, no
+database.
+"""
 
 from __future__ import annotations
 
@@ -52,7 +54,9 @@ def totals_by(cells: Iterable[SpendCell], key: Callable[[SpendCell], K]) -> dict
 
 @dataclass(frozen=True)
 class UnitCost:
-    """Model cost of a thousand calls, None where there were no calls or no cost of theirs; `calls` are all of them."""
+    """Model cost of a thousand calls, None where there were no calls or no cost of theirs; `calls`
+    are all of them.
+    """
 
     now: Decimal | None
     before: Decimal | None
@@ -70,13 +74,16 @@ class _Made:
 
 
 def unit_costs(
-    cells: Sequence[SpendCell], usage: Sequence[UsageCell], key: Callable[[SpendCell | UsageCell], str | None]
+    cells: Sequence[SpendCell],
+    usage: Sequence[UsageCell],
+    key: Callable[[SpendCell | UsageCell], str | None],
 ) -> dict[str | None, UnitCost]:
-    """Per key: cost of the (team, feature, model) that have both cost and calls in a period, over these calls, x 1,000.
+    """Per key: cost of the (team, feature, model) that have both cost and calls in a period, over
+    these calls, x 1,000.
 
-    Calls of a model that is billed in another currency, or not at all, are no calls of this cost. What a feature costs
-    besides (GPUs, storage, a vector database) is no cost of its calls, and what was done once to build it (a backfill
-    of embeddings, an evaluation) neither.
+    Calls of a model that is billed in another currency, or not at all, are no calls of this cost.
+    What a feature costs besides (GPUs, storage, a vector database) is no cost of its calls, and
+    what was done once to build it (a backfill of embeddings, an evaluation) neither.
     """
     costs = totals_by((cell for cell in cells if cell.model and cell.phase != BUILD), _caller)
     made: dict[str | None, _Made] = {}
@@ -90,7 +97,9 @@ def unit_costs(
             found.calls += own
     for caller, own in calls.items():
         found, cost = made[names[caller]], costs.get(caller, NOTHING)
-        found.paid_calls += Amounts(own.now if cost.now else ZERO, own.before if cost.before else ZERO)
+        found.paid_calls += Amounts(
+            own.now if cost.now else ZERO, own.before if cost.before else ZERO
+        )
         found.cost += Amounts(cost.now if own.now else ZERO, cost.before if own.before else ZERO)
     return {
         name: UnitCost(

@@ -36,12 +36,18 @@ class Node:
 
     @property
     def is_call(self) -> bool:
-        """A model call whose tokens and cost count: an inference span that does not tell another's usage again."""
-        return self.span.counted or (self.span.is_inference and self.span.not_counted not in TOLD_ELSEWHERE)
+        """A model call whose tokens and cost count: an inference span that does not tell another's
+        usage again.
+        """
+        return self.span.counted or (
+            self.span.is_inference and self.span.not_counted not in TOLD_ELSEWHERE
+        )
 
     @property
     def claim_difference(self) -> int | None:
-        """What a parent says of itself less what its calls sum to; None where it says nothing or has no calls below."""
+        """What a parent says of itself less what its calls sum to; None where it says nothing or
+        has no calls below.
+        """
         calls_below = self.calls - (1 if self.is_call else 0)
         if self.is_call or not self.span.has_usage or not calls_below:
             return None
@@ -110,7 +116,9 @@ def waterfall(spans: Sequence[SpanRow], costs: dict[int, Decimal | None]) -> Wat
 
 
 def _linked(nodes: dict[int, Node]) -> list[Node]:
-    """Hangs children under parents and gives the roots; a ring of parents is cut where it would close."""
+    """Hangs children under parents and gives the roots; a ring of parents is cut where it would
+    close.
+    """
     roots = []
     for span_id, node in nodes.items():
         parent_id = node.span.parent_span_id
@@ -145,8 +153,12 @@ def _parents_first(roots: Sequence[Node]) -> Iterator[Node]:
 def _add_up(node: Node) -> None:
     own = 1 if node.is_call else 0
     node.calls = own + sum(child.calls for child in node.children)
-    node.unpriced = (1 if own and node.cost is None else 0) + sum(child.unpriced for child in node.children)
-    node.tokens_below = (node.span.tokens if own else 0) + sum(child.tokens_below for child in node.children)
+    node.unpriced = (1 if own and node.cost is None else 0) + sum(
+        child.unpriced for child in node.children
+    )
+    node.tokens_below = (node.span.tokens if own else 0) + sum(
+        child.tokens_below for child in node.children
+    )
     own_cost = node.cost if own and node.cost is not None else Decimal(0)
     node.cost_below = own_cost + node.children_cost
 

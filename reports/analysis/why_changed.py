@@ -84,9 +84,10 @@ class _FeatureUse:
 def why_changed(cells: Iterable[SpendCell], usage: Iterable[UsageCell]) -> list[ChangePart]:
     """The parts whose sum is exactly now minus before; parts of nothing are left out.
 
-    Per (team, feature), with calls C, tokens T, cost K, models m, and 0 for before:
-    volume = K0 (C1/C0 - 1); tokens per call = K0 (T1/T0 - C1/C0); mix = sum T1m p0m - K0 T1/T0, where p0m = K0m/T0m
-    (p1m for a model without tokens before); price is the rest, so that rounding at twelve places can't lose anything.
+    Per (team, feature), with calls C, tokens T, cost K, models m, and 0 for before: volume = K0
+    (C1/C0 - 1); tokens per call = K0 (T1/T0 - C1/C0); mix = sum T1m p0m - K0 T1/T0, where p0m =
+    K0m/T0m (p1m for a model without tokens before); price is the rest, so that rounding at twelve
+    places can't lose anything.
     """
     with localcontext(prec=200):
         sums = _sums(cells, usage)
@@ -138,7 +139,9 @@ def _feature_parts(feature: _FeatureUse) -> dict[str, Decimal]:
 
 
 def _at_earlier_price(model: _ModelUse) -> Decimal:
-    """This period's tokens of a model at its earlier cost per token; its own cost where there is no earlier one."""
+    """This period's tokens of a model at its earlier cost per token; its own cost where there is no
+    earlier one.
+    """
     if model.tokens_before > 0:
         return model.tokens * model.cost_before / model.tokens_before
     return model.cost

@@ -16,10 +16,13 @@ UP, DOWN, TOTAL = SHADES[1], SHADES[2], SHADES[0]
 NET = "Net change"
 
 
-def bridge(*, before: Decimal, parts: Sequence[tuple[str, Decimal]], after: Decimal, net_label: str = NET) -> go.Figure:
+def bridge(
+    *, before: Decimal, parts: Sequence[tuple[str, Decimal]], after: Decimal, net_label: str = NET
+) -> go.Figure:
     """`parts` are (label, amount) and must make after - before, exactly; ValueError otherwise.
 
-    It starts at zero and ends at the net change: beside the two totals the causes would be too small to see.
+    It starts at zero and ends at the net change: beside the two totals the causes would be too
+    small to see.
     """
     net = EXACT.subtract(after, before)
     if exact_sum(amount for _, amount in parts) != net:
@@ -48,7 +51,12 @@ def bridge(*, before: Decimal, parts: Sequence[tuple[str, Decimal]], after: Deci
         "showlegend": False,
         "margin": {"l": 8, "r": 8, "t": 8, "b": 8},
         "bargap": 0.35,
-        "yaxis": {"autorange": "reversed", "fixedrange": True, "automargin": True, "showgrid": False},
+        "yaxis": {
+            "autorange": "reversed",
+            "fixedrange": True,
+            "automargin": True,
+            "showgrid": False,
+        },
         "xaxis": {"range": [low - left, high + right], "fixedrange": True, "visible": False},
     }
     return go.Figure(data=[bars], layout=layout)

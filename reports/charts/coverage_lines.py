@@ -1,4 +1,6 @@
-"""How much of the AI spend has an owner? One line per kind of coverage over months, from nothing to all."""
+"""How much of the AI spend has an owner? One line per kind of coverage over months, from nothing to
+all.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,9 @@ COLOURS = {"Allocated": SHADES[0], "Tagged": SHADES[1], "Traced": SHADES[2]}
 DASHES = {"Allocated": "solid", "Tagged": "dash", "Traced": "dot"}
 
 
-def coverage_lines(months: Sequence[date], shares: Mapping[str, Sequence[Decimal | None]]) -> go.Figure:
+def coverage_lines(
+    months: Sequence[date], shares: Mapping[str, Sequence[Decimal | None]]
+) -> go.Figure:
     """`shares` are fractions per month by the names of COLOURS; an unknown month leaves a gap."""
     layout = {
         "hovermode": "x unified",
@@ -28,9 +32,16 @@ def coverage_lines(months: Sequence[date], shares: Mapping[str, Sequence[Decimal
             "categoryorder": "array",
             "categoryarray": [_label(month) for month in months],
         },
-        "yaxis": {"tickformat": ".0%", "range": _reach(shares), "fixedrange": True, "automargin": True},
+        "yaxis": {
+            "tickformat": ".0%",
+            "range": _reach(shares),
+            "fixedrange": True,
+            "automargin": True,
+        },
     }
-    return go.Figure(data=[_line(name, months, values) for name, values in shares.items()], layout=layout)
+    return go.Figure(
+        data=[_line(name, months, values) for name, values in shares.items()], layout=layout
+    )
 
 
 def _label(month: date) -> str:

@@ -34,7 +34,9 @@ class Mark:
 
 @dataclass(frozen=True)
 class LogScale:
-    """Maps milliseconds to x; the same for every histogram of a page, so that eyes can compare them."""
+    """Maps milliseconds to x; the same for every histogram of a page, so that eyes can compare
+    them.
+    """
 
     low_ms: float
     high_ms: float
@@ -66,7 +68,17 @@ def bars(histogram: Histogram, scale: LogScale) -> list[Bar]:
         low, high = bucket_lower_ms(bucket), bucket_lower_ms(bucket + 1)
         x, height = scale.x(low), max(float(calls) / highest * HEIGHT, 0.5)
         width = max(scale.x(high) - x - 1, 1.0)
-        drawn.append(Bar(x, round(HEIGHT - height, 2), round(width, 2), round(height, 2), low, high, round(calls)))
+        drawn.append(
+            Bar(
+                x,
+                round(HEIGHT - height, 2),
+                round(width, 2),
+                round(height, 2),
+                low,
+                high,
+                round(calls),
+            )
+        )
     return drawn
 
 

@@ -1,7 +1,9 @@
-"""Chart colours, one place for every page: a team keeps its colour, unallocated is always the same hatched grey.
+"""Chart colours, one place for every page: a team keeps its colour, unallocated is always the same
+hatched grey.
 
-Twelve middle tones that stay apart for the three common colour blindnesses when neighbours in a stack, and stand out
-from light and dark paper alike (3:1 or more). `static/css/apportion.css` repeats them for swatches; a test compares.
+Twelve middle tones that stay apart for the three common colour blindnesses when neighbours in a
+stack, and stand out from light and dark paper alike (3:1 or more). `static/css/apportion.css`
+repeats them for swatches; a test compares.
 """
 
 from __future__ import annotations

@@ -7,7 +7,9 @@ from decimal import Decimal
 
 
 def spark_points(values: Sequence[Decimal]) -> str:
-    """Zero is the base line unless a value is negative; "" where fewer than two values could make a line."""
+    """Zero is the base line unless a value is negative; "" where fewer than two values could make a
+    line.
+    """
     if len(values) < 2:
         return ""
     numbers = [float(value) for value in values]
@@ -15,5 +17,6 @@ def spark_points(values: Sequence[Decimal]) -> str:
     span = high - low or 1.0
     step = 100 / (len(numbers) - 1)
     return " ".join(
-        f"{index * step:.1f},{18.5 - 17 * (number - low) / span:.1f}" for index, number in enumerate(numbers)
+        f"{index * step:.1f},{18.5 - 17 * (number - low) / span:.1f}"
+        for index, number in enumerate(numbers)
     )

@@ -34,7 +34,9 @@ class DaySeries:
 
 def folded(series: Sequence[DaySeries]) -> list[DaySeries]:
     """The six largest, then everything else as "other", then unallocated on top."""
-    named = sorted((one for one in series if one.shade != UNALLOCATED), key=lambda one: (-one.total, one.name))
+    named = sorted(
+        (one for one in series if one.shade != UNALLOCATED), key=lambda one: (-one.total, one.name)
+    )
     shown, rest = named[:LARGEST], named[LARGEST:]
     if len(rest) == 1:
         shown, rest = named, []
@@ -48,7 +50,9 @@ def folded(series: Sequence[DaySeries]) -> list[DaySeries]:
 
 
 def stacked_days(series: Sequence[DaySeries], *, days: Sequence[date], currency: str) -> go.Figure:
-    """A bar per day over `days`, gaps as zero. The largest series stands at the bottom; hover shows minor units."""
+    """A bar per day over `days`, gaps as zero. The largest series stands at the bottom; hover shows
+    minor units.
+    """
     bars = [_bar(one, days, minor_units(currency)) for one in folded(series)]
     layout = {
         "barmode": "relative",
@@ -56,7 +60,12 @@ def stacked_days(series: Sequence[DaySeries], *, days: Sequence[date], currency:
         "hovermode": "x unified",
         "legend": {"orientation": "h", "y": -0.16, "x": 0, "traceorder": "normal"},
         "margin": {"l": 8, "r": 8, "t": 8, "b": 8},
-        "xaxis": {"type": "date", "tickformat": "%-d %b", "hoverformat": "%a %-d %b", "fixedrange": True},
+        "xaxis": {
+            "type": "date",
+            "tickformat": "%-d %b",
+            "hoverformat": "%a %-d %b",
+            "fixedrange": True,
+        },
         "yaxis": {
             "tickformat": "~s" if _is_large(series) else ",",
             "ticksuffix": f" {currency}",
@@ -83,10 +92,16 @@ def _bar(one: DaySeries, days: Sequence[date], places: int) -> dict[str, Any]:
 
 
 def _is_large(series: Sequence[DaySeries]) -> bool:
-    return max((abs(cost) for one in series for cost in one.costs.values()), default=Decimal(0)) >= 10_000
+    return (
+        max((abs(cost) for one in series for cost in one.costs.values()), default=Decimal(0))
+        >= 10_000
+    )
 
 
 def _marker(shade: str) -> dict[str, object]:
     if shade == UNALLOCATED:
-        return {"color": GREY, "pattern": {"shape": "/", "fillmode": "overlay", "fgcolor": "#ffffff", "size": 6}}
+        return {
+            "color": GREY,
+            "pattern": {"shape": "/", "fillmode": "overlay", "fgcolor": "#ffffff", "size": 6},
+        }
     return {"color": colour_of(shade)}

@@ -6,5 +6,7 @@ from html import escape
 
 
 def as_text(name: str) -> str:
-    """The name as plotly shows it letter by letter: unescaped, `<a href=...>` in a name would become a link."""
+    """The name as plotly shows it letter by letter: unescaped, `<a href=...>` in a name would
+    become a link.
+    """
     return escape(name, quote=False)

@@ -1,7 +1,8 @@
 """The chargeback CSV of a billing month, streamed from PostgreSQL in constant memory.
 
-Text cells cannot become formulas in a spreadsheet: one that starts like a formula, also behind spaces or in full-width
-form, gets an apostrophe. Numbers stay numbers. Lines end with LF and are ordered by their keys, as bytes.
+Text cells cannot become formulas in a spreadsheet: one that starts like a formula, also behind
+spaces or in full-width form, gets an apostrophe. Numbers stay numbers. Lines end with LF and are
+ordered by their keys, as bytes.
 """
 
 from __future__ import annotations
@@ -36,15 +37,16 @@ EVIDENCE = {
     6: "unallocated",
 }
 
-# Characters that a spreadsheet may skip before it looks for a formula, and those a formula starts with.
-SKIPPED = (
-    " \u00a0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u200b\u202f\u205f\u3000\ufeff"
-)
+# Characters that a spreadsheet may skip before it looks for a formula, and those a formula starts
+# with.
+SKIPPED = " \u00a0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u200b\u202f\u205f\u3000\ufeff"
 FORMULA_STARTS = "=+-@\t\r\n＝＋－＠"
 
 
 def safe_cell(column: str) -> str:
-    """SQL for a text column that cannot be read as a formula. Few cells pass the first test, which is the cheap one."""
+    """SQL for a text column that cannot be read as a formula. Few cells pass the first test, which
+    is the cheap one.
+    """
     return (
         f"CASE WHEN ascii({column}) IN ({code_points(FORMULA_STARTS + SKIPPED)})"
         f" AND ascii(ltrim({column}, %(skipped)s)) IN ({code_points(FORMULA_STARTS)})"
@@ -57,30 +59,42 @@ def code_points(characters: str) -> str:
 
 
 def sort_key(columns: Iterable[str]) -> str:
-    """SQL for one text that sorts as the columns do, each by its bytes and NULL first; cheaper than many columns."""
-    cells = ", ".join(f"CASE WHEN {column} IS NULL THEN E'\\x01' ELSE E'\\x02' || {column} END" for column in columns)
+    """SQL for one text that sorts as the columns do, each by its bytes and NULL first; cheaper than
+    many columns.
+    """
+    cells = ", ".join(
+        f"CASE WHEN {column} IS NULL THEN E'\\x01' ELSE E'\\x02' || {column} END"
+        for column in columns
+    )
     return f"concat_ws(E'\\x01', {cells}) COLLATE \"C\""
 
 
-# One row per KEYS; `evidence` is the weakest rung among what a line sums up. A team's cost centre is that of the day.
-# Days are summed under the key of what the file shows as one line; names are joined to the sums, which are fewer.
+# One row per KEYS; `evidence` is the weakest rung among what a line sums up. A team's cost centre
+# is that of the day. Days are summed under the key of what the file shows as one line; names are
+# joined to the sums, which are fewer.
 LINES = """
 COPY (
-    SELECT {cells}, trim_scale(billed_cost) AS billed_cost, trim_scale(effective_cost) AS effective_cost,
+    SELECT {cells}, trim_scale(billed_cost) AS billed_cost, trim_scale(effective_cost) AS
+        effective_cost,
         trim_scale(list_cost) AS list_cost, {evidence} AS evidence
     FROM (
-        SELECT %(period)s AS period, c.code AS cost_center, s.name AS source, l.team, l.product, l.model, l.feature,
-            l.environment, l.phase, l.provider_name, l.service_name, l.currency AS billing_currency, l.charge_kind,
+        SELECT %(period)s AS period, c.code AS cost_center, s.name AS source, l.team, l.product,
+            l.model, l.feature,
+            l.environment, l.phase, l.provider_name, l.service_name,
+                l.currency AS billing_currency, l.charge_kind,
             l.rule, summed.billed_cost, summed.effective_cost, summed.list_cost, summed.rung
         FROM (
-            SELECT d.chargeback_key, p.cost_center_id, min(d.line_id) AS line_id, sum(d.billed_cost) AS billed_cost,
+            SELECT d.chargeback_key, p.cost_center_id, min(d.line_id) AS line_id,
+                sum(d.billed_cost) AS billed_cost,
                 sum(d.effective_cost) AS effective_cost,
-                CASE WHEN count(d.list_cost) = count(*) THEN sum(d.list_cost) END AS list_cost, max(d.evidence) AS rung
+                CASE WHEN count(d.list_cost) = count(*) THEN sum(d.list_cost) END AS list_cost,
+                    max(d.evidence) AS rung
             FROM cost_daily d
             LEFT JOIN (
                 SELECT t.slug, p.valid_from, p.valid_to, p.cost_center_id
                 FROM team_placement_period p JOIN allocation_team t ON t.id = p.team_id
-            ) p ON p.slug = d.team AND d.day >= p.valid_from AND (p.valid_to IS NULL OR d.day < p.valid_to)
+            ) p ON p.slug = d.team AND d.day >= p.valid_from AND (p.valid_to IS NULL
+                OR d.day < p.valid_to)
             WHERE d.run_id = ANY(%(runs)s) AND (%(everything)s OR d.team = ANY(%(teams)s))
             GROUP BY 1, 2
         ) summed
@@ -116,8 +130,9 @@ def current_run_ids(period: Period) -> list[int]:
 def chargeback_csv(*, period: Period, basis: Basis, scope: TeamScope) -> Iterator[bytes]:
     """Blocks of the month's CSV for a reader; raises NotAllocated before the first one.
 
-    Both bases stand side by side in columns of their own, so that either can be posted and the other seen; `basis` only
-    says which one the reader charges by. Control totals are sums over the reader's own lines.
+    Both bases stand side by side in columns of their own, so that either can be posted and the
+    other seen; `basis` only says which one the reader charges by. Control totals are sums over the
+    reader's own lines.
     """
     if basis not in ("billed", "effective"):
         raise ValueError(f"basis is billed or effective, not {basis!r}")
@@ -146,7 +161,11 @@ def _blocks(runs: list[int], period: Period, scope: TeamScope) -> Iterator[bytes
         "skipped": SKIPPED,
     }
     for statement in (lines, totals):
-        with whole_month_plans(), connection.cursor() as cursor, cursor.copy(statement, values) as copy:
+        with (
+            whole_month_plans(),
+            connection.cursor() as cursor,
+            cursor.copy(statement, values) as copy,
+        ):
             block = bytearray()
             for row in copy:  # COPY hands out single rows
                 block += row
@@ -157,7 +176,9 @@ def _blocks(runs: list[int], period: Period, scope: TeamScope) -> Iterator[bytes
 
 
 def control_totals(*, period: Period, scope: TeamScope) -> list[tuple[str, Decimal, Decimal]]:
-    """(currency, billed, effective) of what the CSV holds, for pages that print them beside the download."""
+    """(currency, billed, effective) of what the CSV holds, for pages that print them beside the
+    download.
+    """
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT currency, sum(billed_cost), sum(effective_cost) FROM cost_daily"

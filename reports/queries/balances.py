@@ -25,7 +25,9 @@ ORDER BY sum(balance.charges) DESC, source.name
 
 @dataclass(frozen=True)
 class SourceBalance:
-    """One source, currency and metric over the runs asked for. `other` is the part of `charges` that is not AI."""
+    """One source, currency and metric over the runs asked for. `other` is the part of `charges`
+    that is not AI.
+    """
 
     source: str
     currency: str
@@ -44,7 +46,9 @@ def balances(*, runs: tuple[int, ...], scope: TeamScope, metric: str) -> list[So
     return balances_of(runs=runs, scope=scope, metrics=(metric,))[metric]
 
 
-def balances_of(*, runs: tuple[int, ...], scope: TeamScope, metrics: tuple[str, ...]) -> dict[str, list[SourceBalance]]:
+def balances_of(
+    *, runs: tuple[int, ...], scope: TeamScope, metrics: tuple[str, ...]
+) -> dict[str, list[SourceBalance]]:
     """The same for several metrics in one statement."""
     found: dict[str, list[SourceBalance]] = {metric: [] for metric in metrics}
     if not scope.is_everything:

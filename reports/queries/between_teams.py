@@ -13,20 +13,24 @@ from allocation.values.money import EXACT
 from reports.queries.kept import kept
 from reports.queries.spend_filter import Spend
 
-# One row per providing and consuming side, team and feature each, with the targets turned where the caller pays. Most
-# targets have no partner, so few rows are left.
+# One row per providing and consuming side, team and feature each, with the targets turned where the
+# caller pays. Most targets have no partner, so few rows are left.
 BETWEEN = """
 SELECT
-    CASE WHEN caller_pays THEN partner_team ELSE team END, CASE WHEN caller_pays THEN partner_feature ELSE feature END,
-    CASE WHEN caller_pays THEN team ELSE partner_team END, CASE WHEN caller_pays THEN feature ELSE partner_feature END,
+    CASE WHEN caller_pays THEN partner_team ELSE team END, CASE WHEN caller_pays
+        THEN partner_feature ELSE feature END,
+    CASE WHEN caller_pays THEN team ELSE partner_team END, CASE WHEN caller_pays THEN feature
+        ELSE partner_feature END,
     sum(billed_cost), sum(effective_cost)
 FROM (
-    SELECT t.*, a.billed_cost, a.effective_cost, coalesce(r.inputs ->> 'agents', %(caller)s) = %(caller)s AS caller_pays
+    SELECT t.*, a.billed_cost, a.effective_cost, coalesce(r.inputs ->> 'agents',
+        %(caller)s) = %(caller)s AS caller_pays
     FROM allocation_allocationrun r
     JOIN allocated_cost a ON a.billing_month = r.billing_month AND a.run_id = r.id
     JOIN allocation_target t ON t.id = a.target_id
     WHERE r.id = ANY(%(runs)s) AND (t.partner_team IS NOT NULL OR t.partner_feature IS NOT NULL)
-        AND (%(teams)s::text[] IS NULL OR t.team = ANY(%(teams)s) OR t.partner_team = ANY(%(teams)s))
+        AND (%(teams)s::text[] IS NULL OR t.team = ANY(%(teams)s)
+            OR t.partner_team = ANY(%(teams)s))
 ) AS shared
 GROUP BY 1, 2, 3, 4
 """
@@ -34,7 +38,9 @@ GROUP BY 1, 2, 3, 4
 
 @dataclass(frozen=True)
 class Provided:
-    """Cost of what the first team's feature served for the second's; None where a side is not known."""
+    """Cost of what the first team's feature served for the second's; None where a side is not
+    known.
+    """
 
     from_team: str | None
     from_feature: str | None
@@ -50,8 +56,10 @@ class Provided:
 
 @kept
 def between_teams(*, spend: Spend) -> list[Provided]:
-    """Of whole billing months, ordered by the providing, then the consuming side; for a reader of some teams what these
-    provided or consumed. Exact amounts, whichever of the two sides the rules let pay."""
+    """Of whole billing months, ordered by the providing, then the consuming side; for a reader of
+    some teams what these provided or consumed. Exact amounts, whichever of the two sides the rules
+    let pay.
+    """
     with connection.cursor() as cursor:
         cursor.execute(BETWEEN, {**spend.bound(), "caller": CALLER})
         found = [Provided(*row) for row in cursor.fetchall()]

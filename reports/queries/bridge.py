@@ -1,4 +1,6 @@
-"""How billed cost and effective cost of a month hang together: the bridge between the two bases, from charges alone."""
+"""How billed cost and effective cost of a month hang together: the bridge between the two bases,
+from charges alone.
+"""
 
 from __future__ import annotations
 
@@ -16,8 +18,15 @@ from allocation.values.money import exact_sum
 from allocation.values.periods import Period
 from reports.scope import TeamScope
 
-# What makes the two differ, in the order in which a bridge is read. Every charge counts in one of them.
-PURCHASES, USED, UNUSED, AMORTISED, OTHER = "purchases", "commitment_used", "commitment_unused", "amortised", "other"
+# What makes the two differ, in the order in which a bridge is read. Every charge counts in one of
+# them.
+PURCHASES, USED, UNUSED, AMORTISED, OTHER = (
+    "purchases",
+    "commitment_used",
+    "commitment_unused",
+    "amortised",
+    "other",
+)
 STEPS = (PURCHASES, USED, UNUSED, AMORTISED, OTHER)
 
 BRIDGE_SQL = """
@@ -42,8 +51,9 @@ GROUP BY 1, 2, 3
 class Bridge:
     """One source and currency: billed = effective + the steps, exactly.
 
-    `steps` are billed less effective cost: of purchases (prepaid: billed now, used later), of what was used and what
-    was left unused of commitments, of other cost that was prepaid earlier (amortised), and of everything else.
+    `steps` are billed less effective cost: of purchases (prepaid: billed now, used later), of what
+    was used and what was left unused of commitments, of other cost that was prepaid earlier
+    (amortised), and of everything else.
     """
 
     source: str
@@ -55,7 +65,13 @@ class Bridge:
     @property
     def difference(self) -> Decimal:
         """Always zero: every charge stands in one step."""
-        return exact_sum((self.billed, self.effective.copy_negate(), *(s.copy_negate() for s in self.steps.values())))
+        return exact_sum(
+            (
+                self.billed,
+                self.effective.copy_negate(),
+                *(s.copy_negate() for s in self.steps.values()),
+            )
+        )
 
 
 def bridges(*, period: Period, scope: TeamScope, currency: str | None = None) -> tuple[Bridge, ...]:
@@ -91,8 +107,14 @@ Sums = tuple[tuple[str, str, str, Decimal, Decimal], ...]
 
 
 def _step_sums(month: date) -> Sums:
-    """The rows of BRIDGE_SQL, kept by process where all snapshots are published: these never change."""
-    found = ChargeScope.objects.filter(pk__in=pinned_scopes(month)).order_by("pk").values_list("pk", "published_at")
+    """The rows of BRIDGE_SQL, kept by process where all snapshots are published: these never
+    change.
+    """
+    found = (
+        ChargeScope.objects.filter(pk__in=pinned_scopes(month))
+        .order_by("pk")
+        .values_list("pk", "published_at")
+    )
     snapshots: Snapshots = tuple(found)
     read = _kept_sums if all(published for _, published in snapshots) else _read_sums
     return read(month, snapshots)

@@ -13,7 +13,8 @@ from allocation.models import AllocationRun, CostDaily, RunStatus
 from allocation.values.names import quoted
 from reports.scope import TeamScope
 
-# Public name -> column of the rollup. Nothing a caller writes becomes part of a statement: unknown names raise.
+# Public name -> column of the rollup. Nothing a caller writes becomes part of a statement: unknown
+# names raise.
 DIMENSIONS = {
     "team": "team",
     "feature": "feature",
@@ -44,7 +45,9 @@ class UnknownDimension(Exception):
 
 @dataclass(frozen=True)
 class CostRow:
-    """`key` has one value per asked dimension, in their order; None where the dimension is unknown or unallocated."""
+    """`key` has one value per asked dimension, in their order; None where the dimension is unknown
+    or unallocated.
+    """
 
     key: tuple[str | date | None, ...]
     currency: str
@@ -74,7 +77,8 @@ def cost_rollup(
 ) -> CostRollup:
     """One row per (asked dimensions, currency) of the month's current runs, ordered by these.
 
-    Costs are exact and in the row's billing currency. Without `ai_only`, spend outside AI counts, too.
+    Costs are exact and in the row's billing currency. Without `ai_only`, spend outside AI counts,
+    too.
     """
     for name in [*group_by, *filters]:
         if name not in DIMENSIONS:
@@ -82,11 +86,15 @@ def cost_rollup(
     if metric not in METRICS:
         raise ValueError(metric)
     runs = list(
-        AllocationRun.objects.filter(billing_month=billing_month, is_current=True, status=RunStatus.SUCCEEDED)
+        AllocationRun.objects.filter(
+            billing_month=billing_month, is_current=True, status=RunStatus.SUCCEEDED
+        )
         .order_by("currency")
         .values_list("pk", flat=True)
     )
-    costs = scoped(teams).filter(run_id__in=runs, **{DIMENSIONS[name]: value for name, value in filters.items()})
+    costs = scoped(teams).filter(
+        run_id__in=runs, **{DIMENSIONS[name]: value for name, value in filters.items()}
+    )
     if ai_only:
         costs = costs.filter(ai_scope__in=AI_SCOPES)
     columns = [*(DIMENSIONS[name] for name in group_by), "currency"]

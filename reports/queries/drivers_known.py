@@ -12,11 +12,13 @@ from reports.scope import TeamScope
 # One row per series, cluster or provider, with its newest delivery that changed something.
 DRIVERS = """
 WITH known AS (
-    SELECT 'series' AS kind, series AS subject, min(month) AS first, max(month) AS last, count(*) AS rows,
+    SELECT 'series' AS kind, series AS subject, min(month) AS first, max(month) AS last,
+        count(*) AS rows,
         sum(quantity) AS quantity
     FROM allocation_driverpoint GROUP BY series
     UNION ALL
-    SELECT 'gpu_usage', cluster, min((hour AT TIME ZONE 'UTC')::date), max((hour AT TIME ZONE 'UTC')::date), count(*),
+    SELECT 'gpu_usage', cluster, min((hour AT TIME ZONE 'UTC')::date),
+        max((hour AT TIME ZONE 'UTC')::date), count(*),
         sum(booked_seconds) / 3600
     FROM allocation_gpuusage GROUP BY cluster
     UNION ALL
@@ -29,7 +31,8 @@ WITH known AS (
     FROM allocation_identityowner GROUP BY provider
 ), newest AS (
     SELECT DISTINCT ON (delivered.kind, change->>'subject')
-        delivered.kind, change->>'subject' AS subject, delivered.id, delivered.finished_at, delivered.created_by
+        delivered.kind, change->>'subject' AS subject, delivered.id, delivered.finished_at,
+            delivered.created_by
     FROM allocation_import AS delivered CROSS JOIN jsonb_array_elements(delivered.changes) AS change
     WHERE delivered.kind IN ('series', 'gpu_usage', 'provider_usage', 'identity_owners')
         AND delivered.status = 'loaded'
@@ -37,13 +40,16 @@ WITH known AS (
 )
 SELECT known.*, newest.id, newest.finished_at, newest.created_by
 FROM known LEFT JOIN newest USING (kind, subject)
-ORDER BY array_position(ARRAY['series', 'gpu_usage', 'provider_usage', 'identity_owners'], known.kind), known.subject
+ORDER BY array_position(ARRAY['series', 'gpu_usage', 'provider_usage', 'identity_owners'],
+    known.kind), known.subject
 """
 
 
 @dataclass(frozen=True)
 class KnownDriver:
-    """`quantity`: the series' own unit, GPU-hours booked, or tokens; None for owners. Days are the first and last."""
+    """`quantity`: the series' own unit, GPU-hours booked, or tokens; None for owners. Days are the
+    first and last.
+    """
 
     kind: str
     subject: str

@@ -1,8 +1,9 @@
-"""Where an amount comes from: rules, bill lines, the numbers each day was split by, bill rows and sample traces.
+"""Where an amount comes from: rules, bill lines, the numbers each day was split by, bill rows and
+sample traces.
 
-Three steps down, each bounded: an amount is made of parts (rule and kind), a part of lines (charge buckets), a line of
-days (charge groups). A reader of some teams sees their own shares, and of a shared line only the totals that the
-arithmetic needs.
+Three steps down, each bounded: an amount is made of parts (rule and kind), a part of lines (charge
+buckets), a line of days (charge groups). A reader of some teams sees their own shares, and of a
+shared line only the totals that the arithmetic needs.
 """
 
 from __future__ import annotations
@@ -119,7 +120,8 @@ WHERE t.run_id = ANY(%(runs)s) AND {TARGET}
     AND (%(first_day)s::date IS NULL OR t.day >= %(first_day)s)
     AND (%(last_day)s::date IS NULL OR t.day <= %(last_day)s)
 GROUP BY t.rule, t.charge_kind, t.evidence, t.reason, source.name
-ORDER BY abs(sum({AMOUNT.format("t")})) DESC, t.rule COLLATE "C", t.charge_kind COLLATE "C", t.evidence
+ORDER BY abs(sum({AMOUNT.format("t")})) DESC, t.rule COLLATE "C", t.charge_kind COLLATE "C",
+    t.evidence
 """  # noqa: S608  no value is written into it
 
 
@@ -149,7 +151,8 @@ WITH wanted AS MATERIALIZED (
 ), target AS MATERIALIZED (
     SELECT t.id FROM allocation_target t WHERE {TARGET}
 ), share AS (
-    SELECT a.run_id, a.bucket, wanted.source, sum({AMOUNT.format("a")}) AS amount, count(DISTINCT a.day) AS days
+    SELECT a.run_id, a.bucket, wanted.source, sum({AMOUNT.format("a")}) AS amount,
+        count(DISTINCT a.day) AS days
     FROM wanted JOIN allocated_cost a ON a.run_id = wanted.run_id AND a.bucket = wanted.bucket
     WHERE a.billing_month = ANY(%(months)s) AND a.target_id IN (SELECT id FROM target)
         AND (%(charge_kind)s::text IS NULL OR a.charge_kind = %(charge_kind)s)
@@ -158,7 +161,8 @@ WITH wanted AS MATERIALIZED (
         AND (%(last_day)s::date IS NULL OR a.day <= %(last_day)s)
     GROUP BY a.run_id, a.bucket, wanted.source
 )
-SELECT share.run_id, share.bucket, b.rule, b.method, share.source, b.provider_name, b.service_name, b.charge_category,
+SELECT share.run_id, share.bucket, b.rule, b.method, share.source, b.provider_name, b.service_name,
+    b.charge_category,
     b.split_key::text, share.amount, share.days
 FROM share JOIN charge_bucket b ON b.run_id = share.run_id AND b.bucket = share.bucket
 ORDER BY abs(share.amount) DESC, share.run_id, share.bucket
@@ -170,7 +174,8 @@ OFFSET %(offset)s LIMIT %(limit)s
 class Day:
     """One charge group of a line and the reader's share of it, of one kind and rung.
 
-    `group_amount`, `driver_total`, `quantity` and `coverage` are those of the whole group, whoever shares it.
+    `group_amount`, `driver_total`, `quantity` and `coverage` are those of the whole group, whoever
+    shares it.
     """
 
     day: date
@@ -190,17 +195,20 @@ class Day:
 
 # One row per day, kind and rung of one bucket.
 DAYS = f"""
-SELECT a.day, a.charge_kind, a.evidence, sum({AMOUNT.format("a")}), sum(a.driver_quantity), g.charges,
+SELECT a.day, a.charge_kind, a.evidence, sum({AMOUNT.format("a")}), sum(a.driver_quantity),
+    g.charges,
     {AMOUNT.format("g")}, g.quantity, g.driver, g.driver_total, g.coverage, g.widened, g.note
 FROM allocated_cost a
 JOIN charge_group g ON g.run_id = a.run_id AND g.bucket = a.bucket AND g.day = a.day
 JOIN allocation_target t ON t.id = a.target_id
-WHERE a.billing_month = ANY(%(months)s) AND a.run_id = %(run)s AND a.bucket = %(bucket)s AND {TARGET}
+WHERE a.billing_month = ANY(%(months)s) AND a.run_id = %(run)s AND a.bucket = %(bucket)s
+    AND {TARGET}
     AND (%(charge_kind)s::text IS NULL OR a.charge_kind = %(charge_kind)s)
     AND (%(evidence)s::smallint IS NULL OR a.evidence = %(evidence)s)
     AND (%(first_day)s::date IS NULL OR a.day >= %(first_day)s)
     AND (%(last_day)s::date IS NULL OR a.day <= %(last_day)s)
-GROUP BY a.day, a.charge_kind, a.evidence, g.charges, g.billed_cost, g.effective_cost, g.quantity, g.driver,
+GROUP BY a.day, a.charge_kind, a.evidence, g.charges, g.billed_cost, g.effective_cost, g.quantity,
+    g.driver,
     g.driver_total, g.coverage, g.widened, g.note
 ORDER BY a.day, a.charge_kind COLLATE "C", a.evidence
 """  # noqa: S608  no value is written into it
@@ -227,16 +235,21 @@ class BillRow:
     invoice_id: str | None
 
 
-# One row per charge of one bucket, in the order of its files; the scopes are those that the run pinned. A reader of
-# some teams gets the rows only where nobody else has a share in them.
+# One row per charge of one bucket, in the order of its files; the scopes are those that the run
+# pinned. A reader of some teams gets the rows only where nobody else has a share in them.
 BILL = """
-SELECT c.scope_id, c.line, delivered.file_name, delivered.id, c.charge_period_start, c.charge_period_end, c.billed_cost,
-    c.effective_cost, c.consumed_quantity, d.consumed_unit, d.charge_description, coalesce(d.sku_meter, d.sku_id),
-    coalesce(d.resource_name, d.resource_id), coalesce(d.sub_account_name, d.sub_account_id), d.invoice_id
+SELECT c.scope_id, c.line, delivered.file_name, delivered.id, c.charge_period_start,
+    c.charge_period_end, c.billed_cost,
+    c.effective_cost, c.consumed_quantity, d.consumed_unit, d.charge_description,
+        coalesce(d.sku_meter, d.sku_id),
+    coalesce(d.resource_name, d.resource_id), coalesce(d.sub_account_name, d.sub_account_id),
+        d.invoice_id
 FROM allocation_allocationrun run
 JOIN allocation_chargescope scope ON run.inputs -> 'scopes' @> to_jsonb(scope.id)
-JOIN bucket_member m ON m.run_id = run.id AND m.source_id = scope.source_id AND m.bucket = %(bucket)s
-JOIN charge c ON c.billing_month = run.billing_month AND c.scope_id = scope.id AND c.dimension_id = m.dimension_id
+JOIN bucket_member m ON m.run_id = run.id AND m.source_id = scope.source_id
+    AND m.bucket = %(bucket)s
+JOIN charge c ON c.billing_month = run.billing_month AND c.scope_id = scope.id
+    AND c.dimension_id = m.dimension_id
     AND {variant} = m.variant
 JOIN allocation_chargedimension d ON d.id = m.dimension_id
 JOIN allocation_import delivered ON delivered.id = scope.bill_import_id
@@ -265,7 +278,8 @@ class SampleTrace:
 # A few counted spans of one day that the bucket's split key speaks of.
 SAMPLE = """
 SELECT s.span_day, s.trace_id, s.started_at, d.model, d.team, d.feature,
-    s.input_uncached + s.cache_read + s.cache_write_5m + s.cache_write_1h + s.output_text + s.reasoning
+    s.input_uncached + s.cache_read + s.cache_write_5m + s.cache_write_1h + s.output_text +
+        s.reasoning
         + s.input_audio + s.input_image + s.output_audio + s.output_image
 FROM span s JOIN allocation_usagedimension d ON d.id = s.dimension_id
 WHERE s.span_day = %(day)s AND s.counted AND d.model = %(key_model)s
@@ -286,7 +300,9 @@ def explain_parts(*, question: Question, teams: TeamScope) -> list[Part]:
 @kept
 def explain_lines(*, question: Question, teams: TeamScope, offset: int = 0) -> list[Line]:
     """The bill lines behind the amount, largest first; at most 13, one more than a page shows."""
-    return fetch(Line, LINE_ROWS, {**question.parameters(teams), "offset": offset, "limit": LINES + 1})
+    return fetch(
+        Line, LINE_ROWS, {**question.parameters(teams), "offset": offset, "limit": LINES + 1}
+    )
 
 
 @kept
@@ -298,13 +314,16 @@ def explain_days(*, run: int, bucket: int, question: Question, teams: TeamScope)
 def explain_bill_rows(
     *, run: int, bucket: int, after: tuple[int, int], teams: TeamScope, limit: int = BILL_ROWS + 1
 ) -> list[BillRow]:
-    """Delivered rows of one line after (scope, line); as a rule at most 26, one more than a page shows.
+    """Delivered rows of one line after (scope, line); as a rule at most 26, one more than a page
+    shows.
 
     None for a reader of some teams where anyone else has a share of the line.
     """
     cited = AllocationRun.objects.select_related("rule_set").get(pk=run)
     variant = variant_sql(
-        parse_rules(cited.rule_set.text).row_tests, month=cited.billing_month, scopes=cited.inputs.get("scopes", [])
+        parse_rules(cited.rule_set.text).row_tests,
+        month=cited.billing_month,
+        scopes=cited.inputs.get("scopes", []),
     )
     return fetch(
         BillRow,
@@ -328,5 +347,11 @@ def sample_traces(
     return fetch(
         SampleTrace,
         SAMPLE,
-        {**question.parameters(teams), "day": day, "key_model": model, "key_project": project, "limit": TRACES},
+        {
+            **question.parameters(teams),
+            "day": day,
+            "key_model": model,
+            "key_project": project,
+            "limit": TRACES,
+        },
     )

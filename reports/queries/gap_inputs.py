@@ -24,7 +24,14 @@ from allocation.usage.facts import usage_versions
 from allocation.usage.index import ANY_PROJECT, SAME_PROVIDER
 from allocation.values.currencies import minor_units
 from allocation.values.money import exact_sum
-from reports.analysis.gap import WORKING_DIGITS, BilledLine, ModelUsage, SourceBill, TokenPrice, TracedTokens
+from reports.analysis.gap import (
+    WORKING_DIGITS,
+    BilledLine,
+    ModelUsage,
+    SourceBill,
+    TokenPrice,
+    TracedTokens,
+)
 from reports.period import Period
 from reports.queries.kept import kept
 from reports.queries.rows import fetch
@@ -139,13 +146,20 @@ def gap_inputs(*, month: date, runs: Sequence[MonthRun], scope: TeamScope) -> Ga
     who sees only some teams."""
     if not scope.is_everything:
         return GapInputs((), (), {})
-    read = [_charges(question=ChargeQuestion(run.id, run.month, run.currency, run.sha256)) for run in runs]
+    read = [
+        _charges(question=ChargeQuestion(run.id, run.month, run.currency, run.sha256))
+        for run in runs
+    ]
     found = Sources([source for charges in read for source in charges])
     found.take(_usage(month))
     return GapInputs(
         tuple(source.bill() for source in found.sources),
         tuple(found.off_the_bill()),
-        {(source.name, source.currency): source.through for source in found.sources if source.through},
+        {
+            (source.name, source.currency): source.through
+            for source in found.sources
+            if source.through
+        },
     )
 
 
@@ -214,7 +228,10 @@ class ChargeRow:
     @property
     def quantity(self) -> Decimal | None:
         """Tokens: of ConsumedQuantity where its unit converts, else of PricingQuantity."""
-        for amount, unit in ((self.consumed, "tokens_per_consumed_unit"), (self.pricing, "tokens_per_pricing_unit")):
+        for amount, unit in (
+            (self.consumed, "tokens_per_consumed_unit"),
+            (self.pricing, "tokens_per_pricing_unit"),
+        ):
             if amount is not None and unit in self.split_key:
                 return amount * Decimal(self.split_key[unit])
         return None
@@ -227,7 +244,9 @@ class ChargeRow:
     @property
     def is_model_usage(self) -> bool:
         """A traced-usage line that is about tokens; a seat or a support plan of a model seller is not."""
-        return self.method == "traced_usage" and bool(self.split_key.get("model") or self.split_key.get("token_class"))
+        return self.method == "traced_usage" and bool(
+            self.split_key.get("model") or self.split_key.get("token_class")
+        )
 
 
 @kept
@@ -253,8 +272,13 @@ def _charges(*, question: ChargeQuestion) -> tuple[BilledSource, ...]:
     by_source: dict[int, list[ChargeRow]] = {}
     for row in rows:
         by_source.setdefault(row.source_id, []).append(row)
-    made = [_billed_source(own, question.currency, late.get(source, 0)) for source, own in by_source.items()]
-    return tuple(sorted((source for source in made if source.lines), key=lambda source: source.name))
+    made = [
+        _billed_source(own, question.currency, late.get(source, 0))
+        for source, own in by_source.items()
+    ]
+    return tuple(
+        sorted((source for source in made if source.lines), key=lambda source: source.name)
+    )
 
 
 @dataclass(frozen=True)
@@ -282,14 +306,18 @@ def _delivered_in_time(month: date, scopes: list[int]) -> tuple[list[int], dict[
     late: dict[int, int] = {}
     for (source, _, _), rows in deliveries.items():
         pinned = [row for row in rows if row.is_pinned]
-        whole = next((row for row in rows if row.published_at and row.published_at >= row.end), None)
+        whole = next(
+            (row for row in rows if row.published_at and row.published_at >= row.end), None
+        )
         if whole is None or whole.published_at is None or not pinned:
             in_time += [row.id for row in pinned]
             continue
         moment = whole.published_at
         after = [row for row in pinned if row.published_at and row.published_at > moment]
         before = [row for row in pinned if row not in after]
-        if after and not before:  # an overwriting source: the later snapshot took the first one's place
+        if (
+            after and not before
+        ):  # an overwriting source: the later snapshot took the first one's place
             before = [whole] if whole.has_rows else after
             after = after if whole.has_rows else []
         in_time += [row.id for row in before]
@@ -375,7 +403,9 @@ class UsageRow:
 
     def price(self, column: str, tier: str | None) -> Decimal | None:
         """USD per token at noon of the day."""
-        line = applicable(self.prices, column, self.band, datetime.combine(self.day, time(12), tzinfo=UTC), tier)
+        line = applicable(
+            self.prices, column, self.band, datetime.combine(self.day, time(12), tzinfo=UTC), tier
+        )
         return line.per_million.scaleb(-6) if line else None
 
 
@@ -406,7 +436,9 @@ def _read_usage(month: date, _versions: Versions) -> tuple[UsageRow, ...]:
             calls=row[10],
             silent=row[11],
             list_cost=row[12] or ZERO,
-            tokens={name: tokens for name, tokens in zip(TOKEN_COLUMNS, row[13:], strict=True) if tokens},
+            tokens={
+                name: tokens for name, tokens in zip(TOKEN_COLUMNS, row[13:], strict=True) if tokens
+            },
             prices=lines.get((row[8], row[6], row[7]), ()),
         )
         for row in rows
@@ -420,7 +452,10 @@ def _price_lines(wanted: set[tuple[int, str, str]]) -> dict[tuple[int, str, str]
     versions, providers, models = zip(*sorted(wanted), strict=True) if wanted else ((), (), ())
     found: dict[tuple[int, str, str], list[PriceLine]] = {}
     with connection.cursor() as cursor:
-        cursor.execute(PRICES, {"versions": list(versions), "providers": list(providers), "models": list(models)})
+        cursor.execute(
+            PRICES,
+            {"versions": list(versions), "providers": list(providers), "models": list(models)},
+        )
         for version, *values in cursor.fetchall():
             line = PriceLine(*values)
             found.setdefault((version, line.provider, line.model), []).append(line)
@@ -465,7 +500,10 @@ class TracedModel:
                 sums.at_batch += tokens * (row.price(name, "batch") or ZERO)
 
     def tokens(self) -> dict[str, TracedTokens]:
-        return {name: TracedTokens(sums.tokens, sums.priced, sums.list_cost) for name, sums in self.columns.items()}
+        return {
+            name: TracedTokens(sums.tokens, sums.priced, sums.list_cost)
+            for name, sums in self.columns.items()
+        }
 
     def prices(self) -> dict[str, TokenPrice]:
         """Per column: what the traced tokens cost on average; of a column without any, as the largest row's model."""
@@ -476,19 +514,26 @@ class TracedModel:
                 parts = (sums.list_cost, sums.at_standard, sums.at_batch)
                 found[name] = TokenPrice(*(part / sums.priced for part in parts))
             elif self.largest and (standard := self.largest.price(name, None)) is not None:
-                found[name] = TokenPrice(standard, standard, self.largest.price(name, "batch") or standard)
+                found[name] = TokenPrice(
+                    standard, standard, self.largest.price(name, "batch") or standard
+                )
         return found
 
 
 def _costs_by_column(row: UsageRow) -> dict[str, Decimal]:
     """The row's list cost by column, adding up to it; whatever prices by the call or by the hour add goes along."""
-    costs = {name: tokens * (row.price(name, row.tier) or ZERO) for name, tokens in row.tokens.items()}
+    costs = {
+        name: tokens * (row.price(name, row.tier) or ZERO) for name, tokens in row.tokens.items()
+    }
     total = sum(costs.values(), ZERO)
     if not costs or not row.is_priced:
         return costs
     widest = max(costs, key=lambda name: (costs[name], name))
     if total:
-        costs = {name: (row.list_cost * cost / total).quantize(Decimal("1e-18")) for name, cost in costs.items()}
+        costs = {
+            name: (row.list_cost * cost / total).quantize(Decimal("1e-18"))
+            for name, cost in costs.items()
+        }
     rest = exact_sum((row.list_cost, *(cost.copy_negate() for cost in costs.values())))
     return costs | {widest: exact_sum((costs[widest], rest))}
 
@@ -529,7 +574,9 @@ class SourceUsage:
             source_id=self.charges.id,
             source=self.name,
             currency=self.currency,
-            models=tuple(_model_usage(name, lines.get(name, ()), self.traced.get(name)) for name in names),
+            models=tuple(
+                _model_usage(name, lines.get(name, ()), self.traced.get(name)) for name in names
+            ),
             credit=self.charges.credit,
             credit_rows=self.charges.credit_rows,
             late_cost=self.charges.late_cost,
@@ -539,7 +586,9 @@ class SourceUsage:
         )
 
 
-def _model_usage(name: Name, lines: tuple[BilledLine, ...], traced: TracedModel | None) -> ModelUsage:
+def _model_usage(
+    name: Name, lines: tuple[BilledLine, ...], traced: TracedModel | None
+) -> ModelUsage:
     if traced is None:
         return ModelUsage(*name, lines=lines)
     with localcontext(prec=WORKING_DIGITS):
@@ -580,7 +629,11 @@ class Sources:
         exact = [(source, named) for source in self.sources if (named := source.named(name))]
         if exact:
             source, named = exact[0]
-            return (source, named, "") if len(exact) == 1 else (None, name, "on the bills of several sources")
+            return (
+                (source, named, "")
+                if len(exact) == 1
+                else (None, name, "on the bills of several sources")
+            )
         provider, project, _ = name
         for wanted in (
             [

@@ -11,20 +11,24 @@ from reports.period import Period
 from reports.queries.rows import fetch
 from reports.scope import TeamScope
 
-# One row per cluster and day. Waste is counted where somebody says what was active, and is part of what was booked.
-# A node whose name two clusters share has its cost in the first of them, once.
+# One row per cluster and day. Waste is counted where somebody says what was active, and is part of
+# what was booked. A node whose name two clusters share has its cost in the first of them, once.
 GPU_DAYS = """
 WITH hours AS (
     SELECT cluster, node, (hour AT TIME ZONE 'UTC')::date AS day, hour,
-        sum(capacity_seconds) AS capacity, sum(booked_seconds) AS booked, sum(requested_seconds) AS requested,
+        sum(capacity_seconds) AS capacity, sum(booked_seconds) AS booked,
+            sum(requested_seconds) AS requested,
         sum(active_seconds) AS active,
         coalesce(sum(requested_seconds) FILTER (WHERE active_seconds IS NULL), 0) AS unreported,
-        sum(CASE WHEN active_seconds IS NOT NULL THEN greatest(requested_seconds - active_seconds, 0) END) AS waste
+        sum(CASE WHEN active_seconds IS NOT NULL THEN greatest(requested_seconds - active_seconds,
+            0) END) AS waste
     FROM allocation_gpuusage
-    WHERE hour >= %(start)s::timestamp AT TIME ZONE 'UTC' AND hour < %(end)s::timestamp AT TIME ZONE 'UTC'
+    WHERE hour >= %(start)s::timestamp AT TIME ZONE 'UTC' AND hour < %(end)s::timestamp AT TIME
+        ZONE 'UTC'
     GROUP BY cluster, node, hour
 ), nodes AS (
-    SELECT cluster, node, day, sum(capacity) AS capacity, sum(booked) AS booked, sum(requested) AS requested,
+    SELECT cluster, node, day, sum(capacity) AS capacity, sum(booked) AS booked,
+        sum(requested) AS requested,
         sum(active) AS active, sum(unreported) AS unreported, sum(waste) AS waste,
         sum(CASE WHEN capacity IS NOT NULL THEN greatest(capacity - booked, 0) END) AS idle,
         row_number() OVER (PARTITION BY node, day ORDER BY cluster) = 1 AS is_first
@@ -32,22 +36,27 @@ WITH hours AS (
 ), costs AS (
     SELECT bucket.split_key->>'node' AS node, bucket.split_key->>'node_id' AS node_id, share.day,
         sum(share.cost) FILTER (WHERE share.charge_kind = 'shared') AS booked_cost,
-        sum(share.cost) FILTER (WHERE share.charge_kind = 'idle' OR target.reason = 'idle capacity') AS idle_cost
+        sum(share.cost) FILTER (WHERE share.charge_kind = 'idle'
+            OR target.reason = 'idle capacity') AS idle_cost
     FROM charge_bucket AS bucket
     JOIN (
         SELECT run_id, bucket, day, target_id, charge_kind,
             CASE %(metric)s WHEN 'billed_cost' THEN billed_cost ELSE effective_cost END AS cost
         FROM allocated_cost
-        WHERE billing_month = ANY(%(months)s) AND run_id = ANY(%(runs)s) AND day >= %(start)s AND day < %(end)s
+        WHERE billing_month = ANY(%(months)s) AND run_id = ANY(%(runs)s) AND day >= %(start)s
+            AND day < %(end)s
     ) AS share ON share.run_id = bucket.run_id AND share.bucket = bucket.bucket
     JOIN allocation_target AS target ON target.id = share.target_id
     WHERE bucket.run_id = ANY(%(runs)s) AND bucket.method = 'gpu_usage'
     GROUP BY 1, 2, 3
 )
-SELECT nodes.cluster, nodes.day, sum(capacity), sum(booked), sum(requested), sum(active), sum(unreported),
+SELECT nodes.cluster, nodes.day, sum(capacity), sum(booked), sum(requested), sum(active),
+    sum(unreported),
     sum(idle), sum(waste),
-    sum(costs.booked_cost), sum(costs.idle_cost), sum(costs.booked_cost * nodes.waste / nullif(nodes.booked, 0))
-FROM nodes LEFT JOIN costs ON nodes.node IN (costs.node, costs.node_id) AND costs.day = nodes.day AND nodes.is_first
+    sum(costs.booked_cost), sum(costs.idle_cost),
+        sum(costs.booked_cost * nodes.waste / nullif(nodes.booked, 0))
+FROM nodes LEFT JOIN costs ON nodes.node IN (costs.node, costs.node_id) AND costs.day = nodes.day
+    AND nodes.is_first
 GROUP BY nodes.cluster, nodes.day
 ORDER BY nodes.day, nodes.cluster
 """
@@ -55,11 +64,12 @@ ORDER BY nodes.day, nodes.cluster
 
 @dataclass(frozen=True)
 class GpuDay:
-    """GPU-seconds, and cost in the runs' currency where a rule splits these nodes by GPU usage; None is unknown.
+    """GPU-seconds, and cost in the runs' currency where a rule splits these nodes by GPU usage;
+    None is unknown.
 
-    `idle` is capacity that nobody booked in its hour; `waste` what was requested and not active, `unreported` what
-    was requested and nobody says whether it was. `waste_cost` is a part of `booked_cost`, in proportion: it is shown,
-    not moved.
+    `idle` is capacity that nobody booked in its hour; `waste` what was requested and not active,
+    `unreported` what was requested and nobody says whether it was. `waste_cost` is a part of
+    `booked_cost`, in proportion: it is shown, not moved.
     """
 
     cluster: str
@@ -79,8 +89,16 @@ class GpuDay:
 def gpu_days(
     *, period: Period, runs: Sequence[int], months: Sequence[date], metric: str, scope: TeamScope
 ) -> list[GpuDay]:
-    """Days of the half-open period; `runs` of one currency, billed in `months`. Nothing for a reader of some teams."""
+    """Days of the half-open period; `runs` of one currency, billed in `months`. Nothing for a
+    reader of some teams.
+    """
     if not scope.is_everything:
         return []
-    bound = {"start": period.start, "end": period.end, "runs": list(runs), "months": list(months), "metric": metric}
+    bound = {
+        "start": period.start,
+        "end": period.end,
+        "runs": list(runs),
+        "months": list(months),
+        "metric": metric,
+    }
     return fetch(GpuDay, GPU_DAYS, bound)

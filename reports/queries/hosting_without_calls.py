@@ -15,7 +15,8 @@ UNCALLED = """
 SELECT t.team, b.split_key ->> 'model', sum(a.billed_cost), sum(a.effective_cost)
 FROM allocation_allocationrun r
 JOIN charge_bucket b ON b.run_id = r.id AND (b.split_key ->> 'is_hosting')::boolean
-JOIN allocated_cost a ON a.billing_month = r.billing_month AND a.run_id = b.run_id AND a.bucket = b.bucket
+JOIN allocated_cost a ON a.billing_month = r.billing_month AND a.run_id = b.run_id
+    AND a.bucket = b.bucket
 JOIN allocation_target t ON t.id = a.target_id
 WHERE r.id = ANY(%(runs)s)
     AND (%(teams)s::text[] IS NULL OR t.team = ANY(%(teams)s))
@@ -29,7 +30,9 @@ ORDER BY 4 DESC, t.team COLLATE "C", (b.split_key ->> 'model') COLLATE "C"
 
 @dataclass(frozen=True)
 class UncalledHosting:
-    """`team` None is unallocated; `model` None where the bill does not name it, so that no call can be seen."""
+    """`team` None is unallocated; `model` None where the bill does not name it, so that no call can
+    be seen.
+    """
 
     team: str | None
     model: str | None

@@ -1,7 +1,8 @@
 """What was read from a run's rollup is kept, because a published run never changes.
 
-Per process and of bounded size. The key holds the run's content hash beside its id, so nothing kept can be about other
-rows; runs without a hash (tests that write rollups themselves) are read every time.
+Per process and of bounded size. The key holds the run's content hash beside its id, so nothing kept
+can be about other rows; runs without a hash (tests that write rollups themselves) are read every
+time.
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ class OfRuns(Protocol):
 
 
 def kept(query: Callable[..., Result]) -> Callable[..., Result]:
-    """Wraps a query with keyword arguments, one of them `spend` or `question`, which names the runs.
+    """Wraps a query with keyword arguments, one of them `spend` or `question`, which names the
+    runs.
 
     Callers share the answer: it must not be changed.
     """
@@ -34,7 +36,9 @@ def kept(query: Callable[..., Result]) -> Callable[..., Result]:
     @wraps(query)
     def ask(**values: Any) -> Result:
         runs: OfRuns | None = values.get("spend") or values.get("question")
-        if runs is None or not runs.is_final:  # a call without either is refused by the query itself
+        if (
+            runs is None or not runs.is_final
+        ):  # a call without either is refused by the query itself
             return query(**values)
         return remembered(tuple((name, values[name]) for name in sorted(values)))
 

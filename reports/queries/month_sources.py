@@ -1,4 +1,6 @@
-"""What was imported for billing months: per source its bills, rows, rejected rows and loaded totals."""
+"""What was imported for billing months: per source its bills, rows, rejected rows and loaded
+totals.
+"""
 
 from __future__ import annotations
 
@@ -13,10 +15,12 @@ from reports.queries.kept import kept
 from reports.queries.spend_filter import Spend
 from reports.scope import TeamScope
 
-# One row per source and currency with a current snapshot in the months; totals as kept when it was loaded.
+# One row per source and currency with a current snapshot in the months; totals as kept when it was
+# loaded.
 LOADED = """
 SELECT source.name, total ->> 'currency' AS currency, count(DISTINCT scope.id), sum(scope.rows),
-    coalesce((SELECT sum(rows_rejected) FROM allocation_import AS delivered WHERE delivered.id = ANY(array_agg(
+    coalesce((SELECT sum(rows_rejected) FROM allocation_import AS delivered
+        WHERE delivered.id = ANY(array_agg(
         DISTINCT scope.bill_import_id))), 0),
     sum((total ->> %(metric)s)::numeric), max(scope.published_at)
 FROM allocation_chargescope AS scope
@@ -40,7 +44,8 @@ GROUP BY team, day, run_id = ANY(%(runs_now)s)
 
 # One row per cost centre (and one without); a team belongs where it stood on the charge day.
 COST_CENTERS = """
-SELECT center.code, center.name, coalesce(since.mode, center.mode), costs.team IS NULL AS is_unallocated,
+SELECT center.code, center.name, coalesce(since.mode, center.mode),
+    costs.team IS NULL AS is_unallocated,
     coalesce(sum(costs.cost) FILTER (WHERE costs.is_now), 0),
     coalesce(sum(costs.cost) FILTER (WHERE NOT costs.is_now), 0)
 FROM unnest(%(teams)s::text[], %(days)s::date[], %(costs)s::numeric[], %(are_now)s::boolean[])
@@ -82,8 +87,12 @@ class CostCenterSpend:
     before: Decimal
 
 
-def loaded_sources(*, months: Sequence[date], currency: str, metric: str, scope: TeamScope) -> list[LoadedSource]:
-    """In one currency (all, where it is ""). Whole bills, so nothing for a reader who sees only some teams."""
+def loaded_sources(
+    *, months: Sequence[date], currency: str, metric: str, scope: TeamScope
+) -> list[LoadedSource]:
+    """In one currency (all, where it is ""). Whole bills, so nothing for a reader who sees only
+    some teams.
+    """
     if not scope.is_everything:
         return []
     with connection.cursor() as cursor:
@@ -97,9 +106,9 @@ def cost_centers(
 ) -> list[CostCenterSpend]:
     """Everything in the runs, not only AI, so that the lines make the bills' total. Largest first.
 
-    Modes are those of the day `mode_on`.
-    `before_until` cuts the compared runs, days before it only, for a month that is still running. Costs of a run are
-    kept; where a team stands may be edited any time, so it is read anew.
+    Modes are those of the day `mode_on`. `before_until` cuts the compared runs, days before it
+    only, for a month that is still running. Costs of a run are kept; where a team stands may be
+    edited any time, so it is read anew.
     """
     both = replace(
         spend,
@@ -126,7 +135,9 @@ def cost_centers(
 def team_days(
     *, spend: Spend, runs_now: tuple[int, ...], before_until: date | None
 ) -> list[tuple[str | None, date, Decimal, bool]]:
-    """(team, day, cost, is now) of the runs, AI or not; of runs that are not now only days before `before_until`."""
+    """(team, day, cost, is now) of the runs, AI or not; of runs that are not now only days before
+    `before_until`.
+    """
     with connection.cursor() as cursor:
         values = {**spend.bound(), "runs_now": list(runs_now), "before_until": before_until}
         cursor.execute(TEAM_DAYS, values)

@@ -32,9 +32,13 @@ class Names:
 def names_of(*, teams: Iterable[str | None] = (), features: Iterable[str | None] = ()) -> Names:
     """Of slugs that the caller already read within its scope, so none is asked for here.
 
-    Where two of them share a name, or one is named as another's slug, each bears its slug, too: no two read the same.
+    Where two of them share a name, or one is named as another's slug, each bears its slug, too: no
+    two read the same.
     """
-    asked = {"teams": {slug for slug in teams if slug}, "features": {slug for slug in features if slug}}
+    asked = {
+        "teams": {slug for slug in teams if slug},
+        "features": {slug for slug in features if slug},
+    }
     if not any(asked.values()):
         return Names()
     with connection.cursor() as cursor:
@@ -42,7 +46,9 @@ def names_of(*, teams: Iterable[str | None] = (), features: Iterable[str | None]
         rows = cursor.fetchall()
     return Names(
         teams=_apart({slug: name for kind, slug, name in rows if kind == "team"}, asked["teams"]),
-        features=_apart({slug: name for kind, slug, name in rows if kind == "feature"}, asked["features"]),
+        features=_apart(
+            {slug: name for kind, slug, name in rows if kind == "feature"}, asked["features"]
+        ),
     )
 
 

@@ -1,4 +1,6 @@
-"""Does the ledger add up to the bills? Per source, currency and metric, straight from charges and allocated rows."""
+"""Does the ledger add up to the bills? Per source, currency and metric, straight from charges and
+allocated rows.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,8 @@ from allocation.storage.copy_text import whole_month_plans
 from allocation.values.money import exact_sum
 from allocation.values.periods import Period
 
-# One row per source and currency: what was billed, from the charges themselves and not from any sum kept of them.
+# One row per source and currency: what was billed, from the charges themselves and not from any sum
+# kept of them.
 CHARGED = """
 SELECT s.source_id, d.billing_currency, sum(c.billed_cost), sum(c.effective_cost)
 FROM charge c
@@ -40,7 +43,9 @@ GROUP BY 1
 
 @dataclass(frozen=True)
 class ReconciliationRow:
-    """`difference` is charges - allocated - unallocated: not zero where bills changed since the run, or none exists."""
+    """`difference` is charges - allocated - unallocated: not zero where bills changed since the
+    run, or none exists.
+    """
 
     source: str
     currency: str
@@ -52,7 +57,9 @@ class ReconciliationRow:
 
     @property
     def difference(self) -> Decimal:
-        return exact_sum((self.charges, self.allocated.copy_negate(), self.unallocated.copy_negate()))
+        return exact_sum(
+            (self.charges, self.allocated.copy_negate(), self.unallocated.copy_negate())
+        )
 
 
 @dataclass(frozen=True)
@@ -66,12 +73,20 @@ class Reconciliation:
 
 
 def reconcile_period(*, period: Period) -> Reconciliation:
-    """One row per invoice source, currency and metric, of published charges against the current runs."""
+    """One row per invoice source, currency and metric, of published charges against the current
+    runs.
+    """
     month = period.start
     scopes = pinned_scopes(month)
     names = dict(Source.objects.values_list("pk", "name"))
-    charges = {(row[0], row[1]): row[2:] for row in _sums(CHARGED, {"month": month, "scopes": scopes})}
-    runs = dict(AllocationRun.objects.filter(billing_month=month, is_current=True).values_list("currency", "pk"))
+    charges = {
+        (row[0], row[1]): row[2:] for row in _sums(CHARGED, {"month": month, "scopes": scopes})
+    }
+    runs = dict(
+        AllocationRun.objects.filter(billing_month=month, is_current=True).values_list(
+            "currency", "pk"
+        )
+    )
     shares = {
         (row[0], currency): row[1:]
         for currency, run in runs.items()
@@ -79,7 +94,9 @@ def reconcile_period(*, period: Period) -> Reconciliation:
     }
     zero = Decimal(0)
     rows = []
-    for source_id, currency in sorted(charges.keys() | shares.keys(), key=lambda key: (names[key[0]], key[1])):
+    for source_id, currency in sorted(
+        charges.keys() | shares.keys(), key=lambda key: (names[key[0]], key[1])
+    ):
         billed_effective = charges.get((source_id, currency), (zero, zero))
         share = shares.get((source_id, currency), (zero,) * 4)
         for n, metric in enumerate(METRICS):

@@ -1,4 +1,6 @@
-"""Runs one statement and gives its rows back as dataclasses, so the number of statements is what it looks like."""
+"""Runs one statement and gives its rows back as dataclasses, so the number of statements is what it
+looks like.
+"""
 
 from __future__ import annotations
 

@@ -14,7 +14,9 @@ LIMIT = 50
 
 @dataclass(frozen=True)
 class RuleTake:
-    """`charges` is None for a reader of some teams only: a charge that is shared belongs to no team alone."""
+    """`charges` is None for a reader of some teams only: a charge that is shared belongs to no team
+    alone.
+    """
 
     rule: str
     charges: int | None
@@ -22,7 +24,8 @@ class RuleTake:
     effective_cost: Decimal
 
 
-# One row per rule. Money is what the reader's teams were given, which for everything is all of the charges' cost.
+# One row per rule. Money is what the reader's teams were given, which for everything is all of the
+# charges' cost.
 SQL = """
 WITH money AS (
     SELECT rule, sum(billed_cost) AS billed_cost, sum(effective_cost) AS effective_cost
@@ -56,7 +59,8 @@ class Untaken:
 
 # One row per provider, service and category of charges without a rule.
 UNTAKEN = """
-SELECT b.provider_name, b.service_name, b.charge_category, source.name, sum(g.charges)::bigint, sum(g.billed_cost),
+SELECT b.provider_name, b.service_name, b.charge_category, source.name, sum(g.charges)::bigint,
+    sum(g.billed_cost),
     sum(g.effective_cost)
 FROM charge_bucket b
 JOIN charge_group g ON g.run_id = b.run_id AND g.bucket = b.bucket
@@ -70,17 +74,25 @@ LIMIT %(limit)s
 
 @kept
 def rules_taken(*, spend: Spend) -> list[RuleTake]:
-    """One row per rule that took something in these runs, most effective cost first. Runs must share a currency."""
+    """One row per rule that took something in these runs, most effective cost first. Runs must
+    share a currency.
+    """
     return fetch(RuleTake, SQL, _parameters(spend))
 
 
 @kept
 def charges_without_rule(*, spend: Spend, no_rule: str) -> list[Untaken]:
-    """At most 50 services whose charges no rule took, most effective cost first; nothing for a reader of some teams."""
+    """At most 50 services whose charges no rule took, most effective cost first; nothing for a
+    reader of some teams.
+    """
     return fetch(Untaken, UNTAKEN, {**_parameters(spend), "no_rule": no_rule, "limit": LIMIT})
 
 
 def _parameters(spend: Spend) -> dict[str, object]:
     """Every environment: the page of rules is not narrowed to one."""
     scope = spend.scope
-    return {"runs": list(spend.runs), "all_teams": scope.is_everything, "teams": sorted(scope.teams or ())}
+    return {
+        "runs": list(spend.runs),
+        "all_teams": scope.is_everything,
+        "teams": sorted(scope.teams or ()),
+    }

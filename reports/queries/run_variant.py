@@ -1,4 +1,6 @@
-"""Where rules test single rows, one dimension's charges stand in several buckets: which of them, as the run saw it."""
+"""Where rules test single rows, one dimension's charges stand in several buckets: which of them, as
+the run saw it.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,8 @@ from allocation.rules.rules import parse_rules
 
 
 def run_variant(run: AllocationRun, scopes: Sequence[int]) -> str | None:
-    """SQL for a charge `c` of these snapshots, to stand in a statement with parameters: its bucket_member.variant.
+    """SQL for a charge `c` of these snapshots, to stand in a statement with parameters: its
+    bucket_member.variant.
 
     None where the run's rules test no single row, so that every charge has the variant 0.
     """

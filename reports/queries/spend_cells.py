@@ -11,12 +11,13 @@ from reports.period import Period
 from reports.queries.kept import kept
 from reports.queries.spend_filter import Spend
 
-# One row per AI scope, team, feature, model, provider, kind, reason and phase. Charge days decide what is now and what
-# before.
+# One row per AI scope, team, feature, model, provider, kind, reason and phase. Charge days decide
+# what is now and what before.
 CELLS = """
 SELECT ai_scope, team, feature, model, provider_name, charge_kind, reason,
     coalesce(sum(cost) FILTER (WHERE day >= %(start)s AND day < %(end)s), 0) AS now,
-    coalesce(sum(cost) FILTER (WHERE day >= %(before_start)s AND day < %(before_end)s), 0) AS before, phase
+    coalesce(sum(cost) FILTER (WHERE day >= %(before_start)s AND day < %(before_end)s),
+        0) AS before, phase
 FROM (
     SELECT *, CASE %(metric)s WHEN 'billed_cost' THEN billed_cost ELSE effective_cost END AS cost
     FROM cost_daily

@@ -10,7 +10,8 @@ from django.db import connection
 
 from reports.scope import TeamScope
 
-# One row per current run. The last day is that of its slices, the cost comes from the run's balance.
+# One row per current run. The last day is that of its slices, the cost comes from the run's
+# balance.
 CURRENT_RUNS = """
 SELECT run.id, run.billing_month, run.currency,
     (SELECT max(s.day) FROM run_slice s WHERE s.run_id = run.id AND s.part >= 0
@@ -44,7 +45,9 @@ class MonthRun:
 
 
 def current_runs() -> list[MonthRun]:
-    """Every current run, oldest month first. It tells which months exist, not what anybody spent: no scope needed."""
+    """Every current run, oldest month first. It tells which months exist, not what anybody spent:
+    no scope needed.
+    """
     with connection.cursor() as cursor:
         cursor.execute(CURRENT_RUNS)
         return [MonthRun(*row) for row in cursor.fetchall()]

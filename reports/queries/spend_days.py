@@ -12,9 +12,11 @@ from reports.period import Period
 from reports.queries.kept import kept
 from reports.queries.spend_filter import Spend
 
-# One row per day and team, day and feature, day and model of the AI scopes, in one scan. The number says which.
+# One row per day and team, day and feature, day and model of the AI scopes, in one scan. The number
+# says which.
 DAYS = """
-SELECT grouping(team, feature, model) AS level, day, coalesce(team, feature, model) AS name, sum(cost) AS cost
+SELECT grouping(team, feature, model) AS level, day, coalesce(team, feature, model) AS name,
+    sum(cost) AS cost
 FROM (
     SELECT day, team, feature, model,
         CASE %(metric)s WHEN 'billed_cost' THEN billed_cost ELSE effective_cost END AS cost

@@ -10,7 +10,9 @@ from reports.scope import TeamScope
 
 @dataclass(frozen=True)
 class Spend:
-    """Which part of the rollup a page reads: runs of one currency, a scope, a metric, perhaps one environment."""
+    """Which part of the rollup a page reads: runs of one currency, a scope, a metric, perhaps one
+    environment.
+    """
 
     runs: tuple[int, ...]
     scope: TeamScope

@@ -1,4 +1,6 @@
-"""The scopes a reader can choose from: business units and teams of the tree, and environments seen in costs."""
+"""The scopes a reader can choose from: business units and teams of the tree, and environments seen
+in costs.
+"""
 
 from __future__ import annotations
 
@@ -9,10 +11,11 @@ from django.db import connection
 
 from reports.scope import TeamScope
 
-# One row per team with its placement on a day. `shade` numbers teams in the order they were made, so that a team
-# keeps its colour when another one is added.
+# One row per team with its placement on a day. `shade` numbers teams in the order they were made,
+# so that a team keeps its colour when another one is added.
 TEAMS = """
-SELECT team.slug, team.name, unit.slug, unit.name, center.code, row_number() OVER (ORDER BY team.id) - 1 AS shade
+SELECT team.slug, team.name, unit.slug, unit.name, center.code,
+    row_number() OVER (ORDER BY team.id) - 1 AS shade
 FROM allocation_team AS team
 LEFT JOIN team_placement_period AS placed ON placed.team_id = team.id
     AND placed.valid_from <= %(day)s AND (placed.valid_to IS NULL OR placed.valid_to > %(day)s)
@@ -32,7 +35,8 @@ WHERE unit.slug = %(unit)s
 
 # Distinct environments of some runs by a loose index-like walk: the rollup holds few of them.
 ENVIRONMENTS = """
-SELECT DISTINCT environment FROM allocation_target WHERE environment IS NOT NULL ORDER BY environment LIMIT 50
+SELECT DISTINCT environment FROM allocation_target WHERE environment IS NOT NULL
+    ORDER BY environment LIMIT 50
 """
 
 

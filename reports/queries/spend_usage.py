@@ -15,9 +15,11 @@ from reports.queries.spend_filter import Spend
 USAGE = """
 SELECT team, feature, model,
     coalesce(sum(calls) FILTER (WHERE day >= %(start)s AND day < %(end)s), 0),
-    coalesce(sum(tokens_input + tokens_output) FILTER (WHERE day >= %(start)s AND day < %(end)s), 0),
+    coalesce(sum(tokens_input + tokens_output) FILTER (WHERE day >= %(start)s AND day < %(end)s),
+        0),
     coalesce(sum(calls) FILTER (WHERE day >= %(before_start)s AND day < %(before_end)s), 0),
-    coalesce(sum(tokens_input + tokens_output) FILTER (WHERE day >= %(before_start)s AND day < %(before_end)s), 0),
+    coalesce(sum(tokens_input + tokens_output) FILTER (WHERE day >= %(before_start)s
+        AND day < %(before_end)s), 0),
     coalesce(sum(cost_variance) FILTER (WHERE day >= %(start)s AND day < %(end)s), 0), phase
 FROM usage_daily
 WHERE run_id = ANY(%(runs)s)

@@ -21,10 +21,12 @@ BY_USAGE, BY_OTHER_DAYS = "usage", "other days"
 
 @dataclass(frozen=True)
 class TagConflict:
-    """`effective_cost` is what carries the tag in question, on the days from `first_day` to `last_day`.
+    """`effective_cost` is what carries the tag in question, on the days from `first_day` to
+    `last_day`.
 
-    `evidence`, of an account: who traces it, or whose identities the provider reports; of a resource: how it is tagged
-    on most of its days. `share` is the likely team's part of that evidence.
+    `evidence`, of an account: who traces it, or whose identities the provider reports; of a
+    resource: how it is tagged on most of its days. `share` is the likely team's part of that
+    evidence.
     """
 
     source: str
@@ -41,18 +43,22 @@ class TagConflict:
     last_day: date
 
 
-# One row per source, account, team that its tags name and team that its usage shows (evidence 1 to 3), of current runs.
+# One row per source, account, team that its tags name and team that its usage shows (evidence 1 to
+# 3), of current runs.
 ACCOUNTS_SQL = """
 WITH current AS (
     SELECT id, currency FROM allocation_allocationrun WHERE is_current AND billing_month = %(month)s
 ), tagged AS (
-    SELECT current.currency, b.run_id, b.bucket, b.source_id, b.split_key->>'sub_account' AS account,
+    SELECT current.currency, b.run_id, b.bucket, b.source_id,
+        b.split_key->>'sub_account' AS account,
         b.split_key->'owner'->>'team' AS team
     FROM current JOIN charge_bucket b ON b.run_id = current.id
-    WHERE b.method IN ('traced_usage', 'provider_usage') AND b.split_key->'owner'->>'team' IS NOT NULL
+    WHERE b.method IN ('traced_usage', 'provider_usage') AND b.split_key->'owner'->>'team' IS NOT
+        NULL
         AND b.split_key->>'sub_account' IS NOT NULL
 ), used AS (
-    SELECT a.run_id, a.bucket, t.team, sum(a.effective_cost) AS cost, min(a.day) AS first_day, max(a.day) AS last_day
+    SELECT a.run_id, a.bucket, t.team, sum(a.effective_cost) AS cost, min(a.day) AS first_day,
+        max(a.day) AS last_day
     FROM allocated_cost a JOIN allocation_target t ON t.id = a.target_id
     WHERE a.billing_month = %(month)s AND a.run_id IN (SELECT id FROM current) AND a.evidence <= 3
         AND t.team IS NOT NULL
@@ -63,7 +69,8 @@ WITH current AS (
     WHERE m.run_id IN (SELECT id FROM current)
     GROUP BY 1, 2
 )
-SELECT source.name, tagged.account, max(named.name), tagged.team, used.team, tagged.currency, sum(used.cost),
+SELECT source.name, tagged.account, max(named.name), tagged.team, used.team, tagged.currency,
+    sum(used.cost),
     min(used.first_day), max(used.last_day)
 FROM tagged
 JOIN used ON used.run_id = tagged.run_id AND used.bucket = tagged.bucket
@@ -72,10 +79,12 @@ LEFT JOIN named ON named.source_id = tagged.source_id AND named.account = tagged
 GROUP BY 1, 2, 4, 5, 6
 """
 
-# One row per resource of the month's published charges and team that its tags name, with days and cost under that tag.
+# One row per resource of the month's published charges and team that its tags name, with days and
+# cost under that tag.
 RESOURCES_SQL = """
 WITH tagged AS (
-    SELECT * FROM allocation_chargedimension WHERE resource_id IS NOT NULL AND tags->>'team' IS NOT NULL
+    SELECT * FROM allocation_chargedimension WHERE resource_id IS NOT NULL
+        AND tags->>'team' IS NOT NULL
 ), daily AS (
     SELECT c.scope_id, c.dimension_id, (c.charge_period_start AT TIME ZONE 'UTC')::date AS day,
         sum(c.effective_cost) AS cost
@@ -83,7 +92,8 @@ WITH tagged AS (
     WHERE c.billing_month = %(month)s
     GROUP BY 1, 2, 3
 )
-SELECT source.name, d.sub_account_id, max(d.sub_account_name), d.resource_id, max(d.resource_name), d.tags->>'team',
+SELECT source.name, d.sub_account_id, max(d.sub_account_name), d.resource_id, max(d.resource_name),
+    d.tags->>'team',
     d.billing_currency, count(DISTINCT daily.day), sum(daily.cost), min(daily.day), max(daily.day)
 FROM daily
 JOIN allocation_chargescope s ON s.id = daily.scope_id AND s.state = 'current'
@@ -96,7 +106,8 @@ GROUP BY 1, 2, 4, 6, 7
 def tag_conflicts(*, month: date, scope: TeamScope) -> list[TagConflict]:
     """Every conflict of a billing month, most cost first; amounts are in the row's currency.
 
-    A reader of some teams sees those between their own teams only: a conflict tells one team's cost to the other.
+    A reader of some teams sees those between their own teams only: a conflict tells one team's cost
+    to the other.
     """
     team_of = load_organisation().team
     found = [
@@ -106,14 +117,20 @@ def tag_conflicts(*, month: date, scope: TeamScope) -> list[TagConflict]:
         and scope.allows(team_of(conflict.tagged_team))
         and scope.allows(team_of(conflict.likely_team))
     ]
-    return sorted(found, key=lambda row: (-abs(row.effective_cost), row.source, row.resource_name or ""))
+    return sorted(
+        found, key=lambda row: (-abs(row.effective_cost), row.source, row.resource_name or "")
+    )
 
 
 def _accounts(month: date) -> list[TagConflict]:
     team_of = load_organisation().team
     groups: dict[tuple[str, str, str | None, str, str], list[tuple[str, Decimal, date, date]]] = {}
-    for source, account, name, tagged, team, currency, cost, first, last in _rows(ACCOUNTS_SQL, month):
-        groups.setdefault((source, account, name, tagged, currency), []).append((team, cost, first, last))
+    for source, account, name, tagged, team, currency, cost, first, last in _rows(
+        ACCOUNTS_SQL, month
+    ):
+        groups.setdefault((source, account, name, tagged, currency), []).append(
+            (team, cost, first, last)
+        )
     found = []
     for (source, account, name, tagged, currency), shares in groups.items():
         whole = sum((cost for _, cost, _, _ in shares), Decimal(0))
@@ -142,7 +159,9 @@ def _accounts(month: date) -> list[TagConflict]:
 def _resources(month: date) -> list[TagConflict]:
     """Resources tagged with one team on most of their days and with another on the rest."""
     groups: dict[tuple[str, str | None, str | None, str, str | None, str], list[_TaggedDays]] = {}
-    for source, account, name, resource, resource_name, team, currency, *measures in _rows(RESOURCES_SQL, month):
+    for source, account, name, resource, resource_name, team, currency, *measures in _rows(
+        RESOURCES_SQL, month
+    ):
         key = (source, account, name, resource, resource_name, currency)
         groups.setdefault(key, []).append(_TaggedDays(team, *measures))
     found = []

@@ -1,4 +1,6 @@
-"""Single calls of a window: the newest, the slowest, the failed; and the spans that fell outside the time window."""
+"""Single calls of a window: the newest, the slowest, the failed; and the spans that fell outside
+the time window.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,9 @@ from reports.queries.usage_filter import PICKED_DIMENSIONS, UsageFilter
 from reports.scope import TeamScope
 from reports.window import Window
 
-SLICE = 5_000  # spans looked at, the newest of the window: pages read raw rows of a narrow slice only
+SLICE = (
+    5_000  # spans looked at, the newest of the window: pages read raw rows of a narrow slice only
+)
 SHOWN = 12
 
 
@@ -56,7 +60,8 @@ COLUMNS = """
 NEWEST = f"""
 SELECT {COLUMNS} s.tableoid = 'span_outside_window'::regclass
 FROM span s JOIN allocation_usagedimension d ON d.id = s.dimension_id
-WHERE s.span_day BETWEEN %(first_day)s AND %(last_day)s AND s.started_at >= %(start)s AND s.started_at < %(end)s
+WHERE s.span_day BETWEEN %(first_day)s AND %(last_day)s AND s.started_at >= %(start)s
+    AND s.started_at < %(end)s
     AND {PICKED_DIMENSIONS}
 ORDER BY s.started_at DESC
 LIMIT %(shown)s
@@ -66,7 +71,8 @@ LIMIT %(shown)s
 SLOWEST = f"""
 WITH slice AS MATERIALIZED (
     SELECT * FROM span
-    WHERE span_day BETWEEN %(first_day)s AND %(last_day)s AND started_at >= %(start)s AND started_at < %(end)s
+    WHERE span_day BETWEEN %(first_day)s AND %(last_day)s AND started_at >= %(start)s
+        AND started_at < %(end)s
     ORDER BY started_at DESC LIMIT %(slice)s
 )
 SELECT {COLUMNS} false
@@ -76,12 +82,13 @@ ORDER BY s.duration_us DESC, s.trace_id, s.span_id
 LIMIT %(shown)s
 """  # noqa: S608  no value is written into it
 
-# One row per priced model call, dearest first, among the newest of the window. Ranked by the prices of the window's
-# last day; `span_costs` then says what each costs at its own time.
+# One row per priced model call, dearest first, among the newest of the window. Ranked by the prices
+# of the window's last day; `span_costs` then says what each costs at its own time.
 COSTLIEST = f"""
 WITH slice AS MATERIALIZED (
     SELECT * FROM span
-    WHERE span_day BETWEEN %(first_day)s AND %(last_day)s AND started_at >= %(start)s AND started_at < %(end)s
+    WHERE span_day BETWEEN %(first_day)s AND %(last_day)s AND started_at >= %(start)s
+        AND started_at < %(end)s
     ORDER BY started_at DESC LIMIT %(slice)s
 ), picked AS MATERIALIZED (
     SELECT d.* FROM allocation_usagedimension d
@@ -89,24 +96,31 @@ WITH slice AS MATERIALIZED (
 ), newest AS (
     SELECT max(id) AS id FROM allocation_priceversion
 ), price AS MATERIALIZED (
-    SELECT DISTINCT ON (picked.id, p.token_class) picked.id AS dimension_id, p.token_class, p.per_million
+    SELECT DISTINCT ON (picked.id, p.token_class) picked.id AS dimension_id, p.token_class,
+        p.per_million
     FROM picked CROSS JOIN newest
     CROSS JOIN LATERAL (
         SELECT m.price_provider, m.price_model FROM allocation_pricematch m
         WHERE m.version_id = newest.id AND m.provider = coalesce(picked.provider, '')
-            AND m.model_text IN (picked.model_answered, picked.model_requested) AND m.price_model IS NOT NULL
+            AND m.model_text IN (picked.model_answered, picked.model_requested)
+                AND m.price_model IS NOT NULL
         ORDER BY m.model_text = picked.model_answered DESC NULLS LAST LIMIT 1
     ) AS m
-    JOIN allocation_price p ON p.version_id = newest.id AND p.provider = m.price_provider AND p.model = m.price_model
+    JOIN allocation_price p ON p.version_id = newest.id AND p.provider = m.price_provider
+        AND p.model = m.price_model
         AND (p.tier IS NULL OR p.tier = picked.tier) AND p.context_from <= picked.context_band
         AND (p.valid_from IS NULL OR p.valid_from <= %(last_day)s)
-    ORDER BY picked.id, p.token_class, p.tier IS NULL, p.valid_from DESC NULLS LAST, p.context_from DESC
+    ORDER BY picked.id, p.token_class, p.tier IS NULL, p.valid_from DESC NULLS LAST,
+        p.context_from DESC
 ), unit AS (
     SELECT dimension_id,
-        coalesce(max(per_million) FILTER (WHERE token_class = 'input_uncached'), 0) AS input_uncached,
+        coalesce(max(per_million) FILTER (WHERE token_class = 'input_uncached'),
+            0) AS input_uncached,
         coalesce(max(per_million) FILTER (WHERE token_class = 'cache_read'), 0) AS cache_read,
-        coalesce(max(per_million) FILTER (WHERE token_class = 'cache_write_5m'), 0) AS cache_write_5m,
-        coalesce(max(per_million) FILTER (WHERE token_class = 'cache_write_1h'), 0) AS cache_write_1h,
+        coalesce(max(per_million) FILTER (WHERE token_class = 'cache_write_5m'),
+            0) AS cache_write_5m,
+        coalesce(max(per_million) FILTER (WHERE token_class = 'cache_write_1h'),
+            0) AS cache_write_1h,
         coalesce(max(per_million) FILTER (WHERE token_class = 'output_text'), 0) AS output_text,
         coalesce(max(per_million) FILTER (WHERE token_class = 'reasoning'), 0) AS reasoning,
         coalesce(max(per_million) FILTER (WHERE token_class = 'input_audio'), 0) AS input_audio,
@@ -120,8 +134,10 @@ FROM slice s JOIN picked d ON d.id = s.dimension_id JOIN unit ON unit.dimension_
 WHERE s.counted
 ORDER BY s.input_uncached * unit.input_uncached + s.cache_read * unit.cache_read
     + s.cache_write_5m * unit.cache_write_5m + s.cache_write_1h * unit.cache_write_1h
-    + s.output_text * unit.output_text + s.reasoning * unit.reasoning + s.input_audio * unit.input_audio
-    + s.input_image * unit.input_image + s.output_audio * unit.output_audio + s.output_image * unit.output_image DESC,
+    + s.output_text * unit.output_text + s.reasoning * unit.reasoning + s.input_audio *
+        unit.input_audio
+    + s.input_image * unit.input_image + s.output_audio * unit.output_audio + s.output_image *
+        unit.output_image DESC,
     s.trace_id, s.span_id
 LIMIT %(shown)s
 """  # noqa: S608  no value is written into it
@@ -150,12 +166,14 @@ class ErrorRow:
 ERRORS = f"""
 WITH slice AS MATERIALIZED (
     SELECT * FROM span
-    WHERE span_day BETWEEN %(first_day)s AND %(last_day)s AND started_at >= %(start)s AND started_at < %(end)s
+    WHERE span_day BETWEEN %(first_day)s AND %(last_day)s AND started_at >= %(start)s
+        AND started_at < %(end)s
         AND (status_code = 2 OR error_type IS NOT NULL)
     ORDER BY started_at DESC LIMIT %(slice)s
 )
 SELECT s.error_type, sum(s.adjusted_count), string_agg(DISTINCT d.model, ', '), max(s.started_at),
-    (array_agg(s.span_day ORDER BY s.started_at DESC))[1], (array_agg(s.trace_id ORDER BY s.started_at DESC))[1]
+    (array_agg(s.span_day ORDER BY s.started_at DESC))[1], (array_agg(s.trace_id
+        ORDER BY s.started_at DESC))[1]
 FROM slice s JOIN allocation_usagedimension d ON d.id = s.dimension_id
 WHERE s.counted AND {PICKED_DIMENSIONS}
 GROUP BY s.error_type
@@ -188,11 +206,15 @@ def slowest_calls(*, window: Window, picked: UsageFilter, teams: TeamScope) -> l
 
 
 def costliest_calls(*, window: Window, picked: UsageFilter, teams: TeamScope) -> list[CallRow]:
-    """The 12 dearest priced model calls among the newest 5,000 spans of the window, each with its cost."""
+    """The 12 dearest priced model calls among the newest 5,000 spans of the window, each with its
+    cost.
+    """
     calls = fetch(CallRow, COSTLIEST, _parameters(window, picked, teams))
     costs = span_costs(calls)
     priced = [replace(call, cost=costs.get((call.trace_id, call.span_id))) for call in calls]
-    return sorted((call for call in priced if call.cost is not None), key=lambda call: -(call.cost or 0))
+    return sorted(
+        (call for call in priced if call.cost is not None), key=lambda call: -(call.cost or 0)
+    )
 
 
 def errors_by_type(*, window: Window, picked: UsageFilter, teams: TeamScope) -> list[ErrorRow]:
@@ -201,7 +223,9 @@ def errors_by_type(*, window: Window, picked: UsageFilter, teams: TeamScope) -> 
 
 
 def spans_outside_window(*, teams: TeamScope) -> list[CallRow]:
-    """The last 12 spans that arrived with a start outside the time window; kept, flagged and not counted."""
+    """The last 12 spans that arrived with a start outside the time window; kept, flagged and not
+    counted.
+    """
     return fetch(
         CallRow,
         OUTSIDE,

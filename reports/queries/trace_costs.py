@@ -28,12 +28,14 @@ class CostRow:
     cost: Decimal | None
 
 
-# One row per model call among the given spans; NULL where any token class it used has no price.
-# The same choices as allocation.catalogue.prices makes for the rollup: the model that answered before the one asked for; of the
-# price lines the tier's own, then the latest date, then the highest context band. Multiplied, since a division rounds.
+# One row per model call among the given spans; NULL where any token class it used has no price. The
+# same choices as allocation.catalogue.prices makes for the rollup: the model that answered before
+# the one asked for; of the price lines the tier's own, then the latest date, then the highest
+# context band. Multiplied, since a division rounds.
 SQL = """
 WITH wanted AS (
-    SELECT * FROM unnest(%(days)s::date[], %(traces)s::uuid[], %(spans)s::bigint[]) AS k(span_day, trace_id, span_id)
+    SELECT * FROM unnest(%(days)s::date[], %(traces)s::uuid[], %(spans)s::bigint[]) AS k(span_day,
+        trace_id, span_id)
 ), newest AS (
     SELECT max(id) AS id FROM allocation_priceversion
 )
@@ -41,7 +43,8 @@ SELECT s.trace_id, s.span_id,
     CASE WHEN bool_and(class.tokens = 0 OR line.per_million IS NOT NULL)
         THEN sum(class.tokens * line.per_million) * 0.000001 END
 FROM wanted
-JOIN span s ON s.span_day = wanted.span_day AND s.trace_id = wanted.trace_id AND s.span_id = wanted.span_id
+JOIN span s ON s.span_day = wanted.span_day AND s.trace_id = wanted.trace_id
+    AND s.span_id = wanted.span_id
     AND s.span_day = ANY(%(days)s)
 JOIN allocation_usagedimension d ON d.id = s.dimension_id
 CROSS JOIN newest
@@ -52,9 +55,12 @@ LEFT JOIN LATERAL (
     ORDER BY m.model_text = d.model_answered DESC NULLS LAST LIMIT 1
 ) AS m ON true
 CROSS JOIN LATERAL (VALUES
-    ('input_uncached', s.input_uncached), ('cache_read', s.cache_read), ('cache_write_5m', s.cache_write_5m),
-    ('cache_write_1h', s.cache_write_1h), ('output_text', s.output_text), ('reasoning', s.reasoning),
-    ('input_audio', s.input_audio), ('input_image', s.input_image), ('output_audio', s.output_audio),
+    ('input_uncached', s.input_uncached), ('cache_read', s.cache_read),
+        ('cache_write_5m', s.cache_write_5m),
+    ('cache_write_1h', s.cache_write_1h), ('output_text', s.output_text),
+        ('reasoning', s.reasoning),
+    ('input_audio', s.input_audio), ('input_image', s.input_image),
+        ('output_audio', s.output_audio),
     ('output_image', s.output_image), ('calls', 1)
 ) AS class(token_class, tokens)
 LEFT JOIN LATERAL (
@@ -70,13 +76,16 @@ LEFT JOIN LATERAL (
                 AND (s.started_at AT TIME ZONE 'UTC')::time < p.time_of_day_to END)
     ORDER BY p.tier IS NULL, p.valid_from DESC NULLS LAST, p.context_from DESC LIMIT 1
 ) AS line ON class.tokens > 0
-WHERE (d.is_inference OR s.counted) AND (class.token_class <> 'calls' OR line.per_million IS NOT NULL)
+WHERE (d.is_inference OR s.counted) AND (class.token_class <> 'calls'
+    OR line.per_million IS NOT NULL)
 GROUP BY s.trace_id, s.span_id
 """
 
 
 def span_costs(spans: Iterable[SpanKey]) -> dict[tuple[UUID, int], Decimal | None]:
-    """USD of each model call among the spans; None where unpriced, no entry where it is no model call."""
+    """USD of each model call among the spans; None where unpriced, no entry where it is no model
+    call.
+    """
     keys = list(spans)
     rows = fetch(
         CostRow,

@@ -52,8 +52,10 @@ class SpanRow:
 
 # One row per span, in the order they began.
 SQL = """
-SELECT s.span_day, s.trace_id, s.span_id, s.parent_span_id, s.name, s.started_at, s.duration_us, s.status_code,
-    s.error_type, s.counted, s.not_counted, d.is_inference, d.operation, d.provider, d.model, d.service, d.team,
+SELECT s.span_day, s.trace_id, s.span_id, s.parent_span_id, s.name, s.started_at, s.duration_us,
+    s.status_code,
+    s.error_type, s.counted, s.not_counted, d.is_inference, d.operation, d.provider, d.model,
+        d.service, d.team,
     d.feature, d.prompt_version, s.has_usage, s.usage_shape, s.adjusted_count,
     s.input_uncached + s.input_audio + s.input_image,
     s.cache_read + s.cache_write_5m + s.cache_write_1h,
@@ -67,8 +69,9 @@ ORDER BY s.started_at, s.span_id
 LIMIT %(limit)s
 """
 
-# The primary key begins with the day, so the day has to be known: from the link, else every day that holds spans.
-# One row per day; spans outside the time window have days of their own in the default partition.
+# The primary key begins with the day, so the day has to be known: from the link, else every day
+# that holds spans. One row per day; spans outside the time window have days of their own in the
+# default partition.
 DAYS = """
 SELECT to_date(substr(c.relname, 6), 'YYYYMMDD')
 FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
@@ -78,7 +81,8 @@ UNION SELECT span_day FROM span_outside_window WHERE trace_id = %(trace_id)s
 
 
 def trace_spans(*, trace_id: UUID, day: date | None, teams: TeamScope) -> list[SpanRow]:
-    """At most 2,001 spans (one more than a page shows) by start; `day` and its neighbours only, where given.
+    """At most 2,001 spans (one more than a page shows) by start; `day` and its neighbours only,
+    where given.
 
     A reader of some teams gets their spans only.
     """

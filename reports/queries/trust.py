@@ -1,4 +1,6 @@
-"""The trust line: how far bills and traces reach, how much of the cost is explained, and what is wrong."""
+"""The trust line: how far bills and traces reach, how much of the cost is explained, and what is
+wrong.
+"""
 
 from __future__ import annotations
 
@@ -37,18 +39,21 @@ WHERE bucket.run_id = ANY(%(runs)s) AND charge_group.day <= %(today)s
 GROUP BY source.name
 """
 
-# The newest span of the last two days by the start index of two partitions, else the newest hour with usage.
+# The newest span of the last two days by the start index of two partitions, else the newest hour
+# with usage.
 LAST_TRACE = """
 SELECT coalesce(
     (SELECT max(received_at) FROM span
         WHERE span_day BETWEEN %(today)s::date - 1 AND %(today)s::date AND started_at >= (
-            SELECT max(started_at) FROM span WHERE span_day BETWEEN %(today)s::date - 1 AND %(today)s::date)),
+            SELECT max(started_at) FROM span WHERE span_day BETWEEN %(today)s::date - 1
+                AND %(today)s::date)),
     (SELECT max(hour) + interval '1 hour' FROM usage_hourly WHERE hour <= %(now)s),
     (SELECT max(hour) FROM usage_delta WHERE hour <= %(now)s)
 )
 """
 
-# One row per evidence rung and certainty. The untraced part is spread over traced shares, so it is not explained.
+# One row per evidence rung and certainty. The untraced part is spread over traced shares, so it is
+# not explained.
 EVIDENCE = """
 SELECT evidence, charge_kind = 'untraced' AS is_untraced, reason IS NOT NULL AS is_unallocated,
     sum(CASE %(metric)s WHEN 'billed_cost' THEN billed_cost ELSE effective_cost END)
@@ -79,16 +84,18 @@ class SourceTrust:
         if self.is_refused:
             return f"the newest {self.name} bill was {self.status}: see import {self.import_id} and deliver it again"
         if self.rows_rejected:
-            return (
-                f"{self.rows_rejected:,} rows of the newest {self.name} bill were rejected: see import {self.import_id}"
-            )
+            return f"{self.rows_rejected:,} rows of the newest {self.name} bill were rejected: see import {self.import_id}"
         return None
 
     @property
     def problem_to_report(self) -> str | None:
-        """The same for a reader who can't open imports: what it means for the figures, and whom to ask."""
+        """The same for a reader who can't open imports: what it means for the figures, and whom to
+        ask.
+        """
         if self.is_refused:
-            return f"the newest {self.name} bill is not in these figures, ask finance when it will be"
+            return (
+                f"the newest {self.name} bill is not in these figures, ask finance when it will be"
+            )
         if self.rows_rejected:
             return f"{self.rows_rejected:,} rows of the newest {self.name} bill are not in these figures, ask finance"
         return None
@@ -105,7 +112,9 @@ class EvidenceShare:
 
     @property
     def is_explained(self) -> bool:
-        """Measured by traces, gateway logs or the provider, or owned by whom the key or project belongs to."""
+        """Measured by traces, gateway logs or the provider, or owned by whom the key or project
+        belongs to.
+        """
         return self.rung <= EXPLAINED_UP_TO and not self.is_untraced and not self.is_unallocated
 
 
@@ -125,19 +134,29 @@ class Trust:
     @property
     def explained(self) -> Decimal | None:
         """Fraction of the cost, None where there is no cost."""
-        return ratio(exact_sum(share.cost for share in self.evidence if share.is_explained), self.total)
+        return ratio(
+            exact_sum(share.cost for share in self.evidence if share.is_explained), self.total
+        )
 
     @property
     def unallocated(self) -> Decimal | None:
-        return ratio(exact_sum(share.cost for share in self.evidence if share.is_unallocated), self.total)
+        return ratio(
+            exact_sum(share.cost for share in self.evidence if share.is_unallocated), self.total
+        )
 
 
-def trust(*, spend: Spend, every_run: Spend, period: Period, runs: tuple[int, ...], now: datetime) -> Trust:
-    """Four statements. `every_run` is the current runs of all currencies, `runs` those of the period, to be shown."""
+def trust(
+    *, spend: Spend, every_run: Spend, period: Period, runs: tuple[int, ...], now: datetime
+) -> Trust:
+    """Four statements. `every_run` is the current runs of all currencies, `runs` those of the
+    period, to be shown.
+    """
     reach = source_reach(spend=every_run, today=now.date())
     with connection.cursor() as cursor:
         cursor.execute(SOURCES)
-        sources = [SourceTrust(name, reach.get(name), *newest) for name, *newest in cursor.fetchall()]
+        sources = [
+            SourceTrust(name, reach.get(name), *newest) for name, *newest in cursor.fetchall()
+        ]
         cursor.execute(LAST_TRACE, {"today": now.date(), "now": now})
         traces_at = cursor.fetchone()[0]
     sources.sort(key=lambda source: (-(source.through or date.min).toordinal(), source.name))
@@ -147,7 +166,9 @@ def trust(*, spend: Spend, every_run: Spend, period: Period, runs: tuple[int, ..
 
 @kept
 def source_reach(*, spend: Spend, today: date) -> dict[str, date]:
-    """The last charge day of each source, up to today. Of the whole organisation: it tells no amount."""
+    """The last charge day of each source, up to today. Of the whole organisation: it tells no
+    amount.
+    """
     with connection.cursor() as cursor:
         cursor.execute(REACH, {"runs": list(spend.runs), "today": today})
         return dict(cursor.fetchall())

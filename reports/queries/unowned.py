@@ -1,5 +1,5 @@
-"""What nobody owns in some runs, who might, and how much is allocated, tagged and traced. The one place whose SQL joins
-charges with the groups that a run put them in.
+"""What nobody owns in some runs, who might, and how much is allocated, tagged and traced. The one
+place whose SQL joins charges with the groups that a run put them in.
 """
 
 from __future__ import annotations
@@ -36,15 +36,18 @@ WITH shares AS (
     WHERE run_id = ANY(%(runs)s) AND billing_month = ANY(%(months)s)
     GROUP BY 1, 2, 3
 )
-SELECT b.run_id, b.bucket, b.rule, b.method, b.split_key ->> 'untraced', t.team, t.reason, sum(shares.cost)
+SELECT b.run_id, b.bucket, b.rule, b.method, b.split_key ->> 'untraced', t.team, t.reason,
+    sum(shares.cost)
 FROM shares
-JOIN charge_bucket b ON b.run_id = shares.run_id AND b.bucket = shares.bucket AND b.ai_scope <> 'other'
+JOIN charge_bucket b ON b.run_id = shares.run_id AND b.bucket = shares.bucket
+    AND b.ai_scope <> 'other'
 JOIN allocation_target t ON t.id = shares.target_id
 GROUP BY b.run_id, b.bucket, b.rule, b.method, b.split_key ->> 'untraced', t.team, t.reason
 ORDER BY b.run_id, b.bucket, t.team COLLATE "C" NULLS LAST, t.reason COLLATE "C"
 """
 
-# One row per source, distinct charge columns and variant of a run: whole snapshots where no rule tests single rows,
+# One row per source, distinct charge columns and variant of a run: whole snapshots where no rule
+# tests single rows,
 OF_SNAPSHOTS = """
     SELECT scope.source_id, c.dimension_id, 0::bigint AS variant, sum(c.charges)::bigint AS charges,
         sum(c.billed_cost) AS billed, sum(c.effective_cost) AS effective
@@ -64,9 +67,11 @@ OF_ROWS = """
 CHARGES = """
 SELECT m.run_id, m.bucket, source.name, sums.charges,
     CASE WHEN %(metric)s = 'billed_cost' THEN sums.billed ELSE sums.effective END,
-    d.provider_name, d.service_name, d.sub_account_id, d.resource_id, d.resource_name, d.principal_id, d.tags
+    d.provider_name, d.service_name, d.sub_account_id, d.resource_id, d.resource_name,
+        d.principal_id, d.tags
 FROM ({sums}) AS sums
-JOIN bucket_member m ON m.run_id = %(run)s AND m.source_id = sums.source_id AND m.dimension_id = sums.dimension_id
+JOIN bucket_member m ON m.run_id = %(run)s AND m.source_id = sums.source_id
+    AND m.dimension_id = sums.dimension_id
     AND m.variant = sums.variant
 JOIN charge_bucket b ON b.run_id = m.run_id AND b.bucket = m.bucket AND b.ai_scope <> 'other'
 JOIN allocation_source source ON source.id = m.source_id
@@ -84,7 +89,8 @@ GROUP BY d.project, d.service, d.team
 ORDER BY d.project COLLATE "C", d.service COLLATE "C", d.team COLLATE "C"
 """
 
-# One row per run: charges of AI spend that have an owner for every part, and that rest on traces for some part.
+# One row per run: charges of AI spend that have an owner for every part, and that rest on traces
+# for some part.
 COUNTED = """
 SELECT coalesce(sum(g.charges), 0)::bigint,
     coalesce(sum(g.charges) FILTER (WHERE NOT owners.has_none), 0)::bigint,
@@ -104,7 +110,8 @@ WHERE b.run_id = ANY(%(runs)s) AND b.ai_scope <> 'other'
 # One row per run: cost of AI spend, with an owner, and on traces.
 SPENT = """
 SELECT coalesce(sum(cost), 0), coalesce(sum(cost) FILTER (WHERE reason IS NULL), 0),
-    coalesce(sum(cost) FILTER (WHERE reason IS NULL AND evidence <= 2 AND charge_kind <> 'untraced'), 0)
+    coalesce(sum(cost) FILTER (WHERE reason IS NULL AND evidence <= 2
+        AND charge_kind <> 'untraced'), 0)
 FROM (
     SELECT reason, evidence, charge_kind,
         CASE WHEN %(metric)s = 'billed_cost' THEN billed_cost ELSE effective_cost END AS cost
@@ -115,10 +122,11 @@ FROM (
 
 @dataclass(frozen=True)
 class Coverage:
-    """One month's AI spend in one currency: all of it, and what of it is allocated, tagged and traced.
+    """One month's AI spend in one currency: all of it, and what of it is allocated, tagged and
+    traced.
 
-    A charge counts as allocated where every part of it has an owner, as traced where some part rests on traces, as
-    tagged where it carries a team tag with a value.
+    A charge counts as allocated where every part of it has an owner, as traced where some part
+    rests on traces, as tagged where it carries a team tag with a value.
     """
 
     month: date
@@ -137,17 +145,23 @@ class Coverage:
 
 
 def unowned(*, spend: Spend, months: Sequence[date], currency: str) -> Unowned:
-    """Unowned AI cost of some months' runs, with suggestions; nothing for a reader of some teams only.
+    """Unowned AI cost of some months' runs, with suggestions; nothing for a reader of some teams
+    only.
 
-    The runs share the currency. A whole organisation's figures: charges without an owner belong to no team.
+    The runs share the currency. A whole organisation's figures: charges without an owner belong to
+    no team.
     """
     if not spend.scope.is_everything or not spend.runs:
         return Unowned((), ())
-    return _unowned(spend=spend, months=tuple(months), currency=currency, traces=traced_calls(months=months))
+    return _unowned(
+        spend=spend, months=tuple(months), currency=currency, traces=traced_calls(months=months)
+    )
 
 
 @kept
-def _unowned(*, spend: Spend, months: tuple[date, ...], currency: str, traces: tuple[TracedCalls, ...]) -> Unowned:
+def _unowned(
+    *, spend: Spend, months: tuple[date, ...], currency: str, traces: tuple[TracedCalls, ...]
+) -> Unowned:
     buckets, charges = buckets_of(spend=spend, months=months), charges_of(spend=spend)
     return unowned_cost(buckets=buckets, charges=charges, traces=traces, currency=currency)
 
@@ -182,7 +196,9 @@ def _charges_of_run(run: AllocationRun, metric: str) -> list[Any]:
         return list(cursor.fetchall())
 
 
-def _charges(run: int, bucket: int, source: str, charges: int, cost: Decimal, *about: Any) -> Charges:
+def _charges(
+    run: int, bucket: int, source: str, charges: int, cost: Decimal, *about: Any
+) -> Charges:
     provider, service, sub_account, resource_id, resource_name, principal, tags = about
     return Charges(
         bucket=(run, bucket),
@@ -204,11 +220,15 @@ def traced_calls(*, months: Sequence[date]) -> tuple[TracedCalls, ...]:
     organisation = load_organisation()
     rows = fetch(TracedCalls, TRACES, {"first": min(months), "last": max(months)})
     known = [(row, organisation.team(row.team)) for row in rows]
-    return tuple(TracedCalls(row.project, row.service, team, row.calls) for row, team in known if team)
+    return tuple(
+        TracedCalls(row.project, row.service, team, row.calls) for row, team in known if team
+    )
 
 
 def coverage(*, spend: Spend, month: date) -> Coverage | None:
-    """One month's coverage; None where it has no run in this currency, or for a reader of some teams only."""
+    """One month's coverage; None where it has no run in this currency, or for a reader of some
+    teams only.
+    """
     if not spend.scope.is_everything or not spend.runs:
         return None
     return _coverage(spend=spend, month=month)
@@ -235,5 +255,7 @@ def _coverage(*, spend: Spend, month: date) -> Coverage:
 
 def _rows(sql: str, spend: Spend, months: Sequence[date]) -> list[Any]:
     with whole_month_plans(), connection.cursor() as cursor:
-        cursor.execute(sql, {"runs": list(spend.runs), "months": list(months), "metric": spend.metric})
+        cursor.execute(
+            sql, {"runs": list(spend.runs), "months": list(months), "metric": spend.metric}
+        )
         return list(cursor.fetchall())

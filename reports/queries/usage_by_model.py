@@ -61,8 +61,10 @@ class ModelUsage:
 
 # One row per provider and model; hours [first, last).
 SQL = f"""
-SELECT d.provider, d.model, sum(d.calls), sum(d.errors), sum(d.calls_without_usage), sum(d.input_tokens),
-    sum(d.cached_tokens), sum(d.output_tokens), sum(d.list_cost), sum(d.priced_calls), sum(d.unpriced_calls),
+SELECT d.provider, d.model, sum(d.calls), sum(d.errors), sum(d.calls_without_usage),
+    sum(d.input_tokens),
+    sum(d.cached_tokens), sum(d.output_tokens), sum(d.list_cost), sum(d.priced_calls),
+        sum(d.unpriced_calls),
     sum(d.pending_calls)
 FROM usage_by_subject d
 WHERE d.hour >= %(first)s AND d.hour < %(last)s AND {PICKED_DIMENSIONS}

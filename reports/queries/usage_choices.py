@@ -1,4 +1,6 @@
-"""What can be picked on the debug page: models, features, versions and services that were called in a window."""
+"""What can be picked on the debug page: models, features, versions and services that were called in
+a window.
+"""
 
 from __future__ import annotations
 
@@ -64,4 +66,6 @@ def usage_choices(*, window: Window, teams: TeamScope) -> Choices:
     def of(kind: str) -> list[str]:
         return [row.value for row in rows if row.kind == kind]
 
-    return Choices(models=of("model"), features=of("feature"), versions=of("version"), services=of("service"))
+    return Choices(
+        models=of("model"), features=of("feature"), versions=of("version"), services=of("service")
+    )

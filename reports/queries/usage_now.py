@@ -48,13 +48,16 @@ class Known:
     last_started: datetime | None  # newest span of yesterday or today
 
     def covers(self, now: datetime, weeks_back: int) -> bool:
-        """Whether telemetry had begun an hour before that moment, so that a missing row is a true zero."""
+        """Whether telemetry had begun an hour before that moment, so that a missing row is a true
+        zero.
+        """
         moment = now - timedelta(weeks=weeks_back, hours=1)
         return self.first_hour is not None and moment >= self.first_hour
 
 
-# Hours are whole in the rollup, so the 60 minutes up to now are the running hour plus the part of the hour before that
-# is still inside. For past weeks the hour that runs now counts with the part that had passed.
+# Hours are whole in the rollup, so the 60 minutes up to now are the running hour plus the part of
+# the hour before that is still inside. For past weeks the hour that runs now counts with the part
+# that had passed.
 SLOTS = """
     SELECT * FROM unnest(%(weeks_back)s::int[], %(hours)s::timestamptz[], %(weights)s::numeric[])
         AS slot(weeks_back, hour, weight)
@@ -65,7 +68,8 @@ USAGE = f"""
 WITH slot AS MATERIALIZED ({SLOTS})
 SELECT slot.weeks_back, d.provider, d.model,
     sum(d.calls * slot.weight), sum(d.errors * slot.weight),
-    sum((d.input_tokens + d.cached_tokens + d.output_tokens) * slot.weight), sum(d.list_cost * slot.weight),
+    sum((d.input_tokens + d.cached_tokens + d.output_tokens) * slot.weight),
+        sum(d.list_cost * slot.weight),
     sum(d.unpriced_calls * slot.weight), sum(d.pending_calls * slot.weight)
 FROM usage_by_subject d JOIN slot ON slot.hour = d.hour
 WHERE d.hour = ANY(%(hours)s) AND {PICKED_DIMENSIONS}
@@ -84,7 +88,8 @@ GROUP BY slot.weeks_back, d.provider, d.model, d.bucket
 KNOWN = """
 SELECT least((SELECT min(hour) FROM usage_hourly), (SELECT min(hour) FROM usage_delta)),
     greatest((SELECT max(hour) FROM usage_hourly), (SELECT max(hour) FROM usage_delta)),
-    (SELECT started_at FROM span WHERE span_day BETWEEN %(yesterday)s AND %(today)s ORDER BY started_at DESC LIMIT 1)
+    (SELECT started_at FROM span WHERE span_day BETWEEN %(yesterday)s AND %(today)s
+        ORDER BY started_at DESC LIMIT 1)
 """
 
 
@@ -92,16 +97,27 @@ def _parameters(now: datetime, picked: UsageFilter, teams: TeamScope) -> dict[st
     running = now.replace(minute=0, second=0, microsecond=0)
     passed = Decimal(now.minute * 60 + now.second) / 3600
     slots = [
-        (week, running - timedelta(weeks=week, hours=before), 1 - passed if before else passed if week else Decimal(1))
+        (
+            week,
+            running - timedelta(weeks=week, hours=before),
+            1 - passed if before else passed if week else Decimal(1),
+        )
         for week in range(WEEKS + 1)
         for before in (0, 1)
     ]
     weeks_back, hours, weights = (list(column) for column in zip(*slots, strict=True))
-    return {"weeks_back": weeks_back, "hours": hours, "weights": weights, **picked.parameters(teams)}
+    return {
+        "weeks_back": weeks_back,
+        "hours": hours,
+        "weights": weights,
+        **picked.parameters(teams),
+    }
 
 
 def usage_now(*, now: datetime, picked: UsageFilter, teams: TeamScope) -> list[HourRow]:
-    """Calls, tokens and estimate of each model in the 60 minutes up to `now`, and in the same ones of four weeks."""
+    """Calls, tokens and estimate of each model in the 60 minutes up to `now`, and in the same ones
+    of four weeks.
+    """
     return fetch(HourRow, USAGE, _parameters(now, picked, teams))
 
 

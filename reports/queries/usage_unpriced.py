@@ -27,12 +27,14 @@ class UnpricedModel:
 # One row per provider, model asked for and model that answered; hours [first, last).
 SQL = f"""
 SELECT d.provider, d.model_requested, d.model_answered, sum(u.calls),
-    sum(u.input_uncached + u.cache_read + u.cache_write_5m + u.cache_write_1h + u.output_text + u.reasoning
+    sum(u.input_uncached + u.cache_read + u.cache_write_5m + u.cache_write_1h + u.output_text +
+        u.reasoning
         + u.input_audio + u.input_image + u.output_audio + u.output_image),
     max(u.hour)
 FROM usage_hourly u
 JOIN allocation_usagedimension d ON d.id = u.dimension_id
-WHERE u.hour >= %(first)s AND u.hour < %(last)s AND u.list_cost IS NULL AND u.price_version_id IS NOT NULL
+WHERE u.hour >= %(first)s AND u.hour < %(last)s AND u.list_cost IS NULL
+    AND u.price_version_id IS NOT NULL
     AND {PICKED_DIMENSIONS}
 GROUP BY d.provider, d.model_requested, d.model_answered
 ORDER BY sum(u.calls) DESC, d.model_requested COLLATE "C"
@@ -43,4 +45,8 @@ LIMIT %(limit)s
 def usage_unpriced(*, window: Window, picked: UsageFilter, teams: TeamScope) -> list[UnpricedModel]:
     """At most 100 unpriced models with calls in the window, most calls first."""
     first, last = window.hours
-    return fetch(UnpricedModel, SQL, {"first": first, "last": last, "limit": LIMIT, **picked.parameters(teams)})
+    return fetch(
+        UnpricedModel,
+        SQL,
+        {"first": first, "last": last, "limit": LIMIT, **picked.parameters(teams)},
+    )

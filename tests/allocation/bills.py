@@ -1,4 +1,6 @@
-"""Small bills and traces for ledger tests, written straight into the tables that imports and the receiver fill."""
+"""Small bills and traces for ledger tests, written straight into the tables that imports and the
+receiver fill.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,16 @@ from typing import Any
 from django.db import connection
 
 from allocation.catalogue.wording import TOKEN_COLUMNS
-from allocation.models import Charge, ChargeDimension, ChargeScope, Import, RuleSet, Source, UsageDimension, UsageHourly
+from allocation.models import (
+    Charge,
+    ChargeDimension,
+    ChargeScope,
+    Import,
+    RuleSet,
+    Source,
+    UsageDimension,
+    UsageHourly,
+)
 from allocation.rules.rule_sets import latest_rule_set
 from allocation.rules.rules import parse_rules
 from allocation.runs.month import AllocationOutcome, allocate_period
@@ -27,7 +38,11 @@ OPENAI: dict[str, Any] = {
     "sub_account_id": "proj-1",
     "consumed_unit": "Tokens",
 }
-AWS: dict[str, Any] = {"provider_name": "AWS", "service_name": "Amazon EC2", "sub_account_id": "111"}
+AWS: dict[str, Any] = {
+    "provider_name": "AWS",
+    "service_name": "Amazon EC2",
+    "sub_account_id": "111",
+}
 
 
 def utc(day: int, hour: int = 0, *, month: int = 10) -> datetime:
@@ -49,10 +64,14 @@ class Bill:
         start = datetime(self.month.year, self.month.month, 1, tzinfo=UTC)
         self.scope = ChargeScope.objects.create(
             source=self.source,
-            bill_import=Import.objects.create(source=self.source, status="loaded", file_name=f"{self.name}.csv"),
+            bill_import=Import.objects.create(
+                source=self.source, status="loaded", file_name=f"{self.name}.csv"
+            ),
             billing_account_id=self.name,
             billing_period_start=start,
-            billing_period_end=datetime.combine(Period.month(self.month).end, datetime.min.time(), tzinfo=UTC),
+            billing_period_end=datetime.combine(
+                Period.month(self.month).end, datetime.min.time(), tzinfo=UTC
+            ),
             billing_month=self.month,
             delivery=self.delivery,
             state="current",
@@ -92,7 +111,9 @@ class Bill:
         )
 
 
-def dimension(scope: ChargeScope, currency: str, category: str, columns: dict[str, Any]) -> ChargeDimension:
+def dimension(
+    scope: ChargeScope, currency: str, category: str, columns: dict[str, Any]
+) -> ChargeDimension:
     about = {
         "billing_period_start": scope.billing_period_start,
         "billing_period_end": scope.billing_period_end,
@@ -132,7 +153,9 @@ def usage(
     }
     key = hashlib.md5(repr(sorted(told.items(), key=lambda item: item[0])).encode()).digest()
     known = UsageDimension.objects.get_or_create(content_hash=key, defaults=told)[0]
-    columns = {name: Decimal(0) for name in TOKEN_COLUMNS} | {name: Decimal(n) for name, n in tokens.items()}
+    columns = {name: Decimal(0) for name in TOKEN_COLUMNS} | {
+        name: Decimal(n) for name, n in tokens.items()
+    }
     UsageHourly.objects.create(
         hour=at or utc(5, 10),
         dimension_id=known.pk,
@@ -147,10 +170,15 @@ def usage(
 
 
 def put_in_force(text: str, *, month: date = OCTOBER.start) -> RuleSet:
-    """The rules as the next version from the month on, without the preview that applying them asks for."""
+    """The rules as the next version from the month on, without the preview that applying them asks
+    for.
+    """
     parse_rules(text)
     return RuleSet.objects.create(
-        number=latest_rule_set().number + 1, text=text, content_sha256=sha256(text), effective_from=month
+        number=latest_rule_set().number + 1,
+        text=text,
+        content_sha256=sha256(text),
+        effective_from=month,
     )
 
 
@@ -164,7 +192,8 @@ def allocate(period: Period = OCTOBER, **options: Any) -> AllocationOutcome:
 
 # One row per target and kind of the current run of a currency.
 SHARES = """
-SELECT t.team, t.feature, t.model, t.reason, a.charge_kind, a.evidence, sum(a.billed_cost), sum(a.effective_cost)
+SELECT t.team, t.feature, t.model, t.reason, a.charge_kind, a.evidence, sum(a.billed_cost),
+    sum(a.effective_cost)
 FROM allocated_cost a
 JOIN allocation_target t ON t.id = a.target_id
 JOIN allocation_allocationrun r ON r.id = a.run_id AND r.is_current AND r.currency = %s

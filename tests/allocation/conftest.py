@@ -1,4 +1,6 @@
-"""Property tests are short by default; `make properties` runs fifty times as many examples (profile "longer")."""
+"""Property tests are short by default; `make properties` runs fifty times as many examples (profile
+"longer").
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,10 @@ from hypothesis import settings
 settings.register_profile("longer", max_examples=10_000, deadline=None, database=None)
 settings.register_profile("mutants", max_examples=4, deadline=None, database=None, derandomize=True)
 settings.register_profile("modest", max_examples=200, deadline=None, database=None)
-if settings.get_current_profile_name() in ("default", "ci"):  # no other is asked for by --hypothesis-profile
+if settings.get_current_profile_name() in (
+    "default",
+    "ci",
+):  # no other is asked for by --hypothesis-profile
     settings.load_profile("modest")
 
 

@@ -28,7 +28,14 @@ def traced_month(**settings: Any) -> Bill:
         bill.charge("10", at=utc(day, 10), quantity="100", consumed_unit="Tokens", **INPUT)
         usage("search", at=utc(day, 10), input_uncached=70)
         usage("ads", at=utc(day, 11), input_uncached=30)
-    bill.charge("3", at=utc(1, 0), until=utc(30, 0), category="Tax", provider_name="OpenAI", sub_account_id="proj-1")
+    bill.charge(
+        "3",
+        at=utc(1, 0),
+        until=utc(30, 0),
+        category="Tax",
+        provider_name="OpenAI",
+        sub_account_id="proj-1",
+    )
     return bill
 
 
@@ -45,14 +52,17 @@ def slices_of(run: int) -> dict[Place, int]:
 
 
 def same_as_whole(outcome: RunOutcome) -> bool:
-    """The run's bytes are those of a run that reads everything, and those that stand in the database."""
+    """The run's bytes are those of a run that reads everything, and those that stand in the
+    database.
+    """
     whole = next(run for run in allocate(reuse=False).runs if run.currency == outcome.currency)
     stored = stored_sha256(run_id=outcome.run, month=OCTOBER.start)
     return outcome.sha256 == whole.sha256 == stored and outcome.rows == whole.rows
 
 
 ROLLUP = """
-SELECT day, line_id, evidence, billed_cost::text, effective_cost::text, list_cost::text FROM cost_daily
+SELECT day, line_id, evidence, billed_cost::text, effective_cost::text, list_cost::text
+    FROM cost_daily
 WHERE run_id = %s ORDER BY 1, 2, 3, 4, 5, 6
 """
 
@@ -103,7 +113,9 @@ rules:
 """
 
 
-def around(monkeypatch: pytest.MonkeyPatch, owner: Any, name: str, before: Any = None, after: Any = None) -> None:
+def around(
+    monkeypatch: pytest.MonkeyPatch, owner: Any, name: str, before: Any = None, after: Any = None
+) -> None:
     """Something comes just before, or after, a run reads by this function for the first time."""
     plain, todo = getattr(owner, name), [before, after]
 

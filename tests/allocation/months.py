@@ -1,7 +1,9 @@
-"""Whole months made up by chance, and allocated without a database: rules, a tree, charges, usage and drivers.
+"""Whole months made up by chance, and allocated without a database: rules, a tree, charges, usage
+and drivers.
 
-`made_up` draws a month from a seed and a size; `allocate` carries it out with the real rules, buckets, engine and cuts.
-What PostgreSQL does in a real run, sums of equal charges and of what targets were given, is done here in Python.
+`made_up` draws a month from a seed and a size; `allocate` carries it out with the real rules,
+buckets, engine and cuts. What PostgreSQL does in a real run, sums of equal charges and of what
+targets were given, is done here in Python.
 """
 
 from __future__ import annotations
@@ -46,7 +48,11 @@ from allocation.usage.measures import MeasureBook, Reading
 from allocation.values.money import exact_sum, places_of, plain, quanta_of, text_of
 
 OCTOBER = date(2026, 10, 1)
-FIRST, SECOND, LAST = date(2026, 10, 5), date(2026, 10, 6), date(2026, 10, 20)  # few days, so that much meets on one
+FIRST, SECOND, LAST = (
+    date(2026, 10, 5),
+    date(2026, 10, 6),
+    date(2026, 10, 20),
+)  # few days, so that much meets on one
 DAYS = (FIRST, FIRST, SECOND, LAST)
 CURRENCIES = ("USD", "USD", "EUR", "JPY")
 TEAMS = ("ads", "chat", "data", "ops", "search")
@@ -54,7 +60,13 @@ FEATURES = ("answers", "banner", "index")
 UNKNOWN = "nobody knows them"
 NODES = ("node-1", "node-2")
 SERVICES = ("Compute", "Platform", "Storage", "Support")
-METERS = ("gpt-4o input tokens", "gpt-4o output tokens", "gpt-4o batch input tokens", "gpt-4o", "o1 input tokens")
+METERS = (
+    "gpt-4o input tokens",
+    "gpt-4o output tokens",
+    "gpt-4o batch input tokens",
+    "gpt-4o",
+    "o1 input tokens",
+)
 
 
 class MadeCharge(NamedTuple):
@@ -104,7 +116,9 @@ class Month:
         )
 
     def negated(self) -> Month:
-        """The month that undoes this one: every cost with its sign turned, every quantity as it was."""
+        """The month that undoes this one: every cost with its sign turned, every quantity as it
+        was.
+        """
         charges = [
             charge._replace(
                 billed=charge.billed.copy_negate(),  # a minus sign would round to 28 digits
@@ -134,7 +148,9 @@ class Month:
         rules, used = parse_rules(self.rules), {charge.dimension for charge in self.charges}
         return beside_others(
             {
-                member_of(row): bucket_of(row, source=self.sources[row.source_id], rules=rules, month=OCTOBER)
+                member_of(row): bucket_of(
+                    row, source=self.sources[row.source_id], rules=rules, month=OCTOBER
+                )
                 for number, row in enumerate(self.dimensions)
                 if number in used
             }
@@ -176,7 +192,9 @@ class Ledger:
 
     @cached_property
     def sha256(self) -> str:
-        return run_sha256({key: hashlib.sha256(text.encode()).hexdigest() for key, text in self.slices.items()})
+        return run_sha256(
+            {key: hashlib.sha256(text.encode()).hexdigest() for key, text in self.slices.items()}
+        )
 
 
 def has_money(group: Group) -> bool:
@@ -210,12 +228,16 @@ class MemoryWriter(LedgerWriter):
             self.slices_text.setdefault(place, "")
             self.groups.append((group, bucket, plan))
             book = self.book
-            rows = cut_group(group, plan, kind=bucket.kind, is_allocated=book.is_allocated, rank=book.rank)
+            rows = cut_group(
+                group, plan, kind=bucket.kind, is_allocated=book.is_allocated, rank=book.rank
+            )
             for target, kind, billed, effective, listed, quantity, rung in rows:
                 texts = (
                     text_of(billed, group.billed_cost.places),
                     text_of(effective, group.effective_cost.places),
-                    text_of(listed, group.list_cost.places) if listed is not None and group.list_cost else "",
+                    text_of(listed, group.list_cost.places)
+                    if listed is not None and group.list_cost
+                    else "",
                 )
                 about = (book.targets[target].cells(), f'"{kind}"', *texts, quantity, rung)
                 if has_money(group):
@@ -245,7 +267,9 @@ class MemoryWriter(LedgerWriter):
                 costs = (line.effective, line.billed, line.listed or Decimal(0))
                 sums[name] = [exact_sum(pair) for pair in zip(before, costs, strict=True)]
                 rungs[name] = max(rungs.get(name, 0), line.rung)
-        places = max((places_of(plain(cost)) for costs in sums.values() for cost in costs), default=12)
+        places = max(
+            (places_of(plain(cost)) for costs in sums.values() for cost in costs), default=12
+        )
         given_by: dict[Bucket, list[tuple[Target, Given]]] = {}
         for name, costs_of in sums.items():
             effective, billed, listed = (quanta_of(plain(cost), places) for cost in costs_of)
@@ -256,7 +280,9 @@ class MemoryWriter(LedgerWriter):
 
 @contextmanager
 def without_database(writer: MemoryWriter) -> Iterator[None]:
-    """The two places where an engine reaches for the database: ids of targets, and sums of what it wrote."""
+    """The two places where an engine reaches for the database: ids of targets, and sums of what it
+    wrote.
+    """
     with (
         patch("allocation.ledger.writer.ensure_targets", lambda targets: [0] * len(targets)),
         patch("allocation.plans.planner.sum_by_day", lambda **_: None),
@@ -273,11 +299,16 @@ def allocate(month: Month) -> dict[str, Ledger]:
     ledgers = {}
     for currency in month.currencies:
         own = {bucket for bucket in members.values() if bucket.currency == currency}
-        numbers = {bucket: number for number, bucket in enumerate(sorted(own, key=lambda b: b.content_hash), 1)}
+        numbers = {
+            bucket: number
+            for number, bucket in enumerate(sorted(own, key=lambda b: b.content_hash), 1)
+        }
         groups = groups_of(group_lines(month, currency, members, numbers))
         writer = MemoryWriter(book)
         with without_database(writer):
-            engine = Engine(month=OCTOBER, run_id=0, numbers=numbers, groups=groups, drivers=drivers)
+            engine = Engine(
+                month=OCTOBER, run_id=0, numbers=numbers, groups=groups, drivers=drivers
+            )
             engine.carry_out(writer, lambda _: None)
         ledgers[currency] = Ledger(writer.ledger, writer.groups, writer.slices_text)
     return ledgers
@@ -292,7 +323,12 @@ def drivers_of(month: Month, buckets: Iterable[Bucket], book: TargetBook) -> Dri
     def index(rows: Sequence[ToldUsage]) -> Any:
         apart = apart_keys(buckets)
         return build_index(
-            rows, apart=apart, organisation=organisation, book=book, clustering={}, places=places_of_rows(rows)
+            rows,
+            apart=apart,
+            organisation=organisation,
+            book=book,
+            clustering={},
+            places=places_of_rows(rows),
         )
 
     return Drivers(
@@ -331,7 +367,9 @@ def group_lines(
             [None] * len(charges),
         ]
         start, end = spread or ("\\N", "\\N")
-        yield "\t".join([str(number), day.isoformat(), start, end, str(len(charges)), *map(_sum_text, columns)])
+        yield "\t".join(
+            [str(number), day.isoformat(), start, end, str(len(charges)), *map(_sum_text, columns)]
+        )
 
 
 def _sum_text(amounts: list[Decimal | None]) -> str:
@@ -348,14 +386,23 @@ def made_up(seed: int, size: int) -> Month:
     organisation = _organisation(chance)
     sources = {
         number: SourceSettings(
-            number, name, chance.random() < 0.7, chance.choice(("auto", "spread", "owner", "unallocated"))
+            number,
+            name,
+            chance.random() < 0.7,
+            chance.choice(("auto", "spread", "owner", "unallocated")),
         )
         for number, name in ((1, "cloud"), (2, "models"))
     }
     dimensions = tuple(_dimension(chance, number) for number in range(1, 2 * size + 2))
     charges = tuple(_charge(chance, len(dimensions)) for _ in range(3 * size + 1))
     gpu = [
-        GpuRow(chance.choice(DAYS), chance.choice(NODES), _owner(chance), Decimal(_quantity(chance)), None)
+        GpuRow(
+            chance.choice(DAYS),
+            chance.choice(NODES),
+            _owner(chance),
+            Decimal(_quantity(chance)),
+            None,
+        )
         for _ in range(chance.randint(0, size))
     ]
     capacities = [
@@ -370,10 +417,17 @@ def made_up(seed: int, size: int) -> Month:
         sources=sources,
         dimensions=dimensions,
         charges=charges,
-        usage=tuple(_usage(chance, rung=chance.choice((1, 1, 2))) for _ in range(chance.randint(0, 2 * size))),
+        usage=tuple(
+            _usage(chance, rung=chance.choice((1, 1, 2)))
+            for _ in range(chance.randint(0, 2 * size))
+        ),
         reported=tuple(_usage(chance, rung=3) for _ in range(chance.choice((0, 0, size)))),
         gpu=(*gpu, *capacities),
-        series={name: _series(chance, organisation) for name in ("seats", "queries") if chance.random() < 0.8},
+        series={
+            name: _series(chance, organisation)
+            for name in ("seats", "queries")
+            if chance.random() < 0.8
+        },
     )
 
 
@@ -384,11 +438,15 @@ def _organisation(chance: random.Random) -> Organisation:
     places = {
         feature: tuple(
             FeaturePlace(day, chance.choice(teams), chance.choice([None, "suite"]))
-            for day in sorted(chance.sample([date(2026, 1, 1), FIRST, SECOND, LAST], chance.randint(1, 3)))
+            for day in sorted(
+                chance.sample([date(2026, 1, 1), FIRST, SECOND, LAST], chance.randint(1, 3))
+            )
         )
         for feature in chance.sample(FEATURES, chance.randint(0, len(FEATURES)))
     }
-    return Organisation({team: team for team in teams}, places, {feature: feature for feature in places})
+    return Organisation(
+        {team: team for team in teams}, places, {feature: feature for feature in places}
+    )
 
 
 def _owner(chance: random.Random) -> Owner:
@@ -417,7 +475,11 @@ def _quantity(chance: random.Random) -> str:
         return "0"
     if kind < 0.7:
         return str(chance.randint(1, 9))
-    return str(chance.randint(1, 10**15)) if kind < 0.8 else f"{chance.randint(0, 999)}.{chance.randint(1, 999)}"
+    return (
+        str(chance.randint(1, 10**15))
+        if kind < 0.8
+        else f"{chance.randint(0, 999)}.{chance.randint(1, 999)}"
+    )
 
 
 def _charge(chance: random.Random, dimensions: int) -> MadeCharge:
@@ -458,7 +520,11 @@ def _dimension(chance: random.Random, number: int) -> DimensionRow:
             "consumed_unit": chance.choice(("Tokens", "1K tokens", None)),
         }
     elif about < 0.6:
-        columns |= {"provider_name": "AWS", "resource_type": "p5.48xlarge", "resource_name": chance.choice(NODES)}
+        columns |= {
+            "provider_name": "AWS",
+            "resource_type": "p5.48xlarge",
+            "resource_name": chance.choice(NODES),
+        }
     else:
         columns |= {"provider_name": chance.choice(("AWS", None))}
     source = 2 if columns["provider_name"] == "OpenAI" else chance.choice((1, 1, 2))
@@ -477,7 +543,14 @@ def _usage(chance: random.Random, *, rung: int) -> ToldUsage:
             chance.choice(("gpt-4o", "gpt-4o", "o1")),
             chance.random() < 0.15,
         ),
-        attributes=(owner.team, owner.feature, None, owner.environment, chance.choice((None, "customer")), *[None] * 3),
+        attributes=(
+            owner.team,
+            owner.feature,
+            None,
+            owner.environment,
+            chance.choice((None, "customer")),
+            *[None] * 3,
+        ),
         rung=rung,
         calls=str(chance.randint(0, 5)),
         tokens=tuple(tokens),
@@ -517,14 +590,22 @@ def _rules(chance: random.Random, size: int) -> dict[str, Any]:
             rule["kind"] = chance.choice(("shared", "adjustment", "commitment_unused"))
         rules.append(rule)
         names.append(rule["name"])
-    tax: dict[str, Any] = {"name": "tax", "when": {"ChargeCategory": ["Tax", "Credit"]}, "method": "follow"}
+    tax: dict[str, Any] = {
+        "name": "tax",
+        "when": {"ChargeCategory": ["Tax", "Credit"]},
+        "method": "follow",
+    }
     if chance.random() < 0.3:
         tax |= {"by": "list_cost"}
     if chance.random() < 0.3:
         tax |= {"of_rules": chance.sample(names, min(3, len(names)))}
     rules.append(tax | {"kind": "tax"})
     if chance.random() < 0.5:
-        purchase = {"method": "follow", "follows": "commitment", "when": {"ChargeCategory": "Purchase"}}
+        purchase = {
+            "method": "follow",
+            "follows": "commitment",
+            "when": {"ChargeCategory": "Purchase"},
+        }
         rules.append({"name": "purchases", **purchase})
     chance.shuffle(rules)
     scope = [{"name": "calls", "scope": "ai", "when": {"Catalogue.Kind": ["model_usage", "gpu"]}}]
@@ -548,13 +629,20 @@ def _leaf(chance: random.Random, name: str) -> dict[str, Any]:
     usage = ("traced_usage", "traced_usage", "provider_usage", "capacity")
     method = chance.choice(("direct", "direct", *usage, "gpu_usage", "none"))
     if method == "direct":
-        return rule | {"method": "direct", "target": {"team": chance.choice(({"tag": "team"}, *TEAMS))}}
+        return rule | {
+            "method": "direct",
+            "target": {"team": chance.choice(({"tag": "team"}, *TEAMS))},
+        }
     if method == "none":
         return rule | {"method": "unallocated", "reason": "nobody's"}
     if method in usage:
         rule["when"] = {"Catalogue.Kind": "model_usage"}
         if method == "capacity":
-            rule["weights"] = {"input": 1, "output": chance.choice((1, 4)), "cached": chance.choice((0, "0.5"))}
+            rule["weights"] = {
+                "input": 1,
+                "output": chance.choice((1, 4)),
+                "cached": chance.choice((0, "0.5")),
+            }
         elif chance.random() < 0.3:
             rule["weights"], rule["pool_cache_writes"] = "month", True
     else:
@@ -564,7 +652,9 @@ def _leaf(chance: random.Random, name: str) -> dict[str, Any]:
 
 
 def made_split(chance: random.Random, pools: list[str], rules: list[str]) -> dict[str, Any]:
-    """A fixed, even or proportional split over teams, features and these pools; by cost of these rules."""
+    """A fixed, even or proportional split over teams, features and these pools; by cost of these
+    rules.
+    """
     method = chance.choice(("fixed", "even", "proportional", "proportional"))
     if method == "proportional":
         return _proportional(chance, rules)
@@ -597,8 +687,14 @@ def _members(chance: random.Random, pools: list[str]) -> list[dict[str, Any]]:
 
 
 def _proportional(chance: random.Random, rules: list[str]) -> dict[str, Any]:
-    by = chance.choice(("cost", "cost", "requests", "tokens", "output_tokens", "gpu_seconds", "seats", "series"))
-    split: dict[str, Any] = {"method": "proportional", "by": by, "level": chance.choice(("team", "feature"))}
+    by = chance.choice(
+        ("cost", "cost", "requests", "tokens", "output_tokens", "gpu_seconds", "seats", "series")
+    )
+    split: dict[str, Any] = {
+        "method": "proportional",
+        "by": by,
+        "level": chance.choice(("team", "feature")),
+    }
     if by == "series":
         split["series"] = "queries"
     if by == "cost" and chance.random() < 0.5:

@@ -48,7 +48,9 @@ D = Decimal
 
 @pytest.fixture(autouse=True)
 def teams() -> None:
-    Team.objects.bulk_create([Team(slug=slug, name=slug.title()) for slug in ("search", "ads", "platform")])
+    Team.objects.bulk_create(
+        [Team(slug=slug, name=slug.title()) for slug in ("search", "ads", "platform")]
+    )
 
 
 def line(what: str, **changes: Any) -> dict[str, Any]:
@@ -60,7 +62,9 @@ def line(what: str, **changes: Any) -> dict[str, Any]:
 
 def test_a_team_tag_takes_the_charge_and_no_rule_leaves_it_unallocated() -> None:
     bill = Bill("aws")
-    bill.charge("7.25", tags={"Team ": " Search", "environment": "prod"}, resource_type="p5.48xlarge", **AWS)
+    bill.charge(
+        "7.25", tags={"Team ": " Search", "environment": "prod"}, resource_type="p5.48xlarge", **AWS
+    )
     bill.charge("0.75", resource_type="p5.48xlarge", **AWS)
     bill.charge("5", **(AWS | {"service_name": "Amazon S3"}))
 
@@ -95,7 +99,10 @@ def test_product_and_team_come_from_the_features_place_on_that_day() -> None:
     product = Product.objects.create(slug="assistant", name="Assistant")
     for team, since in (("search", utc(1, month=9)), ("ads", utc(6))):
         FeaturePlacement.objects.create(
-            feature=feature, owner_team=Team.objects.get(slug=team), product=product, valid_from=since.date()
+            feature=feature,
+            owner_team=Team.objects.get(slug=team),
+            product=product,
+            valid_from=since.date(),
         )
     bill = Bill()
     for day in (5, 6):
@@ -123,7 +130,9 @@ def test_each_token_class_is_split_by_its_own_tokens() -> None:
 
     assert shares() == [
         Share("ads", "banner", "gpt-4o", None, "shared", 1, D(2) + D("0.75") + D("1.2"), D("3.95")),
-        Share("search", "chat", "gpt-4o", None, "shared", 1, D(6) + D("0.25") + D("4.8"), D("11.05")),
+        Share(
+            "search", "chat", "gpt-4o", None, "shared", 1, D(6) + D("0.25") + D("4.8"), D("11.05")
+        ),
     ]
 
 
@@ -149,7 +158,10 @@ def test_a_line_without_class_is_weighted_by_list_price_or_else_by_tokens() -> N
     allocate()
 
     assert billed_by_team() == {"search": D(2) + D(3), "ads": D(7) + D(6)}
-    assert set(ChargeGroup.objects.values_list("driver", "coverage")) == {("list cost", None), ("total tokens", None)}
+    assert set(ChargeGroup.objects.values_list("driver", "coverage")) == {
+        ("list cost", None),
+        ("total tokens", None),
+    }
 
 
 @pytest.mark.parametrize(
@@ -174,7 +186,9 @@ def test_the_untraced_part_goes_where_the_source_says(
 
     allocate()
 
-    assert {(s.team, s.kind): s.billed for s in shares()} == {key: D(value) for key, value in expected.items()}
+    assert {(s.team, s.kind): s.billed for s in shares()} == {
+        key: D(value) for key, value in expected.items()
+    }
     group = ChargeGroup.objects.get()
     assert (group.coverage, group.quantity) == (D(traced) / 100, D(100))
     assert (group.note == "over-traced") == (traced > 100)
@@ -281,7 +295,10 @@ def test_tax_follows_what_is_taxed_narrow_before_wide() -> None:
 
     taxes = {share.team: share.billed for share in shares() if share.kind == "tax"}
     assert taxes == {"search": D(3) + D(3), "ads": D(1) + D(1), "platform": D(6)}
-    assert set(ChargeGroup.objects.exclude(driver=None).values_list("widened", flat=True)) == {"sub-account", None}
+    assert set(ChargeGroup.objects.exclude(driver=None).values_list("widened", flat=True)) == {
+        "sub-account",
+        None,
+    }
 
 
 def test_what_follows_unallocated_cost_is_unallocated() -> None:
@@ -333,7 +350,9 @@ def test_fault_019_currencies_never_meet() -> None:
     assert [run.currency for run in outcome.runs] == ["EUR", "USD"]
     assert sum(share.billed for share in shares("USD")) == D(10)
     assert sum(share.billed for share in shares("EUR")) == D(8)
-    found = {(row.currency, row.metric): row.charges for row in reconcile_period(period=OCTOBER).rows}
+    found = {
+        (row.currency, row.metric): row.charges for row in reconcile_period(period=OCTOBER).rows
+    }
     assert found == {
         ("EUR", "billed_cost"): D(8),
         ("EUR", "effective_cost"): D(8),
@@ -344,7 +363,9 @@ def test_fault_019_currencies_never_meet() -> None:
 
 def test_fault_021_billed_and_effective_are_split_apart_and_never_added() -> None:
     bill = Bill("aws")
-    bill.charge("240", "0", category="Purchase", at=START, until=END, tags={"team": "platform"}, **AWS)
+    bill.charge(
+        "240", "0", category="Purchase", at=START, until=END, tags={"team": "platform"}, **AWS
+    )
     bill.charge("0", "10", tags={"team": "search"}, commitment_discount_status="Used", **AWS)
     bill.charge("0", "2", tags={"team": "platform"}, commitment_discount_status="Unused", **AWS)
 
@@ -372,7 +393,12 @@ def test_a_monthly_charge_is_spread_over_its_days_exactly() -> None:
 
 def test_a_correction_stays_on_the_day_it_corrects() -> None:
     Bill("aws").charge(
-        "-5", at=utc(10, month=9), until=utc(14, month=9), charge_class="Correction", tags={"team": "search"}, **AWS
+        "-5",
+        at=utc(10, month=9),
+        until=utc(14, month=9),
+        charge_class="Correction",
+        tags={"team": "search"},
+        **AWS,
     )
 
     allocate()
@@ -399,7 +425,9 @@ def test_fault_074_every_filter_is_a_partition_of_the_same_total() -> None:
     for column in ("team", "product", "feature", "model", "environment", "phase", "charge_kind", "rule", "evidence",
                    "ai_scope", "provider_name", "service_name", "day", "reason", "source_id"):  # fmt: skip
         with connection.cursor() as cursor:
-            cursor.execute(f"SELECT {column}, sum(billed_cost), sum(effective_cost) FROM cost_daily GROUP BY 1")
+            cursor.execute(
+                f"SELECT {column}, sum(billed_cost), sum(effective_cost) FROM cost_daily GROUP BY 1"
+            )
             rows = cursor.fetchall()
         assert sum(row[1] for row in rows) == D("113.42"), column
         assert sum(row[2] for row in rows) == D("111.42"), column
@@ -417,7 +445,10 @@ def test_fault_074_the_database_refuses_a_run_that_does_not_balance() -> None:
 def test_a_run_that_loses_money_is_not_published(monkeypatch: pytest.MonkeyPatch) -> None:
     mixed_month()
     before = allocate().runs[0].run
-    monkeypatch.setattr("allocation.ledger.writer.split_quanta", lambda quanta, weights: [quanta // 2] * len(weights))
+    monkeypatch.setattr(
+        "allocation.ledger.writer.split_quanta",
+        lambda quanta, weights: [quanta // 2] * len(weights),
+    )
 
     with pytest.raises(NotBalanced, match="charges"):
         allocate(reuse=False)
@@ -466,9 +497,16 @@ def test_fault_078_the_same_inputs_give_the_same_bytes_in_any_order() -> None:
     first = allocate().runs[0]
     again = allocate(reuse=False).runs[0]
     for model in (ChargeScope, Source):
-        model.objects.update(**({"state": "superseded"} if model is ChargeScope else {"name": "old"}))
+        model.objects.update(
+            **({"state": "superseded"} if model is ChargeScope else {"name": "old"})
+        )
     with connection.cursor() as cursor:
-        for table in ("charge", "usage_hourly", "allocation_chargedimension", "allocation_usagedimension"):
+        for table in (
+            "charge",
+            "usage_hourly",
+            "allocation_chargedimension",
+            "allocation_usagedimension",
+        ):
             cursor.execute(f"DELETE FROM {table}")
     mixed_month(backwards=True)
 
@@ -495,7 +533,9 @@ def test_readers_see_one_current_run_and_old_ones_are_forgotten_in_time() -> Non
     mixed_month()
     runs = [allocate(reuse=False).runs[0].run for _ in range(5)]
 
-    assert list(AllocationRun.objects.filter(is_current=True).values_list("pk", flat=True)) == [runs[-1]]
+    assert list(AllocationRun.objects.filter(is_current=True).values_list("pk", flat=True)) == [
+        runs[-1]
+    ]
     assert set(AllocatedCost.objects.values_list("run_id", flat=True)) == set(runs[-3:])
     assert AllocationRun.objects.count() == 5
 

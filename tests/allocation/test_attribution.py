@@ -8,7 +8,15 @@ from typing import Any
 
 import pytest
 
-from allocation.models import AllocationRun, ChargeGroup, Feature, IdentityOwner, Product, Team, UsageDaily
+from allocation.models import (
+    AllocationRun,
+    ChargeGroup,
+    Feature,
+    IdentityOwner,
+    Product,
+    Team,
+    UsageDaily,
+)
 from allocation.rules.rule_sets import default_rules_text
 from reports.analysis.spend_totals import unit_costs
 from reports.period import Period
@@ -39,8 +47,12 @@ def current() -> Spend:
     return Spend(runs=(run.pk,), scope=TeamScope.everything(), metric="effective_cost")
 
 
-def owns_key(value: str, team: str, provider: str = "gateway", valid_from: date = date(2026, 1, 1)) -> None:
-    IdentityOwner.objects.create(provider=provider, kind="api_key", value=value, team=team, valid_from=valid_from)
+def owns_key(
+    value: str, team: str, provider: str = "gateway", valid_from: date = date(2026, 1, 1)
+) -> None:
+    IdentityOwner.objects.create(
+        provider=provider, kind="api_key", value=value, team=team, valid_from=valid_from
+    )
 
 
 # ---------------------------------------------------------------- a gateway's key
@@ -57,7 +69,9 @@ def test_calls_through_a_shared_gateway_key_are_whose_the_virtual_key_is() -> No
     owns_key("vk-b", "b")
     through_gateway("vk-a", 300)
     through_gateway("vk-b", 100)
-    Bill().charge("40", at=utc(5), quantity="400", **meter("gpt-4o input tokens", tags={"team": "platform"}))
+    Bill().charge(
+        "40", at=utc(5), quantity="400", **meter("gpt-4o input tokens", tags={"team": "platform"})
+    )
 
     allocate()
 
@@ -72,7 +86,9 @@ def test_what_no_virtual_key_explains_is_the_gateway_owners() -> None:
     through_gateway("vk-a", 100)
     through_gateway("vk-unknown", 100)
     through_gateway(None, 100)
-    Bill().charge("40", at=utc(5), quantity="1000", **meter("gpt-4o input tokens", tags={"team": "platform"}))
+    Bill().charge(
+        "40", at=utc(5), quantity="1000", **meter("gpt-4o input tokens", tags={"team": "platform"})
+    )
 
     allocate()
 
@@ -183,17 +199,28 @@ def test_a_pooled_cache_that_nobody_reads_stays_with_its_writers() -> None:
 
 def served(entry: tuple[str | None, str | None], serving: tuple[str, str], tokens: int) -> None:
     team, feature = serving
-    usage(team, feature, input_uncached=tokens, at=utc(5), about={"entry_team": entry[0], "entry_feature": entry[1]})
+    usage(
+        team,
+        feature,
+        input_uncached=tokens,
+        at=utc(5),
+        about={"entry_team": entry[0], "entry_feature": entry[1]},
+    )
 
 
 def sides() -> list[tuple[str | None, str | None, str | None, str | None, Decimal]]:
     found = between_teams(spend=current())
-    return [(row.from_team, row.from_feature, row.to_team, row.to_feature, row.effective_cost) for row in found]
+    return [
+        (row.from_team, row.from_feature, row.to_team, row.to_feature, row.effective_cost)
+        for row in found
+    ]
 
 
 def agents(policy: str | None = None) -> None:
     teams("shop", "search", "ads")
-    rules("rules: [{name: calls, method: traced_usage}]" + (f"\nagents: {policy}" if policy else ""))
+    rules(
+        "rules: [{name: calls, method: traced_usage}]" + (f"\nagents: {policy}" if policy else "")
+    )
     served(("shop", "checkout"), ("search", "lookup"), 300)
     served((None, None), ("search", "lookup"), 100)
     served(("search", "lookup"), ("search", "lookup"), 100)
@@ -236,7 +263,9 @@ def test_an_entry_feature_alone_is_its_owners() -> None:
     teams("shop", "search")
     product = Product.objects.create(slug="store", name="Store")
     feature = Feature.objects.create(slug="checkout", name="Checkout")
-    feature.placements.create(owner_team=Team.objects.get(slug="shop"), product=product, valid_from=date(2026, 1, 1))
+    feature.placements.create(
+        owner_team=Team.objects.get(slug="shop"), product=product, valid_from=date(2026, 1, 1)
+    )
     rules("rules: [{name: calls, method: traced_usage}]")
     served((None, "Checkout"), ("search", "lookup"), 100)
     Bill().charge("60", at=utc(5), quantity="100", **meter("gpt-4o input tokens"))
@@ -265,7 +294,10 @@ def test_a_backfill_is_its_phase_and_no_part_of_what_a_thousand_calls_cost() -> 
     unit = unit_costs(cells, used, lambda _: None)[None]
     assert (unit.now, unit.calls) == (Decimal(10), Decimal(1000))
     assert sum(cell.now for cell in cells) == 100
-    assert {row.phase: row.calls for row in UsageDaily.objects.all()} == {None: Decimal(1000), "build": Decimal(5)}
+    assert {row.phase: row.calls for row in UsageDaily.objects.all()} == {
+        None: Decimal(1000),
+        "build": Decimal(5),
+    }
 
 
 # ---------------------------------------------------------------- reserved capacity
@@ -304,7 +336,9 @@ def test_reserved_capacity_goes_by_weighted_tokens_and_what_is_unused_to_who_res
     }
 
 
-def test_without_a_known_capacity_its_users_carry_it_all_and_without_users_who_reserved_it() -> None:
+def test_without_a_known_capacity_its_users_carry_it_all_and_without_users_who_reserved_it() -> (
+    None
+):
     teams("a", "b", "platform")
     rules(CAPACITY % "")
     on_capacity("a", input_uncached=100)
@@ -361,7 +395,9 @@ def test_capacity_whose_meter_names_no_model_is_used_by_every_reserved_call() ->
     rules(CAPACITY % "")
     on_capacity("a", input_uncached=100)
     usage("b", model="o1", tier="provisioned", input_uncached=300, at=utc(5))
-    Bill().charge("100", at=utc(5), quantity="10", **(PTU | {"sku_meter": "Provisioned Managed Global Unit"}))
+    Bill().charge(
+        "100", at=utc(5), quantity="10", **(PTU | {"sku_meter": "Provisioned Managed Global Unit"})
+    )
 
     allocate()
 
@@ -378,8 +414,12 @@ def test_the_steps_of_a_tiered_price_are_one_price_for_all_of_the_month() -> Non
     usage("early", input_uncached=300, at=utc(5))
     usage("late", input_uncached=100, at=utc(20))
     bill = Bill()
-    bill.charge("0", at=utc(5), quantity="300", listed="3", **meter("gpt-4o input tokens, free tier"))
-    bill.charge("40", at=utc(20), quantity="100", **meter("gpt-4o input tokens, over the free tier"))
+    bill.charge(
+        "0", at=utc(5), quantity="300", listed="3", **meter("gpt-4o input tokens, free tier")
+    )
+    bill.charge(
+        "40", at=utc(20), quantity="100", **meter("gpt-4o input tokens, over the free tier")
+    )
 
     allocate()
 
@@ -393,7 +433,9 @@ def test_several_price_rows_of_one_model_and_class_share_one_driver() -> None:
     usage("b", input_uncached=100, at=utc(5))
     bill = Bill()
     for cost, quantity in (("10", "100"), ("20", "250"), ("2", "50")):
-        bill.charge(cost, at=utc(5), quantity=quantity, **meter("gpt-4o input tokens", sku_price_id=cost))
+        bill.charge(
+            cost, at=utc(5), quantity=quantity, **meter("gpt-4o input tokens", sku_price_id=cost)
+        )
 
     allocate()
 
@@ -424,7 +466,11 @@ def test_the_shortfall_of_a_minimum_is_a_line_of_who_signed_it() -> None:
     usage("a", input_uncached=100, at=utc(5))
     bill = Bill()
     bill.charge("40", at=utc(5), quantity="100", **meter("gpt-4o input tokens"))
-    shortfall = {**OPENAI, "charge_description": "Minimum commitment shortfall October", "tags": {"team": "finance"}}
+    shortfall = {
+        **OPENAI,
+        "charge_description": "Minimum commitment shortfall October",
+        "tags": {"team": "finance"},
+    }
     bill.charge("60", category="Adjustment", **shortfall)
 
     allocate()
@@ -506,7 +552,9 @@ def test_recoverable_tax_can_stay_with_finance_while_other_tax_follows() -> None
 
 
 HOSTED = meter(
-    "ft:gpt-4o-mini-2024-07-18:acme::x1", charge_description="Fine-tuned model hosting hours", tags={"team": "lab"}
+    "ft:gpt-4o-mini-2024-07-18:acme::x1",
+    charge_description="Fine-tuned model hosting hours",
+    tags={"team": "lab"},
 )
 
 
@@ -533,14 +581,30 @@ def test_a_hosted_model_without_calls_is_a_finding() -> None:
     allocate()
 
     found = hosting_without_calls(spend=current())
-    assert [(row.team, row.model, row.effective_cost) for row in found] == [("lab", "ft:gpt-4.1-nano", Decimal(24))]
+    assert [(row.team, row.model, row.effective_cost) for row in found] == [
+        ("lab", "ft:gpt-4.1-nano", Decimal(24))
+    ]
 
 
 def test_a_vendors_model_bought_through_a_marketplace_is_joined_at_the_clouds_door() -> None:
     teams("a", "b")
     defaults()
-    usage("a", provider="aws.bedrock", project="111", model="claude-sonnet-4-5", input_uncached=300, at=utc(5))
-    usage("b", provider="anthropic", project="111", model="claude-sonnet-4-5", input_uncached=300, at=utc(5))
+    usage(
+        "a",
+        provider="aws.bedrock",
+        project="111",
+        model="claude-sonnet-4-5",
+        input_uncached=300,
+        at=utc(5),
+    )
+    usage(
+        "b",
+        provider="anthropic",
+        project="111",
+        model="claude-sonnet-4-5",
+        input_uncached=300,
+        at=utc(5),
+    )
     row: dict[str, Any] = {
         "provider_name": "Anthropic",
         "invoice_issuer_name": "AWS Marketplace",
@@ -573,7 +637,11 @@ def in_region(team: str, region: str | None, tokens: int, model: str | None = No
 
 
 def bedrock(
-    bill: Bill, cost: str, quantity: str, region: str, meter: str = "USE1-Claude4.5Sonnet-input-tokens"
+    bill: Bill,
+    cost: str,
+    quantity: str,
+    region: str,
+    meter: str = "USE1-Claude4.5Sonnet-input-tokens",
 ) -> None:
     row: dict[str, Any] = {
         "provider_name": "AWS",
@@ -611,7 +679,9 @@ def test_otherwise_calls_are_spread_over_the_billed_regions() -> None:
     assert by_team() == money(a="17.5", b="52.5")
 
 
-def test_a_region_without_calls_of_its_own_is_shared_by_those_of_all_regions_and_it_is_said() -> None:
+def test_a_region_without_calls_of_its_own_is_shared_by_those_of_all_regions_and_it_is_said() -> (
+    None
+):
     traced("by_region: true")
     teams("a", "b")
     in_region("a", "us-east-1", 100)

@@ -7,7 +7,13 @@ from typing import Any
 
 import pytest
 
-from allocation.catalogue.wording import Entry, bill_line, canonical_model, canonical_provider, tokens_per_unit
+from allocation.catalogue.wording import (
+    Entry,
+    bill_line,
+    canonical_model,
+    canonical_provider,
+    tokens_per_unit,
+)
 
 
 @pytest.mark.parametrize(
@@ -119,7 +125,12 @@ def test_a_bill_line_says_what_was_called(
     for column in ("sku_meter", "charge_description"):
         line = bill_line(row | {column: meter, "charge_category": "Usage"})
 
-        assert (line.provider, line.model, line.token_class, line.tier) == (provider, model, token_class, tier)
+        assert (line.provider, line.model, line.token_class, line.tier) == (
+            provider,
+            model,
+            token_class,
+            tier,
+        )
         assert line.is_model_usage
         assert not line.is_gpu
 
@@ -151,7 +162,10 @@ def test_units_convert_to_tokens_or_not_at_all(unit: str | None, tokens: int | N
 
 def test_units_that_are_one_number_of_tokens_are_written_alike() -> None:
     """Else the hash of a bucket that has both depends on which the database happens to name first."""
-    for units in (("1K tokens", "1.0K tokens", "1,000 tokens", "1000.00 tokens"), ("0.5K tokens", "500 tokens")):
+    for units in (
+        ("1K tokens", "1.0K tokens", "1,000 tokens", "1000.00 tokens"),
+        ("0.5K tokens", "500 tokens"),
+    ):
         assert len({str(tokens_per_unit(unit)) for unit in units}) == 1
 
 
@@ -168,7 +182,9 @@ def test_units_that_are_one_number_of_tokens_are_written_alike() -> None:
         ({"charge_description": "gpt-4o-mini fine-tuned, input tokens"}, None),
     ],
 )
-def test_tiers_and_hosting_are_known_by_their_wording(row: dict[str, Any], kind: str | None) -> None:
+def test_tiers_and_hosting_are_known_by_their_wording(
+    row: dict[str, Any], kind: str | None
+) -> None:
     line = bill_line(OPENAI | row)
 
     assert (line.is_tiered, line.is_hosting) == (kind == "tiered", kind == "hosting")
@@ -196,7 +212,11 @@ def test_own_entries_come_before_the_built_in_wording_and_leave_the_rest_to_it()
     gateway = bill_line({"provider_name": "Acme", "sku_meter": "ACME Gateway units"}, entries)
     other = bill_line(ANTHROPIC | {"sku_meter": "Claude Sonnet 4.5 Usage - Input Tokens"}, entries)
 
-    assert (deployment.model, deployment.token_class, deployment.tier) == ("gpt-4o", "cache_read", "batch")
+    assert (deployment.model, deployment.token_class, deployment.tier) == (
+        "gpt-4o",
+        "cache_read",
+        "batch",
+    )
     assert (gateway.provider, gateway.model, gateway.token_class) == ("openai", "o1", "output")
     assert gateway.is_model_usage
     assert other.model == "claude-sonnet-4-5"

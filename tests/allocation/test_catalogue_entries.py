@@ -104,7 +104,9 @@ def test_a_run_names_the_catalogue_and_is_made_again_only_when_it_changed() -> N
 
 
 @pytest.mark.django_db(databases=["default", "owner"])
-def test_the_command_exports_and_applies(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_exports_and_applies(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     file = tmp_path / "own.csv"
     file.write_text(catalogue_csv(OWN), encoding="utf-8")
 

@@ -34,7 +34,15 @@ ROW: dict[str, Any] = {
     "sku_id": "12.50",
     "resource_id": "i-STRASSE",
     "region_id": "",
-    "tags": {"TEAM": "", " team ": " Search ", "Team": "Other", "flag": True, "none": None, "size": 7, "off": False},
+    "tags": {
+        "TEAM": "",
+        " team ": " Search ",
+        "Team": "Other",
+        "flag": True,
+        "none": None,
+        "size": 7,
+        "off": False,
+    },
 }
 
 
@@ -95,7 +103,14 @@ def test_what_holds_of_a_charge(when: Any, holds: bool | None) -> None:
     ("columns", "kind"),
     [
         ({"provider_name": "OpenAI", "sku_meter": "gpt-4o input tokens"}, "model_usage"),
-        ({"provider_name": "OpenAI", "sku_meter": "gpt-4o input tokens", "charge_category": "Tax"}, "other"),
+        (
+            {
+                "provider_name": "OpenAI",
+                "sku_meter": "gpt-4o input tokens",
+                "charge_category": "Tax",
+            },
+            "other",
+        ),
         ({"provider_name": "AWS", "resource_type": "p5.48xlarge"}, "gpu"),
         ({"provider_name": "AWS"}, "other"),
     ],
@@ -108,7 +123,11 @@ def test_the_catalogue_s_columns(columns: dict[str, str], kind: str) -> None:
         assert reader(f"Catalogue.{name}")(facts) == value
     assert (facts.catalogue["Provider"], facts.catalogue["Project"]) == (facts.line.provider, "p")
     expected = (facts.line.model, facts.line.token_class, facts.line.tier)
-    assert (facts.catalogue["Model"], facts.catalogue["TokenClass"], facts.catalogue["Tier"]) == expected
+    assert (
+        facts.catalogue["Model"],
+        facts.catalogue["TokenClass"],
+        facts.catalogue["Tier"],
+    ) == expected
     assert Facts({"tags": None}).tags == {}
 
 
@@ -144,13 +163,17 @@ def test_ranges_at_their_edge() -> None:
         False,
         True,
     ]
-    assert [in_range(one, name, Decimal(2)) for name in ("above", "at_least", "below", "at_most")] == [
+    assert [
+        in_range(one, name, Decimal(2)) for name in ("above", "at_least", "below", "at_most")
+    ] == [
         False,
         False,
         True,
         True,
     ]
-    assert [in_range(one, name, Decimal(0)) for name in ("above", "at_least", "below", "at_most")] == [
+    assert [
+        in_range(one, name, Decimal(0)) for name in ("above", "at_least", "below", "at_most")
+    ] == [
         True,
         True,
         False,
@@ -191,7 +214,9 @@ def test_columns_of_single_rows() -> None:
     assert condition(two)(Facts(ROW, row_tests(two)))
 
 
-def test_a_broken_pattern_is_told_to_its_author_and_to_nobody_else(capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_broken_pattern_is_told_to_its_author_and_to_nobody_else(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
     with pytest.raises(ValueError, match="is no RE2 pattern"):
         pattern_of("(")
     assert capfd.readouterr() == ("", "")
@@ -208,7 +233,9 @@ def test_words_and_patterns() -> None:
 
 
 def only(**keys: Any) -> Rule:
-    return parse_rules(json.dumps({"rules": [{"name": " r ", "method": "follow", **keys}]})).rules[0]
+    return parse_rules(json.dumps({"rules": [{"name": " r ", "method": "follow", **keys}]})).rules[
+        0
+    ]
 
 
 def test_a_rule_reads_as_written_and_has_its_defaults() -> None:
@@ -222,7 +249,13 @@ def test_a_rule_reads_as_written_and_has_its_defaults() -> None:
         None,
         None,
     )
-    assert (rule.valid_from, rule.valid_to, rule.split, rule.pool, rule.pools) == (None, None, None, None, ())
+    assert (rule.valid_from, rule.valid_to, rule.split, rule.pool, rule.pools) == (
+        None,
+        None,
+        None,
+        None,
+        (),
+    )
     assert rule.row_tests == frozenset()
     assert rule.matches(Facts({}))
     assert rule.owner(Facts({})) == Owner()
@@ -246,7 +279,9 @@ def test_rules_say_which_pools_they_fill() -> None:
     assert [rule.pools for rule in rules.rules] == [("p",), ("p",)]
     assert [rule.pool for rule in rules.rules] == ["p", None]
     assert [rule.split is None for rule in rules.rules] == [True, False]
-    assert rules.pools == {"p": Split("even", '{"among": "teams", "method": "even"}', every_team=True)}
+    assert rules.pools == {
+        "p": Split("even", '{"among": "teams", "method": "even"}', every_team=True)
+    }
     assert rules.stages == {"a": 0, "b": 0}
 
 
@@ -262,13 +297,30 @@ def test_rules_say_which_pools_they_fill() -> None:
         ({"valid_to": "2026-10"}, {}, True),
         ({}, {"valid_from": "2026-10"}, True),
         ({}, {"valid_to": "2026-10"}, True),
-        ({"valid_from": "2026-01", "valid_to": "2026-03"}, {"valid_from": "2026-03", "valid_to": "2026-05"}, False),
-        ({"valid_from": "2026-03", "valid_to": "2026-05"}, {"valid_from": "2026-01", "valid_to": "2026-03"}, False),
-        ({"valid_from": "2026-03", "valid_to": "2026-05"}, {"valid_from": "2026-01", "valid_to": "2026-04"}, True),
+        (
+            {"valid_from": "2026-01", "valid_to": "2026-03"},
+            {"valid_from": "2026-03", "valid_to": "2026-05"},
+            False,
+        ),
+        (
+            {"valid_from": "2026-03", "valid_to": "2026-05"},
+            {"valid_from": "2026-01", "valid_to": "2026-03"},
+            False,
+        ),
+        (
+            {"valid_from": "2026-03", "valid_to": "2026-05"},
+            {"valid_from": "2026-01", "valid_to": "2026-04"},
+            True,
+        ),
     ],
 )
-def test_a_name_stands_once_in_any_month(first: dict[str, str], second: dict[str, str], twice: bool) -> None:
-    items = [{"name": "a", "method": "follow", **first}, {"name": "a", "method": "follow", **second}]
+def test_a_name_stands_once_in_any_month(
+    first: dict[str, str], second: dict[str, str], twice: bool
+) -> None:
+    items = [
+        {"name": "a", "method": "follow", **first},
+        {"name": "a", "method": "follow", **second},
+    ]
     text = json.dumps({"rules": [*items, {"name": "b", "method": "follow"}]})
 
     if twice:
@@ -281,10 +333,20 @@ def test_a_name_stands_once_in_any_month(first: dict[str, str], second: dict[str
 def test_rules_hold_from_their_first_month_up_to_their_last() -> None:
     rule = only(valid_from="2026-10", valid_to="2026-12")
 
-    assert [rule.is_valid_in(date(2026, month, 1)) for month in (9, 10, 11, 12)] == [False, True, True, False]
+    assert [rule.is_valid_in(date(2026, month, 1)) for month in (9, 10, 11, 12)] == [
+        False,
+        True,
+        True,
+        False,
+    ]
     assert only(valid_from="2026-10").is_valid_in(date(2030, 1, 1))
     assert only(valid_to="2026-10").is_valid_in(date(2020, 1, 1))
-    assert parse_rules("rules: [{name: a, method: follow, valid_from: 2026-10-01}]").rules[0].valid_from == OCTOBER
+    assert (
+        parse_rules("rules: [{name: a, method: follow, valid_from: 2026-10-01}]")
+        .rules[0]
+        .valid_from
+        == OCTOBER
+    )
 
 
 def test_a_rule_set_says_what_it_needs_to_know_of_charges() -> None:
@@ -309,7 +371,9 @@ def test_a_rule_set_says_what_it_needs_to_know_of_charges() -> None:
     assert rules.scope_of(Facts({})) == "ai_supporting"
     assert Rules((), ()).scope_of(Facts({})) == "other"
     assert rules.rule_for(Facts({}), month=OCTOBER) is None
-    assert parse_rules("rules: [{name: a, method: follow, follows: commitment}]").has_commitment_followers
+    assert parse_rules(
+        "rules: [{name: a, method: follow, follows: commitment}]"
+    ).has_commitment_followers
 
 
 def test_stages_run_through_pools_and_rules_of_one_name() -> None:
@@ -330,7 +394,10 @@ def test_stages_run_through_pools_and_rules_of_one_name() -> None:
 
 
 def test_options_of_rules_by_usage_and_of_rules_that_follow() -> None:
-    usual, other = only(method="traced_usage").usage, only(method="traced_usage", weights="month").usage
+    usual, other = (
+        only(method="traced_usage").usage,
+        only(method="traced_usage", weights="month").usage,
+    )
 
     assert (usual.pool_cache_writes, usual.by_month, usual.by_region) == (False, False, False)
     assert (other.pool_cache_writes, other.by_month, other.by_region) == (False, True, False)
@@ -338,7 +405,11 @@ def test_options_of_rules_by_usage_and_of_rules_that_follow() -> None:
     assert only(method="traced_usage", pool_cache_writes=True).usage.pool_cache_writes
     assert only(method="traced_usage", by_region=True).usage.by_region
     assert not only(method="traced_usage", by_region=True).usage.pool_cache_writes
-    assert (only().by_list_cost, only(by="effective_cost").by_list_cost, only(by="list_cost").by_list_cost) == (
+    assert (
+        only().by_list_cost,
+        only(by="effective_cost").by_list_cost,
+        only(by="list_cost").by_list_cost,
+    ) == (
         False,
         False,
         True,

@@ -9,7 +9,11 @@ from hypothesis import strategies as st
 
 from allocation.storage.copy_text import copy_cell, copy_cells
 
-CELLS = st.lists(st.none() | st.text(alphabet="N\\\t\n\r a€", max_size=5) | st.text(max_size=5), min_size=1, max_size=6)
+CELLS = st.lists(
+    st.none() | st.text(alphabet="N\\\t\n\r a€", max_size=5) | st.text(max_size=5),
+    min_size=1,
+    max_size=6,
+)
 
 
 @given(CELLS)
@@ -25,7 +29,9 @@ def test_cells_are_read_as_they_were_written(cells: list[str | None]) -> None:
 def test_cells_are_read_as_postgresql_writes_them() -> None:
     with (
         connection.cursor() as cursor,
-        cursor.copy(r"COPY (SELECT '\N', NULL, E'\\', 'N', E'a\tb\n\r\b\f\v', '', 'C:\new') TO STDOUT") as copy,
+        cursor.copy(
+            r"COPY (SELECT '\N', NULL, E'\\', 'N', E'a\tb\n\r\b\f\v', '', 'C:\new') TO STDOUT"
+        ) as copy,
     ):
         line = b"".join(map(bytes, copy)).decode().removesuffix("\n")
 

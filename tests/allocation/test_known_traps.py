@@ -1,4 +1,6 @@
-"""Where other tools are known to lose, make or move money, each as a test of the same situation here."""
+"""Where other tools are known to lose, make or move money, each as a test of the same situation
+here.
+"""
 
 from __future__ import annotations
 
@@ -42,7 +44,9 @@ D = Decimal
 
 @pytest.fixture(autouse=True)
 def teams() -> None:
-    Team.objects.bulk_create([Team(slug=slug, name=slug.title()) for slug in ("a", "b", "c", "ops")])
+    Team.objects.bulk_create(
+        [Team(slug=slug, name=slug.title()) for slug in ("a", "b", "c", "ops")]
+    )
 
 
 def rules(content: str, month: date = OCTOBER.start) -> None:
@@ -50,7 +54,9 @@ def rules(content: str, month: date = OCTOBER.start) -> None:
 
 
 def by_team(metric: str = "effective") -> dict[str | None, Decimal]:
-    """Cost of the month's current run by team, or by reason where no team has it; nothing where it is zero."""
+    """Cost of the month's current run by team, or by reason where no team has it; nothing where it
+    is zero.
+    """
     found: dict[str | None, Decimal] = {}
     for share in shares():
         name = share.team or share.reason
@@ -64,8 +70,12 @@ TAGGED = "{name: tagged, when: {Tags.team: {missing: false}}, method: direct, ta
 # ---------------------------------------------------------------- Koku
 
 
-def test_fault_075_kokus_platform_of_ten_over_projects_without_usage_stays_a_hundred_and_ten() -> None:
-    """Koku hands platform cost out by usage over the sum of usage; where that is zero, the platform cost is gone."""
+def test_fault_075_kokus_platform_of_ten_over_projects_without_usage_stays_a_hundred_and_ten() -> (
+    None
+):
+    """Koku hands platform cost out by usage over the sum of usage; where that is zero, the platform
+    cost is gone.
+    """
     rules("""
     rules:
       - {name: platform, when: {ServiceName: Platform}, method: proportional, by: requests}
@@ -81,7 +91,9 @@ def test_fault_075_kokus_platform_of_ten_over_projects_without_usage_stays_a_hun
     assert exact_sum(share.effective for share in shares()) == D(110)
 
 
-def test_kokus_doubled_days_each_day_of_a_month_stands_once_however_often_it_is_delivered(tmp_path: Path) -> None:
+def test_kokus_doubled_days_each_day_of_a_month_stands_once_however_often_it_is_delivered(
+    tmp_path: Path,
+) -> None:
     """koku#3146: a later delivery of the same days was added to the first."""
     days = [
         row(
@@ -105,7 +117,9 @@ def test_kokus_doubled_days_each_day_of_a_month_stands_once_however_often_it_is_
     assert [half.status, whole.status, again.status] == ["loaded"] * 3
     assert (last_week.status, overlapping.status) == ("refused", "refused")
     assert "less than half" in (last_week.reason or "")
-    assert "2026-10-15 to 2026-11-01 overlaps 2026-10-01 to 2026-11-01" in (overlapping.reason or "")
+    assert "2026-10-15 to 2026-11-01 overlaps 2026-10-01 to 2026-11-01" in (
+        overlapping.reason or ""
+    )
     groups = ChargeGroup.objects.values_list("day", "charges", "billed_cost")
     assert sorted(groups) == [(date(2026, 10, day), 1, D("1.25")) for day in range(1, 32)]
     assert exact_sum(share.billed for share in shares()) == 31 * D("1.25")
@@ -123,16 +137,22 @@ rules:
 APART = "method: unallocated, reason: apart"
 
 
-@pytest.mark.parametrize(("idle_shared", "namespace_shared"), [*itertools.product((True, False), repeat=2)])
+@pytest.mark.parametrize(
+    ("idle_shared", "namespace_shared"), [*itertools.product((True, False), repeat=2)]
+)
 def test_kubecosts_shared_namespace_with_shared_idle_has_one_sum_whatever_is_shared(
     idle_shared: bool, namespace_shared: bool
 ) -> None:
     """kubecost#2359: sharing a namespace and idle cost together changed the total."""
     rules(
         SHARED_AND_IDLE.format(
-            idle="method: proportional, by: cost, level: team, of_rules: tagged" if idle_shared else APART,
+            idle="method: proportional, by: cost, level: team, of_rules: tagged"
+            if idle_shared
+            else APART,
             namespace=(
-                "method: proportional, by: cost, level: team, of_rules: [tagged, idle]" if namespace_shared else APART
+                "method: proportional, by: cost, level: team, of_rules: [tagged, idle]"
+                if namespace_shared
+                else APART
             ),
             tagged=TAGGED,
         )
@@ -163,7 +183,9 @@ def test_kubecosts_shared_namespace_with_shared_idle_has_one_sum_whatever_is_sha
 def test_opencosts_negative_coefficient_no_share_of_a_cost_is_against_its_sign(
     costs: dict[str, str], platform: str, expected: dict[str, Decimal]
 ) -> None:
-    """OpenCost's idle and shared coefficients go negative with credits: one owner pays for the others twice."""
+    """OpenCost's idle and shared coefficients go negative with credits: one owner pays for the
+    others twice.
+    """
     rules(f"""
     rules:
       - {{name: platform, when: {{ServiceName: Platform}}, method: proportional, by: cost, level: team}}
@@ -180,7 +202,9 @@ def test_opencosts_negative_coefficient_no_share_of_a_cost_is_against_its_sign(
 
 
 def test_opencosts_filtered_totals_a_view_of_some_teams_shows_the_shares_of_the_whole() -> None:
-    """OpenCost works coefficients out over what a filter leaves; here costs are split first, and filtered after."""
+    """OpenCost works coefficients out over what a filter leaves; here costs are split first, and
+    filtered after.
+    """
     rules(f"""
     rules:
       - {{name: platform, when: {{ServiceName: Platform}}, method: proportional, by: cost, level: team}}
@@ -196,7 +220,10 @@ def test_opencosts_filtered_totals_a_view_of_some_teams_shows_the_shares_of_the_
     with connection.cursor() as cursor:
         for size in (1, 2, 3):
             for chosen in itertools.combinations("abc", size):
-                cursor.execute("SELECT sum(effective_cost) FROM cost_daily WHERE team = ANY(%s)", [list(chosen)])
+                cursor.execute(
+                    "SELECT sum(effective_cost) FROM cost_daily WHERE team = ANY(%s)",
+                    [list(chosen)],
+                )
                 assert cursor.fetchone() == (exact_sum(whole[team] for team in chosen),)
     assert whole == {"a": D(120), "b": D(-40), "c": D(60)}
 
@@ -212,9 +239,16 @@ def test_finops_toolkits_fan_out_no_name_that_stands_twice_multiplies_a_row() ->
         feature = Feature.objects.create(slug=slug, name=name)
         for day in (1, 5, 6):
             feature.placements.create(
-                owner_team=Team.objects.get(slug="a"), product=product, valid_from=date(2026, 10, day)
+                owner_team=Team.objects.get(slug="a"),
+                product=product,
+                valid_from=date(2026, 10, day),
             )
-    for kind, value in (("api_key", "key"), ("user", "me"), ("workspace", "lab"), ("project", "proj-1")):
+    for kind, value in (
+        ("api_key", "key"),
+        ("user", "me"),
+        ("workspace", "lab"),
+        ("project", "proj-1"),
+    ):
         for day in (1, 5):
             IdentityOwner.objects.create(
                 provider="openai", kind=kind, value=value, team="b", valid_from=date(2026, 10, day)
@@ -227,7 +261,12 @@ def test_finops_toolkits_fan_out_no_name_that_stands_twice_multiplies_a_row() ->
             api_key="key", user="me", workspace="lab", input_uncached=D(10),
         )  # fmt: skip
     version, _ = ensure_prices()
-    usage("a", "chat", input_uncached=10, about={"model_answered": "gpt-4o", "model_requested": "gpt-4o"})
+    usage(
+        "a",
+        "chat",
+        input_uncached=10,
+        about={"model_answered": "gpt-4o", "model_requested": "gpt-4o"},
+    )
     reprice(version.pk)
     rules(f"""
     rules:
@@ -264,7 +303,9 @@ def test_finops_toolkits_fan_out_no_name_that_stands_twice_multiplies_a_row() ->
 
 
 def test_what_aws_forbids_a_split_of_a_split_of_a_split_adds_up() -> None:
-    """A cost category's split charge rule may not take from another's target; pools here chain, in a computed order."""
+    """A cost category's split charge rule may not take from another's target; pools here chain, in
+    a computed order.
+    """
     rules("""
     rules:
       - {name: bill, method: direct, target: {pool: company}}
@@ -302,7 +343,11 @@ def test_fault_077_rules_and_bills_that_change_while_a_run_is_under_way_leave_it
 
     allocate(progress=change)
     run = AllocationRun.objects.get(is_current=True)
-    assert (by_team(), "first" in run.rule_set.text, run.inputs["scopes"]) == ({"a": D(10)}, True, [first.scope.pk])
+    assert (by_team(), "first" in run.rule_set.text, run.inputs["scopes"]) == (
+        {"a": D(10)},
+        True,
+        [first.scope.pk],
+    )
 
     allocate()
     run = AllocationRun.objects.get(is_current=True)
@@ -349,7 +394,9 @@ FOLLOWED: dict[str, tuple[dict[str, str], dict[str, str], dict[str, str]]] = {
 
 
 def example(name: str) -> str:
-    """A worked example with the columns that it leaves out; its two times "30:00:00" as what they mean."""
+    """A worked example with the columns that it leaves out; its two times "30:00:00" as what they
+    mean.
+    """
     if not EXAMPLES.exists():
         pytest.skip(f"no shared data: {EXAMPLES}")
     (path,) = EXAMPLES.rglob(f"{name}.csv")
@@ -367,7 +414,9 @@ def example(name: str) -> str:
 
 
 @pytest.mark.parametrize("name", sorted(FOLLOWED))
-def test_focus_commitment_examples_are_right_billed_and_effective_and_bridged(name: str, tmp_path: Path) -> None:
+def test_focus_commitment_examples_are_right_billed_and_effective_and_bridged(
+    name: str, tmp_path: Path
+) -> None:
     billed, effective, steps = FOLLOWED[name]
     outcome = deliver(tmp_path, example(name), source="cloud", month="2023-01")
     assert (outcome.status, outcome.rows_rejected) == ("loaded", 0)
@@ -379,11 +428,16 @@ def test_focus_commitment_examples_are_right_billed_and_effective_and_bridged(na
     assert by_team("effective") == {team: D(amount) for team, amount in effective.items()}
     assert reconcile_period(period=JANUARY).is_balanced
     (bridge,) = bridges(period=JANUARY, scope=TeamScope.everything())
-    assert {step: amount for step, amount in bridge.steps.items() if amount} == {k: D(v) for k, v in steps.items()}
+    assert {step: amount for step, amount in bridge.steps.items() if amount} == {
+        k: D(v) for k, v in steps.items()
+    }
     assert bridge.billed == exact_sum([bridge.effective, *bridge.steps.values()])
     assert bridge.difference == 0
     balances = dict(RunSource.objects.values_list("metric", "charges"))
-    assert (bridge.billed, bridge.effective) == (balances["billed_cost"], balances["effective_cost"])
+    assert (bridge.billed, bridge.effective) == (
+        balances["billed_cost"],
+        balances["effective_cost"],
+    )
 
 
 @pytest.mark.django_db(transaction=True, databases=["default", "owner"])

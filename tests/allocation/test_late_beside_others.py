@@ -67,17 +67,25 @@ def test_a_run_that_died_before_it_was_published_costs_nothing_but_a_clean_up(
     assert same_as_whole(after)
 
 
-def test_a_comparison_that_has_to_read_the_month_after_all_leaves_no_run_behind(ways: list[str]) -> None:
+def test_a_comparison_that_has_to_read_the_month_after_all_leaves_no_run_behind(
+    ways: list[str],
+) -> None:
     traced_month()
     Bill("AWS").charge("7", at=utc(5), currency="EUR", provider_name="AWS")
     allocate()
     late_bill("5", 6, quantity="100")  # a day of 35% asks how much is usual, once EUR is done
     base = latest_rule_set()
-    draft = RuleSet.objects.create(number=-1, text=base.text + "\n", content_sha256="draft", effective_from=date.min)
+    draft = RuleSet.objects.create(
+        number=-1, text=base.text + "\n", content_sha256="draft", effective_from=date.min
+    )
     before = set(AllocationRun.objects.values_list("pk", flat=True))
 
     with draft_runs(
-        month=OCTOBER.start, base=base, draft=draft, now=NOW, progress=lambda _done, _total, _note: None
+        month=OCTOBER.start,
+        base=base,
+        draft=draft,
+        now=NOW,
+        progress=lambda _done, _total, _note: None,
     ) as pairs:
         assert [pair.currency for pair in pairs] == ["EUR", "USD"]
 
@@ -114,7 +122,12 @@ def test_a_report_that_changed_and_changed_back_while_it_was_read_leaves_no_trac
 ) -> None:
     reported_month(5, 6, 7)
     ProviderUsage.objects.create(
-        day=utc(6).date(), provider="openai", project="proj-1", model="gpt-4o", api_key="key-2", input_uncached=100
+        day=utc(6).date(),
+        provider="openai",
+        project="proj-1",
+        model="gpt-4o",
+        api_key="key-2",
+        input_uncached=100,
     )
     allocate()
     late_bill("5", 6)
@@ -134,7 +147,11 @@ def test_a_report_that_changed_and_changed_back_while_it_was_read_leaves_no_trac
 
 def test_whose_a_key_is_is_read_once_in_a_run(monkeypatch: pytest.MonkeyPatch) -> None:
     IdentityOwner.objects.create(
-        provider="gateway", kind="api_key", value="key-1", team="search", valid_from=date(2026, 1, 1)
+        provider="gateway",
+        kind="api_key",
+        value="key-1",
+        team="search",
+        valid_from=date(2026, 1, 1),
     )
     traced_month()
     usage(None, at=utc(6, 10), input_uncached=90, about={"caller": "key-1"})
@@ -146,7 +163,9 @@ def test_whose_a_key_is_is_read_once_in_a_run(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_runs_of_a_former_engine_are_not_built_upon(ways: list[str]) -> None:
-    """They kept no quantities of groups, nothing that was given by the day, and knew no version of reports."""
+    """They kept no quantities of groups, nothing that was given by the day, and knew no version of
+    reports.
+    """
     traced_month()
     run = AllocationRun.objects.get(pk=allocate().runs[0].run)
     run.inputs["engine"] = "5"
@@ -155,7 +174,9 @@ def test_runs_of_a_former_engine_are_not_built_upon(ways: list[str]) -> None:
     RunGiven.objects.all().delete()
     with connection.cursor() as cursor:
         cursor.execute("UPDATE slice_group SET consumed_quantity = NULL, pricing_quantity = NULL")
-        cursor.execute("UPDATE ledger_slice SET content_sha256 = md5(content_sha256)")  # quantities are part of it now
+        cursor.execute(
+            "UPDATE ledger_slice SET content_sha256 = md5(content_sha256)"
+        )  # quantities are part of it now
     for day in (6, 7):
         late_bill("5", day)
         after = allocate().runs[0]

@@ -13,12 +13,22 @@ from allocation.models import AllocationRun, IdentityOwner, ProviderUsage
 from allocation.usage import driver_data
 from allocation.usage import reports as reported_usage
 from tests.allocation.bills import Bill, allocate, put_in_force, usage, utc
-from tests.allocation.late import INPUT, late_bill, reported, reported_month, rows_of, same_as_whole, slices_of
+from tests.allocation.late import (
+    INPUT,
+    late_bill,
+    reported,
+    reported_month,
+    rows_of,
+    same_as_whole,
+    slices_of,
+)
 
 pytestmark = pytest.mark.django_db
 
 
-def test_first_calls_of_a_model_take_all_its_days_from_the_providers_report(ways: list[str]) -> None:
+def test_first_calls_of_a_model_take_all_its_days_from_the_providers_report(
+    ways: list[str],
+) -> None:
     IdentityOwner.objects.create(
         provider="openai", kind="api_key", value="key-1", team="search", valid_from=date(2026, 1, 1)
     )
@@ -34,7 +44,9 @@ def test_first_calls_of_a_model_take_all_its_days_from_the_providers_report(ways
     assert same_as_whole(after), ways
 
 
-def test_reports_of_other_days_are_not_read_again(ways: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_reports_of_other_days_are_not_read_again(
+    ways: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     reported_month(5, 6, 7)
     allocate()
     late_bill("5", 6)
@@ -85,14 +97,24 @@ def month_by_the_month() -> None:
         for service in ("Platform", "Gateway", "Office"):
             bill.charge("7", at=utc(day, 9), provider_name="AWS", service_name=service)
         for project in ("proj-2", "proj-3"):
-            usage("ads" if day == 5 else "search", at=utc(day, 10), project=project, input_uncached=95)
+            usage(
+                "ads" if day == 5 else "search", at=utc(day, 10), project=project, input_uncached=95
+            )
             bill.charge(
-                "10", at=utc(day, 10), quantity="100", consumed_unit="Tokens", **{**INPUT, "sub_account_id": project}
+                "10",
+                at=utc(day, 10),
+                quantity="100",
+                consumed_unit="Tokens",
+                **{**INPUT, "sub_account_id": project},
             )
 
 
-@pytest.mark.parametrize("what", ["calls", "bill", "bill by the month", "bill by reports", "bill of several days"])
-def test_what_goes_by_the_month_is_split_again_on_all_days_and_no_more_is_read(ways: list[str], what: str) -> None:
+@pytest.mark.parametrize(
+    "what", ["calls", "bill", "bill by the month", "bill by reports", "bill of several days"]
+)
+def test_what_goes_by_the_month_is_split_again_on_all_days_and_no_more_is_read(
+    ways: list[str], what: str
+) -> None:
     month_by_the_month()
     before = slices_of(allocate().runs[0].run)
     if what == "calls":
@@ -102,18 +124,26 @@ def test_what_goes_by_the_month_is_split_again_on_all_days_and_no_more_is_read(w
             "2", at=utc(6, 12), until=utc(7, 12), quantity="3", consumed_unit="Tokens", **INPUT
         )
     else:
-        project = {"bill": "proj-3", "bill by the month": "proj-2", "bill by reports": "proj-1"}[what]
+        project = {"bill": "proj-3", "bill by the month": "proj-2", "bill by reports": "proj-1"}[
+            what
+        ]
         late_bill("5", 6, sub_account_id=project)
 
     after = allocate().runs[0]
 
     assert ways == ["whole", "late"]
     now = slices_of(after.run)
-    moved = {(place.part, place.day.day) for place, pk in now.items() if place.part >= 0 and before.get(place) != pk}
+    moved = {
+        (place.part, place.day.day)
+        for place, pk in now.items()
+        if place.part >= 0 and before.get(place) != pk
+    }
     by_day = {6, 7} if what == "bill of several days" else {6}
     assert {day for part, day in moved if part == BY_DAY} <= by_day
     assert any(part == BY_MONTH for part, _ in moved) == (what in ("calls", "bill by the month"))
-    assert any(part == BY_REPORTS for part, _ in moved) == (what in ("bill by reports", "bill of several days"))
+    assert any(part == BY_REPORTS for part, _ in moved) == (
+        what in ("bill by reports", "bill of several days")
+    )
     assert same_as_whole(after)
     assert rows_of(after.run) == rows_of(AllocationRun.objects.get(is_current=True).pk)
 

@@ -1,4 +1,6 @@
-"""Late bills and late usage: what is read and split again is little, and comes to what a whole run would say."""
+"""Late bills and late usage: what is read and split again is little, and comes to what a whole run
+would say.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,15 @@ from django.db import connection
 from allocation.charges import split_key_map as members
 from allocation.charges.groups import described, kept_groups
 from allocation.charges.split_keys import MemberKey
-from allocation.models import AllocationRun, ChargeScope, GpuUsage, Import, RunBucket, UsageDaily, UsageHourly
+from allocation.models import (
+    AllocationRun,
+    ChargeScope,
+    GpuUsage,
+    Import,
+    RunBucket,
+    UsageDaily,
+    UsageHourly,
+)
 from allocation.models import Bucket as BucketRow
 from reports.queries.reconciliation import reconcile_period
 from tests.allocation.bills import OCTOBER, Bill, allocate, put_in_force, usage, utc
@@ -47,7 +57,10 @@ def test_late_usage_of_one_day_is_all_that_is_read(ways: list[str]) -> None:
     after = allocate().runs[0]
 
     assert ways == ["whole", "late"]
-    assert {row.calls for row in UsageDaily.objects.filter(run_id=after.run, day=date(2026, 10, 6), team="ads")} == {2}
+    assert {
+        row.calls
+        for row in UsageDaily.objects.filter(run_id=after.run, day=date(2026, 10, 6), team="ads")
+    } == {2}
     assert same_as_whole(after)
 
 
@@ -91,7 +104,9 @@ def test_days_whose_usage_went_away_are_read_once(ways: list[str]) -> None:
 
 def test_a_day_that_goes_by_the_month_is_not_taken_for_unchanged(ways: list[str]) -> None:
     bill = traced_month()
-    bill.charge("8", at=utc(9, 10), quantity="80", consumed_unit="Tokens", **INPUT)  # no call that day: by the month
+    bill.charge(
+        "8", at=utc(9, 10), quantity="80", consumed_unit="Tokens", **INPUT
+    )  # no call that day: by the month
     allocate()
     usage("ads", at=utc(6, 15), input_uncached=900)
 
@@ -106,13 +121,22 @@ def test_a_day_that_goes_by_the_month_is_not_taken_for_unchanged(ways: list[str]
 def test_low_days_are_split_anew_only_where_the_usual_coverage_says_otherwise(
     ways: list[str], tokens: str, way: str
 ) -> None:
-    """Days of 50% ask how much is usually traced. Where few calls are made, 50% is a loss at 90%, none below 80%."""
+    """Days of 50% ask how much is usually traced. Where few calls are made, 50% is a loss at 90%,
+    none below 80%.
+    """
     bill = Bill("OpenAI")
     for day in (5, 6, 7, 8):
         bill.charge("10", at=utc(day, 10), quantity="100", consumed_unit="Tokens", **INPUT)
-        usage("search", at=utc(day, 10), input_uncached=50 if tokens == "90" or day == 5 else 99, calls=1)
+        usage(
+            "search",
+            at=utc(day, 10),
+            input_uncached=50 if tokens == "90" or day == 5 else 99,
+            calls=1,
+        )
     allocate()
-    Bill("OpenAI", delivery="append").charge("5", at=utc(7, 12), quantity=tokens, consumed_unit="Tokens", **INPUT)
+    Bill("OpenAI", delivery="append").charge(
+        "5", at=utc(7, 12), quantity=tokens, consumed_unit="Tokens", **INPUT
+    )
 
     after = allocate().runs[0]
 
@@ -134,7 +158,9 @@ def test_a_model_that_nobody_traces_does_not_make_a_late_bill_slow(ways: list[st
     assert same_as_whole(after)
 
 
-def test_a_bill_that_stands_apart_from_others_changes_how_all_calls_are_read(ways: list[str]) -> None:
+def test_a_bill_that_stands_apart_from_others_changes_how_all_calls_are_read(
+    ways: list[str],
+) -> None:
     traced_month()
     allocate()
     late_bill("5", 6, charge_description="gpt-4o-2024-08-06, output")
@@ -180,9 +206,18 @@ def test_a_late_bill_of_another_node_leaves_how_days_are_written_alone(ways: lis
     put_in_force(GPU)
     for node, seconds in (("node-1", "60"), ("node-2", "0.125")):
         GpuUsage.objects.create(
-            hour=utc(5, 10), cluster="train", node=node, workload="job", team="search", booked_seconds=seconds
+            hour=utc(5, 10),
+            cluster="train",
+            node=node,
+            workload="job",
+            team="search",
+            booked_seconds=seconds,
         )
-    columns: dict[str, Any] = {"provider_name": "AWS", "service_name": "Compute", "resource_type": "p5.48xlarge"}
+    columns: dict[str, Any] = {
+        "provider_name": "AWS",
+        "service_name": "Compute",
+        "resource_type": "p5.48xlarge",
+    }
     Bill("AWS").charge("10", at=utc(5, 10), resource_name="node-1", **columns)
     allocate()
     Bill("AWS", delivery="append").charge("1", at=utc(6, 10), resource_name="node-2", **columns)
@@ -244,7 +279,10 @@ def test_sampled_usage_has_slices_of_its_own_and_leaves_former_ones_alone(ways: 
     after = allocate().runs[0]
 
     assert ways == ["whole", "late", "whole", "whole"]
-    of_usage = [{pk for place, pk in slices_of(run).items() if place.part < 0} for run in (sampled.run, after.run)]
+    of_usage = [
+        {pk for place, pk in slices_of(run).items() if place.part < 0}
+        for run in (sampled.run, after.run)
+    ]
     assert not of_usage[0] & of_usage[1]
     assert not of_usage[0] & set(places.values())
     assert rows_of(first.run) == before
@@ -252,12 +290,16 @@ def test_sampled_usage_has_slices_of_its_own_and_leaves_former_ones_alone(ways: 
 
 
 def test_a_line_that_is_new_to_its_currency_changes_how_all_its_days_are_read() -> None:
-    """What stands apart on the bill is asked in each currency: another one's lines say nothing about it."""
+    """What stands apart on the bill is asked in each currency: another one's lines say nothing
+    about it.
+    """
     bill = traced_month()
     cached = {**INPUT, "charge_description": "gpt-4o-2024-08-06, cached input"}
     bill.charge("4", at=utc(5, 9), quantity="40", consumed_unit="Tokens", **cached)
     for day in (5, 6):
-        bill.charge("10", at=utc(day, 10), quantity="100", currency="EUR", consumed_unit="Tokens", **INPUT)
+        bill.charge(
+            "10", at=utc(day, 10), quantity="100", currency="EUR", consumed_unit="Tokens", **INPUT
+        )
         usage("data", at=utc(day, 12), cache_read=900)
     allocate()
     late_bill("5", 6, currency="EUR", charge_description="gpt-4o-2024-08-06, cached input")
@@ -330,8 +372,13 @@ def test_a_tier_that_comes_late_settles_the_buckets_that_are_remembered(ways: li
     after = allocate().runs[0]
 
     assert ways == ["whole", "whole"]
-    keys = BucketRow.objects.filter(pk__in=RunBucket.objects.filter(run_id=after.run).values("bucket"))
-    assert [key.get("weights") for key in keys.filter(method="traced_usage").values_list("split_key", flat=True)] == [
+    keys = BucketRow.objects.filter(
+        pk__in=RunBucket.objects.filter(run_id=after.run).values("bucket")
+    )
+    assert [
+        key.get("weights")
+        for key in keys.filter(method="traced_usage").values_list("split_key", flat=True)
+    ] == [
         "month",
         "month",
     ]

@@ -48,7 +48,10 @@ def test_a_made_up_month_with_late_changes_has_the_bytes_of_a_whole_run(seed: in
             charge = chance.choice(month.charges)
             row = month.dimensions[charge.dimension]
             columns: dict[str, Any] = dict(row.columns)
-            start, end = charge.spread or (f"{charge.day}T07:00:00+00:00", f"{charge.day}T08:00:00+00:00")
+            start, end = charge.spread or (
+                f"{charge.day}T07:00:00+00:00",
+                f"{charge.day}T08:00:00+00:00",
+            )
             source = month.sources[row.source_id]
             Bill(source.name, delivery="append").charge(
                 format(charge.billed * 3, "f"),
@@ -64,7 +67,8 @@ def test_a_made_up_month_with_late_changes_has_the_bytes_of_a_whole_run(seed: in
             usage(
                 call.attributes[0],
                 call.attributes[1],
-                at=datetime.fromisoformat(f"{call.day}T20:00:00+00:00") + timedelta(minutes=seed, seconds=number),
+                at=datetime.fromisoformat(f"{call.day}T20:00:00+00:00")
+                + timedelta(minutes=seed, seconds=number),
                 provider=call.key.provider or "",
                 project=call.key.project,
                 model=call.key.model or "",
@@ -80,6 +84,8 @@ def test_a_made_up_month_with_late_changes_has_the_bytes_of_a_whole_run(seed: in
         assert reconcile_period(period=OCTOBER).is_balanced
         assert all_agree()
         whole = {run.currency: run for run in allocate(reuse=False).runs}
-        assert {name: run.sha256 for name, run in late.items()} == {name: run.sha256 for name, run in whole.items()}
+        assert {name: run.sha256 for name, run in late.items()} == {
+            name: run.sha256 for name, run in whole.items()
+        }
         for name, run in late.items():
             assert rows_of(run.run) == rows_of(whole[name].run)

@@ -1,4 +1,6 @@
-"""What proportional splits go by: sums by target and day are exact, and those of the month are of all days."""
+"""What proportional splits go by: sums by target and day are exact, and those of the month are of
+all days.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,8 @@ DAYS = (None, date(2026, 10, 5), date(2026, 10, 6))
 TARGETS = (Target(team="ads"), Target(team="search"), Target(reason="unknown team"))
 NUMBERS = st.integers(-3, 10**18).map(str) | st.decimals(-2, 10**6, places=6).map(plain)
 READINGS = st.lists(
-    st.builds(Reading, st.sampled_from(DAYS), st.sampled_from(TARGETS), NUMBERS, st.integers(1, 5)), max_size=12
+    st.builds(Reading, st.sampled_from(DAYS), st.sampled_from(TARGETS), NUMBERS, st.integers(1, 5)),
+    max_size=12,
 )
 
 
@@ -31,7 +34,9 @@ def test_sums_are_those_of_the_readings(readings: list[Reading]) -> None:
     for day, (by_target, places) in sums.items():
         for target, measure in by_target.items():
             own = [r for r in used if r.target == target and (day is None or r.day == day)]
-            assert Decimal(measure.weight).scaleb(-places) == exact_sum(Decimal(r.quantity) for r in own)
+            assert Decimal(measure.weight).scaleb(-places) == exact_sum(
+                Decimal(r.quantity) for r in own
+            )
             assert measure.rung == max(r.rung for r in own)
         assert not places or any(measure.weight % 10 for measure in by_target.values())
 

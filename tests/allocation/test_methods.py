@@ -74,7 +74,9 @@ def money(**amounts: str) -> dict[str, Decimal]:
 
 def test_fixed_shares_cut_exactly() -> None:
     teams("a", "b")
-    rules("rules: [{name: r, method: fixed, shares: [{team: a, share: 66.6}, {team: b, share: 33.4}]}]")
+    rules(
+        "rules: [{name: r, method: fixed, shares: [{team: a, share: 66.6}, {team: b, share: 33.4}]}]"
+    )
     Bill().charge("100.01", **AWS)
 
     allocate()
@@ -122,7 +124,10 @@ def test_requests_and_token_classes_of_traces_weigh_what_no_trace_is_billed_by()
     teams("a", "b")
     usage("a", calls=3, input_uncached=100, output_text=10, at=utc(5))
     usage("b", calls=1, input_uncached=100, output_text=30, at=utc(5))
-    for by, expected in (("requests", money(a="30", b="10")), ("output_tokens", money(a="10", b="30"))):
+    for by, expected in (
+        ("requests", money(a="30", b="10")),
+        ("output_tokens", money(a="10", b="30")),
+    ):
         rules(f"rules: [{{name: r, method: proportional, by: {by}}}]")
         if by == "requests":
             Bill().charge("40", at=utc(5), **AWS)
@@ -234,7 +239,9 @@ def test_several_rules_fill_one_pool() -> None:
         ("max_share: 30", {**money(a="30", b="30", c="30"), "over every cap": Decimal(10)}),
     ],
 )
-def test_bounds_hold_and_what_they_move_is_shared_by_the_rest(bounds: str, expected: dict[str, Decimal]) -> None:
+def test_bounds_hold_and_what_they_move_is_shared_by_the_rest(
+    bounds: str, expected: dict[str, Decimal]
+) -> None:
     teams("a", "b", "c")
     rules(f"rules: [{{name: r, method: proportional, by: seats, {bounds}}}]")
     series("seats", (None, "a", "8"), (None, "b", "1"), (None, "c", "1"))
@@ -247,7 +254,9 @@ def test_bounds_hold_and_what_they_move_is_shared_by_the_rest(bounds: str, expec
 
 def test_a_minimum_reaches_members_whom_the_driver_does_not_know() -> None:
     teams("a", "b")
-    rules("rules: [{name: r, method: proportional, by: seats, min_share: 10, among: [{team: a}, {team: b}]}]")
+    rules(
+        "rules: [{name: r, method: proportional, by: seats, min_share: 10, among: [{team: a}, {team: b}]}]"
+    )
     series("seats", (None, "a", "8"))
     Bill().charge("100", **AWS)
 
@@ -256,7 +265,14 @@ def test_a_minimum_reaches_members_whom_the_driver_does_not_know() -> None:
     assert by_team() == money(a="90", b="10")
 
 
-def gpu(team: str | None, booked: str, *, capacity: str | None = None, day: int = 5, node: str = "node-1") -> None:
+def gpu(
+    team: str | None,
+    booked: str,
+    *,
+    capacity: str | None = None,
+    day: int = 5,
+    node: str = "node-1",
+) -> None:
     GpuUsage.objects.create(
         hour=utc(day, 3),
         cluster="train",
@@ -308,7 +324,14 @@ def test_a_node_is_known_by_its_id_where_the_bill_has_a_name_too() -> None:
     rules(GPU_RULES)
     gpu("a", "900", node="i-0abc")
     gpu(None, "0", capacity="3600", node="i-0abc")
-    Bill().charge("36", at=utc(5, 3), resource_name="trainer", resource_id="i-0abc", tags={"team": "ops"}, **AWS)
+    Bill().charge(
+        "36",
+        at=utc(5, 3),
+        resource_name="trainer",
+        resource_id="i-0abc",
+        tags={"team": "ops"},
+        **AWS,
+    )
 
     run = allocate().runs[0].run
 
@@ -376,14 +399,18 @@ def reported(api_key: str, tokens: int, *, is_batch: bool = True, day: int = 5) 
 
 
 def owns(value: str, team: str, valid_from: date = date(2026, 1, 1)) -> None:
-    IdentityOwner.objects.create(provider="openai", kind="api_key", value=value, team=team, valid_from=valid_from)
+    IdentityOwner.objects.create(
+        provider="openai", kind="api_key", value=value, team=team, valid_from=valid_from
+    )
 
 
 BATCH: dict[str, Any] = {**OPENAI, "sku_meter": "gpt-4o batch input tokens"}
 TRACED_RULES = "rules: [{name: calls, method: traced_usage, owner: {team: {tag: team}}}]"
 
 
-def test_batch_jobs_without_traces_go_by_the_providers_report_and_never_to_interactive_features() -> None:
+def test_batch_jobs_without_traces_go_by_the_providers_report_and_never_to_interactive_features() -> (
+    None
+):
     teams("chat", "nightly", "etl")
     rules(TRACED_RULES)
     usage("chat", model="gpt-4o", project="proj-1", input_uncached=1000, at=utc(5))
@@ -425,7 +452,9 @@ def test_a_key_that_changes_hands_is_its_owner_of_the_day() -> None:
     assert by_team() == money(a="4", b="4")
 
 
-def test_a_commitments_purchase_follows_who_used_it_and_its_unused_part_stays_with_its_owner() -> None:
+def test_a_commitments_purchase_follows_who_used_it_and_its_unused_part_stays_with_its_owner() -> (
+    None
+):
     """Billed cost stands on the purchase, effective cost on its use: the bridge nets to zero."""
     teams("a", "b", "ops")
     rules("""
@@ -436,8 +465,14 @@ def test_a_commitments_purchase_follows_who_used_it_and_its_unused_part_stays_wi
     bill = Bill()
     commitment = {**AWS, "commitment_discount_id": "ri-1"}
     bill.charge("100", "0", category="Purchase", **commitment)
-    for team, effective, status in (("a", "50", "Used"), ("b", "30", "Used"), ("ops", "20", "Unused")):
-        bill.charge("0", effective, tags={"team": team}, commitment_discount_status=status, **commitment)
+    for team, effective, status in (
+        ("a", "50", "Used"),
+        ("b", "30", "Used"),
+        ("ops", "20", "Unused"),
+    ):
+        bill.charge(
+            "0", effective, tags={"team": team}, commitment_discount_status=status, **commitment
+        )
     bill.charge("900", "900", tags={"team": "b"}, **AWS)  # no part of the commitment
 
     allocate()
@@ -469,7 +504,9 @@ def test_fault_079_members_of_a_split_are_whose_the_feature_is_on_the_day() -> N
     teams("a", "b")
     feature = Feature.objects.create(slug="chat", name="Chat")
     for team, day in (("a", 1), ("b", 16)):
-        feature.placements.create(owner_team=Team.objects.get(slug=team), valid_from=date(2026, 10, day))
+        feature.placements.create(
+            owner_team=Team.objects.get(slug=team), valid_from=date(2026, 10, day)
+        )
     rules("rules: [{name: r, method: even, among: [{feature: chat}]}]")
     Bill().charge("31", at=utc(1), until=utc(1, month=11), **AWS)
 

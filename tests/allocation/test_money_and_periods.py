@@ -12,7 +12,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from allocation.values.money import exact_sum, exact_text, places_of, plain, quanta_of, text_of, texts_of
+from allocation.values.money import (
+    exact_sum,
+    exact_text,
+    places_of,
+    plain,
+    quanta_of,
+    text_of,
+    texts_of,
+)
 from allocation.values.periods import BadPeriod, Period, microseconds_by_day
 from tests.allocation.examples import times
 
@@ -43,7 +51,10 @@ def test_plain_text_has_no_exponent_and_no_trailing_zeros(amount: str, text: str
 def test_quanta_and_text_are_inverse(quanta: int, places: int) -> None:
     assert quanta_of(text_of(quanta, places), places) == quanta
     assert places_of(text_of(quanta, places)) == places
-    assert texts_of([quanta, -quanta], places + 1) == [text_of(quanta, places + 1), text_of(-quanta, places + 1)]
+    assert texts_of([quanta, -quanta], places + 1) == [
+        text_of(quanta, places + 1),
+        text_of(-quanta, places + 1),
+    ]
 
 
 def test_text_finer_than_the_quantum_is_refused() -> None:
@@ -63,7 +74,9 @@ def test_text_finer_than_the_quantum_is_refused() -> None:
         (12, 1, "1.2"),
     ],
 )
-def test_quanta_are_written_as_the_database_prints_them(quanta: int, places: int, text: str) -> None:
+def test_quanta_are_written_as_the_database_prints_them(
+    quanta: int, places: int, text: str
+) -> None:
     assert text_of(quanta, places) == text
     assert texts_of([quanta], places) == [text]
     assert texts_of([], places) == []
@@ -105,7 +118,9 @@ def test_sums_keep_every_digit() -> None:
     )
 
 
-@pytest.mark.parametrize("text", ["2026-13", "2026-00", "2026-1", "26-01", "2026-10-01", "", "0000-01"])
+@pytest.mark.parametrize(
+    "text", ["2026-13", "2026-00", "2026-1", "26-01", "2026-10-01", "", "0000-01"]
+)
 def test_text_that_is_no_month_is_refused(text: str) -> None:
     with pytest.raises(BadPeriod, match="YYYY-MM"):
         Period.parse(text)
@@ -118,7 +133,9 @@ def test_a_month_is_half_open() -> None:
     assert len(list(february.days())) == 29
     assert str(february) == "2028-02"
     assert str(Period(date(2028, 2, 1), date(2028, 2, 3))) == "2028-02-01 to 2028-02-02"
-    with pytest.raises(BadPeriod, match=r"^a period ends after it starts, not 2028-02-01 to 2028-02-01$"):
+    with pytest.raises(
+        BadPeriod, match=r"^a period ends after it starts, not 2028-02-01 to 2028-02-01$"
+    ):
         Period(date(2028, 2, 1), date(2028, 2, 1))
 
 
@@ -181,24 +198,36 @@ ZONES = sorted(available_timezones())
 def test_fault_028_no_time_is_lost_or_doubled_at_edges_of_any_zone(
     local: datetime, length: timedelta, billing_zone: ZoneInfo
 ) -> None:
-    """However a charge's times are written, and whatever the zone of the billing period: time is UTC time."""
+    """However a charge's times are written, and whatever the zone of the billing period: time is
+    UTC time.
+    """
     start = local.astimezone(UTC)
-    clip_start, clip_end = (datetime(2026, month, 1, tzinfo=billing_zone).astimezone(UTC) for month in (10, 11))
+    clip_start, clip_end = (
+        datetime(2026, month, 1, tzinfo=billing_zone).astimezone(UTC) for month in (10, 11)
+    )
     days = microseconds_by_day(start, start + length, clip_start=clip_start, clip_end=clip_end)
-    elsewhere = [time.astimezone(billing_zone) for time in (start, start + length, clip_start, clip_end)]
+    elsewhere = [
+        time.astimezone(billing_zone) for time in (start, start + length, clip_start, clip_end)
+    ]
 
     overlap = min(start + length, clip_end) - max(start, clip_start)
     assert len({day for day, _ in days}) == len(days)
-    assert sum(weight for _, weight in days) == (overlap // timedelta(microseconds=1) if overlap > timedelta(0) else 1)
+    assert sum(weight for _, weight in days) == (
+        overlap // timedelta(microseconds=1) if overlap > timedelta(0) else 1
+    )
     assert all(0 < weight <= 24 * HOUR for _, weight in days)
-    assert days == microseconds_by_day(elsewhere[0], elsewhere[1], clip_start=elsewhere[2], clip_end=elsewhere[3])
+    assert days == microseconds_by_day(
+        elsewhere[0], elsewhere[1], clip_start=elsewhere[2], clip_end=elsewhere[3]
+    )
 
 
 @pytest.mark.parametrize(("month", "day", "hours"), [(3, 29, 23), (10, 25, 25), (10, 24, 24)])
 def test_fault_028_the_days_on_which_berlin_changes_its_clocks_have_their_hours(
     month: int, day: int, hours: int
 ) -> None:
-    """A bill by local days: the 23 and the 25 hours are all there, on the two UTC days that they touch."""
+    """A bill by local days: the 23 and the 25 hours are all there, on the two UTC days that they
+    touch.
+    """
     zone = ZoneInfo("Europe/Berlin")
     start, end = (datetime(2026, month, number, tzinfo=zone) for number in (day, day + 1))
     clip_start, clip_end = (datetime(2026, number, 1, tzinfo=zone) for number in (month, month + 1))
@@ -216,9 +245,15 @@ def test_fault_028_a_year_of_local_months_is_a_year() -> None:
     """Months by the clocks of each zone, one after the other, hold every hour of the year once."""
     for name in ZONES:
         zone = ZoneInfo(name)
-        edges = [datetime(2026 + month // 12, month % 12 + 1, 1, tzinfo=zone).astimezone(UTC) for month in range(13)]
+        edges = [
+            datetime(2026 + month // 12, month % 12 + 1, 1, tzinfo=zone).astimezone(UTC)
+            for month in range(13)
+        ]
         hours = [
-            sum(weight for _, weight in microseconds_by_day(start, end, clip_start=start, clip_end=end))
+            sum(
+                weight
+                for _, weight in microseconds_by_day(start, end, clip_start=start, clip_end=end)
+            )
             for start, end in pairwise(edges)
         ]
         assert sum(hours) == (edges[-1] - edges[0]) // timedelta(microseconds=1), name

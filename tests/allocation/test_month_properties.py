@@ -1,4 +1,6 @@
-"""What holds of every month, whatever its rules, tree, charges and drivers: made-up months, without a database."""
+"""What holds of every month, whatever its rules, tree, charges and drivers: made-up months, without
+a database.
+"""
 
 from __future__ import annotations
 
@@ -29,9 +31,15 @@ def amount(found: Amount) -> Decimal:
 
 
 @pytest.mark.parametrize("part", [1, 2])  # for two workers
-@given(month=MONTHS, another=st.sampled_from(["shuffled", "negated", "alone"]), seed=st.integers(0, 2**32))
+@given(
+    month=MONTHS,
+    another=st.sampled_from(["shuffled", "negated", "alone"]),
+    seed=st.integers(0, 2**32),
+)
 @MANY
-def test_fault_074_no_month_loses_or_makes_money(part: int, month: Month, another: str, seed: int) -> None:
+def test_fault_074_no_month_loses_or_makes_money(
+    part: int, month: Month, another: str, seed: int
+) -> None:
     ledgers = allocate(month)
 
     for currency, ledger in ledgers.items():
@@ -50,10 +58,14 @@ def test_fault_074_no_month_loses_or_makes_money(part: int, month: Month, anothe
 def every_source_adds_up(month: Month, charges: list[MadeCharge], ledger: Ledger) -> None:
     """Allocated and unallocated are the charges, by source and metric."""
     for source in month.sources:
-        own = [charge for charge in charges if month.dimensions[charge.dimension].source_id == source]
+        own = [
+            charge for charge in charges if month.dimensions[charge.dimension].source_id == source
+        ]
         lines = [line for line in ledger.lines if line.bucket.source.id == source]
         assert total([line.billed for line in lines]) == total([charge.billed for charge in own])
-        assert total([line.effective for line in lines]) == total([charge.effective for charge in own])
+        assert total([line.effective for line in lines]) == total(
+            [charge.effective for charge in own]
+        )
 
 
 def every_group_adds_up(ledger: Ledger) -> None:
@@ -115,7 +127,9 @@ def with_every_sign_turned_it_mirrors(negated: Month, ledgers: dict[str, Ledger]
 
 
 def one_currency_alone_is_as_among_others(month: Month, ledgers: dict[str, Ledger]) -> None:
-    """No filter changes a number: the bills of one currency come out the same without those of the others."""
+    """No filter changes a number: the bills of one currency come out the same without those of the
+    others.
+    """
     for currency in month.currencies:
         alone = month.only(currency)
         if apart_keys(alone.buckets.values()) == apart_keys(month.buckets.values()):

@@ -1,4 +1,6 @@
-"""Made-up months through the whole of a real run: PostgreSQL's sums and the ledger in memory have the same bytes."""
+"""Made-up months through the whole of a real run: PostgreSQL's sums and the ledger in memory have
+the same bytes.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,15 @@ from django.db import connection
 from allocation.catalogue.wording import TOKEN_COLUMNS
 from allocation.charges.groups import Amount
 from allocation.ledger.writer import stored_sha256
-from allocation.models import AllocationRun, DriverPoint, Feature, GpuUsage, Product, RunSource, Team
+from allocation.models import (
+    AllocationRun,
+    DriverPoint,
+    Feature,
+    GpuUsage,
+    Product,
+    RunSource,
+    Team,
+)
 from allocation.organisation.targets import load_organisation, resolve
 from allocation.rules.owner_readers import NAMED, Owner
 from allocation.usage.measures import Reading
@@ -48,22 +58,27 @@ def test_a_real_run_of_a_made_up_month_has_the_bytes_of_the_one_in_memory(seed: 
     assert reconcile_period(period=OCTOBER).is_balanced
     for row in AllocationRun.objects.filter(is_current=True):
         charges = [each.billed for each in month.charges if month.currency_of(each) == row.currency]
-        balances = RunSource.objects.filter(run=row, metric="billed_cost").values_list("allocated", "unallocated")
+        balances = RunSource.objects.filter(run=row, metric="billed_cost").values_list(
+            "allocated", "unallocated"
+        )
         assert exact_sum(amount for balance in balances for amount in balance) == exact_sum(charges)
 
 
 ONE = Decimal(1)
 SEEN = {
     "shares": """
-        SELECT a.day, t.team, t.reason, a.charge_kind, a.evidence, sum(a.billed_cost), sum(a.effective_cost)
-        FROM allocated_cost a JOIN allocation_target t ON t.id = a.target_id WHERE a.run_id = %s GROUP BY 1, 2, 3, 4, 5
+        SELECT a.day, t.team, t.reason, a.charge_kind, a.evidence, sum(a.billed_cost),
+            sum(a.effective_cost)
+        FROM allocated_cost a JOIN allocation_target t ON t.id = a.target_id WHERE a.run_id = %s
+            GROUP BY 1, 2, 3, 4, 5
         """,
     "rollup": """
         SELECT day, team, reason, charge_kind, evidence, sum(billed_cost), sum(effective_cost)
         FROM cost_daily WHERE run_id = %s GROUP BY 1, 2, 3, 4, 5
         """,
     "groups": """
-        SELECT day, sum(billed_cost), sum(effective_cost), sum(charges), count(*), count(DISTINCT bucket)
+        SELECT day, sum(billed_cost), sum(effective_cost), sum(charges), count(*),
+            count(DISTINCT bucket)
         FROM charge_group WHERE run_id = %s GROUP BY 1
         """,
     "calls": "SELECT day, sum(calls), sum(tokens_input + tokens_output) FROM usage_daily WHERE run_id = %s GROUP BY 1",
@@ -78,10 +93,16 @@ def readers_see(run: int, ledger: months.Ledger, month: Month) -> None:
             cursor.execute(statement, [run])
             seen[name] = set(cursor.fetchall())
     shares = summed(
-        ((line.day, line.target.team, line.target.reason, line.kind, line.rung), (line.billed, line.effective))
+        (
+            (line.day, line.target.team, line.target.reason, line.kind, line.rung),
+            (line.billed, line.effective),
+        )
         for line in ledger.lines
     )
-    without_zeros = [{row for row in rows if row[5] or row[6]} for rows in (shares, seen["shares"], seen["rollup"])]
+    without_zeros = [
+        {row for row in rows if row[5] or row[6]}
+        for rows in (shares, seen["shares"], seen["rollup"])
+    ]
     assert without_zeros[0] == without_zeros[1] == without_zeros[2]
     assert seen["groups"] == summed(
         (
@@ -95,7 +116,10 @@ def readers_see(run: int, ledger: months.Ledger, month: Month) -> None:
         )
         for group, _, _ in ledger.groups
     )
-    calls = summed(((row.day,), (Decimal(row.calls), exact_sum(map(Decimal, row.tokens)))) for row in month.usage)
+    calls = summed(
+        ((row.day,), (Decimal(row.calls), exact_sum(map(Decimal, row.tokens))))
+        for row in month.usage
+    )
     assert seen["calls"] == calls
 
 
@@ -112,26 +136,36 @@ def decimal_of(amount: Amount) -> Decimal:
 
 
 def storable(month: Month) -> Month:
-    """Without what a stored month gets in another way: sampling, prices of nothing, reports, the ids of owners."""
+    """Without what a stored month gets in another way: sampling, prices of nothing, reports, the
+    ids of owners.
+    """
     rows = [row._replace(variance=(0, 0), list_cost=row.list_cost or "0") for row in month.usage]
     return replace(month, usage=tuple(rows), reported=(), series={})
 
 
 def written(month: Month, seed: int) -> Month:
-    """Writes the month, rows in an order of chance; the month with the tree and series as they now stand."""
+    """Writes the month, rows in an order of chance; the month with the tree and series as they now
+    stand.
+    """
     chance = random.Random(seed)
     write_tree(month)
     tree = load_organisation()
     month = replace(month, organisation=tree, series=write_series(chance, tree))
     put_in_force(month.rules)
     bills = {
-        number: Bill(source.name, settings={"project_match": source.project_match, "untraced": source.untraced})
+        number: Bill(
+            source.name,
+            settings={"project_match": source.project_match, "untraced": source.untraced},
+        )
         for number, source in month.sources.items()
     }
     for charge in chance.sample(month.charges, len(month.charges)):
         row = month.dimensions[charge.dimension]
         columns: dict[str, Any] = dict(row.columns)
-        start, end = charge.spread or (f"{charge.day}T05:00:00+00:00", f"{charge.day}T06:00:00+00:00")
+        start, end = charge.spread or (
+            f"{charge.day}T05:00:00+00:00",
+            f"{charge.day}T06:00:00+00:00",
+        )
         bills[row.source_id].charge(
             format(charge.billed, "f"),
             format(charge.effective, "f"),
@@ -168,7 +202,12 @@ def write_series(chance: random.Random, tree: Any) -> dict[str, list[Reading]]:
         for team in chance.sample([*TEAMS, UNKNOWN], 3):
             day, quantity = chance.choice((None, FIRST)), str(chance.randint(0, 9))
             DriverPoint.objects.create(
-                series=series, month=OCTOBER.start, day=day, team=team, feature="banner", quantity=Decimal(quantity)
+                series=series,
+                month=OCTOBER.start,
+                day=day,
+                team=team,
+                feature="banner",
+                quantity=Decimal(quantity),
             )
             target = resolve(tree, Owner(team, "banner"), model=None, day=day or OCTOBER.start)
             found.setdefault(series, []).append(Reading(day, target, quantity, NAMED))
@@ -197,7 +236,8 @@ def write_usage(month: Month) -> None:
         )
     for hour, booked in enumerate(month.gpu):
         GpuUsage.objects.create(
-            hour=datetime.combine(booked.day, datetime.min.time(), tzinfo=UTC) + timedelta(hours=hour % 24),
+            hour=datetime.combine(booked.day, datetime.min.time(), tzinfo=UTC)
+            + timedelta(hours=hour % 24),
             cluster="train",
             node=booked.node,
             workload=f"job-{hour}" if booked.owner else None,

@@ -1,4 +1,6 @@
-"""The organisation as a file: what it changes, what it can't, and that an apply does what the preview showed."""
+"""The organisation as a file: what it changes, what it can't, and that an apply does what the
+preview showed.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,12 @@ from decimal import Decimal
 import pytest
 
 from allocation.models import Feature, FeaturePlacement, Team, TeamAlias, TeamPlacement
-from allocation.organisation.store import OrganisationError, apply_organisation, preview_organisation, read_tree
+from allocation.organisation.store import (
+    OrganisationError,
+    apply_organisation,
+    preview_organisation,
+    read_tree,
+)
 from allocation.organisation.targets import load_organisation
 from allocation.organisation.tree_file import Plan, Tree, name_key, plan_changes
 from allocation.rules.conditions import normal_name
@@ -31,7 +38,9 @@ HEADER = "kind,id,name,parent,cost_center,product,mode,criticality,sla,valid_fro
 
 
 def plan(text: str, tree: Tree | None = None) -> Plan:
-    return plan_changes(text=text, tree=tree if tree is not None else plan(BASE, Tree()).after, today=TODAY)
+    return plan_changes(
+        text=text, tree=tree if tree is not None else plan(BASE, Tree()).after, today=TODAY
+    )
 
 
 def changes(text: str) -> list[tuple[str, str, int, str]]:
@@ -189,7 +198,10 @@ def test_an_alias_is_no_other_teams_name_unless_it_says_from_when() -> None:
 
 def build(text: str = BASE) -> Plan:
     return apply_organisation(
-        text=text, previewed=preview_organisation(text=text, today=TODAY).token, rewrite=False, today=TODAY
+        text=text,
+        previewed=preview_organisation(text=text, today=TODAY).token,
+        rewrite=False,
+        today=TODAY,
     )
 
 
@@ -200,7 +212,12 @@ def test_an_apply_does_exactly_what_was_previewed() -> None:
     shown = preview_organisation(text=text, today=TODAY)
 
     with pytest.raises(OrganisationError, match="not the one that was previewed"):
-        apply_organisation(text=text + "team,ads,Adverts,,,,,,,\n", previewed=shown.token, rewrite=False, today=TODAY)
+        apply_organisation(
+            text=text + "team,ads,Adverts,,,,,,,\n",
+            previewed=shown.token,
+            rewrite=False,
+            today=TODAY,
+        )
     with pytest.raises(OrganisationError, match="preview it first"):
         apply_organisation(text=text, previewed="", rewrite=False, today=TODAY)
     Team.objects.filter(slug="ads").update(name="Adverts")
@@ -245,8 +262,15 @@ def test_units_and_cost_centres_change_from_a_day_on_and_keep_what_was_before() 
     tree = read_tree()
     unit, center = ("business_unit", "commerce"), ("cost_center", "4100")
     days = [date(2020, 1, 1), date(2026, 11, 30), date(2026, 12, 1), date(2027, 3, 1)]
-    assert [place.parent for day in days if (place := tree.place_on(unit, day))] == ["acme", "acme", "globex", "globex"]
-    assert [(place.parent, place.mode) for day in days if (place := tree.place_on(center, day))] == [
+    assert [place.parent for day in days if (place := tree.place_on(unit, day))] == [
+        "acme",
+        "acme",
+        "globex",
+        "globex",
+    ]
+    assert [
+        (place.parent, place.mode) for day in days if (place := tree.place_on(center, day))
+    ] == [
         ("acme", "chargeback"),
         ("acme", "chargeback"),
         ("acme", "showback"),
@@ -294,7 +318,9 @@ def test_fault_080_a_name_of_two_teams_is_nobodys() -> None:
 
 
 def spend_on(*days: int) -> None:
-    """Ten a day by the team tag search, and ten for the feature chat, which traces without a team used."""
+    """Ten a day by the team tag search, and ten for the feature chat, which traces without a team
+    used.
+    """
     cloud, openai = Bill("aws"), Bill("openai")
     for day in days:
         cloud.charge("10", at=utc(day), tags={"team": "search"}, **AWS)
@@ -336,4 +362,9 @@ def test_fault_079_a_team_moved_merged_or_split_mid_month_keeps_its_history(
     assert billed_by_team() == after
     assert sum(after.values()) == Decimal(40)
     assert TeamPlacement.objects.filter(team__slug="search", valid_from=date(2026, 1, 1)).exists()
-    assert FeaturePlacement.objects.get(feature__slug="chat", valid_from=date(2026, 1, 1)).owner_team.slug == "search"
+    assert (
+        FeaturePlacement.objects.get(
+            feature__slug="chat", valid_from=date(2026, 1, 1)
+        ).owner_team.slug
+        == "search"
+    )

@@ -33,7 +33,11 @@ def index(days: dict[Key, dict[date, list[Usage]]]) -> UsageIndex:
 
 
 def line(
-    key: Key = GPT, token_class: str | None = "input", *, policy: str = "auto", owner: int | None = None
+    key: Key = GPT,
+    token_class: str | None = "input",
+    *,
+    policy: str = "auto",
+    owner: int | None = None,
 ) -> TracedLine:
     return TracedLine(key, token_class, frozenset({"input", "output"}), policy, owner, 4, NOBODY)
 
@@ -90,7 +94,10 @@ def test_joins_widen_only_where_the_narrower_has_nothing() -> None:
     assert traced_plan(line(MINI), DAY, index(here), unknown).widened == "provider"
     assert traced_plan(line(MINI), DAY, index(later), unknown).widened == "provider, month"
     assert traced_plan(line(MINI), DAY, index(here), billed(5)).note == "no traces"
-    assert traced_plan(line(MINI._replace(project=None)), DAY, index(here), unknown).note == "no traces"
+    assert (
+        traced_plan(line(MINI._replace(project=None)), DAY, index(here), unknown).note
+        == "no traces"
+    )
 
 
 def test_one_project_for_all_where_the_source_says_so() -> None:
@@ -107,9 +114,13 @@ LOSSES = [(3, "spread"), (1, "to owner")]  # of a day's six calls, traced
 
 @pytest.mark.parametrize(("traced", "told"), LOSSES)
 def test_a_day_of_few_calls_is_judged_by_the_months_coverage(traced: int, told: str) -> None:
-    """A tenth of the month's calls is lost. Half of a day's six calls may well be; five of six is no chance."""
+    """A tenth of the month's calls is lost. Half of a day's six calls may well be; five of six is
+    no chance.
+    """
     rows = [Usage(1, 1, tokens(input_uncached=10 * traced), None, calls=Fraction(traced))]
-    others = [Usage(1, 1, tokens(input_uncached=1620 - 10 * traced), None, calls=Fraction(162 - traced))]
+    others = [
+        Usage(1, 1, tokens(input_uncached=1620 - 10 * traced), None, calls=Fraction(162 - traced))
+    ]
 
     plan = traced_plan(
         line(owner=OWNER),
@@ -136,7 +147,9 @@ def test_a_day_of_many_calls_is_judged_by_itself() -> None:
 
 
 def test_a_day_of_nothing_but_calls_that_are_always_kept_is_sampled_like_its_month() -> None:
-    """A sampler at the tail keeps an error for itself; the calls that it left out that day were not untraced."""
+    """A sampler at the tail keeps an error for itself; the calls that it left out that day were not
+    untraced.
+    """
     kept = [Usage(1, 1, tokens(input_uncached=5), None)]
     sampled = [Usage(1, 1, tokens(input_uncached=1000), None, variance=(90 * 10**3, 0))]
 
@@ -166,7 +179,12 @@ entries = st.lists(
     unique_by=lambda e: e[0],
 ).map(lambda found: tuple(sorted(found)))
 parts = st.lists(
-    st.builds(Part, st.integers(1, 10**12), st.sampled_from(["shared", "untraced", "unallocated"]), entries),
+    st.builds(
+        Part,
+        st.integers(1, 10**12),
+        st.sampled_from(["shared", "untraced", "unallocated"]),
+        entries,
+    ),
     min_size=1,
     max_size=2,
     unique_by=lambda part: part.kind,
@@ -174,9 +192,15 @@ parts = st.lists(
 amounts = st.builds(Amount, st.integers(-(10**22), 10**22), st.integers(12, 20))
 
 
-@given(parts, amounts, amounts, st.none() | amounts, st.lists(st.booleans(), min_size=10, max_size=10))
+@given(
+    parts, amounts, amounts, st.none() | amounts, st.lists(st.booleans(), min_size=10, max_size=10)
+)
 def test_fault_074_no_plan_loses_or_makes_money(
-    pieces: tuple[Part, ...], billed_cost: Amount, effective_cost: Amount, list_cost: Amount | None, known: list[bool]
+    pieces: tuple[Part, ...],
+    billed_cost: Amount,
+    effective_cost: Amount,
+    list_cost: Amount | None,
+    known: list[bool],
 ) -> None:
     group = Group(1, DAY, 1, billed_cost, effective_cost, list_cost, None, None)
     plan = Plan(parts=pieces, driver="tokens", driver_total=1)
@@ -195,7 +219,9 @@ def test_fault_074_no_plan_loses_or_makes_money(
 def test_a_refund_of_a_whole_group_mirrors_it(pieces: tuple[Part, ...], amount: Amount) -> None:
     def cut(quanta: int) -> list[tuple[int, str, int]]:
         group = Group(1, DAY, 1, Amount(quanta, 12), Amount(quanta, 12), None, None, None)
-        rows = cut_group(group, Plan(parts=pieces), kind=None, is_allocated=[True] * 10, rank=list(range(10)))
+        rows = cut_group(
+            group, Plan(parts=pieces), kind=None, is_allocated=[True] * 10, rank=list(range(10))
+        )
         return [(row[0], row[1], row[2]) for row in rows]
 
     assert [(t, k, -quanta) for t, k, quanta in cut(amount.quanta)] == cut(-amount.quanta)
@@ -223,7 +249,9 @@ TREE = Organisation(
         (Owner(feature="new"), Target(feature="new", reason="no team")),
     ],
 )
-def test_fault_080_names_are_compared_without_case_width_and_spaces(told: Owner, target: Target) -> None:
+def test_fault_080_names_are_compared_without_case_width_and_spaces(
+    told: Owner, target: Target
+) -> None:
     assert resolve(TREE, told, model=None, day=DAY) == target
 
 

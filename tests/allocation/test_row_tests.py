@@ -47,11 +47,16 @@ def test_a_month_is_told_apart_as_row_by_row(most: int, monkeypatch: pytest.Monk
     for billed, extra in ROWS:
         bill.charge(billed, extra=extra, **AWS)  # type: ignore[arg-type]
     tests = sorted(row_tests(WHEN))
-    one, month = (f(tests, month=OCTOBER.start, scopes=[bill.scope.pk]) for f in (variant_sql, month_variant_sql))
+    one, month = (
+        f(tests, month=OCTOBER.start, scopes=[bill.scope.pk])
+        for f in (variant_sql, month_variant_sql)
+    )
 
     with connection.cursor() as cursor:
         cursor.execute(f"SELECT {one}, {month} FROM charge c ORDER BY c.line")
         found = cursor.fetchall()
 
     assert [row[0] for row in found] == [row[1] for row in found]
-    assert len({row[0] for row in found}) == 7  # the first two rows have nothing, and are alike but for their cost
+    assert (
+        len({row[0] for row in found}) == 7
+    )  # the first two rows have nothing, and are alike but for their cost

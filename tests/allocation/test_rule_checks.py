@@ -1,4 +1,6 @@
-"""Checks of a draft, over plain values: what is found, which line it names, and how to put it right."""
+"""Checks of a draft, over plain values: what is found, which line it names, and how to put it
+right.
+"""
 
 from __future__ import annotations
 
@@ -15,12 +17,21 @@ OCTOBER = date(2026, 10, 1)
 
 
 def shape(money: str = "10", **columns: Any) -> Shape:
-    about = {"provider_name": "AWS", "charge_category": "Usage", "billing_currency": "USD", **columns}
+    about = {
+        "provider_name": "AWS",
+        "charge_category": "Usage",
+        "billing_currency": "USD",
+        **columns,
+    }
     return Shape(Facts(about), "aws", "USD", 1, Decimal(money), Decimal(money))
 
 
 EC2, S3 = shape(service_name="Amazon EC2"), shape(service_name="Amazon S3")
-TREE = {"teams": 3, "knows_team": {"search", "ads", "web"}.__contains__, "knows_feature": {"chat"}.__contains__}
+TREE = {
+    "teams": 3,
+    "knows_team": {"search", "ads", "web"}.__contains__,
+    "knows_feature": {"chat"}.__contains__,
+}
 
 
 def checked(text: str, *shapes: Shape, month: date = OCTOBER, **world: Any) -> Checked:
@@ -29,25 +40,64 @@ def checked(text: str, *shapes: Shape, month: date = OCTOBER, **world: Any) -> C
 
 def found(text: str, *shapes: Shape, **world: Any) -> list[tuple[str, int | None, str]]:
     """Level, line and words of each finding."""
-    return [(f.level, f.line, f"{f.subject}: {f.what}") for f in checked(text, *shapes, **world).findings]
+    return [
+        (f.level, f.line, f"{f.subject}: {f.what}")
+        for f in checked(text, *shapes, **world).findings
+    ]
 
 
 @pytest.mark.parametrize(
     ("text", "line", "words"),
     [
         ("rules:\n- {name: a\n- b", 3, "the document: not valid YAML: expected ',' or '}'"),
-        ("rules:\n- name: a\n  method: follow\n  when: {A: b}", 2, "rule 'a': 'A' is neither a FOCUS column"),
+        (
+            "rules:\n- name: a\n  method: follow\n  when: {A: b}",
+            2,
+            "rule 'a': 'A' is neither a FOCUS column",
+        ),
         ("rules:\n- {method: follow}", 2, "rule 1: it needs a name"),
         ("rules: []\nlimits: []", 2, "the document: there is no section 'limits'"),
-        ("rules:\n- {name: a, method: follow}\n- {name: a, method: follow}", 3, "rule 'a': stands twice for the same"),
-        ("rules:\n- {name: Bob's, method: follow}\n- {name: Bob's, method: follow}", 3, "rule 'Bob's': stands twice"),
-        ("rules:\n- {name: a 'b' c, method: follow}\n- {name: a 'b' c, method: follow}", 3, "rule 'a 'b' c': stands"),
-        ("rules:\n- {name: a, method: direct, target: {pool: p}}", 2, "rule 'a': there is no pool 'p'"),
-        ("rules: []\npools:\n- {name: p, method: fixed, shares: [{team: x, share: 99}]}", 3, "add up to 99%, not 100%"),
-        ("rules: []\npools:\n- {name: p, method: even, among: [{pool: p}]}", 3, "pool 'p': circle pool p > pool p"),
-        ("rules:\n- name: a\n  method: follow\n  method: direct", 4, "the document: `method` stands twice"),
+        (
+            "rules:\n- {name: a, method: follow}\n- {name: a, method: follow}",
+            3,
+            "rule 'a': stands twice for the same",
+        ),
+        (
+            "rules:\n- {name: Bob's, method: follow}\n- {name: Bob's, method: follow}",
+            3,
+            "rule 'Bob's': stands twice",
+        ),
+        (
+            "rules:\n- {name: a 'b' c, method: follow}\n- {name: a 'b' c, method: follow}",
+            3,
+            "rule 'a 'b' c': stands",
+        ),
+        (
+            "rules:\n- {name: a, method: direct, target: {pool: p}}",
+            2,
+            "rule 'a': there is no pool 'p'",
+        ),
+        (
+            "rules: []\npools:\n- {name: p, method: fixed, shares: [{team: x, share: 99}]}",
+            3,
+            "add up to 99%, not 100%",
+        ),
+        (
+            "rules: []\npools:\n- {name: p, method: even, among: [{pool: p}]}",
+            3,
+            "pool 'p': circle pool p > pool p",
+        ),
+        (
+            "rules:\n- name: a\n  method: follow\n  method: direct",
+            4,
+            "the document: `method` stands twice",
+        ),
         ("rules: &all\n- *all", 1, "the document: an alias names what holds it"),
-        ("rules: []\npools:\n- &p {name: p, method: even, among: teams}\n- *p", 3, "pool 'p': stands twice"),
+        (
+            "rules: []\npools:\n- &p {name: p, method: even, among: teams}\n- *p",
+            3,
+            "pool 'p': stands twice",
+        ),
         ("a: [" * 3000, None, "the document"),
     ],
 )
@@ -59,7 +109,9 @@ def test_errors_stand_at_their_line(text: str, line: int | None, words: str) -> 
 
 
 def test_aliases_that_grow_without_end_are_refused_at_once() -> None:
-    lines = ["a0: &a0 [x]"] + [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 20)}]" for n in range(1, 12)]
+    lines = ["a0: &a0 [x]"] + [
+        f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 20)}]" for n in range(1, 12)
+    ]
 
     assert "too much" in found("\n".join(lines))[0][2]
 
@@ -73,7 +125,11 @@ rules:
 """
 
     assert found(text) == [
-        (WARNING, 4, "rule 'EC2': shadowed by rule 'all of AWS' (line 3), whose condition holds wherever this one does")
+        (
+            WARNING,
+            4,
+            "rule 'EC2': shadowed by rule 'all of AWS' (line 3), whose condition holds wherever this one does",
+        )
     ]
 
 
@@ -108,7 +164,11 @@ rules:
             "rule 'servers': shadowed in October 2026: earlier rules take everything that it would: 'compute'",
         ),
         (WARNING, 5, "rule 'support': matches no charge of October 2026"),
-        (WARNING, 7, "rule 'gone': it ends before October 2026, from which on these rules shall be in force"),
+        (
+            WARNING,
+            7,
+            "rule 'gone': it ends before October 2026, from which on these rules shall be in force",
+        ),
     ]
 
 
@@ -128,17 +188,41 @@ scope: []
 """
 
     assert found(text, **TREE) == [
-        (ERROR, 7, "rule 'a': there is no team 'serch' in the tree, so its cost would stay unallocated"),
-        (ERROR, 8, "rule 'b': there is no team 'adds' in the tree, so its cost would stay unallocated"),
-        (ERROR, 11, "pool 'q': there is no team 'nobody' in the tree, so its cost would stay unallocated"),
-        (WARNING, 6, "rule 'a': there is no feature 'chatt' in the tree, so it has neither product nor owner"),
-        (WARNING, 8, "rule 'b': shadowed by rule 'a' (line 3), whose condition holds wherever this one does"),
+        (
+            ERROR,
+            7,
+            "rule 'a': there is no team 'serch' in the tree, so its cost would stay unallocated",
+        ),
+        (
+            ERROR,
+            8,
+            "rule 'b': there is no team 'adds' in the tree, so its cost would stay unallocated",
+        ),
+        (
+            ERROR,
+            11,
+            "pool 'q': there is no team 'nobody' in the tree, so its cost would stay unallocated",
+        ),
+        (
+            WARNING,
+            6,
+            "rule 'a': there is no feature 'chatt' in the tree, so it has neither product nor owner",
+        ),
+        (
+            WARNING,
+            8,
+            "rule 'b': shadowed by rule 'a' (line 3), whose condition holds wherever this one does",
+        ),
         (WARNING, 10, "pool 'p': nothing fills it"),
     ]
-    assert not [level for level, _, _ in found(text) if level == ERROR]  # without a tree names are taken as told
+    assert not [
+        level for level, _, _ in found(text) if level == ERROR
+    ]  # without a tree names are taken as told
 
 
-def test_series_that_nobody_uploaded_are_named_with_their_line_and_those_without_the_month() -> None:
+def test_series_that_nobody_uploaded_are_named_with_their_line_and_those_without_the_month() -> (
+    None
+):
     text = """
 rules:
   - name: series
@@ -167,8 +251,20 @@ pools:
     unallocated = "so its cost would stay unallocated"
     there = "upload it first, or take one that is there: 'desks', 'queries', 'seats'"
     assert [(f.level, f.line, f.subject, f.what, f.remedy) for f in findings] == [
-        (ERROR, 6, "rule 'series'", f"there is no series 'desk' for any month, {unallocated}", there),
-        (ERROR, 15, "pool 'p'", f"there is no series 'gigabytes' for any month, {unallocated}", there),
+        (
+            ERROR,
+            6,
+            "rule 'series'",
+            f"there is no series 'desk' for any month, {unallocated}",
+            there,
+        ),
+        (
+            ERROR,
+            15,
+            "pool 'p'",
+            f"there is no series 'gigabytes' for any month, {unallocated}",
+            there,
+        ),
         (
             WARNING,
             8,

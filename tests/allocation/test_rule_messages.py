@@ -1,4 +1,6 @@
-"""What the rule language says of each mistake, word for word: these sentences are read by people who write rules."""
+"""What the rule language says of each mistake, word for word: these sentences are read by people
+who write rules.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,10 @@ MISTAKES: list[tuple[str, tuple[str, ...]]] = [
         "rules: [{name: a, method: traced_usage, weights: year}]",
         ("rule 1 (a): weights are those of the day or of the month, not 'year'",),
     ),
-    ("rules: [{name: a, method: traced_usage, by_region: 1}]", ("rule 1 (a): `by_region` is true or false, not 1",)),
+    (
+        "rules: [{name: a, method: traced_usage, by_region: 1}]",
+        ("rule 1 (a): `by_region` is true or false, not 1",),
+    ),
     (
         "rules: [{name: a, method: traced_usage, pool_cache_writes: maybe}]",
         ("rule 1 (a): `pool_cache_writes` is true or false, not 'maybe'",),
@@ -38,7 +43,10 @@ MISTAKES: list[tuple[str, tuple[str, ...]]] = [
         "rules: [{name: a, method: follow, when: {SkuId: {regex: [a, b]}}}]",
         ("rule 1 (a): `regex` takes one pattern; several are one with | between them",),
     ),
-    ("rules: [{name: a, method: even, among: [{pool: [p]}]}]", ("rule 1 (a): `pool` is one name, not ['p']",)),
+    (
+        "rules: [{name: a, method: even, among: [{pool: [p]}]}]",
+        ("rule 1 (a): `pool` is one name, not ['p']",),
+    ),
     (
         "rules: [{name: a, method: proportional, by: tokens, usage: {model: [x]}}]",
         ("rule 1 (a): `model` is one name, not ['x']",),
@@ -47,7 +55,10 @@ MISTAKES: list[tuple[str, tuple[str, ...]]] = [
         "rules: [{name: a, method: follow, when: {x_a: {in: []}}}]",
         ("rule 1 (a): `in` needs text or a list of texts, not []",),
     ),
-    ("rules: [{name: a, method: even, among: [{team: [x, y]}]}]", ("rule 1 (a): `team` is one name, not ['x', 'y']",)),
+    (
+        "rules: [{name: a, method: even, among: [{team: [x, y]}]}]",
+        ("rule 1 (a): `team` is one name, not ['x', 'y']",),
+    ),
     (
         "rules: [{name: a, method: even, among: [{team: x, environment: null}]}]",
         ("rule 1 (a): `environment` needs text or a list of texts, not None",),
@@ -103,7 +114,10 @@ MISTAKES: list[tuple[str, tuple[str, ...]]] = [
         "rules: [{name: a, method: follow, valid_from: soon}]",
         ("rule 1 (a): valid_from is a month such as 2026-10, not 'soon'",),
     ),
-    ("rules: [{name: a, method: follow, valid_to: 7}]", ("rule 1 (a): valid_to is a month such as 2026-10, not 7",)),
+    (
+        "rules: [{name: a, method: follow, valid_to: 7}]",
+        ("rule 1 (a): valid_to is a month such as 2026-10, not 7",),
+    ),
     (
         "rules: [{name: a, method: follow, valid_from: 2026-11, valid_to: 2026-11}]",
         ("rule 1 (a): valid_to is the month after the last, so later than valid_from",),
@@ -112,21 +126,35 @@ MISTAKES: list[tuple[str, tuple[str, ...]]] = [
         "rules: [{name: a, method: follow, valid_from: 2026-11, valid_to: 2026-10}]",
         ("rule 1 (a): valid_to is the month after the last, so later than valid_from",),
     ),
-    ("rules: [{name: a, method: follow}, {name: a, method: follow}]", ("rule 'a' stands twice for the same months",)),
-    ("rules: [{name: a, method: direct}]", ("rule 1 (a): method direct needs a target with a team, or a pool alone",)),
+    (
+        "rules: [{name: a, method: follow}, {name: a, method: follow}]",
+        ("rule 'a' stands twice for the same months",),
+    ),
+    (
+        "rules: [{name: a, method: direct}]",
+        ("rule 1 (a): method direct needs a target with a team, or a pool alone",),
+    ),
     (
         "rules: [{name: a, method: direct, target: {feature: x}}]",
         ("rule 1 (a): method direct needs a target with a team, or a pool alone",),
     ),
     (
         "rules: [{name: a, method: direct, target: {pool: p, team: x}}]",
-        ("rule 1 (a): a target has no pool; it has team, feature, product, environment, customer, phase",),
+        (
+            "rule 1 (a): a target has no pool; it has team, feature, product, environment, customer, phase",
+        ),
     ),
     ("rules: [{name: a, method: direct, target: {pool: p}}]", ("rule 'a': there is no pool 'p'",)),
-    ("{rules: [], pools: [{name: p, method: even, among: [{pool: q}]}]}", ("pool 'p': there is no pool 'q'",)),
+    (
+        "{rules: [], pools: [{name: p, method: even, among: [{pool: q}]}]}",
+        ("pool 'p': there is no pool 'q'",),
+    ),
     (
         "{rules: [{name: f, method: follow}, {name: a, method: proportional, by: cost, of_rules: [f, g]}]}",
-        ("rule 'a': 'f' follows other cost, so no cost can follow it", "rule 'a': there is no rule 'g'"),
+        (
+            "rule 'a': 'f' follows other cost, so no cost can follow it",
+            "rule 'a': there is no rule 'g'",
+        ),
     ),
     (
         "{rules: [{name: f, method: follow}], pools: [{name: p, method: proportional, by: cost, of_rules: f}]}",
@@ -148,11 +176,19 @@ MISTAKES: list[tuple[str, tuple[str, ...]]] = [
         "{rules: [], scope: [{name: s, scope: ai, colour: x, method: y}]}",
         ("scope 1 (s): there is no colour, method; a scope entry has name, when, scope",),
     ),
-    ("rules: [{name: a, method: follow, when: []}]", ("rule 1 (a): a condition is a mapping, not []",)),
-    ("rules: [{name: a, method: follow, when: {}}]", ("rule 1 (a): a condition is a mapping, not {}",)),
+    (
+        "rules: [{name: a, method: follow, when: []}]",
+        ("rule 1 (a): a condition is a mapping, not []",),
+    ),
+    (
+        "rules: [{name: a, method: follow, when: {}}]",
+        ("rule 1 (a): a condition is a mapping, not {}",),
+    ),
     (
         "rules: [{name: a, method: follow, when: {Colour: red}}]",
-        ("rule 1 (a): 'Colour' is neither a FOCUS column nor x_<name>, Tags.<key> or Catalogue.<what>",),
+        (
+            "rule 1 (a): 'Colour' is neither a FOCUS column nor x_<name>, Tags.<key> or Catalogue.<what>",
+        ),
     ),
     (
         "rules: [{name: a, method: follow, when: {Catalogue.Mood: good}}]",
@@ -184,11 +220,19 @@ MISTAKES: list[tuple[str, tuple[str, ...]]] = [
         "rules: [{name: a, method: follow, when: {ServiceName: {prefix: [true]}}}]",
         ("rule 1 (a): `prefix` needs text or a list of texts, not [True]",),
     ),
-    ("rules: [{name: a, method: follow, when: {all: []}}]", ("rule 1 (a): `all` needs a list of conditions",)),
-    ("rules: [{name: a, method: follow, when: {any: {a: b}}}]", ("rule 1 (a): `any` needs a list of conditions",)),
+    (
+        "rules: [{name: a, method: follow, when: {all: []}}]",
+        ("rule 1 (a): `all` needs a list of conditions",),
+    ),
+    (
+        "rules: [{name: a, method: follow, when: {any: {a: b}}}]",
+        ("rule 1 (a): `any` needs a list of conditions",),
+    ),
     (
         "rules: [{name: a, method: follow, when: {BilledCost: {contains: 1}}}]",
-        ("rule 1 (a): BilledCost is a number: compare it by above, at_least, below, at_most, equals or missing",),
+        (
+            "rule 1 (a): BilledCost is a number: compare it by above, at_least, below, at_most, equals or missing",
+        ),
     ),
     (
         "rules: [{name: a, method: follow, when: {BilledCost: {above: 1e3}}}]",
@@ -270,7 +314,10 @@ MISTAKES: list[tuple[str, tuple[str, ...]]] = [
         "rules: [{name: a, method: even}]",
         ("rule 1 (a): method even needs `among`: a list of who shares, or `teams` for every team",),
     ),
-    ("rules: [{name: a, method: even, among: []}]", ("rule 1 (a): `among` is `teams` or a list of targets, not []",)),
+    (
+        "rules: [{name: a, method: even, among: []}]",
+        ("rule 1 (a): `among` is `teams` or a list of targets, not []",),
+    ),
     (
         "rules: [{name: a, method: even, among: everyone}]",
         ("rule 1 (a): `among` is `teams` or a list of targets, not 'everyone'",),
@@ -359,8 +406,14 @@ MISTAKES: list[tuple[str, tuple[str, ...]]] = [
         'rules: [{name: a, method: proportional, by: seats, max_share: "100.5"}]',
         ("rule 1 (a): `max_share` is a percentage from 0 to 100, not '100.5'",),
     ),
-    ("rules: [{name: a, method: proportional, by: cost, of_rules: [a]}]", ("the order is a circle: rule a > rule a",)),
-    ("rules: [{name: a, method: follow, when: &x {all: [*x]}}]", ("rule 1 (a): it contains itself",)),
+    (
+        "rules: [{name: a, method: proportional, by: cost, of_rules: [a]}]",
+        ("the order is a circle: rule a > rule a",),
+    ),
+    (
+        "rules: [{name: a, method: follow, when: &x {all: [*x]}}]",
+        ("rule 1 (a): it contains itself",),
+    ),
     (
         "rules: [{name: a, method: direct, target: 7}]",
         ("rule 1 (a): method direct needs a target with a team, or a pool alone",),
@@ -393,7 +446,10 @@ def test_every_mistake_has_its_sentence(text: str, problems: tuple[str, ...]) ->
             'rules: [{name: a, method: follow, when: {ServiceName: {regex: "("}}}]',
             "rule 1 (a): '(' is no RE2 pattern: ",
         ),
-        ('rules: [{name: a, method: follow, when: {x_size: {regex: "("}}}]', "rule 1 (a): '(' is no RE2 pattern: "),
+        (
+            'rules: [{name: a, method: follow, when: {x_size: {regex: "("}}}]',
+            "rule 1 (a): '(' is no RE2 pattern: ",
+        ),
     ],
 )
 def test_what_a_library_has_to_say_of_a_mistake_is_passed_on(text: str, start: str) -> None:
@@ -416,13 +472,23 @@ ANYTHING = st.recursive(
 
 def places_in(node: Any) -> list[tuple[Any, Any]]:
     """Every (container, key) of a document."""
-    items = list(node.items()) if isinstance(node, dict) else list(enumerate(node)) if isinstance(node, list) else []
-    return [(node, key) for key, _ in items] + [place for _, value in items for place in places_in(value)]
+    items = (
+        list(node.items())
+        if isinstance(node, dict)
+        else list(enumerate(node))
+        if isinstance(node, list)
+        else []
+    )
+    return [(node, key) for key, _ in items] + [
+        place for _, value in items for place in places_in(value)
+    ]
 
 
 @given(st.integers(0, 2**40), ANYTHING, st.randoms(use_true_random=True))
 @times(2)
-def test_any_document_is_rules_or_has_its_problems_named(seed: int, anything: Any, chance: random.Random) -> None:
+def test_any_document_is_rules_or_has_its_problems_named(
+    seed: int, anything: Any, chance: random.Random
+) -> None:
     document = json.loads(made_up(seed, 2).rules)
     assert isinstance(parse_rules(yaml.safe_dump(document)), Rules)
     container, key = chance.choice(places_in(document))

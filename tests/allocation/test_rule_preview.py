@@ -1,4 +1,6 @@
-"""What a draft would change, by the engine itself: exact, unseen by readers, and the only way to new rules."""
+"""What a draft would change, by the engine itself: exact, unseen by readers, and the only way to
+new rules.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +37,14 @@ from tests.allocation.bills import AWS, NOW, OCTOBER, OPENAI, Bill, allocate, us
 pytestmark = pytest.mark.django_db
 
 MONTH = OCTOBER.start
-RUN_TABLES = ("cost_daily", "usage_daily", "charge_group", "bucket_member", "charge_bucket", "allocated_cost")
+RUN_TABLES = (
+    "cost_daily",
+    "usage_daily",
+    "charge_group",
+    "bucket_member",
+    "charge_bucket",
+    "allocated_cost",
+)
 DRAFT = """
 rules:
   - {name: EC2 is shared, method: fixed, when: {ServiceName: Amazon EC2}, shares: [{team: search, share: 25}, {team: ads, share: 75}]}
@@ -67,7 +76,9 @@ def previewed(text: str, effective_from: date = MONTH, **options: Any) -> RulePr
     return carry_out_preview(preview, now=NOW)
 
 
-def lines(preview: RulePreview, level: str) -> dict[tuple[str, str | None], tuple[Decimal, Decimal]]:
+def lines(
+    preview: RulePreview, level: str
+) -> dict[tuple[str, str | None], tuple[Decimal, Decimal]]:
     """(currency, name or reason) -> billed and effective difference."""
     assert preview.outcome is not None
     return {
@@ -114,7 +125,13 @@ def test_who_gains_and_who_loses_is_exact_and_adds_up_to_nothing() -> None:
     for level in ("team", "feature", "model"):
         for metric in ("billed", "effective"):
             found = preview.outcome["differences"][level]
-            assert sum(Decimal(line[f"{metric}_after"]) - Decimal(line[f"{metric}_before"]) for line in found) == 0
+            assert (
+                sum(
+                    Decimal(line[f"{metric}_after"]) - Decimal(line[f"{metric}_before"])
+                    for line in found
+                )
+                == 0
+            )
 
 
 def test_a_preview_leaves_nothing_that_a_reader_could_see() -> None:
@@ -170,12 +187,16 @@ def test_what_is_applied_is_what_was_previewed() -> None:
         ({"now": NOW + timedelta(hours=25)}, "older than a day"),
     ],
 )
-def test_another_text_month_or_day_needs_a_preview_of_its_own(change: dict[str, Any], reason: str) -> None:
+def test_another_text_month_or_day_needs_a_preview_of_its_own(
+    change: dict[str, Any], reason: str
+) -> None:
     company()
     previewed(FIXED)
 
     with pytest.raises(NotPreviewed, match=reason):
-        apply_rules(**{"text": FIXED, "effective_from": MONTH, "acting_user": None, "now": NOW, **change})
+        apply_rules(
+            **{"text": FIXED, "effective_from": MONTH, "acting_user": None, "now": NOW, **change}
+        )
 
     assert RuleSet.objects.count() == 1
 
@@ -210,7 +231,9 @@ def new_catalogue() -> None:
 def new_seats() -> None:
     DriverPoint.objects.update(quantity=2)
     change = {"subject": "seats", "first_month": "2026-10", "last_month": "2026-10"}
-    Import.objects.create(kind="series", status="loaded", file_name="s", changes=[change], finished_at=timezone.now())
+    Import.objects.create(
+        kind="series", status="loaded", file_name="s", changes=[change], finished_at=timezone.now()
+    )
 
 
 @pytest.mark.parametrize(
@@ -220,10 +243,16 @@ def new_seats() -> None:
         (withdrawn_bill, r"import \d+ of openai was replaced or withdrawn for October 2026"),
         (next_months_bill, "the first bill of November 2026 was loaded"),
         (lambda: Team.objects.create(slug="new", name="New"), "the organisation changed"),
-        (lambda: PriceVersion.objects.create(source="list", content_sha256="1"), "a newer price list was imported"),
+        (
+            lambda: PriceVersion.objects.create(source="list", content_sha256="1"),
+            "a newer price list was imported",
+        ),
         (new_catalogue, "the catalogue changed"),
         (new_seats, "driver data changed"),
-        (lambda: Source.objects.filter(name="aws").update(untraced="spread"), "the settings of aws changed"),
+        (
+            lambda: Source.objects.filter(name="aws").update(untraced="spread"),
+            "the settings of aws changed",
+        ),
     ],
 )
 def test_what_changed_since_makes_a_preview_stale_and_a_new_one_does_not(
@@ -278,7 +307,9 @@ def test_a_preview_of_coming_months_tries_the_latest_bills_and_touches_no_month_
 def test_expired_previews_go_and_with_them_drafts_that_died_on_the_way() -> None:
     company()
     old = previewed(FIXED)
-    draft = RuleSet.drafts.create(number=-old.pk, text=FIXED, content_sha256="0" * 64, effective_from=MONTH)
+    draft = RuleSet.drafts.create(
+        number=-old.pk, text=FIXED, content_sha256="0" * 64, effective_from=MONTH
+    )
     AllocationRun.objects.create(billing_month=MONTH, currency="USD", rule_set=draft)
 
     record_preview(
@@ -291,9 +322,13 @@ def test_expired_previews_go_and_with_them_drafts_that_died_on_the_way() -> None
     assert not AllocationRun.objects.exists()
 
 
-def test_a_preview_waits_for_the_month_to_be_free_and_may_be_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_preview_waits_for_the_month_to_be_free_and_may_be_tried_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     company()
-    preview = record_preview(text=FIXED, effective_from=MONTH, months=[MONTH], created_by=None, now=NOW)
+    preview = record_preview(
+        text=FIXED, effective_from=MONTH, months=[MONTH], created_by=None, now=NOW
+    )
 
     def busy(*_: Any) -> None:
         raise AllocationBusy("busy")
@@ -313,7 +348,8 @@ def test_what_each_rule_takes_and_what_none_takes() -> None:
 
     assert taken is not None
     reach = {
-        (each.rule, each.currency): (each.charges, str(each.billed_cost)) for each in rule_reach(taken, month=MONTH)
+        (each.rule, each.currency): (each.charges, str(each.billed_cost))
+        for each in rule_reach(taken, month=MONTH)
     }
     assert reach == {
         ("EC2 is shared", "EUR"): (0, "0"),
@@ -345,13 +381,17 @@ def test_what_each_rule_takes_and_what_none_takes() -> None:
         ("rules:\n- {name: a, method: proportional, by: seats}", "line 2: rule 'a': there is no series 'seats'"),
     ],
 )  # fmt: skip
-def test_fault_076_bad_shares_overlaps_and_circles_are_refused_before_saving(text: str, named: str) -> None:
+def test_fault_076_bad_shares_overlaps_and_circles_are_refused_before_saving(
+    text: str, named: str
+) -> None:
     company()
 
     with pytest.raises(RuleError) as refused:
         record_preview(text=text, effective_from=MONTH, months=[MONTH], created_by=None, now=NOW)
 
-    assert any(problem.startswith(named) for problem in refused.value.problems), refused.value.problems
+    assert any(problem.startswith(named) for problem in refused.value.problems), (
+        refused.value.problems
+    )
     assert not RulePreview.objects.exists()
 
 
@@ -383,5 +423,9 @@ def test_fault_077_rules_applied_during_a_run_do_not_change_it() -> None:
 
     assert [(run.rule_set, run.sha256) for run in during] == [(1, run.sha256) for run in first]
     cited = AllocationRun.objects.get(pk=during[0].run)
-    assert cited.inputs["rules_sha256"] == cited.rule_set.content_sha256 == RuleSet.objects.get(number=1).content_sha256
+    assert (
+        cited.inputs["rules_sha256"]
+        == cited.rule_set.content_sha256
+        == RuleSet.objects.get(number=1).content_sha256
+    )
     assert {run.rule_set for run in after} == {2}

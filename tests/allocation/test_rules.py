@@ -87,7 +87,10 @@ def test_the_first_rule_that_matches_in_its_months_takes_the_charge() -> None:
     ("target", "owner"),
     [
         ("{team: platform}", Owner(team="platform")),
-        ("{team: {tag: team}, environment: {tag: [environment, env]}}", Owner(team="Search", environment="prod")),
+        (
+            "{team: {tag: team}, environment: {tag: [environment, env]}}",
+            Owner(team="Search", environment="prod"),
+        ),
         ("{team: {tag: nobody}}", Owner()),
         ("{team: {column: SubAccountId, map: {111: search, 222: ads}}}", Owner(team="search")),
         ("{team: {column: SubAccountId, map: {222: ads}}}", Owner()),
@@ -111,37 +114,91 @@ def test_targets(target: str, owner: Owner) -> None:
         ("rules: [{method: follow}]", "rule 1: it needs a name"),
         ("rules: [{name: a, method: guess}]", "rule 1 (a): method is one of"),
         ("rules: [{name: a, method: direct}]", "needs a target with a team"),
-        ("rules: [{name: a, method: follow}, {name: a, method: follow}]", "rule 'a' stands twice for the same months"),
+        (
+            "rules: [{name: a, method: follow}, {name: a, method: follow}]",
+            "rule 'a' stands twice for the same months",
+        ),
         ("rules: [{name: a, method: follow, colour: red}]", "there is no colour"),
         ("rules: [{name: a, method: follow, kind: unallocated}]", "kind is one of"),
         ("rules: [{name: a, method: follow, valid_from: soon}]", "valid_from is a month"),
-        ("rules: [{name: a, method: follow, valid_from: 2026-11, valid_to: 2026-11}]", "later than valid_from"),
-        ("rules: [{name: a, method: follow, when: {Colour: red}}]", "'Colour' is neither a FOCUS column"),
-        ("rules: [{name: a, method: follow, when: {Catalogue.Mood: good}}]", "there is no Catalogue.Mood"),
-        ("rules: [{name: a, method: follow, when: {ServiceName: {like: x}}}]", "no operator 'like'"),
+        (
+            "rules: [{name: a, method: follow, valid_from: 2026-11, valid_to: 2026-11}]",
+            "later than valid_from",
+        ),
+        (
+            "rules: [{name: a, method: follow, when: {Colour: red}}]",
+            "'Colour' is neither a FOCUS column",
+        ),
+        (
+            "rules: [{name: a, method: follow, when: {Catalogue.Mood: good}}]",
+            "there is no Catalogue.Mood",
+        ),
+        (
+            "rules: [{name: a, method: follow, when: {ServiceName: {like: x}}}]",
+            "no operator 'like'",
+        ),
         ("rules: [{name: a, method: follow, when: {ServiceName: {regex: '('}}}]", "no RE2 pattern"),
-        ("rules: [{name: a, method: follow, when: {ServiceName: {regex: '(?=x)'}}}]", "no RE2 pattern"),
-        ("rules: [{name: a, method: follow, when: {ServiceName: {missing: maybe}}}]", "`missing` is true or false"),
-        ("rules: [{name: a, method: follow, when: {ServiceName: {in: []}}}]", "needs text or a list"),
+        (
+            "rules: [{name: a, method: follow, when: {ServiceName: {regex: '(?=x)'}}}]",
+            "no RE2 pattern",
+        ),
+        (
+            "rules: [{name: a, method: follow, when: {ServiceName: {missing: maybe}}}]",
+            "`missing` is true or false",
+        ),
+        (
+            "rules: [{name: a, method: follow, when: {ServiceName: {in: []}}}]",
+            "needs text or a list",
+        ),
         ("rules: [{name: a, method: follow, when: {all: []}}]", "`all` needs a list"),
-        ("rules: [{name: a, method: direct, target: {team: {tags: x}}}]", "target team is text, a tag, a map"),
+        (
+            "rules: [{name: a, method: direct, target: {team: {tags: x}}}]",
+            "target team is text, a tag, a map",
+        ),
         ("rules: [{name: a, method: direct, target: {team: x, boss: y}}]", "a target has no boss"),
-        ("rules: [{name: a, method: direct, target: {team: {column: SkuId, pattern: x}}}]", "needs one group"),
+        (
+            "rules: [{name: a, method: direct, target: {team: {column: SkuId, pattern: x}}}]",
+            "needs one group",
+        ),
         ("rules: []\nscope: [{name: s, scope: maybe}]", "scope is one of"),
-        ("rules: [{name: a, method: follow, when: {BilledCost: {contains: 1}}}]", "BilledCost is a number"),
-        ("rules: [{name: a, method: follow, when: {BilledCost: {above: 1e3}}}]", "needs a plain decimal number"),
+        (
+            "rules: [{name: a, method: follow, when: {BilledCost: {contains: 1}}}]",
+            "BilledCost is a number",
+        ),
+        (
+            "rules: [{name: a, method: follow, when: {BilledCost: {above: 1e3}}}]",
+            "needs a plain decimal number",
+        ),
         ("rules: [{name: a, method: follow, when: {x_size: {regex: '('}}}]", "no RE2 pattern"),
-        ("rules: [{name: a, method: follow, when: {ServiceName: {regex: [a, b]}}}]", "`regex` takes one pattern"),
+        (
+            "rules: [{name: a, method: follow, when: {ServiceName: {regex: [a, b]}}}]",
+            "`regex` takes one pattern",
+        ),
         ("rules: [{name: a, method: fixed}]", "needs `shares`"),
-        ("rules: [{name: a, method: fixed, shares: [{team: x, share: 99.9}]}]", "add up to 99.9%, not 100%"),
-        ("rules: [{name: a, method: fixed, shares: [{team: x, share: 50}, {team: x, share: 50}]}]", "x shares twice"),
-        ("rules: [{name: a, method: fixed, shares: [{team: x, share: -1}]}]", "a percentage from 0 to 100"),
+        (
+            "rules: [{name: a, method: fixed, shares: [{team: x, share: 99.9}]}]",
+            "add up to 99.9%, not 100%",
+        ),
+        (
+            "rules: [{name: a, method: fixed, shares: [{team: x, share: 50}, {team: x, share: 50}]}]",
+            "x shares twice",
+        ),
+        (
+            "rules: [{name: a, method: fixed, shares: [{team: x, share: -1}]}]",
+            "a percentage from 0 to 100",
+        ),
         ("rules: [{name: a, method: even}]", "needs `among`"),
         ("rules: [{name: a, method: even, among: [{model: x}]}]", "a target has no model"),
         ("rules: [{name: a, method: proportional, by: mood}]", "`by` is one of cost"),
         ("rules: [{name: a, method: proportional, by: series}]", "needs `series`"),
-        ("rules: [{name: a, method: proportional, by: cost, weights: day}]", "are those of the month"),
-        ("rules: [{name: a, method: proportional, by: seats, usage: {model: x}}]", "`usage` goes with requests"),
+        (
+            "rules: [{name: a, method: proportional, by: cost, weights: day}]",
+            "are those of the month",
+        ),
+        (
+            "rules: [{name: a, method: proportional, by: seats, usage: {model: x}}]",
+            "`usage` goes with requests",
+        ),
         (
             "rules: [{name: a, method: proportional, by: seats, min_share: 60, among: [{team: x}, {team: y}]}]",
             "a minimum of 60% for each of 2 is more than 100%",
@@ -151,20 +208,41 @@ def test_targets(target: str, owner: Owner) -> None:
             "min_share 60 is above max_share 50",
         ),
         ("rules: [{name: a, method: direct, target: {pool: p}}]", "there is no pool 'p'"),
-        ("rules: [{name: a, method: proportional, by: cost, of_rules: [b]}]", "there is no rule 'b'"),
+        (
+            "rules: [{name: a, method: proportional, by: cost, of_rules: [b]}]",
+            "there is no rule 'b'",
+        ),
         (
             "rules: [{name: a, method: proportional, by: cost, of_rules: [b]}, {name: b, method: follow}]",
             "'b' follows other cost",
         ),
         ("rules: []\nagents: nobody", "`agents` says who pays for a call between teams"),
-        ("rules: [{name: a, method: traced_usage, weights: week}]", "weights are those of the day or of the month"),
-        ("rules: [{name: a, method: traced_usage, pool_cache_writes: maybe}]", "`pool_cache_writes` is true or false"),
+        (
+            "rules: [{name: a, method: traced_usage, weights: week}]",
+            "weights are those of the day or of the month",
+        ),
+        (
+            "rules: [{name: a, method: traced_usage, pool_cache_writes: maybe}]",
+            "`pool_cache_writes` is true or false",
+        ),
         ("rules: [{name: a, method: follow, by: mood}]", "`by` is effective_cost or list_cost"),
-        ("rules: [{name: a, method: follow, of_rules: [b]}]", "there is no rule 'b' that it could follow"),
+        (
+            "rules: [{name: a, method: follow, of_rules: [b]}]",
+            "there is no rule 'b' that it could follow",
+        ),
         ("rules: [{name: a, method: capacity}]", "method capacity needs `weights`"),
-        ("rules: [{name: a, method: capacity, weights: {input: 1}}]", "method capacity needs `weights`"),
-        ("rules: [{name: a, method: capacity, weights: {input: -1, output: 1}}]", "weight input is a number from 0"),
-        ("rules: [{name: a, method: capacity, weights: {input: 0, output: 0}}]", "`weights` are all zero"),
+        (
+            "rules: [{name: a, method: capacity, weights: {input: 1}}]",
+            "method capacity needs `weights`",
+        ),
+        (
+            "rules: [{name: a, method: capacity, weights: {input: -1, output: 1}}]",
+            "weight input is a number from 0",
+        ),
+        (
+            "rules: [{name: a, method: capacity, weights: {input: 0, output: 0}}]",
+            "`weights` are all zero",
+        ),
         (
             "rules: [{name: a, method: capacity, weights: {input: 1, output: 4}, tokens_per_unit: 0}]",
             "`tokens_per_unit` is a number above zero",
@@ -217,7 +295,10 @@ def test_a_name_may_stand_again_for_other_months() -> None:
     """)
     facts = Facts(ROW)
 
-    teams = [rules.rule_for(facts, month=date(2026, month, 1)).target(facts).team for month in (9, 10)]  # type: ignore[union-attr]
+    teams = [
+        rules.rule_for(facts, month=date(2026, month, 1)).target(facts).team  # type: ignore[union-attr]
+        for month in (9, 10)
+    ]
 
     assert teams == ["x", "y"]
 
@@ -237,7 +318,9 @@ def test_tests_of_single_rows_are_listed_and_hold_for_rows_that_pass_them() -> N
 
     assert rules.row_tests == (least, less, lab)
     assert rules.rule_for(Facts(ROW, frozenset({least, less})), month=date(2026, 10, 1)) is not None
-    assert rules.rule_for(Facts(ROW, frozenset({least, less, lab})), month=date(2026, 10, 1)) is None
+    assert (
+        rules.rule_for(Facts(ROW, frozenset({least, less, lab})), month=date(2026, 10, 1)) is None
+    )
     assert rules.rule_for(Facts(ROW, frozenset({least})), month=date(2026, 10, 1)) is None
 
 
@@ -312,9 +395,13 @@ def test_every_problem_is_reported_at_once() -> None:
         ({"service_name": "Amazon S3", "tags": None}, None, "other"),
     ],
 )  # fmt: skip
-def test_the_built_in_rules_answer_for_well_known_bills(row: dict[str, Any], rule: str | None, scope: str) -> None:
+def test_the_built_in_rules_answer_for_well_known_bills(
+    row: dict[str, Any], rule: str | None, scope: str
+) -> None:
     rules = parse_rules(default_rules_text())
-    facts = Facts({"provider_name": "AWS", "charge_category": "Usage", "tags": {"team": "search"}} | row)
+    facts = Facts(
+        {"provider_name": "AWS", "charge_category": "Usage", "tags": {"team": "search"}} | row
+    )
 
     found = rules.rule_for(facts, month=OCTOBER)
 

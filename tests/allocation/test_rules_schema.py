@@ -30,10 +30,16 @@ def documents_in(path: Path) -> Iterator[str]:
     """Texts of a Python file, and YAML blocks of a Markdown file, that look like rules."""
     text = path.read_text(encoding="utf-8")
     if path.suffix == ".md":
-        yield from (block for block in text.split("```yaml\n")[1:] if "rules:" in block.split("```")[0])
+        yield from (
+            block for block in text.split("```yaml\n")[1:] if "rules:" in block.split("```")[0]
+        )
         return
     for node in ast.walk(ast.parse(text)):
-        if isinstance(node, ast.Constant) and isinstance(node.value, str) and "rules:" in node.value:
+        if (
+            isinstance(node, ast.Constant)
+            and isinstance(node.value, str)
+            and "rules:" in node.value
+        ):
             yield node.value
 
 

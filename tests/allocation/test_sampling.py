@@ -23,7 +23,11 @@ def day_of(*callers: tuple[int, int]) -> UsageIndex:
     """One day's index of callers, each (input tokens, variance)."""
     rows = [
         Usage(
-            number, 1, tuple(tokens if name == "input_uncached" else 0 for name in TOKEN_COLUMNS), None, (variance, 0)
+            number,
+            1,
+            tuple(tokens if name == "input_uncached" else 0 for name in TOKEN_COLUMNS),
+            None,
+            (variance, 0),
         )
         for number, (tokens, variance) in enumerate(callers)
         if tokens
@@ -45,7 +49,9 @@ def test_few_large_calls_get_their_share_on_average() -> None:
     for _ in range(draws):
         first, second = sampled(chance, few), sampled(chance, many)
         weights = day_of(first, second).tokens(GPT, DAY, INPUT)
-        corrected += next((w for target, w, _ in weights.entries if target == 0), 0) / weights.total / draws
+        corrected += (
+            next((w for target, w, _ in weights.entries if target == 0), 0) / weights.total / draws
+        )
         plain += first[0] / (first[0] + second[0]) / draws
 
     assert plain < 0.485  # what the day gives by itself, of a half
@@ -57,11 +63,15 @@ def test_weights_are_tokens_and_their_variance_over_all_tokens() -> None:
 
     assert [weight for _, weight, _ in found.entries] == [690, 400]
     assert (found.total, found.name.endswith("corrected for sampling")) == (1090, True)
-    assert day_of((600, 90_000), (400, 0)).traced(GPT, DAY, INPUT) == 1000  # coverage is of what was traced
+    assert (
+        day_of((600, 90_000), (400, 0)).traced(GPT, DAY, INPUT) == 1000
+    )  # coverage is of what was traced
 
 
 def test_weights_are_the_tokens_where_every_span_is_kept_or_one_pays_all() -> None:
-    assert [weight for _, weight, _ in day_of((600, 0), (400, 0)).tokens(GPT, DAY, INPUT).entries] == [600, 400]
+    assert [
+        weight for _, weight, _ in day_of((600, 0), (400, 0)).tokens(GPT, DAY, INPUT).entries
+    ] == [600, 400]
     assert day_of((600, 90_000)).tokens(GPT, DAY, INPUT).total == 600
 
 

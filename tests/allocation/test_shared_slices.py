@@ -47,7 +47,9 @@ FEE: dict[str, Any] = {"provider_name": "AWS", "service_name": "Fees"}
 
 def by_day(table: str, run: int, column: str = "billed_cost") -> dict[date, Any]:
     with connection.cursor() as cursor:
-        cursor.execute(f"SELECT day, sum({column}) FROM {table} WHERE run_id = %s GROUP BY 1", [run])
+        cursor.execute(
+            f"SELECT day, sum({column}) FROM {table} WHERE run_id = %s GROUP BY 1", [run]
+        )
         return dict(cursor.fetchall())
 
 
@@ -172,8 +174,16 @@ def test_days_that_hours_bill_alike_share_a_slice_and_their_usage_too() -> None:
         parts[place.part][place.day.day] = pk
     for of_part in parts.values():
         assert of_part[5] == of_part[6] != of_part[7]
-    assert by_day("allocated_cost", run) == {date(2026, 10, 5): 10, date(2026, 10, 6): 10, date(2026, 10, 7): 11}
-    assert by_day("usage_daily", run, "calls") == {date(2026, 10, 5): 3, date(2026, 10, 6): 3, date(2026, 10, 7): 4}
+    assert by_day("allocated_cost", run) == {
+        date(2026, 10, 5): 10,
+        date(2026, 10, 6): 10,
+        date(2026, 10, 7): 11,
+    }
+    assert by_day("usage_daily", run, "calls") == {
+        date(2026, 10, 5): 3,
+        date(2026, 10, 6): 3,
+        date(2026, 10, 7): 4,
+    }
     assert UsageDaily.objects.filter(run_id=run, team="search").count() == 3
 
 
@@ -183,7 +193,9 @@ def test_days_that_were_swapped_make_another_run_of_the_same_slices() -> None:
         for day, cost in enumerate(costs, 5):
             bill.charge(cost, at=utc(day, 10), **FEE)
         run = allocate().runs[0]
-        assert by_day("cost_daily", run.run) == {date(2026, 10, day): Decimal(c) for day, c in enumerate(costs, 5)}
+        assert by_day("cost_daily", run.run) == {
+            date(2026, 10, day): Decimal(c) for day, c in enumerate(costs, 5)
+        }
         bill.scope.state = "superseded"
         bill.scope.save()
         return run.sha256, set(slices_of(run.run).values())
@@ -206,7 +218,9 @@ def test_sampled_days_that_say_the_same_have_each_its_own_error() -> None:
     run = allocate().runs[0].run
 
     errors = by_day("usage_daily", run, "cost_variance")
-    assert errors[date(2026, 10, 6)] == pytest.approx(4 * errors[date(2026, 10, 5)])  # twice the cost
+    assert errors[date(2026, 10, 6)] == pytest.approx(
+        4 * errors[date(2026, 10, 5)]
+    )  # twice the cost
     assert by_day("usage_daily", run, "calls") == {date(2026, 10, 5): 2, date(2026, 10, 6): 2}
 
 
@@ -216,11 +230,15 @@ def test_slices_that_a_kept_run_shares_outlive_the_run_that_wrote_them() -> None
     Bill("OpenAI").charge("10", at=utc(5, 10), quantity="100", **TRACED)
     first = allocate().runs[0]
     for number in range(5):
-        Bill("OpenAI", delivery="append").charge(str(number + 1), at=utc(5, 11 + number), quantity="1", **TRACED)
+        Bill("OpenAI", delivery="append").charge(
+            str(number + 1), at=utc(5, 11 + number), quantity="1", **TRACED
+        )
         run = allocate().runs[0]
 
     assert not slices_of(first.run)
-    assert set(spread_slices(run.run).values()) <= set(LedgerSlice.objects.values_list("pk", flat=True))
+    assert set(spread_slices(run.run).values()) <= set(
+        LedgerSlice.objects.values_list("pk", flat=True)
+    )
     assert by_day("allocated_cost", run.run) == {day: 26 if day.day == 5 else 1 for day in MONTH}
     held = set(RunSlice.objects.values_list("slice_id", flat=True))
     assert set(LedgerSlice.objects.values_list("pk", flat=True)) == held
@@ -242,7 +260,9 @@ def test_fees_of_two_currencies_never_share_a_slice() -> None:
         assert AllocationRun.objects.get(pk=run).currency == currency
 
 
-def test_engines_are_let_go_of_while_the_collector_is_paused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_engines_are_let_go_of_while_the_collector_is_paused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     made: list[weakref.ref[Engine]] = []
     alive: list[int] = []
     plain = Engine.__post_init__

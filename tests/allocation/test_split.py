@@ -14,10 +14,18 @@ from allocation.values.money import exact_sum
 from allocation.values.split import BadWeight, NoShares, Shares, split, split_quanta, whole_weights
 
 AMOUNTS = st.one_of(
-    st.decimals(min_value=-(10**12), max_value=10**12, places=2, allow_nan=False, allow_infinity=False),
+    st.decimals(
+        min_value=-(10**12), max_value=10**12, places=2, allow_nan=False, allow_infinity=False
+    ),
     st.decimals(min_value=-10, max_value=10, places=18, allow_nan=False, allow_infinity=False),
     st.sampled_from(
-        [Decimal("0"), Decimal("1e-18"), Decimal("-1e-18"), Decimal("999999999999999.99"), Decimal("0.01")]
+        [
+            Decimal("0"),
+            Decimal("1e-18"),
+            Decimal("-1e-18"),
+            Decimal("999999999999999.99"),
+            Decimal("0.01"),
+        ]
     ),
 )
 WEIGHTS = st.dictionaries(
@@ -51,14 +59,20 @@ def amounts_of(result: Shares | NoShares) -> dict[str, Decimal]:
         ("7", {"a": Fraction(1, 3), "b": Decimal("0.5")}, {"a": "2.800000000000", "b": "4.200000000000"}),
     ],
 )  # fmt: skip
-def test_shares_are_as_written_by_hand(amount: str, weights: dict[str, int], expected: dict[str, str]) -> None:
+def test_shares_are_as_written_by_hand(
+    amount: str, weights: dict[str, int], expected: dict[str, str]
+) -> None:
     shares = amounts_of(split(Decimal(amount), weights))
 
-    assert {key: str(value) for key, value in shares.items()} == {key: str(Decimal(v)) for key, v in expected.items()}
+    assert {key: str(value) for key, value in shares.items()} == {
+        key: str(Decimal(v)) for key, v in expected.items()
+    }
 
 
 @given(AMOUNTS, WEIGHTS)
-def test_fault_073_shares_add_up_to_the_last_quantum(amount: Decimal, weights: dict[str, int]) -> None:
+def test_fault_073_shares_add_up_to_the_last_quantum(
+    amount: Decimal, weights: dict[str, int]
+) -> None:
     result = split(amount, weights)
 
     if isinstance(result, NoShares):
@@ -83,7 +97,9 @@ def test_a_refund_mirrors_its_charge(amount: Decimal, weights: dict[str, int]) -
 
 
 @given(AMOUNTS, WEIGHTS, st.integers())
-def test_order_of_weights_does_not_matter(amount: Decimal, weights: dict[str, int], seed: int) -> None:
+def test_order_of_weights_does_not_matter(
+    amount: Decimal, weights: dict[str, int], seed: int
+) -> None:
     shuffled = list(weights.items())
     random.Random(seed).shuffle(shuffled)
 
@@ -99,7 +115,9 @@ def test_no_share_is_off_by_more_than_one_quantum(amount: Decimal, weights: dict
     total = sum(Fraction(weight) for weight in weights.values())
     for key, share in result.amounts:
         fair = Fraction(amount) * Fraction(weights[key]) / total
-        assert abs(Fraction(share) - fair) < Fraction(1, 10 ** max(12, -int(share.as_tuple().exponent)))
+        assert abs(Fraction(share) - fair) < Fraction(
+            1, 10 ** max(12, -int(share.as_tuple().exponent))
+        )
 
 
 def test_fault_075_nothing_to_split_by_is_an_answer_and_no_error() -> None:
@@ -108,7 +126,9 @@ def test_fault_075_nothing_to_split_by_is_an_answer_and_no_error() -> None:
     assert split(Decimal("100"), {"a": 0, "b": 1}) == Shares((("b", Decimal("100")),))
 
 
-@pytest.mark.parametrize("weight", [-1, Fraction(-1, 3), Decimal("-0.1"), Decimal("NaN"), Decimal("Infinity")])
+@pytest.mark.parametrize(
+    "weight", [-1, Fraction(-1, 3), Decimal("-0.1"), Decimal("NaN"), Decimal("Infinity")]
+)
 def test_weights_are_finite_and_not_negative(weight: Decimal) -> None:
     with pytest.raises(
         BadWeight, match=f"^weight of 'b' is {weight}; a weight is a finite number, zero or more$"

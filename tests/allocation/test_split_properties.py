@@ -1,4 +1,6 @@
-"""Shares within bounds, whole weights, and splits through pools: properties, and an independent reckoning of both."""
+"""Shares within bounds, whole weights, and splits through pools: properties, and an independent
+reckoning of both.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,9 @@ from tests.allocation.examples import times
 from tests.allocation.months import FIRST, LAST, OCTOBER, SECOND, TEAMS, made_split, made_up
 
 MANY = times(5)
-WEIGHTS = st.lists(st.fractions(0, 10**6, max_denominator=60), min_size=1, max_size=12).filter(lambda w: sum(w) > 0)
+WEIGHTS = st.lists(st.fractions(0, 10**6, max_denominator=60), min_size=1, max_size=12).filter(
+    lambda w: sum(w) > 0
+)
 PERCENT = st.fractions(0, 1, max_denominator=200)
 WHOLE = st.lists(st.integers(0, 10**15), min_size=1, max_size=20).filter(lambda w: sum(w) > 0)
 
@@ -38,7 +42,9 @@ def test_shares_keep_within_their_bounds_and_add_up_to_the_whole(
 
     shares, left = bounded(weights, least=least, most=most)
 
-    floor = min(least, Fraction(1, len(weights)))  # a minimum that cannot be given to everyone makes the shares equal
+    floor = min(
+        least, Fraction(1, len(weights))
+    )  # a minimum that cannot be given to everyone makes the shares equal
     assert sum(shares) + left == 1
     assert left >= 0
     for weight, share in zip(weights, shares, strict=True):
@@ -53,7 +59,13 @@ def test_shares_keep_within_their_bounds_and_add_up_to_the_whole(
     assert ordered == sorted(ordered)
 
 
-@given(WEIGHTS, PERCENT, PERCENT, st.randoms(use_true_random=True), st.fractions(Fraction(1, 1000), 1000))
+@given(
+    WEIGHTS,
+    PERCENT,
+    PERCENT,
+    st.randoms(use_true_random=True),
+    st.fractions(Fraction(1, 1000), 1000),
+)
 def test_bounds_know_neither_order_nor_scale(
     weights: list[Fraction], one: Fraction, other: Fraction, chance: random.Random, scale: Fraction
 ) -> None:
@@ -99,13 +111,17 @@ def test_nothing_to_weigh_by_is_an_error_of_the_caller() -> None:
 
 
 @given(st.lists(st.fractions(0, 1000), min_size=1, max_size=10), st.integers(1, 1000))
-def test_the_smallest_whole_numbers_keep_proportions_and_know_no_scale(fractions: list[Fraction], scale: int) -> None:
+def test_the_smallest_whole_numbers_keep_proportions_and_know_no_scale(
+    fractions: list[Fraction], scale: int
+) -> None:
     whole = smallest_whole(fractions)
 
     assert smallest_whole([fraction * scale for fraction in fractions]) == whole
     assert all(type(number) is int for number in whole)
     if sum(fractions):
-        assert [Fraction(number, sum(whole)) for number in whole] == [part / sum(fractions) for part in fractions]
+        assert [Fraction(number, sum(whole)) for number in whole] == [
+            part / sum(fractions) for part in fractions
+        ]
         assert not any(all(number % prime == 0 for number in whole) for prime in (2, 3, 5, 7, 997))
 
 
@@ -121,19 +137,30 @@ def test_whole_quanta_are_cut_fairly_in_order_and_scale(quanta: int, weights: li
         assert abs(Fraction(quanta * weight, total) - share) < 1
         assert weight or not share
     sign = 1 if quanta >= 0 else -1
-    extra = [share * sign - abs(quanta) * w // total for w, share in zip(weights, shares, strict=True)]
+    extra = [
+        share * sign - abs(quanta) * w // total for w, share in zip(weights, shares, strict=True)
+    ]
     remainders = [abs(quanta) * w % total for w in weights]
     given_one = [(-remainders[n], n) for n, more in enumerate(extra) if more]
     not_given = [(-remainders[n], n) for n, more in enumerate(extra) if not more]
     assert set(extra) <= {0, 1}
-    assert not given_one or not not_given or max(given_one) < min(not_given)  # largest remainder, then first
+    assert (
+        not given_one or not not_given or max(given_one) < min(not_given)
+    )  # largest remainder, then first
 
 
-@given(st.lists(st.one_of(st.integers(0, 10**9), st.fractions(0, 1000), st.decimals(0, 1000, places=4)), min_size=1))
+@given(
+    st.lists(
+        st.one_of(st.integers(0, 10**9), st.fractions(0, 1000), st.decimals(0, 1000, places=4)),
+        min_size=1,
+    )
+)
 def test_whole_weights_keep_proportions_of_any_numbers(weights: list[int | Fraction]) -> None:
     whole, exact = whole_weights(weights), [Fraction(weight) for weight in weights]
 
-    assert [number * sum(exact) for number in whole] == [fraction * sum(whole) for fraction in exact]
+    assert [number * sum(exact) for number in whole] == [
+        fraction * sum(whole) for fraction in exact
+    ]
     assert bool(sum(whole)) == bool(sum(exact))
     assert all(type(number) is int for number in whole)
 
@@ -166,11 +193,18 @@ class Readings:
         return Measures(self.days.get(day, {}), 0, "things")
 
 
-def reckoned(split: Split, pools: dict[str, Split], tree: Organisation, readings: Readings, day: date) -> Reckoned:
-    """The parts of one by target, and what nobody gets: as the documentation says it, without whole weights."""
+def reckoned(
+    split: Split, pools: dict[str, Split], tree: Organisation, readings: Readings, day: date
+) -> Reckoned:
+    """The parts of one by target, and what nobody gets: as the documentation says it, without whole
+    weights.
+    """
     members = list(split.members)
     if split.every_team:
-        members = [parse_split("even", {"among": [{"team": slug}]}).members[0] for slug in set(tree.teams.values())]
+        members = [
+            parse_split("even", {"among": [{"team": slug}]}).members[0]
+            for slug in set(tree.teams.values())
+        ]
     if split.method == "proportional":
         by_day = readings.days.get(day, {}) if split.by_day else {}
         found = {t: Fraction(m.weight) for t, m in (by_day or readings.days.get(None, {})).items()}
@@ -200,7 +234,10 @@ def reckoned(split: Split, pools: dict[str, Split], tree: Organisation, readings
     for member in members:
         part = member.share / 100 if member.share is not None else Fraction(1, len(members))
         if member.pool is None:
-            inner: Reckoned = ({resolve(tree, member.owner, model=None, day=day): Fraction(1)}, Fraction(0))
+            inner: Reckoned = (
+                {resolve(tree, member.owner, model=None, day=day): Fraction(1)},
+                Fraction(0),
+            )
         else:
             inner = reckoned(pools[member.pool], pools, tree, readings, day)
         for target, share in inner[0].items():
@@ -235,7 +272,11 @@ def test_fault_074_what_enters_a_pool_is_what_its_members_get(seed: int) -> None
         item = made_split(chance, list(pools), ["r"])
         pools[f"pool {n}"] = parse_split(item["method"], item)
     item = made_split(chance, list(pools), ["r"])
-    split, readings, day = parse_split(item["method"], item), Readings(chance, tree), chance.choice((FIRST, LAST))
+    split, readings, day = (
+        parse_split(item["method"], item),
+        Readings(chance, tree),
+        chance.choice((FIRST, LAST)),
+    )
     assume("cost" not in {one.driver for one in (split, *pools.values())})
     targets: list[Target] = []
 
@@ -263,7 +304,9 @@ def test_fault_074_a_nodes_cost_is_what_was_booked_and_what_stood_idle(seed: int
         return owners.index(owner)
 
     index = GpuIndex.of(month.gpu, nodes=["node-1"], number=number)
-    shuffled = GpuIndex.of(chance.sample(month.gpu, len(month.gpu)), nodes=["node-1"], number=number)
+    shuffled = GpuIndex.of(
+        chance.sample(month.gpu, len(month.gpu)), nodes=["node-1"], number=number
+    )
     owner = chance.choice((None, 50))
     line = GpuLine("node-1", owner, 4, idle=51, nobody=52)
     plan = gpu_plan(line, FIRST, index, list(range(60)))
@@ -275,7 +318,9 @@ def test_fault_074_a_nodes_cost_is_what_was_booked_and_what_stood_idle(seed: int
     capacity = sum(row.capacity or 0 for row in today)
     if booked or capacity:
         assert plan.widened is None
-        weights = Counter({part.kind: Fraction(part.weight, 10**index.places) for part in plan.parts})
+        weights = Counter(
+            {part.kind: Fraction(part.weight, 10**index.places) for part in plan.parts}
+        )
         assert weights["shared"] == booked
         assert weights["idle"] + weights["unallocated"] == max(capacity - booked, 0)
         assert plan.driver_total is not None

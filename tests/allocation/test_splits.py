@@ -1,4 +1,6 @@
-"""What a split is read as, and the plan that comes of it: drivers, notes, rungs, time; without a database."""
+"""What a split is read as, and the plan that comes of it: drivers, notes, rungs, time; without a
+database.
+"""
 
 from __future__ import annotations
 
@@ -17,12 +19,18 @@ from allocation.plans.traced import Part, Plan
 from allocation.rules.methods import Member, Split, parse_split, percent_text
 from allocation.rules.owner_readers import Owner
 
-EVE, DAY, NEXT = date(2026, 10, 4), date(2026, 10, 5), date(2026, 10, 6)  # the tree changes with NEXT
+EVE, DAY, NEXT = (
+    date(2026, 10, 4),
+    date(2026, 10, 5),
+    date(2026, 10, 6),
+)  # the tree changes with NEXT
 SOURCE = SourceSettings(1, "cloud", True, "auto")
 A, B, GHOST = Target(team="a"), Target(team="b"), Target(reason="unknown team: ghost")
 TREE = Organisation(
     teams={"a": "a", "b": "b", "team b": "b"},
-    features={"chat": (FeaturePlace(date(2026, 1, 1), "a", "suite"), FeaturePlace(NEXT, "b", None))},
+    features={
+        "chat": (FeaturePlace(date(2026, 1, 1), "a", "suite"), FeaturePlace(NEXT, "b", None))
+    },
     feature_names={"chat": "chat"},
 )
 
@@ -33,14 +41,19 @@ def split_of(method: str, **keys: Any) -> Split:
 
 def bucket(split: Split | None, **columns: Any) -> Bucket:
     return replace(
-        Bucket(SOURCE, "USD", "r", "fixed", "ai", None, None, "Usage", None, kind=None, split=split), **columns
+        Bucket(
+            SOURCE, "USD", "r", "fixed", "ai", None, None, "Usage", None, kind=None, split=split
+        ),
+        **columns,
     )
 
 
 class Book:
     """Drivers by day, and numbers of targets."""
 
-    def __init__(self, days: dict[date | None, dict[Target, Measure]] | None = None, places: int = 0) -> None:
+    def __init__(
+        self, days: dict[date | None, dict[Target, Measure]] | None = None, places: int = 0
+    ) -> None:
         self.days = days or {}
         self.places = places
         self.targets: list[Target] = []
@@ -65,17 +78,31 @@ class Book:
 
 def test_a_split_reads_as_written_and_has_its_defaults() -> None:
     fixed = split_of(
-        "fixed", shares=[{"team": "a", "share": "66.6"}, {"pool": "p", "share": 33.4}], name="r", when=None
+        "fixed",
+        shares=[{"team": "a", "share": "66.6"}, {"pool": "p", "share": 33.4}],
+        name="r",
+        when=None,
     )
     seats = split_of("proportional", by="seats", among="teams", min_share=0, max_share=100)
-    series = split_of("proportional", by="series", series="q", among=[{"team": 7, "environment": "prod"}], level="team")
-    calls = split_of("proportional", by="requests", usage={"project": 1, "model": "x"}, weights="month")
+    series = split_of(
+        "proportional",
+        by="series",
+        series="q",
+        among=[{"team": 7, "environment": "prod"}],
+        level="team",
+    )
+    calls = split_of(
+        "proportional", by="requests", usage={"project": 1, "model": "x"}, weights="month"
+    )
     cost = split_of("proportional", by="cost", of_rules=["x", "y"])
 
     assert fixed == Split(
         "fixed",
         '{"method": "fixed", "shares": [{"share": "66.6", "team": "a"}, {"pool": "p", "share": 33.4}]}',
-        members=(Member(Owner(team="a"), None, Fraction("66.6")), Member(Owner(), "p", Fraction("33.4"))),
+        members=(
+            Member(Owner(team="a"), None, Fraction("66.6")),
+            Member(Owner(), "p", Fraction("33.4")),
+        ),
     )
     assert fixed.pools == ("p",)
     assert (seats.driver, seats.series, seats.by_day, seats.level, seats.every_team) == (
@@ -86,10 +113,19 @@ def test_a_split_reads_as_written_and_has_its_defaults() -> None:
         True,
     )
     assert (seats.min_share, seats.max_share, seats.members, seats.usage) == (0, 100, (), ())
-    assert (series.series, series.by_day, series.level, series.every_team) == ("q", True, "team", False)
+    assert (series.series, series.by_day, series.level, series.every_team) == (
+        "q",
+        True,
+        "team",
+        False,
+    )
     assert series.members == (Member(Owner(team="7", environment="prod")),)
     assert (series.min_share, series.max_share) == (None, None)
-    assert (calls.usage, calls.by_day, calls.of_rules) == ((("model", "x"), ("project", "1")), False, ())
+    assert (calls.usage, calls.by_day, calls.of_rules) == (
+        (("model", "x"), ("project", "1")),
+        False,
+        (),
+    )
     assert (cost.of_rules, cost.by_day, cost.series) == (("x", "y"), False, None)
     assert split_of("proportional", by="gpu_seconds").by_day
     assert split_of("proportional", by="tokens", usage={"provider": "é"}).text == (
@@ -97,7 +133,12 @@ def test_a_split_reads_as_written_and_has_its_defaults() -> None:
     )
     assert into_pool("p").text == '{"method": "fixed", "shares": [{"pool": "p", "share": 100}]}'
     assert split_of("even", among=[{"feature": "chat"}]).members == (Member(Owner(feature="chat")),)
-    assert split_of("proportional", by="seats", min_share=50, among=[{"team": "a"}, {"team": "b"}]).min_share == 50
+    assert (
+        split_of(
+            "proportional", by="seats", min_share=50, among=[{"team": "a"}, {"team": "b"}]
+        ).min_share
+        == 50
+    )
     assert split_of("proportional", by="seats", min_share=50, max_share=50).max_share == 50
 
 
@@ -110,12 +151,19 @@ def test_percentages_for_people(share: Fraction, text: str) -> None:
 
 def test_fixed_shares_are_smallest_whole_weights_and_zeros_are_left_out() -> None:
     book = Book()
-    shares = [{"team": "ghost", "share": 0}, {"team": "Team B", "share": 25}, {"team": "a", "share": 75}]
+    shares = [
+        {"team": "ghost", "share": 0},
+        {"team": "Team B", "share": 25},
+        {"team": "a", "share": 75},
+    ]
 
     plan = book.plan(split_of("fixed", shares=shares), model="gpt")
 
     assert plan == Plan(
-        parts=(Part(4, "shared", ((0, 3, 4), (1, 1, 4))),), driver="fixed shares", driver_total=4, places=0
+        parts=(Part(4, "shared", ((0, 3, 4), (1, 1, 4))),),
+        driver="fixed shares",
+        driver_total=4,
+        places=0,
     )
     assert book.targets == [A._replace(model="gpt"), B._replace(model="gpt")]
 
@@ -139,7 +187,10 @@ def test_a_driver_weighs_in_its_own_places_with_the_rung_of_what_says_so() -> No
     plan = book.plan(split_of("proportional", by="seats"))
 
     assert plan == Plan(
-        parts=(Part(100, "shared", ((0, 75, 1), (1, 25, 2))),), driver="seats", driver_total=100, places=2
+        parts=(Part(100, "shared", ((0, 75, 1), (1, 25, 2))),),
+        driver="seats",
+        driver_total=100,
+        places=2,
     )
     assert book.targets == [A, B]
     assert book.asked == [None]
@@ -164,7 +215,9 @@ def test_a_plan_of_the_month_is_made_once_and_again_where_a_feature_moves() -> N
     assert book.plan(seats) is book.plan(seats, date(2026, 10, 1))
     assert book.plan(seats) is not book.plan(seats, model="gpt")
     before, after = book.plan(chat), book.plan(chat, NEXT)
-    assert book.shown(before.parts[0]) == [(Target(team="a", feature="chat", product="suite"), 1, 4)]
+    assert book.shown(before.parts[0]) == [
+        (Target(team="a", feature="chat", product="suite"), 1, 4)
+    ]
     assert book.shown(after.parts[0]) == [(Target(team="b", feature="chat"), 1, 4)]
 
 
@@ -182,7 +235,9 @@ def test_fault_075_what_cannot_be_weighed_is_unallocated_and_says_why(
 ) -> None:
     book = Book({None: month})
 
-    plan = book.plan(split_of("proportional", by="seats", **({"among": members} if members else {})), model="gpt")
+    plan = book.plan(
+        split_of("proportional", by="seats", **({"among": members} if members else {})), model="gpt"
+    )
 
     assert plan == Plan(parts=(Part(1, "unallocated", ((0, 1, 6),)),), note=reason)
     assert book.targets == [Target(model="gpt", reason=reason)]
@@ -191,7 +246,12 @@ def test_fault_075_what_cannot_be_weighed_is_unallocated_and_says_why(
 def test_members_count_what_is_theirs() -> None:
     chat, tips = Target(team="a", feature="chat"), Target(team="a", feature="tips")
     book = Book({None: {chat: Measure(2, 1), tips: Measure(3, 3), B: Measure(5, 2)}})
-    members = [{"team": "a"}, {"feature": "chat"}, {"team": "b", "feature": "chat"}, {"team": "ghost"}]
+    members = [
+        {"team": "a"},
+        {"feature": "chat"},
+        {"team": "b", "feature": "chat"},
+        {"team": "ghost"},
+    ]
 
     plan = book.plan(split_of("proportional", by="seats", among=members))
 
@@ -222,13 +282,19 @@ def test_bounds_make_weights_of_shares_and_what_no_one_may_take_is_left() -> Non
 
     capped = book.plan(split_of("proportional", by="seats", max_share=40))
     lifted = book.plan(split_of("proportional", by="seats", min_share="12.5"))
-    members = book.plan(split_of("proportional", by="seats", min_share=10, among=[{"team": "a"}, {"team": "ghost"}]))
+    members = book.plan(
+        split_of("proportional", by="seats", min_share=10, among=[{"team": "a"}, {"team": "ghost"}])
+    )
 
     assert [(part.weight, part.kind, book.shown(part)) for part in capped.parts] == [
         (4, "shared", [(A, 2, 1), (B, 2, 2)]),
         (1, "unallocated", [(Target(reason="over every cap"), 1, 6)]),
     ]
-    assert (capped.driver, capped.driver_total, capped.note) == ("seats within bounds", 5, "over every cap")
+    assert (capped.driver, capped.driver_total, capped.note) == (
+        "seats within bounds",
+        5,
+        "over every cap",
+    )
     assert book.shown(lifted.parts[0]) == [(A, 7, 1), (B, 1, 2)]
     assert (lifted.note, lifted.places) == (None, 0)
     assert book.shown(members.parts[0]) == [(GHOST, 1, 4), (A, 9, 1)]
@@ -236,7 +302,9 @@ def test_bounds_make_weights_of_shares_and_what_no_one_may_take_is_left() -> Non
 
 def test_pools_hand_on_what_enters_them_and_the_weakest_rung() -> None:
     book = Book({None: {A: Measure(3, 1), B: Measure(1, 2)}}, places=3)
-    platform = split_of("fixed", shares=[{"pool": "network", "share": 50}, {"team": "a", "share": 50}])
+    platform = split_of(
+        "fixed", shares=[{"pool": "network", "share": 50}, {"team": "a", "share": 50}]
+    )
     network = split_of("proportional", by="seats")
     pools = (("network", network), ("platform", platform))
 
@@ -253,7 +321,8 @@ def test_pools_hand_on_what_enters_them_and_the_weakest_rung() -> None:
 def test_a_pool_without_a_driver_leaves_its_part_in_sight() -> None:
     book = Book()
     split = split_of(
-        "fixed", shares=[{"pool": "p", "share": 30}, {"pool": "q", "share": 10}, {"team": "a", "share": 60}]
+        "fixed",
+        shares=[{"pool": "p", "share": 30}, {"pool": "q", "share": 10}, {"team": "a", "share": 60}],
     )
     empty = split_of("proportional", by="seats")
 
@@ -267,7 +336,10 @@ def test_a_pool_without_a_driver_leaves_its_part_in_sight() -> None:
 def test_pools_within_a_cap_leave_what_no_one_may_take_and_are_all_named() -> None:
     book = Book({None: {A: Measure(1, 1), B: Measure(1, 2)}})
     split = split_of("fixed", shares=[{"pool": "p", "share": 50}, {"pool": "q", "share": 50}])
-    capped, whole = split_of("proportional", by="seats", max_share=40), split_of("even", among=[{"team": "a"}])
+    capped, whole = (
+        split_of("proportional", by="seats", max_share=40),
+        split_of("even", among=[{"team": "a"}]),
+    )
 
     plan = book.plan(split, pools=(("p", capped), ("q", whole)))
     named = book.plan(split, pools=(("p", whole), ("q", whole)), model="gpt")
@@ -326,7 +398,10 @@ def test_cost_weighs_by_the_first_stage_or_by_the_rules_named() -> None:
     of_rule = book.plan(split_of("proportional", by="cost", of_rules=["second"]))
 
     assert book.shown(by_team.parts[0]) == [(A, 70, 2)]
-    assert book.shown(by_feature.parts[0]) == [(A._replace(feature="chat"), 30, 1), (A._replace(feature="tips"), 40, 2)]
+    assert book.shown(by_feature.parts[0]) == [
+        (A._replace(feature="chat"), 30, 1),
+        (A._replace(feature="tips"), 40, 2),
+    ]
     assert book.shown(of_rule.parts[0]) == [(B, 7, 4)]
     assert (by_team.driver, by_team.places, by_team.widened) == ("effective cost", 4, None)
 

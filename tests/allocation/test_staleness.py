@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import date
+from functools import partial
 
 import pytest
 from django.utils import timezone
@@ -64,9 +65,13 @@ def test_a_withdrawn_bill_a_new_rule_set_and_a_new_team_are_named() -> None:
     found = changes()
 
     assert found[0] == Change(
-        f"import {gone.scope.bill_import_id} of gone was replaced or withdrawn", (date(2026, 10, 9),)
+        f"import {gone.scope.bill_import_id} of gone was replaced or withdrawn",
+        (date(2026, 10, 9),),
     )
-    assert [change.cause for change in found[1:]] == [f"rule set {made.number} is in force", "the organisation changed"]
+    assert [change.cause for change in found[1:]] == [
+        f"rule set {made.number} is in force",
+        "the organisation changed",
+    ]
     assert all(change.days is None for change in found[1:])
 
 
@@ -87,7 +92,9 @@ def driver_data() -> None:
         day=date(2026, 10, 5), provider="openai", project="proj-1", model="gpt-4o", api_key="key-1", input_uncached=5,
         requests=1, is_batch=False,
     )  # fmt: skip
-    GpuUsage.objects.create(hour=utc(5), cluster="c", node="n", workload="w", team="ads", booked_seconds=60)
+    GpuUsage.objects.create(
+        hour=utc(5), cluster="c", node="n", workload="w", team="ads", booked_seconds=60
+    )
     DriverPoint.objects.create(series="seats", month=date(2026, 10, 1), team="ads", quantity=3)
     own("gateway", "vk-1", "ads")
     own("openai", "key-1", "ads")
@@ -99,14 +106,20 @@ def driver_data() -> None:
 
 
 def own(provider: str, key: str, team: str, since: date = date(2026, 1, 1)) -> None:
-    IdentityOwner.objects.create(provider=provider, kind="api_key", value=key, team=team, valid_from=since)
+    IdentityOwner.objects.create(
+        provider=provider, kind="api_key", value=key, team=team, valid_from=since
+    )
 
 
 def told(*, first: str = "2026-10", last: str | None = "2026-10") -> None:
     """As a delivery leaves it that changed something of these months."""
     change = {"subject": "x", "first_month": first, "last_month": last}
     Import.objects.create(
-        kind="series", status="loaded", file_name="x.csv", changes=[change], finished_at=timezone.now()
+        kind="series",
+        status="loaded",
+        file_name="x.csv",
+        changes=[change],
+        finished_at=timezone.now(),
     )
 
 
@@ -127,11 +140,21 @@ def test_driver_data_that_a_run_did_not_see_makes_it_stale() -> None:
         assert only_causes() == []
         return found == ["driver data changed"]
 
-    point, gpu, reported = DriverPoint.objects.get(), GpuUsage.objects.get(), ProviderUsage.objects.get()
-    for row, name, other in ((point, "quantity", 4), (gpu, "booked_seconds", 61), (reported, "input_uncached", 6)):
+    point, gpu, reported = (
+        DriverPoint.objects.get(),
+        GpuUsage.objects.get(),
+        ProviderUsage.objects.get(),
+    )
+    for row, name, other in (
+        (point, "quantity", 4),
+        (gpu, "booked_seconds", 61),
+        (reported, "input_uncached", 6),
+    ):
         before = getattr(row, name)
         rows = type(row).objects.filter(pk=row.pk)
-        assert is_stale(lambda: rows.update(**{name: other}), lambda: rows.update(**{name: before})), name  # noqa: B023
+        assert is_stale(
+            partial(rows.update, **{name: other}), partial(rows.update, **{name: before})
+        ), name
     for key in ("vk-1", "key-1"):
         keys = IdentityOwner.objects.filter(value=key)
         assert is_stale(lambda: keys.update(team="web"), lambda: keys.update(team="ads")), key  # noqa: B023
@@ -146,7 +169,9 @@ def test_driver_data_that_a_run_does_not_look_at_leaves_it_alone() -> None:
     own("gateway", "vk-1", "web", date(2026, 12, 1))  # of days after the month's
     DriverPoint.objects.create(series="desks", month=date(2026, 10, 1), team="web", quantity=9)
     DriverPoint.objects.create(series="seats", month=date(2026, 9, 1), team="web", quantity=9)
-    GpuUsage.objects.create(hour=utc(5, month=8), cluster="c", node="n", workload="w", team="web", booked_seconds=60)
+    GpuUsage.objects.create(
+        hour=utc(5, month=8), cluster="c", node="n", workload="w", team="web", booked_seconds=60
+    )
 
     assert only_causes() == []
     assert [run.reused for run in allocate().runs] == [True]

@@ -1,4 +1,6 @@
-"""Who might own what nobody owns: evidence, confidence, amounts that add up, and rules that accept it."""
+"""Who might own what nobody owns: evidence, confidence, amounts that add up, and rules that accept
+it.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,15 @@ from allocation.rules.conditions import Facts
 from allocation.rules.edits import with_rule
 from allocation.rules.rule_sets import default_rules_text
 from allocation.rules.rules import RuleError, parse_rules
-from allocation.rules.suggestions import Bucket, Charges, Suggestion, TracedCalls, Unowned, accepted_rules, unowned_cost
+from allocation.rules.suggestions import (
+    Bucket,
+    Charges,
+    Suggestion,
+    TracedCalls,
+    Unowned,
+    accepted_rules,
+    unowned_cost,
+)
 from allocation.values.money import exact_sum
 from tests.allocation.bills import OCTOBER
 
@@ -40,7 +50,13 @@ def found(
     owners = {team: Decimal(cost) for team, cost in (teams or {"search": "100"}).items()}
     buckets = [
         Bucket(OWNED, "by tag", "direct", None, teams=owners),
-        Bucket(LOST, rule, "unallocated" if rule == "no rule" else "direct", None, reasons={reason: lost}),
+        Bucket(
+            LOST,
+            rule,
+            "unallocated" if rule == "no rule" else "direct",
+            None,
+            reasons={reason: lost},
+        ),
     ]
     return unowned_cost(buckets=buckets, charges=members, traces=traces, currency="USD")
 
@@ -55,13 +71,21 @@ def only(unowned: Unowned) -> Suggestion:
     [
         ({"sub_account": "111"}, "sub-account", {"SubAccountId": "111"}),
         ({"resource_name": "srch-01"}, "name prefix", {"ResourceName": {"prefix": "srch-"}}),
-        ({"resource_id": "arn:aws:s3:::srch_images"}, "name prefix", {"ResourceId": {"regex": "[/:]srch_[^/:]*$"}}),
+        (
+            {"resource_id": "arn:aws:s3:::srch_images"},
+            "name prefix",
+            {"ResourceId": {"regex": "[/:]srch_[^/:]*$"}},
+        ),
         (
             {"resource_id": "/subscriptions/9/resourceGroups/RG-Search/providers/x"},
             "resource group",
             {"ResourceId": {"contains": "/resourceGroups/RG-Search/"}},
         ),
-        ({"tags": {"created_by": "Ann@Example.com"}}, "creator", {"Tags.created_by": ["Ann@Example.com"]}),
+        (
+            {"tags": {"created_by": "Ann@Example.com"}},
+            "creator",
+            {"Tags.created_by": ["Ann@Example.com"]},
+        ),
         ({"principal": "AROA1"}, "principal", {"PrincipalId": "AROA1"}),
     ],
 )
@@ -72,7 +96,11 @@ def test_each_property_that_owned_charges_share_is_evidence(
 
     assert (suggestion.kind, suggestion.team, suggestion.confidence) == (kind, "search", 1)
     assert (suggestion.cost, suggestion.charges) == (Decimal(7), 1)
-    assert suggestion.condition == {"ProviderName": "AWS", "ServiceName": ["Amazon EC2"], **condition}
+    assert suggestion.condition == {
+        "ProviderName": "AWS",
+        "ServiceName": ["Amazon EC2"],
+        **condition,
+    }
     assert suggestion.words.endswith("100% of 100 USD of owned cost there is this team's")
 
 
@@ -83,9 +111,15 @@ def test_traces_tell_the_owner_of_a_project_and_of_a_service() -> None:
     )
 
     by_project = only(found(charges(LOST, "5", sub_account="proj-1"), traces=traces))
-    assert (by_project.kind, by_project.team, by_project.confidence) == ("traced project", "search", Fraction(9, 10))
+    assert (by_project.kind, by_project.team, by_project.confidence) == (
+        "traced project",
+        "search",
+        Fraction(9, 10),
+    )
     assert "90% of 100 traced calls" in by_project.words
-    by_service = only(found(charges(LOST, "5", sub_account="proj-1", resource_name="banner"), traces=traces))
+    by_service = only(
+        found(charges(LOST, "5", sub_account="proj-1", resource_name="banner"), traces=traces)
+    )
     assert (by_service.kind, by_service.team) == ("traced service", "ads")
 
 
@@ -94,14 +128,18 @@ def test_below_the_least_confidence_nothing_is_suggested_and_the_line_stays() ->
     lost = charges(LOST, "7", sub_account="111")
 
     assert found(shared, lost, teams={"search": "59", "ads": "41"}).suggestions == ()
-    assert only(found(shared, lost, teams={"search": "60", "ads": "40"})).confidence == Fraction(3, 5)
+    assert only(found(shared, lost, teams={"search": "60", "ads": "40"})).confidence == Fraction(
+        3, 5
+    )
     line = found(shared, lost, teams={"search": "59", "ads": "41"}).lines[0]
     assert (line.cost, line.sub_account, line.suggestion) == (Decimal(7), "111", None)
 
 
 @pytest.mark.parametrize("reason", ["nothing to follow", "driver is zero", "outside AI scope"])
 def test_reasons_that_no_owner_would_help_get_no_suggestion(reason: str) -> None:
-    unowned = found(charges(OWNED, "100", sub_account="1"), charges(LOST, "7", sub_account="1"), reason=reason)
+    unowned = found(
+        charges(OWNED, "100", sub_account="1"), charges(LOST, "7", sub_account="1"), reason=reason
+    )
 
     assert (len(unowned.lines), unowned.suggestions) == (1, ())
 
@@ -116,8 +154,12 @@ amounts = st.decimals(min_value=-(10**9), max_value=10**9, places=6)
 
 
 @given(st.lists(amounts, min_size=1, max_size=6), st.lists(amounts, min_size=1, max_size=3))
-def test_lines_and_suggestions_add_up_to_the_unowned_cost(costs: list[Decimal], reasons: list[Decimal]) -> None:
-    members = [charges(LOST, str(cost), sub_account=str(number % 2)) for number, cost in enumerate(costs)]
+def test_lines_and_suggestions_add_up_to_the_unowned_cost(
+    costs: list[Decimal], reasons: list[Decimal]
+) -> None:
+    members = [
+        charges(LOST, str(cost), sub_account=str(number % 2)) for number, cost in enumerate(costs)
+    ]
     parts = {f"unknown team: {number}": cost for number, cost in enumerate(reasons)}
     bucket = Bucket(LOST, "shared", "direct", None, teams={"search": Decimal(3)}, reasons=parts)
 
@@ -132,11 +174,20 @@ def test_lines_and_suggestions_add_up_to_the_unowned_cost(costs: list[Decimal], 
 
 
 def facts(**columns: Any) -> Facts:
-    return Facts({"provider_name": "AWS", "service_name": "Amazon EC2", "charge_category": "Usage", **columns})
+    return Facts(
+        {
+            "provider_name": "AWS",
+            "service_name": "Amazon EC2",
+            "charge_category": "Usage",
+            **columns,
+        }
+    )
 
 
 def test_an_accepted_owner_is_a_direct_rule_at_the_end_on_rung_five() -> None:
-    suggestion = only(found(charges(OWNED, "100", sub_account="111"), charges(LOST, "7", sub_account="111")))
+    suggestion = only(
+        found(charges(OWNED, "100", sub_account="111"), charges(LOST, "7", sub_account="111"))
+    )
 
     text, name = accepted_rules(default_rules_text(), suggestion, note="because")
 
@@ -150,9 +201,13 @@ def test_an_accepted_owner_is_a_direct_rule_at_the_end_on_rung_five() -> None:
     assert accepted_rules(text, suggestion, note="")[1] == f"{name} (2)"
 
 
-def test_what_a_rule_takes_without_a_team_gets_a_copy_of_it_and_tags_that_work_go_on_working() -> None:
+def test_what_a_rule_takes_without_a_team_gets_a_copy_of_it_and_tags_that_work_go_on_working() -> (
+    None
+):
     suggestion = replace(
-        only(found(charges(OWNED, "100", sub_account="111"), charges(LOST, "7", sub_account="111"))),
+        only(
+            found(charges(OWNED, "100", sub_account="111"), charges(LOST, "7", sub_account="111"))
+        ),
         rule="Other providers' model calls",
         reason="untraced",
         condition={"SubAccountId": "111"},
@@ -167,7 +222,11 @@ def test_what_a_rule_takes_without_a_team_gets_a_copy_of_it_and_tags_that_work_g
     assert entries[number]["owner"]["team"] == {"inferred": "search"}
     assert entries[number]["owner"]["feature"] == {"tag": ["feature", "app_feature"]}
     matches = parse_rules(text).rules[number].matches
-    model_call = {"provider_name": "Mistral", "service_name": "Mistral API", "sku_meter": "mistral-large input tokens"}
+    model_call = {
+        "provider_name": "Mistral",
+        "service_name": "Mistral API",
+        "sku_meter": "mistral-large input tokens",
+    }
     assert not matches(facts(**model_call, sub_account_id="111", tags={"Team": "ads"}))
     assert len(parse_rules(text).rules) == len(parse_rules(default_rules_text()).rules) + 1
 
@@ -188,7 +247,9 @@ def test_a_rule_is_added_to_any_layout_of_the_text(text: str) -> None:
     assert [rule.name for rule in parse_rules(last).rules] == ["a", "b"]
     assert [rule.name for rule in parse_rules(first).rules] == ["b", "a"]
     assert ("# end" in last, "# first" in first) == ("# end" in text, "# first" in text)
-    assert [rule.name for rule in parse_rules(with_rule("rules: []", entry, before=None)).rules] == ["b"]
+    assert [
+        rule.name for rule in parse_rules(with_rule("rules: []", entry, before=None)).rules
+    ] == ["b"]
     with pytest.raises(LookupError):
         with_rule(text, entry, before="c")
 

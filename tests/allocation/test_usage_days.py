@@ -28,11 +28,15 @@ COMMITTED = pytest.mark.django_db(transaction=True)
 Beside = Callable[[Callable[[], object]], threading.Thread]
 
 DELTA = """
-INSERT INTO usage_delta (hour, dimension_id, spans, calls, calls_without_usage, errors, input_uncached, cache_read,
-    cache_write_5m, cache_write_1h, output_text, reasoning, input_audio, input_image, output_audio, output_image,
+INSERT INTO usage_delta (hour, dimension_id, spans, calls, calls_without_usage, errors,
+    input_uncached, cache_read,
+    cache_write_5m, cache_write_1h, output_text, reasoning, input_audio, input_image, output_audio,
+        output_image,
     duration_us, variance_input, variance_output, covariance)
-SELECT hour, dimension_id, spans, calls, calls_without_usage, errors, input_uncached, cache_read, cache_write_5m,
-    cache_write_1h, output_text, reasoning, input_audio, input_image, output_audio, output_image, duration_us,
+SELECT hour, dimension_id, spans, calls, calls_without_usage, errors, input_uncached, cache_read,
+    cache_write_5m,
+    cache_write_1h, output_text, reasoning, input_audio, input_image, output_audio, output_image,
+        duration_us,
     variance_input, variance_output, covariance
 FROM usage_hourly WHERE hour = %s LIMIT 1
 """
@@ -70,7 +74,9 @@ def measured() -> list[tuple[Any, ...]]:
 
 
 def told(lines: list[str]) -> list[tuple[Any, ...]]:
-    """As `measured`, of what a run reads. Columns: day, place in order, dimension, rung, calls, tokens by class ..."""
+    """As `measured`, of what a run reads. Columns: day, place in order, dimension, rung, calls,
+    tokens by class ...
+    """
     rows = [line.split("\t") for line in lines]
     names = dict(line.split("\t", 1) for line in copied(names_sql({cells[2] for cells in rows})))
     sums: dict[tuple[str, str], list[Decimal]] = {}
@@ -88,11 +94,26 @@ def all_agree() -> bool:
 
 
 def some_usage() -> None:
-    """Whole and weighted counts, priced hours and not, several of one caller and day, at both ends of days."""
+    """Whole and weighted counts, priced hours and not, several of one caller and day, at both ends
+    of days.
+    """
     for day in (1, 5, 6, 31):
         for hour in (0, 10, 23):
-            usage("search", at=utc(day, hour), input_uncached=70, output_text=hour, list_cost="0.000000123456789")
-        usage("ads", at=utc(day, 3), calls=7, input_uncached="30.123456", variance_input="123.456", list_cost="2")
+            usage(
+                "search",
+                at=utc(day, hour),
+                input_uncached=70,
+                output_text=hour,
+                list_cost="0.000000123456789",
+            )
+        usage(
+            "ads",
+            at=utc(day, 3),
+            calls=7,
+            input_uncached="30.123456",
+            variance_input="123.456",
+            list_cost="2",
+        )
         usage("ads", at=utc(day, 4), input_uncached=5, variance_output="0.7")
     usage("ads", at=utc(30, 23, month=9), input_uncached=1)
     usage("ads", at=utc(1, 0, month=11), input_uncached=1)
@@ -133,7 +154,9 @@ def waits_and_is_merged() -> None:
 
 
 @pytest.mark.parametrize("change", [comes, goes, is_priced, waits_and_is_merged])
-def test_a_day_that_changed_is_read_from_its_hours_until_it_is_summed_again(change: Callable[[], None]) -> None:
+def test_a_day_that_changed_is_read_from_its_hours_until_it_is_summed_again(
+    change: Callable[[], None],
+) -> None:
     some_usage()
     sum_days(START, END)
     before = read()
@@ -172,7 +195,9 @@ def test_days_without_a_version_are_read_from_their_hours() -> None:
 
     assert all_agree()
     assert sum_days(START, END) == 0
-    usage("ops", at=utc(5, 9), input_uncached=11)  # the first version of the day again, of which there is no sum
+    usage(
+        "ops", at=utc(5, 9), input_uncached=11
+    )  # the first version of the day again, of which there is no sum
     assert all_agree()
     assert sum_days(START, END) == 1
     assert all_agree()
@@ -227,7 +252,8 @@ def until(holds: str) -> None:
 
 
 WAITS = """
-SELECT EXISTS (SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database())
+SELECT EXISTS (SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock'
+    AND datname = current_database())
 FROM pg_stat_clear_snapshot()
 """
 
@@ -265,7 +291,9 @@ def test_two_runs_at_once_sum_a_day_once(beside: Beside) -> None:
 
 @COMMITTED
 def test_no_snapshot_ever_sees_usage_lost_or_doubled(beside: Beside) -> None:
-    """The folder, a price list, deletes and two summing runs at once; a reader compares sums and hours meanwhile."""
+    """The folder, a price list, deletes and two summing runs at once; a reader compares sums and
+    hours meanwhile.
+    """
     some_usage()
     end = threading.Event()
     failed: list[BaseException] = []
@@ -291,7 +319,9 @@ def test_no_snapshot_ever_sees_usage_lost_or_doubled(beside: Beside) -> None:
                 if kind < 0.5:
                     run(DELTA, [at])
                 elif kind < 0.7:
-                    UsageHourly.objects.filter(hour=at).update(list_cost=Decimal(chance.randint(1, 9)))
+                    UsageHourly.objects.filter(hour=at).update(
+                        list_cost=Decimal(chance.randint(1, 9))
+                    )
                 elif kind < 0.8:
                     run("DELETE FROM usage_hourly WHERE hour = %s AND calls > 20", [at])
                 else:
@@ -327,4 +357,6 @@ def test_days_from_before_there_were_versions_get_one() -> None:
     run(seed[seed.index("INSERT") :])
 
     days = [START - timedelta(1), *(utc(day).date() for day in (1, 5, 6, 31)), END]
-    assert run("SELECT day, version, summed FROM usage_day_version ORDER BY 1") == [(day, 1, None) for day in days]
+    assert run("SELECT day, version, summed FROM usage_day_version ORDER BY 1") == [
+        (day, 1, None) for day in days
+    ]

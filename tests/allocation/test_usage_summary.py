@@ -21,7 +21,10 @@ UNKNOWN = {**CALL, "gen_ai.request.model": "llm-zero", "gen_ai.provider.name": "
 def deliver(numbers: range, told: dict[str, Any], **resource: str) -> None:
     spans = [span(n, told, trace=n, at=NOW - timedelta(minutes=37 * n), seconds=n) for n in numbers]
     assert (
-        send(request(spans, {"service.name": "api", "team": "search", **resource}), ingest_secret()).status_code == 200
+        send(
+            request(spans, {"service.name": "api", "team": "search", **resource}), ingest_secret()
+        ).status_code
+        == 200
     )
 
 
@@ -34,7 +37,9 @@ def by_subject() -> list[tuple[Any, ...]]:
 
 
 def latencies() -> list[tuple[Any, ...]]:
-    return rows("SELECT hour, model, bucket, sum(calls) FROM latency_by_subject GROUP BY 1, 2, 3 ORDER BY 1, 2, 3")
+    return rows(
+        "SELECT hour, model, bucket, sum(calls) FROM latency_by_subject GROUP BY 1, 2, 3 ORDER BY 1, 2, 3"
+    )
 
 
 @time_machine.travel(NOW, tick=False)
@@ -51,7 +56,9 @@ def test_summing_up_changes_no_figure() -> None:
     assert done > 5
     assert (by_subject(), latencies()) == before
     assert rows("SELECT count(*) FROM usage_stale_hour") == [(0,)]
-    assert rows("SELECT count(*) < (SELECT count(*) FROM allocation_usagedimension) FROM usage_subject") == [(True,)]
+    assert rows(
+        "SELECT count(*) < (SELECT count(*) FROM allocation_usagedimension) FROM usage_subject"
+    ) == [(True,)]
 
 
 @time_machine.travel(NOW, tick=False)

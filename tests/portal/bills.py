@@ -71,18 +71,27 @@ def rows(count: int, **changes: str) -> list[dict[str, str]]:
     return [row(ResourceId=f"r-{number}", **changes) for number in range(count)]
 
 
-def text(*lines: dict[str, str], columns: Iterable[str] | None = None, quote_all: bool = False) -> str:
+def text(
+    *lines: dict[str, str], columns: Iterable[str] | None = None, quote_all: bool = False
+) -> str:
     """The CSV of these rows; by default with the columns of the first."""
     out = io.StringIO()
     names = list(columns or (lines[0] if lines else ROW))
-    writer = csv.DictWriter(out, names, lineterminator="\n", extrasaction="ignore", quoting=1 if quote_all else 0)
+    writer = csv.DictWriter(
+        out, names, lineterminator="\n", extrasaction="ignore", quoting=1 if quote_all else 0
+    )
     writer.writeheader()
     writer.writerows(lines)
     return out.getvalue()
 
 
 def deliver(
-    folder: Path, content: str | bytes, *, source: str = "openai", name: str = "bill.csv", **options: object
+    folder: Path,
+    content: str | bytes,
+    *,
+    source: str = "openai",
+    name: str = "bill.csv",
+    **options: object,
 ) -> ImportOutcome:
     """Loads this content as a file of this name."""
     path = folder / name
@@ -102,7 +111,10 @@ def published() -> dict[str, tuple[int, Decimal, Decimal]]:
             GROUP BY d.billing_currency
             """
         )
-        return {currency: (count, billed, effective) for currency, count, billed, effective in cursor.fetchall()}
+        return {
+            currency: (count, billed, effective)
+            for currency, count, billed, effective in cursor.fetchall()
+        }
 
 
 def reasons(outcome: ImportOutcome) -> list[tuple[int, str | None, str]]:

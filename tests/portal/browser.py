@@ -38,14 +38,16 @@ WIDE: ViewportSize = {"width": 1440, "height": 900}
 NARROW: ViewportSize = {"width": 390, "height": 844}
 VARIANTS = 5  # sets of parameters with which a walk opens one path
 
-# Runs before any script of a page; reports what the policy blocked, also where the console stays silent.
+# Runs before any script of a page; reports what the policy blocked, also where the console stays
+# silent.
 WATCH_POLICY = """
 document.addEventListener("securitypolicyviolation", (event) => {
   console.error("policy: " + event.violatedDirective + " " + event.blockedURI + " " + (event.sample || ""));
 });
 """
 
-# Resolves once the page rests: every chart is drawn, no part is being fetched, and nothing has moved for 100 ms.
+# Resolves once the page rests: every chart is drawn, no part is being fetched, and nothing has
+# moved for 100 ms.
 SETTLED = """
 () => new Promise((resolve, reject) => {
   let pause;
@@ -72,7 +74,9 @@ def chromium(executable: str) -> Iterator[Browser]:
 
 @dataclass
 class Walk:
-    """What a walk saw. `problems` is empty when every page was fine; `pages` are the addresses it opened."""
+    """What a walk saw. `problems` is empty when every page was fine; `pages` are the addresses it
+    opened.
+    """
 
     origin: str
     pages: list[str] = field(default_factory=list)
@@ -98,7 +102,10 @@ class Walk:
 
     def hear_request(self, request: Request) -> None:
         parts = urlsplit(request.url)
-        if parts.scheme not in ("data", "blob") and f"{parts.scheme}://{parts.netloc}" != self.origin:
+        if (
+            parts.scheme not in ("data", "blob")
+            and f"{parts.scheme}://{parts.netloc}" != self.origin
+        ):
             self.note(request.frame.url, f"asked another host: {request.url}")
 
     def hear_response(self, answer: Response) -> None:
@@ -135,7 +142,9 @@ def sign_in(page: Page, origin: str, username: str) -> None:
 
 
 def walk_every_link(context: BrowserContext, origin: str, username: str) -> Walk:
-    """Signs in by the form and opens every link it can reach: each path, with some sets of parameters."""
+    """Signs in by the form and opens every link it can reach: each path, with some sets of
+    parameters.
+    """
     walk = Walk(origin)
     page = context.new_page()
     walk.watch(page)
@@ -181,10 +190,14 @@ def use_page(page: Page) -> None:
     """Opens what is folded, asks for some explanations and switches the theme, as a reader would."""
     for number in range(page.locator("main details > summary:visible").count()):
         page.locator("main details > summary:visible").nth(number).dispatch_event("click")
-    asking = page.locator("main [hx-get]:not([hx-trigger]):visible")  # asked again each time: an answer replaces parts
+    asking = page.locator(
+        "main [hx-get]:not([hx-trigger]):visible"
+    )  # asked again each time: an answer replaces parts
     for number in range(3):
         if asking.count() > number:
-            asking.nth(number).dispatch_event("click")  # also where the explanation already lies over it
+            asking.nth(number).dispatch_event(
+                "click"
+            )  # also where the explanation already lies over it
             page.locator(".htmx-request").first.wait_for(state="detached")
     switch = page.locator("[data-theme-switch]:visible")
     if switch.count():
@@ -199,8 +212,14 @@ def links_of(page: Page, origin: str) -> list[str]:
 
 def shape(address: str) -> str:
     """Addresses of one shape show the same kind of page: ids and values of parameters do not count."""
-    names = {name.split(".")[0] for name, _ in parse_qsl(urlsplit(address).query, keep_blank_values=True)}
-    return path_of(address) + "?" + ",".join(sorted(names - {"period", "currency", "compare", "metric"}))
+    names = {
+        name.split(".")[0] for name, _ in parse_qsl(urlsplit(address).query, keep_blank_values=True)
+    }
+    return (
+        path_of(address)
+        + "?"
+        + ",".join(sorted(names - {"period", "currency", "compare", "metric"}))
+    )
 
 
 def path_of(address: str) -> str:

@@ -1,8 +1,8 @@
 """Fault 108: every route, asked by everybody, about their own and about somebody else's objects.
 
-ROUTES names each address of the portal once; a route that is missing here fails the suite. For every route and actor
-the answer is as the table says, and whoever may read only team alpha finds nothing of team bravo in it: no name, no
-amount, no sum that contains one.
+ROUTES names each address of the portal once; a route that is missing here fails the suite. For
+every route and actor the answer is as the table says, and whoever may read only team alpha finds
+nothing of team bravo in it: no name, no amount, no sum that contains one.
 """
 
 from __future__ import annotations
@@ -21,7 +21,15 @@ from portal.accounts.access import PAGES
 from portal.accounts.keys import create_key
 from portal.accounts.models import ApiKey, AuditEntry, Membership, Role, User
 from portal.control.models import Job
-from tests.portal.two_teams import ALPHA, BRAVO, MONTH, Company, gives_away, one_person_per_role, seed_company
+from tests.portal.two_teams import (
+    ALPHA,
+    BRAVO,
+    MONTH,
+    Company,
+    gives_away,
+    one_person_per_role,
+    seed_company,
+)
 
 ROLE_OF = {
     "executive": Role.EXECUTIVE,
@@ -54,9 +62,11 @@ def holders(page: str) -> set[str]:
 
 @dataclass(frozen=True)
 class Route:
-    """`own` are addresses that `open_to` may ask for; of `foreign` ones an actor limited to alpha gets 404.
+    """`own` are addresses that `open_to` may ask for; of `foreign` ones an actor limited to alpha
+    gets 404.
 
-    Words in braces are filled in with ids of the seeded rows. `signed_in`: open to every account; `public`: to all.
+    Words in braces are filled in with ids of the seeded rows. `signed_in`: open to every account;
+    `public`: to all.
     """
 
     own: list[str]
@@ -68,11 +78,15 @@ class Route:
     answers: set[int] = field(default_factory=lambda: {200})
 
 
-def page(name: str, *own: str, foreign: tuple[str, ...] = (), answers: tuple[int, ...] = (200,)) -> Route:
+def page(
+    name: str, *own: str, foreign: tuple[str, ...] = (), answers: tuple[int, ...] = (200,)
+) -> Route:
     return Route(own=list(own), foreign=list(foreign), open_to=holders(name), answers=set(answers))
 
 
-def api(name: str, *own: str, foreign: tuple[str, ...] = (), answers: tuple[int, ...] = (200,)) -> Route:
+def api(
+    name: str, *own: str, foreign: tuple[str, ...] = (), answers: tuple[int, ...] = (200,)
+) -> Route:
     """An address of the API that narrows to the caller's teams."""
     open_to = holders(name) | READ_EVERYTHING | READ_ALPHA
     return Route(own=list(own), foreign=list(foreign), open_to=open_to, answers=set(answers))
@@ -80,7 +94,9 @@ def api(name: str, *own: str, foreign: tuple[str, ...] = (), answers: tuple[int,
 
 def api_of_everything(name: str, *own: str, answers: tuple[int, ...] = (200,)) -> Route:
     """An address of the API that speaks of the whole organisation."""
-    return Route(own=list(own), open_to=(holders(name) | READ_EVERYTHING) - {"lead"}, answers=set(answers))
+    return Route(
+        own=list(own), open_to=(holders(name) | READ_EVERYTHING) - {"lead"}, answers=set(answers)
+    )
 
 
 def signed_in(*own: str, answers: tuple[int, ...] = (200, 302)) -> Route:
@@ -88,7 +104,9 @@ def signed_in(*own: str, answers: tuple[int, ...] = (200, 302)) -> Route:
 
 
 def admin_post(address: str, **data: Any) -> Route:
-    return Route(own=[address], open_to=holders("admin"), method="post", data=data, answers={200, 302})
+    return Route(
+        own=[address], open_to=holders("admin"), method="post", data=data, answers={200, 302}
+    )
 
 
 def rules_post(name: str, address: str, **data: Any) -> Route:
@@ -96,7 +114,13 @@ def rules_post(name: str, address: str, **data: Any) -> Route:
 
 
 def ownership_post(address: str, **data: Any) -> Route:
-    return Route(own=[address], open_to=holders("ownership-change"), method="post", data=data, answers={200, 302, 400})
+    return Route(
+        own=[address],
+        open_to=holders("ownership-change"),
+        method="post",
+        data=data,
+        answers={200, 302, 400},
+    )
 
 
 PERIOD = f"{MONTH:%Y-%m}"
@@ -111,13 +135,19 @@ ROUTES: dict[str, Route] = {
     "account_reauthenticate": signed_in("/accounts/reauthenticate/"),
     "account_change_password": signed_in("/accounts/password/change/"),
     "mfa_index": signed_in("/accounts/2fa/"),
-    "mfa_authenticate": Route(own=["/accounts/2fa/authenticate/"], open_to=set(ACTORS), answers={302}),
+    "mfa_authenticate": Route(
+        own=["/accounts/2fa/authenticate/"], open_to=set(ACTORS), answers={302}
+    ),
     "mfa_reauthenticate": signed_in("/accounts/2fa/reauthenticate/"),
     "mfa_activate_totp": signed_in("/accounts/2fa/totp/activate/"),
     "mfa_deactivate_totp": signed_in("/accounts/2fa/totp/deactivate/", answers=(302, 404)),
     "mfa_view_recovery_codes": signed_in("/accounts/2fa/recovery-codes/", answers=(302, 404)),
-    "mfa_generate_recovery_codes": signed_in("/accounts/2fa/recovery-codes/generate/", answers=(302, 404)),
-    "mfa_download_recovery_codes": signed_in("/accounts/2fa/recovery-codes/download/", answers=(302, 404)),
+    "mfa_generate_recovery_codes": signed_in(
+        "/accounts/2fa/recovery-codes/generate/", answers=(302, 404)
+    ),
+    "mfa_download_recovery_codes": signed_in(
+        "/accounts/2fa/recovery-codes/download/", answers=(302, 404)
+    ),
     # Telemetry in.
     "otlp_traces": Route(
         own=["/v1/traces"],
@@ -136,11 +166,16 @@ ROUTES: dict[str, Route] = {
         "/api/v1/costs/?group_by=provider,rule,charge_kind&ai=all&metric=billed_cost",
         "/api/v1/costs/?team=alpha",
         f"/api/v1/costs/?feature={BRAVO.word}&group_by=day",
-        foreign=("/api/v1/costs/?team=bravo", f"/api/v1/costs/?team=bravo&period={PERIOD}&group_by=day"),
+        foreign=(
+            "/api/v1/costs/?team=bravo",
+            f"/api/v1/costs/?team=bravo&period={PERIOD}&group_by=day",
+        ),
     ),
     "api_teams": api("showback", "/api/v1/teams/"),
     "api_team": api("showback", "/api/v1/teams/alpha/", foreign=("/api/v1/teams/bravo/",)),
-    "api_imports": api_of_everything("imports", "/api/v1/imports/", "/api/v1/imports/?status=loaded"),
+    "api_imports": api_of_everything(
+        "imports", "/api/v1/imports/", "/api/v1/imports/?status=loaded"
+    ),
     "api_import": api_of_everything("imports", "/api/v1/imports/{bill_import}/"),
     "api_import_rejected": api_of_everything("imports", "/api/v1/imports/{bill_import}/rejected/"),
     "api_jobs": api_of_everything("jobs", "/api/v1/jobs/"),
@@ -171,19 +206,29 @@ ROUTES: dict[str, Route] = {
         data={"name": "seats"},
     ),
     # Pages.
-    "executive": page("executive", "/executive/", "/executive/?sort.teams=name", "/executive/?team=bravo"),
+    "executive": page(
+        "executive", "/executive/", "/executive/?sort.teams=name", "/executive/?team=bravo"
+    ),
     "showback": page("showback", "/showback/", answers=(200, 302)),
-    "showback_team": page("showback", "/showback/alpha/", foreign=("/showback/bravo/", "/showback/bravo/?team=alpha")),
+    "showback_team": page(
+        "showback", "/showback/alpha/", foreign=("/showback/bravo/", "/showback/bravo/?team=alpha")
+    ),
     "chargeback": page("chargeback", "/chargeback/", "/chargeback/?team=bravo"),
     "chargeback_csv": page("chargeback", f"/chargeback/lines.csv?period={PERIOD}&basis=billed"),
-    "reconciliation": page("reconciliation", "/reconciliation/", f"/reconciliation/?period={PERIOD}&team=bravo"),
+    "reconciliation": page(
+        "reconciliation", "/reconciliation/", f"/reconciliation/?period={PERIOD}&team=bravo"
+    ),
     "reconciliation_csv": page("reconciliation", f"/reconciliation/gap.csv?period={PERIOD}"),
     "explain": page(
         "explain",
         "/explain/",
         f"/explain/?feature={BRAVO.word}&whole=1&bill=0-0",
         "/explain/?format=json&line={run}-{bravo_bucket}&bill=0-0",
-        foreign=("/explain/?team=bravo", "/explain/?team=bravo&format=json", "/explain/?team=bravo&bill=0-0"),
+        foreign=(
+            "/explain/?team=bravo",
+            "/explain/?team=bravo&format=json",
+            "/explain/?team=bravo&bill=0-0",
+        ),
     ),
     "on-call": page("on-call", "/on-call/", "/on-call/?team=bravo"),
     "debug": page("debug", "/debug/", "/debug/?team=bravo"),
@@ -208,21 +253,33 @@ ROUTES: dict[str, Route] = {
     "rules_versions": page("rules", "/rules/versions/"),
     "rules_version": page("rules", "/rules/versions/1/", "/rules/versions/1/?against=1"),
     "rules_version_file": page("rules", "/rules/versions/1/rules.yaml"),
-    "rules_edit": page("rules-edit", "/rules/edit/", "/rules/edit/?set=1", "/rules/edit/?preview={preview}"),
+    "rules_edit": page(
+        "rules-edit", "/rules/edit/", "/rules/edit/?set=1", "/rules/edit/?preview={preview}"
+    ),
     "rules_check": rules_post("rules-edit", "/rules/edit/check/", text="rules: []"),
-    "rules_preview_draft": rules_post("rules-edit", "/rules/edit/preview/", text="rules: []", effective_from=PERIOD),
+    "rules_preview_draft": rules_post(
+        "rules-edit", "/rules/edit/preview/", text="rules: []", effective_from=PERIOD
+    ),
     "rules_preview": page(
-        "rules-edit", "/rules/previews/{preview}/", "/rules/previews/{preview}/?download=team&currency=USD"
+        "rules-edit",
+        "/rules/previews/{preview}/",
+        "/rules/previews/{preview}/?download=team&currency=USD",
     ),
     "rules_apply": rules_post("rules-apply", "/rules/previews/{preview}/apply/", sha256="2" * 64),
     "ownership": page("ownership", "/ownership/", "/ownership/?download=teams"),
     "ownership_csv": page("ownership", "/ownership/organisation.csv"),
-    "ownership_unowned": page("ownership", "/ownership/unowned/", "/ownership/unowned/?download=lines"),
+    "ownership_unowned": page(
+        "ownership", "/ownership/unowned/", "/ownership/unowned/?download=lines"
+    ),
     "ownership_tags": page("ownership", "/ownership/tags/", "/ownership/tags/?download=tags"),
-    "ownership_coverage": page("ownership", "/ownership/coverage/", "/ownership/coverage/?download=coverage-cost"),
+    "ownership_coverage": page(
+        "ownership", "/ownership/coverage/", "/ownership/coverage/?download=coverage-cost"
+    ),
     "ownership_preview": ownership_post("/ownership/preview/"),
     "ownership_apply": ownership_post("/ownership/apply/", text="kind,id\n", previewed="x"),
-    "ownership_accept": ownership_post("/ownership/unowned/accept/", suggestion="0" * 24, month=PERIOD, currency="USD"),
+    "ownership_accept": ownership_post(
+        "/ownership/unowned/accept/", suggestion="0" * 24, month=PERIOD, currency="USD"
+    ),
     "jobs": page("jobs", "/jobs/"),
     "admin": page("admin", "/admin/"),
     "admin_add_user": admin_post("/admin/users/", username="eve"),
@@ -230,8 +287,12 @@ ROUTES: dict[str, Route] = {
     "admin_withdraw": admin_post("/admin/users/{nobody}/withdraw/", membership="1"),
     "admin_activate": admin_post("/admin/users/{nobody}/activate/"),
     "admin_deactivate": admin_post("/admin/users/{nobody}/deactivate/"),
-    "admin_second_factor": page("admin", "/admin/users/{nobody}/second-factor/", answers=(200, 302)),
-    "admin_remove-second-factor": admin_post("/admin/users/{nobody}/remove-second-factor/", username="nobody"),
+    "admin_second_factor": page(
+        "admin", "/admin/users/{nobody}/second-factor/", answers=(200, 302)
+    ),
+    "admin_remove-second-factor": admin_post(
+        "/admin/users/{nobody}/remove-second-factor/", username="nobody"
+    ),
     "admin_password": admin_post("/admin/users/{nobody}/password/"),
     "admin_add_key": admin_post("/admin/keys/", name="mine", scope="admin", expires=""),
     "admin_revoke_key": admin_post("/admin/keys/{key}/revoke/"),
@@ -246,7 +307,10 @@ def routes_of_the_portal() -> dict[str, str]:
 def each_route(resolver: URLResolver, prefix: str = "") -> Iterator[tuple[str, str]]:
     for pattern in resolver.url_patterns:
         if isinstance(pattern, URLPattern):
-            yield pattern.name or f"without a name: {prefix}{pattern.pattern}", f"{prefix}{pattern.pattern}"
+            yield (
+                pattern.name or f"without a name: {prefix}{pattern.pattern}",
+                f"{prefix}{pattern.pattern}",
+            )
         else:
             yield from each_route(pattern, f"{prefix}{pattern.pattern}")
 
@@ -286,7 +350,9 @@ class Stage:
         if route.method == "get":
             response = client.get(address, headers=headers)
         elif route.content_type:
-            response = client.post(address, route.data, content_type=route.content_type, headers=headers)
+            response = client.post(
+                address, route.data, content_type=route.content_type, headers=headers
+            )
         else:
             response = client.post(address, route.data, headers=headers)
         return response.status_code, text_of(response)
@@ -303,7 +369,9 @@ def stage() -> Stage:
     company = seed_company()
     secrets = {}
     for actor, (scope, team) in KEYS.items():
-        key, secrets[actor] = create_key("key", scope, Team.objects.get(slug=team) if team else None, None)
+        key, secrets[actor] = create_key(
+            "key", scope, Team.objects.get(slug=team) if team else None, None
+        )
     return Stage(company=company, people=one_person_per_role(), key_id=key.pk, secrets=secrets)
 
 
@@ -323,7 +391,9 @@ def test_fault_108_every_route_answers_as_the_matrix_says(stage: Stage, actor: s
             status, _ = stage.ask(actor, route, address)
             expected = route.answers if actor in route.open_to else REFUSALS
             if status not in expected:
-                wrong.append(f"{name}: {actor} {route.method} {address} -> {status}, expected {sorted(expected)}")
+                wrong.append(
+                    f"{name}: {actor} {route.method} {address} -> {status}, expected {sorted(expected)}"
+                )
 
     assert wrong == []
 
@@ -390,7 +460,14 @@ def test_fault_108_refused_posts_change_nothing(stage: Stage, actor: str) -> Non
         states = list(User.objects.order_by("pk").values_list("is_active", "password"))
         keys = list(ApiKey.objects.order_by("pk").values_list("revoked_at", flat=True))
         rules = (RuleSet.objects.count(), RulePreview.objects.count())
-        return [states, keys, rules, Membership.objects.count(), Job.objects.count(), AuditEntry.objects.count()]
+        return [
+            states,
+            keys,
+            rules,
+            Membership.objects.count(),
+            Job.objects.count(),
+            AuditEntry.objects.count(),
+        ]
 
     before = counts()
 

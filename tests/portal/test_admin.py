@@ -1,4 +1,6 @@
-"""/admin/: roles, passwords and keys change by a FinOps admin's hand, never their own, and leave a trace."""
+"""/admin/: roles, passwords and keys change by a FinOps admin's hand, never their own, and leave a
+trace.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +32,9 @@ def audit() -> list[tuple[str | None, str, str]]:
 
 
 def test_person_added_signs_in_with_the_password_shown_once(admin: Client, client: Client) -> None:
-    answer = admin.post("/admin/users/", {"username": "ada", "full_name": "Ada Lovelace", "email": ""})
+    answer = admin.post(
+        "/admin/users/", {"username": "ada", "full_name": "Ada Lovelace", "email": ""}
+    )
     password = re.search(r"<code>([\w-]{20})</code>", answer.content.decode())
 
     assert password
@@ -86,7 +90,9 @@ def test_fault_124_a_change_of_access_counts_from_the_next_request(admin: Client
     session.force_login(grace)
     assert session.get("/admin/").status_code == 200
 
-    admin.post(f"/admin/users/{grace.pk}/withdraw/", {"membership": Membership.objects.get(user=grace).pk})
+    admin.post(
+        f"/admin/users/{grace.pk}/withdraw/", {"membership": Membership.objects.get(user=grace).pk}
+    )
     assert session.get("/admin/").status_code == 403
 
     admin.post(f"/admin/users/{grace.pk}/grant/", {"role": "finops_admin"})
@@ -105,9 +111,13 @@ def test_a_lost_second_factor_is_removed_by_an_admin_who_types_the_name(admin: C
 
     admin.post(f"/admin/users/{grace.pk}/remove-second-factor/", {"username": "grac"})
     asked_for_code = Client().post("/accounts/login/", sign_in)
-    answer = admin.post(f"/admin/users/{grace.pk}/remove-second-factor/", {"username": "grace"}, follow=True)
+    answer = admin.post(
+        f"/admin/users/{grace.pk}/remove-second-factor/", {"username": "grace"}, follow=True
+    )
     signed_in = Client().post("/accounts/login/", sign_in)
-    again = admin.post(f"/admin/users/{grace.pk}/remove-second-factor/", {"username": "grace"}, follow=True)
+    again = admin.post(
+        f"/admin/users/{grace.pk}/remove-second-factor/", {"username": "grace"}, follow=True
+    )
 
     assert "to confirm: <strong>grace</strong>" in page
     assert asked_for_code["Location"] == "/accounts/2fa/authenticate/"
@@ -133,8 +143,15 @@ def test_the_second_factor_is_offered_for_removal_to_other_admins_alone(admin: C
 
 
 def test_what_changed_is_told_in_words(admin: Client) -> None:
-    detail = {"rows": 4, "note": "", "scopes": ["a, 1", "b, 2", "c, 3", "d, 4"], "sha256": "0123456789abcdef" * 4}
-    AuditEntry.objects.create(actor="root", action="driver series loaded", subject="import 7", detail=detail)
+    detail = {
+        "rows": 4,
+        "note": "",
+        "scopes": ["a, 1", "b, 2", "c, 3", "d, 4"],
+        "sha256": "0123456789abcdef" * 4,
+    }
+    AuditEntry.objects.create(
+        actor="root", action="driver series loaded", subject="import 7", detail=detail
+    )
 
     body = admin.get("/admin/").content.decode()
 
@@ -153,7 +170,9 @@ def test_fault_117_a_new_password_ends_every_session(admin: Client) -> None:
 
 
 def test_a_key_is_shown_once_and_can_be_revoked(admin: Client) -> None:
-    answer = admin.post("/admin/keys/", {"name": "collector", "scope": "ingest", "team": "", "expires": "90"})
+    answer = admin.post(
+        "/admin/keys/", {"name": "collector", "scope": "ingest", "team": "", "expires": "90"}
+    )
     shown = re.search(r"<code>(apn_ingest_[\w-]{43})</code>", answer.content.decode())
     key = ApiKey.objects.get()
 
@@ -166,7 +185,9 @@ def test_a_key_is_shown_once_and_can_be_revoked(admin: Client) -> None:
     assert ApiKey.objects.get().revoked_at is not None
 
 
-@pytest.mark.parametrize("role", [role for role in Role if role not in (Role.FINOPS_ADMIN, Role.TEAM_LEAD)])
+@pytest.mark.parametrize(
+    "role", [role for role in Role if role not in (Role.FINOPS_ADMIN, Role.TEAM_LEAD)]
+)
 def test_other_roles_find_no_such_page(client: Client, role: Role) -> None:
     client.force_login(person("somebody", role))
 
@@ -187,6 +208,9 @@ def test_the_first_admin_is_made_at_the_machine_and_opens_the_admin_page(
 
     assert client.login(username="ada", password=made["password"])
     assert client.get("/admin/").status_code == 200
-    assert audit()[:2] == [("command line", "user added", "ada"), ("command line", "role granted", "ada")]
+    assert audit()[:2] == [
+        ("command line", "user added", "ada"),
+        ("command line", "role granted", "ada"),
+    ]
     assert refused.value.code == 1
     assert "already a user named ada" in capsys.readouterr().err

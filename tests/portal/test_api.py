@@ -15,7 +15,16 @@ from portal.accounts.keys import create_key, revoke_key
 from portal.accounts.models import Role
 from portal.control.models import Job
 from tests.ledger_rows import add_cost
-from tests.portal.two_teams import ALPHA, BRAVO, DAY, MONTH, Company, gives_away, person, seed_company
+from tests.portal.two_teams import (
+    ALPHA,
+    BRAVO,
+    DAY,
+    MONTH,
+    Company,
+    gives_away,
+    person,
+    seed_company,
+)
 
 TOTAL = "102030.769615345"  # ALPHA + BRAVO, added by hand
 
@@ -43,7 +52,9 @@ def get(client: Client, path: str, headers: dict[str, str] | None = None, **quer
 
 
 def test_costs_are_exact_strings_with_their_currency(client: Client, company: Company) -> None:
-    status, body = get(client, "costs/", bearer("read"), period="2026-10", group_by="team,model,day")
+    status, body = get(
+        client, "costs/", bearer("read"), period="2026-10", group_by="team,model,day"
+    )
 
     assert status == 200
     assert body == {
@@ -68,7 +79,9 @@ def test_costs_are_exact_strings_with_their_currency(client: Client, company: Co
     }
 
 
-def test_pages_of_costs_keep_the_total_of_everything_asked_for(client: Client, company: Company) -> None:
+def test_pages_of_costs_keep_the_total_of_everything_asked_for(
+    client: Client, company: Company
+) -> None:
     key = bearer("read")
 
     _, first = get(client, "costs/", key, group_by="team", limit=1)
@@ -81,7 +94,11 @@ def test_pages_of_costs_keep_the_total_of_everything_asked_for(client: Client, c
 
 def test_two_currencies_are_never_added_up(client: Client, company: Company) -> None:
     run = AllocationRun.objects.create(
-        billing_month=MONTH, currency="EUR", rule_set_id=company.rule_set, status="succeeded", is_current=True
+        billing_month=MONTH,
+        currency="EUR",
+        rule_set_id=company.rule_set,
+        status="succeeded",
+        is_current=True,
     )
     amounts = {"billed_cost": ALPHA.amount, "effective_cost": ALPHA.amount}
     add_cost(run, MONTH, evidence=1, names={}, **amounts)
@@ -92,7 +109,10 @@ def test_two_currencies_are_never_added_up(client: Client, company: Company) -> 
         {"currency": "EUR", "cost": str(ALPHA.amount)},
         {"currency": "USD", "cost": TOTAL},
     ]
-    assert [(row["currency"], row["cost"]) for row in body["rows"]] == [("EUR", str(ALPHA.amount)), ("USD", TOTAL)]
+    assert [(row["currency"], row["cost"]) for row in body["rows"]] == [
+        ("EUR", str(ALPHA.amount)),
+        ("USD", TOTAL),
+    ]
 
 
 @pytest.mark.parametrize("who", ["lead", "key"])
@@ -116,9 +136,19 @@ def test_a_team_sees_its_own_costs_only(client: Client, company: Company, who: s
 
 
 @pytest.mark.parametrize(
-    "path", ["imports/", "imports/{bill_import}/", "imports/{bill_import}/rejected/", "jobs/", "jobs/{job}/", "runs/"]
+    "path",
+    [
+        "imports/",
+        "imports/{bill_import}/",
+        "imports/{bill_import}/rejected/",
+        "jobs/",
+        "jobs/{job}/",
+        "runs/",
+    ],
 )
-def test_what_speaks_of_everybody_is_closed_to_a_team(client: Client, company: Company, path: str) -> None:
+def test_what_speaks_of_everybody_is_closed_to_a_team(
+    client: Client, company: Company, path: str
+) -> None:
     address = path.format(**vars(company))
 
     assert get(client, address, bearer("read"))[0] == 200
@@ -162,7 +192,9 @@ def test_fault_120_only_declared_names_reach_the_query(
     assert get(client, "costs/", key, feature="' OR 1=1 --")[1]["rows"] == []
 
 
-def test_unknown_group_by_is_answered_with_what_is_allowed(client: Client, company: Company) -> None:
+def test_unknown_group_by_is_answered_with_what_is_allowed(
+    client: Client, company: Company
+) -> None:
     _, body = get(client, "costs/", bearer("read"), group_by="team,colour")
 
     assert body == {
@@ -173,7 +205,9 @@ def test_unknown_group_by_is_answered_with_what_is_allowed(client: Client, compa
     }
 
 
-def test_keys_stop_with_the_request_after_their_revocation(client: Client, company: Company) -> None:
+def test_keys_stop_with_the_request_after_their_revocation(
+    client: Client, company: Company
+) -> None:
     key, secret = create_key("test", "read", None, None)
     headers = {"authorization": f"Bearer {secret}"}
 
@@ -206,7 +240,9 @@ def test_the_description_needs_a_caller_and_names_every_address(client: Client) 
 def test_rows_of_an_import_and_jobs_can_be_read(client: Client, company: Company) -> None:
     key = bearer("read")
 
-    assert get(client, f"imports/{company.bill_import}/", key)[1]["totals"][0]["billed_cost"] == TOTAL
+    assert (
+        get(client, f"imports/{company.bill_import}/", key)[1]["totals"][0]["billed_cost"] == TOTAL
+    )
     assert get(client, f"imports/{company.bill_import}/rejected/", key)[1] == [
         {"line": 4, "column": "BilledCost", "value": BRAVO.word, "reason": "not a number"}
     ]
@@ -249,7 +285,9 @@ def test_fault_120_no_value_of_any_parameter_breaks_the_api(company: Company) ->
                 if parameter["in"] == "path":
                     address = path.replace(f"{{{parameter['name']}}}", quoted)
                 else:
-                    filled = path.replace("{import_id}", str(company.bill_import)).replace("{job_id}", str(company.job))
+                    filled = path.replace("{import_id}", str(company.bill_import)).replace(
+                        "{job_id}", str(company.job)
+                    )
                     address = f"{filled}?{parameter['name']}={quoted}"
                 status = client.get(address, headers=key).status_code
                 assert status < 500, f"{address[:200]} -> {status}"
@@ -263,9 +301,13 @@ def test_fault_112_only_declared_names_are_written(client: Client, company: Comp
     bill = SimpleUploadedFile("bill.csv", b"BilledCost\n1\n")
 
     refused = client.post(
-        "/api/v1/bills/", {"file": bill, "source": "cloud", "created_by": "eve", "status": "loaded"}, headers=key
+        "/api/v1/bills/",
+        {"file": bill, "source": "cloud", "created_by": "eve", "status": "loaded"},
+        headers=key,
     )
-    as_json = client.post("/api/v1/bills/", {"source": "cloud"}, content_type="application/json", headers=key)
+    as_json = client.post(
+        "/api/v1/bills/", {"source": "cloud"}, content_type="application/json", headers=key
+    )
 
     assert refused.status_code == 400
     assert sorted(refused.json()) == ["created_by", "status"]
@@ -275,7 +317,9 @@ def test_fault_112_only_declared_names_are_written(client: Client, company: Comp
 def test_an_uploaded_bill_becomes_a_job(client: Client, company: Company) -> None:
     bill = SimpleUploadedFile("bill.csv", b"BilledCost\n1\n")
 
-    answer = client.post("/api/v1/bills/", {"file": bill, "source": "cloud"}, headers=bearer("ingest"))
+    answer = client.post(
+        "/api/v1/bills/", {"file": bill, "source": "cloud"}, headers=bearer("ingest")
+    )
 
     assert answer.status_code == 202
     job = get(client, f"jobs/{answer.json()['id']}/", bearer("read"))[1]

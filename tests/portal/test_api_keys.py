@@ -22,7 +22,9 @@ NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 
 
 def presenting(secret: str, **extra: str) -> HttpRequest:
-    return RequestFactory().get("/", headers={"authorization": f"Bearer {secret}"}, query_params=extra)
+    return RequestFactory().get(
+        "/", headers={"authorization": f"Bearer {secret}"}, query_params=extra
+    )
 
 
 @pytest.mark.django_db
@@ -34,7 +36,10 @@ def test_key_is_found_by_its_secret_and_scope_only() -> None:
     assert re.fullmatch(r"apn_ingest_[A-Za-z0-9_-]{43}", secret)
     assert key_from_request(presenting(secret), ["ingest"]) == key
     assert key_from_request(presenting(secret), ["read", "admin"]) is None
-    assert key_from_request(presenting(secret[:-1] + ("a" if secret[-1] != "a" else "b")), ["ingest"]) is None
+    assert (
+        key_from_request(presenting(secret[:-1] + ("a" if secret[-1] != "a" else "b")), ["ingest"])
+        is None
+    )
     assert key_from_request(presenting(secret + " "), ["ingest"]) is None
 
 
@@ -43,11 +48,24 @@ def test_key_is_read_from_the_header_only() -> None:
     _, secret = create_key("collector", "ingest", None, None)
     factory = RequestFactory()
 
-    assert key_from_request(factory.get("/", {"key": secret, "access_token": secret}), ["ingest"]) is None
+    assert (
+        key_from_request(factory.get("/", {"key": secret, "access_token": secret}), ["ingest"])
+        is None
+    )
     assert key_from_request(factory.post("/", {"key": secret}), ["ingest"]) is None
-    assert key_from_request(factory.get("/", headers={"cookie": f"key={secret}"}), ["ingest"]) is None
-    assert key_from_request(factory.get("/", headers={"authorization": f"Basic {secret}"}), ["ingest"]) is None
-    assert key_from_request(factory.get("/", headers={"authorization": f"bearer {secret}"}), ["ingest"]) is not None
+    assert (
+        key_from_request(factory.get("/", headers={"cookie": f"key={secret}"}), ["ingest"]) is None
+    )
+    assert (
+        key_from_request(factory.get("/", headers={"authorization": f"Basic {secret}"}), ["ingest"])
+        is None
+    )
+    assert (
+        key_from_request(
+            factory.get("/", headers={"authorization": f"bearer {secret}"}), ["ingest"]
+        )
+        is not None
+    )
 
 
 @pytest.mark.django_db
@@ -71,7 +89,10 @@ def test_last_use_is_noted_once_a_minute(django_assert_num_queries: object) -> N
     key, secret = create_key("collector", "ingest", None, None)
 
     for seconds, queries in ((0, 2), (59, 1), (61, 2)):
-        with time_machine.travel(NOW + timedelta(seconds=seconds), tick=False), django_assert_num_queries(queries):  # type: ignore[operator]
+        with (
+            time_machine.travel(NOW + timedelta(seconds=seconds), tick=False),
+            django_assert_num_queries(queries),  # type: ignore[operator]
+        ):
             key_from_request(presenting(secret), ["ingest"])
 
     key.refresh_from_db()
@@ -86,7 +107,9 @@ def test_the_secret_is_stored_nowhere_and_the_change_is_audited() -> None:
     stored = ApiKey.objects.values().get(pk=key.pk)
     assert secret not in repr(stored)
     assert secret[len(key.prefix) :] not in repr(stored)
-    assert list(AuditEntry.objects.filter(subject=key.prefix).order_by("id").values_list("actor", "action")) == [
+    assert list(
+        AuditEntry.objects.filter(subject=key.prefix).order_by("id").values_list("actor", "action")
+    ) == [
         ("ada", "api key created"),
         ("grace", "api key revoked"),
     ]
@@ -97,7 +120,10 @@ def test_the_secret_is_stored_nowhere_and_the_change_is_audited() -> None:
 def test_audit_entries_are_append_only() -> None:
     create_key("collector", "gate", None, "ada")
 
-    for statement in ("UPDATE accounts_auditentry SET actor = 'eve'", "DELETE FROM accounts_auditentry"):
+    for statement in (
+        "UPDATE accounts_auditentry SET actor = 'eve'",
+        "DELETE FROM accounts_auditentry",
+    ):
         with (
             pytest.raises((IntegrityError, ProgrammingError), match="never changed"),
             transaction.atomic(),

@@ -1,4 +1,6 @@
-"""What teams provided to each other, and hosting that nobody uses, on the pages of finance and of each team."""
+"""What teams provided to each other, and hosting that nobody uses, on the pages of finance and of
+each team.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,9 @@ def month() -> None:
     bill = Bill()
     bill.charge("50", at=utc(5), quantity="500", **{**OPENAI, "sku_meter": "gpt-4o input tokens"})
     hosted = {"charge_description": "Fine-tuned model hosting hours", "tags": {"team": "lab"}}
-    bill.charge("24", at=utc(5), **{**OPENAI, "sku_meter": "ft:gpt-4.1-nano-2025-04-14:acme::x2", **hosted})
+    bill.charge(
+        "24", at=utc(5), **{**OPENAI, "sku_meter": "ft:gpt-4.1-nano-2025-04-14:acme::x2", **hosted}
+    )
     allocate()
 
 
@@ -40,7 +44,9 @@ def signed_in(role: Role, *teams: str) -> Client:
 def test_finance_sees_every_exchange_and_hosting_without_calls(month: None) -> None:
     context = signed_in(Role.FINANCE).get("/chargeback/?period=2026-10").context
 
-    rows = [(row["from"].value, row["to"].value, row["cost"].value) for row in context["between"].rows]
+    rows = [
+        (row["from"].value, row["to"].value, row["cost"].value) for row in context["between"].rows
+    ]
     assert rows == [
         ("Search / lookup", "Shop / Check-out", Decimal(30)),
         ("Ads / ranking", "Shop / Check-out", Decimal(10)),
@@ -54,6 +60,9 @@ def test_finance_sees_every_exchange_and_hosting_without_calls(month: None) -> N
 def test_a_team_sees_its_own_exchanges_only(month: None) -> None:
     page = signed_in(Role.TEAM_LEAD, "ads").get("/showback/ads/?period=2026-10")
 
-    rows = [(row["from"].value, row["to"].value, row["cost"].value) for row in page.context["between"].rows]
+    rows = [
+        (row["from"].value, row["to"].value, row["cost"].value)
+        for row in page.context["between"].rows
+    ]
     assert rows == [("Ads / ranking", "Shop / Check-out", Decimal(10))]
     assert "lookup" not in page.content.decode()

@@ -1,4 +1,6 @@
-"""Every page as a browser sees it: each role walks every link; axe looks at all, light and dark, wide and narrow."""
+"""Every page as a browser sees it: each role walks every link; axe looks at all, light and dark,
+wide and narrow.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,17 @@ from playwright.sync_api import Browser, Page, ViewportSize
 from pytest_django.live_server_helper import LiveServer
 
 from portal.accounts.keys import create_key
-from tests.portal.browser import NARROW, WIDE, Walk, chromium, new_context, open_page, path_of, sign_in, walk_every_link
+from tests.portal.browser import (
+    NARROW,
+    WIDE,
+    Walk,
+    chromium,
+    new_context,
+    open_page,
+    path_of,
+    sign_in,
+    walk_every_link,
+)
 from tests.portal.two_teams import PASSWORD, one_person_per_role, seed_company
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
@@ -33,7 +45,8 @@ AXE = {
 
 @pytest.fixture
 def browser(chromium_path: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Browser]:
-    # Playwright keeps an event loop in this thread; the tests' own few queries run between its turns.
+    # Playwright keeps an event loop in this thread; the tests' own few queries run between its
+    # turns.
     monkeypatch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
     with chromium(chromium_path) as started:
         yield started
@@ -87,17 +100,23 @@ def test_somebody_without_a_role_gets_a_plain_page(browser: Browser, portal: str
 
 
 def test_a_second_factor_is_set_up_and_asked_for(browser: Browser, portal: str) -> None:
-    """The QR code is a data address, which the content policy must let through, and dark on light at any hour."""
+    """The QR code is a data address, which the content policy must let through, and dark on light
+    at any hour.
+    """
     context, walk = new_context(browser, theme="dark"), Walk(portal)
     page = context.new_page()
     walk.watch(page)
     sign_in(page, portal, "lead")
 
     page.goto(f"{portal}/accounts/2fa/totp/activate/")
-    page.fill("input[name=password]", PASSWORD)  # asked for once more before the way to sign in changes
+    page.fill(
+        "input[name=password]", PASSWORD
+    )  # asked for once more before the way to sign in changes
     page.get_by_role("button", name="Confirm").click()
     qr = page.locator("img.qr")
-    seen = qr.evaluate("image => [image.naturalWidth > 100, getComputedStyle(image).backgroundColor]")
+    seen = qr.evaluate(
+        "image => [image.naturalWidth > 100, getComputedStyle(image).backgroundColor]"
+    )
     page.fill("input[name=code]", "000000")
     page.get_by_role("button", name="Turn the second factor on").click()
     refused = page.locator(".errorlist").inner_text()
@@ -149,12 +168,17 @@ def test_heads_of_tables_stick_below_a_bar_of_two_lines(browser: Browser, portal
     bar = page.locator("[data-state-bar]").evaluate("bar => bar.offsetHeight")
 
     assert bar > 80
-    assert page.evaluate("getComputedStyle(document.documentElement).getPropertyValue('--bar')") == f"{bar}px"
+    assert (
+        page.evaluate("getComputedStyle(document.documentElement).getPropertyValue('--bar')")
+        == f"{bar}px"
+    )
     assert walk.problems == []
     context.close()
 
 
-def test_no_table_is_cut_on_a_laptop(browser: Browser, portal: str, walked: Callable[[str], Walk]) -> None:
+def test_no_table_is_cut_on_a_laptop(
+    browser: Browser, portal: str, walked: Callable[[str], Walk]
+) -> None:
     addresses = one_address_per_path(walked("finops_admin"))
     context, opened = new_context(browser, width={"width": 1181, "height": 800}), Walk(portal)
     page = context.new_page()
@@ -170,9 +194,15 @@ def test_no_table_is_cut_on_a_laptop(browser: Browser, portal: str, walked: Call
     assert opened.problems == []
 
 
-@pytest.mark.parametrize(("role", "looks"), [("finops_admin", LOOKS), ("lead", LOOKS[:1])])  # an admin opens every page
+@pytest.mark.parametrize(
+    ("role", "looks"), [("finops_admin", LOOKS), ("lead", LOOKS[:1])]
+)  # an admin opens every page
 def test_axe_finds_nothing_on_any_page(
-    browser: Browser, portal: str, walked: Callable[[str], Walk], role: str, looks: tuple[tuple[ViewportSize, str], ...]
+    browser: Browser,
+    portal: str,
+    walked: Callable[[str], Walk],
+    role: str,
+    looks: tuple[tuple[ViewportSize, str], ...],
 ) -> None:
     findings, opened = [], Walk(portal)
     addresses = one_address_per_path(walked(role))

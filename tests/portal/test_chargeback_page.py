@@ -103,11 +103,16 @@ def test_a_run_that_is_out_of_date_says_why(month: None) -> None:
 
 
 def test_a_bill_that_changed_after_the_run_is_trouble(month: None) -> None:
-    ChargeScope.objects.filter(source__name="AWS").update(totals=[{"currency": "USD", "effective_cost": "151"}])
+    ChargeScope.objects.filter(source__name="AWS").update(
+        totals=[{"currency": "USD", "effective_cost": "151"}]
+    )
 
     stations = finance().get("/chargeback/?period=2026-10").context["stations"]
 
-    assert (stations[1].state, "allocate the month again" in stations[1].evidence) == ("trouble", True)
+    assert (stations[1].state, "allocate the month again" in stations[1].evidence) == (
+        "trouble",
+        True,
+    )
 
 
 def test_rejected_rows_are_trouble(month: None) -> None:
@@ -115,7 +120,10 @@ def test_rejected_rows_are_trouble(month: None) -> None:
 
     stations = finance().get("/chargeback/?period=2026-10").context["stations"]
 
-    assert (stations[0].state, stations[0].evidence) == ("trouble", "bills: 2, sources: 2, rejected rows: 2")
+    assert (stations[0].state, stations[0].evidence) == (
+        "trouble",
+        "bills: 2, sources: 2, rejected rows: 2",
+    )
 
 
 def test_cost_centres_make_the_total_of_the_bills(month: None) -> None:
@@ -142,7 +150,9 @@ def test_a_cost_centres_mode_is_that_of_the_month(month: None) -> None:
 
 
 def prepaid() -> None:
-    """A commitment of which a quarter stood idle, cost prepaid last year, and usage that is billed as it is used."""
+    """A commitment of which a quarter stood idle, cost prepaid last year, and usage that is billed
+    as it is used.
+    """
     bill = Bill("AWS")
     commitment = {**AWS, "commitment_discount_id": "ri-1"}
     bill.charge("100", "0", category="Purchase", **commitment)
@@ -164,9 +174,19 @@ def test_billed_leads_to_effective_by_named_parts_that_add_up_exactly() -> None:
 
     table = response.context["bridge"].table
     tiny = Decimal("70.000000000000000001")
-    parts = ("billed", "purchases", "commitment_used", "commitment_unused", "amortised", "effective")
+    parts = (
+        "billed",
+        "purchases",
+        "commitment_used",
+        "commitment_unused",
+        "amortised",
+        "effective",
+    )
     assert [column.key for column in table.columns] == ["source", *parts]
-    assert {row["source"].value: [row[part].value for part in parts] for row in (*table.rows, table.total)} == {
+    assert {
+        row["source"].value: [row[part].value for part in parts]
+        for row in (*table.rows, table.total)
+    } == {
         "AWS": [110, -100, tiny, 25, Decimal("2.5"), tiny + Decimal("37.5")],
         "OpenAI": [7, 0, 0, 0, 0, 7],
         "Total": [117, -100, tiny, 25, Decimal("2.5"), tiny + Decimal("44.5")],
@@ -174,7 +194,11 @@ def test_billed_leads_to_effective_by_named_parts_that_add_up_exactly() -> None:
     body = response.content.decode()
     for words in ("Effective cost is", "below billed cost.", "Commitment unused: what"):
         assert words in body
-    lines = client.get("/chargeback/?period=2026-10&currency=USD&download=bridge").content.decode().splitlines()
+    lines = (
+        client.get("/chargeback/?period=2026-10&currency=USD&download=bridge")
+        .content.decode()
+        .splitlines()
+    )
     assert lines[1] == "AWS,110,-100,70.000000000000000001,25,2.5,107.500000000000000001"
 
 
@@ -208,7 +232,9 @@ def test_the_statement_downloads_with_control_totals(month: None) -> None:
     response = finance().get("/chargeback/lines.csv?period=2026-10&basis=effective")
     text = b"".join(response.streaming_content).decode()  # type: ignore[attr-defined]
 
-    assert response["Content-Disposition"] == 'attachment; filename="chargeback-2026-10-effective.csv"'
+    assert (
+        response["Content-Disposition"] == 'attachment; filename="chargeback-2026-10-effective.csv"'
+    )
     assert text.startswith("period,cost_center,team,")
     assert "CONTROL TOTAL" in text.splitlines()[-1]
 

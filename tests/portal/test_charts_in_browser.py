@@ -36,14 +36,20 @@ def executive(browser: Browser, live_server: LiveServer) -> Iterator[tuple[Page,
     context.close()
 
 
-def test_charts_are_drawn_in_both_themes_without_breaking_the_policy(executive: tuple[Page, Walk]) -> None:
+def test_charts_are_drawn_in_both_themes_without_breaking_the_policy(
+    executive: tuple[Page, Walk],
+) -> None:
     page, walk = executive
     bars = page.locator("[data-chart=days-figure] .trace.bars path")
 
-    light = page.locator("[data-chart=days-figure] .xtick text").first.evaluate("tick => tick.style.fill")
+    light = page.locator("[data-chart=days-figure] .xtick text").first.evaluate(
+        "tick => tick.style.fill"
+    )
     page.click("[data-theme-switch]")
     page.click("[data-theme-switch]")
-    dark = page.locator("[data-chart=days-figure] .xtick text").first.evaluate("tick => tick.style.fill")
+    dark = page.locator("[data-chart=days-figure] .xtick text").first.evaluate(
+        "tick => tick.style.fill"
+    )
 
     assert bars.count() > 0
     assert page.locator("html").get_attribute("data-theme") == "dark"
@@ -51,7 +57,9 @@ def test_charts_are_drawn_in_both_themes_without_breaking_the_policy(executive: 
     assert walk.problems == []
 
 
-def test_explain_opens_beside_the_page_and_gives_the_focus_back(executive: tuple[Page, Walk]) -> None:
+def test_explain_opens_beside_the_page_and_gives_the_focus_back(
+    executive: tuple[Page, Walk],
+) -> None:
     page, walk = executive
     amount = page.locator("#teams tbody td a").first
     address = page.url

@@ -45,7 +45,11 @@ pytestmark = pytest.mark.django_db
 EXAMPLE = Path(__file__).parents[3] / "shared/data/otlp_examples/trace.json"
 DAY = Window(NOW - timedelta(hours=24), NOW + timedelta(minutes=1))
 EVERYTHING = TeamScope.everything()
-AGENT = {"gen_ai.operation.name": "invoke_agent", "gen_ai.usage.input_tokens": 300, "gen_ai.usage.output_tokens": 60}
+AGENT = {
+    "gen_ai.operation.name": "invoke_agent",
+    "gen_ai.usage.input_tokens": 300,
+    "gen_ai.usage.output_tokens": 60,
+}
 LARGER = {**CALL, "gen_ai.usage.input_tokens": 200, "gen_ai.usage.output_tokens": 40}
 UNKNOWN = {**CALL, "gen_ai.provider.name": "homemade", "gen_ai.request.model": "llm-zero"}
 
@@ -84,13 +88,17 @@ def test_a_call_shows_before_it_is_folded_and_priced(reader: Client) -> None:
     assert "00000000000000000000000000000001" in reader.get("/debug/newest/").content.decode()
 
 
-def test_cost_per_call_comes_from_the_list_and_percentiles_from_the_histogram(reader: Client) -> None:
+def test_cost_per_call_comes_from_the_list_and_percentiles_from_the_histogram(
+    reader: Client,
+) -> None:
     ensure_prices()
     deliver([span(n, seconds=1) for n in range(1, 20)] + [span(20, seconds=60)])
     fold()
 
     (usage,) = usage_by_model(window=DAY, picked=UsageFilter(), teams=EVERYTHING)
-    histogram = latency_by_model(window=DAY, picked=UsageFilter(), teams=EVERYTHING)["openai", "gpt-4o"]
+    histogram = latency_by_model(window=DAY, picked=UsageFilter(), teams=EVERYTHING)[
+        "openai", "gpt-4o"
+    ]
 
     # gpt-4o: 2.50 USD a million input tokens, 10 USD a million output tokens.
     assert usage.cost_per_call == Decimal("0.00045")
@@ -109,9 +117,15 @@ def test_teams_and_features_bear_their_names(reader: Client) -> None:
     deliver([span(2, seconds=2)], team="nobody-knows", feature="else")
     fold()
 
-    pages = [reader.get(address).content.decode() for address in ("/debug/", "/debug/newest/", "/debug/calls/")]
+    pages = [
+        reader.get(address).content.decode()
+        for address in ("/debug/", "/debug/newest/", "/debug/calls/")
+    ]
 
-    assert all("Search Answers &amp; more" in text_of(page) and "nobody-knows else" in text_of(page) for page in pages)
+    assert all(
+        "Search Answers &amp; more" in text_of(page) and "nobody-knows else" in text_of(page)
+        for page in pages
+    )
     assert '<option value="answers">Answers &amp; more</option>' in pages[0]
 
 
@@ -145,8 +159,16 @@ def test_the_example_trace_is_outside_the_window_and_no_inference_call(reader: C
 
 def test_a_parent_is_checked_against_the_calls_below_it(reader: Client) -> None:
     ensure_prices()
-    deliver([span(1, AGENT, seconds=9), span(2, parent=1), span(3, LARGER, parent=1, at=NOW + timedelta(seconds=2))])
-    deliver([span(1, {**AGENT, "gen_ai.usage.input_tokens": 999}, trace=2), span(2, parent=1, trace=2)])
+    deliver(
+        [
+            span(1, AGENT, seconds=9),
+            span(2, parent=1),
+            span(3, LARGER, parent=1, at=NOW + timedelta(seconds=2)),
+        ]
+    )
+    deliver(
+        [span(1, {**AGENT, "gen_ai.usage.input_tokens": 999}, trace=2), span(2, parent=1, trace=2)]
+    )
 
     agreeing = text_of(reader.get(f"/debug/trace/{1:032x}/").content)
     differing = text_of(reader.get(f"/debug/trace/{2:032x}/").content)
@@ -179,7 +201,13 @@ def test_only_whole_hex_ids_of_known_traces_open(reader: Client) -> None:
 
 def test_errors_are_grouped_by_type_and_the_slowest_come_first(reader: Client) -> None:
     timeout = {**CALL, "error.type": "timeout"}
-    deliver([span(1, seconds=1), span(2, timeout, seconds=30, status={"code": 2}), span(3, timeout, seconds=4)])
+    deliver(
+        [
+            span(1, seconds=1),
+            span(2, timeout, seconds=30, status={"code": 2}),
+            span(3, timeout, seconds=4),
+        ]
+    )
 
     (error,) = errors_by_type(window=DAY, picked=UsageFilter(), teams=EVERYTHING)
     slowest = slowest_calls(window=DAY, picked=UsageFilter(), teams=EVERYTHING)
@@ -206,12 +234,17 @@ def test_the_dearest_calls_come_first_with_their_cost() -> None:
 
     calls = costliest_calls(window=DAY, picked=UsageFilter(), teams=EVERYTHING)
 
-    assert [(call.span_id, call.cost) for call in calls] == [(2, Decimal("0.0009")), (1, Decimal("0.00045"))]
+    assert [(call.span_id, call.cost) for call in calls] == [
+        (2, Decimal("0.0009")),
+        (1, Decimal("0.00045")),
+    ]
 
 
 def test_picking_narrows_every_panel(reader: Client) -> None:
     deliver([span(1)])
-    deliver([span(2, {**CALL, "gen_ai.request.model": "gpt-4o-mini"}, trace=2)], feature="summaries")
+    deliver(
+        [span(2, {**CALL, "gen_ai.request.model": "gpt-4o-mini"}, trace=2)], feature="summaries"
+    )
 
     choices = usage_choices(window=DAY, teams=EVERYTHING)
     picked = UsageFilter(feature="summaries")
@@ -219,8 +252,12 @@ def test_picking_narrows_every_panel(reader: Client) -> None:
 
     assert choices.models == ["gpt-4o", "gpt-4o-mini"]
     assert choices.features == ["answers", "summaries"]
-    assert [row.model for row in usage_by_model(window=DAY, picked=picked, teams=EVERYTHING)] == ["gpt-4o-mini"]
-    assert [call.span_id for call in newest_spans(window=DAY, picked=picked, teams=EVERYTHING)] == [2]
+    assert [row.model for row in usage_by_model(window=DAY, picked=picked, teams=EVERYTHING)] == [
+        "gpt-4o-mini"
+    ]
+    assert [call.span_id for call in newest_spans(window=DAY, picked=picked, teams=EVERYTHING)] == [
+        2
+    ]
     assert "gpt-4o-mini" in page
 
 
@@ -230,7 +267,9 @@ def test_a_scope_leaves_out_every_span_of_another_team() -> None:
     deliver([span(3, trace=3, at=datetime(2011, 1, 1, tzinfo=UTC))], team="ads")
     ads, nobody = TeamScope(teams=frozenset({"ads"})), TeamScope(teams=frozenset())
 
-    assert [call.team for call in newest_spans(window=DAY, picked=UsageFilter(), teams=ads)] == ["ads"]
+    assert [call.team for call in newest_spans(window=DAY, picked=UsageFilter(), teams=ads)] == [
+        "ads"
+    ]
     assert [row.calls for row in usage_by_model(window=DAY, picked=UsageFilter(), teams=ads)] == [1]
     assert [row.team for row in trace_spans(trace_id=UUID(int=1), day=None, teams=ads)] == ["ads"]
     assert len(spans_outside_window(teams=ads)) == 1
@@ -257,7 +296,13 @@ def test_an_admin_makes_the_first_key_from_the_empty_pages() -> None:
 
 
 def test_strange_choices_fall_back(reader: Client) -> None:
-    for query in ("hours=0", "hours=9999", "until=yesterday", "until=0001-01-01T00:00", "model=" + "x" * 5000):
+    for query in (
+        "hours=0",
+        "hours=9999",
+        "until=yesterday",
+        "until=0001-01-01T00:00",
+        "model=" + "x" * 5000,
+    ):
         assert reader.get(f"/debug/?{query}").status_code == 200
 
 
@@ -269,7 +314,9 @@ def test_other_roles_find_no_debug_page() -> None:
     assert client.get(f"/debug/trace/{1:032x}/").status_code == 404
 
 
-def test_statements_do_not_grow_with_spans(reader: Client, django_assert_max_num_queries: Any) -> None:
+def test_statements_do_not_grow_with_spans(
+    reader: Client, django_assert_max_num_queries: Any
+) -> None:
     ensure_prices()
     deliver([span(n, trace=n) for n in range(1, 60)])
     fold()

@@ -47,7 +47,8 @@ def read_spans(path: Path) -> list[tuple[dict[str, str], Span, dict[str, object]
         for scope in resource.scope_spans:
             for span in scope.spans:
                 values = {
-                    item.key: getattr(item.value, str(item.value.WhichOneof("value"))) for item in span.attributes
+                    item.key: getattr(item.value, str(item.value.WhichOneof("value")))
+                    for item in span.attributes
                 }
                 found.append((told, span, values))
     return found
@@ -78,16 +79,25 @@ def test_a_day_is_the_same_whenever_it_is_made(tmp_path: Path) -> None:
     whole = write_files(today, tmp_path / "whole")
 
     def spans(files: DemoFiles, day: str) -> set[bytes]:
-        return {span.span_id for path in files.traces for _, span, _ in read_spans(path) if day_of(span) == day}
+        return {
+            span.span_id
+            for path in files.traces
+            for _, span, _ in read_spans(path)
+            if day_of(span) == day
+        }
 
     assert spans(early, "2026-11-21") | spans(late, "2026-11-21") == spans(whole, "2026-11-21")
     assert not spans(early, "2026-11-21") & spans(late, "2026-11-21")
     bills = {path.name: path.read_bytes() for _, path in late.bills}
     assert set(bills) == {path.name for _, path in whole.bills if "2026-11" in path.name}
-    assert all(bills[path.name] == path.read_bytes() for _, path in whole.bills if path.name in bills)
+    assert all(
+        bills[path.name] == path.read_bytes() for _, path in whole.bills if path.name in bills
+    )
 
 
-def test_truth_is_the_bill_for_each_source_month_currency_and_metric(made: tuple[DemoSettings, DemoFiles]) -> None:
+def test_truth_is_the_bill_for_each_source_month_currency_and_metric(
+    made: tuple[DemoSettings, DemoFiles],
+) -> None:
     _, files = made
     assert len(files.bills) == 12
     truth: dict[tuple[str, str, str], list[Decimal]] = defaultdict(lambda: [Decimal(0), Decimal(0)])
@@ -109,10 +119,12 @@ def test_bills_speak_focus(made: tuple[DemoSettings, DemoFiles]) -> None:
     for _, path in files.bills:
         for row in read_bill(path):
             if row["ListUnitPrice"]:
-                assert Decimal(row["ListCost"]) == Decimal(row["ListUnitPrice"]) * Decimal(row["PricingQuantity"])
-                assert Decimal(row["ContractedCost"]) == Decimal(row["ContractedUnitPrice"]) * Decimal(
+                assert Decimal(row["ListCost"]) == Decimal(row["ListUnitPrice"]) * Decimal(
                     row["PricingQuantity"]
                 )
+                assert Decimal(row["ContractedCost"]) == Decimal(
+                    row["ContractedUnitPrice"]
+                ) * Decimal(row["PricingQuantity"])
             assert bool(row["ConsumedQuantity"]) == bool(row["ConsumedUnit"])
             assert row["ChargePeriodStart"] < row["ChargePeriodEnd"]
 
@@ -126,7 +138,10 @@ def test_a_complete_demo_traces_every_token_on_the_bill(tmp_path: Path) -> None:
         for resource, span, values in read_spans(path):
             if day_of(span) not in billed:
                 continue
-            if resource["gen_ai.project"].startswith("proj_") and values.get("gen_ai.operation.name") != "invoke_agent":
+            if (
+                resource["gen_ai.project"].startswith("proj_")
+                and values.get("gen_ai.operation.name") != "invoke_agent"
+            ):
                 traced += sum(
                     int(str(values.get(name, 0)))
                     for name in (
@@ -156,7 +171,9 @@ def test_the_company_is_as_large_as_promised(made: tuple[DemoSettings, DemoFiles
 # ---------------------------------------------------------------- things worth finding
 
 
-def daily_cost(files: DemoFiles, feature: str, *, metric: str = "effective_cost") -> dict[str, Decimal]:
+def daily_cost(
+    files: DemoFiles, feature: str, *, metric: str = "effective_cost"
+) -> dict[str, Decimal]:
     found: dict[str, Decimal] = defaultdict(Decimal)
     for row in files.truth.rows():
         if row["feature"] == feature:
@@ -164,7 +181,9 @@ def daily_cost(files: DemoFiles, feature: str, *, metric: str = "effective_cost"
     return found
 
 
-def test_the_runaway_retrain_costs_more_than_three_thousand_a_day(made: tuple[DemoSettings, DemoFiles]) -> None:
+def test_the_runaway_retrain_costs_more_than_three_thousand_a_day(
+    made: tuple[DemoSettings, DemoFiles],
+) -> None:
     settings, files = made
     cost = daily_cost(files, "ranker-retrain")
 
@@ -173,14 +192,19 @@ def test_the_runaway_retrain_costs_more_than_three_thousand_a_day(made: tuple[De
     assert cost[settings.day(ends + 2).isoformat()] < 300
 
 
-def test_the_verbose_release_writes_more_tokens_per_call(made: tuple[DemoSettings, DemoFiles]) -> None:
+def test_the_verbose_release_writes_more_tokens_per_call(
+    made: tuple[DemoSettings, DemoFiles],
+) -> None:
     settings, files = made
 
     release = settings.day(events.VERBOSE_RELEASE[1]).isoformat()
     counts: dict[str, list[int]] = defaultdict(list)
     for path in files.traces:
         for resource, span, values in read_spans(path):
-            if resource.get("feature") == "ticket-summary" and "gen_ai.usage.output_tokens" in values:
+            if (
+                resource.get("feature") == "ticket-summary"
+                and "gen_ai.usage.output_tokens" in values
+            ):
                 counts[day_of(span)].append(int(str(values["gen_ai.usage.output_tokens"])))
 
     before = [count for day, found in counts.items() if day < release for count in found]
@@ -204,16 +228,28 @@ def test_the_idle_node_is_billed_after_its_last_call(made: tuple[DemoSettings, D
 
 def test_the_mistagged_nodes_carry_another_teams_tag(made: tuple[DemoSettings, DemoFiles]) -> None:
     _, files = made
-    tags = {row["Tags"] for _, path in files.bills for row in read_bill(path) if row["ResourceName"] == "vision-g6-01"}
+    tags = {
+        row["Tags"]
+        for _, path in files.bills
+        for row in read_bill(path)
+        if row["ResourceName"] == "vision-g6-01"
+    }
 
     assert len(tags) == 2
     assert any('"team": "search"' in tag for tag in tags)
     assert any('"team": "vision"' in tag for tag in tags)
 
 
-def test_the_late_credit_is_billed_a_month_after_the_outage(made: tuple[DemoSettings, DemoFiles]) -> None:
+def test_the_late_credit_is_billed_a_month_after_the_outage(
+    made: tuple[DemoSettings, DemoFiles],
+) -> None:
     _, files = made
-    (late,) = (row for _, path in files.bills for row in read_bill(path) if row["ChargeClass"] == "Correction")
+    (late,) = (
+        row
+        for _, path in files.bills
+        for row in read_bill(path)
+        if row["ChargeClass"] == "Correction"
+    )
 
     assert late["ChargeCategory"] == "Credit"
     assert (late["BillingPeriodStart"][:7], late["ChargePeriodStart"][:7]) == ("2026-10", "2026-09")
@@ -235,14 +271,18 @@ def test_the_hack_week_goes_on(made: tuple[DemoSettings, DemoFiles]) -> None:
     assert daily_cost(files, events.HACKWEEK)[settings.day(10).isoformat()] > 10
 
 
-def test_the_last_hours_have_errors_and_a_slow_model(made: tuple[DemoSettings, DemoFiles], tmp_path: Path) -> None:
+def test_the_last_hours_have_errors_and_a_slow_model(
+    made: tuple[DemoSettings, DemoFiles], tmp_path: Path
+) -> None:
     settings = demo_settings(now=NOW, days=4)
     files = write_files(settings, tmp_path)
     calls = [span for path in files.traces for span in read_spans(path)]
     since = int((NOW - timedelta(hours=4)).timestamp() * 1e9)
 
     recent = [
-        span for told, span, _ in calls if told.get("feature") == "reply-suggest" and span.start_time_unix_nano > since
+        span
+        for told, span, _ in calls
+        if told.get("feature") == "reply-suggest" and span.start_time_unix_nano > since
     ]
     assert sum(span.status.code == 2 for span in recent) > 0.2 * len(recent)
 
@@ -250,13 +290,17 @@ def test_the_last_hours_have_errors_and_a_slow_model(made: tuple[DemoSettings, D
         return float(span.end_time_unix_nano - span.start_time_unix_nano) / 1e9
 
     begins = int((NOW - timedelta(hours=30)).timestamp() * 1e9)
-    gemini = [span for _, span, _ in calls if span.name == "chat gemini-2.5-pro" and span.status.code == 0]
+    gemini = [
+        span for _, span, _ in calls if span.name == "chat gemini-2.5-pro" and span.status.code == 0
+    ]
     slow = [seconds(span) for span in gemini if span.start_time_unix_nano >= begins]
     usual = [seconds(span) for span in gemini if span.start_time_unix_nano < begins]
     assert sorted(slow)[len(slow) // 2] > 2 * sorted(usual)[len(usual) // 2]
 
 
-def test_traces_have_agents_retries_sampling_customers_and_gaps(made: tuple[DemoSettings, DemoFiles]) -> None:
+def test_traces_have_agents_retries_sampling_customers_and_gaps(
+    made: tuple[DemoSettings, DemoFiles],
+) -> None:
     _, files = made
     spans = [span for path in files.traces for span in read_spans(path)]
     names = {span.name.split()[0] for _, span, _ in spans}
@@ -266,7 +310,11 @@ def test_traces_have_agents_retries_sampling_customers_and_gaps(made: tuple[Demo
     assert any(not span.trace_state for _, span, _ in spans)
     assert len({values["customer"] for _, _, values in spans if "customer" in values}) > 20
     assert len({values["session.id"] for _, _, values in spans}) > 1000
-    assert {told["deployment.environment.name"] for told, _, _ in spans} == {"production", "staging", "experiment"}
+    assert {told["deployment.environment.name"] for told, _, _ in spans} == {
+        "production",
+        "staging",
+        "experiment",
+    }
     assert len({values.get("gen_ai.prompt.version") for _, _, values in spans} - {None}) >= 5
     assert any(told.get("team") == "trust-safety" for told, _, _ in spans)
     assert any("team" not in told for told, _, _ in spans)

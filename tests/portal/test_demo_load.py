@@ -1,4 +1,6 @@
-"""The demo through the real doors: what is loaded is what the files hold, balanced, and close to the truth."""
+"""The demo through the real doors: what is loaded is what the files hold, balanced, and close to
+the truth.
+"""
 
 from __future__ import annotations
 
@@ -57,12 +59,17 @@ def test_every_demo_month_reconciles_to_the_files_with_difference_zero(tmp_path:
     files = write_files(outcome.settings, tmp_path / "again")
 
     found = {
-        (f"{row.run.billing_month:%Y-%m}", row.source.name, row.metric): (row.charges, row.allocated + row.unallocated)
+        (f"{row.run.billing_month:%Y-%m}", row.source.name, row.metric): (
+            row.charges,
+            row.allocated + row.unallocated,
+        )
         for row in RunSource.objects.filter(run__is_current=True).select_related("run", "source")
     }
 
     assert found == {key: (amount, amount) for key, amount in exact_sums(files).items()}
-    assert len(found) >= 18  # three sources, two metrics, three closed months and perhaps the running one
+    assert (
+        len(found) >= 18
+    )  # three sources, two metrics, three closed months and perhaps the running one
     errors = weighted_errors(files.truth)
     assert set(errors) == {"USD", "EUR"}
     assert Team.objects.count() == 12
@@ -75,7 +82,12 @@ def test_a_second_start_keeps_everything_and_adds_what_happened_since(tmp_path: 
     stored, imports = spans_stored(), Import.objects.count()
 
     at_once = load_demo(folder=tmp_path, now=now - timedelta(days=2), say=quiet)
-    assert (at_once.is_new, at_once.spans, spans_stored(), Import.objects.count()) == (False, 0, stored, imports)
+    assert (at_once.is_new, at_once.spans, spans_stored(), Import.objects.count()) == (
+        False,
+        0,
+        stored,
+        imports,
+    )
 
     later = load_demo(folder=tmp_path, now=now, say=quiet)
     assert first.is_new
@@ -83,7 +95,10 @@ def test_a_second_start_keeps_everything_and_adds_what_happened_since(tmp_path: 
     assert later.spans > 0
     assert spans_stored() == stored + later.spans
     bills = Import.objects.filter(kind="bill")
-    assert set(bills.values_list("status", flat=True)) <= {ImportStatus.LOADED, ImportStatus.UNCHANGED}
+    assert set(bills.values_list("status", flat=True)) <= {
+        ImportStatus.LOADED,
+        ImportStatus.UNCHANGED,
+    }
 
 
 def test_another_demo_than_the_one_there_is_refused_and_changes_nothing(tmp_path: Path) -> None:
@@ -133,7 +148,15 @@ def test_live_traffic_goes_on_where_the_load_ended() -> None:
     assert live.EVERY_SECONDS <= 60
 
 
-SCALES = {"complete": 0.3, "lost": 0.3, "sampled": 1.0, "gateway": 0.1, "cache": 0.1, "batch": 0.1, "tags": 0.1}
+SCALES = {
+    "complete": 0.3,
+    "lost": 0.3,
+    "sampled": 1.0,
+    "gateway": 0.1,
+    "cache": 0.1,
+    "batch": 0.1,
+    "tags": 0.1,
+}
 
 
 @pytest.fixture
@@ -147,10 +170,14 @@ def vocabulary_of_a_gateway(settings: Settings) -> Iterator[None]:
 
 @pytest.mark.usefixtures("vocabulary_of_a_gateway")
 @pytest.mark.parametrize("scenario", SCALES)
-def test_attribution_is_as_accurate_as_promised(scenario: str, tmp_path: Path, settings: Settings) -> None:
+def test_attribution_is_as_accurate_as_promised(
+    scenario: str, tmp_path: Path, settings: Settings
+) -> None:
     """The benchmark's scenarios, small; under the default policy for what no span explains (auto)."""
     settings.SPAN_WINDOW_PAST_DAYS = 100_000  # always the same month, as sampling is chance
 
-    found = result(scenario, SCALES[scenario], "auto", 7, tmp_path, datetime(2026, 11, 1, tzinfo=UTC))
+    found = result(
+        scenario, SCALES[scenario], "auto", 7, tmp_path, datetime(2026, 11, 1, tzinfo=UTC)
+    )
 
     assert found["ok"], found

@@ -1,4 +1,6 @@
-"""Driver files: what is taken, what is refused by line, what a file replaces and what it leaves alone."""
+"""Driver files: what is taken, what is refused by line, what a file replaces and what it leaves
+alone.
+"""
 
 from __future__ import annotations
 
@@ -63,7 +65,10 @@ def test_a_series_replaces_its_month_and_no_other() -> None:
     outcome = send(SEATS, "quantity,team\n12,search\n1E-3,sales\n")
 
     points = DriverPoint.objects.filter(series="seats", month=OCTOBER).order_by("team")
-    assert [(point.team, point.quantity) for point in points] == [("sales", Decimal("0.001")), ("search", 12)]
+    assert [(point.team, point.quantity) for point in points] == [
+        ("sales", Decimal("0.001")),
+        ("search", 12),
+    ]
     assert DriverPoint.objects.count() == 4
     (change,) = outcome.changes
     assert (outcome.status, change.rows_before, change.rows_after) == ("loaded", 2, 2)
@@ -158,7 +163,12 @@ def test_a_run_that_did_not_keep_what_it_saw_is_outdated_by_any_data_of_its_mont
     assert outcome.outdated == ["2026-10"]
     assert outdated_months() == [OCTOBER]
     assert send(SEATS, "team,quantity\nsearch,10\n").outdated == []
-    assert send(series_kind(name="seats", month=date(2026, 9, 1)), "team,quantity\nsearch,1\n").outdated == []
+    assert (
+        send(
+            series_kind(name="seats", month=date(2026, 9, 1)), "team,quantity\nsearch,1\n"
+        ).outdated
+        == []
+    )
 
     type(run).objects.filter(pk=run.pk).update(started_at=timezone.now())
     assert outdated_months() == []
@@ -172,9 +182,13 @@ def test_a_month_is_outdated_by_other_numbers_and_not_by_a_later_delivery_of_the
 
     assert send(SEATS, "team,quantity\nsearch,20\nsales,30\n").outdated == ["2026-10"]
     assert outdated_months() == [OCTOBER]
-    assert send(SEATS, "team,quantity\nsearch,10.0\nsales,30\n").outdated == []  # as the run saw them
+    assert (
+        send(SEATS, "team,quantity\nsearch,10.0\nsales,30\n").outdated == []
+    )  # as the run saw them
     assert outdated_months() == []
-    assert send(series_kind(name="queries", month=OCTOBER), "team,quantity\nsearch,1\n").outdated == []  # nobody asks
+    assert (
+        send(series_kind(name="queries", month=OCTOBER), "team,quantity\nsearch,1\n").outdated == []
+    )  # nobody asks
     send(SEATS, "team,quantity\nsearch,20\n")
     assert outdated_months() == [OCTOBER]
     allocate()
@@ -196,11 +210,20 @@ def test_gpu_usage_replaces_the_hours_of_the_clusters_it_has() -> None:
 
     outcome = send(GPU_USAGE, GPU_HEADER + "2026-10-14T09:00:00Z,west,n2,,,H100,,3600,,\n")
 
-    left = GpuUsage.objects.order_by("cluster", "hour").values_list("cluster", "node", "hour__hour", "workload")
-    assert list(left) == [("east", "n1", 9, None), ("west", "n2", 9, None), ("west", "n1", 10, None)]
+    left = GpuUsage.objects.order_by("cluster", "hour").values_list(
+        "cluster", "node", "hour__hour", "workload"
+    )
+    assert list(left) == [
+        ("east", "n1", 9, None),
+        ("west", "n2", 9, None),
+        ("west", "n1", 10, None),
+    ]
     (change,) = outcome.changes
     assert (str(change.scope), change.removed, change.added) == ("west, 2026-10-14", 2, 1)
-    assert (change.quantity_before, change.quantity_after) == (36000, 0)  # booked beyond capacity is legal
+    assert (change.quantity_before, change.quantity_after) == (
+        36000,
+        0,
+    )  # booked beyond capacity is legal
     assert change.months == (OCTOBER, OCTOBER)
 
 
@@ -233,9 +256,20 @@ def test_a_row_is_a_node_with_capacity_or_a_workload_with_use() -> None:
 
 
 def usage() -> list[tuple[Any, ...]]:
-    names = ["day", "model", "is_batch", "api_key", "workspace", "requests", "input_uncached", "cache_read"]
+    names = [
+        "day",
+        "model",
+        "is_batch",
+        "api_key",
+        "workspace",
+        "requests",
+        "input_uncached",
+        "cache_read",
+    ]
     names += ["cache_write_5m", "cache_write_1h", "output_text", "input_audio", "output_audio"]
-    return list(ProviderUsage.objects.order_by("day", "model", "api_key", "workspace").values_list(*names))
+    return list(
+        ProviderUsage.objects.order_by("day", "model", "api_key", "workspace").values_list(*names)
+    )
 
 
 def test_a_table_of_usage_is_read_under_canonical_names() -> None:
@@ -246,17 +280,31 @@ def test_a_table_of_usage_is_read_under_canonical_names() -> None:
         "2026-10-14,gpt-4o-2024-05-13,true,key_1,1,50,5\n",
     )
 
-    assert usage() == [(date(2026, 10, 14), "gpt-4o", True, "key_1", None, 3, 150, 0, 0, 0, 15, 0, 0)]
+    assert usage() == [
+        (date(2026, 10, 14), "gpt-4o", True, "key_1", None, 3, 150, 0, 0, 0, 15, 0, 0)
+    ]
     assert ProviderUsage.objects.get().provider == "openai"
     assert outcome.changes[0].quantity_after == 165
-    again = "day,model,output_text\n2026-10-14,gpt-4o,1\n2026-10-14,gpt-4o,1\n2026-10-14,gpt-4o,0.5\n"
+    again = (
+        "day,model,output_text\n2026-10-14,gpt-4o,1\n2026-10-14,gpt-4o,1\n2026-10-14,gpt-4o,0.5\n"
+    )
     refused = send(provider_usage_kind(provider="openai"), again)
-    assert [(line, column) for line, column, _, _ in bad(refused)] == [(3, None), (4, "output_text")]
+    assert [(line, column) for line, column, _, _ in bad(refused)] == [
+        (3, None),
+        (4, "output_text"),
+    ]
 
 
-def openai_page(*results: dict[str, Any], start: int = 1_791_936_000, **page: Any) -> dict[str, Any]:
+def openai_page(
+    *results: dict[str, Any], start: int = 1_791_936_000, **page: Any
+) -> dict[str, Any]:
     """A page with one hourly bucket from 2026-10-14T00:00:00Z on."""
-    bucket = {"object": "bucket", "start_time": start, "end_time": start + 3600, "results": list(results)}
+    bucket = {
+        "object": "bucket",
+        "start_time": start,
+        "end_time": start + 3600,
+        "results": list(results),
+    }
     return {"object": "page", "data": [bucket], "has_more": False, **page}
 
 
@@ -280,14 +328,27 @@ OPENAI_RESULT = {
 
 
 def test_openai_pages_become_exclusive_buckets_that_add_up_to_what_was_told() -> None:
-    pages = [openai_page(OPENAI_RESULT, has_more=True), openai_page(OPENAI_RESULT, start=1_791_939_600)]
+    pages = [
+        openai_page(OPENAI_RESULT, has_more=True),
+        openai_page(OPENAI_RESULT, start=1_791_939_600),
+    ]
 
     outcome = send(provider_usage_kind(provider="openai"), json.dumps(pages))
 
     assert outcome.status == "loaded", outcome.in_words()
     row = ProviderUsage.objects.get()
-    assert (row.day, row.project, row.api_key, row.user) == (date(2026, 10, 14), "proj_1", "key_1", None)
-    assert (row.input_uncached, row.cache_read, row.cache_write_5m, row.input_audio) == (960, 800, 100, 140)
+    assert (row.day, row.project, row.api_key, row.user) == (
+        date(2026, 10, 14),
+        "proj_1",
+        "key_1",
+        None,
+    )
+    assert (row.input_uncached, row.cache_read, row.cache_write_5m, row.input_audio) == (
+        960,
+        800,
+        100,
+        140,
+    )
     assert (row.output_text, row.output_audio, row.requests) == (520, 80, 10)
     assert row.input_uncached + row.cache_read + row.cache_write_5m + row.input_audio == 2000
     assert send(provider_usage_kind(provider="openai"), json.dumps(pages)).status == "unchanged"
@@ -308,7 +369,11 @@ ANTHROPIC_RESULT = {
 
 
 def anthropic_page(*results: dict[str, Any], **page: Any) -> dict[str, Any]:
-    bucket = {"starting_at": "2026-10-14T00:00:00Z", "ending_at": "2026-10-15T00:00:00Z", "results": list(results)}
+    bucket = {
+        "starting_at": "2026-10-14T00:00:00Z",
+        "ending_at": "2026-10-15T00:00:00Z",
+        "results": list(results),
+    }
     return {"data": [bucket], "has_more": False, "next_page": None, **page}
 
 
@@ -321,7 +386,10 @@ def test_anthropic_pages_nested_or_flat_and_the_default_workspace() -> None:
         "service_tier": "standard",
     }
 
-    outcome = send(provider_usage_kind(provider="anthropic"), json.dumps(anthropic_page(ANTHROPIC_RESULT, flat)))
+    outcome = send(
+        provider_usage_kind(provider="anthropic"),
+        json.dumps(anthropic_page(ANTHROPIC_RESULT, flat)),
+    )
 
     assert outcome.status == "loaded", outcome.in_words()
     day, model, key = date(2026, 10, 14), "claude-sonnet-4-5", "apikey_1"
@@ -335,7 +403,9 @@ def test_anthropic_pages_nested_or_flat_and_the_default_workspace() -> None:
 def test_pages_that_lack_pages_overlap_or_do_not_add_up_are_refused() -> None:
     kind = provider_usage_kind(provider="openai")
 
-    assert "has_more" in (send(kind, json.dumps(openai_page(OPENAI_RESULT, has_more=True))).reason or "")
+    assert "has_more" in (
+        send(kind, json.dumps(openai_page(OPENAI_RESULT, has_more=True))).reason or ""
+    )
     twice = send(kind, "\n".join(json.dumps(openai_page(OPENAI_RESULT)) for _ in range(2)))
     assert [(line, column) for line, column, _, _ in bad(twice)] == [(2, "data[0].results[0]")]
     wrong: list[dict[str, Any]] = [
@@ -362,7 +432,15 @@ def test_pages_that_lack_pages_overlap_or_do_not_add_up_are_refused() -> None:
         '{"data": [{"results": [{"a": 1e999999}]}]}',
     ):
         assert send(kind, text).status == "refused", text[:50]
-    month = {"data": [{"starting_at": "2026-10-01T00:00:00Z", "ending_at": "2026-11-01T00:00:00Z", "results": [{}]}]}
+    month = {
+        "data": [
+            {
+                "starting_at": "2026-10-01T00:00:00Z",
+                "ending_at": "2026-11-01T00:00:00Z",
+                "results": [{}],
+            }
+        ]
+    }
     assert "one UTC day" in bad(send(kind, json.dumps(month)))[0][3]
     assert not ProviderUsage.objects.exists()
 
@@ -381,7 +459,10 @@ def test_owners_replace_the_list_of_their_provider_and_a_dry_run_tells_the_diffe
         OWNERS + "OpenAI,api_key,key_1,search,,2026-01-01\nopenai,user,ann,sales,,2026-01-01\n"
         "anthropic,workspace,default,search,,2026-01-01\n",
     )
-    text = OWNERS + "openai,api_key,key_1,support,chat,2026-01-01\nopenai,project,p,search,,2026-10-05\n"
+    text = (
+        OWNERS
+        + "openai,api_key,key_1,support,chat,2026-01-01\nopenai,project,p,search,,2026-10-05\n"
+    )
 
     preview = send(IDENTITY_OWNERS, text, dry_run=True)
 
@@ -398,7 +479,10 @@ def test_owners_replace_the_list_of_their_provider_and_a_dry_run_tells_the_diffe
     assert IdentityOwner.objects.filter(provider="anthropic").count() == 1
     only_later = send(IDENTITY_OWNERS, text.replace("p,search", "p,sales"))
     assert only_later.outdated == ["2026-10"]
-    assert bad(send(IDENTITY_OWNERS, OWNERS + "openai,key,k,search,,2026-01-01\n"))[0][1:3] == ("kind", "key")
+    assert bad(send(IDENTITY_OWNERS, OWNERS + "openai,key,k,search,,2026-01-01\n"))[0][1:3] == (
+        "kind",
+        "key",
+    )
 
 
 # ---------------------------------------------------------------- exchange rates
@@ -408,7 +492,9 @@ RATE_HEADER = "month,base,quote,rate,source\n"
 
 
 def test_rates_are_kept_exact_with_their_source() -> None:
-    outcome = send(RATES, RATE_HEADER + "2026-10,EUR,USD,1.08123456789012345678,ECB\n2026-09,EUR,USD,1.1,ECB\n")
+    outcome = send(
+        RATES, RATE_HEADER + "2026-10,EUR,USD,1.08123456789012345678,ECB\n2026-09,EUR,USD,1.1,ECB\n"
+    )
 
     assert outcome.status == "loaded"
     rate = ExchangeRate.objects.get(month=OCTOBER)
@@ -435,9 +521,14 @@ def test_a_frozen_rate_refuses_to_change_by_file_and_in_the_database() -> None:
 
     outcome = send(RATES, RATE_HEADER + "2026-10,EUR,USD,1.3,ECB\n2026-09,EUR,USD,1.15,ECB\n")
 
-    assert bad(outcome) == [(3, "rate", "1.15", "frozen with the close of 2026-09 at 1.1 (ECB); it can't change")]
+    assert bad(outcome) == [
+        (3, "rate", "1.15", "frozen with the close of 2026-09 at 1.1 (ECB); it can't change")
+    ]
     assert ExchangeRate.objects.get(month=OCTOBER).rate == Decimal("1.2")
-    assert send(RATES, RATE_HEADER + "2026-09,EUR,USD,1.10,ECB\n2026-10,EUR,USD,1.3,ECB\n").status == "loaded"
+    assert (
+        send(RATES, RATE_HEADER + "2026-09,EUR,USD,1.10,ECB\n2026-10,EUR,USD,1.3,ECB\n").status
+        == "loaded"
+    )
     frozen = ExchangeRate.objects.filter(month=date(2026, 9, 1))
     for change in (lambda: frozen.update(rate=2), frozen.delete):
         with pytest.raises(DatabaseError, match="is frozen"), transaction.atomic():
@@ -461,8 +552,16 @@ def test_the_commands_print_one_object_and_refuse_with_status_1(
         return found
 
     seats = run("import_series", "team,quantity\nsearch,10\n", "--month", "2026-10")
-    assert (seats["status"], seats["changes"][0]["quantity"]) == ("loaded", {"before": "0", "after": "10"})
-    assert run("import_gpu_usage", GPU_HEADER + "2026-10-14T09:00:00Z,west,n1,,,H100,,28800,,\n")["status"] == "loaded"
+    assert (seats["status"], seats["changes"][0]["quantity"]) == (
+        "loaded",
+        {"before": "0", "after": "10"},
+    )
+    assert (
+        run("import_gpu_usage", GPU_HEADER + "2026-10-14T09:00:00Z,west,n1,,,H100,,28800,,\n")[
+            "status"
+        ]
+        == "loaded"
+    )
     page = json.dumps(openai_page(OPENAI_RESULT))
     assert run("import_provider_usage", page, "--provider", "openai")["rows_read"] == 1
     owners = OWNERS + "openai,api_key,key_1,search,,2026-01-01\n"

@@ -50,18 +50,25 @@ def test_an_upload_says_what_changed_and_which_month_wants_allocation() -> None:
         assert fact in body
     assert client.post("/drivers/allocate/", {"month": "2026-10"}).status_code == 302
     assert Job.objects.get().payload == {"period": "2026-10"}
-    assert "Unchanged: it holds what is there already." in client.post(UPLOAD, seats()).content.decode()
+    assert (
+        "Unchanged: it holds what is there already."
+        in client.post(UPLOAD, seats()).content.decode()
+    )
     assert AuditEntry.objects.get(action="driver series loaded").actor
     loaded = Import.objects.order_by("pk")[0]
     page = client.get(f"/imports/{loaded.pk}/").content.decode()
     assert "What did it change?" in page
-    assert '<td class="num" data-label="Quantity before">–</td>' in page  # nothing was there, which is not a zero
+    assert (
+        '<td class="num" data-label="Quantity before">–</td>' in page
+    )  # nothing was there, which is not a zero
 
 
 @pytest.mark.django_db
 def test_owners_of_identities_have_no_quantity_to_tell() -> None:
     client = client_of(Role.FINOPS_ADMIN)
-    owners = "provider,kind,value,team,feature,valid_from\nopenai,api_key,key_1,search,,2026-01-01\n"
+    owners = (
+        "provider,kind,value,team,feature,valid_from\nopenai,api_key,key_1,search,,2026-01-01\n"
+    )
 
     answer = client.post("/drivers/upload/identity_owners/", {"file": file(owners)})
 
@@ -88,7 +95,12 @@ def test_a_refused_upload_names_each_bad_row() -> None:
 
     body = answer.content.decode()
     assert answer.status_code == 400
-    for fact in ("negative: a quantity is zero or more", "not a number", "quantity", "nothing was replaced"):
+    for fact in (
+        "negative: a quantity is zero or more",
+        "not a number",
+        "quantity",
+        "nothing was replaced",
+    ):
         assert fact in body
     assert "<b>" not in body
     assert not DriverPoint.objects.exists()
@@ -118,16 +130,27 @@ def test_the_api_takes_a_file_and_lists_what_is_known() -> None:
     key = {"Authorization": f"Bearer {secret}"}
     usage = "day,model,input_uncached\n2026-10-14,gpt-4o,100\n"
 
-    answer = Client().post("/api/v1/drivers/provider_usage/", {"provider": "openai", "file": file(usage)}, headers=key)
+    answer = Client().post(
+        "/api/v1/drivers/provider_usage/", {"provider": "openai", "file": file(usage)}, headers=key
+    )
 
     assert (answer.status_code, answer.json()["status"]) == (200, "loaded")
     assert ProviderUsage.objects.get().input_uncached == 100
-    refused = Client().post("/api/v1/drivers/series/", seats("team,quantity\nsearch,NaN\n"), headers=key)
+    refused = Client().post(
+        "/api/v1/drivers/series/", seats("team,quantity\nsearch,NaN\n"), headers=key
+    )
     assert (refused.status_code, refused.json()["rejected"][0]["line"]) == (422, 2)
-    assert Client().post("/api/v1/drivers/series/", {"file": file()}, headers=key).status_code == 400
+    assert (
+        Client().post("/api/v1/drivers/series/", {"file": file()}, headers=key).status_code == 400
+    )
     assert Client().post("/api/v1/drivers/bills/", seats(), headers=key).status_code == 404
     (line,) = client_of(Role.FINANCE).get("/api/v1/drivers/").json()
-    assert (line["kind"], line["subject"], line["quantity"], line["rows"]) == ("provider_usage", "openai", "100", 1)
+    assert (line["kind"], line["subject"], line["quantity"], line["rows"]) == (
+        "provider_usage",
+        "openai",
+        "100",
+        1,
+    )
     assert client_of(Role.FINANCE).post("/api/v1/drivers/series/", seats()).status_code == 403
 
 

@@ -24,7 +24,14 @@ def company() -> None:
     now = Costs(date(2026, 10, 1))
     now.add(2, "150.25", team="search", feature="ranking", model="gpt-4o")
     now.add(31, "60", team="support", feature="replies", model="claude-sonnet-4")
-    now.add(31, "-10.05", team="support", feature="replies", model="claude-sonnet-4", charge_kind="credit")
+    now.add(
+        31,
+        "-10.05",
+        team="support",
+        feature="replies",
+        model="claude-sonnet-4",
+        charge_kind="credit",
+    )
     now.add(5, "20")
     now.add(5, "700", ai_scope="other")
     now.use(2, team="search", feature="ranking", model="gpt-4o", calls=1200, tokens=1_500_000)
@@ -52,7 +59,10 @@ def test_totals_are_those_of_the_rollup(company: None) -> None:
 def test_the_waterfall_adds_up_exactly(company: None) -> None:
     response = signed_in().get("/executive/?period=2026-10")
 
-    rows = {row["part"].value: row["amount"].value for row in response.context["change_chart"].table.rows}
+    rows = {
+        row["part"].value: row["amount"].value
+        for row in response.context["change_chart"].table.rows
+    }
     assert rows == {
         "September 2026": Decimal(100),
         "New": Decimal(60),

@@ -13,7 +13,16 @@ import time_machine
 from django.db import connection
 from django.test import Client
 
-from allocation.models import Charge, ChargeDimension, ChargeScope, Import, Source, Team, UsageDimension, UsageHourly
+from allocation.models import (
+    Charge,
+    ChargeDimension,
+    ChargeScope,
+    Import,
+    Source,
+    Team,
+    UsageDimension,
+    UsageHourly,
+)
 from allocation.runs.month import allocate_period
 from allocation.values.periods import Period
 from portal.accounts.models import Role
@@ -49,9 +58,15 @@ def call_dimension(team: str, feature: str) -> UsageDimension:
 
 def used(dimension: UsageDimension, hour: datetime, tokens: int) -> None:
     names = [field.name for field in UsageHourly._meta.local_concrete_fields]
-    zeros = {name: 0 for name in names if name not in ("hour", "dimension_id", "list_cost", "price_version_id")}
+    zeros = {
+        name: 0
+        for name in names
+        if name not in ("hour", "dimension_id", "list_cost", "price_version_id")
+    }
     UsageHourly.objects.create(
-        hour=hour, dimension_id=dimension.pk, **{**zeros, "calls": 1, "spans": 1, "input_uncached": tokens}
+        hour=hour,
+        dimension_id=dimension.pk,
+        **{**zeros, "calls": 1, "spans": 1, "input_uncached": tokens},
     )
 
 
@@ -98,18 +113,27 @@ GPU = {
     "resource_id": "i-search",
     "tags": {"team": "search"},
 }
-DISK = {"provider_name": "AWS", "service_name": "Amazon S3", "tags": {"feature": "archive"}, "consumed_unit": "GB"}
+DISK = {
+    "provider_name": "AWS",
+    "service_name": "Amazon S3",
+    "tags": {"feature": "archive"},
+    "consumed_unit": "GB",
+}
 
 
 @pytest.fixture
 def ledger() -> int:
-    """A month: 12.00 of gpt-4o input shared 3 to 1 by search and ads, 5.00 of a GPU tagged search, 2.00 untaken."""
+    """A month: 12.00 of gpt-4o input shared 3 to 1 by search and ads, 5.00 of a GPU tagged search,
+    2.00 untaken.
+    """
     for slug in ("search", "ads"):
         make_team(slug)
     with connection.cursor() as cursor:
         cursor.execute("SELECT ensure_charge_partition(%s)", [MONTH])
     source = Source.objects.create(name="Cloud")
-    delivered = Import.objects.create(source=source, file_name="october.csv", status="loaded", finished_at=NOW)
+    delivered = Import.objects.create(
+        source=source, file_name="october.csv", status="loaded", finished_at=NOW
+    )
     scope = ChargeScope.objects.create(
         source=source,
         bill_import=delivered,
@@ -166,7 +190,12 @@ def test_a_day_is_written_out_and_its_product_is_the_share(ledger: int) -> None:
 
     (day,) = explain_days(run=line.run, bucket=line.bucket, question=question, teams=EVERYTHING)
 
-    assert (day.group_amount, day.driver_quantity, day.driver_total, day.coverage) == (12, 250, 1000, 1)
+    assert (day.group_amount, day.driver_quantity, day.driver_total, day.coverage) == (
+        12,
+        250,
+        1000,
+        1,
+    )
     assert [step.kind for step in steps(line.method, day)] == ["money", "ratio"]
     assert product(steps(line.method, day)) == day.amount == 3
 
@@ -181,7 +210,9 @@ def test_a_day_is_written_out_and_its_product_is_the_share(ledger: int) -> None:
         ("untraced", "no traces", "0", None, "120"),
     ],
 )
-def test_the_arithmetic_of_each_kind(kind: str, note: str, coverage: str, quantity: str | None, expected: str) -> None:
+def test_the_arithmetic_of_each_kind(
+    kind: str, note: str, coverage: str, quantity: str | None, expected: str
+) -> None:
     day = Day(
         day=MONTH,
         charge_kind=kind,
@@ -218,7 +249,9 @@ def test_the_page_leads_to_rule_driver_and_bill_rows(ledger: int) -> None:
 def test_the_panel_opens_beside_and_json_is_exact(ledger: int) -> None:
     admin = client_of(Role.FINOPS_ADMIN)
     with time_machine.travel(NOW, tick=False):
-        panel = admin.get("/explain/?period=2026-10&team=ads", headers={"HX-Request": "true"}).content.decode()
+        panel = admin.get(
+            "/explain/?period=2026-10&team=ads", headers={"HX-Request": "true"}
+        ).content.decode()
 
     found = explained(admin, "team=ads&format=json&bill=0-0").json()
 
@@ -257,7 +290,11 @@ def test_a_lead_opens_the_bill_rows_of_a_line_that_is_all_theirs(ledger: int) ->
 
 
 def test_bill_rows_are_downloaded_exactly_by_those_who_may_open_them(ledger: int) -> None:
-    lines = explained(client_of(Role.FINANCE), "team=search&download=bill").content.decode().splitlines()
+    lines = (
+        explained(client_of(Role.FINANCE), "team=search&download=bill")
+        .content.decode()
+        .splitlines()
+    )
     refused = explained(client_of(Role.TEAM_LEAD, "ads"), "download=bill")
 
     assert lines[0].startswith("File,Line,Charge period start")
@@ -298,7 +335,16 @@ def test_nothing_found_says_so(ledger: int) -> None:
 
 def test_strange_parameters_explain_something(ledger: int) -> None:
     admin = client_of(Role.FINOPS_ADMIN)
-    for query in ("part=99", "part=x", "line=1-999", "line=zz", "bill=x", "bill=1", "offset=9999999999", "whole=1"):
+    for query in (
+        "part=99",
+        "part=x",
+        "line=1-999",
+        "line=zz",
+        "bill=x",
+        "bill=1",
+        "offset=9999999999",
+        "whole=1",
+    ):
         assert "Which rules gave it?" in text_of(explained(admin, query).content), query
 
 
@@ -325,8 +371,15 @@ def test_rules_show_what_each_took(ledger: int) -> None:
     assert "Catalogue.Provider is openai and ChargeCategory is Usage" in page
     assert "12.00" in page
     assert "Amazon S3" in page
-    taken = {take.rule: (take.charges, take.effective_cost) for take in rules_taken(spend=spend_of(ledger, EVERYTHING))}
-    assert taken == {"OpenAI model calls": (1, 12), "GPU capacity by its tags": (1, 5), "no rule": (1, 2)}
+    taken = {
+        take.rule: (take.charges, take.effective_cost)
+        for take in rules_taken(spend=spend_of(ledger, EVERYTHING))
+    }
+    assert taken == {
+        "OpenAI model calls": (1, 12),
+        "GPU capacity by its tags": (1, 5),
+        "no rule": (1, 2),
+    }
 
 
 def test_rules_before_any_run(client: Client) -> None:

@@ -20,8 +20,12 @@ def client_of(role: Role) -> Client:
     return client
 
 
-def bill(source: str, *, through: date, run: AllocationRun, status: str = "loaded", rejected: int = 0) -> None:
-    Import.objects.create(source=make_source(source), status=status, file_name="bill.csv", rows_rejected=rejected)
+def bill(
+    source: str, *, through: date, run: AllocationRun, status: str = "loaded", rejected: int = 0
+) -> None:
+    Import.objects.create(
+        source=make_source(source), status=status, file_name="bill.csv", rows_rejected=rejected
+    )
     bucket = add_bucket(
         run,
         source=make_source(source),
@@ -73,7 +77,8 @@ def test_the_folded_bar_names_the_team_or_unit_as_the_organisation_does(costs: C
     client = client_of(Role.EXECUTIVE)
 
     team, unit = (
-        client.get(f"/executive/?period=2026-09&{chosen}") for chosen in ("team=answer-cards", "unit=storefront")
+        client.get(f"/executive/?period=2026-09&{chosen}")
+        for chosen in ("team=answer-cards", "unit=storefront")
     )
 
     assert team.context["bar"]["summary"].endswith(" · Answer Cards")

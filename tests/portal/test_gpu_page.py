@@ -1,4 +1,6 @@
-"""The GPU page: capacity, idle and waste per cluster and day, and what they cost where a run splits by GPU usage."""
+"""The GPU page: capacity, idle and waste per cluster and day, and what they cost where a run splits
+by GPU usage.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Fault 113: one text that breaks out of every context it can, in every text column, walked by a real browser."""
+"""Fault 113: one text that breaks out of every context it can, in every text column, walked by a
+real browser.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,8 @@ from tests.portal.two_teams import one_person_per_role, seed_company
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
-# Leaves attributes, comments, scripts, styles, titles, text areas, template strings, addresses and JSON.
+# Leaves attributes, comments, scripts, styles, titles, text areas, template strings, addresses and
+# JSON.
 POLYGLOT = (
     "javascript:/*--></title></style></textarea></script></xmp><svg/onload='+/\"/+/onmouseover=1/+/[*/[]/+alert(1)//'>"
     "\"><img src=x onerror=alert(2)><script>alert(3)</script>{{7*7}}{% debug %}${alert(4)}`';alert(5)//\\u003cimg>"

@@ -1,4 +1,6 @@
-"""Damaged, foreign and hostile files: refused as a whole, with the place named, and nothing that was there is lost."""
+"""Damaged, foreign and hostile files: refused as a whole, with the place named, and nothing that
+was there is lost.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +37,9 @@ def test_fault_009_truncated_gzip_is_refused_whole(tmp_path: Path) -> None:
     deliver(tmp_path, text(row(BilledCost="7")))
     before = published()
     numbers = random.Random(9)
-    packed = gzip.compress(text(*(row(ResourceId=str(numbers.random())) for _ in range(400))).encode())
+    packed = gzip.compress(
+        text(*(row(ResourceId=str(numbers.random())) for _ in range(400))).encode()
+    )
 
     for twentieth in range(1, 20):
         outcome = deliver(tmp_path, packed[: len(packed) * twentieth // 20], name="bill.csv.gz")
@@ -51,7 +55,9 @@ def test_fault_009_truncated_gzip_is_refused_whole(tmp_path: Path) -> None:
 @database
 def test_fault_010_every_gzip_member_is_read_and_trailing_bytes_are_refused(tmp_path: Path) -> None:
     lines = text(*rows(4)).splitlines(keepends=True)
-    packed = b"".join(gzip.compress("".join(part).encode()) for part in (lines[:2], lines[2:4], lines[4:]))
+    packed = b"".join(
+        gzip.compress("".join(part).encode()) for part in (lines[:2], lines[2:4], lines[4:])
+    )
 
     refused = deliver(tmp_path, packed + b"garbage", name="bill.csv.gz")
     loaded = deliver(tmp_path, packed, name="bill.csv.gz")
@@ -59,7 +65,9 @@ def test_fault_010_every_gzip_member_is_read_and_trailing_bytes_are_refused(tmp_
     assert refused.status == "refused"
     assert "follow the end of the gzip data" in (refused.reason or "")
     assert loaded.rows_loaded == 4
-    assert deliver(tmp_path, text(*rows(4))).status == "unchanged"  # the hash is over the content, not the packing
+    assert (
+        deliver(tmp_path, text(*rows(4))).status == "unchanged"
+    )  # the hash is over the content, not the packing
 
 
 @database
@@ -103,7 +111,9 @@ def load_in_a_process(path: Path) -> tuple[str, int, str]:
 
 @database
 @pytest.mark.parametrize("filler", [b"\0", b"x,\n"])
-def test_fault_011_a_decompression_bomb_is_refused_in_bounded_memory(tmp_path: Path, filler: bytes) -> None:
+def test_fault_011_a_decompression_bomb_is_refused_in_bounded_memory(
+    tmp_path: Path, filler: bytes
+) -> None:
     path = tmp_path / "bomb.csv.gz"
     with gzip.open(path, "wb") as out:
         out.write(text(row()).encode())
@@ -137,7 +147,9 @@ def test_fault_022_a_byte_order_mark_is_no_part_of_the_first_header(tmp_path: Pa
 
 
 @database
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # Arrow's, beside the refusal
+@pytest.mark.filterwarnings(
+    "ignore::pytest.PytestUnraisableExceptionWarning"
+)  # Arrow's, beside the refusal
 @pytest.mark.parametrize(
     ("content", "fact"),
     [
@@ -146,7 +158,9 @@ def test_fault_022_a_byte_order_mark_is_no_part_of_the_first_header(tmp_path: Pa
         (text(row()).encode() + b"\xed\xa0\x80", "byte offset"),
     ],
 )
-def test_fault_022_other_encodings_are_refused_with_the_place(tmp_path: Path, content: bytes, fact: str) -> None:
+def test_fault_022_other_encodings_are_refused_with_the_place(
+    tmp_path: Path, content: bytes, fact: str
+) -> None:
     outcome = deliver(tmp_path, content)
 
     assert outcome.status == "refused"
@@ -180,7 +194,10 @@ def test_fault_024_columns_may_be_reordered_added_and_recased(tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("header", "fact"),
     [
-        (text().replace("TaxCost", "").replace("AvailabilityZone", "BilledCost"), "BilledCost more than once"),
+        (
+            text().replace("TaxCost", "").replace("AvailabilityZone", "BilledCost"),
+            "BilledCost more than once",
+        ),
         (text().replace("AvailabilityZone", "billedcost"), "BilledCost more than once"),
         (text().replace("BilledCost", "Cost"), "lacks BilledCost"),
         (text().replace("ProviderName", "Provider"), "ProviderName or ServiceProviderName"),
@@ -188,7 +205,9 @@ def test_fault_024_columns_may_be_reordered_added_and_recased(tmp_path: Path) ->
         (text().replace(",", ";"), "separated by ;"),
     ],
 )
-def test_fault_024_headers_that_leave_a_doubt_are_refused(tmp_path: Path, header: str, fact: str) -> None:
+def test_fault_024_headers_that_leave_a_doubt_are_refused(
+    tmp_path: Path, header: str, fact: str
+) -> None:
     outcome = deliver(tmp_path, header + text(row()).split("\n", 1)[1])
 
     assert outcome.status == "refused"
@@ -209,7 +228,11 @@ def test_fault_024_headers_that_leave_a_doubt_are_refused(tmp_path: Path, header
 def test_fault_024_the_focus_version_is_read_off_the_header(
     tmp_path: Path, add: list[str], remove: list[str], version: str
 ) -> None:
-    line = {name: value for name, value in row(**dict.fromkeys(add, "OpenAI")).items() if name not in remove}
+    line = {
+        name: value
+        for name, value in row(**dict.fromkeys(add, "OpenAI")).items()
+        if name not in remove
+    }
 
     outcome = deliver(tmp_path, text(line))
 
@@ -219,7 +242,9 @@ def test_fault_024_the_focus_version_is_read_off_the_header(
 
 @database
 def test_fault_025_line_numbers_are_those_of_the_file(tmp_path: Path) -> None:
-    lines = text(*rows(100), row(ChargeDescription="two\nlines"), row(BilledCost="x"), quote_all=True).split("\n")
+    lines = text(
+        *rows(100), row(ChargeDescription="two\nlines"), row(BilledCost="x"), quote_all=True
+    ).split("\n")
     lines[50:50] = ["", "one,two", ""]  # after the header and 49 rows
     content = "\r\n".join(lines)
 
@@ -242,7 +267,9 @@ def test_fault_025_an_unclosed_quote_is_refused_with_its_line(
     lines = rows(20)
     lines[number][column] = "left, open"
 
-    outcome = deliver(tmp_path, text(*lines, quote_all=quote_all).replace('left, open"', "left, open"))
+    outcome = deliver(
+        tmp_path, text(*lines, quote_all=quote_all).replace('left, open"', "left, open")
+    )
 
     assert outcome.status == "refused"
     assert f"line {number + 2}:" in (outcome.reason or "")
@@ -269,9 +296,16 @@ def test_fault_025_a_field_of_megabytes_is_refused(tmp_path: Path) -> None:
 @database
 @pytest.mark.parametrize(
     ("start", "what"),
-    [(b"PK\x03\x04", "Excel"), (b"\x7fELF", "program"), (b"<!doctype html>", "HTML"), (b"%PDF-1.7", "PDF")],
+    [
+        (b"PK\x03\x04", "Excel"),
+        (b"\x7fELF", "program"),
+        (b"<!doctype html>", "HTML"),
+        (b"%PDF-1.7", "PDF"),
+    ],
 )
-def test_fault_031_the_first_bytes_say_what_a_file_is(tmp_path: Path, start: bytes, what: str) -> None:
+def test_fault_031_the_first_bytes_say_what_a_file_is(
+    tmp_path: Path, start: bytes, what: str
+) -> None:
     outcome = deliver(tmp_path, start + text(row()).encode())
 
     assert outcome.status == "refused"
@@ -305,7 +339,10 @@ def test_the_fast_reader_sees_what_python_s_reader_sees(
     expected = []
     python = csv.reader(io.StringIO(out.getvalue(), newline=""))
     next(python)
-    line = out.getvalue()[: len(",".join(f'"{name}"' for name in ROW)) + len(line_break)].count("\n") + 1
+    line = (
+        out.getvalue()[: len(",".join(f'"{name}"' for name in ROW)) + len(line_break)].count("\n")
+        + 1
+    )
     for values in python:
         expected.append((line, values[list(ROW).index("ResourceName")] or None))
         line += 1 + sum(value.count("\n") for value in values)
@@ -314,7 +351,9 @@ def test_the_fast_reader_sees_what_python_s_reader_sees(
 
 @settings(max_examples=100, deadline=None)
 @given(content=st.text(alphabet='a",\n', max_size=40))
-def test_misquoted_agrees_with_a_strict_reader(content: str, tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_misquoted_agrees_with_a_strict_reader(
+    content: str, tmp_path_factory: pytest.TempPathFactory
+) -> None:
     path = tmp_path_factory.mktemp("csv") / "quotes.csv"
     path.write_text(content)
     try:
@@ -332,7 +371,9 @@ def test_misquoted_agrees_with_a_strict_reader(content: str, tmp_path_factory: p
 
 def parquet(path: Path, **columns: pa.Array) -> bytes:
     """Two rows; other columns than the given ones as texts."""
-    table = {name: pa.array([value or None] * 2, pa.string()) for name, value in ROW.items()} | columns
+    table = {
+        name: pa.array([value or None] * 2, pa.string()) for name, value in ROW.items()
+    } | columns
     pq.write_table(pa.table(table), path, row_group_size=1)
     return path.read_bytes()
 
@@ -397,7 +438,10 @@ def test_the_focus_sample_loads_whole_and_exactly(tmp_path: Path) -> None:
     outcome = deliver(tmp_path, path.read_bytes(), name="focus_sample.csv.gz", source="sample")
 
     def total(column: str) -> Decimal:
-        return sum((Decimal(line[column]) for line in lines if line[column] not in ("NULL", "")), Decimal(0))
+        return sum(
+            (Decimal(line[column]) for line in lines if line[column] not in ("NULL", "")),
+            Decimal(0),
+        )
 
     assert (outcome.rows_read, outcome.rows_loaded, outcome.rows_rejected) == (1000, 1000, 0)
     assert published() == {"USD": (1000, total("BilledCost"), total("EffectiveCost"))}
@@ -407,7 +451,10 @@ def test_the_focus_sample_loads_whole_and_exactly(tmp_path: Path) -> None:
         "contracted_cost": total("ContractedCost"),
     }
     assert outcome.repairs["time_without_zone"] == 4000
-    assert Import.objects.get(pk=outcome.import_id).scopes.filter(billing_month="2024-10-01").count() == 1
+    assert (
+        Import.objects.get(pk=outcome.import_id).scopes.filter(billing_month="2024-10-01").count()
+        == 1
+    )
 
 
 @database

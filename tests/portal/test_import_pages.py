@@ -56,8 +56,12 @@ def test_fault_008_a_month_named_with_an_upload_is_checked_by_its_job() -> None:
     client = client_of(Role.FINOPS_ADMIN)
     form = {"source": "openai", "delivery": ""}
 
-    not_a_month = client.post("/imports/upload/", {**form, "file": bill(text(row())), "month": "Sept"})
-    other_month = client.post("/imports/upload/", {**form, "file": bill(text(row())), "month": "2026-10"})
+    not_a_month = client.post(
+        "/imports/upload/", {**form, "file": bill(text(row())), "month": "Sept"}
+    )
+    other_month = client.post(
+        "/imports/upload/", {**form, "file": bill(text(row())), "month": "2026-10"}
+    )
     work.run(Job.objects.get(kind="import_bill").pk)
 
     assert not_a_month.status_code == 400
@@ -70,7 +74,9 @@ def test_fault_008_a_month_named_with_an_upload_is_checked_by_its_job() -> None:
 def test_an_upload_becomes_a_job_and_the_job_an_import() -> None:
     client = client_of(Role.FINOPS_ADMIN)
 
-    answer = client.post("/imports/upload/", {"source": "openai", "file": bill(text(row())), "delivery": ""})
+    answer = client.post(
+        "/imports/upload/", {"source": "openai", "file": bill(text(row())), "delivery": ""}
+    )
     assert answer.status_code == 302
     job = Job.objects.get(kind="import_bill")
     page = client.get("/imports/").content.decode()
@@ -90,7 +96,9 @@ def test_an_upload_becomes_a_job_and_the_job_an_import() -> None:
 
 def test_a_refused_upload_fails_the_job_with_the_reason() -> None:
     job = accept_upload(
-        file=ContentFile(text().replace("BilledCost", "Cost").encode(), "b.csv"), source_name="x", created_by="me"
+        file=ContentFile(text().replace("BilledCost", "Cost").encode(), "b.csv"),
+        source_name="x",
+        created_by="me",
     )
 
     work.run(job.pk)
@@ -102,7 +110,8 @@ def test_a_refused_upload_fails_the_job_with_the_reason() -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "fact"), [(b"PK\x03\x04...", "report.xlsx: this is a ZIP archive"), (b"\x7fELF", "a program")]
+    ("content", "fact"),
+    [(b"PK\x03\x04...", "report.xlsx: this is a ZIP archive"), (b"\x7fELF", "a program")],
 )
 def test_fault_031_an_upload_of_another_kind_is_told_at_once(content: bytes, fact: str) -> None:
     client = client_of(Role.FINANCE)
@@ -118,7 +127,9 @@ def test_fault_031_an_upload_of_another_kind_is_told_at_once(content: bytes, fac
 
 def test_fault_030_a_delivered_file_name_never_becomes_a_path() -> None:
     for name in ("../../etc/passwd", "/etc/passwd", "C:\\bills\\..\\x.csv", "a\0b.csv", ""):
-        accept_upload(file=ContentFile(text(row()).encode(), name), source_name="openai", created_by="me")
+        accept_upload(
+            file=ContentFile(text(row()).encode(), name), source_name="openai", created_by="me"
+        )
         assert "/" not in plain_name(name)
         assert "\\" not in plain_name(name)
 
@@ -149,11 +160,22 @@ def test_fault_002_twenty_uploads_at_one_instant_are_one_job_and_one_import() ->
 def test_one_import_shows_totals_changes_and_rejected_rows(tmp_path: Path) -> None:
     client = client_of(Role.FINANCE)
     first = deliver(tmp_path, text(*rows(100)))
-    second = deliver(tmp_path, text(*rows(100), row(BilledCost="x", ServiceName="<b>"), row(BilledCost="2.5")))
+    second = deliver(
+        tmp_path, text(*rows(100), row(BilledCost="x", ServiceName="<b>"), row(BilledCost="2.5"))
+    )
 
     page = client.get(f"/imports/{second.import_id}/").content.decode()
 
-    for fact in ("127.50", "2.50", f"import {first.import_id}", "102", "BilledCost", "x", "not a number", "100"):
+    for fact in (
+        "127.50",
+        "2.50",
+        f"import {first.import_id}",
+        "102",
+        "BilledCost",
+        "x",
+        "not a number",
+        "100",
+    ):
         assert fact in page
     assert client.get("/imports/999/").status_code == 404
     assert client_of(Role.ON_CALL).get(f"/imports/{second.import_id}/").status_code == 404
@@ -189,7 +211,9 @@ jobs.HANDLERS[context.kind](context)
 def test_a_worker_killed_while_loading_leaves_nothing_and_the_retry_is_exact(settings: Any) -> None:
     settings.JOB_LEASE_SECONDS = 1
     content = text(*rows(30_000))
-    job = accept_upload(file=ContentFile(content.encode(), "bill.csv"), source_name="openai", created_by="me")
+    job = accept_upload(
+        file=ContentFile(content.encode(), "bill.csv"), source_name="openai", created_by="me"
+    )
 
     died = subprocess.run(
         [sys.executable, "-c", KILLED, str(job.pk), str(settings.MEDIA_ROOT)],
@@ -215,7 +239,9 @@ def test_a_worker_killed_while_loading_leaves_nothing_and_the_retry_is_exact(set
     with connection.cursor() as cursor:
         cursor.execute("SELECT count(*) FROM charge")
         assert cursor.fetchone() == (30_000,)
-    Import.objects.filter(status=ImportStatus.LOADING).update(created_at=timezone.now() - timedelta(minutes=2))
+    Import.objects.filter(status=ImportStatus.LOADING).update(
+        created_at=timezone.now() - timedelta(minutes=2)
+    )
     assert close_abandoned() == 1
 
 

@@ -57,7 +57,9 @@ def test_fault_001_same_file_twice_changes_nothing(tmp_path: Path) -> None:
 
     again = [deliver(tmp_path, text(row()), name=f"copy {number}.csv") for number in range(3)]
 
-    assert [(each.status, each.same_as, each.rows_loaded) for each in again] == [("unchanged", first.import_id, 0)] * 3
+    assert [(each.status, each.same_as, each.rows_loaded) for each in again] == [
+        ("unchanged", first.import_id, 0)
+    ] * 3
     assert published() == before
     assert ChargeScope.objects.count() == 1
 
@@ -84,7 +86,11 @@ def test_fault_002_twenty_loads_of_one_file_at_one_instant_load_it_once(tmp_path
 
 def test_fault_003_a_redelivered_month_replaces_the_old_one(tmp_path: Path) -> None:
     first = [row(ServiceName="API", BilledCost="10"), row(ServiceName="Files", BilledCost="2")]
-    corrected = [row(ServiceName="API", BilledCost="8"), row(ServiceName="Files", BilledCost="2"), row(**OCTOBER)]
+    corrected = [
+        row(ServiceName="API", BilledCost="8"),
+        row(ServiceName="Files", BilledCost="2"),
+        row(**OCTOBER),
+    ]
     old = deliver(tmp_path, text(*first))
 
     new = deliver(tmp_path, text(*corrected))
@@ -94,7 +100,9 @@ def test_fault_003_a_redelivered_month_replaces_the_old_one(tmp_path: Path) -> N
     assert change["replaced_import"] == old.import_id
     assert change["rows"] == {"before": 2, "after": 2, "difference": 0}
     assert change["billed_cost"] == {"before": "12", "after": "10", "difference": "-2"}
-    assert [(each["service_name"], each["billed_cost"]["difference"]) for each in change["services"]] == [("API", "-2")]
+    assert [
+        (each["service_name"], each["billed_cost"]["difference"]) for each in change["services"]
+    ] == [("API", "-2")]
     assert sorted(ChargeScope.objects.values_list("bill_import", "state")) == [
         (old.import_id, ScopeState.SUPERSEDED),
         (new.import_id, ScopeState.CURRENT),
@@ -174,7 +182,12 @@ def test_fault_008_the_bill_of_another_month_is_refused_where_one_is_named(tmp_p
 
 
 def test_fault_018_negative_lines_and_a_net_negative_month_keep_their_sign(tmp_path: Path) -> None:
-    credit = row(ChargeCategory="Credit", ChargeFrequency="One-Time", BilledCost="-100.5", EffectiveCost="-100.5")
+    credit = row(
+        ChargeCategory="Credit",
+        ChargeFrequency="One-Time",
+        BilledCost="-100.5",
+        EffectiveCost="-100.5",
+    )
 
     outcome = deliver(tmp_path, text(row(), credit))
 
@@ -183,7 +196,10 @@ def test_fault_018_negative_lines_and_a_net_negative_month_keep_their_sign(tmp_p
 
 
 def test_fault_019_currencies_never_meet_in_one_total(tmp_path: Path) -> None:
-    outcome = deliver(tmp_path, text(row(), row(BillingCurrency="EUR"), row(BillingCurrency="JPY", BilledCost="150")))
+    outcome = deliver(
+        tmp_path,
+        text(row(), row(BillingCurrency="EUR"), row(BillingCurrency="JPY", BilledCost="150")),
+    )
 
     assert [(each["currency"], each["billed_cost"]) for each in outcome.totals] == [
         ("EUR", "1.25"),
@@ -198,7 +214,13 @@ def test_fault_019_currencies_never_meet_in_one_total(tmp_path: Path) -> None:
 
 
 def test_fault_021_billed_effective_list_and_contracted_cost_stay_apart(tmp_path: Path) -> None:
-    purchase = row(ChargeCategory="Purchase", BilledCost="100", EffectiveCost="0", ListCost="120", ContractedCost="110")
+    purchase = row(
+        ChargeCategory="Purchase",
+        BilledCost="100",
+        EffectiveCost="0",
+        ListCost="120",
+        ContractedCost="110",
+    )
     use = row(BilledCost="0", EffectiveCost="1", ListCost="2", ContractedCost="")
 
     outcome = deliver(tmp_path, text(purchase, use))
@@ -268,7 +290,11 @@ def test_more_than_five_percent_of_bad_rows_refuse_the_file_and_less_do_not(tmp_
     good, bad = rows(95), [row(BilledCost="five o'clock")] * 5
 
     at_the_limit = deliver(tmp_path, text(*good, *bad))
-    assert (at_the_limit.status, at_the_limit.rows_loaded, at_the_limit.rows_rejected) == ("loaded", 95, 5)
+    assert (at_the_limit.status, at_the_limit.rows_loaded, at_the_limit.rows_rejected) == (
+        "loaded",
+        95,
+        5,
+    )
     before = published()
 
     above = deliver(tmp_path, text(*good, *bad, *bad[:1]))
@@ -284,7 +310,9 @@ def test_the_month_is_that_of_the_billing_time_zone(tmp_path: Path) -> None:
     deliver(tmp_path, text(row(BillingPeriodStart="2026-09-01T07:00:00Z")), source="azure")
     deliver(tmp_path, text(row(BillingAccountId="acct-2")), source="azure")
 
-    assert sorted(str(month) for month in ChargeScope.objects.values_list("billing_month", flat=True)) == [
+    assert sorted(
+        str(month) for month in ChargeScope.objects.values_list("billing_month", flat=True)
+    ) == [
         "2026-08-01",
         "2026-09-01",
     ]

@@ -1,4 +1,6 @@
-"""Single values: what is read, repaired or refused, and that nothing rounds on the way to the database."""
+"""Single values: what is read, repaired or refused, and that nothing rounds on the way to the
+database.
+"""
 
 from __future__ import annotations
 
@@ -42,7 +44,9 @@ def test_numbers_keep_every_digit(text_: str, read: str) -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-@pytest.mark.parametrize("text_", ["NaN", "sNaN", "Infinity", "-inf", "1e400", "1e999999", "1e99999999999999999999"])
+@pytest.mark.parametrize(
+    "text_", ["NaN", "sNaN", "Infinity", "-inf", "1e400", "1e999999", "1e99999999999999999999"]
+)
 def test_fault_014_no_number_that_is_not_finite_gets_in(tmp_path: Path, text_: str) -> None:
     outcome = deliver(tmp_path, text(*PADDING, row(BilledCost=text_)))
 
@@ -61,7 +65,24 @@ def test_fault_014_the_database_refuses_them_too(tmp_path: Path, number: str) ->
 
 
 @pytest.mark.parametrize(
-    "text_", ["1_000", "１２", "٣", " 5", "5 ", "\t5", "5\n", "+5", "1E+5", ".5", "5.", "--5", "0x1F", "1e", "𝟏"]
+    "text_",
+    [
+        "1_000",
+        "１２",
+        "٣",
+        " 5",
+        "5 ",
+        "\t5",
+        "5\n",
+        "+5",
+        "1E+5",
+        ".5",
+        "5.",
+        "--5",
+        "0x1F",
+        "1e",
+        "𝟏",
+    ],
 )
 def test_fault_015_only_ascii_digits_in_focus_form_are_numbers(text_: str) -> None:
     cell = values.read_number(text_)
@@ -90,21 +111,34 @@ def test_fault_016_locale_forms_are_refused_with_a_hint(text_: str, hint: str) -
 
 @pytest.mark.django_db(transaction=True)
 def test_fault_017_no_digit_is_rounded_away(tmp_path: Path) -> None:
-    costs = ["0.00000000005", "1E-30", "123456789012345.00000000000000000000000000000000000001", "-1.5E-7"]
+    costs = [
+        "0.00000000005",
+        "1E-30",
+        "123456789012345.00000000000000000000000000000000000001",
+        "-1.5E-7",
+    ]
 
     outcome = deliver(tmp_path, text(*(row(BilledCost=cost) for cost in costs)))
 
     with connection.cursor() as cursor:
         cursor.execute("SELECT billed_cost FROM charge ORDER BY line")
         assert [stored for (stored,) in cursor.fetchall()] == [Decimal(cost) for cost in costs]
-    assert outcome.totals[0]["billed_cost"] == "123456789012344.99999985005000000000000000000100000001"
+    assert (
+        outcome.totals[0]["billed_cost"] == "123456789012344.99999985005000000000000000000100000001"
+    )
 
 
 @pytest.mark.django_db(transaction=True)
 def test_fault_017_what_would_have_to_be_rounded_is_refused(tmp_path: Path) -> None:
-    outcome = deliver(tmp_path, text(*PADDING, row(BilledCost="0." + "0" * 40 + "1"), row(BilledCost="1" + "0" * 15)))
+    outcome = deliver(
+        tmp_path,
+        text(*PADDING, row(BilledCost="0." + "0" * 40 + "1"), row(BilledCost="1" + "0" * 15)),
+    )
 
-    assert [(line, column) for line, column, _ in reasons(outcome)] == [(102, "BilledCost"), (103, "BilledCost")]
+    assert [(line, column) for line, column, _ in reasons(outcome)] == [
+        (102, "BilledCost"),
+        (103, "BilledCost"),
+    ]
 
 
 @pytest.mark.django_db(transaction=True)
@@ -142,7 +176,9 @@ def test_fault_023_nul_and_lone_surrogates_are_replaced_and_counted(tmp_path: Pa
         ("0001-01-01T00:00:00Z", None, None),
     ],
 )
-def test_fault_027_times_are_iso_8601_in_utc(text_: str, read: str | None, repair: str | None) -> None:
+def test_fault_027_times_are_iso_8601_in_utc(
+    text_: str, read: str | None, repair: str | None
+) -> None:
     cell = values.read_time(text_)
 
     assert (cell.value, cell.repair) == (read, repair)
@@ -212,7 +248,9 @@ def test_equal_descriptions_share_one_dimension_however_they_are_written(tmp_pat
 
 
 NUMBERS = st.one_of(
-    st.decimals(min_value=-(10**14), max_value=10**14, places=30, allow_nan=False, allow_infinity=False),
+    st.decimals(
+        min_value=-(10**14), max_value=10**14, places=30, allow_nan=False, allow_infinity=False
+    ),
     st.decimals(min_value=-1, max_value=1, places=11, allow_nan=False, allow_infinity=False),
     st.integers(min_value=-(10**14), max_value=10**14).map(Decimal),
 ).map(str)
@@ -232,13 +270,17 @@ LINES = st.lists(
 
 
 @pytest.mark.django_db(transaction=True)
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(lines=LINES)
 def test_the_database_holds_the_exact_sums_of_the_file(lines: list[dict[str, str]]) -> None:
     content = text(*(row(**line) for line in lines), quote_all=True)
     expected: dict[str, tuple[int, Decimal, Decimal]] = {}
     for line in csv.DictReader(io.StringIO(content, newline="")):
-        count, billed, effective = expected.get(line["BillingCurrency"], (0, Decimal(0), Decimal(0)))
+        count, billed, effective = expected.get(
+            line["BillingCurrency"], (0, Decimal(0), Decimal(0))
+        )
         expected[line["BillingCurrency"]] = (
             count + 1,
             EXACT.add(billed, Decimal(line["BilledCost"])),

@@ -33,7 +33,9 @@ def reader() -> Client:
 
 
 def make_job(**values: Any) -> Job:
-    return Job.objects.create(**{"kind": "import_bill", "payload": {"import": 7}, "created_by": "ana", **values})
+    return Job.objects.create(
+        **{"kind": "import_bill", "payload": {"import": 7}, "created_by": "ana", **values}
+    )
 
 
 def test_nothing_yet(reader: Client) -> None:
@@ -64,7 +66,13 @@ def test_a_running_job_shows_rate_and_time_left(reader: Client) -> None:
 
 def test_a_job_tells_what_it_is_about_in_words(reader: Client) -> None:
     make_job(
-        payload={"file_name": "may.csv", "confirm_shrink": False, "created_by": "ana", "upload": "2db5", "rows": 0}
+        payload={
+            "file_name": "may.csv",
+            "confirm_shrink": False,
+            "created_by": "ana",
+            "upload": "2db5",
+            "rows": 0,
+        }
     )
 
     page = text_of(reader.get("/jobs/").content)
@@ -77,11 +85,18 @@ def test_a_job_tells_what_it_is_about_in_words(reader: Client) -> None:
 def test_a_worker_that_died_is_told(reader: Client) -> None:
     make_job(status="running", attempts=1, started_at=NOW, lease_until=NOW - timedelta(seconds=1))
 
-    assert "stopped reporting; another worker will take it over" in text_of(reader.get("/jobs/").content)
+    assert "stopped reporting; another worker will take it over" in text_of(
+        reader.get("/jobs/").content
+    )
 
 
 def test_a_failure_shows_its_words_and_a_retry_waits(reader: Client) -> None:
-    make_job(status="failed", attempts=3, error="bill.csv, line 7: BilledCost 'x' is no number", finished_at=NOW)
+    make_job(
+        status="failed",
+        attempts=3,
+        error="bill.csv, line 7: BilledCost 'x' is no number",
+        finished_at=NOW,
+    )
     make_job(status="queued", attempts=1, error="the database went away")
 
     page = text_of(reader.get("/jobs/").content)

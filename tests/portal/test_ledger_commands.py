@@ -1,4 +1,6 @@
-"""allocate, reconcile, rules and export_chargeback as a shell sees them, and the job that allocates."""
+"""allocate, reconcile, rules and export_chargeback as a shell sees them, and the job that
+allocates.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,15 @@ from django.core.management import CommandError, call_command
 from django.db import connection
 
 from allocation.catalogue.prices import ensure_prices
-from allocation.models import AllocationRun, Price, PriceMatch, PriceVersion, RuleSet, Team, UsageHourly
+from allocation.models import (
+    AllocationRun,
+    Price,
+    PriceMatch,
+    PriceVersion,
+    RuleSet,
+    Team,
+    UsageHourly,
+)
 from allocation.rules.rule_sets import default_rules_text
 from allocation.values.errors import AllocationBusy
 from portal.accounts.models import AuditEntry
@@ -43,7 +53,12 @@ def refusal(capsys: Captured, *arguments: str) -> str:
 def small_month() -> None:
     Team.objects.create(slug="search", name="Search")
     bill = Bill()
-    bill.charge("10.50", "0.0000000000000000001", quantity="100", **(OPENAI | {"sku_meter": "gpt-4o, input"}))
+    bill.charge(
+        "10.50",
+        "0.0000000000000000001",
+        quantity="100",
+        **(OPENAI | {"sku_meter": "gpt-4o, input"}),
+    )
     bill.charge("4", currency="EUR", tags={"team": "search"}, **AWS)
     usage("search", "chat", input_uncached=90)
 
@@ -60,12 +75,30 @@ def test_allocate_and_reconcile_print_the_agreed_objects(capsys: Captured) -> No
     assert allocated == {
         "period": "2026-10",
         "runs": [
-            {"run": runs[c].pk, "currency": c, "rule_set": 1, "rows": runs[c].rows, "sha256": runs[c].sha256}
+            {
+                "run": runs[c].pk,
+                "currency": c,
+                "rule_set": 1,
+                "rows": runs[c].rows,
+                "sha256": runs[c].sha256,
+            }
             for c in ("EUR", "USD")
         ],
     }
-    usd = {"source": "openai", "currency": "USD", "run": runs["USD"].pk, "unallocated": "0", "difference": "0"}
-    eur = {"source": "openai", "currency": "EUR", "run": runs["EUR"].pk, "unallocated": "0", "difference": "0"}
+    usd = {
+        "source": "openai",
+        "currency": "USD",
+        "run": runs["USD"].pk,
+        "unallocated": "0",
+        "difference": "0",
+    }
+    eur = {
+        "source": "openai",
+        "currency": "EUR",
+        "run": runs["EUR"].pk,
+        "unallocated": "0",
+        "difference": "0",
+    }
     tiny = "0.0000000000000000001"
     assert reconciled == {
         "period": "2026-10",
@@ -87,9 +120,15 @@ def test_reconcile_says_what_is_not_allocated_yet(capsys: Captured) -> None:
     Bill("aws").charge("2.5", **AWS)
     late = run(capsys, "reconcile", "2026-10")
 
-    assert (before["balanced"], before["rows"][0]["run"], before["rows"][0]["difference"]) == (False, None, "4")
+    assert (before["balanced"], before["rows"][0]["run"], before["rows"][0]["difference"]) == (
+        False,
+        None,
+        "4",
+    )
     assert late["balanced"] is False
-    assert {row["source"]: row["difference"] for row in late["rows"] if row["metric"] == "billed_cost"} == {
+    assert {
+        row["source"]: row["difference"] for row in late["rows"] if row["metric"] == "billed_cost"
+    } == {
         "aws": "2.5",
         "openai": "0",
     }
@@ -98,7 +137,11 @@ def test_reconcile_says_what_is_not_allocated_yet(capsys: Captured) -> None:
 @pytest.mark.django_db(databases=["default", "owner"])
 def test_a_month_without_bills_is_no_error(capsys: Captured) -> None:
     assert run(capsys, "allocate", "2020-01")["runs"] == []
-    assert run(capsys, "reconcile", "2020-01") == {"period": "2020-01", "balanced": True, "rows": []}
+    assert run(capsys, "reconcile", "2020-01") == {
+        "period": "2020-01",
+        "balanced": True,
+        "rows": [],
+    }
 
 
 @pytest.mark.django_db(databases=["default", "owner"])
@@ -118,7 +161,9 @@ def test_export_writes_the_file_whole_or_not_at_all(capsys: Captured, tmp_path: 
     assert "manage.py allocate 2026-10" in reason
     assert target.read_text(encoding="utf-8") == "before"
     allocate()
-    outcome = run(capsys, "export_chargeback", "2026-10", "--basis", "effective", "--output", str(target))
+    outcome = run(
+        capsys, "export_chargeback", "2026-10", "--basis", "effective", "--output", str(target)
+    )
 
     rows = list(csv.DictReader(target.open(encoding="utf-8", newline="")))
     assert [row["period"] for row in rows[-2:]] == ["CONTROL TOTAL"] * 2
@@ -130,7 +175,9 @@ def test_export_writes_the_file_whole_or_not_at_all(capsys: Captured, tmp_path: 
 @pytest.mark.parametrize("name", ["xlsx", "journal", "focus"])
 def test_formats_that_come_later_are_refused_as_wrong_usage(name: str, tmp_path: Path) -> None:
     with pytest.raises(CommandError, match="--format csv") as refused:
-        call_command("export_chargeback", "2026-10", "--format", name, "--output", str(tmp_path / "x"))
+        call_command(
+            "export_chargeback", "2026-10", "--format", name, "--output", str(tmp_path / "x")
+        )
 
     assert refused.value.returncode == 2
 
@@ -143,22 +190,35 @@ def test_rules_are_exported_tried_and_applied(capsys: Captured, tmp_path: Path) 
     assert file.read_text(encoding="utf-8") == default_rules_text()
     assert run(capsys, "rules", "apply", str(file))["status"] == "unchanged"
 
-    file.write_text("rules:\n- {name: all of it, method: direct, target: {team: search}}\n", encoding="utf-8")
-    assert "rules preview FILE --month 2026-10" in refusal(capsys, "rules", "apply", str(file), "--month", "2026-10")
+    file.write_text(
+        "rules:\n- {name: all of it, method: direct, target: {team: search}}\n", encoding="utf-8"
+    )
+    assert "rules preview FILE --month 2026-10" in refusal(
+        capsys, "rules", "apply", str(file), "--month", "2026-10"
+    )
     preview = run(capsys, "rules", "preview", str(file), "--month", "2026-10")
     applied = run(capsys, "rules", "apply", str(file), "--month", "2026-10", "--note", "simple")
     allocate()
 
-    assert [(row["rule"], row["currency"], row["charges"], row["billed_cost"]) for row in preview["rules"]] == [
+    assert [
+        (row["rule"], row["currency"], row["charges"], row["billed_cost"])
+        for row in preview["rules"]
+    ] == [
         ("all of it", "EUR", 1, "4"),
         ("all of it", "USD", 1, "10.5"),
     ]
-    assert (applied["rule_set"], applied["status"], applied["effective_from"]) == (2, "applied", "2026-10")
+    assert (applied["rule_set"], applied["status"], applied["effective_from"]) == (
+        2,
+        "applied",
+        "2026-10",
+    )
     assert applied["sha256"] == preview["sha256"]
     assert {each["sha256"] for each in preview["runs"]} == set(
         AllocationRun.objects.filter(is_current=True).values_list("sha256", flat=True)
     )
-    assert {share: str(cost) for share, cost in billed_by_team().items()} == {"search": "10.500000000000"}
+    assert {share: str(cost) for share, cost in billed_by_team().items()} == {
+        "search": "10.500000000000"
+    }
     assert AllocationRun.objects.filter(is_current=True, rule_set__number=2).count() == 2
     assert AuditEntry.objects.get(action="apply rules").subject == "rule set 2"
 
@@ -183,7 +243,9 @@ def test_fault_077_a_run_cites_the_rules_it_was_made_by(capsys: Captured, tmp_pa
 @pytest.mark.django_db(databases=["default", "owner"])
 def test_bad_rules_are_refused_with_every_problem_named(capsys: Captured, tmp_path: Path) -> None:
     file = tmp_path / "rules.yaml"
-    file.write_text("rules: [{name: a, method: guess}, {name: b, method: direct}]", encoding="utf-8")
+    file.write_text(
+        "rules: [{name: a, method: guess}, {name: b, method: direct}]", encoding="utf-8"
+    )
 
     reason = refusal(capsys, "rules", "apply", str(file))
 
@@ -198,7 +260,9 @@ def test_two_allocations_of_a_month_do_not_meet(capsys: Captured) -> None:
     small_month()
     name = str(connection.settings_dict["NAME"])
     with psycopg.connect(
-        host=str(settings.EMBEDDED.postgres_socket_dir), user=connection.settings_dict["USER"], dbname=name
+        host=str(settings.EMBEDDED.postgres_socket_dir),
+        user=connection.settings_dict["USER"],
+        dbname=name,
     ) as other:
         other.execute("SELECT pg_advisory_lock(%s::int, %s::int)", [0x41505052, 2026 * 12 + 10])
 
@@ -227,7 +291,9 @@ def test_the_job_allocates_and_may_run_twice() -> None:
 
 
 @pytest.mark.django_db(databases=["default", "owner"])
-def test_fault_050_an_explicit_rating_by_a_newer_version_prices_what_was_unknown(capsys: Captured) -> None:
+def test_fault_050_an_explicit_rating_by_a_newer_version_prices_what_was_unknown(
+    capsys: Captured,
+) -> None:
     """A house model has no price, and no cost, until a list that knows it is named."""
     first = ensure_prices()[0]
     told = {"model_answered": "house-7"}
@@ -236,10 +302,18 @@ def test_fault_050_an_explicit_rating_by_a_newer_version_prices_what_was_unknown
     unpriced = UsageHourly.objects.get()
     newer = PriceVersion.objects.create(source="house", content_sha256="h")
     PriceMatch.objects.create(
-        version=newer, provider="openai", model_text="house-7", price_provider="openai", price_model="house-7"
+        version=newer,
+        provider="openai",
+        model_text="house-7",
+        price_provider="openai",
+        price_model="house-7",
     )
     Price.objects.create(
-        version=newer, provider="openai", model="house-7", token_class="input_uncached", per_million="3"
+        version=newer,
+        provider="openai",
+        model="house-7",
+        token_class="input_uncached",
+        per_million="3",
     )
 
     after = run(capsys, "reprice", "--price-version", str(newer.pk))

@@ -64,10 +64,20 @@ def test_it_refreshes_itself_with_only_what_changes(reader: Client) -> None:
 def test_a_spike_is_told_first(reader: Client) -> None:
     ensure_prices()
     for week in (1, 2):
-        deliver([span(n, trace=100 * week + n, at=NOW - timedelta(weeks=week, minutes=10)) for n in range(1, 31)])
+        deliver(
+            [
+                span(n, trace=100 * week + n, at=NOW - timedelta(weeks=week, minutes=10))
+                for n in range(1, 31)
+            ]
+        )
     deliver([span(1, trace=999, at=NOW - timedelta(weeks=2, hours=2))])
     failing = {**CALL, "error.type": "timeout"}
-    deliver([span(n, failing, trace=n, at=NOW - timedelta(minutes=10), status={"code": 2}) for n in range(1, 200)])
+    deliver(
+        [
+            span(n, failing, trace=n, at=NOW - timedelta(minutes=10), status={"code": 2})
+            for n in range(1, 200)
+        ]
+    )
     fold()
 
     page = text_of(reader.get("/on-call/").content)
@@ -97,7 +107,12 @@ def test_an_impossible_time_means_now(reader: Client, at: str) -> None:
 
 
 def test_only_on_call_and_admin_may_look() -> None:
-    for role, status in ((Role.ON_CALL, 200), (Role.FINOPS_ADMIN, 200), (Role.EXECUTIVE, 404), (Role.FINANCE, 404)):
+    for role, status in (
+        (Role.ON_CALL, 200),
+        (Role.FINOPS_ADMIN, 200),
+        (Role.EXECUTIVE, 404),
+        (Role.FINANCE, 404),
+    ):
         client = Client()
         client.force_login(make_user(role))
         assert client.get("/on-call/").status_code == status

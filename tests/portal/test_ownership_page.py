@@ -1,4 +1,6 @@
-"""/ownership/: the organisation by file, what nobody owns with who might, and coverage; and the command."""
+"""/ownership/: the organisation by file, what nobody owns with who might, and coverage; and the
+command.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,17 @@ from pytest_django.live_server_helper import LiveServer
 from allocation.models import RuleSet, Team, TeamAlias, TeamPlacement
 from portal.accounts.models import AuditEntry, Role
 from portal.control.models import Job
-from tests.allocation.bills import AWS, OCTOBER, OPENAI, Bill, allocate, put_in_force, shares, usage, utc
+from tests.allocation.bills import (
+    AWS,
+    OCTOBER,
+    OPENAI,
+    Bill,
+    allocate,
+    put_in_force,
+    shares,
+    usage,
+    utc,
+)
 from tests.allocation.test_organisation import HEADER, build
 from tests.factories import make_user
 from tests.portal.browser import Walk, chromium, new_context, sign_in
@@ -34,7 +46,9 @@ MOVE = HEADER + "team,search,,platform,4100,,,,,2026-11-15\nteam_alias,Ricerca,,
 
 
 def spend() -> None:
-    """October: search owns 90 of account 111 and traces 100; 7 in that account and 3 elsewhere have no owner."""
+    """October: search owns 90 of account 111 and traces 100; 7 in that account and 3 elsewhere have
+    no owner.
+    """
     cloud = Bill("aws")
     ai = {**AWS, "service_category": "AI and Machine Learning", "service_name": "Amazon SageMaker"}
     cloud.charge("90", tags={"team": "search"}, resource_name="srch-a", **ai)
@@ -74,8 +88,12 @@ def hidden(body: str, name: str) -> str:
 
 @pytest.fixture
 def mistagged() -> None:
-    """An account tagged search whose only caller is docs, and a node tagged docs on two days of ten."""
-    Team.objects.bulk_create([Team(slug="search", name="Search"), Team(slug="docs", name="Documents")])
+    """An account tagged search whose only caller is docs, and a node tagged docs on two days of
+    ten.
+    """
+    Team.objects.bulk_create(
+        [Team(slug="search", name="Search"), Team(slug="docs", name="Documents")]
+    )
     usage("docs", input_uncached=100)
     account = {**OPENAI, "sku_meter": "gpt-4o input tokens", "sub_account_name": "Documents"}
     Bill().charge("40.0000001", quantity="100", tags={"team": "search"}, **account)
@@ -88,13 +106,18 @@ def mistagged() -> None:
     allocate()
 
 
-def test_conflicting_tags_are_a_work_list_with_evidence_and_what_to_do(client: Client, mistagged: None) -> None:
+def test_conflicting_tags_are_a_work_list_with_evidence_and_what_to_do(
+    client: Client, mistagged: None
+) -> None:
     client.force_login(person("fin", Role.FINANCE))
 
     response = client.get("/ownership/tags/?period=2026-10&currency=USD")
 
     table = response.context["table"]
-    shown = [[row[name].value for name in ("what", "tagged", "likely", "cost", "days")] for row in table.rows]
+    shown = [
+        [row[name].value for name in ("what", "tagged", "likely", "cost", "days")]
+        for row in table.rows
+    ]
     assert shown == [
         ["Documents", "Search", "Documents", Decimal("40.0000001"), "5 Oct"],
         ["node-1", "Documents", "Search", Decimal(6), "4 to 5 Oct"],
@@ -102,7 +125,9 @@ def test_conflicting_tags_are_a_work_list_with_evidence_and_what_to_do(client: C
     assert table.total["cost"].value == Decimal("46.0000001")
     account, node = table.rows
     assert account["evidence"].value.startswith("100.0% of what traces and usage reports explain")
-    assert account["fix"].value.startswith("Tag sub-account proj-1 “docs” at openai and load the corrected bill.")
+    assert account["fix"].value.startswith(
+        "Tag sub-account proj-1 “docs” at openai and load the corrected bill."
+    )
     assert node["evidence"].value == "tagged Search on 80.0% of its days"
     assert node["fix"].value.startswith("Tag node-1 for these days “search” at aws")
     body = response.content.decode()
@@ -134,7 +159,9 @@ def test_a_file_is_previewed_and_then_applied_as_shown(admin: Client) -> None:
     assert "business unit commerce to platform, from 15 November 2026" in shown
     assert TeamPlacement.objects.filter(team__slug="search").count() == 1
     text = hidden(shown, "text").replace("\n", "\r\n")  # as a browser sends it
-    answer = admin.post("/ownership/apply/", {"text": text, "previewed": hidden(shown, "previewed")}, follow=True)
+    answer = admin.post(
+        "/ownership/apply/", {"text": text, "previewed": hidden(shown, "previewed")}, follow=True
+    )
     page = answer.content.decode()
     assert "The organisation is changed: 1 added, 1 moved." in page
     assert "2026-11-15 to Platform" in page
@@ -148,10 +175,14 @@ def test_what_changed_meanwhile_or_has_problems_is_not_applied(admin: Client) ->
     shown = admin.post("/ownership/preview/", upload(MOVE)).content.decode()
     Team.objects.filter(slug="ads").update(name="Adverts")
 
-    answer = admin.post("/ownership/apply/", {"text": MOVE, "previewed": hidden(shown, "previewed")})
+    answer = admin.post(
+        "/ownership/apply/", {"text": MOVE, "previewed": hidden(shown, "previewed")}
+    )
     assert answer.status_code == 409
     assert "changed since the preview" in answer.content.decode()
-    wrong = admin.post("/ownership/preview/", upload(HEADER + "team_alias,Suchen,,serach,,,,,,\n")).content.decode()
+    wrong = admin.post(
+        "/ownership/preview/", upload(HEADER + "team_alias,Suchen,,serach,,,,,,\n")
+    ).content.decode()
     assert "there is no team &#x27;serach&#x27;" in wrong
     assert "/ownership/apply/" not in wrong
     assert admin.post("/ownership/preview/", {}).status_code == 400
@@ -216,10 +247,15 @@ def test_the_command_exports_previews_and_applies(company: None, tmp_path: Path)
 
 def test_the_work_list_is_sorted_by_money_with_a_suggestion_beside_it(admin: Client) -> None:
     body = admin.get("/ownership/unowned/?period=2026-10").content.decode()
-    rows = admin.get("/ownership/unowned/?period=2026-10&download=lines").content.decode().splitlines()
+    rows = (
+        admin.get("/ownership/unowned/?period=2026-10&download=lines").content.decode().splitlines()
+    )
 
     assert "10.00</span> USD of AI cost has no owner" in body
-    assert "with names that begin with srch-: 100% of 90 USD of owned cost there is this team&#x27;s" in body
+    assert (
+        "with names that begin with srch-: 100% of 90 USD of owned cost there is this team&#x27;s"
+        in body
+    )
     assert rows[1].startswith("no rule,7,2,AWS,Amazon SageMaker,111,Search Engine,")
     assert rows[2].startswith("no rule,3,1,AWS,Amazon SageMaker,999,,")
     assert rows[3].startswith("Total,10,3,")
@@ -236,7 +272,11 @@ def test_a_suggestion_is_accepted_into_a_rule_with_one_click(admin: Client) -> N
     assert (rules.number, rules.effective_from, rules.created_by) == (2, OCTOBER.start, "root")
     assert Job.objects.get().payload == {"period": "2026-10"}
     entry = AuditEntry.objects.get(action="owner accepted")
-    assert (entry.actor, entry.detail["team"], entry.detail["billed_cost"]) == ("root", "search", "7")
+    assert (entry.actor, entry.detail["team"], entry.detail["billed_cost"]) == (
+        "root",
+        "search",
+        "7",
+    )
     allocate()
     inferred = [share for share in shares() if share.rung == 5]
     assert [(share.team, share.billed) for share in inferred] == [("search", Decimal(7))]
@@ -247,7 +287,9 @@ def test_a_suggestion_is_accepted_into_a_rule_with_one_click(admin: Client) -> N
 
 
 def test_a_rule_that_would_take_more_than_was_suggested_is_refused(admin: Client) -> None:
-    Bill("other").charge("50", resource_name="srch-web", **{**AWS, "service_name": "Amazon SageMaker"})
+    Bill("other").charge(
+        "50", resource_name="srch-web", **{**AWS, "service_name": "Amazon SageMaker"}
+    )
     body = admin.get("/ownership/unowned/?period=2026-10").content.decode()
     wish = {name: hidden(body, name) for name in ("suggestion", "month", "currency")}
 
@@ -260,7 +302,11 @@ def test_a_rule_that_would_take_more_than_was_suggested_is_refused(admin: Client
 def test_rules_of_a_later_month_are_not_overtaken(admin: Client) -> None:
     first = RuleSet.objects.get()
     RuleSet.objects.create(
-        number=2, text=first.text, content_sha256="x", effective_from=date(2026, 11, 1), note="November's"
+        number=2,
+        text=first.text,
+        content_sha256="x",
+        effective_from=date(2026, 11, 1),
+        note="November's",
     )
     body = admin.get("/ownership/unowned/?period=2026-10").content.decode()
     wish = {name: hidden(body, name) for name in ("suggestion", "month", "currency")}
@@ -274,14 +320,21 @@ def test_rules_of_a_later_month_are_not_overtaken(admin: Client) -> None:
 
 
 def test_coverage_is_by_count_and_by_cost_of_ai_spend_in_one_currency(admin: Client) -> None:
-    Bill("plain").charge("1000", service_name="Amazon CloudFront", provider_name="AWS", sub_account_id="1")
+    Bill("plain").charge(
+        "1000", service_name="Amazon CloudFront", provider_name="AWS", sub_account_id="1"
+    )
     Bill("euro").charge(
-        "50", currency="EUR", tags={"team": "ads"}, **{**AWS, "service_category": "AI and Machine Learning"}
+        "50",
+        currency="EUR",
+        tags={"team": "ads"},
+        **{**AWS, "service_category": "AI and Machine Learning"},
     )
     allocate()
 
     def newest(table: str, currency: str) -> str:
-        address = f"/ownership/coverage/?currency={currency}&period=2026-10&download=coverage-{table}"
+        address = (
+            f"/ownership/coverage/?currency={currency}&period=2026-10&download=coverage-{table}"
+        )
         return admin.get(address).content.decode().splitlines()[1]
 
     assert newest("cost", "USD") == "2026-10,200,190,0.95,90,0.45,100,0.5"
@@ -311,7 +364,9 @@ rules:
     allocate()
 
     address = "/ownership/coverage/?currency=USD&period=2026-10&download=coverage-"
-    cost, charges = (admin.get(address + table).content.decode().splitlines()[1] for table in ("cost", "charges"))
+    cost, charges = (
+        admin.get(address + table).content.decode().splitlines()[1] for table in ("cost", "charges")
+    )
 
     assert cost.split(",")[1:5] == ["280", "170", "0.6071428571428571428571428571", "170"]
     assert charges.split(",")[1:5] == ["7", "3", "0.4285714285714285714285714286", "3"]
@@ -329,11 +384,17 @@ def browser(chromium_path: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bro
 
 @pytest.mark.browser
 @pytest.mark.django_db(transaction=True)
-def test_each_role_drives_the_pages(browser: Browser, live_server: LiveServer, tmp_path: Path) -> None:
+def test_each_role_drives_the_pages(
+    browser: Browser, live_server: LiveServer, tmp_path: Path
+) -> None:
     build()
     spend()
     allocate()
-    for name, role in (("executive", Role.EXECUTIVE), ("finance", Role.FINANCE), ("root", Role.FINOPS_ADMIN)):
+    for name, role in (
+        ("executive", Role.EXECUTIVE),
+        ("finance", Role.FINANCE),
+        ("root", Role.FINOPS_ADMIN),
+    ):
         person(name, role)
     person("lead", Role.TEAM_LEAD, "search")
     file = tmp_path / "tree.csv"

@@ -35,7 +35,11 @@ def test_defaults_are_the_latest_month_and_the_costliest_currency(months: list[T
     state = state_of("/executive/")
 
     assert state.period == Period.month(date(2026, 10, 1))
-    assert (state.currency, state.metric, state.compare_choice) == ("EUR", "effective_cost", "previous")
+    assert (state.currency, state.metric, state.compare_choice) == (
+        "EUR",
+        "effective_cost",
+        "previous",
+    )
     assert state.query_string() == "period=2026-10&currency=EUR"
 
 
@@ -54,7 +58,9 @@ def test_a_month_without_runs_before_is_not_comparable(months: list[Team]) -> No
 
 
 def test_links_keep_the_view_and_change_what_is_asked(months: list[Team]) -> None:
-    state = state_of("/executive/?from=2026-10-05&to=2026-10-11&metric=billed_cost&currency=USD&environment=production")
+    state = state_of(
+        "/executive/?from=2026-10-05&to=2026-10-11&metric=billed_cost&currency=USD&environment=production"
+    )
 
     assert state.period == Period(date(2026, 10, 5), date(2026, 10, 12))
     assert state.query_string(team="search") == (

@@ -1,4 +1,6 @@
-"""The reconciliation page, its downloads and its JSON: each gap by cause, for those who may read whole bills."""
+"""The reconciliation page, its downloads and its JSON: each gap by cause, for those who may read
+whole bills.
+"""
 
 from __future__ import annotations
 
@@ -28,13 +30,21 @@ OUTPUT = {**OPENAI, "sku_meter": "gpt-4o, output"}
 
 
 def seed_month() -> None:
-    """October: half of OpenAI's bill is traced, a credit, ten percent off; the same model from a seller in euro."""
+    """October: half of OpenAI's bill is traced, a credit, ten percent off; the same model from a
+    seller in euro.
+    """
     make_team("search")
     bill = Bill()
     bill.charge("9", listed="10", quantity="4000000", **INPUT)
     bill.charge("9", listed="10", quantity="1000000", **OUTPUT)
     bill.charge("-2", category="Credit", **OPENAI)
-    Bill("euro").charge("2", listed="2.2", quantity="1000000", currency="EUR", **{**INPUT, "sub_account_id": "proj-2"})
+    Bill("euro").charge(
+        "2",
+        listed="2.2",
+        quantity="1000000",
+        currency="EUR",
+        **{**INPUT, "sub_account_id": "proj-2"},
+    )
     told = {"model_answered": "gpt-4o"}
     usage("search", about=told, input_uncached=2_000_000, output_text=500_000)
     usage("search", about=told, project="proj-2", input_uncached=1_000_000)
@@ -72,7 +82,10 @@ def test_the_page_shows_bills_gaps_and_what_is_on_no_bill(month: None) -> None:
     }  # fmt: skip
     assert dollars.table.total["amount"].value == sum(lines.values()) == 16
     assert "without a rate from USD to EUR the two can't be compared" in " ".join(body.split())
-    assert [row["cause"].value for row in euros.table.rows][:2] == ["Bill at its own list price", "Negotiated discount"]
+    assert [row["cause"].value for row in euros.table.rows][:2] == [
+        "Bill at its own list price",
+        "Negotiated discount",
+    ]
     assert [row["provider"].value for row in response.context["off_the_bill"].rows] == ["larkspur"]
 
 
@@ -83,10 +96,16 @@ def test_causes_of_zero_stand_aside_and_the_sum_stays(month: None) -> None:
     assert [row["cause"].value for row in dollars.moving.rows] == [
         "Traces at list price", "Untraced calls", "Negotiated discount", "Credit", "Remainder",
     ]  # fmt: skip
-    assert sum(row["amount"].value for row in dollars.moving.rows) == dollars.moving.total["amount"].value
+    assert (
+        sum(row["amount"].value for row in dollars.moving.rows)
+        == dollars.moving.total["amount"].value
+    )
     assert [row["amount"].value for row in dollars.still.rows] == [0] * 7
     words = "Calls without usage, Cached tokens, Reasoning tokens, Batch tier, Price list age, Late bill, Rounding"
-    assert f'7 causes of <span class="n" title="0">0.00</span>: {words}</summary>' in response.content.decode()
+    assert (
+        f'7 causes of <span class="n" title="0">0.00</span>: {words}</summary>'
+        in response.content.decode()
+    )
 
 
 def test_fault_020_each_source_is_rounded_by_its_own_currency() -> None:
@@ -112,9 +131,12 @@ def test_a_bill_that_changed_after_the_run_is_named(month: None) -> None:
 
 
 @pytest.mark.parametrize(
-    ("role", "opens_chargeback"), [(Role.FINANCE, True), (Role.FINOPS_ADMIN, True), (Role.EXECUTIVE, False)]
+    ("role", "opens_chargeback"),
+    [(Role.FINANCE, True), (Role.FINOPS_ADMIN, True), (Role.EXECUTIVE, False)],
 )
-def test_fixes_link_only_to_pages_that_the_reader_may_open(month: None, role: Role, opens_chargeback: bool) -> None:
+def test_fixes_link_only_to_pages_that_the_reader_may_open(
+    month: None, role: Role, opens_chargeback: bool
+) -> None:
     body = signed_in(role).get("/reconciliation/?period=2026-10").content.decode()
 
     links = body[body.index("<main") :]
@@ -161,9 +183,13 @@ def test_json_tells_the_same(month: None) -> None:
 def test_months_without_bills_say_so(month: None) -> None:
     client = signed_in(Role.FINANCE)
 
-    assert "No bills in this month" in client.get("/reconciliation/?period=2025-01").content.decode()
+    assert (
+        "No bills in this month" in client.get("/reconciliation/?period=2025-01").content.decode()
+    )
     empty = client.get("/reconciliation/gap.csv?period=2025-01").content.decode()
-    assert empty.splitlines() == ["BillingMonth,Source,BillingCurrency,Line,Amount,ShareOfBilled,Evidence,Fix"]
+    assert empty.splitlines() == [
+        "BillingMonth,Source,BillingCurrency,Line,Amount,ShareOfBilled,Evidence,Fix"
+    ]
 
 
 @pytest.fixture
@@ -175,7 +201,9 @@ def browser(chromium_path: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bro
 
 @pytest.mark.browser
 @pytest.mark.django_db(transaction=True)
-def test_each_role_sees_the_waterfall_in_a_real_browser(browser: Browser, live_server: LiveServer) -> None:
+def test_each_role_sees_the_waterfall_in_a_real_browser(
+    browser: Browser, live_server: LiveServer
+) -> None:
     seed_month()
     for role in (Role.EXECUTIVE, Role.FINANCE, Role.FINOPS_ADMIN):
         person(role.value, role)
@@ -192,7 +220,9 @@ def test_each_role_sees_the_waterfall_in_a_real_browser(browser: Browser, live_s
             assert "Untraced calls" in page.locator(".chart").first.inner_text()
             too_wide = "document.documentElement.scrollWidth > document.documentElement.clientWidth"
             assert not page.evaluate(too_wide), (role, width)
-            page.locator("main a[hx-get*='kind=untraced'], main a[href*='kind=untraced']").first.click()
+            page.locator(
+                "main a[hx-get*='kind=untraced'], main a[href*='kind=untraced']"
+            ).first.click()
             page.wait_for_load_state("networkidle")
             assert "untraced" in page.inner_text("body").lower()
             assert walk.problems == []

@@ -1,4 +1,6 @@
-"""The editor of rules in a real browser: checks while one types, marks beside lines, preview, apply, as each role."""
+"""The editor of rules in a real browser: checks while one types, marks beside lines, preview,
+apply, as each role.
+"""
 
 from __future__ import annotations
 
@@ -74,10 +76,14 @@ def test_findings_stand_beside_their_lines_while_one_types(browser: Browser, por
     page.fill("#rules-text", TEXT.replace("ads}", "adz}"))
     expect(page.locator(".finding.error")).to_contain_text("there is no team 'adz' in the tree")
     expect(page.locator(".gutter .error")).to_have_text("4")
-    page.wait_for_timeout(1000)  # the choice of a month asks for checks, too, whose answer replaces the button
+    page.wait_for_timeout(
+        1000
+    )  # the choice of a month asks for checks, too, whose answer replaces the button
     expect(page.locator(".htmx-request")).to_have_count(0)
     page.click("[data-goto='4']")
-    chosen = page.eval_on_selector("#rules-text", "text => text.value.slice(text.selectionStart, text.selectionEnd)")
+    chosen = page.eval_on_selector(
+        "#rules-text", "text => text.value.slice(text.selectionStart, text.selectionEnd)"
+    )
     page.fill("#rules-text", TEXT)
     expect(page.locator("#checks")).to_contain_text("Nothing to correct")
 
@@ -88,13 +94,17 @@ def test_findings_stand_beside_their_lines_while_one_types(browser: Browser, por
     page.context.close()
 
 
-def test_an_admin_previews_and_applies_what_was_previewed(browser: Browser, portal: str, worker: None) -> None:
+def test_an_admin_previews_and_applies_what_was_previewed(
+    browser: Browser, portal: str, worker: None
+) -> None:
     page, walk = editor(browser, portal, "finops_admin")
     page.fill("#rules-text", TEXT)
     page.select_option("[name=effective_from]", "2026-10")
 
     page.click("text=Preview what changes")
-    expect(page.locator(".lead")).to_contain_text("80.00 USD would move between teams in October 2026")
+    expect(page.locator(".lead")).to_contain_text(
+        "80.00 USD would move between teams in October 2026"
+    )
     expect(page.locator("#team tbody tr")).to_have_count(2)
     page.fill("[name=note]", "simpler")
     page.click("text=Apply rule set 2 from October 2026")
@@ -105,7 +115,9 @@ def test_an_admin_previews_and_applies_what_was_previewed(browser: Browser, port
     page.context.close()
 
 
-def test_finance_previews_and_finds_no_button_to_apply(browser: Browser, portal: str, worker: None) -> None:
+def test_finance_previews_and_finds_no_button_to_apply(
+    browser: Browser, portal: str, worker: None
+) -> None:
     page, walk = editor(browser, portal, "finance", width=NARROW, theme="dark")
     page.fill("#rules-text", TEXT)
     page.select_option("[name=effective_from]", "2026-10")
@@ -114,7 +126,9 @@ def test_finance_previews_and_finds_no_button_to_apply(browser: Browser, portal:
 
     expect(page.locator(".apply")).to_contain_text("A FinOps admin applies it, on this page.")
     assert page.locator(".apply button").count() == 0
-    assert not page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth")
+    assert not page.evaluate(
+        "document.documentElement.scrollWidth > document.documentElement.clientWidth"
+    )
     assert walk.problems == []
     page.context.close()
 
@@ -127,6 +141,9 @@ def test_others_have_no_editor(browser: Browser, portal: str, who: str) -> None:
 
     answers = [page.goto(f"{portal}{path}") for path in ("/rules/edit/", "/rules/")]
 
-    assert [answer.status for answer in answers if answer] == [404, 200 if who == "executive" else 404]
+    assert [answer.status for answer in answers if answer] == [
+        404,
+        200 if who == "executive" else 404,
+    ]
     assert page.locator("text=draft new rules").count() == 0
     context.close()

@@ -1,4 +1,6 @@
-"""Drafting, previewing and applying rules in the portal: who may, what is shown, and what becomes of it."""
+"""Drafting, previewing and applying rules in the portal: who may, what is shown, and what becomes
+of it.
+"""
 
 from __future__ import annotations
 
@@ -54,7 +56,9 @@ def test_a_draft_is_previewed_applied_and_allocated() -> None:
     preview = previewed(client)
     page = client.get(f"/rules/previews/{preview.pk}/?currency=USD").content.decode()
     applied = client.post(
-        f"/rules/previews/{preview.pk}/apply/", {"sha256": preview.content_sha256, "note": "simpler"}, follow=True
+        f"/rules/previews/{preview.pk}/apply/",
+        {"sha256": preview.content_sha256, "note": "simpler"},
+        follow=True,
     )
     job = Job.objects.get(kind="allocate", payload__period="2026-10")
     run_job(job.pk)
@@ -62,7 +66,10 @@ def test_a_draft_is_previewed_applied_and_allocated() -> None:
     assert preview.text == TEXT
     assert preview.content_sha256 in page
     assert "Apply rule set 2 from October 2026" in page
-    assert '<span class="n" title="60.5">60.50</span> USD would move between teams in October 2026' in page
+    assert (
+        '<span class="n" title="60.5">60.50</span> USD would move between teams in October 2026'
+        in page
+    )
     assert "Rule set 2 is in force from October 2026" in applied.content.decode()
     made = RuleSet.objects.get(number=2)
     assert (made.text, made.created_by, made.note) == (TEXT, "finops_admin", "simpler")
@@ -72,7 +79,9 @@ def test_a_draft_is_previewed_applied_and_allocated() -> None:
     )  # fmt: skip
     assert preview.outcome is not None
     assert {(each["currency"], each["sha256"]) for each in preview.outcome["runs"]} == set(
-        AllocationRun.objects.filter(is_current=True, rule_set=made).values_list("currency", "sha256")
+        AllocationRun.objects.filter(is_current=True, rule_set=made).values_list(
+            "currency", "sha256"
+        )
     )
 
 
@@ -83,7 +92,12 @@ def test_a_finished_preview_is_all_done() -> None:
 
     job = Job.objects.get(kind="preview_rules")
 
-    assert (job.status, job.progress_done, job.progress_total, job.progress_note) == ("succeeded", 100, 100, "compared")
+    assert (job.status, job.progress_done, job.progress_total, job.progress_note) == (
+        "succeeded",
+        100,
+        100,
+        "compared",
+    )
 
 
 @pytest.mark.django_db(transaction=True)
@@ -130,7 +144,9 @@ def test_a_stale_preview_and_another_hash_are_not_applied() -> None:
     other = client.post(f"{address}apply/", {"sha256": "0" * 64}, follow=True).content.decode()
     put_in_force("rules: [{name: none, method: unallocated}]")
     stale = client.get(address).content.decode()
-    late = client.post(f"{address}apply/", {"sha256": preview.content_sha256}, follow=True).content.decode()
+    late = client.post(
+        f"{address}apply/", {"sha256": preview.content_sha256}, follow=True
+    ).content.decode()
 
     assert "another draft than this" in other
     assert "Not to be applied: rule set 2 was applied after the preview" in stale
@@ -150,7 +166,9 @@ def test_a_preview_from_before_a_bill_says_which_and_is_not_applied() -> None:
     reason = f"since the preview of these rules import {late.scope.bill_import_id} of late was loaded for October 2026"
 
     stale = client.get(address).content.decode()
-    refused = client.post(f"{address}apply/", {"sha256": preview.content_sha256}, follow=True).content.decode()
+    refused = client.post(
+        f"{address}apply/", {"sha256": preview.content_sha256}, follow=True
+    ).content.decode()
 
     assert f"Not to be applied: {reason}." in stale
     assert f"Not applied: {reason}. Preview the draft again." in refused
@@ -180,7 +198,11 @@ def test_the_editor_shows_what_each_rule_and_what_none_takes() -> None:
     company()
     text = "rules:\n- {name: searching, method: direct, target: {team: search}, when: {Tags.team: search}}"
 
-    checks = signed_in().post("/rules/edit/check/?metric=billed_cost", DRAFT | {"text": text}).content.decode()
+    checks = (
+        signed_in()
+        .post("/rules/edit/check/?metric=billed_cost", DRAFT | {"text": text})
+        .content.decode()
+    )
 
     assert "What would each rule take in October 2026?" in checks
     assert '<span class="n" title="80">80.00</span>' in checks
@@ -231,18 +253,24 @@ def test_a_preview_under_way_says_how_far_it_is() -> None:
     client.post("/rules/edit/preview/", DRAFT)
     preview = RulePreview.objects.get()
     address = f"/rules/previews/{preview.pk}/"
-    Job.objects.update(progress_done=30, progress_total=100, progress_note="2026-10: reading traces")
+    Job.objects.update(
+        progress_done=30, progress_total=100, progress_note="2026-10: reading traces"
+    )
 
     whole = client.get(address).content.decode()
     part = client.get(address, headers={"HX-Request": "true"}).content.decode()
     Job.objects.update(status="failed", error="no space left")
     failed = client.get(address).content.decode()
-    nothing: dict[str, list[Any]] = {level: [] for level in ("team", "product", "model", "feature", "month")}
+    nothing: dict[str, list[Any]] = {
+        level: [] for level in ("team", "product", "model", "feature", "month")
+    }
     RulePreview.objects.update(outcome={"runs": [], "rules": [], "differences": nothing})
     done = client.get(address, headers={"HX-Request": "true", "HX-Target": "preview-progress"})
 
     assert "30 of 100 (30%)" in whole
-    assert "data-state-bar" in whole  # as on the page that follows, or it would come scrolled by the bar's height
+    assert (
+        "data-state-bar" in whole
+    )  # as on the page that follows, or it would come scrolled by the bar's height
     assert 'hx-trigger="every 1s"' in part
     assert "<html" not in part
     assert "no space left" in failed

@@ -45,7 +45,11 @@ def reader() -> Client:
     bill = Bill()
     row = {**OPENAI, "sku_meter": "gpt-4o input tokens"}
     bill.charge(
-        "100000000000.000000000000000001", "0.1000000000000000055511151231257827", at=utc(5), quantity="3", **row
+        "100000000000.000000000000000001",
+        "0.1000000000000000055511151231257827",
+        at=utc(5),
+        quantity="3",
+        **row,
     )
     bill.charge("0.3", "-0.000000000000000000000000000007", at=utc(6), quantity="4", **row)
     bill.charge("12.345678901234567890", "7", at=utc(7), category="Tax", **row)
@@ -61,7 +65,9 @@ def lines(response: Any) -> list[dict[str, str]]:
 
 
 def from_api(reader: Client, metric: str) -> dict[str | None, Decimal]:
-    body = json.loads(reader.get(f"/api/v1/costs/?period=2026-10&group_by=team&metric={metric}").content)
+    body = json.loads(
+        reader.get(f"/api/v1/costs/?period=2026-10&group_by=team&metric={metric}").content
+    )
     return {row["key"]["team"]: Decimal(row["cost"]) for row in body["rows"]}
 
 
@@ -81,7 +87,9 @@ def test_fault_084_page_table_csv_chargeback_and_api_agree(reader: Client) -> No
     for metric in METRICS:
         api = from_api(reader, metric)
         csv_rows = {row["Team"]: Decimal(row["Cost, USD"]) for row in team_rows(reader, metric)}
-        page = html.unescape(reader.get(f"/showback/?period=2026-10&metric={metric}").content.decode())
+        page = html.unescape(
+            reader.get(f"/showback/?period=2026-10&metric={metric}").content.decode()
+        )
         shown = {Decimal(text) for text in re.findall(r'<span class="n" title="(-?[0-9.]+)"', page)}
 
         assert set(api) == {"search", "ads", "shop"}

@@ -57,7 +57,12 @@ def is_signed_in(client: Client) -> bool:
 
 def test_a_new_installation_has_no_account_and_offers_none(client: Client) -> None:
     assert not User.objects.exists()
-    for address in ("/accounts/signup/", "/accounts/password/reset/", "/accounts/social/signup/", "/admin/login/"):
+    for address in (
+        "/accounts/signup/",
+        "/accounts/password/reset/",
+        "/accounts/social/signup/",
+        "/admin/login/",
+    ):
         assert client.post(address, {"username": "eve"}).status_code == 404
 
 
@@ -89,7 +94,9 @@ def test_fault_115_login_needs_its_own_token(client: Client) -> None:
     assert not is_signed_in(strict)
 
 
-def test_fault_115_an_upload_is_read_only_for_whom_may_upload_and_with_its_token(client: Client) -> None:
+def test_fault_115_an_upload_is_read_only_for_whom_may_upload_and_with_its_token(
+    client: Client,
+) -> None:
     strict = Client(enforce_csrf_checks=True)
     strict.cookies["csrftoken"] = "a" * 32  # a stranger can send any cookie
     file = {"file": io.BytesIO(b"BilledCost\n"), "source": "x"}
@@ -117,7 +124,9 @@ def test_fault_115_an_upload_is_read_only_for_whom_may_upload_and_with_its_token
 def test_fault_116_next_leads_nowhere_else(client: Client, target: str) -> None:
     person("ada", Role.FINANCE)
 
-    answer = client.post(f"{LOGIN}?next={target}", {"login": "ada", "password": PASSWORD, "next": target})
+    answer = client.post(
+        f"{LOGIN}?next={target}", {"login": "ada", "password": PASSWORD, "next": target}
+    )
 
     assert (answer.status_code, answer["Location"]) == (302, "/")
 
@@ -141,7 +150,9 @@ def test_a_second_factor_is_asked_once_it_is_set_up(client: Client) -> None:
     assert not is_signed_in(client)
     client.post("/accounts/2fa/authenticate/", {"code": "000000"})
     assert not is_signed_in(client)
-    code = totp.format_hotp_value(totp.hotp_value(secret, next(totp.yield_hotp_counters_from_time())))
+    code = totp.format_hotp_value(
+        totp.hotp_value(secret, next(totp.yield_hotp_counters_from_time()))
+    )
     client.post("/accounts/2fa/authenticate/", {"code": code})
     assert is_signed_in(client)
 
@@ -155,7 +166,10 @@ def test_every_page_carries_the_strict_headers(client: Client) -> None:
 
     for address in [LOGIN, "/no-such-page/", "/api/v1/costs/", *PAGES]:
         answer = client.get(address)
-        policy = dict(part.strip().partition(" ")[::2] for part in answer["Content-Security-Policy"].split(";"))
+        policy = dict(
+            part.strip().partition(" ")[::2]
+            for part in answer["Content-Security-Policy"].split(";")
+        )
         assert policy["default-src"] == "'none'", address
         assert policy["script-src"].startswith("'self'")
         assert policy["base-uri"] == policy["frame-ancestors"] == "'none'"
@@ -182,7 +196,12 @@ def test_cookies_are_out_of_reach_of_scripts_and_other_sites(client: Client) -> 
 
 def test_fault_130_another_host_name_is_refused(client: Client) -> None:
     assert client.get(LOGIN, headers={"host": "evil.example"}).status_code == 400
-    assert client.get(LOGIN, headers={"host": "localhost", "x-forwarded-host": "evil.example"}).status_code == 200
+    assert (
+        client.get(
+            LOGIN, headers={"host": "localhost", "x-forwarded-host": "evil.example"}
+        ).status_code
+        == 200
+    )
 
 
 def test_fault_131_errors_tell_nothing_of_the_inside(
@@ -200,7 +219,14 @@ def test_fault_131_errors_tell_nothing_of_the_inside(
     assert broken.status_code == 500
     assert missing.status_code == 404
     for answer in (broken, missing):
-        for inside in ("swordfish", "Traceback", "RuntimeError", "portal/pages", "urlpatterns", "DEBUG"):
+        for inside in (
+            "swordfish",
+            "Traceback",
+            "RuntimeError",
+            "portal/pages",
+            "urlpatterns",
+            "DEBUG",
+        ):
             assert inside not in answer.content.decode()
     told = re.search("<code>([0-9a-f]{8})</code>", broken.content.decode())
     assert told
@@ -210,7 +236,9 @@ def test_fault_131_errors_tell_nothing_of_the_inside(
 # ---------------------------------------------------------------- secrets
 
 
-def test_fault_118_a_key_is_in_no_log_no_table_and_no_answer(caplog: pytest.LogCaptureFixture) -> None:
+def test_fault_118_a_key_is_in_no_log_no_table_and_no_answer(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     caplog.set_level(logging.DEBUG)
     seed_company()
     client = Client(raise_request_exception=False)
@@ -222,7 +250,12 @@ def test_fault_118_a_key_is_in_no_log_no_table_and_no_answer(caplog: pytest.LogC
             _, secret = create_key("canary", scope, team, None)
             secrets.append(secret)
             headers = {"authorization": f"Bearer {secret}"}
-            for address in ("/api/v1/costs/?group_by=team", "/api/v1/imports/", "/api/v1/nothing/", "/executive/"):
+            for address in (
+                "/api/v1/costs/?group_by=team",
+                "/api/v1/imports/",
+                "/api/v1/nothing/",
+                "/executive/",
+            ):
                 answers.append(client.get(address, headers=headers))
             answers.append(client.get("/api/v1/costs/", {"limit": "x"}, headers=headers))
             for body, kind in (
@@ -240,7 +273,9 @@ def test_fault_118_a_key_is_in_no_log_no_table_and_no_answer(caplog: pytest.LogC
     for secret in secrets:
         random_part = secret[-30:]
         assert not [text for text in [*said, kept, logged] if random_part in text]
-    report = SafeExceptionReporterFilter().cleanse_setting("HTTP_AUTHORIZATION", f"Bearer {secrets[0]}")
+    report = SafeExceptionReporterFilter().cleanse_setting(
+        "HTTP_AUTHORIZATION", f"Bearer {secrets[0]}"
+    )
     assert secrets[0] not in str(report)
 
 
@@ -280,7 +315,15 @@ def test_fault_110_no_cell_of_any_download_is_a_formula(client: Client, formula:
         f"/api/v1/chargeback/?{month}",
         f"/imports/{company.bill_import}/rejected.csv",
         *table_downloads(
-            client, ["/executive/", "/showback/", "/showback/alpha/", "/chargeback/", "/reconciliation/", "/imports/"]
+            client,
+            [
+                "/executive/",
+                "/showback/",
+                "/showback/alpha/",
+                "/chargeback/",
+                "/reconciliation/",
+                "/imports/",
+            ],
         ),
     ]
 
@@ -294,7 +337,11 @@ def test_fault_110_no_cell_of_any_download_is_a_formula(client: Client, formula:
         assert answer["Content-Disposition"].startswith("attachment"), address
         seen += sum(formula in cell for row in rows for cell in row)
         for cell in (cell for row in rows for cell in row):
-            assert is_number(cell) or cell.lstrip(" \u3000\ufeff")[:1] not in "=+-@\t\r\n\uff1d" or not cell, (
+            assert (
+                is_number(cell)
+                or cell.lstrip(" \u3000\ufeff")[:1] not in "=+-@\t\r\n\uff1d"
+                or not cell
+            ), (
                 address,
                 cell,
             )
@@ -306,7 +353,9 @@ def table_downloads(client: Client, pages: list[str]) -> list[str]:
     found = []
     for page in pages:
         body = client.get(page).content.decode().replace("&amp;", "&")
-        found += [part.split('"')[0] for part in body.split('href="') if "download=" in part.split('"')[0]]
+        found += [
+            part.split('"')[0] for part in body.split('href="') if "download=" in part.split('"')[0]
+        ]
     assert found
     return found
 

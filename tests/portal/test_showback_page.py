@@ -19,7 +19,9 @@ def teams() -> list[Team]:
     made = [make_team("search"), make_team("support"), make_team("fraud")]
     costs = Costs(date(2026, 10, 1))
     costs.add(2, "10.5", team="search", feature="ranking", model="gpt-4o")
-    costs.add(2, "2", team="search", feature="ranking", model="o3", charge_kind="shared", rule="platform")
+    costs.add(
+        2, "2", team="search", feature="ranking", model="o3", charge_kind="shared", rule="platform"
+    )
     costs.add(3, "1.5", team="search", feature="answers", model="gpt-4o")
     costs.add(3, "3", team="search", charge_kind="idle", rule="gpu")
     costs.add(4, "77", team="support", feature="replies", model="gpt-4o")
@@ -52,7 +54,10 @@ def test_matrix_puts_features_against_models(teams: list[Team]) -> None:
     assert rows["ranking"]["model:gpt-4o"].value == Decimal("10.5")
     assert rows["ranking"]["model:o3"].value == Decimal(2)
     assert rows["no feature"]["other-models"].value == Decimal(3)
-    assert [head["column"].label for head in response.context["matrix"].heads][-2:] == ["no model", "All, USD"]
+    assert [head["column"].label for head in response.context["matrix"].heads][-2:] == [
+        "no model",
+        "All, USD",
+    ]
     assert rows["answers"]["model:o3"].value is None
 
 
@@ -72,7 +77,10 @@ def test_features_are_called_by_their_names(teams: list[Team]) -> None:
 def test_parts_name_kind_and_rule(teams: list[Team]) -> None:
     response = lead(teams[0]).get("/showback/search/?period=2026-10")
 
-    parts = [(row["kind"].value, row["rule"].value, row["cost"].value) for row in response.context["parts"].rows]
+    parts = [
+        (row["kind"].value, row["rule"].value, row["cost"].value)
+        for row in response.context["parts"].rows
+    ]
     assert parts == [
         ("Direct", "by tag", Decimal(12)),
         ("Idle capacity", "gpu", Decimal(3)),
@@ -105,7 +113,10 @@ def test_a_lead_of_two_teams_sees_and_switches_between_these(teams: list[Team]) 
     assert [row["name"].value for row in overview.context["table"].rows] == ["Support", "Search"]
     assert overview.context["table"].total["cost"].value == Decimal(94)
     assert "Fraud" not in overview.content.decode()
-    assert [(name, here) for name, _, here in page.context["others"]] == [("Search", True), ("Support", False)]
+    assert [(name, here) for name, _, here in page.context["others"]] == [
+        ("Search", True),
+        ("Support", False),
+    ]
 
 
 def test_unallocated_cost_is_shown_to_those_who_see_everything(teams: list[Team]) -> None:
@@ -114,7 +125,9 @@ def test_unallocated_cost_is_shown_to_those_who_see_everything(teams: list[Team]
     table = client.get("/showback/?period=2026-10").context["table"]
 
     assert table.total["cost"].value == Decimal(99)
-    assert ("Unallocated", Decimal(5)) in [(row["name"].value, row["cost"].value) for row in table.rows]
+    assert ("Unallocated", Decimal(5)) in [
+        (row["name"].value, row["cost"].value) for row in table.rows
+    ]
 
 
 def test_a_team_without_costs_says_so(teams: list[Team]) -> None:
@@ -144,7 +157,9 @@ def test_csv_of_the_matrix_is_exact_and_safe(teams: list[Team]) -> None:
     ]
 
 
-def test_number_of_statements_does_not_grow(teams: list[Team], django_assert_num_queries: Any) -> None:
+def test_number_of_statements_does_not_grow(
+    teams: list[Team], django_assert_num_queries: Any
+) -> None:
     client = lead(teams[0])
 
     with django_assert_num_queries(21):

@@ -7,18 +7,28 @@ from django.test import RequestFactory
 from portal.pages.table_html import body_html
 from portal.pages.tables import Cell, Column, Row, Table, arranged, asked_download
 
-COLUMNS = [Column("name", "Name"), Column("cost", "Cost, USD", "money"), Column("change", "Change", "change")]
+COLUMNS = [
+    Column("name", "Name"),
+    Column("cost", "Cost, USD", "money"),
+    Column("change", "Change", "change"),
+]
 
 
 def row(name: str, cost: str | None, before: str | None = None) -> Row:
     amount = None if cost is None else Decimal(cost)
     compared = None if before is None else Decimal(before)
-    return {"name": Cell(value=name), "cost": Cell(value=amount), "change": Cell(value=amount, before=compared)}
+    return {
+        "name": Cell(value=name),
+        "cost": Cell(value=amount),
+        "change": Cell(value=amount, before=compared),
+    }
 
 
 def table(query: str = "", *, rows: list[Row] | None = None, limit: int = 0) -> Table:
     made = (
-        rows if rows is not None else [row("b", "2", "1"), row("A", "30", "29.5"), row("c", None), row("d", "4", "9")]
+        rows
+        if rows is not None
+        else [row("b", "2", "1"), row("A", "30", "29.5"), row("c", None), row("d", "4", "9")]
     )
     total = {"name": Cell(value="Total"), "cost": Cell(value=Decimal(36))}
     plain = Table("costs", "Costs", COLUMNS, made, total=total, limit=limit, sort="-cost")
@@ -51,16 +61,26 @@ def test_rows_beyond_the_limit_stand_in_one_line() -> None:
 
     assert len(cut.rows) == 4
     assert cut.rest is not None
-    assert (cut.rest["name"].value, cut.rest["cost"].value) == ("6 more", Decimal(96 + 95 + 94 + 93 + 92 + 91))
+    assert (cut.rest["name"].value, cut.rest["cost"].value) == (
+        "6 more",
+        Decimal(96 + 95 + 94 + 93 + 92 + 91),
+    )
     assert len(table("?all.costs=1", rows=many, limit=4).rows) == 10
 
 
 def test_a_column_that_nothing_stands_in_is_left_out_where_it_may_be() -> None:
-    columns = [Column("name", "Name"), Column("next", "Next", if_any=True), Column("empty", "Empty")]
+    columns = [
+        Column("name", "Name"),
+        Column("next", "Next", if_any=True),
+        Column("empty", "Empty"),
+    ]
 
     def shown(*values: str) -> list[str]:
         rows: list[Row] = [{"name": Cell("a"), "next": Cell(value)} for value in values]
-        made = arranged(Table("moves", "Moves", columns, rows, sort="name"), RequestFactory().get("/?sort.moves=next"))
+        made = arranged(
+            Table("moves", "Moves", columns, rows, sort="name"),
+            RequestFactory().get("/?sort.moves=next"),
+        )
         assert made.sort == ("next" if any(values) else "name")
         return [column.key for column in made.columns]
 
@@ -69,8 +89,12 @@ def test_a_column_that_nothing_stands_in_is_left_out_where_it_may_be() -> None:
 
 
 def test_csv_holds_the_lines_shown_with_exact_numbers() -> None:
-    made = table("?sort.costs=name", rows=[row("@cmd", "1.10"), row("plain", "0.000000000000000001", "1")])
-    response = asked_download(RequestFactory().get("/page/?download=costs"), [made], file_name="page")
+    made = table(
+        "?sort.costs=name", rows=[row("@cmd", "1.10"), row("plain", "0.000000000000000001", "1")]
+    )
+    response = asked_download(
+        RequestFactory().get("/page/?download=costs"), [made], file_name="page"
+    )
 
     assert response is not None
     assert response.content.decode().split("\r\n") == [

@@ -1,7 +1,8 @@
-"""Two teams whose names, amounts and texts can be told apart anywhere: what one may read and the other must not.
+"""Two teams whose names, amounts and texts can be told apart anywhere: what one may read and the
+other must not.
 
-Every table that a page, an export or the API reads has a row of each team. Text columns of a team hold its canary,
-amounts of a team have its digits, also after rounding.
+Every table that a page, an export or the API reads has a row of each team. Text columns of a team
+hold its canary, amounts of a team have its digits, also after rounding.
 """
 
 from __future__ import annotations
@@ -37,7 +38,9 @@ class Canary:
 
     @property
     def marks(self) -> list[str]:
-        """What gives the team away: its word, and its amount as exact and as rounded pages write it."""
+        """What gives the team away: its word, and its amount as exact and as rounded pages write
+        it.
+        """
         whole = int(self.amount)
         return [self.word, str(whole), f"{whole:,}"]
 
@@ -61,9 +64,13 @@ class Company:
 
 
 def seed_company(text: str | None = None) -> Company:
-    """Both teams with one charge, one call and one allocated line each. `text` replaces every free text, if given."""
+    """Both teams with one charge, one call and one allocated line each. `text` replaces every free
+    text, if given.
+    """
     with connection.cursor() as cursor:
-        cursor.execute("SELECT ensure_charge_partition(%s), ensure_slice_share_partition(%s)", [MONTH, MONTH])
+        cursor.execute(
+            "SELECT ensure_charge_partition(%s), ensure_slice_share_partition(%s)", [MONTH, MONTH]
+        )
         cursor.execute("SELECT ensure_span_partition(%s)", [DAY])
     entity = ledger.LegalEntity.objects.create(slug="acme", name=text or "Acme")
     source = ledger.Source.objects.create(name=text or "cloud")
@@ -81,10 +88,19 @@ def seed_company(text: str | None = None) -> Company:
         published_at=NOON,
     )
     rules = ledger.RuleSet.objects.create(
-        number=1, text=rules_named(text or "everything"), content_sha256="0" * 64, effective_from=MONTH, note=text or ""
+        number=1,
+        text=rules_named(text or "everything"),
+        content_sha256="0" * 64,
+        effective_from=MONTH,
+        note=text or "",
     )
     run = ledger.AllocationRun.objects.create(
-        billing_month=MONTH, currency="USD", rule_set=rules, status="succeeded", is_current=True, rows=2
+        billing_month=MONTH,
+        currency="USD",
+        rule_set=rules,
+        status="succeeded",
+        is_current=True,
+        rows=2,
     )
     total = ALPHA.amount + BRAVO.amount
     for metric in ("billed_cost", "effective_cost"):
@@ -118,23 +134,56 @@ def seed_company(text: str | None = None) -> Company:
 
 
 def rules_named(name: str) -> str:
-    rule = {"name": name, "when": {"ChargeCategory": "Usage"}, "method": "direct", "target": {"team": "alpha"}}
+    rule = {
+        "name": name,
+        "when": {"ChargeCategory": "Usage"},
+        "method": "direct",
+        "target": {"team": "alpha"},
+    }
     return yaml.safe_dump({"version": 1, "scope": [], "rules": [rule]})
 
 
 def rule_preview(rules: ledger.RuleSet, text: str | None) -> ledger.RulePreview:
     """A draft that would move all that alpha pays to bravo."""
     amount = str(ALPHA.amount)
-    amounts = {"billed_before": "0", "billed_after": amount, "effective_before": "0", "effective_after": amount}
-    back = {"billed_before": amount, "billed_after": "0", "effective_before": amount, "effective_after": "0"}
+    amounts = {
+        "billed_before": "0",
+        "billed_after": amount,
+        "effective_before": "0",
+        "effective_after": amount,
+    }
+    back = {
+        "billed_before": amount,
+        "billed_after": "0",
+        "effective_before": amount,
+        "effective_after": "0",
+    }
     named = {"currency": "USD", "owner": None, "reason": None}
-    lines = [{**named, "name": text or BRAVO.word, **amounts}, {**named, "name": text or ALPHA.word, **back}]
-    reach = {"currency": "USD", "charges": 2, "billed_cost": str(BRAVO.amount), "effective_cost": str(BRAVO.amount)}
+    lines = [
+        {**named, "name": text or BRAVO.word, **amounts},
+        {**named, "name": text or ALPHA.word, **back},
+    ]
+    reach = {
+        "currency": "USD",
+        "charges": 2,
+        "billed_cost": str(BRAVO.amount),
+        "effective_cost": str(BRAVO.amount),
+    }
     about = {"source": text or "cloud", "provider": text or "AWS", "service": text or BRAVO.word}
     about |= {"category": "Usage", "reason": "no rule"}
     month = {**lines[0], "name": "2026-10", "moved": {"billed_cost": "1", "effective_cost": "1"}}
-    finding = {"level": "warning", "subject": text or "rule", "what": text or "x", "remedy": text or "y", "line": 1}
-    tried = {"reach": [{"rule": text or BRAVO.word, **reach}], "untaken": [{**about, **reach}], "findings": [finding]}
+    finding = {
+        "level": "warning",
+        "subject": text or "rule",
+        "what": text or "x",
+        "remedy": text or "y",
+        "line": 1,
+    }
+    tried = {
+        "reach": [{"rule": text or BRAVO.word, **reach}],
+        "untaken": [{**about, **reach}],
+        "findings": [finding],
+    }
     return ledger.RulePreview.objects.create(
         text=rules_named(text or BRAVO.word),
         content_sha256="2" * 64,
@@ -143,7 +192,10 @@ def rule_preview(rules: ledger.RuleSet, text: str | None) -> ledger.RulePreview:
         months=["2026-10"],
         outcome={
             "runs": [{"month": "2026-10", "currency": "USD", "sha256": "3" * 64}],
-            "differences": {**dict.fromkeys(("team", "product", "model", "feature"), lines), "month": [month]},
+            "differences": {
+                **dict.fromkeys(("team", "product", "model", "feature"), lines),
+                "month": [month],
+            },
             "rules": [{"month": "2026-10", **tried}],
         },
         created_by=text or "ada",
@@ -210,7 +262,9 @@ def team_rows(
         team=canary.slug,
         booked_seconds=canary.amount * 3600,
     )
-    ledger.DriverPoint.objects.create(series=word, month=MONTH, team=canary.slug, quantity=canary.amount)
+    ledger.DriverPoint.objects.create(
+        series=word, month=MONTH, team=canary.slug, quantity=canary.amount
+    )
     dimension = ledger.ChargeDimension.objects.create(
         content_hash=digest(f"charge {number}"),
         billing_period_start=scope.billing_period_start,
@@ -239,7 +293,9 @@ def team_rows(
         list_cost=canary.amount,
         extra={"x_note": word},
     )
-    target, bucket = allocated(canary, number, word=word, source=source, run=run, dimension=dimension)
+    target, bucket = allocated(
+        canary, number, word=word, source=source, run=run, dimension=dimension
+    )
     trace = one_call(canary, number, word=word)
     return TeamRows(slug=canary.slug, trace=trace, target=target, bucket=bucket)
 
@@ -247,9 +303,15 @@ def team_rows(
 def place_in_tree(canary: Canary, *, text: str | None, entity: ledger.LegalEntity) -> None:
     word = text or canary.word
     team = ledger.Team.objects.create(slug=canary.slug, name=word)
-    unit = ledger.BusinessUnit.objects.create(slug=f"unit-{canary.slug}", name=word, legal_entity=entity)
-    center = ledger.CostCenter.objects.create(code=f"{word} {canary.slug}", name=word, legal_entity=entity)
-    ledger.TeamPlacement.objects.create(team=team, business_unit=unit, cost_center=center, valid_from=date(2026, 1, 1))
+    unit = ledger.BusinessUnit.objects.create(
+        slug=f"unit-{canary.slug}", name=word, legal_entity=entity
+    )
+    center = ledger.CostCenter.objects.create(
+        code=f"{word} {canary.slug}", name=word, legal_entity=entity
+    )
+    ledger.TeamPlacement.objects.create(
+        team=team, business_unit=unit, cost_center=center, valid_from=date(2026, 1, 1)
+    )
     product = ledger.Product.objects.create(slug=f"product-{canary.slug}", name=word)
     feature = ledger.Feature.objects.create(slug=f"feature-{canary.slug}", name=word)
     ledger.FeaturePlacement.objects.create(
@@ -278,8 +340,14 @@ def allocated(
         charge_category="Usage",
         split_key={"provider": word, "model": word},
     )
-    ledger.BucketMember.objects.create(run_id=run.pk, source_id=source.pk, dimension_id=dimension.pk, bucket=bucket)
-    costs = {"billed_cost": canary.amount, "effective_cost": canary.amount, "list_cost": canary.amount}
+    ledger.BucketMember.objects.create(
+        run_id=run.pk, source_id=source.pk, dimension_id=dimension.pk, bucket=bucket
+    )
+    costs = {
+        "billed_cost": canary.amount,
+        "effective_cost": canary.amount,
+        "list_cost": canary.amount,
+    }
     add_group(run, bucket, DAY, charges=1, note=word, **costs)
     target = ledger.Target.objects.create(
         content_hash=digest(f"target {number}"),
@@ -408,7 +476,13 @@ def one_person_per_role() -> dict[str, User]:
 
 
 def gives_away(body: str, canary: Canary, asked: str = "") -> list[str]:
-    """Marks of the team found in an output, also as JSON writes them; not those that the caller wrote in `asked`."""
+    """Marks of the team found in an output, also as JSON writes them; not those that the caller
+    wrote in `asked`.
+    """
     total = int(ALPHA.amount + BRAVO.amount)
     marks = [*canary.marks, str(total), f"{total:,}"]
-    return [mark for mark in marks if mark not in asked and (mark in body or json.dumps(mark)[1:-1] in body)]
+    return [
+        mark
+        for mark in marks
+        if mark not in asked and (mark in body or json.dumps(mark)[1:-1] in body)
+    ]

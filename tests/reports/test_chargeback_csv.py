@@ -1,4 +1,6 @@
-"""The chargeback CSV: equal to the ledger for every reader, harmless in a spreadsheet, in the same bytes each time."""
+"""The chargeback CSV: equal to the ledger for every reader, harmless in a spreadsheet, in the same
+bytes each time.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,9 @@ def exported(scope: TeamScope = EVERYTHING) -> bytes:
 def parsed(content: bytes) -> tuple[list[dict[str, str]], list[dict[str, str]]]:
     """Lines and control totals."""
     rows = list(csv.DictReader(io.StringIO(content.decode(), newline="")))
-    return [r for r in rows if r["period"] != "CONTROL TOTAL"], [r for r in rows if r["period"] == "CONTROL TOTAL"]
+    return [r for r in rows if r["period"] != "CONTROL TOTAL"], [
+        r for r in rows if r["period"] == "CONTROL TOTAL"
+    ]
 
 
 def a_month() -> None:
@@ -52,14 +56,20 @@ def test_columns_lines_and_control_totals() -> None:
 
     assert content.split(b"\n", 1)[0].decode() == ",".join(COLUMNS)
     assert b"\r" not in content
-    assert [(row["billing_currency"], D(row["billed_cost"]), D(row["effective_cost"])) for row in totals] == [
+    assert [
+        (row["billing_currency"], D(row["billed_cost"]), D(row["effective_cost"])) for row in totals
+    ] == [
         ("EUR", D(5), D(5)),
         ("USD", D("10.510000000000000000000000000001"), D("9.500000000000000000000000000001")),
     ]
-    assert all(not row[key] for row in totals for key in KEYS if key not in ("period", "billing_currency"))
+    assert all(
+        not row[key] for row in totals for key in KEYS if key not in ("period", "billing_currency")
+    )
     assert {row["period"] for row in lines} == {"2026-10"}
     assert len({tuple(row[key] for key in KEYS) for row in lines}) == len(lines)
-    chat = next(row for row in lines if row["feature"] == "chat" and row["billing_currency"] == "EUR")
+    chat = next(
+        row for row in lines if row["feature"] == "chat" and row["billing_currency"] == "EUR"
+    )
     assert (chat["charge_kind"], chat["rule"], chat["source"], chat["evidence"]) == (
         "shared",
         "OpenAI model calls",
@@ -85,13 +95,17 @@ def test_fault_074_the_file_equals_the_ledger_and_its_parts_equal_the_whole() ->
                 f" WHERE {condition} GROUP BY 1 ORDER BY 1"
             )
             ledger = cursor.fetchall()
-        assert [(t["billing_currency"], D(t["billed_cost"]), D(t["effective_cost"])) for t in totals] == ledger
+        assert [
+            (t["billing_currency"], D(t["billed_cost"]), D(t["effective_cost"])) for t in totals
+        ] == ledger
         for metric, column in (("billed_cost", 1), ("effective_cost", 2)):
             for row in ledger:
                 parts = [D(line[metric]) for line in seen if line["billing_currency"] == row[0]]
                 assert exact_sum(parts) == row[column]
     unallocated = [line for line in lines if line["charge_kind"] == "unallocated"]
-    assert sum(D(line["billed_cost"]) for line in unallocated if line["billing_currency"] == "USD") == D(3)
+    assert sum(
+        D(line["billed_cost"]) for line in unallocated if line["billing_currency"] == "USD"
+    ) == D(3)
 
 
 def test_fault_084_numbers_have_no_exponent_and_no_rounding() -> None:
@@ -108,7 +122,10 @@ def test_a_line_carries_the_cost_centre_of_the_charge_day() -> None:
     for code, day in (("CC-1", 1), ("CC-2", 6)):
         center = CostCenter.objects.create(code=code, name=code, legal_entity=entity)
         TeamPlacement.objects.create(
-            team=Team.objects.get(), business_unit=unit, cost_center=center, valid_from=utc(day).date()
+            team=Team.objects.get(),
+            business_unit=unit,
+            cost_center=center,
+            valid_from=utc(day).date(),
         )
     bill = Bill("aws")
     for day, cost in ((5, "1"), (6, "2"), (7, "4")):
@@ -117,7 +134,10 @@ def test_a_line_carries_the_cost_centre_of_the_charge_day() -> None:
 
     lines, _ = parsed(exported())
 
-    assert [(line["cost_center"], D(line["billed_cost"])) for line in lines] == [("CC-1", D(1)), ("CC-2", D(6))]
+    assert [(line["cost_center"], D(line["billed_cost"])) for line in lines] == [
+        ("CC-1", D(1)),
+        ("CC-2", D(6)),
+    ]
 
 
 @pytest.mark.parametrize(

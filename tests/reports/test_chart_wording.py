@@ -15,7 +15,9 @@ SHOWN = '&lt;a href="https://evil.example"&gt;Search&lt;/a&gt; %{x}'
 def test_fault_113_a_name_in_a_chart_is_no_link() -> None:
     day = date(2026, 10, 1)
 
-    days = stacked_days([DaySeries(HOSTILE, "shade-0", {day: Decimal(1)})], days=[day], currency="USD")
+    days = stacked_days(
+        [DaySeries(HOSTILE, "shade-0", {day: Decimal(1)})], days=[day], currency="USD"
+    )
     causes = bridge(before=Decimal(0), parts=[(HOSTILE, Decimal(1))], after=Decimal(1))
 
     assert days.data[0].name == SHOWN

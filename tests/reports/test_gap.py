@@ -1,4 +1,6 @@
-"""The gap in named causes: by hand for each cause, and adding up for whatever bills and traces come."""
+"""The gap in named causes: by hand for each cause, and adding up for whatever bills and traces
+come.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,8 @@ from reports.analysis.gap import (
 from reports.analysis.gap_causes import causes_of
 
 D = Decimal
-# USD per token in these examples, chosen to be added by hand: input 2, cached input 1, output 10; batch is half.
+# USD per token in these examples, chosen to be added by hand: input 2, cached input 1, output 10;
+# batch is half.
 PRICES = {
     "input_uncached": TokenPrice(D(2), D(2), D(1)),
     "cache_read": TokenPrice(D(1), D(1), D("0.5")),
@@ -38,7 +41,11 @@ PRICES = {
 
 def line(token_class: str, tokens: int, listed: str, **more: Any) -> BilledLine:
     costs = {"list_cost": D(listed), "contracted_cost": D(listed), "billed_cost": D(listed)}
-    return BilledLine(token_class=token_class, rows=1, **{"quantity": D(tokens), "is_batch": False, **costs, **more})
+    return BilledLine(
+        token_class=token_class,
+        rows=1,
+        **{"quantity": D(tokens), "is_batch": False, **costs, **more},
+    )
 
 
 def traced(**tokens: int) -> dict[str, TracedTokens]:
@@ -60,7 +67,8 @@ def told(gap: Gap) -> dict[str, Decimal]:
 
 def test_a_bill_that_the_traces_explain_has_no_gap() -> None:
     whole = usage(
-        [line("input", 100, "200"), line("output", 10, "100")], traced=traced(input_uncached=100, output_text=10)
+        [line("input", 100, "200"), line("output", 10, "100")],
+        traced=traced(input_uncached=100, output_text=10),
     )
 
     gap = gap_of(bill(whole))
@@ -70,7 +78,8 @@ def test_a_bill_that_the_traces_explain_has_no_gap() -> None:
 
 def test_calls_without_a_trace_are_priced_like_those_with_one() -> None:
     half = usage(
-        [line("input", 100, "200"), line("output", 10, "100")], traced=traced(input_uncached=50, output_text=5)
+        [line("input", 100, "200"), line("output", 10, "100")],
+        traced=traced(input_uncached=50, output_text=5),
     )
 
     assert told(gap_of(bill(half))) == {"untraced": D(150)}
@@ -83,7 +92,9 @@ def test_a_model_without_any_trace_is_untraced_at_its_list_price() -> None:
 
 
 def test_calls_that_tell_no_usage_stand_apart_from_untraced_ones() -> None:
-    """Ten calls, two of them silent, each as large as the eight: 300 x 2/8; the rest of what is missing is untraced."""
+    """Ten calls, two of them silent, each as large as the eight: 300 x 2/8; the rest of what is
+    missing is untraced.
+    """
     silent = usage(
         [line("input", 200, "400"), line("output", 20, "200")],
         traced=traced(input_uncached=100, output_text=10),
@@ -100,7 +111,9 @@ def test_more_traced_than_billed_is_a_negative_amount() -> None:
 
 
 def test_cached_tokens_that_the_traces_call_input() -> None:
-    """The bill has 40 of 100 input tokens at the cache's price; the traces took them for ordinary ones."""
+    """The bill has 40 of 100 input tokens at the cache's price; the traces took them for ordinary
+    ones.
+    """
     cached = usage(
         [line("input", 60, "120"), line("cache_read", 40, "40"), line("output", 10, "100")],
         traced=traced(input_uncached=100, output_text=10),
@@ -119,13 +132,19 @@ def test_reasoning_that_the_traces_leave_out_of_the_output() -> None:
 
 
 def test_batch_calls_that_the_traces_do_not_name() -> None:
-    batch = usage([line("input", 50, "100"), line("input", 50, "50", is_batch=True)], traced=traced(input_uncached=100))
+    batch = usage(
+        [line("input", 50, "100"), line("input", 50, "50", is_batch=True)],
+        traced=traced(input_uncached=100),
+    )
 
     assert told(gap_of(bill(batch))) == {"batch": D(-50)}
 
 
 def test_a_price_list_without_batch_prices_learns_them_from_the_bill() -> None:
-    batch = usage([line("input", 50, "100"), line("input", 50, "25", is_batch=True)], traced=traced(input_uncached=100))
+    batch = usage(
+        [line("input", 50, "100"), line("input", 50, "25", is_batch=True)],
+        traced=traced(input_uncached=100),
+    )
     same = {"input_uncached": TokenPrice(D(2), D(2), D(2))}
 
     assert told(gap_of(bill(replace(batch, prices=same)))) == {"batch": D(-75)}
@@ -146,12 +165,23 @@ def test_a_model_without_a_price_is_a_matter_of_the_price_list_and_not_of_traces
     gap = gap_of(bill(unknown))
 
     assert (gap.start, told(gap)) == (D(0), {"prices": D(200)})
-    assert "3 traced calls have no list price (m)" in causes_of(gap)[CAUSES.index("prices")].evidence
+    assert (
+        "3 traced calls have no list price (m)" in causes_of(gap)[CAUSES.index("prices")].evidence
+    )
 
 
 def test_discount_rounding_and_commitments_are_told_apart() -> None:
     whole = usage(
-        [line("input", 100, "200", contracted_cost=D(180), billed_cost=D("170.004"), rounding=D("0.004"))],
+        [
+            line(
+                "input",
+                100,
+                "200",
+                contracted_cost=D(180),
+                billed_cost=D("170.004"),
+                rounding=D("0.004"),
+            )
+        ],
         traced=traced(input_uncached=100),
     )
 
@@ -177,10 +207,13 @@ def test_quantities_that_are_no_tokens_stay_in_the_remainder() -> None:
     assert (told(gap), gap.not_by_token) == ({"remainder": D(80)}, D(80))
 
 
-def test_fault_035_without_a_rate_a_bill_of_another_currency_is_not_compared_and_never_taken_for_zero() -> None:
+def test_fault_035_without_a_rate_a_bill_of_another_currency_is_not_compared_and_never_taken_for_zero() -> (
+    None
+):
     euro = bill(
         usage(
-            [line("input", 100, "180", contracted_cost=D(162), billed_cost=D(162))], traced=traced(input_uncached=100)
+            [line("input", 100, "180", contracted_cost=D(162), billed_cost=D(162))],
+            traced=traced(input_uncached=100),
         ),
         currency="EUR",
     )
@@ -188,7 +221,9 @@ def test_fault_035_without_a_rate_a_bill_of_another_currency_is_not_compared_and
     apart, compared = gap_of(euro), gap_of(euro, rate=D("0.9"))
 
     assert (apart.is_compared, apart.start, apart.bill.estimate) == (False, D(180), D(200))
-    assert set(apart.amounts) == set(ON_THE_BILL)  # nothing is said of what only the estimate could tell
+    assert set(apart.amounts) == set(
+        ON_THE_BILL
+    )  # nothing is said of what only the estimate could tell
     assert told(apart) == told(compared) == {"discount": D(-18)}
     assert (compared.is_compared, compared.start) == (True, D(180))
 
@@ -198,7 +233,10 @@ def test_fault_020_evidence_is_told_in_the_minor_unit_of_the_bill() -> None:
 
     discount = next(cause for cause in causes_of(gap_of(yen)) if cause.key == "discount")
 
-    assert discount.evidence == "Contracted cost of 162 JPY is 10.0% below the bill's list cost of 180 JPY."
+    assert (
+        discount.evidence
+        == "Contracted cost of 162 JPY is 10.0% below the bill's list cost of 180 JPY."
+    )
 
 
 # ---------------------------------------------------------------- whatever comes
@@ -250,7 +288,9 @@ bills = st.builds(
 
 
 @given(bills, st.none() | decimals(1000, 200 * 10**6, 6))
-def test_the_causes_add_up_exactly_and_the_remainder_comes_last(any_bill: SourceBill, rate: Decimal | None) -> None:
+def test_the_causes_add_up_exactly_and_the_remainder_comes_last(
+    any_bill: SourceBill, rate: Decimal | None
+) -> None:
     gap = gap_of(any_bill, rate=rate)
 
     causes = causes_of(gap)
@@ -262,7 +302,9 @@ def test_the_causes_add_up_exactly_and_the_remainder_comes_last(any_bill: Source
 
 @given(bills)
 def test_the_remainder_is_what_the_bill_itself_leaves_open(any_bill: SourceBill) -> None:
-    """No repricing hides in it: only quantities without tokens, and billed cost that is not the contracted one."""
+    """No repricing hides in it: only quantities without tokens, and billed cost that is not the
+    contracted one.
+    """
     gap = gap_of(any_bill)
 
     assert gap.amounts["remainder"] == exact_sum([gap.not_by_token, gap.above_contract])
@@ -273,7 +315,10 @@ def test_the_order_of_models_and_lines_changes_nothing(any_bill: SourceBill, ran
     def shuffled(values: tuple[Any, ...]) -> tuple[Any, ...]:
         return tuple(random.sample(values, len(values)))
 
-    mixed = replace(any_bill, models=shuffled(tuple(replace(m, lines=shuffled(m.lines)) for m in any_bill.models)))
+    mixed = replace(
+        any_bill,
+        models=shuffled(tuple(replace(m, lines=shuffled(m.lines)) for m in any_bill.models)),
+    )
 
     def figures(one: SourceBill) -> dict[CauseKey, Decimal]:
         return dict(gap_of(one, rate=Decimal(1)).amounts)

@@ -27,7 +27,9 @@ D = Decimal
 
 
 def gaps(scope: TeamScope | None = None) -> MonthGaps:
-    return month_gaps(month=OCTOBER.start, runs=current_runs(), scope=scope or TeamScope.everything())
+    return month_gaps(
+        month=OCTOBER.start, runs=current_runs(), scope=scope or TeamScope.everything()
+    )
 
 
 def only() -> SourceGap:
@@ -41,7 +43,9 @@ def amounts(source: SourceGap) -> dict[CauseKey, Decimal]:
 
 
 def priced(*, calls: int = 1, **tokens: Any) -> None:
-    """Usage of gpt-4o (2.5 USD per million of input, 1.25 of cached, 10 of output), priced by the installed list."""
+    """Usage of gpt-4o (2.5 USD per million of input, 1.25 of cached, 10 of output), priced by the
+    installed list.
+    """
     usage("search", calls=calls, about=TOLD, **tokens)
     reprice(ensure_prices()[0].pk)
 
@@ -58,7 +62,8 @@ def test_a_bill_and_its_traces_meet_by_model_and_class() -> None:
 
     found = only()
 
-    # Half is traced: 5 + 5 USD at list price. The bill states no contracted cost, so billed cost stands for it.
+    # Half is traced: 5 + 5 USD at list price. The bill states no contracted cost, so billed cost
+    # stands for it.
     assert found.gap.start == D(10)
     assert found.gap.bill.billed == D(16)
     assert amounts(found) == {"untraced": D(10), "discount": D(-2), "credit": D(-2)}
@@ -66,7 +71,9 @@ def test_a_bill_and_its_traces_meet_by_model_and_class() -> None:
 
 
 def test_charges_that_rules_tell_apart_row_by_row_are_billed_once() -> None:
-    """Two rules share out one line by its x_ column, so that its dimension has a place in two buckets."""
+    """Two rules share out one line by its x_ column, so that its dimension has a place in two
+    buckets.
+    """
     put_in_force(
         """
 rules:
@@ -108,7 +115,11 @@ def test_fault_035_usage_of_a_day_without_a_price_is_unpriced_and_shown_and_neve
     """The list begins on 10 October; the call of the 5th has no price, that of the 12th has one."""
     version = PriceVersion.objects.create(source="dated", content_sha256="d")
     PriceMatch.objects.create(
-        version=version, provider="openai", model_text="gpt-4o", price_provider="openai", price_model="gpt-4o"
+        version=version,
+        provider="openai",
+        model_text="gpt-4o",
+        price_provider="openai",
+        price_model="gpt-4o",
     )
     with connection.cursor() as cursor:
         cursor.execute(
@@ -126,7 +137,10 @@ def test_fault_035_usage_of_a_day_without_a_price_is_unpriced_and_shown_and_neve
 
     found = only()
 
-    assert list(UsageHourly.objects.order_by("hour").values_list("list_cost", flat=True)) == [None, D(5)]
+    assert list(UsageHourly.objects.order_by("hour").values_list("list_cost", flat=True)) == [
+        None,
+        D(5),
+    ]
     assert (found.gap.start, amounts(found)) == (D(5), {"prices": D(5)})
     evidence = {cause.key: cause.evidence for cause in found.causes}["prices"]
     assert "3 traced calls have no list price (gpt-4o)" in evidence
@@ -140,7 +154,9 @@ def test_what_a_later_delivery_changed_is_a_late_bill() -> None:
     snapshot = ChargeScope.objects.get()
     old = Charge.objects.get()
     snapshot.pk = None
-    snapshot.bill_import = Import.objects.create(source=first.source, status="loaded", file_name="later.csv")
+    snapshot.bill_import = Import.objects.create(
+        source=first.source, status="loaded", file_name="later.csv"
+    )
     snapshot.published_at, snapshot.state = later, "current"
     snapshot.save()
     for line, cost in ((2, "2.5"), (3, "4")):
@@ -162,7 +178,10 @@ def test_what_a_later_delivery_changed_is_a_late_bill() -> None:
     found = only()
 
     assert (found.gap.bill.billed, amounts(found)) == (D("6.5"), {"late": D(4)})
-    assert "1 delivery after the first complete one: 4.00 USD" in {c.key: c.evidence for c in found.causes}["late"]
+    assert (
+        "1 delivery after the first complete one: 4.00 USD"
+        in {c.key: c.evidence for c in found.causes}["late"]
+    )
 
 
 def test_usage_of_another_month_on_this_bill_is_a_late_bill() -> None:
@@ -179,15 +198,29 @@ def test_currencies_stay_apart_and_only_dollars_are_compared() -> None:
     bill = Bill()
     bill.charge("2.5", listed="2.5", quantity="1000000", **INPUT)
     euro = Bill("euro")
-    euro.charge("2", listed="2.2", quantity="1000000", currency="EUR", **{**INPUT, "sub_account_id": "proj-2"})
+    euro.charge(
+        "2",
+        listed="2.2",
+        quantity="1000000",
+        currency="EUR",
+        **{**INPUT, "sub_account_id": "proj-2"},
+    )
     usage("search", about=TOLD, project="proj-2", input_uncached=1_000_000)
     priced(input_uncached=1_000_000)
     allocate()
 
     dollars, euros = gaps().sources
 
-    assert (dollars.gap.bill.currency, dollars.gap.is_compared, dollars.gap.total) == ("USD", True, D(0))
-    assert (euros.gap.bill.currency, euros.gap.is_compared, amounts(euros)) == ("EUR", False, {"discount": D("-0.2")})
+    assert (dollars.gap.bill.currency, dollars.gap.is_compared, dollars.gap.total) == (
+        "USD",
+        True,
+        D(0),
+    )
+    assert (euros.gap.bill.currency, euros.gap.is_compared, amounts(euros)) == (
+        "EUR",
+        False,
+        {"discount": D("-0.2")},
+    )
     assert euros.gap.bill.estimate == D("2.5")
 
 
@@ -200,9 +233,12 @@ def test_traced_usage_finds_its_source_or_stands_apart() -> None:
 
     found = gaps()
 
-    # The project is not on the bill, but only one source bills the provider: too much is traced there.
+    # The project is not on the bill, but only one source bills the provider: too much is traced
+    # there.
     assert amounts(found.sources[0]) == {"untraced": D("-2.5")}
-    assert [(one.provider, one.reason) for one in found.off_the_bill] == [("larkspur", "no bill of this provider")]
+    assert [(one.provider, one.reason) for one in found.off_the_bill] == [
+        ("larkspur", "no bill of this provider")
+    ]
 
 
 def test_a_cloud_that_does_not_tell_projects_meets_all_of_them() -> None:
@@ -224,7 +260,8 @@ def test_traced_cost_by_class_is_the_stored_estimate() -> None:
     stored = UsageHourly.objects.get().list_cost
     assert stored is not None
     assert only().gap.start == stored
-    # What repricing a token class leaves below a billionth counts as rounding, so that nothing is lost.
+    # What repricing a token class leaves below a billionth counts as rounding, so that nothing is
+    # lost.
     assert only().gap.amounts["rounding"].copy_abs() < D("1e-9")
 
 

@@ -18,7 +18,9 @@ OCTOBER = Period.month(date(2026, 10, 1))
 
 
 def spend_of(costs: Costs, *hashes: str, scope: TeamScope | None = None) -> Spend:
-    return Spend((costs.run.pk,), scope or TeamScope.everything(), "effective_cost", run_hashes=hashes)
+    return Spend(
+        (costs.run.pk,), scope or TeamScope.everything(), "effective_cost", run_hashes=hashes
+    )
 
 
 def test_a_published_run_is_read_once(django_assert_num_queries: Any) -> None:
@@ -40,7 +42,9 @@ def test_another_content_scope_or_metric_is_another_question() -> None:
     costs.add(2, "7", team="search")
 
     other = spend_cells(spend=spend_of(costs, "c" * 64), period=OCTOBER, compare=None)
-    nobody = spend_cells(spend=replace(spend, scope=TeamScope(frozenset())), period=OCTOBER, compare=None)
+    nobody = spend_cells(
+        spend=replace(spend, scope=TeamScope(frozenset())), period=OCTOBER, compare=None
+    )
     billed = spend_cells(spend=replace(spend, metric="billed_cost"), period=OCTOBER, compare=None)
 
     assert other[0].now == Decimal(12)

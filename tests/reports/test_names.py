@@ -14,13 +14,26 @@ def test_known_slugs_are_named_and_others_stay_as_told() -> None:
 
     names = names_of(teams=["ads", "gone", None], features=["chat", "ads"])
 
-    assert [names.team(slug) for slug in ("ads", "gone", None)] == ["Advertising", "gone", "no team"]
-    assert [names.feature(slug) for slug in ("chat", "ads", None)] == ["Chat for customers", "ads", "no feature"]
+    assert [names.team(slug) for slug in ("ads", "gone", None)] == [
+        "Advertising",
+        "gone",
+        "no team",
+    ]
+    assert [names.feature(slug) for slug in ("chat", "ads", None)] == [
+        "Chat for customers",
+        "ads",
+        "no feature",
+    ]
 
 
 def test_two_of_one_name_bear_their_slugs() -> None:
     """Else the lines of a chart, which go by their words, would meet."""
-    for slug, name in (("chat-eu", "Chat"), ("chat-us", "Chat"), ("faq", "told"), ("search", "Search")):
+    for slug, name in (
+        ("chat-eu", "Chat"),
+        ("chat-us", "Chat"),
+        ("faq", "told"),
+        ("search", "Search"),
+    ):
         Feature.objects.create(slug=slug, name=name)
 
     names = names_of(features=["chat-eu", "chat-us", "search", "faq", "told"])

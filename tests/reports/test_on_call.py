@@ -19,7 +19,9 @@ NOW = datetime(2026, 11, 20, 12, 15, tzinfo=UTC)
 D = Decimal
 
 
-def hour(week: int, *, calls: int = 100, errors: int = 0, cost: str = "10", model: str = "gpt-4o") -> HourRow:
+def hour(
+    week: int, *, calls: int = 100, errors: int = 0, cost: str = "10", model: str = "gpt-4o"
+) -> HourRow:
     return HourRow(week, "openai", model, D(calls), D(errors), D(calls * 1000), D(cost), D(0), D(0))
 
 
@@ -67,7 +69,9 @@ def test_a_value_outside_the_range_but_near_the_median_is_usual() -> None:
 
 def test_what_is_off_comes_first_totals_before_models() -> None:
     usage = [hour(0, cost="40"), hour(0, model="o1", calls=100, cost="90")]
-    usage += [hour(week, cost="39") for week in (1, 2, 3)] + [hour(week, model="o1", cost="10") for week in (1, 2, 3)]
+    usage += [hour(week, cost="39") for week in (1, 2, 3)] + [
+        hour(week, model="o1", cost="10") for week in (1, 2, 3)
+    ]
 
     found = on_call(usage=usage, latency=[], known_weeks=[1, 2, 3])
 
@@ -79,7 +83,9 @@ def test_what_is_off_comes_first_totals_before_models() -> None:
 def test_errors_and_latency_are_compared_too() -> None:
     usage = [hour(0, errors=10), hour(1), hour(2)]
     latency = [
-        LatencyRow(week, "openai", "gpt-4o", 24 if week == 0 else 18, D(100))  # 4.1 s instead of 0.5 s
+        LatencyRow(
+            week, "openai", "gpt-4o", 24 if week == 0 else 18, D(100)
+        )  # 4.1 s instead of 0.5 s
         for week in (0, 1, 2)
     ]
 
@@ -92,7 +98,9 @@ def test_errors_and_latency_are_compared_too() -> None:
 
 def test_few_calls_and_faster_ones_are_no_alarm() -> None:
     usage = [hour(0, calls=10, errors=9), hour(1, calls=10), hour(2, calls=10)]
-    faster = [LatencyRow(week, "openai", "gpt-4o", 12 if week == 0 else 24, D(100)) for week in (0, 1, 2)]
+    faster = [
+        LatencyRow(week, "openai", "gpt-4o", 12 if week == 0 else 24, D(100)) for week in (0, 1, 2)
+    ]
 
     found = on_call(usage=usage, latency=faster, known_weeks=[1, 2])
 
@@ -110,7 +118,9 @@ def test_a_model_that_fell_silent_is_shown() -> None:
 def test_percentiles_interpolate_inside_their_bucket() -> None:
     histogram = Histogram.of([(20, D(50)), (22, D(50)), (20, D(0))])
 
-    assert histogram.percentile_ms(0.5) == pytest.approx(1448.15, rel=1e-4)  # upper end of bucket 20
+    assert histogram.percentile_ms(0.5) == pytest.approx(
+        1448.15, rel=1e-4
+    )  # upper end of bucket 20
     assert histogram.percentile_ms(0.75) == pytest.approx(2435.5, rel=1e-4)
     assert Histogram.of([]).percentile_ms(0.5) is None
 
@@ -118,13 +128,24 @@ def test_percentiles_interpolate_inside_their_bucket() -> None:
 # ---------------------------------------------------------------- from the rollup
 
 
-def rollup(at: datetime, calls: int, *, team: str = "search", cost: str | None = "1", version: int | None = 1) -> None:
+def rollup(
+    at: datetime,
+    calls: int,
+    *,
+    team: str = "search",
+    cost: str | None = "1",
+    version: int | None = 1,
+) -> None:
     dimension, _ = UsageDimension.objects.get_or_create(
         content_hash=f"test {team}".encode(),
         defaults={"is_inference": True, "provider": "openai", "model": "gpt-4o", "team": team},
     )
     names = [field.name for field in UsageHourly._meta.local_concrete_fields]
-    values = {name: 0 for name in names if name not in ("hour", "dimension_id", "list_cost", "price_version_id")}
+    values = {
+        name: 0
+        for name in names
+        if name not in ("hour", "dimension_id", "list_cost", "price_version_id")
+    }
     UsageHourly.objects.create(
         hour=at,
         dimension_id=dimension.pk,
@@ -143,7 +164,8 @@ def test_the_last_hour_takes_the_running_one_whole_and_the_rest_from_before() ->
     rollup(running - timedelta(weeks=1, hours=1), 40)
 
     found = {
-        row.weeks_back: row.calls for row in usage_now(now=NOW, picked=UsageFilter(), teams=TeamScope.everything())
+        row.weeks_back: row.calls
+        for row in usage_now(now=NOW, picked=UsageFilter(), teams=TeamScope.everything())
     }
 
     # A quarter past: 100 + 3/4 of 40; a week ago 1/4 of 80 + 3/4 of 40.

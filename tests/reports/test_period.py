@@ -12,20 +12,36 @@ from reports.period import Period
     [
         ("2026-10-01", "2026-11-01", "2026-09-01", "2026-10-01"),  # a month with the month before
         ("2026-11-01", "2026-11-22", "2026-10-01", "2026-10-22"),  # so far with the same days
-        ("2026-03-01", "2026-03-31", "2026-02-01", "2026-03-01"),  # days that February does not have
-        ("2026-10-05", "2026-10-12", "2026-09-28", "2026-10-05"),  # a range with as many days before
+        (
+            "2026-03-01",
+            "2026-03-31",
+            "2026-02-01",
+            "2026-03-01",
+        ),  # days that February does not have
+        (
+            "2026-10-05",
+            "2026-10-12",
+            "2026-09-28",
+            "2026-10-05",
+        ),  # a range with as many days before
         ("2026-09-01", "2026-11-01", "2026-07-02", "2026-09-01"),  # two months as a range
     ],
 )
 def test_before(start: str, end: str, before_start: str, before_end: str) -> None:
     period = Period(date.fromisoformat(start), date.fromisoformat(end))
 
-    assert period.before() == Period(date.fromisoformat(before_start), date.fromisoformat(before_end))
+    assert period.before() == Period(
+        date.fromisoformat(before_start), date.fromisoformat(before_end)
+    )
 
 
 def test_a_year_before_keeps_months_whole_and_days_many() -> None:
-    assert Period.month(date(2025, 2, 1)).a_year_before() == Period(date(2024, 2, 1), date(2024, 3, 1))
-    assert Period(date(2028, 2, 29), date(2028, 3, 2)).a_year_before() == Period(date(2027, 2, 28), date(2027, 3, 2))
+    assert Period.month(date(2025, 2, 1)).a_year_before() == Period(
+        date(2024, 2, 1), date(2024, 3, 1)
+    )
+    assert Period(date(2028, 2, 29), date(2028, 3, 2)).a_year_before() == Period(
+        date(2027, 2, 28), date(2027, 3, 2)
+    )
 
 
 def test_through_cuts_only_inside() -> None:
@@ -37,7 +53,10 @@ def test_through_cuts_only_inside() -> None:
 
 
 def test_months_touched() -> None:
-    assert Period(date(2026, 10, 31), date(2026, 12, 1)).months() == [date(2026, 10, 1), date(2026, 11, 1)]
+    assert Period(date(2026, 10, 31), date(2026, 12, 1)).months() == [
+        date(2026, 10, 1),
+        date(2026, 11, 1),
+    ]
 
 
 @pytest.mark.parametrize(

@@ -74,7 +74,9 @@ def test_unit_costs_keep_significant_digits() -> None:
 
 
 def test_drivers_keep_their_parts() -> None:
-    shown = [driver(Decimal(text)) for text in ("128.5", "86400", "12.3456", "0.0004", "0", "1234567.8")]
+    shown = [
+        driver(Decimal(text)) for text in ("128.5", "86400", "12.3456", "0.0004", "0", "1234567.8")
+    ]
     assert shown == ["128.5", "86,400", "12.35", "0.0004", "0", "1.23 M"]
     assert driver(None) == count(None)
     assert exact_grouped(Decimal("1234567.000100")) == "1,234,567.0001"
@@ -82,7 +84,11 @@ def test_drivers_keep_their_parts() -> None:
 
 
 def test_counts_shorten_above_a_million() -> None:
-    assert (count(999_999), count(4_380_000), count(2_500_000_000)) == ("999,999", "4.38 M", "2.50 B")
+    assert (count(999_999), count(4_380_000), count(2_500_000_000)) == (
+        "999,999",
+        "4.38 M",
+        "2.50 B",
+    )
 
 
 def test_long_names_lose_their_middle() -> None:

@@ -1,4 +1,6 @@
-"""One reporting currency: exact products at each month's rate, and nothing mixed or dropped where a rate lacks."""
+"""One reporting currency: exact products at each month's rate, and nothing mixed or dropped where a
+rate lacks.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,12 @@ from allocation.models import AllocationRun, ExchangeRate
 from allocation.values.currencies import minor_units
 from allocation.values.money import EXACT, exact_sum
 from portal.accounts.models import Role
-from reports.analysis.reporting_currency import conversion, converted_cells, converted_days, converted_parts
+from reports.analysis.reporting_currency import (
+    conversion,
+    converted_cells,
+    converted_days,
+    converted_parts,
+)
 from reports.analysis.spend_totals import total_of
 from reports.period import Period
 from reports.queries.exchange_rates import MonthRate
@@ -39,7 +46,9 @@ def run(number: int, month: date, currency: str) -> MonthRun:
 
 
 def cell(now: str | Decimal, before: str | Decimal = "0") -> SpendCell:
-    return SpendCell("ai", "search", None, None, None, "direct", None, Decimal(now), Decimal(before))
+    return SpendCell(
+        "ai", "search", None, None, None, "direct", None, Decimal(now), Decimal(before)
+    )
 
 
 RUNS = [
@@ -71,7 +80,9 @@ def test_each_run_takes_the_rate_of_its_own_month_and_direction() -> None:
     assert [one.rate for one in found.rates_of([OCTOBER])] == [Decimal("0.92")]
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # drawing is slow on a busy machine
+@settings(
+    deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)  # drawing is slow on a busy machine
 @given(
     st.lists(
         st.tuples(
@@ -82,9 +93,15 @@ def test_each_run_takes_the_rate_of_its_own_month_and_direction() -> None:
     )
 )
 def test_the_sum_is_that_of_the_exact_products(pairs: list[tuple[Decimal, Decimal]]) -> None:
-    converted = converted_cells([([cell(amount, amount.copy_negate())], factor) for amount, factor in pairs])
-    parts = converted_parts([([SpendPart("direct", "rule", None, amount)], factor) for amount, factor in pairs])
-    days = converted_days([(SpendDays({"search": {OCTOBER: amount}}, {}, {}), factor) for amount, factor in pairs])
+    converted = converted_cells(
+        [([cell(amount, amount.copy_negate())], factor) for amount, factor in pairs]
+    )
+    parts = converted_parts(
+        [([SpendPart("direct", "rule", None, amount)], factor) for amount, factor in pairs]
+    )
+    days = converted_days(
+        [(SpendDays({"search": {OCTOBER: amount}}, {}, {}), factor) for amount, factor in pairs]
+    )
 
     expected = exact_sum(EXACT.multiply(amount, factor) for amount, factor in pairs)
     assert total_of(converted).now == expected
@@ -98,7 +115,11 @@ def test_fault_020_minor_units_are_those_of_the_currency() -> None:
         2, 2, 0, 0, 3, 3, 4, 2, 2,
     ]  # fmt: skip
     amount = Decimal("1234.5678")
-    assert [money(amount, minor_units(code)) for code in ("JPY", "USD", "KWD")] == ["1,235", "1,234.57", "1,234.568"]
+    assert [money(amount, minor_units(code)) for code in ("JPY", "USD", "KWD")] == [
+        "1,235",
+        "1,234.57",
+        "1,234.568",
+    ]
     assert money(Decimal("0.0004"), 3) == "<0.001"
     assert money(Decimal("0.004"), 3) == "0.004"
     assert str(change(Decimal("3.4567"), Decimal("1"), 3)).startswith("up 2.457")
@@ -206,7 +227,9 @@ def test_without_the_wish_every_currency_stands_apart_as_before(company: None) -
 
 def test_calls_are_counted_once_however_many_currencies_are_billed(company: None) -> None:
     """Each currency's run of a month knows the same calls."""
-    for number, run in enumerate(AllocationRun.objects.filter(billing_month=OCTOBER).order_by("pk"), 1):
+    for number, run in enumerate(
+        AllocationRun.objects.filter(billing_month=OCTOBER).order_by("pk"), 1
+    ):
         add_usage(
             run,
             OCTOBER,
@@ -253,7 +276,11 @@ def test_links_keep_the_reporting_currency(company: None) -> None:
     body = signed_in().get("/executive/?period=2026-10&currency=USD&report=EUR").content.decode()
 
     assert "/showback/search/?period=2026-10&amp;currency=USD&amp;report=EUR" in body
-    chargeback = signed_in(Role.FINANCE).get("/chargeback/?period=2026-10&currency=USD&report=EUR").content.decode()
+    chargeback = (
+        signed_in(Role.FINANCE)
+        .get("/chargeback/?period=2026-10&currency=USD&report=EUR")
+        .content.decode()
+    )
     assert "Report in" not in chargeback
     assert '<input type="hidden" name="report" value="EUR">' in chargeback
     assert "Loaded, USD" in chargeback

@@ -19,7 +19,9 @@ STYLES = Path(__file__).parents[2] / "static" / "css" / "apportion.css"
 
 
 def series(name: str, *costs: str, shade: str = "0") -> DaySeries:
-    return DaySeries(name, shade, {day: Decimal(cost) for day, cost in zip(DAYS, costs, strict=False)})
+    return DaySeries(
+        name, shade, {day: Decimal(cost) for day, cost in zip(DAYS, costs, strict=False)}
+    )
 
 
 def test_a_bar_per_day_with_gaps_as_zero() -> None:
@@ -32,10 +34,18 @@ def test_a_bar_per_day_with_gaps_as_zero() -> None:
 
 
 def test_six_series_then_other_then_unallocated_hatched() -> None:
-    many = [series(f"Team {number}", str(100 - number), shade=shade_of(number)) for number in range(9)]
-    figure = stacked_days([series("Unallocated", "500", shade=UNALLOCATED), *many], days=DAYS, currency="USD")
+    many = [
+        series(f"Team {number}", str(100 - number), shade=shade_of(number)) for number in range(9)
+    ]
+    figure = stacked_days(
+        [series("Unallocated", "500", shade=UNALLOCATED), *many], days=DAYS, currency="USD"
+    )
 
-    assert [bar.name for bar in figure.data] == [*(f"Team {number}" for number in range(6)), "3 others", "Unallocated"]
+    assert [bar.name for bar in figure.data] == [
+        *(f"Team {number}" for number in range(6)),
+        "3 others",
+        "Unallocated",
+    ]
     assert figure.data[6].y[0] == 94 + 93 + 92
     assert figure.data[6].marker.color == OTHER_GREY
     assert figure.data[7].marker.color == GREY
@@ -55,7 +65,11 @@ def test_bars_start_at_zero() -> None:
 
 
 def test_the_bridge_ends_at_the_net_change() -> None:
-    figure = bridge(before=Decimal(100), parts=[("Volume", Decimal(30)), ("Price", Decimal(-10))], after=Decimal(120))
+    figure = bridge(
+        before=Decimal(100),
+        parts=[("Volume", Decimal(30)), ("Price", Decimal(-10))],
+        after=Decimal(120),
+    )
 
     assert list(figure.data[0].y) == ["Volume", "Price", "Net change"]
     assert list(figure.data[0].x) == [30.0, -10.0, 20.0]
@@ -64,7 +78,9 @@ def test_the_bridge_ends_at_the_net_change() -> None:
 
 def test_a_bridge_that_does_not_add_up_is_refused() -> None:
     with pytest.raises(ValueError, match="do not add up"):
-        bridge(before=Decimal(1), parts=[("Volume", Decimal("0.999999999999999"))], after=Decimal(2))
+        bridge(
+            before=Decimal(1), parts=[("Volume", Decimal("0.999999999999999"))], after=Decimal(2)
+        )
 
 
 def test_figures_travel_as_plain_json() -> None:
@@ -84,7 +100,10 @@ def test_swatches_have_the_colours_of_the_charts() -> None:
     text = STYLES.read_text(encoding="utf-8")
     found = dict(re.findall(r"\.shade-(\w+) \{ background-color: (#[0-9a-f]{6});", text))
 
-    assert found == {**{str(number): colour for number, colour in enumerate(SHADES)}, OTHER: OTHER_GREY}
+    assert found == {
+        **{str(number): colour for number, colour in enumerate(SHADES)},
+        OTHER: OTHER_GREY,
+    }
     assert len(set(SHADES)) == 12
 
 
@@ -102,5 +121,8 @@ def contrast(one: str, other: str) -> float:
 
 def luminance(colour: str) -> float:
     channels = [int(colour[place : place + 2], 16) / 255 for place in (1, 3, 5)]
-    linear = [value / 12.92 if value <= 0.04045 else ((value + 0.055) / 1.055) ** 2.4 for value in channels]
+    linear = [
+        value / 12.92 if value <= 0.04045 else ((value + 0.055) / 1.055) ** 2.4
+        for value in channels
+    ]
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]

@@ -37,10 +37,14 @@ def test_an_account_is_named_whose_usage_is_another_teams() -> None:
 
     found = tag_conflicts(month=OCTOBER.start, scope=EVERYTHING)
 
-    assert [(row.sub_account, row.sub_account_name, row.tagged_team, row.likely_team) for row in found] == [
-        ("proj-1", "Documents", "search", "docs")
-    ]
-    assert (found[0].evidence, found[0].share, found[0].effective_cost) == (BY_USAGE, Decimal(1), Decimal(40))
+    assert [
+        (row.sub_account, row.sub_account_name, row.tagged_team, row.likely_team) for row in found
+    ] == [("proj-1", "Documents", "search", "docs")]
+    assert (found[0].evidence, found[0].share, found[0].effective_cost) == (
+        BY_USAGE,
+        Decimal(1),
+        Decimal(40),
+    )
 
 
 @pytest.mark.django_db
@@ -68,13 +72,23 @@ def test_a_resource_is_named_with_the_days_on_which_it_had_another_tag() -> None
     bill = Bill()
     for day in range(1, 11):
         tag = "search" if day in (4, 5) else "vision"
-        bill.charge("3", at=utc(day), tags={"team": tag}, resource_id="i-1", resource_name="node-1", **AWS)
+        bill.charge(
+            "3", at=utc(day), tags={"team": tag}, resource_id="i-1", resource_name="node-1", **AWS
+        )
     allocate()
 
     (found,) = tag_conflicts(month=OCTOBER.start, scope=EVERYTHING)
 
-    assert (found.resource_name, found.tagged_team, found.likely_team) == ("node-1", "search", "vision")
-    assert (found.evidence, found.share, found.effective_cost) == (BY_OTHER_DAYS, Decimal("0.8"), Decimal(6))
+    assert (found.resource_name, found.tagged_team, found.likely_team) == (
+        "node-1",
+        "search",
+        "vision",
+    )
+    assert (found.evidence, found.share, found.effective_cost) == (
+        BY_OTHER_DAYS,
+        Decimal("0.8"),
+        Decimal(6),
+    )
     assert (found.first_day, found.last_day) == (date(2026, 10, 4), date(2026, 10, 5))
 
 
@@ -90,7 +104,9 @@ def test_a_conflict_with_another_team_is_not_a_team_leads_to_see() -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_the_demos_mistagged_account_and_nodes_are_named_and_nothing_else(tmp_path: Path, settings: Settings) -> None:
+def test_the_demos_mistagged_account_and_nodes_are_named_and_nothing_else(
+    tmp_path: Path, settings: Settings
+) -> None:
     settings.SPAN_WINDOW_PAST_DAYS = 100_000
 
     found = result("mistagged", 0.05, "auto", 7, tmp_path, datetime(2026, 11, 1, tzinfo=UTC))

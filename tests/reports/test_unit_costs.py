@@ -9,12 +9,20 @@ from reports.queries.spend_cells import SpendCell
 from reports.queries.spend_usage import UsageCell
 
 
-def cost(now: int, before: int = 0, *, model: str | None = "gpt-4o", feature: str = "chat") -> SpendCell:
-    return SpendCell("ai", "search", feature, model, "OpenAI", "shared", None, Decimal(now), Decimal(before))
+def cost(
+    now: int, before: int = 0, *, model: str | None = "gpt-4o", feature: str = "chat"
+) -> SpendCell:
+    return SpendCell(
+        "ai", "search", feature, model, "OpenAI", "shared", None, Decimal(now), Decimal(before)
+    )
 
 
-def calls(now: int, before: int = 0, *, model: str = "gpt-4o", phase: str | None = None) -> UsageCell:
-    return UsageCell("search", "chat", model, Decimal(now), Decimal(0), Decimal(before), Decimal(0), phase=phase)
+def calls(
+    now: int, before: int = 0, *, model: str = "gpt-4o", phase: str | None = None
+) -> UsageCell:
+    return UsageCell(
+        "search", "chat", model, Decimal(now), Decimal(0), Decimal(before), Decimal(0), phase=phase
+    )
 
 
 def of_all(cells: list[SpendCell], usage: list[UsageCell]) -> UnitCost:
@@ -30,13 +38,18 @@ def test_calls_that_another_currency_pays_for_do_not_make_these_cheaper() -> Non
 def test_each_period_has_its_own_models() -> None:
     cells = [cost(10, 8), cost(0, 4, model="o3"), cost(6, 0, model="gpt-5")]
 
-    unit = of_all(cells, [calls(1000, 1000), calls(500, 500, model="o3"), calls(1000, 700, model="gpt-5")])
+    unit = of_all(
+        cells, [calls(1000, 1000), calls(500, 500, model="o3"), calls(1000, 700, model="gpt-5")]
+    )
 
     assert (unit.now, unit.before) == (Decimal(8), Decimal(8))
 
 
 def test_what_has_no_calls_is_no_cost_of_calls() -> None:
-    unit = of_all([cost(10), cost(90, model="o3"), cost(500, model=None), cost(7, feature="ads")], [calls(1000)])
+    unit = of_all(
+        [cost(10), cost(90, model="o3"), cost(500, model=None), cost(7, feature="ads")],
+        [calls(1000)],
+    )
 
     assert unit.now == 10
 

@@ -14,7 +14,13 @@ BEGIN = datetime(2026, 11, 20, 12, tzinfo=UTC)
 
 
 def row(
-    span_id: int, parent: int | None = None, *, tokens: int = 0, at_ms: int = 0, ms: int = 1, **own: Any
+    span_id: int,
+    parent: int | None = None,
+    *,
+    tokens: int = 0,
+    at_ms: int = 0,
+    ms: int = 1,
+    **own: Any,
 ) -> SpanRow:
     is_call = own.pop("is_call", tokens > 0)
     values: dict[str, Any] = {
@@ -59,7 +65,12 @@ def test_a_parent_holds_the_sums_of_the_calls_below_it() -> None:
     drawn = waterfall(spans, {2: Decimal("0.10"), 4: Decimal("0.05"), 5: None})
 
     (root,) = drawn.roots
-    assert (root.calls, root.tokens_below, root.cost_below, root.unpriced) == (3, 157, Decimal("0.15"), 1)
+    assert (root.calls, root.tokens_below, root.cost_below, root.unpriced) == (
+        3,
+        157,
+        Decimal("0.15"),
+        1,
+    )
     assert [(child.calls, child.tokens_below) for child in root.children] == [(1, 100), (2, 57)]
     assert root.cost_below == root.children_cost
     assert (drawn.tokens, drawn.cost, drawn.calls) == (157, Decimal("0.15"), 3)

@@ -12,16 +12,35 @@ from reports.queries.spend_usage import UsageCell
 
 
 def cell(
-    now: str, before: str, *, feature: str | None = "ranking", model: str | None = "a", kind: str = "direct"
+    now: str,
+    before: str,
+    *,
+    feature: str | None = "ranking",
+    model: str | None = "a",
+    kind: str = "direct",
 ) -> SpendCell:
-    return SpendCell("ai", "search", feature, model, "OpenAI", kind, None, Decimal(now), Decimal(before))
+    return SpendCell(
+        "ai", "search", feature, model, "OpenAI", kind, None, Decimal(now), Decimal(before)
+    )
 
 
 def use(
-    model: str, *, calls: int, tokens: int, calls_before: int, tokens_before: int, feature: str = "ranking"
+    model: str,
+    *,
+    calls: int,
+    tokens: int,
+    calls_before: int,
+    tokens_before: int,
+    feature: str = "ranking",
 ) -> UsageCell:
     return UsageCell(
-        "search", feature, model, Decimal(calls), Decimal(tokens), Decimal(calls_before), Decimal(tokens_before)
+        "search",
+        feature,
+        model,
+        Decimal(calls),
+        Decimal(tokens),
+        Decimal(calls_before),
+        Decimal(tokens_before),
     )
 
 
@@ -82,7 +101,9 @@ def test_new_ended_and_untraced_features_stand_apart() -> None:
 amounts = st.decimals(min_value=-1000, max_value=1000, places=15)
 quantities = st.integers(min_value=0, max_value=10**9)
 cells_of = st.builds(
-    lambda now, before, feature, model, kind: SpendCell("ai", "t", feature, model, "p", kind, None, now, before),
+    lambda now, before, feature, model, kind: SpendCell(
+        "ai", "t", feature, model, "p", kind, None, now, before
+    ),
     amounts,
     amounts,
     st.sampled_from(["f", "g", None]),
@@ -90,7 +111,9 @@ cells_of = st.builds(
     st.sampled_from(["direct", "shared", "credit", "untraced", "tax"]),
 )
 usage_of = st.builds(
-    lambda feature, model, a, b, c, d: UsageCell("t", feature, model, Decimal(a), Decimal(b), Decimal(c), Decimal(d)),
+    lambda feature, model, a, b, c, d: UsageCell(
+        "t", feature, model, Decimal(a), Decimal(b), Decimal(c), Decimal(d)
+    ),
     st.sampled_from(["f", "g"]),
     st.sampled_from(["a", "b"]),
     quantities,
@@ -101,7 +124,9 @@ usage_of = st.builds(
 
 
 @given(st.lists(cells_of, max_size=8), st.lists(usage_of, max_size=6))
-def test_parts_always_make_the_difference_exactly(cells: list[SpendCell], usage: list[UsageCell]) -> None:
+def test_parts_always_make_the_difference_exactly(
+    cells: list[SpendCell], usage: list[UsageCell]
+) -> None:
     made = exact_sum(part.amount for part in why_changed(cells, usage))
 
     assert made == exact_sum([*(cell.now for cell in cells), *(-cell.before for cell in cells)])

@@ -13,7 +13,9 @@ from portal.control.jobs import JobContext, handles
 
 @handles("staged_load")
 def staged_load(context: JobContext) -> dict[str, Any]:
-    """Write `rows` rows named after the payload's mark, slowly and in one transaction, as a loader does."""
+    """Write `rows` rows named after the payload's mark, slowly and in one transaction, as a loader
+    does.
+    """
     rows, mark = context.payload["rows"], context.payload["mark"]
     with transaction.atomic():
         Group.objects.filter(name__startswith=f"{mark} ").delete()

@@ -1,1 +1,3 @@
-"""Driver data that is no trace: uploaded series, GPU usage, provider usage, owners of identities, exchange rates."""
+"""Driver data that is no trace: uploaded series, GPU usage, provider usage, owners of identities,
+exchange rates.
+"""

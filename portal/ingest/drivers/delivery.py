@@ -1,7 +1,8 @@
 """Taking one delivered driver file: the service behind the commands, the upload page and the API.
 
-A file is read whole. One bad row refuses it, and nothing changes. A good one replaces the scopes that it holds rows of
-(a series and month, say) and no other; the answer says what each of them was and is.
+A file is read whole. One bad row refuses it, and nothing changes. A good one replaces the scopes
+that it holds rows of (a series and month, say) and no other; the answer says what each of them was
+and is.
 """
 
 from __future__ import annotations
@@ -60,7 +61,9 @@ Months = tuple[date | None, date | None]
 
 @dataclass(frozen=True)
 class Kind:
-    """One kind of driver data. `read` gives the rows; the rest says how they are told apart and added up."""
+    """One kind of driver data. `read` gives the rows; the rest says how they are told apart and
+    added up.
+    """
 
     kind: ImportKind
     model: type[models.Model]
@@ -68,16 +71,24 @@ class Kind:
     key: tuple[str, ...]  # what is unique
     compared: tuple[str, ...]  # what else can differ
     scope: Callable[[Any], Scope]
-    stored: Callable[[Sequence[Any]], models.QuerySet[Any]]  # at least the stored rows of the scopes of these rows
-    months: Callable[[Sequence[Any]], Months]  # first and last whose allocation such changed rows bear on; see Change
-    measure: Callable[[Any], Decimal] | None = None  # the quantity of a row, added up in what is told
+    stored: Callable[
+        [Sequence[Any]], models.QuerySet[Any]
+    ]  # at least the stored rows of the scopes of these rows
+    months: Callable[
+        [Sequence[Any]], Months
+    ]  # first and last whose allocation such changed rows bear on; see Change
+    measure: Callable[[Any], Decimal] | None = (
+        None  # the quantity of a row, added up in what is told
+    )
     check: Callable[[Sequence[Delivered], Problems], None] | None = None
     tells_rows: bool = False  # a change names the rows that moved; for lists that a person keeps
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What a scope held, and holds now. Months: (None, None) none, (first, None) every one from the first on."""
+    """What a scope held, and holds now. Months: (None, None) none, (first, None) every one from the
+    first on.
+    """
 
     scope: Scope
     rows_before: int
@@ -122,7 +133,10 @@ class Change:
         if self.moved:
             shown["moved"] = list(self.moved)
         if self.quantity_before is not None and self.quantity_after is not None:
-            shown["quantity"] = {"before": plain(self.quantity_before), "after": plain(self.quantity_after)}
+            shown["quantity"] = {
+                "before": plain(self.quantity_before),
+                "after": plain(self.quantity_after),
+            }
         return shown
 
     def __str__(self) -> str:
@@ -137,7 +151,9 @@ class Change:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a file. `status`: loaded, unchanged, refused, or preview where nothing was to be written."""
+    """What became of a file. `status`: loaded, unchanged, refused, or preview where nothing was to
+    be written.
+    """
 
     kind: str
     status: str
@@ -146,7 +162,9 @@ class Outcome:
     problems: list[Problem] = field(default_factory=list)
     changes: list[Change] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
-    outdated: list[str] = field(default_factory=list)  # months whose run was made with other driver data
+    outdated: list[str] = field(
+        default_factory=list
+    )  # months whose run was made with other driver data
     reason: str | None = None
     seconds: float = 0.0
 
@@ -163,7 +181,12 @@ class Outcome:
             "rows_rejected": self.rows_rejected,
             "changes": [change.to_json() for change in self.changes],
             "rejected": [
-                {"line": each.line, "column": each.column, "value": each.value, "reason": each.reason}
+                {
+                    "line": each.line,
+                    "column": each.column,
+                    "value": each.value,
+                    "reason": each.reason,
+                }
                 for each in self.problems[:REJECTED_SHOWN]
             ],
             "notes": self.notes,
@@ -183,7 +206,10 @@ class Outcome:
         lines += [f"and {hidden:,} more"] if hidden > 0 else []
         lines += [str(change) for change in self.changes]
         lines += self.notes
-        lines += [f"{month} was allocated with other driver data: allocate {month} again" for month in self.outdated]
+        lines += [
+            f"{month} was allocated with other driver data: allocate {month} again"
+            for month in self.outdated
+        ]
         return "\n".join(lines)
 
 
@@ -207,10 +233,19 @@ class Attempt:
     def taken(self, rows: Sequence[Delivered]) -> Outcome:
         with transaction.atomic():
             with connection.cursor() as cursor:
-                cursor.execute("SELECT pg_advisory_xact_lock(hashtext(%s))", [f"apportion driver {self.kind.kind}"])
+                cursor.execute(
+                    "SELECT pg_advisory_xact_lock(hashtext(%s))",
+                    [f"apportion driver {self.kind.kind}"],
+                )
             changes = replace(self.kind, rows, write=not self.dry_run)
-            status = ImportStatus.LOADED if any(change.is_any for change in changes) else ImportStatus.UNCHANGED
-            record = self.record(status, len(rows), changes=[change for change in changes if change.is_any])
+            status = (
+                ImportStatus.LOADED
+                if any(change.is_any for change in changes)
+                else ImportStatus.UNCHANGED
+            )
+            record = self.record(
+                status, len(rows), changes=[change for change in changes if change.is_any]
+            )
             if record and status == ImportStatus.LOADED:
                 note_audit(self.kind, record)
         return self.outcome(
@@ -219,7 +254,9 @@ class Attempt:
             len(rows),
             changes=changes,
             notes=unknown_teams(rows, load_organisation()),
-            outdated=[f"{month:%Y-%m}" for month in outdated_months(since=record)] if record else [],
+            outdated=[f"{month:%Y-%m}" for month in outdated_months(since=record)]
+            if record
+            else [],
         )
 
     def outcome(self, status: str, record: Import | None, read: int, **told: Any) -> Outcome:
@@ -260,7 +297,11 @@ class Attempt:
         RejectedRow.objects.bulk_create(
             (
                 RejectedRow(
-                    bill_import=record, line=each.line, column=each.column, value=each.value, reason=each.reason
+                    bill_import=record,
+                    line=each.line,
+                    column=each.column,
+                    value=each.value,
+                    reason=each.reason,
                 )
                 for each in problems
             ),
@@ -270,11 +311,17 @@ class Attempt:
 
 
 def deliver(
-    kind: Kind, content: bytes, *, file_name: str, created_by: str | None = None, dry_run: bool = False
+    kind: Kind,
+    content: bytes,
+    *,
+    file_name: str,
+    created_by: str | None = None,
+    dry_run: bool = False,
 ) -> Outcome:
     """Replaces the scopes that the file holds rows of, in one transaction, or changes nothing.
 
-    A refusal is an outcome, kept as an import of that status with its bad rows. `dry_run` writes nothing at all.
+    A refusal is an outcome, kept as an import of that status with its bad rows. `dry_run` writes
+    nothing at all.
     """
     attempt = Attempt(kind, content, file_name, created_by, dry_run, time.monotonic())
     problems = Problems()
@@ -292,7 +339,9 @@ def deliver(
     if problems.found:
         bad = {problem.line for problem in problems.found}
         count = len(problems.found)
-        reason = f"{count:,} {'problem' if count == 1 else 'problems'} in its rows; nothing was replaced"
+        reason = (
+            f"{count:,} {'problem' if count == 1 else 'problems'} in its rows; nothing was replaced"
+        )
         return attempt.refused(
             f"{reason}. Correct them and deliver the file again",
             problems,
@@ -307,7 +356,9 @@ def once_only(kind: Kind, rows: Iterable[Delivered], problems: Problems) -> None
     for delivered in rows:
         first = seen.setdefault(key_of(kind, delivered.row), delivered.line)
         if first != delivered.line:
-            problems.add(delivered.line, None, None, f"the same {', '.join(kind.key)} as line {first}")
+            problems.add(
+                delivered.line, None, None, f"the same {', '.join(kind.key)} as line {first}"
+            )
 
 
 def key_of(kind: Kind, row: models.Model) -> Hashable:
@@ -319,7 +370,9 @@ def values_of(kind: Kind, row: models.Model) -> Hashable:
 
 
 def replace(kind: Kind, rows: Sequence[Delivered], *, write: bool) -> list[Change]:
-    """What each scope of the rows held and holds; where it differs and `write`, its rows are replaced."""
+    """What each scope of the rows held and holds; where it differs and `write`, its rows are
+    replaced.
+    """
     new: dict[Scope, list[models.Model]] = {}
     for delivered in rows:
         new.setdefault(kind.scope(delivered.row), []).append(delivered.row)
@@ -333,16 +386,22 @@ def replace(kind: Kind, rows: Sequence[Delivered], *, write: bool) -> list[Chang
         gone = [row.pk for scope in moved for row in old[scope]]
         for first in range(0, len(gone), BATCH):
             kind.model._default_manager.filter(pk__in=gone[first : first + BATCH]).delete()
-        kind.model._default_manager.bulk_create([row for scope in moved for row in new[scope]], batch_size=BATCH)
+        kind.model._default_manager.bulk_create(
+            [row for scope in moved for row in new[scope]], batch_size=BATCH
+        )
     return told_together(changes)
 
 
-def difference(kind: Kind, scope: Scope, old: Sequence[models.Model], new: Sequence[models.Model]) -> Change:
+def difference(
+    kind: Kind, scope: Scope, old: Sequence[models.Model], new: Sequence[models.Model]
+) -> Change:
     before = {key_of(kind, row): row for row in old}
     after = {key_of(kind, row): row for row in new}
     kept = before.keys() & after.keys()
     altered = {key for key in kept if values_of(kind, before[key]) != values_of(kind, after[key])}
-    moved = [before[key] for key in before.keys() - kept | altered] + [after[key] for key in after.keys() - kept]
+    moved = [before[key] for key in before.keys() - kept | altered] + [
+        after[key] for key in after.keys() - kept
+    ]
     return Change(
         scope=scope,
         rows_before=len(old),
@@ -374,7 +433,11 @@ def moved_rows(
 
 def in_words(row: models.Model, names: Iterable[str]) -> str:
     values = (getattr(row, name) for name in names)
-    return " ".join(plain(value) if isinstance(value, Decimal) else str(value) for value in values if value is not None)
+    return " ".join(
+        plain(value) if isinstance(value, Decimal) else str(value)
+        for value in values
+        if value is not None
+    )
 
 
 def told_together(changes: Iterable[Change]) -> list[Change]:
@@ -403,13 +466,17 @@ def added_up(kind: Kind, rows: Iterable[models.Model]) -> Decimal | None:
 
 
 def unknown_teams(rows: Iterable[Delivered], organisation: Organisation) -> list[str]:
-    """Names that the organisation does not know; their share of a cost would stay unallocated, so it is said now."""
+    """Names that the organisation does not know; their share of a cost would stay unallocated, so
+    it is said now.
+    """
     told = {str(team) for each in rows if (team := getattr(each.row, "team", None))}
     unknown = sorted(team for team in told if organisation.team(team) is None)
     if not unknown:
         return []
     more = f" and {len(unknown) - NAMES_SHOWN} more" if len(unknown) > NAMES_SHOWN else ""
-    return [f"not a team of the organisation, so its share stays unallocated: {', '.join(unknown[:NAMES_SHOWN])}{more}"]
+    return [
+        f"not a team of the organisation, so its share stays unallocated: {', '.join(unknown[:NAMES_SHOWN])}{more}"
+    ]
 
 
 def note_audit(kind: Kind, record: Import) -> None:

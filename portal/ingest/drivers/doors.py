@@ -26,8 +26,14 @@ def kind_of(kind: str, *, name: str | None, month: date | None, provider: str | 
         return series_kind(name=name or "", month=month)
     if kind == ImportKind.PROVIDER_USAGE:
         return provider_usage_kind(provider=provider or "")
-    fixed = {ImportKind.GPU_USAGE: GPU_USAGE, ImportKind.IDENTITY_OWNERS: IDENTITY_OWNERS, ImportKind.RATES: RATES}
+    fixed = {
+        ImportKind.GPU_USAGE: GPU_USAGE,
+        ImportKind.IDENTITY_OWNERS: IDENTITY_OWNERS,
+        ImportKind.RATES: RATES,
+    }
     try:
         return fixed[ImportKind(kind)]
     except (KeyError, ValueError):
-        raise Refused(f"{quoted(kind)} is no kind of driver file; choose from {', '.join(FILE_KINDS)}") from None
+        raise Refused(
+            f"{quoted(kind)} is no kind of driver file; choose from {', '.join(FILE_KINDS)}"
+        ) from None

@@ -10,7 +10,16 @@ from django.db import models
 
 from allocation.models import GpuUsage, ImportKind
 from portal.ingest.drivers.delivery import Delivered, Kind, Scope, months_of
-from portal.ingest.drivers.table import Column, Line, Problems, hour, name_text, one_of, quantity, read_table
+from portal.ingest.drivers.table import (
+    Column,
+    Line,
+    Problems,
+    hour,
+    name_text,
+    one_of,
+    quantity,
+    read_table,
+)
 
 USED = ("booked_seconds", "requested_seconds", "active_seconds")
 COLUMNS = (
@@ -52,15 +61,27 @@ def check_sides(line: Line, problems: Problems) -> None:
     told = line.values
     if told["workload"] is None:
         if told["capacity_seconds"] is None:
-            problems.add(line.number, "capacity_seconds", None, "missing: a row without a workload is a whole node's")
+            problems.add(
+                line.number,
+                "capacity_seconds",
+                None,
+                "missing: a row without a workload is a whole node's",
+            )
         for name in USED:
             if told[name]:
                 problems.add(line.number, name, told[name], "belongs on the row of a workload")
     else:
         if told["capacity_seconds"]:
-            problems.add(line.number, "capacity_seconds", told["capacity_seconds"], "belongs on the row of the node")
+            problems.add(
+                line.number,
+                "capacity_seconds",
+                told["capacity_seconds"],
+                "belongs on the row of the node",
+            )
         if told["booked_seconds"] is None:
-            problems.add(line.number, "booked_seconds", None, "missing: write 0 where nothing was booked")
+            problems.add(
+                line.number, "booked_seconds", None, "missing: write 0 where nothing was booked"
+            )
 
 
 def stored(rows: Sequence[Any]) -> models.QuerySet[GpuUsage]:

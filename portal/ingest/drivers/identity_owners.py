@@ -1,4 +1,6 @@
-"""Whose the keys, users, workspaces and projects of a provider are. One file is the whole list of its providers."""
+"""Whose the keys, users, workspaces and projects of a provider are. One file is the whole list of
+its providers.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,9 @@ from portal.ingest.drivers.delivery import Delivered, Kind, Scope, months_of
 from portal.ingest.drivers.table import Column, Problems, day, name_text, one_of, read_table
 
 COLUMNS = (
-    Column("provider", lambda text: canonical_provider(name_text(text)), needed=True, optional=False),
+    Column(
+        "provider", lambda text: canonical_provider(name_text(text)), needed=True, optional=False
+    ),
     Column("kind", one_of(*UsageIdentity.values), needed=True, optional=False),
     Column("value", name_text, needed=True, optional=False),
     Column("team", name_text, needed=True, optional=False),
@@ -23,7 +27,10 @@ COLUMNS = (
 
 
 def read(content: bytes, problems: Problems) -> list[Delivered]:
-    return [Delivered(line.number, IdentityOwner(**line.values)) for line in read_table(content, COLUMNS, problems)]
+    return [
+        Delivered(line.number, IdentityOwner(**line.values))
+        for line in read_table(content, COLUMNS, problems)
+    ]
 
 
 def stored(rows: Sequence[Any]) -> models.QuerySet[IdentityOwner]:

@@ -1,7 +1,9 @@
-"""Pages of two providers' usage APIs, as they answer: OpenAI's completions usage and Anthropic's messages report.
+"""Pages of two providers' usage APIs, as they answer: OpenAI's completions usage and Anthropic's
+messages report.
 
-The first counts cached tokens and every modality inside its input, the second tells them apart; both become exclusive
-buckets here. A file is one page, a list of pages, or one page a line; all pages of an answer belong in it.
+The first counts cached tokens and every modality inside its input, the second tells them apart;
+both become exclusive buckets here. A file is one page, a list of pages, or one page a line; all
+pages of an answer belong in it.
 """
 
 from __future__ import annotations
@@ -27,7 +29,9 @@ ONE_DAY = timedelta(days=1)
 
 @dataclass(frozen=True, slots=True)
 class Reported:
-    """One row as the provider tells it: `model` in its own words, `moment` and `apart` what else tells rows apart."""
+    """One row as the provider tells it: `model` in its own words, `moment` and `apart` what else
+    tells rows apart.
+    """
 
     line: int
     place: str | None  # in a JSON file
@@ -57,7 +61,9 @@ def page_records(content: bytes, problems: Problems) -> list[Reported]:
     pages = list(pages_of(decoded(content)))
     check_complete(pages)
     found = [record for line, page in pages for record in records_of(line, page, problems)]
-    if any(record.identity["workspace"] for record in found):  # grouped by it, so a missing one is the default one
+    if any(
+        record.identity["workspace"] for record in found
+    ):  # grouped by it, so a missing one is the default one
         for record in found:
             record.identity["workspace"] = record.identity["workspace"] or DEFAULT_WORKSPACE
     return found
@@ -73,7 +79,9 @@ def pages_of(text: str) -> Iterator[tuple[int, dict[str, Any]]]:
                 try:
                     yield number, as_page(parsed(line), number)
                 except ValueError as error:
-                    raise Refused(f"line {number}: this is no JSON ({error}); nothing was replaced") from None
+                    raise Refused(
+                        f"line {number}: this is no JSON ({error}); nothing was replaced"
+                    ) from None
         return
     for page in whole if isinstance(whole, list) else [whole]:
         yield 1, as_page(page, 1)
@@ -92,14 +100,18 @@ def no_constant(name: str) -> Any:
 
 def as_page(found: Any, line: int) -> dict[str, Any]:
     if not isinstance(found, dict) or not isinstance(found.get("data"), list):
-        raise Refused(f'line {line}: not a page of a usage report: it has no list "data". Nothing was replaced')
+        raise Refused(
+            f'line {line}: not a page of a usage report: it has no list "data". Nothing was replaced'
+        )
     return found
 
 
 def check_complete(pages: list[tuple[int, dict[str, Any]]]) -> None:
     """The days of a file are replaced, so a page that is missing would take usage away."""
     if pages and pages[-1][1].get("has_more"):
-        raise Refused("the last page says that more follow (has_more); put all pages in the file. Nothing was replaced")
+        raise Refused(
+            "the last page says that more follow (has_more); put all pages in the file. Nothing was replaced"
+        )
 
 
 def records_of(line: int, page: Mapping[str, Any], problems: Problems) -> Iterator[Reported]:
@@ -122,9 +134,15 @@ def records_of(line: int, page: Mapping[str, Any], problems: Problems) -> Iterat
 def record(line: int, place: str, bucket: Mapping[str, Any], result: Mapping[str, Any]) -> Reported:
     start, end = bucket_times(bucket)
     if end - start > ONE_DAY or start.date() != (end - timedelta(microseconds=1)).date():
-        raise Wrong("", start.isoformat(), "the bucket is not within one UTC day; ask for buckets of a day or an hour")
+        raise Wrong(
+            "",
+            start.isoformat(),
+            "the bucket is not within one UTC day; ask for buckets of a day or an hour",
+        )
     is_openai = "input_tokens" in result
-    buckets: Callable[[Mapping[str, Any]], dict[str, Decimal]] = openai_buckets if is_openai else anthropic_buckets
+    buckets: Callable[[Mapping[str, Any]], dict[str, Decimal]] = (
+        openai_buckets if is_openai else anthropic_buckets
+    )
     tier = text_of(result, "service_tier")
     return Reported(
         line=line,
@@ -141,7 +159,8 @@ def record(line: int, place: str, bucket: Mapping[str, Any], result: Mapping[str
         is_batch=result.get("batch") is True or tier == "batch",
         quantities=buckets(result),
         apart=tuple(
-            text_of(result, name) or "" for name in ("service_tier", "context_window", "inference_geo", "speed")
+            text_of(result, name) or ""
+            for name in ("service_tier", "context_window", "inference_geo", "speed")
         ),
     )
 
@@ -150,7 +169,10 @@ def bucket_times(bucket: Mapping[str, Any]) -> tuple[datetime, datetime]:
     """Unix seconds (OpenAI) or RFC 3339 (Anthropic)."""
     try:
         if "start_time" in bucket:
-            start, end = (datetime.fromtimestamp(int(bucket[name]), UTC) for name in ("start_time", "end_time"))
+            start, end = (
+                datetime.fromtimestamp(int(bucket[name]), UTC)
+                for name in ("start_time", "end_time")
+            )
         else:
             start, end = (
                 datetime.fromisoformat(bucket[name].replace("Z", "+00:00")).astimezone(UTC)
@@ -164,12 +186,20 @@ def bucket_times(bucket: Mapping[str, Any]) -> tuple[datetime, datetime]:
 
 
 def openai_buckets(result: Mapping[str, Any]) -> dict[str, Decimal]:
-    """`input_tokens` holds cached and written tokens and all modalities; a part that is not told is none."""
-    read, written = tokens(result, "input_cached_tokens"), tokens(result, "input_cache_write_tokens")
+    """`input_tokens` holds cached and written tokens and all modalities; a part that is not told is
+    none.
+    """
+    read, written = (
+        tokens(result, "input_cached_tokens"),
+        tokens(result, "input_cache_write_tokens"),
+    )
     audio, image = tokens(result, "input_audio_tokens"), tokens(result, "input_image_tokens")
     read_audio = tokens(result, "input_cached_audio_tokens")
     read_image = tokens(result, "input_cached_image_tokens")
-    audio_out, image_out = tokens(result, "output_audio_tokens"), tokens(result, "output_image_tokens")
+    audio_out, image_out = (
+        tokens(result, "output_audio_tokens"),
+        tokens(result, "output_image_tokens"),
+    )
     whole = tokens(result, "input_tokens")
     found = {
         "requests": tokens(result, "num_model_requests"),
@@ -185,22 +215,36 @@ def openai_buckets(result: Mapping[str, Any]) -> dict[str, Decimal]:
     for name, amount in found.items():
         if amount < 0:
             side = "output_tokens" if name.startswith("output") else "input_tokens"
-            raise Wrong(side, result.get(side), "less than the cached, written, audio and image tokens it must hold")
+            raise Wrong(
+                side,
+                result.get(side),
+                "less than the cached, written, audio and image tokens it must hold",
+            )
     return every_quantity(found)
 
 
 def anthropic_buckets(result: Mapping[str, Any]) -> dict[str, Decimal]:
     """Told apart already; the two kinds of cache writes nested or flat. Requests are not told."""
     if "uncached_input_tokens" not in result:
-        raise Wrong("", None, "neither input_tokens nor uncached_input_tokens: not a row of a known usage report")
+        raise Wrong(
+            "",
+            None,
+            "neither input_tokens nor uncached_input_tokens: not a row of a known usage report",
+        )
     nested = result.get("cache_creation")
     if nested is not None and not isinstance(nested, dict):
         raise Wrong("cache_creation", nested, "not an object")
     nested = nested or {}
-    short = tokens(nested, "ephemeral_5m_input_tokens") or tokens(result, "cache_creation_5m_input_tokens")
-    long = tokens(nested, "ephemeral_1h_input_tokens") or tokens(result, "cache_creation_1h_input_tokens")
+    short = tokens(nested, "ephemeral_5m_input_tokens") or tokens(
+        result, "cache_creation_5m_input_tokens"
+    )
+    long = tokens(nested, "ephemeral_1h_input_tokens") or tokens(
+        result, "cache_creation_1h_input_tokens"
+    )
     if not short and not long:
-        short = tokens(result, "cache_creation_input_tokens")  # not told apart: the usual five minutes
+        short = tokens(
+            result, "cache_creation_input_tokens"
+        )  # not told apart: the usual five minutes
     return every_quantity(
         {
             "input_uncached": tokens(result, "uncached_input_tokens"),

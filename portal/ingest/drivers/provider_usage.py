@@ -1,4 +1,6 @@
-"""A provider's own usage report: one day of one key, user, workspace, project and model, in exclusive token buckets."""
+"""A provider's own usage report: one day of one key, user, workspace, project and model, in
+exclusive token buckets.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,16 @@ from allocation.values.money import EXACT, exact_sum
 from portal.errors import Refused
 from portal.ingest.drivers.delivery import Delivered, Kind, Scope, months_of
 from portal.ingest.drivers.provider_pages import IDENTITY, QUANTITIES, Reported, page_records
-from portal.ingest.drivers.table import Bad, Column, Problems, day, name_text, read_table, truth, whole_number
+from portal.ingest.drivers.table import (
+    Bad,
+    Column,
+    Problems,
+    day,
+    name_text,
+    read_table,
+    truth,
+    whole_number,
+)
 
 KEY = ("day", "provider", "project", "model", "is_batch", "api_key", "user", "workspace")
 COLUMNS = (
@@ -85,7 +96,12 @@ def summed(provider: str, told: Iterable[Reported], problems: Problems) -> list[
     rows: dict[tuple[Any, ...], Delivered] = {}
     for each in told:
         if each.group in seen:
-            problems.add(each.line, each.place, each.model, "this day, identity and model stand twice in the file")
+            problems.add(
+                each.line,
+                each.place,
+                each.model,
+                "this day, identity and model stand twice in the file",
+            )
             continue
         seen.add(each.group)
         key = {
@@ -97,7 +113,9 @@ def summed(provider: str, told: Iterable[Reported], problems: Problems) -> list[
         }
         found = rows.get(tuple(key.values()))
         if found is None:
-            rows[tuple(key.values())] = Delivered(each.line, ProviderUsage(**key, **each.quantities))
+            rows[tuple(key.values())] = Delivered(
+                each.line, ProviderUsage(**key, **each.quantities)
+            )
         else:
             for name, quantity in each.quantities.items():
                 setattr(found.row, name, EXACT.add(getattr(found.row, name), quantity))

@@ -10,7 +10,15 @@ from django.utils import timezone
 
 from allocation.models import ExchangeRate, ImportKind
 from portal.ingest.drivers.delivery import Delivered, Kind, Scope
-from portal.ingest.drivers.table import Column, Problems, currency, month, name_text, positive, read_table
+from portal.ingest.drivers.table import (
+    Column,
+    Problems,
+    currency,
+    month,
+    name_text,
+    positive,
+    read_table,
+)
 
 COLUMNS = (
     Column("month", month, needed=True, optional=False),
@@ -56,7 +64,9 @@ RATES = Kind(
     read=read,
     key=("month", "base", "quote"),
     compared=("rate", "source"),
-    scope=lambda row: Scope(f"{row.base} to {row.quote}", f"{row.month:%Y-%m}", f"{row.month:%Y-%m}"),
+    scope=lambda row: Scope(
+        f"{row.base} to {row.quote}", f"{row.month:%Y-%m}", f"{row.month:%Y-%m}"
+    ),
     stored=stored,
     months=lambda _rows: (None, None),
     measure=lambda row: row.rate,

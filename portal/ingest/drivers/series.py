@@ -37,9 +37,16 @@ def series_kind(*, name: str, month: date) -> Kind:
         for line in read_table(content, COLUMNS, problems):
             told = line.values
             if told["day"] and told["day"].replace(day=1) != month:
-                problems.add(line.number, "day", told["day"], f"outside {month:%Y-%m}, the month of this file")
+                problems.add(
+                    line.number,
+                    "day",
+                    told["day"],
+                    f"outside {month:%Y-%m}, the month of this file",
+                )
             elif not (told["team"] or told["feature"]):
-                problems.add(line.number, "team", None, "missing: a quantity is of a team or a feature")
+                problems.add(
+                    line.number, "team", None, "missing: a quantity is of a team or a feature"
+                )
             else:
                 rows.append(Delivered(line.number, DriverPoint(series=series, month=month, **told)))
         return rows

@@ -1,4 +1,6 @@
-"""Rows of a small CSV file, read strictly: UTF-8, the columns that are told, every bad cell named by its line."""
+"""Rows of a small CSV file, read strictly: UTF-8, the columns that are told, every bad cell named
+by its line.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +31,9 @@ Reader = Callable[[str], Any]
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """`needed`: no row may leave it empty. `optional`: the file may lack the column; its values are then None."""
+    """`needed`: no row may leave it empty. `optional`: the file may lack the column; its values are
+    then None.
+    """
 
     name: str
     read: Reader
@@ -52,7 +56,9 @@ class Problems:
     found: list[Problem] = field(default_factory=list)
 
     def add(self, line: int, column: str | None, value: object, reason: str) -> None:
-        self.found.append(Problem(line, column, shown(None if value is None else str(value)), reason))
+        self.found.append(
+            Problem(line, column, shown(None if value is None else str(value)), reason)
+        )
 
 
 def read_table(content: bytes, columns: Sequence[Column], problems: Problems) -> list[Line]:
@@ -66,7 +72,12 @@ def read_table(content: bytes, columns: Sequence[Column], problems: Problems) ->
     lines = []
     for number, cells in rows:
         if len(cells) != len(names):
-            problems.add(number, None, ",".join(cells), f"{len(cells)} cells, where the header has {len(names)}")
+            problems.add(
+                number,
+                None,
+                ",".join(cells),
+                f"{len(cells)} cells, where the header has {len(names)}",
+            )
             continue
         before = len(problems.found)
         values = {column.name: cell(column, number, cells, places, problems) for column in columns}
@@ -116,13 +127,19 @@ def header(names: Sequence[str], columns: Sequence[Column]) -> dict[str, int]:
         if name in places:
             raise Refused(f"line 1: the column {name} stands twice; nothing was replaced")
         places[name] = place
-    missing = [column.name for column in columns if not column.optional and column.name not in places]
+    missing = [
+        column.name for column in columns if not column.optional and column.name not in places
+    ]
     if missing:
-        raise Refused(f"line 1: the file lacks the column {', '.join(missing)}; nothing was replaced")
+        raise Refused(
+            f"line 1: the file lacks the column {', '.join(missing)}; nothing was replaced"
+        )
     return places
 
 
-def cell(column: Column, number: int, cells: Sequence[str], places: dict[str, int], problems: Problems) -> Any:
+def cell(
+    column: Column, number: int, cells: Sequence[str], places: dict[str, int], problems: Problems
+) -> Any:
     text = cells[places[column.name]] if column.name in places else ""
     if not text.strip():
         if column.needed:

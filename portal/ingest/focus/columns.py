@@ -103,12 +103,19 @@ def focus_name(model_field: str) -> str:
     return "".join(word.capitalize() for word in model_field.split("_"))
 
 
-# Fields of charge_dimension in the order in which they are hashed, with the FOCUS column each one holds.
+# Fields of charge_dimension in the order in which they are hashed, with the FOCUS column each one
+# holds.
 DIMENSION_FIELDS: tuple[str, ...] = tuple(
-    each.name for each in ChargeDimension._meta.concrete_fields if each.name not in ("id", "content_hash")
+    each.name
+    for each in ChargeDimension._meta.concrete_fields
+    if each.name not in ("id", "content_hash")
 )
 DIMENSION_COLUMNS: tuple[str, ...] = tuple(focus_name(name) for name in DIMENSION_FIELDS)
-KNOWN: tuple[str, ...] = (*NUMBERS, *TIMES, *(name for name in DIMENSION_COLUMNS if name not in TIMES))
+KNOWN: tuple[str, ...] = (
+    *NUMBERS,
+    *TIMES,
+    *(name for name in DIMENSION_COLUMNS if name not in TIMES),
+)
 _BY_FOLDED = {name.lower(): name for name in KNOWN}
 
 
@@ -116,8 +123,8 @@ _BY_FOLDED = {name.lower(): name for name in KNOWN}
 class Header:
     """A delivered header, understood.
 
-    `names` has one entry per delivered column, in order: the FOCUS name, or the name as delivered for a column FOCUS
-    does not know (kept in charge.extra).
+    `names` has one entry per delivered column, in order: the FOCUS name, or the name as delivered
+    for a column FOCUS does not know (kept in charge.extra).
     """
 
     names: tuple[str, ...]
@@ -128,7 +135,9 @@ class Header:
 
 
 def understand_header(delivered: list[str], *, line: int = 1) -> Header:
-    """The header by FOCUS names. Raises BillRefused for columns that are missing, repeated or unnamed."""
+    """The header by FOCUS names. Raises BillRefused for columns that are missing, repeated or
+    unnamed.
+    """
     if len(delivered) == 1 and (found := re.search(r"[;\t|]", delivered[0])):
         separator = {"\t": "a tab"}.get(found[0], found[0])
         raise BillRefused(
@@ -171,7 +180,9 @@ def understand_header(delivered: list[str], *, line: int = 1) -> Header:
 
 
 def focus_version(present: set[str]) -> str:
-    """The oldest FOCUS version that has every delivered column; 1.4 where the provider columns it removed are gone."""
+    """The oldest FOCUS version that has every delivered column; 1.4 where the provider columns it
+    removed are gone.
+    """
     if "ServiceProviderName" in present and "ProviderName" not in present:
         return "1.4"
     for version in VERSIONS[:0:-1]:

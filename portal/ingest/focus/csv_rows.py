@@ -1,4 +1,6 @@
-"""Batches of rows of a FOCUS CSV file, as texts, each row with the line of the file on which it starts."""
+"""Batches of rows of a FOCUS CSV file, as texts, each row with the line of the file on which it
+starts.
+"""
 
 from __future__ import annotations
 
@@ -41,7 +43,9 @@ class RowBatch:
 
 
 class CsvRows:
-    """Iterates over the batches of one CSV or CSV.gz file. Raises BillRefused for damage to the file as a whole."""
+    """Iterates over the batches of one CSV or CSV.gz file. Raises BillRefused for damage to the
+    file as a whole.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -111,13 +115,20 @@ class CsvRows:
         self._stream.limit_read_ahead(BLOCKS_AHEAD)
         reader = pa.csv.open_csv(
             pa.PythonFile(self._stream, mode="r"),
-            # Without threads the reader knows the number of a malformed row, from which its line is counted.
-            read_options=pa.csv.ReadOptions(column_names=names, block_size=BLOCK_BYTES, use_threads=False),
+            # Without threads the reader knows the number of a malformed row, from which its line is
+            # counted.
+            read_options=pa.csv.ReadOptions(
+                column_names=names, block_size=BLOCK_BYTES, use_threads=False
+            ),
             parse_options=pa.csv.ParseOptions(
-                newlines_in_values=True, ignore_empty_lines=False, invalid_row_handler=self._on_invalid
+                newlines_in_values=True,
+                ignore_empty_lines=False,
+                invalid_row_handler=self._on_invalid,
             ),
             convert_options=pa.csv.ConvertOptions(
-                column_types={name: pa.string() if name in columns.NUMBERS else CODES for name in names},
+                column_types={
+                    name: pa.string() if name in columns.NUMBERS else CODES for name in names
+                },
                 null_values=[""],
                 strings_can_be_null=True,
                 quoted_strings_can_be_null=True,
@@ -134,8 +145,12 @@ class CsvRows:
         return "skip" if len(self._invalid) <= MOST_MALFORMED else "error"
 
     def _placed(self, arrays: dict[str, pa.Array], rows: int) -> RowBatch:
-        """The batch with its lines: records are counted, malformed ones too, and line breaks inside fields added."""
-        numbers = np.array([number for number, _, _ in self._invalid], dtype=np.int64) - self._records
+        """The batch with its lines: records are counted, malformed ones too, and line breaks inside
+        fields added.
+        """
+        numbers = (
+            np.array([number for number, _, _ in self._invalid], dtype=np.int64) - self._records
+        )
         rows_before = numbers - np.arange(len(numbers))
         taken = int((rows_before <= rows).sum())
         malformed, self._invalid = self._invalid[:taken], self._invalid[taken:]
@@ -155,7 +170,9 @@ class CsvRows:
         return without_blank_lines(RowBatch(arrays, lines[is_row], problems))
 
     def _line_breaks(self, arrays: dict[str, pa.Array], rows: int) -> npt.NDArray[np.int64]:
-        """How many line breaks stand inside the fields of each row. Refuses a field that is too long."""
+        """How many line breaks stand inside the fields of each row. Refuses a field that is too
+        long.
+        """
         breaks = np.zeros(rows, dtype=np.int64)
         for name, array in arrays.items():
             texts = array.dictionary if pa.types.is_dictionary(array.type) else array
@@ -193,7 +210,9 @@ class CsvRows:
                 f"{self.path.name}, at or after line {self._next_line}: a row longer than {BLOCK_BYTES:,} bytes; "
                 "look for a quote that is opened there and never closed"
             )
-        return BillRefused(f"{self.path.name}, at or after line {self._next_line}: not readable as CSV: {error}")
+        return BillRefused(
+            f"{self.path.name}, at or after line {self._next_line}: not readable as CSV: {error}"
+        )
 
     def _not_utf8(self, offset: int) -> BillRefused:
         return BillRefused(
@@ -202,7 +221,9 @@ class CsvRows:
         )
 
     def _check_quotes(self) -> None:
-        """Broken quotes leave an odd number of them or pull lines together; only then the file is read once more."""
+        """Broken quotes leave an odd number of them or pull lines together; only then the file is
+        read once more.
+        """
         if self._stream.quotes % 2 == 0 and not self._has_line_breaks:
             return
         with BillStream(self.path) as again:
@@ -216,11 +237,15 @@ class CsvRows:
 
 
 def _columns_reason(found: int, expected: int) -> str:
-    return f"the row has {found} columns and the header {expected}; look for a missing quote or comma"
+    return (
+        f"the row has {found} columns and the header {expected}; look for a missing quote or comma"
+    )
 
 
 def _record_end(data: bytes, start: int) -> int | None:
-    """Where the record that starts at `start` ends, with its line break; the end of the data if that comes first."""
+    """Where the record that starts at `start` ends, with its line break; the end of the data if
+    that comes first.
+    """
     at = start
     while True:
         at = data.find(b"\n", at) + 1

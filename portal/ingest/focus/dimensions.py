@@ -1,4 +1,6 @@
-"""Rows of charge_dimension: one for each distinct combination of descriptive columns, found without a look per row."""
+"""Rows of charge_dimension: one for each distinct combination of descriptive columns, found without
+a look per row.
+"""
 
 from __future__ import annotations
 
@@ -18,11 +20,14 @@ from portal.ingest.focus.interner import Interner
 from portal.ingest.focus.rows import CleanBatch
 
 MOST_IDS = 100_000
-MIX = np.array([0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F], dtype=np.uint64)  # odd, so that multiplying loses nothing
+MIX = np.array(
+    [0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F], dtype=np.uint64
+)  # odd, so that multiplying loses nothing
 
 TABLE = "allocation_chargedimension"
 NAMES = ", ".join(DIMENSION_FIELDS)
-# The newcomers of one batch. In order, so that two loads which bring the same rows wait for each other, not deadlock.
+# The newcomers of one batch. In order, so that two loads which bring the same rows wait for each
+# other, not deadlock.
 MAKE_NEWCOMERS = f"""
 CREATE TEMPORARY TABLE IF NOT EXISTS newcomer ON COMMIT DELETE ROWS
 AS SELECT content_hash, {NAMES} FROM {TABLE} WITH NO DATA
@@ -39,8 +44,8 @@ FIND = f"SELECT content_hash, id FROM {TABLE} WHERE content_hash = ANY(%s)"  # n
 class DimensionIds:
     """Finds or makes the dimension of each row.
 
-    Works on a connection of its own in short transactions: dimensions are immutable and harmless when a load fails,
-    and a load that held them back would make other loads wait.
+    Works on a connection of its own in short transactions: dimensions are immutable and harmless
+    when a load fails, and a load that held them back would make other loads wait.
     """
 
     def __init__(self, connection: BaseDatabaseWrapper, interners: dict[str, Interner]) -> None:
@@ -66,7 +71,9 @@ class DimensionIds:
         missing = [position for position, key in enumerate(keys) if key not in self._ids]
         if missing:
             found = self._make(batch, first[missing])
-            self._ids.update((keys[position], each) for position, each in zip(missing, found, strict=True))
+            self._ids.update(
+                (keys[position], each) for position, each in zip(missing, found, strict=True)
+            )
         return np.array([self._ids[key] for key in keys], dtype=np.int64)[inverse]
 
     def _row_lanes(self, batch: CleanBatch) -> npt.NDArray[np.uint64]:
@@ -81,21 +88,32 @@ class DimensionIds:
         """Ids of the combinations that stand in these rows, one per row."""
         absent = pa.nulls(len(rows), pa.string())
         table = {
-            field: self._interners[name].read(batch.codes[name][rows]) if name in self._interners else absent
+            field: self._interners[name].read(batch.codes[name][rows])
+            if name in self._interners
+            else absent
             for field, name in zip(DIMENSION_FIELDS, DIMENSION_COLUMNS, strict=True)
         }
         if "provider_name" in table and "ServiceProviderName" in self._interners:
             # FOCUS 1.4 has ServiceProviderName only; readers look in one place.
-            table["provider_name"] = pc.coalesce(table["provider_name"], table["service_provider_name"])
+            table["provider_name"] = pc.coalesce(
+                table["provider_name"], table["service_provider_name"]
+            )
         hashes = content_hashes(table)
         ids = self._stored(set(hashes))
         fresh = [position for position, each in enumerate(hashes) if each not in ids]
         if fresh:
             texts = pa.array([f"\\x{hashes[position].hex()}" for position in fresh])
             ids |= self._inserted(
-                pa.table({"content_hash": texts, **{n: a.take(pa.array(fresh)) for n, a in table.items()}})
+                pa.table(
+                    {
+                        "content_hash": texts,
+                        **{n: a.take(pa.array(fresh)) for n, a in table.items()},
+                    }
+                )
             )
-            ids |= self._stored({each for each in hashes if each not in ids})  # another load was first
+            ids |= self._stored(
+                {each for each in hashes if each not in ids}
+            )  # another load was first
         return [ids[each] for each in hashes]
 
     def _stored(self, hashes: set[bytes]) -> dict[bytes, int]:
@@ -111,7 +129,11 @@ class DimensionIds:
         pa.csv.write_csv(payload, sink, pa.csv.WriteOptions(include_header=False))
         with self._connection.cursor() as cursor:
             cursor.execute("BEGIN")
-            copy_csv(cursor, f"COPY newcomer (content_hash, {NAMES}) FROM STDIN WITH (FORMAT csv)", sink.getbuffer())
+            copy_csv(
+                cursor,
+                f"COPY newcomer (content_hash, {NAMES}) FROM STDIN WITH (FORMAT csv)",
+                sink.getbuffer(),
+            )
             cursor.execute(INSERT_NEWCOMERS)
             made = {bytes(content_hash): number for content_hash, number in cursor.fetchall()}
             cursor.execute("COMMIT")
@@ -119,7 +141,9 @@ class DimensionIds:
 
 
 def content_hashes(table: dict[str, pa.Array]) -> list[bytes]:
-    """16 bytes over every column. Texts hold no NUL and are never empty: NUL between them, nothing for null."""
+    """16 bytes over every column. Texts hold no NUL and are never empty: NUL between them, nothing
+    for null.
+    """
     parts = [each.fill_null("") for each in table.values()]
     joined = pc.binary_join_element_wise(*parts, "\0")
     return [hashlib.blake2b(text.encode(), digest_size=16).digest() for text in joined.to_pylist()]

@@ -1,4 +1,6 @@
-"""Distinct texts of a column: each is read once, however many rows hold it. Rows then carry a number per text."""
+"""Distinct texts of a column: each is read once, however many rows hold it. Rows then carry a
+number per text.
+"""
 
 from __future__ import annotations
 
@@ -19,8 +21,8 @@ NULL = 0  # the code of an absent value
 class Interner:
     """Codes for the texts of one column; `cells[code]` says what a text was read as.
 
-    `lanes` holds 128 bits per code, a hash of what was read: equal values (`NULL` and an empty field) have equal lanes.
-    The hash is keyed per load, so that no file can be made to collide.
+    `lanes` holds 128 bits per code, a hash of what was read: equal values (`NULL` and an empty
+    field) have equal lanes. The hash is keyed per load, so that no file can be made to collide.
     """
 
     def __init__(self, reader: Callable[[str], Cell], *, key: bytes) -> None:
@@ -38,7 +40,9 @@ class Interner:
         self._repaired: dict[int, str] = {}
 
     def make_room(self) -> None:
-        """Forgets everything once there is too much of it. Codes given out before mean nothing afterwards."""
+        """Forgets everything once there is too much of it. Codes given out before mean nothing
+        afterwards.
+        """
         if len(self.cells) > MOST_TEXTS:
             self.clear()
 
@@ -77,7 +81,9 @@ class Interner:
         self.is_bad = np.concatenate([self.is_bad, [cell.reason is not None for cell in cells]])
         nulls = [cell.value is None and cell.reason is None for cell in cells]
         self.is_null = np.concatenate([self.is_null, nulls])
-        self.micros = np.concatenate([self.micros, np.array([cell.micros for cell in cells], dtype=np.int64)])
+        self.micros = np.concatenate(
+            [self.micros, np.array([cell.micros for cell in cells], dtype=np.int64)]
+        )
 
     def _lanes(self, cell: Cell) -> tuple[int, int]:
         if cell.value is None:
@@ -88,7 +94,9 @@ class Interner:
     def read(self, codes: npt.NDArray[np.int32]) -> pa.Array:
         """What was read, per row."""
         distinct, of_row = np.unique(codes, return_inverse=True)
-        return pa.array([self.cells[code].value for code in distinct], pa.string()).take(pa.array(of_row.reshape(-1)))
+        return pa.array([self.cells[code].value for code in distinct], pa.string()).take(
+            pa.array(of_row.reshape(-1))
+        )
 
     def reason(self, text: str) -> str:
         """Why this text could not be read."""

@@ -1,4 +1,6 @@
-"""Loading: clean batches become rows of `charge` under staged scopes, inside the caller's transaction."""
+"""Loading: clean batches become rows of `charge` under staged scopes, inside the caller's
+transaction.
+"""
 
 from __future__ import annotations
 
@@ -54,7 +56,9 @@ Costs = tuple[Decimal | None, ...]  # one per COST_FIELDS; None where no row has
 
 
 class Rows(Protocol):
-    """A file being read: CsvRows or ParquetRows. The counters are complete once the iteration has ended."""
+    """A file being read: CsvRows or ParquetRows. The counters are complete once the iteration has
+    ended.
+    """
 
     @property
     def header(self) -> Header: ...
@@ -85,7 +89,9 @@ class LoadedScope:
 
 @dataclass(slots=True)
 class Loaded:
-    """What a file was found to hold. `problems` stops at MOST_PROBLEMS_KEPT, `rows_rejected` does not."""
+    """What a file was found to hold. `problems` stops at MOST_PROBLEMS_KEPT, `rows_rejected` does
+    not.
+    """
 
     scopes: list[LoadedScope] = field(default_factory=list)
     rows_read: int = 0
@@ -115,12 +121,16 @@ def added(first: Costs | None, second: Costs) -> Costs:
     """Cost by cost; exact under `exactly()`, which the caller has entered."""
     if first is None:
         return second
-    return tuple(b if a is None else a if b is None else a + b for a, b in zip(first, second, strict=True))
+    return tuple(
+        b if a is None else a if b is None else a + b for a, b in zip(first, second, strict=True)
+    )
 
 
 class Loader:
-    """Loads the batches of one file. Rows go over the caller's connection and transaction; partitions, scope numbers
-    and dimensions over a second one, so that they are there for the first and survive a rollback unharmed."""
+    """Loads the batches of one file. Rows go over the caller's connection and transaction;
+    partitions, scope numbers and dimensions over a second one, so that they are there for the first
+    and survive a rollback unharmed.
+    """
 
     def __init__(self, header: Header, *, billing_timezone: str, side: BaseDatabaseWrapper) -> None:
         self._header = header
@@ -152,19 +162,30 @@ class Loader:
 
     def _copy_statement(self) -> str:
         numbers = [NUMBER_FIELDS[name] for name in self._numbers]
-        names = ["billing_month", "scope_id", "line", "dimension_id", "charge_period_start", "charge_period_end"]
+        names = [
+            "billing_month",
+            "scope_id",
+            "line",
+            "dimension_id",
+            "charge_period_start",
+            "charge_period_end",
+        ]
         extra = ["extra"] if self._header.unknown else []
         return f"COPY charge ({', '.join([*names, *numbers, *extra])}) FROM STDIN WITH (FORMAT csv)"
 
     def _payload(self, clean: CleanBatch) -> memoryview:
         """The batch as CSV for COPY."""
-        first, group_of_row = groups([clean.codes[name] for name in (*SCOPE_COLUMNS, "BillingCurrency")])
+        first, group_of_row = groups(
+            [clean.codes[name] for name in (*SCOPE_COLUMNS, "BillingCurrency")]
+        )
         scopes = [self._scope(clean, int(row)) for row in first]
         self._add_totals(clean, first, group_of_row, scopes)
         group = pa.array(group_of_row)
         interners = self._validator.interners
         table: dict[str, pa.Array] = {
-            "billing_month": pa.array([scope.billing_month for scope in scopes], pa.date32()).take(group),
+            "billing_month": pa.array([scope.billing_month for scope in scopes], pa.date32()).take(
+                group
+            ),
             "scope_id": pa.array([scope.id for scope in scopes], pa.int64()).take(group),
             "line": pa.array(clean.lines),
             "dimension_id": pa.array(self._dimensions.of_rows(clean)),
@@ -173,17 +194,22 @@ class Loader:
             table[name] = interners[name].read(clean.codes[name])
         table |= {name: clean.numbers[name] for name in self._numbers}
         if self._header.unknown:
-            table["extra"] = pa.nulls(len(clean), pa.string()) if clean.extra is None else clean.extra
+            table["extra"] = (
+                pa.nulls(len(clean), pa.string()) if clean.extra is None else clean.extra
+            )
         sink = io.BytesIO()
         # Only `extra` can hold a comma or a quote; every other column is digits.
         style = "needed" if self._header.unknown else "none"
-        pa.csv.write_csv(pa.table(table), sink, pa.csv.WriteOptions(include_header=False, quoting_style=style))
+        pa.csv.write_csv(
+            pa.table(table), sink, pa.csv.WriteOptions(include_header=False, quoting_style=style)
+        )
         return sink.getbuffer()
 
     def _scope(self, clean: CleanBatch, row: int) -> LoadedScope:
         """The scope of this row, made on first sight together with the partition of its month."""
         account, start, end = (
-            self._validator.interners[name].cells[clean.codes[name][row]].value or "" for name in SCOPE_COLUMNS
+            self._validator.interners[name].cells[clean.codes[name][row]].value or ""
+            for name in SCOPE_COLUMNS
         )
         scope = self._scopes.get((account, start))
         if scope is not None:
@@ -202,7 +228,9 @@ class Loader:
         self.loaded.scopes.append(scope)
         return scope
 
-    def _add_totals(self, clean: CleanBatch, first: Rowwise, group_of_row: Rowwise, scopes: list[LoadedScope]) -> None:
+    def _add_totals(
+        self, clean: CleanBatch, first: Rowwise, group_of_row: Rowwise, scopes: list[LoadedScope]
+    ) -> None:
         currencies = self._validator.interners["BillingCurrency"].cells
         counts = np.bincount(group_of_row, minlength=len(scopes))
         for group, costs in enumerate(group_sums(clean.numbers, group_of_row, len(scopes))):
@@ -213,7 +241,9 @@ class Loader:
 
 
 def groups(columns: list[npt.NDArray[np.int32]]) -> tuple[Rowwise, Rowwise]:
-    """Distinct combinations of the columns: a row of each, and the number of each row's combination."""
+    """Distinct combinations of the columns: a row of each, and the number of each row's
+    combination.
+    """
     key = np.zeros(len(columns[0]), dtype=np.int64)
     width = 1
     for codes in columns:
@@ -228,9 +258,12 @@ def groups(columns: list[npt.NDArray[np.int32]]) -> tuple[Rowwise, Rowwise]:
 
 
 def group_sums(numbers: dict[str, pa.Array], group_of_row: Rowwise, count: int) -> list[Costs]:
-    """Exact sums of the cost columns of each group; 53 digits and a batch of rows stay below the type's 76."""
+    """Exact sums of the cost columns of each group; 53 digits and a batch of rows stay below the
+    type's 76.
+    """
     exact = {
-        name: numbers[name].cast(EXACT) if name in numbers else pa.nulls(len(group_of_row), EXACT) for name in COSTS
+        name: numbers[name].cast(EXACT) if name in numbers else pa.nulls(len(group_of_row), EXACT)
+        for name in COSTS
     }
     if count == 1:
         return [tuple(pc.sum(each, min_count=1).as_py() for each in exact.values())]
@@ -241,7 +274,9 @@ def group_sums(numbers: dict[str, pa.Array], group_of_row: Rowwise, count: int) 
 
 
 def read_ahead(batches: Iterable[RowBatch]) -> Iterator[RowBatch]:
-    """The same batches, each read in a thread while the one before it is worked on. Errors come out in their place."""
+    """The same batches, each read in a thread while the one before it is worked on. Errors come out
+    in their place.
+    """
     queue: Queue[RowBatch | BaseException | None] = Queue(maxsize=1)
     stopped = Event()
 
@@ -275,10 +310,11 @@ def read_ahead(batches: Iterable[RowBatch]) -> Iterator[RowBatch]:
 
 @contextmanager
 def row_writer(statement: str) -> Iterator[Any]:
-    """A function that sends CSV to the caller's connection from a thread, while the next batch is prepared.
+    """A function that sends CSV to the caller's connection from a thread, while the next batch is
+    prepared.
 
-    Each call is one COPY, so that a partition made in between is seen. An error of the database comes out of the next
-    call or the end of the block.
+    Each call is one COPY, so that a partition made in between is seen. An error of the database
+    comes out of the next call or the end of the block.
     """
     cursor = connection.connection.cursor()
     queue: Queue[memoryview | None] = Queue(maxsize=2)
@@ -311,7 +347,8 @@ def row_writer(statement: str) -> Iterator[Any]:
 
 
 SUMS = """
-SELECT c.scope_id, d.billing_currency, count(*), sum(c.billed_cost), sum(c.effective_cost), sum(c.list_cost),
+SELECT c.scope_id, d.billing_currency, count(*), sum(c.billed_cost), sum(c.effective_cost),
+    sum(c.list_cost),
     sum(c.contracted_cost)
 FROM charge c JOIN allocation_chargedimension d ON d.id = c.dimension_id
 WHERE c.billing_month = ANY(%s) AND c.scope_id = ANY(%s)
@@ -322,8 +359,11 @@ GROUP BY c.scope_id, d.billing_currency
 def check_totals(loaded: Loaded) -> None:
     """Compares rows and sums of each scope and currency with the database's. Raises TotalsDiffer."""
     with connection.cursor() as cursor:
-        # Nothing is known yet about rows that are not committed; a plan made for two rows takes three times as long.
-        cursor.execute("SET LOCAL enable_nestloop = off; SET LOCAL enable_sort = off; SET LOCAL jit = off")
+        # Nothing is known yet about rows that are not committed; a plan made for two rows takes
+        # three times as long.
+        cursor.execute(
+            "SET LOCAL enable_nestloop = off; SET LOCAL enable_sort = off; SET LOCAL jit = off"
+        )
         months = sorted({scope.billing_month for scope in loaded.scopes})
         cursor.execute(SUMS, [months, [scope.id for scope in loaded.scopes]])
         stored = {(row[0], row[1]): row[2:] for row in cursor.fetchall()}
@@ -331,7 +371,9 @@ def check_totals(loaded: Loaded) -> None:
     for (scope_id, _), (count, *_) in stored.items():
         rows[scope_id] += count
     for scope in loaded.scopes:
-        sums = {currency: stored.get((scope.id, currency), (0,) * 5)[1:] for currency in scope.totals}
+        sums = {
+            currency: stored.get((scope.id, currency), (0,) * 5)[1:] for currency in scope.totals
+        }
         if rows[scope.id] != scope.rows or sums != scope.totals:
             raise TotalsDiffer(
                 f"billing account {scope.billing_account_id}, period from {scope.billing_period_start:%Y-%m-%d}: "

@@ -1,8 +1,9 @@
 """Reads a Parquet file and writes its rows to standard output as an Arrow stream of texts.
 
-Runs as a process of its own, by path and without the project, under limits it puts on itself: a forged file can make a
-reader ask for many gigabytes or never end (apache/arrow#49955). Whatever happens here, the importer lives on.
-Exit status 0: all rows written; 3: the reason stands on standard error; anything else: the file killed it.
+Runs as a process of its own, by path and without the project, under limits it puts on itself: a
+forged file can make a reader ask for many gigabytes or never end (apache/arrow#49955). Whatever
+happens here, the importer lives on. Exit status 0: all rows written; 3: the reason stands on
+standard error; anything else: the file killed it.
 """
 
 from __future__ import annotations
@@ -26,16 +27,27 @@ def main(path: str, memory_bytes: str, cpu_seconds: str) -> int:
     try:
         file = pq.ParquetFile(path, arrow_extensions_enabled=False)
         columns = [(each.name, converter(each.type)) for each in file.schema_arrow]
-        unreadable = [f"{each.name} ({each.type})" for each in file.schema_arrow if converter(each.type) is None]
+        unreadable = [
+            f"{each.name} ({each.type})"
+            for each in file.schema_arrow
+            if converter(each.type) is None
+        ]
         if unreadable:
             raise ValueError(f"columns of a type that no bill has: {', '.join(unreadable)}")
         floats = [each.name for each in file.schema_arrow if pa.types.is_floating(each.type)]
-        schema = pa.schema([(name, pa.string()) for name, _ in columns], metadata={"floats": json.dumps(floats)})
+        schema = pa.schema(
+            [(name, pa.string()) for name, _ in columns], metadata={"floats": json.dumps(floats)}
+        )
         with pa.ipc.new_stream(sys.stdout.buffer, schema) as out:
             for batch in file.iter_batches(batch_size=ROWS, use_threads=False):
-                texts = [convert(array) for (_, convert), array in zip(columns, batch.columns, strict=True)]
+                texts = [
+                    convert(array)
+                    for (_, convert), array in zip(columns, batch.columns, strict=True)
+                ]
                 cleaned, nuls = cleaned_of_nul(texts)
-                out.write_batch(pa.record_batch(cleaned, schema=schema), custom_metadata={"nuls": str(nuls)})
+                out.write_batch(
+                    pa.record_batch(cleaned, schema=schema), custom_metadata={"nuls": str(nuls)}
+                )
     except (pa.ArrowException, ValueError, OSError, MemoryError, OverflowError) as error:
         sys.stderr.write(f"{type(error).__name__}: {error}"[:500])
         return BAD_FILE
@@ -43,15 +55,24 @@ def main(path: str, memory_bytes: str, cpu_seconds: str) -> int:
 
 
 def converter(kind: Any) -> Any:
-    """The function that turns an array of this type into texts as a FOCUS CSV would have them; None for other types."""
+    """The function that turns an array of this type into texts as a FOCUS CSV would have them; None
+    for other types.
+    """
     import pyarrow as pa
 
     types = pa.types
     if types.is_dictionary(kind):
-        return converter(kind.value_type) and (lambda array: converter(kind.value_type)(array.dictionary_decode()))
+        return converter(kind.value_type) and (
+            lambda array: converter(kind.value_type)(array.dictionary_decode())
+        )
     if types.is_string(kind) or types.is_large_string(kind) or types.is_null(kind):
         return as_text
-    if types.is_integer(kind) or types.is_floating(kind) or types.is_decimal(kind) or types.is_boolean(kind):
+    if (
+        types.is_integer(kind)
+        or types.is_floating(kind)
+        or types.is_decimal(kind)
+        or types.is_boolean(kind)
+    ):
         return as_text
     if types.is_timestamp(kind):
         return timestamps
@@ -78,7 +99,9 @@ def timestamps(array: Any) -> Any:
 
     zoned = array.type.tz is not None
     instants = array.cast(pa.int64()).cast(pa.timestamp(array.type.unit))
-    return pc.binary_join_element_wise(pc.strftime(instants, "%Y-%m-%dT%H:%M:%S"), "Z" if zoned else "", "")
+    return pc.binary_join_element_wise(
+        pc.strftime(instants, "%Y-%m-%dT%H:%M:%S"), "Z" if zoned else "", ""
+    )
 
 
 def dates(array: Any) -> Any:

@@ -28,7 +28,9 @@ HEADER_LINES = 1  # rows are counted as if the file were a CSV with a header
 
 
 class ParquetRows:
-    """Iterates over the batches of one Parquet file. Raises BillRefused where the child gives up or dies."""
+    """Iterates over the batches of one Parquet file. Raises BillRefused where the child gives up or
+    dies.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -52,7 +54,9 @@ class ParquetRows:
         self._timer.start()
         try:
             self._reader = pa.ipc.open_stream(_pipe(self._child.stdout))
-            self._float_names = json.loads((self._reader.schema.metadata or {}).get(b"floats", b"[]"))
+            self._float_names = json.loads(
+                (self._reader.schema.metadata or {}).get(b"floats", b"[]")
+            )
             self.header: Header = columns.understand_header(self._reader.schema.names)
         except (pa.ArrowException, OSError) as error:
             raise self._end(error) from error
@@ -108,7 +112,11 @@ class ParquetRows:
         except subprocess.TimeoutExpired:
             self._child.kill()
             status = self._child.wait()
-        said = (self._child.stderr.read() if self._child.stderr else b"").decode(errors="replace").strip()
+        said = (
+            (self._child.stderr.read() if self._child.stderr else b"")
+            .decode(errors="replace")
+            .strip()
+        )
         self.close()
         if status == parquet_child.BAD_FILE:
             why = said
@@ -116,7 +124,9 @@ class ParquetRows:
             why = f"reading it ended with signal {-status}: it asks for too much memory or time, or is forged"
         else:
             why = f"reading it failed ({said.splitlines()[-1] if said else error})"
-        return BillRefused(f"{self.path.name}: not readable as Parquet: {why}. Deliver it again, or as CSV")
+        return BillRefused(
+            f"{self.path.name}: not readable as Parquet: {why}. Deliver it again, or as CSV"
+        )
 
     def close(self) -> None:
         self._timer.cancel()

@@ -9,12 +9,16 @@ from portal.errors import Refused
 
 
 class BillRefused(Refused):
-    """The file is not loaded and nothing that was there before changes. The text says what, where and what to do."""
+    """The file is not loaded and nothing that was there before changes. The text says what, where
+    and what to do.
+    """
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One reason why one row is not loaded. `line` is the line of the delivered file on which the row starts."""
+    """One reason why one row is not loaded. `line` is the line of the delivered file on which the
+    row starts.
+    """
 
     line: int
     column: str | None

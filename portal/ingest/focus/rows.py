@@ -1,4 +1,6 @@
-"""Validation of a batch of rows: column by column over whole batches, text by text only where texts are distinct."""
+"""Validation of a batch of rows: column by column over whole batches, text by text only where texts
+are distinct.
+"""
 
 from __future__ import annotations
 
@@ -20,12 +22,19 @@ from portal.ingest.focus.csv_rows import RowBatch
 from portal.ingest.focus.interner import Interner
 from portal.ingest.focus.problems import Problem, shown
 
-# What almost every number looks like. It is inside the range and casts exactly; the rest is looked at text by text.
+# What almost every number looks like. It is inside the range and casts exactly; the rest is looked
+# at text by text.
 PLAIN_NUMBER = r"^-?[0-9]{1,15}(\.[0-9]{1,38})?$"
 EXACT = pa.decimal256(76, values.MAX_DECIMALS)
 MISSING = "missing; FOCUS allows no null here"
 REQUIRED_NUMBERS = ("BilledCost", "EffectiveCost")
-EXPECTED_TEXTS = ("ProviderName", "ServiceProviderName", "InvoiceIssuerName", "ServiceCategory", "ServiceName")
+EXPECTED_TEXTS = (
+    "ProviderName",
+    "ServiceProviderName",
+    "InvoiceIssuerName",
+    "ServiceCategory",
+    "ServiceName",
+)
 REQUIRED_TEXTS = (*columns.TIMES, "BillingAccountId", "BillingCurrency", "ChargeCategory")
 
 Codes = npt.NDArray[np.int32]
@@ -35,7 +44,8 @@ Codes = npt.NDArray[np.int32]
 class CleanBatch:
     """Rows that will be loaded, and what was found wrong or repaired on the way.
 
-    `codes` has one entry per delivered dimension or time column; `numbers` holds plain decimal texts.
+    `codes` has one entry per delivered dimension or time column; `numbers` holds plain decimal
+    texts.
     """
 
     lines: npt.NDArray[np.int64]
@@ -68,7 +78,9 @@ class Validator:
             interner.make_room()
         repairs: Counter[str] = Counter()
         finder = ProblemFinder(batch)
-        codes = {name: interner.codes(batch.columns[name]) for name, interner in self.interners.items()}
+        codes = {
+            name: interner.codes(batch.columns[name]) for name, interner in self.interners.items()
+        }
         for name, interner in self.interners.items():
             repairs += interner.repairs(codes[name])
             finder.refused(name, interner.is_bad[codes[name]], interner.reason)
@@ -78,7 +90,10 @@ class Validator:
             if name in codes and (absent := int(self.interners[name].is_null[codes[name]].sum())):
                 repairs[f"missing_value_{name}"] += absent
         self._check_periods(finder, codes)
-        numbers = {name: self._numbers(name, batch.columns[name], finder, repairs) for name in self._delivered_numbers}
+        numbers = {
+            name: self._numbers(name, batch.columns[name], finder, repairs)
+            for name in self._delivered_numbers
+        }
         extra = self._extra(batch)
         if batch.blank_lines:
             repairs["blank_line"] += batch.blank_lines
@@ -89,13 +104,20 @@ class Validator:
         return [name for name in columns.NUMBERS if name in self.header.names]
 
     def _check_periods(self, finder: ProblemFinder, codes: dict[str, Codes]) -> None:
-        for start, end in (("ChargePeriodStart", "ChargePeriodEnd"), ("BillingPeriodStart", "BillingPeriodEnd")):
+        for start, end in (
+            ("ChargePeriodStart", "ChargePeriodEnd"),
+            ("BillingPeriodStart", "BillingPeriodEnd"),
+        ):
             starts, ends = (self.interners[name].micros[codes[name]] for name in (start, end))
             # Zero stands for a missing or broken time, which is a problem of its own.
             wrong = (ends <= starts) & (starts != 0) & (ends != 0)
-            finder.found(end, wrong, f"not after {start}; a period includes its start and excludes its end")
+            finder.found(
+                end, wrong, f"not after {start}; a period includes its start and excludes its end"
+            )
 
-    def _numbers(self, name: str, array: pa.Array, finder: ProblemFinder, repairs: Counter[str]) -> pa.Array:
+    def _numbers(
+        self, name: str, array: pa.Array, finder: ProblemFinder, repairs: Counter[str]
+    ) -> pa.Array:
         """The column as plain decimal texts; null where null or refused."""
         refused = np.zeros(len(array), dtype=bool)
         is_plain = pc.match_substring_regex(array, PLAIN_NUMBER)
@@ -106,7 +128,12 @@ class Validator:
         return array
 
     def _odd_numbers(
-        self, name: str, array: pa.Array, is_plain: pa.Array, finder: ProblemFinder, repairs: Counter[str]
+        self,
+        name: str,
+        array: pa.Array,
+        is_plain: pa.Array,
+        finder: ProblemFinder,
+        repairs: Counter[str],
     ) -> tuple[pa.Array, npt.NDArray[np.bool_]]:
         """The same for numbers that are not plainly written, and which rows were refused."""
         is_odd = pc.invert(is_plain).fill_null(False)
@@ -117,7 +144,9 @@ class Validator:
             if cell.repair:
                 repairs[cell.repair] += int(count)
         refused = np.zeros(len(array), dtype=bool)
-        refused[is_odd.to_numpy(zero_copy_only=False)] = np.array([cell.reason is not None for cell in cells])[codes]
+        refused[is_odd.to_numpy(zero_copy_only=False)] = np.array(
+            [cell.reason is not None for cell in cells]
+        )[codes]
         finder.refused(name, refused, lambda text: values.read_number(text).reason or "")
         read = pa.array([cell.value for cell in cells], type=pa.string()).take(odd.indices)
         return pc.replace_with_mask(array, is_odd, read), refused
@@ -130,19 +159,25 @@ class Validator:
             if array.null_count == len(array):
                 continue
             key = json.dumps(name, ensure_ascii=False) + ": "
-            quoted = [key + json.dumps(text, ensure_ascii=False) for text in array.dictionary.to_pylist()]
+            quoted = [
+                key + json.dumps(text, ensure_ascii=False) for text in array.dictionary.to_pylist()
+            ]
             parts.append(pa.array(quoted, type=pa.string()).take(array.indices))
         if not parts:
             return None
         has_any = reduce(pc.or_, [part.is_valid() for part in parts])
         # The join leaves out rows whose parts are all null, so those get an empty first part.
-        joined = pc.binary_join_element_wise(pc.if_else(has_any, parts[0], ""), *parts[1:], ", ", null_handling="skip")
+        joined = pc.binary_join_element_wise(
+            pc.if_else(has_any, parts[0], ""), *parts[1:], ", ", null_handling="skip"
+        )
         whole = pc.binary_join_element_wise("{", joined, "}", "")
         return pc.if_else(has_any, whole, pa.scalar(None, pa.string()))
 
 
 class ProblemFinder:
-    """Collects what is wrong with the rows of one batch; every problem of a row, in the order of the checks."""
+    """Collects what is wrong with the rows of one batch; every problem of a row, in the order of
+    the checks.
+    """
 
     def __init__(self, batch: RowBatch) -> None:
         self._batch = batch
@@ -152,7 +187,9 @@ class ProblemFinder:
     def found(self, column: str, wrong: npt.NDArray[np.bool_], reason: str) -> None:
         self.refused(column, wrong, lambda _: reason)
 
-    def refused(self, column: str, wrong: npt.NDArray[np.bool_], reason_of: Callable[[str], str]) -> None:
+    def refused(
+        self, column: str, wrong: npt.NDArray[np.bool_], reason_of: Callable[[str], str]
+    ) -> None:
         """Notes the rows where `wrong` is true, each with its line, delivered text and reason."""
         if not wrong.any():
             return

@@ -1,4 +1,6 @@
-"""The bytes of a delivered file: decompressed as a stream, capped, hashed, and refused where they are damaged."""
+"""The bytes of a delivered file: decompressed as a stream, capped, hashed, and refused where they
+are damaged.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,8 @@ READ_BYTES = 1 << 20
 PATIENCE_SECONDS = 1.0
 RATIO_MATTERS_FROM = 16 * 1024**2  # a small file may compress well by chance
 FLOOD_MATTERS_FROM = 64 * 1024
-SHORTEST_LINE = 20  # bytes, on average; a row has ten columns or more, and a line without any still costs memory
+# bytes, on average; a row has ten columns or more, and a line without any still costs memory
+SHORTEST_LINE = 20
 BOM = b"\xef\xbb\xbf"
 NUL_AS = "\ufffd".encode()
 
@@ -38,12 +41,16 @@ GZIP = b"\x1f\x8b"
 
 
 def first_bytes(path: Path) -> bytes:
-    """The first eight bytes. Raises BillRefused for a file that can't be read or is of another kind."""
+    """The first eight bytes. Raises BillRefused for a file that can't be read or is of another
+    kind.
+    """
     try:
         with path.open("rb") as file:
             start = file.read(8)
     except OSError as error:
-        raise BillRefused(f"{path}: {error.strerror}; check the path and that this account may read it") from error
+        raise BillRefused(
+            f"{path}: {error.strerror}; check the path and that this account may read it"
+        ) from error
     if not start:
         raise BillRefused(f"{path.name}: the file is empty (0 bytes); deliver it again")
     for mark, what in FOREIGN.items():
@@ -55,9 +62,10 @@ def first_bytes(path: Path) -> bytes:
 class BillStream(io.RawIOBase):
     """Decompressed bytes of a CSV or CSV.gz file.
 
-    Every member of a gzip file is read; an end inside one, or anything after the last, raises BillRefused, as do more
-    than IMPORT_MAX_BYTES of output or IMPORT_MAX_RATIO times the input. NUL, which PostgreSQL can't hold, comes out
-    as U+FFFD and is counted. `sha256` and the counters are over the content as delivered.
+    Every member of a gzip file is read; an end inside one, or anything after the last, raises
+    BillRefused, as do more than IMPORT_MAX_BYTES of output or IMPORT_MAX_RATIO times the input.
+    NUL, which PostgreSQL can't hold, comes out as U+FFFD and is counted. `sha256` and the counters
+    are over the content as delivered.
     """
 
     def __init__(self, path: Path) -> None:
@@ -79,7 +87,9 @@ class BillStream(io.RawIOBase):
         self._ended = Event()
 
     def limit_read_ahead(self, reads: int) -> None:
-        """Lets a reader in another thread be this many reads ahead of `one_used`; Arrow would fetch 32 blocks."""
+        """Lets a reader in another thread be this many reads ahead of `one_used`; Arrow would fetch
+        32 blocks.
+        """
         self._credit = Semaphore(reads)
 
     def one_used(self) -> None:
@@ -110,7 +120,9 @@ class BillStream(io.RawIOBase):
     def read(self, size: int = -1, /) -> bytes:
         """Exactly `size` bytes unless the content ends."""
         if self._credit is not None and not self._stopped:
-            self._credit.acquire(timeout=PATIENCE_SECONDS)  # a block may give no batch, so never wait for good
+            self._credit.acquire(
+                timeout=PATIENCE_SECONDS
+            )  # a block may give no batch, so never wait for good
         part = b""
         try:
             if not self._stopped:
@@ -146,7 +158,10 @@ class BillStream(io.RawIOBase):
                 f"{self.name}: most lines are blank or nearly so around byte {self.bytes_out:,} of the content; "
                 "this is no bill, export it again"
             )
-        if self.bytes_out > RATIO_MATTERS_FROM and self.bytes_out > settings.IMPORT_MAX_RATIO * self.bytes_in:
+        if (
+            self.bytes_out > RATIO_MATTERS_FROM
+            and self.bytes_out > settings.IMPORT_MAX_RATIO * self.bytes_in
+        ):
             raise BillRefused(
                 f"{self.name}: unpacks to more than {settings.IMPORT_MAX_RATIO} times its size, as no bill does; "
                 "deliver it uncompressed, or raise IMPORT_MAX_RATIO"
@@ -214,7 +229,9 @@ class BillStream(io.RawIOBase):
 
 
 def invalid_utf8_at(path: Path) -> int | None:
-    """The byte offset, in the decompressed content, of the first byte that is not UTF-8; None where all of it is."""
+    """The byte offset, in the decompressed content, of the first byte that is not UTF-8; None where
+    all of it is.
+    """
     offset, tail = 0, b""
     with BillStream(path) as stream:
         while part := stream.read(READ_BYTES):

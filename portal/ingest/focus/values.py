@@ -1,4 +1,6 @@
-"""Single delivered values: what each text means, what is repaired, and why one is refused. Pure functions of text."""
+"""Single delivered values: what each text means, what is repaired, and why one is refused. Pure
+functions of text.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,8 @@ from typing import Any
 from allocation.values.names import quoted
 from portal.ingest.focus import columns
 
-# Enough for any price list (2e-9 USD per token has 9), and a million rows of 15 + 38 digits still sum in 60 digits.
+# Enough for any price list (2e-9 USD per token has 9), and a million rows of 15 + 38 digits still
+# sum in 60 digits.
 MAX_DECIMALS = 38
 MAX_NUMBER_LENGTH = 100
 MAX_EXPONENT = 200
@@ -21,7 +24,9 @@ COST_LIMIT = Decimal(10) ** 15
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 NUMBER = re.compile(r"-?[0-9]+(?:\.[0-9]+)?(?:[eE](-?[0-9]+))?", re.ASCII)
-TIME = re.compile(r"(\d{4}-\d{2}-\d{2})([T ])(\d{2}:\d{2}(?::\d{2})?)(\.\d{1,9})?(Z|\+00:00|)", re.ASCII)
+TIME = re.compile(
+    r"(\d{4}-\d{2}-\d{2})([T ])(\d{2}:\d{2}(?::\d{2})?)(\.\d{1,9})?(Z|\+00:00|)", re.ASCII
+)
 CURRENCY = re.compile(r"[A-Z]{3}", re.ASCII)
 NULL_WORDS = frozenset({"NULL", "null", "Null"})
 REPLACEMENT = "\ufffd"
@@ -30,7 +35,9 @@ SURROGATE = re.compile("[\ud800-\udfff]")
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """What a delivered text was read as: a value (None is null), the repair that took, or the reason it can't be."""
+    """What a delivered text was read as: a value (None is null), the repair that took, or the
+    reason it can't be.
+    """
 
     value: str | None
     repair: str | None = None
@@ -42,7 +49,9 @@ NULL_TEXT = Cell(None, repair="null_text")
 
 
 def read_number(text: str) -> Cell:
-    """The exact decimal, in plain notation. Only FOCUS's own form passes; nothing is guessed from a locale."""
+    """The exact decimal, in plain notation. Only FOCUS's own form passes; nothing is guessed from a
+    locale.
+    """
     if text in NULL_WORDS:
         return NULL_TEXT
     found = NUMBER.fullmatch(text)
@@ -57,7 +66,10 @@ def read_number(text: str) -> Cell:
     if "." in plain and len(plain.rpartition(".")[2]) > MAX_DECIMALS:
         plain = plain.rstrip("0")
         if len(plain.rpartition(".")[2]) > MAX_DECIMALS:
-            return Cell(None, reason=f"more than {MAX_DECIMALS} digits after the point, which would have to be rounded")
+            return Cell(
+                None,
+                reason=f"more than {MAX_DECIMALS} digits after the point, which would have to be rounded",
+            )
     return Cell(plain.rstrip(".") if plain.endswith(".") else plain)
 
 
@@ -85,7 +97,9 @@ def _number_hint(text: str) -> str:
 
 
 def read_time(text: str) -> Cell:
-    """The instant in UTC as `2026-09-01T00:00:00Z`. A time without a zone is taken as UTC, a counted repair."""
+    """The instant in UTC as `2026-09-01T00:00:00Z`. A time without a zone is taken as UTC, a
+    counted repair.
+    """
     if text in NULL_WORDS:
         return NULL_TEXT
     found = TIME.fullmatch(text)
@@ -128,7 +142,8 @@ def read_text(text: str) -> Cell:
     return NULL_TEXT if text in NULL_WORDS else Cell(text)
 
 
-# Closed lists of FOCUS: another letter case is repaired; another word is refused where the ledger depends on it.
+# Closed lists of FOCUS: another letter case is repaired; another word is refused where the ledger
+# depends on it.
 ALLOWED: dict[str, tuple[str, ...]] = {
     "ChargeCategory": ("Usage", "Purchase", "Tax", "Credit", "Adjustment"),
     "ChargeClass": ("Correction",),
@@ -181,7 +196,8 @@ def read_tags(text: str) -> Cell:
     for key, value in content.items():
         if isinstance(value, dict | list):
             return Cell(
-                None, reason=f"the tag {quoted(key)} holds an object or a list; FOCUS tags are flat keys and values"
+                None,
+                reason=f"the tag {quoted(key)} holds an object or a list; FOCUS tags are flat keys and values",
             )
     return _rewritten(content)
 
@@ -207,16 +223,22 @@ def _rewritten(content: Any) -> Cell:
 
 
 def _json_text(content: Any, repairs: list[str]) -> str:
-    """JSON text that PostgreSQL stores: numbers by their own digits, no NUL, no half of a surrogate pair."""
+    """JSON text that PostgreSQL stores: numbers by their own digits, no NUL, no half of a surrogate
+    pair.
+    """
     if isinstance(content, _Literal):
-        # jsonb numbers end at some 10^131000; a longer literal is nobody's quantity and stays as text.
+        # jsonb numbers end at some 10^131000; a longer literal is nobody's quantity and stays as
+        # text.
         return (
             str(content)
             if len(content) <= MAX_NUMBER_LENGTH and read_number(content).reason is None
             else _quoted(content, repairs)
         )
     if isinstance(content, dict):
-        pairs = (f"{_quoted(key, repairs)}: {_json_text(value, repairs)}" for key, value in content.items())
+        pairs = (
+            f"{_quoted(key, repairs)}: {_json_text(value, repairs)}"
+            for key, value in content.items()
+        )
         return "{" + ", ".join(pairs) + "}"
     if isinstance(content, list):
         return "[" + ", ".join(_json_text(value, repairs) for value in content) + "]"

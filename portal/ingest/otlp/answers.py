@@ -1,6 +1,8 @@
-"""Usage objects as providers answer them (OpenAI, Anthropic, Google, Bedrock, Cohere, their lookalikes), as our counts.
+"""Usage objects as providers answer them (OpenAI, Anthropic, Google, Bedrock, Cohere, their
+lookalikes), as our counts.
 
-Instrumentations copy these objects into span attributes; the names tell whether cache and reasoning are included.
+Instrumentations copy these objects into span attributes; the names tell whether cache and reasoning
+are included.
 """
 
 from __future__ import annotations
@@ -12,7 +14,9 @@ Counts = dict[str, int]
 
 
 def counts_of_answer(usage: Mapping[str, Any]) -> Counts:
-    """The fields of usage.COUNTS that the object states; input and output are made totals. {} for an unknown shape."""
+    """The fields of usage.COUNTS that the object states; input and output are made totals. {} for
+    an unknown shape.
+    """
     if "promptTokenCount" in usage or "candidatesTokenCount" in usage:
         return google(usage)
     if "inputTokens" in usage:
@@ -30,7 +34,10 @@ def counts_of_answer(usage: Mapping[str, Any]) -> Counts:
 
 def openai_chat(usage: Mapping[str, Any]) -> Counts:
     """prompt_tokens includes cache, completion_tokens includes reasoning."""
-    prompt, completion = part(usage, "prompt_tokens_details"), part(usage, "completion_tokens_details")
+    prompt, completion = (
+        part(usage, "prompt_tokens_details"),
+        part(usage, "completion_tokens_details"),
+    )
     found = {
         "input": usage.get("prompt_tokens"),
         "output": usage.get("completion_tokens", 0),
@@ -84,14 +91,17 @@ def anthropic(usage: Mapping[str, Any]) -> Counts:
 
 
 def google(usage: Mapping[str, Any]) -> Counts:
-    """promptTokenCount includes cache, not tool results; candidatesTokenCount leaves the thoughts out."""
+    """promptTokenCount includes cache, not tool results; candidatesTokenCount leaves the thoughts
+    out.
+    """
     thoughts = whole(usage.get("thoughtsTokenCount"))
     prompt = by_modality(usage.get("promptTokensDetails"))
     cached = by_modality(usage.get("cacheTokensDetails"))
     made = by_modality(usage.get("candidatesTokensDetails"))
     return stated(
         {
-            "input": whole(usage.get("promptTokenCount")) + whole(usage.get("toolUsePromptTokenCount")),
+            "input": whole(usage.get("promptTokenCount"))
+            + whole(usage.get("toolUsePromptTokenCount")),
             "output": whole(usage.get("candidatesTokenCount")) + thoughts,
             "cache_read": usage.get("cachedContentTokenCount"),
             "reasoning": thoughts or None,
@@ -108,7 +118,9 @@ def google(usage: Mapping[str, Any]) -> Counts:
 def bedrock(usage: Mapping[str, Any]) -> Counts:
     """inputTokens is what neither was read from nor written to the cache."""
     read = whole(first(usage.get("cacheReadInputTokens"), usage.get("cacheReadInputTokenCount")))
-    written = whole(first(usage.get("cacheWriteInputTokens"), usage.get("cacheWriteInputTokenCount")))
+    written = whole(
+        first(usage.get("cacheWriteInputTokens"), usage.get("cacheWriteInputTokenCount"))
+    )
     long_lived = [
         detail.get("inputTokens")
         for detail in listed(usage.get("cacheDetails"))

@@ -1,8 +1,10 @@
-"""Which attribute means what: every generation of GenAI attribute names that is alive, newest first.
+"""Which attribute means what: every generation of GenAI attribute names that is alive, newest
+first.
 
-Sources: OpenTelemetry GenAI semantic conventions 1.28 to 1.41 and later drafts, OpenInference, OpenLLMetry (traceloop),
-Vercel AI SDK, Langfuse, as collected in November 2026. Whatever is not named here, or allowed by a setting, is dropped
-unread: message content and personal data never get past this door.
+Sources: OpenTelemetry GenAI semantic conventions 1.28 to 1.41 and later drafts, OpenInference,
+OpenLLMetry (traceloop), Vercel AI SDK, Langfuse, as collected in November 2026. Whatever is not
+named here, or allowed by a setting, is dropped unread: message content and personal data never get
+past this door.
 """
 
 from __future__ import annotations
@@ -114,10 +116,21 @@ ALIASES: dict[str, tuple[str, ...]] = {
     "input_image": ("gen_ai.usage.image.input_tokens", "llm.token_count.prompt_details.image"),
     "cache_read_audio": ("gen_ai.usage.audio.cache_read.input_tokens",),
     "cache_read_image": ("gen_ai.usage.image.cache_read.input_tokens",),
-    "output_audio": ("gen_ai.usage.audio.output_tokens", "llm.token_count.completion_details.audio"),
-    "output_image": ("gen_ai.usage.image.output_tokens", "llm.token_count.completion_details.image"),
+    "output_audio": (
+        "gen_ai.usage.audio.output_tokens",
+        "llm.token_count.completion_details.audio",
+    ),
+    "output_image": (
+        "gen_ai.usage.image.output_tokens",
+        "llm.token_count.completion_details.image",
+    ),
     "usage_details": ("langfuse.observation.usage_details",),
-    "client_cost": ("gen_ai.usage.cost", "llm.cost.total", "gen_ai.cost.total_tokens", "gen_ai.cost.total"),
+    "client_cost": (
+        "gen_ai.usage.cost",
+        "llm.cost.total",
+        "gen_ai.cost.total_tokens",
+        "gen_ai.cost.total",
+    ),
     "client_cost_input": ("llm.cost.prompt", "gen_ai.cost.input_tokens"),
     "client_cost_output": ("llm.cost.completion", "gen_ai.cost.output_tokens"),
     "cost_details": ("langfuse.observation.cost_details",),
@@ -129,7 +142,11 @@ ALIASES: dict[str, tuple[str, ...]] = {
         "gen_ai.openai.request.service_tier",
         "gen_ai.request.service_tier",
     ),
-    "prompt_name": ("gen_ai.prompt.name", "traceloop.prompt.key", "langfuse.observation.prompt.name"),
+    "prompt_name": (
+        "gen_ai.prompt.name",
+        "traceloop.prompt.key",
+        "langfuse.observation.prompt.name",
+    ),
     "prompt_version": (
         "gen_ai.prompt.version",
         "traceloop.prompt.version",
@@ -220,12 +237,16 @@ KEPT = frozenset(
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """What to read: attribute name -> (field, rank) pairs, lower ranks first; and the names kept with the span."""
+    """What to read: attribute name -> (field, rank) pairs, lower ranks first; and the names kept
+    with the span.
+    """
 
     meanings: Mapping[str, tuple[tuple[str, int], ...]]
     kept: frozenset[str]
     wanted: frozenset[str]  # all of the above
-    metadata_meanings: Mapping[str, tuple[tuple[str, int], ...]]  # keys inside a metadata JSON object
+    metadata_meanings: Mapping[
+        str, tuple[tuple[str, int], ...]
+    ]  # keys inside a metadata JSON object
     sampling_rates: Mapping[str, str]  # service -> share of its spans that is sent
 
 
@@ -234,7 +255,9 @@ def vocabulary(
     kept: Iterable[str] = (),
     sampling_rates: Mapping[str, str] | None = None,
 ) -> Vocabulary:
-    """A vocabulary with the built-in names and the configured ones (field -> attribute names in order)."""
+    """A vocabulary with the built-in names and the configured ones (field -> attribute names in
+    order).
+    """
     meanings: dict[str, list[tuple[str, int]]] = {}
     inside: dict[str, list[tuple[str, int]]] = {}
     for field, names in [*ALIASES.items(), *configured.items()]:

@@ -29,7 +29,9 @@ def read_body(source: Readable, *, encoding: str, limit: int) -> bytes:
     """The inflated body. Raises TooLarge before more than `limit` bytes and one piece are held."""
     name = encoding.strip().lower()
     if name not in ENCODINGS:
-        raise UnknownEncoding(f"Content-Encoding {encoding!r:.60} is not supported; send gzip or identity")
+        raise UnknownEncoding(
+            f"Content-Encoding {encoding!r:.60} is not supported; send gzip or identity"
+        )
     return inflate(source, limit) if name == "gzip" else plain(source, limit)
 
 

@@ -1,4 +1,6 @@
-"""OTLP trace requests, protobuf or JSON, as plain spans. Reads only the attributes that are asked for."""
+"""OTLP trace requests, protobuf or JSON, as plain spans. Reads only the attributes that are asked
+for.
+"""
 
 from __future__ import annotations
 
@@ -52,12 +54,16 @@ Item = tuple[Resource, RawSpan | Refused]
 
 
 def from_protobuf(body: bytes | memoryview, wanted: Set[str]) -> Iterator[Item]:
-    """Every span of an ExportTraceServiceRequest. The parser refuses nesting deeper than 100 and invalid UTF-8."""
+    """Every span of an ExportTraceServiceRequest. The parser refuses nesting deeper than 100 and
+    invalid UTF-8.
+    """
     request = ExportTraceServiceRequest()
     try:
         request.ParseFromString(bytes(body))
     except DecodeError as error:
-        raise Undecodable("the body is not an OTLP ExportTraceServiceRequest in protobuf") from error
+        raise Undecodable(
+            "the body is not an OTLP ExportTraceServiceRequest in protobuf"
+        ) from error
     return protobuf_items(request, wanted)
 
 
@@ -109,7 +115,8 @@ def protobuf_value(value: Any) -> Any:
 
 
 def from_json(body: bytes | bytearray | memoryview, wanted: Set[str]) -> Iterator[Item]:
-    """Every span of an OTLP/JSON request: hex ids, whole-number enums, 64-bit numbers as text or number.
+    """Every span of an OTLP/JSON request: hex ids, whole-number enums, 64-bit numbers as text or
+    number.
 
     The parser refuses nesting deeper than 1024 and lone surrogates. Unknown fields are ignored.
     """
@@ -226,7 +233,9 @@ def objects_or_refuse(parent: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def json_value(value: Any) -> Any:
-    """The Python value of an AnyValue; a whole number that is not one stays as it came, for the reader to refuse."""
+    """The Python value of an AnyValue; a whole number that is not one stays as it came, for the
+    reader to refuse.
+    """
     if not isinstance(value, dict):
         return None
     for kind, content in value.items():
@@ -242,7 +251,11 @@ def json_value(value: Any) -> Any:
         if kind == "kvlistValue" and isinstance(content, dict):
             pairs = content.get("values")
             items = pairs if isinstance(pairs, list) else []
-            named = [item for item in items if isinstance(item, dict) and isinstance(item.get("key"), str)]
+            named = [
+                item
+                for item in items
+                if isinstance(item, dict) and isinstance(item.get("key"), str)
+            ]
             return {item["key"]: json_value(item.get("value")) for item in named}
     return None
 

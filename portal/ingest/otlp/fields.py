@@ -1,4 +1,6 @@
-"""Attributes of a span or resource -> the fields of our vocabulary, as texts that PostgreSQL can hold."""
+"""Attributes of a span or resource -> the fields of our vocabulary, as texts that PostgreSQL can
+hold.
+"""
 
 from __future__ import annotations
 
@@ -72,7 +74,9 @@ def text(fields: Fields, field: str, cut: list[str]) -> str | None:
 
 
 def shorten(value: str, field: str, cut: list[str]) -> str | None:
-    """The text as PostgreSQL can hold it, at most LONGEST_TEXT characters; `cut` notes what was longer."""
+    """The text as PostgreSQL can hold it, at most LONGEST_TEXT characters; `cut` notes what was
+    longer.
+    """
     if len(value) > LONGEST_TEXT:
         cut.append(field)
         value = value[:LONGEST_TEXT]
@@ -81,9 +85,13 @@ def shorten(value: str, field: str, cut: list[str]) -> str | None:
     return value or None
 
 
-def kept_attributes(attributes: Mapping[str, Any], kept: frozenset[str], cut: list[str]) -> str | None:
+def kept_attributes(
+    attributes: Mapping[str, Any], kept: frozenset[str], cut: list[str]
+) -> str | None:
     """The allow-listed attributes as JSON; `truncated` names every field of the span that was cut."""
-    found = {name: short_value(name, value, cut) for name, value in attributes.items() if name in kept}
+    found = {
+        name: short_value(name, value, cut) for name, value in attributes.items() if name in kept
+    }
     if cut:
         found["truncated"] = sorted(set(cut))
     return orjson.dumps(found).decode() if found else None

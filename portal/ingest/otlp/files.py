@@ -54,11 +54,14 @@ class TraceImport:
         }
 
 
-def import_traces(path: Path, *, sender: Sender | None = None, created_by: str | None = None) -> TraceImport:
-    """Load OTLP JSON, JSON lines as the collector's file exporter writes them, or one protobuf request; plain or gzip.
+def import_traces(
+    path: Path, *, sender: Sender | None = None, created_by: str | None = None
+) -> TraceImport:
+    """Load OTLP JSON, JSON lines as the collector's file exporter writes them, or one protobuf
+    request; plain or gzip.
 
-    A damaged file is refused; lines before the damage were stored, which a second import after the repair counts as
-    duplicates. Raises Refused with the file, the line and the reason.
+    A damaged file is refused; lines before the damage were stored, which a second import after the
+    repair counts as duplicates. Raises Refused with the file, the line and the reason.
     """
     started = time.monotonic()
     if not path.is_file():
@@ -86,17 +89,23 @@ def load(path: Path, outcome: TraceImport, sender: Sender) -> str:
     hasher = hashlib.sha256()
     for line, items in requests(path, hasher, words.wanted):
         try:
-            records, refused = normalise(items, words=words, sender=sender, window=window(time.time()))
+            records, refused = normalise(
+                items, words=words, sender=sender, window=window(time.time())
+            )
         except Undecodable as error:
             raise Undecodable(f"line {line}: {error}") from error
         outcome.spans_read += len(records) + len(refused)
         outcome.spans_rejected += len(refused)
-        outcome.rejected += [{"line": line, "reason": reason} for reason in refused][: LISTED - len(outcome.rejected)]
+        outcome.rejected += [{"line": line, "reason": reason} for reason in refused][
+            : LISTED - len(outcome.rejected)
+        ]
         outcome.stored += store_spans(records) if records else Stored()
     return hasher.hexdigest()
 
 
-def requests(path: Path, hasher: Any, wanted: frozenset[str]) -> Iterator[tuple[int, Iterator[Item]]]:
+def requests(
+    path: Path, hasher: Any, wanted: frozenset[str]
+) -> Iterator[tuple[int, Iterator[Item]]]:
     """(line, spans) of each request in the file."""
     with path.open("rb") as raw, inflated(raw) as stream:
         first = stream.peek(1).lstrip()[:1]
@@ -142,7 +151,9 @@ def limited(stream: BufferedReader[Any], hasher: Any, before: bytes = b"") -> by
     """The rest of the stream, refused when one request would become too large."""
     body = stream.read(settings.OTLP_MAX_BYTES + 1 - len(before))
     if len(before) + len(body) > settings.OTLP_MAX_BYTES:
-        raise Undecodable(f"one request may hold at most {settings.OTLP_MAX_BYTES} bytes; export it in parts")
+        raise Undecodable(
+            f"one request may hold at most {settings.OTLP_MAX_BYTES} bytes; export it in parts"
+        )
     hasher.update(before + body)
     return body
 
@@ -158,5 +169,6 @@ def finish(record: Import, outcome: TraceImport, status: str, refusal: str | Non
     record.finished_at = timezone.now()
     record.save()
     RejectedRow.objects.bulk_create(
-        RejectedRow(bill_import=record, line=each["line"], reason=each["reason"]) for each in outcome.rejected
+        RejectedRow(bill_import=record, line=each["line"], reason=each["reason"])
+        for each in outcome.rejected
     )

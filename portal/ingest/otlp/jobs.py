@@ -19,11 +19,18 @@ REPRICE = "reprice_usage"
 
 
 def import_packaged_prices(created_by: str | None = None) -> tuple[PriceVersion, bool]:
-    """Bring the installed package's prices in; usage priced by an older version is priced again by a job."""
+    """Bring the installed package's prices in; usage priced by an older version is priced again by
+    a job.
+    """
     before = current_version()
     version, is_new = ensure_prices()
     if is_new and before is not None:
-        enqueue(REPRICE, {"version": version.pk}, dedupe_key=f"reprice {version.pk}", created_by=created_by)
+        enqueue(
+            REPRICE,
+            {"version": version.pk},
+            dedupe_key=f"reprice {version.pk}",
+            created_by=created_by,
+        )
     return version, is_new
 
 

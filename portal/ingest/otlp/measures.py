@@ -1,4 +1,6 @@
-"""The numbers beside tokens: sampling weight, time to the first chunk, what the client says a call cost."""
+"""The numbers beside tokens: sampling weight, time to the first chunk, what the client says a call
+cost.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,9 @@ PLACES = Decimal("1e-12")
 
 
 def adjusted_count(trace_state: str, fields: Fields, words: Vocabulary) -> Decimal:
-    """How many calls the span stands for: from the tracestate's threshold, else a rate named by span or setting."""
+    """How many calls the span stands for: from the tracestate's threshold, else a rate named by
+    span or setting.
+    """
     if trace_state and "ot=" in trace_state:
         weight = weight_of_trace_state(trace_state)
         if weight is not None:
@@ -32,7 +36,9 @@ def adjusted_count(trace_state: str, fields: Fields, words: Vocabulary) -> Decim
 
 @lru_cache(maxsize=4096)
 def weight_of_trace_state(trace_state: str) -> Decimal | None:
-    """2^56 / (2^56 - threshold), by the specification "TraceState: Probability Sampling" (th: 1 to 14 hex digits)."""
+    """2^56 / (2^56 - threshold), by the specification "TraceState: Probability Sampling" (th: 1 to
+    14 hex digits).
+    """
     for member in trace_state.split(","):
         vendor, _, value = member.strip().partition("=")
         if vendor != "ot":
@@ -103,4 +109,6 @@ def number(value: Any) -> Decimal | None:
         amount = Decimal(repr(value) if isinstance(value, float) else value)
     except ArithmeticError:
         return None
-    return amount if amount.is_finite() and abs(amount) < 10**9 and amount.adjusted() > -30 else None
+    return (
+        amount if amount.is_finite() and abs(amount) < 10**9 and amount.adjusted() > -30 else None
+    )

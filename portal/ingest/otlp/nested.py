@@ -1,5 +1,5 @@
-"""Which spans of one trace count, when several describe the same call. Pure, and a function of the set of spans alone:
-whatever order and batches they arrive in, the same spans end up counted.
+"""Which spans of one trace count, when several describe the same call. Pure, and a function of the
+set of spans alone: whatever order and batches they arrive in, the same spans end up counted.
 """
 
 from __future__ import annotations
@@ -42,12 +42,14 @@ class Seen:
 def decide(spans: Iterable[Seen]) -> dict[Key, str | None]:
     """For each span whose counting depends on others: None where it counts, else why it does not.
 
-    Several observers of one call: inference spans with an equal response id; or one inside the other with equal tokens
-    at overlapping times; or directly inside, of the same model, for most of the time. The one that says most about the
-    caller counts; then, with equal tokens, the outer one, else the inner one, which is nearer to the provider.
+    Several observers of one call: inference spans with an equal response id; or one inside the
+    other with equal tokens at overlapping times; or directly inside, of the same model, for most of
+    the time. The one that says most about the caller counts; then, with equal tokens, the outer
+    one, else the inner one, which is nearer to the provider.
 
-    A span that repeats its calls' usage (agent, workflow) counts only where no call is found below it, and no such span
-    above it. Where a call's parents are not all known it might be below any of them, so none of them counts.
+    A span that repeats its calls' usage (agent, workflow) counts only where no call is found below
+    it, and no such span above it. Where a call's parents are not all known it might be below any of
+    them, so none of them counts.
     """
     tree = {span.span_id: span for span in spans if span.in_window}
     calls = [span for span in tree.values() if span.is_inference]
@@ -78,7 +80,9 @@ def agents(tree: Mapping[int, Seen], calls: list[Seen]) -> dict[Key, str | None]
     alone = {span.span_id for span in totals if span.span_id not in above_calls}
     found: dict[Key, str | None] = {}
     for span in totals:
-        outermost = span.span_id in alone and not any(a.span_id in alone for a in ancestors(span, tree))
+        outermost = span.span_id in alone and not any(
+            a.span_id in alone for a in ancestors(span, tree)
+        )
         found[span.key] = None if outermost else REPEATS_CALLS
     return found
 
@@ -122,7 +126,9 @@ def same_calls(calls: list[Seen], tree: Mapping[int, Seen]) -> list[list[Seen]]:
 
 
 def wraps(outer: Seen, inner: Seen) -> bool:
-    """Whether the outer span is the inner one's call, seen from further away: one call never makes another."""
+    """Whether the outer span is the inner one's call, seen from further away: one call never makes
+    another.
+    """
     if outer.model != inner.model or not any(outer.tokens) or not any(inner.tokens):
         return False
     shared = min(outer.ended_us, inner.ended_us) - max(outer.started_us, inner.started_us)

@@ -14,8 +14,21 @@ from allocation.catalogue.wording import canonical_model, canonical_provider
 from portal.ingest.otlp.answers import counts_of_answer
 from portal.ingest.otlp.attributes import Vocabulary
 from portal.ingest.otlp.decode import Item, RawSpan, Refused, Resource
-from portal.ingest.otlp.fields import LONGEST_TEXT, Fields, kept_attributes, parsed, read_fields, shorten, text
-from portal.ingest.otlp.measures import adjusted_count, client_cost, finish_reason, time_to_first_chunk
+from portal.ingest.otlp.fields import (
+    LONGEST_TEXT,
+    Fields,
+    kept_attributes,
+    parsed,
+    read_fields,
+    shorten,
+    text,
+)
+from portal.ingest.otlp.measures import (
+    adjusted_count,
+    client_cost,
+    finish_reason,
+    time_to_first_chunk,
+)
 from portal.ingest.otlp.usage import NOTHING, BadTokenCount, Buckets, buckets
 
 DAY_US = 86_400_000_000
@@ -44,7 +57,8 @@ VERCEL_OPERATIONS = {
     "ai.embed.doEmbed": "embeddings",
     "ai.embedMany.doEmbed": "embeddings",
 }
-# Spans that may carry their calls' usage once more; where a trace has no such call they are all there is.
+# Spans that may carry their calls' usage once more; where a trace has no such call they are all
+# there is.
 AGENT_OPERATIONS = {
     "invoke_agent",
     "create_agent",
@@ -76,7 +90,9 @@ TIERS = {
     "ptu": "provisioned",
     "reserved": "provisioned",
 }
-PROVISIONED_MODEL = ":provisioned-model/"  # in the name under which Bedrock's reserved capacity is called
+PROVISIONED_MODEL = (
+    ":provisioned-model/"  # in the name under which Bedrock's reserved capacity is called
+)
 PHASES = ("build", "run", "move")
 
 
@@ -178,7 +194,12 @@ def normalise(
 
 
 def normalise_span(
-    raw: RawSpan, resource: Resource, resource_fields: Fields, words: Vocabulary, sender: Sender, window: Window
+    raw: RawSpan,
+    resource: Resource,
+    resource_fields: Fields,
+    words: Vocabulary,
+    sender: Sender,
+    window: Window,
 ) -> SpanRecord:
     """The record. Raises ValueError with the reason to refuse the span."""
     trace_id, span_id, parent = identifiers(raw)
@@ -244,12 +265,20 @@ def iso_day(days: int) -> str:
 
 
 def classify(fields: Fields, has_usage: bool) -> tuple[str | None, bool]:
-    """(operation, whether it is one model call). The most specific statement about the span's kind decides."""
+    """(operation, whether it is one model call). The most specific statement about the span's kind
+    decides.
+    """
     vercel = fields.get("vercel_operation")
     if isinstance(vercel, str):
         known = VERCEL_OPERATIONS.get(vercel)
         return known or shorten(vercel, "operation", []), known is not None
-    for field in ("operation", "openinference_kind", "request_type", "traceloop_kind", "langfuse_type"):
+    for field in (
+        "operation",
+        "openinference_kind",
+        "request_type",
+        "traceloop_kind",
+        "langfuse_type",
+    ):
         value = fields.get(field)
         if isinstance(value, str):
             known = INFERENCE_OPERATIONS.get(value.lower())
@@ -343,14 +372,23 @@ def provider_and_region(fields: Fields) -> tuple[str | None, str | None]:
 
 
 @lru_cache(maxsize=4096)
-def read_provider(named: str | None, host: str | None, region: str | None) -> tuple[str | None, str | None]:
-    """Normalised provider and region. The address tells apart what shares a client: Azure speaks OpenAI, too."""
+def read_provider(
+    named: str | None, host: str | None, region: str | None
+) -> tuple[str | None, str | None]:
+    """Normalised provider and region. The address tells apart what shares a client: Azure speaks
+    OpenAI, too.
+    """
     provider = None
     if named:
         lowered = named.strip().lower().replace("\0", "")[:LONGEST_TEXT]
-        # Vercel writes openai.chat, anthropic.messages, azure-openai.responses, google.generative-ai.
+        # Vercel writes openai.chat, anthropic.messages, azure-openai.responses,
+        # google.generative-ai.
         known = canonical_provider(lowered)
-        known = canonical_provider(lowered.split(".")[0]) if lowered.count(".") and known == lowered else known
+        known = (
+            canonical_provider(lowered.split(".")[0])
+            if lowered.count(".") and known == lowered
+            else known
+        )
         well_known = {"aws": "aws.bedrock", "gcp": "gcp.vertex_ai", "azure": "azure.ai.openai"}
         keep = lowered.startswith(("aws.", "azure.", "gcp.", "ibm."))
         provider = canonical_provider(lowered) if keep else well_known.get(known, known)

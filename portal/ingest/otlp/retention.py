@@ -15,18 +15,22 @@ SELECT DISTINCT to_date(right(c.relname, 8), 'YYYYMMDD') AS day
 FROM pg_inherits AS i JOIN pg_class AS c ON c.oid = i.inhrelid
 WHERE i.inhparent = 'span'::regclass AND c.relname ~ '^span_[0-9]{8}$'
     AND to_date(right(c.relname, 8), 'YYYYMMDD') < %s
-    AND NOT EXISTS (SELECT FROM allocation_sealedday WHERE day = to_date(right(c.relname, 8), 'YYYYMMDD'))
+    AND NOT EXISTS (SELECT FROM allocation_sealedday WHERE day = to_date(right(c.relname, 8),
+        'YYYYMMDD'))
 ORDER BY day
 """
 
 SEAL: Final[LiteralString] = """
 INSERT INTO allocation_sealedday (day, spans, content_sha256, sealed_at)
 SELECT %(day)s, (SELECT count(*) FROM span WHERE span_day = %(day)s),
-    encode(sha256(coalesce(string_agg(line, E'\\n' ORDER BY line COLLATE "C"), '')::bytea), 'hex'), now()
+    encode(sha256(coalesce(string_agg(line, E'\\n' ORDER BY line COLLATE "C"), '')::bytea), 'hex'),
+        now()
 FROM (
-    SELECT concat_ws(',', extract(epoch FROM u.hour)::bigint, encode(d.content_hash, 'hex'), sum(spans),
+    SELECT concat_ws(',', extract(epoch FROM u.hour)::bigint, encode(d.content_hash, 'hex'),
+        sum(spans),
         trim_scale(sum(calls)), trim_scale(sum(input_uncached)), trim_scale(sum(cache_read)),
-        trim_scale(sum(cache_write_5m)), trim_scale(sum(cache_write_1h)), trim_scale(sum(output_text)),
+        trim_scale(sum(cache_write_5m)), trim_scale(sum(cache_write_1h)),
+            trim_scale(sum(output_text)),
         trim_scale(sum(reasoning))) AS line
     FROM usage_live AS u JOIN allocation_usagedimension AS d ON d.id = u.dimension_id
     WHERE u.hour >= %(day)s::date AND u.hour < %(day)s::date + 1
@@ -34,16 +38,20 @@ FROM (
 ON CONFLICT DO NOTHING
 """
 
-# Receivers learn of a seal within a minute; no span is counted for the day after that, so that its partition may go.
+# Receivers learn of a seal within a minute; no span is counted for the day after that, so that its
+# partition may go.
 DROPPABLE_DAYS: Final[LiteralString] = """
-SELECT day FROM allocation_sealedday WHERE dropped_at IS NULL AND sealed_at < now() - interval '10 minutes' ORDER BY day
+SELECT day FROM allocation_sealedday WHERE dropped_at IS NULL
+    AND sealed_at < now() - interval '10 minutes' ORDER BY day
 """
 
 
 def retain(oldest: date) -> tuple[int, int]:
-    """Seal days before `oldest`, then drop the spans of days sealed a while ago; (days sealed, days dropped).
+    """Seal days before `oldest`, then drop the spans of days sealed a while ago; (days sealed, days
+    dropped).
 
-    The rollup stays. Two steps, so that no span that was counted can be counted again after its row is gone.
+    The rollup stays. Two steps, so that no span that was counted can be counted again after its row
+    is gone.
     """
     with connection.cursor() as cursor:
         cursor.execute(DROPPABLE_DAYS)
@@ -58,13 +66,16 @@ def retain(oldest: date) -> tuple[int, int]:
 
 
 def drop(day: date) -> bool:
-    """Whether the day's spans are gone. Dropping a partition waits for every reader of `span`, and everyone else then
-    waits for it; so it is given up after a moment, for the next run."""
+    """Whether the day's spans are gone. Dropping a partition waits for every reader of `span`, and
+    everyone else then waits for it; so it is given up after a moment, for the next run.
+    """
     try:
         with transaction.atomic(), connection.cursor() as cursor:
             cursor.execute("SET LOCAL lock_timeout = '2s'")
             cursor.execute("SELECT drop_span_partition(%s)", [day])
-            cursor.execute("UPDATE allocation_sealedday SET dropped_at = now() WHERE day = %s", [day])
+            cursor.execute(
+                "UPDATE allocation_sealedday SET dropped_at = now() WHERE day = %s", [day]
+            )
     except OperationalError as error:
         log.warning("the spans of %s are kept until the next run: %s", day, error)
         return False
@@ -72,7 +83,9 @@ def drop(day: date) -> bool:
 
 
 def prepare(today: date) -> None:
-    """Make the partitions of today and tomorrow ahead of the spans, which need not wait for it then."""
+    """Make the partitions of today and tomorrow ahead of the spans, which need not wait for it
+    then.
+    """
     with connection.cursor() as cursor:
         for day in (today, today + timedelta(days=1)):
             cursor.execute("SELECT ensure_span_partition(%s)", [day])

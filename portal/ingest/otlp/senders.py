@@ -1,4 +1,6 @@
-"""Who sends: the ingest key of a request. One prepared statement; the ORM would take as long as ten spans."""
+"""Who sends: the ingest key of a request. One prepared statement; the ORM would take as long as ten
+spans.
+"""
 
 from __future__ import annotations
 
@@ -50,7 +52,9 @@ def sender_of(request: HttpRequest) -> Sender | NoSender:
 
 
 def find(secret: str, now: datetime) -> tuple[Any, ...] | None:
-    """The key's row. Asked once more on a new connection, since the kept one may be from before a database restart."""
+    """The key's row. Asked once more on a new connection, since the kept one may be from before a
+    database restart.
+    """
     try:
         return ask(secret, now)
     except (OperationalError, InterfaceError):

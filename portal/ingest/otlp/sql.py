@@ -1,4 +1,6 @@
-"""The statements of the store, with PostgreSQL's own $n; values are bound, nothing here comes from a request."""
+"""The statements of the store, with PostgreSQL's own $n; values are bound, nothing here comes from
+a request.
+"""
 
 # ruff: noqa: S608 - the pieces are constants of this file
 from __future__ import annotations
@@ -16,10 +18,13 @@ MEASURES: Final[LiteralString] = (
 )
 
 INSERT_DIMENSION: Final[LiteralString] = """
-INSERT INTO allocation_usagedimension (content_hash, is_inference, operation, provider, project, region,
-    model_requested, model_answered, model, tier, context_band, service, team, feature, product, environment, customer,
+INSERT INTO allocation_usagedimension (content_hash, is_inference, operation, provider, project,
+    region,
+    model_requested, model_answered, model, tier, context_band, service, team, feature, product,
+        environment, customer,
     phase, entry_team, entry_feature, caller, prompt_name, prompt_version, observer, api_key_id)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24,
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20,
+    $21, $22, $23, $24,
     $25)
 ON CONFLICT (content_hash) DO NOTHING
 """
@@ -28,8 +33,9 @@ FIND_DIMENSIONS: Final[LiteralString] = """
 SELECT id, content_hash FROM allocation_usagedimension WHERE content_hash = ANY($1)
 """
 
-# What a set of spans adds to the rollup. `sign` is 1, or -1 to take back what a span has added before; `weight` is how
-# many calls it stands for. The last three are the variance terms of sampling: sums of w(w-1)xx.
+# What a set of spans adds to the rollup. `sign` is 1, or -1 to take back what a span has added
+# before; `weight` is how many calls it stands for. The last three are the variance terms of
+# sampling: sums of w(w-1)xx.
 AGGREGATE: Final[LiteralString] = """
 SELECT date_trunc('hour', started_at, 'UTC') AS hour, dimension_id,
     sum(sign) AS spans,
@@ -52,13 +58,16 @@ SELECT date_trunc('hour', started_at, 'UTC') AS hour, dimension_id,
     sum(sign * excess * input_total * output_total) AS covariance
 FROM weighed
 CROSS JOIN LATERAL (SELECT
-    CASE WHEN adjusted_count = 1 THEN 0 ELSE adjusted_count * (adjusted_count - 1) END::float8 AS excess,
-    (input_uncached + cache_read + cache_write_5m + cache_write_1h + input_audio + input_image)::float8 AS input_total,
+    CASE WHEN adjusted_count = 1 THEN 0 ELSE adjusted_count * (adjusted_count - 1)
+        END::float8 AS excess,
+    (input_uncached + cache_read + cache_write_5m + cache_write_1h + input_audio +
+        input_image)::float8 AS input_total,
     (output_text + reasoning + output_audio + output_image)::float8 AS output_total) AS sampling
 GROUP BY 1, 2
 """
 
-# Bucket b holds durations in [2^(b/2), 2^((b+1)/2)) milliseconds; everything below one is in bucket 0.
+# Bucket b holds durations in [2^(b/2), 2^((b+1)/2)) milliseconds; everything below one is in bucket
+# 0.
 LATENCY: Final[LiteralString] = """
 SELECT date_trunc('hour', started_at, 'UTC') AS hour, dimension_id,
     floor(2 * ln(greatest(duration_us, 1000) / 1000.0::float8) / ln(2::float8))::smallint AS bucket,
@@ -68,7 +77,9 @@ GROUP BY 1, 2, 3
 """
 
 # Columns as sent, with their types; `started_us` becomes started_at.
-SENT: Final[LiteralString] = """unnest($1::date[], $2::uuid[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[],
+SENT: Final[
+    LiteralString
+] = """unnest($1::date[], $2::uuid[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[],
     $7::bigint[], $8::text[], $9::smallint[], $10::text[], $11::boolean[], $12::text[], $13::numeric[],
     $14::bigint[], $15::bigint[], $16::bigint[], $17::bigint[], $18::bigint[],
     $19::bigint[], $20::bigint[], $21::bigint[], $22::bigint[], $23::bigint[],
@@ -83,11 +94,13 @@ STARTED_AT: Final[LiteralString] = "timestamptz 'epoch' + started_us * interval 
 INSERT_SPANS: Final[LiteralString] = (
     """
 WITH new AS (
-    INSERT INTO span (span_day, trace_id, span_id, parent_span_id, dimension_id, started_at, duration_us, received_at,
+    INSERT INTO span (span_day, trace_id, span_id, parent_span_id, dimension_id, started_at,
+        duration_us, received_at,
         name, status_code, error_type, counted, not_counted, adjusted_count, """
     + TOKENS
     + """, has_usage,
-        usage_shape, session_id, response_id, time_to_first_chunk_us, finish_reason, client_cost, attributes)
+        usage_shape, session_id, response_id, time_to_first_chunk_us, finish_reason, client_cost,
+            attributes)
     SELECT span_day, trace_id, span_id, parent_span_id, dimension_id, """
     + STARTED_AT
     + """, duration_us, now(),
@@ -137,7 +150,8 @@ SELECT stored.trace_id
 FROM (
     SELECT trace_id, count(*) AS spans
     FROM span
-    WHERE span_day = ANY($1::date[]) AND trace_id = ANY($2::uuid[]) AND (has_usage OR response_id IS NOT NULL)
+    WHERE span_day = ANY($1::date[]) AND trace_id = ANY($2::uuid[])
+        AND (has_usage OR response_id IS NOT NULL)
     GROUP BY trace_id) AS stored
 JOIN unnest($2::uuid[], $3::bigint[]) AS brought(trace_id, spans) USING (trace_id)
 WHERE stored.spans > brought.spans
@@ -147,24 +161,29 @@ WHERE stored.spans > brought.spans
 SUSPICIOUS_TRACES: Final[LiteralString] = """
 SELECT trace_id
 FROM span
-WHERE span_day = ANY($1::date[]) AND trace_id = ANY($2::uuid[]) AND (has_usage OR response_id IS NOT NULL)
+WHERE span_day = ANY($1::date[]) AND trace_id = ANY($2::uuid[])
+    AND (has_usage OR response_id IS NOT NULL)
 GROUP BY trace_id
 HAVING bool_or(usage_shape = 'agent_total')
     OR array_agg(span_id) && array_agg(parent_span_id)
     OR count(response_id) > count(DISTINCT response_id)
-    OR count(DISTINCT (input_uncached, cache_read, cache_write_5m, cache_write_1h, output_text, reasoning)) < count(*)
+    OR count(DISTINCT (input_uncached, cache_read, cache_write_5m, cache_write_1h, output_text,
+        reasoning)) < count(*)
 """
 
 # In the order of nested.Seen, after trace and counted.
 TRACE_SPANS: Final[LiteralString] = """
-SELECT s.trace_id, s.counted, s.span_day::text, s.span_id, s.parent_span_id, d.is_inference, d.model,
+SELECT s.trace_id, s.counted, s.span_day::text, s.span_id, s.parent_span_id, d.is_inference,
+    d.model,
     s.usage_shape,
-    ARRAY[s.input_uncached, s.cache_read, s.cache_write_5m, s.cache_write_1h, s.output_text, s.reasoning,
+    ARRAY[s.input_uncached, s.cache_read, s.cache_write_5m, s.cache_write_1h, s.output_text,
+        s.reasoning,
         s.input_audio, s.input_image, s.output_audio, s.output_image],
     (extract(epoch FROM s.started_at) * 1000000)::bigint,
     (extract(epoch FROM s.started_at) * 1000000)::bigint + s.duration_us,
     s.response_id,
-    num_nonnulls(d.team, d.feature, d.product, d.environment, d.customer, d.prompt_name, s.session_id),
+    num_nonnulls(d.team, d.feature, d.product, d.environment, d.customer, d.prompt_name,
+        s.session_id),
     coalesce(s.not_counted NOT IN ('outside the time window', 'its day is sealed'), true)
 FROM span AS s
 JOIN allocation_usagedimension AS d ON d.id = s.dimension_id
@@ -196,7 +215,9 @@ WITH weighed AS (
 )
 """
 )
-RECOUNT_USAGE: Final[LiteralString] = RECOUNTED + "INSERT INTO usage_delta (" + MEASURES + ")" + AGGREGATE
+RECOUNT_USAGE: Final[LiteralString] = (
+    RECOUNTED + "INSERT INTO usage_delta (" + MEASURES + ")" + AGGREGATE
+)
 RECOUNT_LATENCY: Final[LiteralString] = (
     RECOUNTED + "INSERT INTO latency_delta (hour, dimension_id, bucket, calls)" + LATENCY
 )

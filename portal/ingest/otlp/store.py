@@ -1,7 +1,9 @@
-"""Records -> durable rows and their share of the rollup, in one statement; then the rest of their traces is looked at.
+"""Records -> durable rows and their share of the rollup, in one statement; then the rest of their
+traces is looked at.
 
-`store_spans` returns when everything is committed. Sending the same spans again, in any order and any batches, changes
-nothing: the first one of a key is kept, and what a trace counts for is a function of the spans it has.
+`store_spans` returns when everything is committed. Sending the same spans again, in any order and
+any batches, changes nothing: the first one of a key is kept, and what a trace counts for is a
+function of the spans it has.
 """
 
 from __future__ import annotations
@@ -27,13 +29,17 @@ SLICE = 2_000  # spans per statement
 MOST_DIMENSIONS = 200_000  # kept per process
 SEALED_SECONDS = 60  # how long a process may not know of a newly sealed day
 TRACE_SPANS = 5_000  # longer traces are not searched for repeated calls
-MIDNIGHT_US = 3_600_000_000  # a trace that starts this close to midnight may have spans on the other day
+MIDNIGHT_US = (
+    3_600_000_000  # a trace that starts this close to midnight may have spans on the other day
+)
 SEALED = "its day is sealed"
 
 
 @dataclass
 class Stored:
-    """What became of a batch's spans; `stored` counts every new row, also those that are kept but not counted."""
+    """What became of a batch's spans; `stored` counts every new row, also those that are kept but
+    not counted.
+    """
 
     stored: int = 0
     duplicates: int = 0
@@ -69,15 +75,18 @@ def forget() -> None:
 
 @contextmanager
 def cursor() -> Iterator[psycopg.RawCursor[tuple[Any, ...]]]:
-    """A cursor that binds on the server and reads no placeholders of its own; errors come as Django's."""
+    """A cursor that binds on the server and reads no placeholders of its own; errors come as
+    Django's.
+    """
     connection.ensure_connection()
     with connection.wrap_database_errors, psycopg.RawCursor(connection.connection) as opened:
         yield opened
 
 
 def store_spans(records: Sequence[SpanRecord]) -> Stored:
-    """Store and count the records. Raises django.db.OperationalError where the database is away; nothing is lost then
-    if the sender tries again."""
+    """Store and count the records. Raises django.db.OperationalError where the database is away;
+    nothing is lost then if the sender tries again.
+    """
     outcome = Stored()
     unique: dict[tuple[str, str, int], SpanRecord] = {}
     for record in records:
@@ -137,7 +146,8 @@ def dimension_ids(wanted: set[Dimension]) -> dict[Dimension, int]:
             known.dimensions.clear()
             missing = list(wanted)
         by_hash = {content_hash(dimension): dimension for dimension in missing}
-        # Sorted, so that two processes that insert the same ones never wait for each other in a circle.
+        # Sorted, so that two processes that insert the same ones never wait for each other in a
+        # circle.
         rows = [(digest, *by_hash[digest]) for digest in sorted(by_hash)]
         with cursor() as c:
             c.executemany(sql.INSERT_DIMENSION, rows)
@@ -163,7 +173,9 @@ def insert(records: Sequence[SpanRecord], ids: dict[Dimension, int]) -> int:
 
 
 def columns(records: Sequence[SpanRecord], ids: dict[Dimension, int]) -> list[str]:
-    """One PostgreSQL array literal for each of sql.SENT_COLUMNS; made here, since lists adapt four times slower."""
+    """One PostgreSQL array literal for each of sql.SENT_COLUMNS; made here, since lists adapt four
+    times slower.
+    """
     rows = [
         (
             r.span_day,
@@ -273,7 +285,8 @@ def seen(record: SpanRecord) -> Seen:
 
 
 def settle_across(records: Sequence[SpanRecord], *, everything_new: bool) -> None:
-    """Look at the stored spans of the same traces, after the commit: of two requests at once, the later one sees both.
+    """Look at the stored spans of the same traces, after the commit: of two requests at once, the
+    later one sees both.
 
     One index probe for each trace finds those that have other spans, too.
     """
@@ -295,10 +308,14 @@ def suspicious_traces(days: list[str], traces: Sequence[str], own: Mapping[str, 
     """Traces in which a stored span and one of this batch may describe one call."""
     with cursor() as c:
         brought = array(str(own.get(trace, 0)) for trace in traces)
-        shared = c.execute(sql.SHARED_TRACES, [days, array(traces), brought], prepare=True).fetchall()
+        shared = c.execute(
+            sql.SHARED_TRACES, [days, array(traces), brought], prepare=True
+        ).fetchall()
         if not shared:
             return []
-        rows = c.execute(sql.SUSPICIOUS_TRACES, [days, [row[0] for row in shared]], prepare=True).fetchall()
+        rows = c.execute(
+            sql.SUSPICIOUS_TRACES, [days, [row[0] for row in shared]], prepare=True
+        ).fetchall()
     return [row[0].hex for row in rows]
 
 
@@ -329,7 +346,10 @@ def settle_stored(traces: Sequence[str], days: Sequence[str]) -> None:
     """Make the stored spans of these traces count as `decide` says; the rollup gets the difference."""
     with cursor() as c:
         for trace in traces:  # in order, so that two of these never wait for each other in a circle
-            c.execute("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", [f"apportion trace {trace}"])
+            c.execute(
+                "SELECT pg_advisory_xact_lock(hashtextextended($1, 0))",
+                [f"apportion trace {trace}"],
+            )
         rows = c.execute(sql.TRACE_SPANS, [list(days), array(traces)]).fetchall()
         stored: dict[str, dict[Key, tuple[Seen, bool]]] = {}
         for trace, counted, day, span_id, parent, is_inference, model, shape, tokens, *rest in rows:
@@ -347,7 +367,9 @@ def settle_stored(traces: Sequence[str], days: Sequence[str]) -> None:
             apply_changes(c, changes)
 
 
-def apply_changes(c: psycopg.RawCursor[tuple[Any, ...]], changes: Sequence[tuple[str, str, int, str | None]]) -> None:
+def apply_changes(
+    c: psycopg.RawCursor[tuple[Any, ...]], changes: Sequence[tuple[str, str, int, str | None]]
+) -> None:
     days, traces, spans, reasons = (list(column) for column in zip(*changes, strict=True))
     statements: tuple[LiteralString, ...] = (sql.RECOUNT, sql.RECOUNT_USAGE, sql.RECOUNT_LATENCY)
     for statement in statements:

@@ -1,4 +1,6 @@
-"""Token counts of one call, from whatever its emitter wrote, as exclusive buckets that add up to the total."""
+"""Token counts of one call, from whatever its emitter wrote, as exclusive buckets that add up to
+the total.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +32,9 @@ class BadTokenCount(ValueError):
 
 
 class Buckets(NamedTuple):
-    """Exclusive counts; their sum is the call's total. In the order of UsageMeasures' token columns."""
+    """Exclusive counts; their sum is the call's total. In the order of UsageMeasures' token
+    columns.
+    """
 
     input_uncached: int = 0
     cache_read: int = 0
@@ -65,16 +69,21 @@ NOTHING = Buckets()
 def buckets(fields: Mapping[str, Any]) -> tuple[Buckets, str | None]:
     """The buckets and how they were read; (all zero, None) where the span carries no usage.
 
-    `fields` holds some of COUNTS as delivered. The conventions say that input includes cache and output includes
-    reasoning, but Anthropic, Bedrock and Gemini answer otherwise and emitters copy them. Read as exclusive where the
-    parts are larger than the whole, or where only that agrees with the total.
+    `fields` holds some of COUNTS as delivered. The conventions say that input includes cache and
+    output includes reasoning, but Anthropic, Bedrock and Gemini answer otherwise and emitters copy
+    them. Read as exclusive where the parts are larger than the whole, or where only that agrees
+    with the total.
     """
     counts = {name: fields[name] for name in COUNTS if name in fields}
     if not counts:
         return NOTHING, None
     for name, value in counts.items():
-        if type(value) is not int or not 0 <= value <= MOST_TOKENS:  # bool is an int: the exact type counts
-            raise BadTokenCount(f"{name} token count {value!r:.40} is not a whole number from 0 to 2^53")
+        if (
+            type(value) is not int or not 0 <= value <= MOST_TOKENS
+        ):  # bool is an int: the exact type counts
+            raise BadTokenCount(
+                f"{name} token count {value!r:.40} is not a whole number from 0 to 2^53"
+            )
     get = counts.get
     shape = "inclusive"
     cache_read = get("cache_read", 0)
@@ -95,7 +104,9 @@ def buckets(fields: Mapping[str, Any]) -> tuple[Buckets, str | None]:
     total_in, total_out = total_in or 0, total_out or 0
 
     whole = total_in + cached + total_out
-    if cached and (cached > total_in or total == whole or (reasoning and total == whole + reasoning)):
+    if cached and (
+        cached > total_in or total == whole or (reasoning and total == whole + reasoning)
+    ):
         shape = "exclusive_inferred"
         total_in += cached
     if reasoning and (reasoning > total_out or (total == total_in + total_out + reasoning)):

@@ -26,7 +26,13 @@ log = logging.getLogger(__name__)
 PROTOBUF, JSON = "application/x-protobuf", "application/json"
 RETRY_AFTER_SECONDS = 5
 DAY_SECONDS = 86_400
-INVALID_ARGUMENT, UNAUTHENTICATED, PERMISSION_DENIED, RESOURCE_EXHAUSTED, UNAVAILABLE = 3, 16, 7, 8, 14
+INVALID_ARGUMENT, UNAUTHENTICATED, PERMISSION_DENIED, RESOURCE_EXHAUSTED, UNAVAILABLE = (
+    3,
+    16,
+    7,
+    8,
+    14,
+)
 
 
 @csrf_exempt  # callers carry a key, no cookie
@@ -43,7 +49,9 @@ def traces(request: HttpRequest) -> HttpResponse:
         return receive(request, media_type)
     except (OperationalError, InterfaceError) as error:
         log.warning("spans turned away, the database is not available: %s", type(error).__name__)
-        response = problem(media_type, 503, UNAVAILABLE, "the database is not available; send again later")
+        response = problem(
+            media_type, 503, UNAVAILABLE, "the database is not available; send again later"
+        )
         response["Retry-After"] = str(RETRY_AFTER_SECONDS)
         return response
 
@@ -55,9 +63,15 @@ def receive(request: HttpRequest, media_type: str) -> HttpResponse:
     words = installed()
     try:
         body = read_body(
-            source(request), encoding=request.headers.get("Content-Encoding", ""), limit=settings.OTLP_MAX_BYTES
+            source(request),
+            encoding=request.headers.get("Content-Encoding", ""),
+            limit=settings.OTLP_MAX_BYTES,
         )
-        items = from_protobuf(body, words.wanted) if media_type == PROTOBUF else from_json(body, words.wanted)
+        items = (
+            from_protobuf(body, words.wanted)
+            if media_type == PROTOBUF
+            else from_json(body, words.wanted)
+        )
         del body  # the decoded form is all that is needed from here on
         records, refused = normalise(items, words=words, sender=sender, window=window(time.time()))
     except TooLarge as error:
@@ -72,8 +86,15 @@ def receive(request: HttpRequest, media_type: str) -> HttpResponse:
 
 def turned_away(media_type: str, sender: NoSender) -> HttpResponse:
     if sender.is_known:
-        return problem(media_type, 403, PERMISSION_DENIED, "the key is not for ingest; make one with scope ingest")
-    response = problem(media_type, 401, UNAUTHENTICATED, "send Authorization: Bearer KEY with a live ingest key")
+        return problem(
+            media_type,
+            403,
+            PERMISSION_DENIED,
+            "the key is not for ingest; make one with scope ingest",
+        )
+    response = problem(
+        media_type, 401, UNAUTHENTICATED, "send Authorization: Bearer KEY with a live ingest key"
+    )
     response["WWW-Authenticate"] = "Bearer"
     return response
 
@@ -99,9 +120,13 @@ def accepted(media_type: str, refused: list[str], stored: Stored) -> HttpRespons
     answer = ExportTraceServiceResponse()
     notes = [f"{count} rejected: {reason}" for reason, count in Counter(refused).most_common(5)]
     if stored.outside_window:
-        notes.append(f"{stored.outside_window} kept but not counted: their start is outside the time window")
+        notes.append(
+            f"{stored.outside_window} kept but not counted: their start is outside the time window"
+        )
     if stored.conflicts:
-        notes.append(f"{stored.conflicts} repeat an earlier span id with different content: the first is kept")
+        notes.append(
+            f"{stored.conflicts} repeat an earlier span id with different content: the first is kept"
+        )
     if notes:
         answer.partial_success.rejected_spans = len(refused)
         answer.partial_success.error_message = "; ".join(notes)

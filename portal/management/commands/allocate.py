@@ -27,7 +27,9 @@ class Command(PortalCommand):
         began = time.monotonic()
         fold()  # list prices weigh what no token class does, and only merged usage is priced
         try:
-            outcome = allocate_period(period=options["period"], now=timezone.now(), progress=self.progress)
+            outcome = allocate_period(
+                period=options["period"], now=timezone.now(), progress=self.progress
+            )
         except AllocationBusy as error:
             raise Refused(str(error)) from error
         except RuleError as error:

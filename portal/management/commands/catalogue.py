@@ -21,13 +21,19 @@ from portal.management.commands.rules import read
 
 
 class Command(PortalCommand):
-    help = "export: write the entries in force as CSV; apply: put a file's entries in force instead."
+    help = (
+        "export: write the entries in force as CSV; apply: put a file's entries in force instead."
+    )
 
     def add_arguments(self, parser: CommandParser) -> None:
         super().add_arguments(parser)
         parser.add_argument("action", choices=("export", "apply"))
         parser.add_argument(
-            "file", metavar="FILE", nargs="?", default="-", help="- or nothing: standard input or output"
+            "file",
+            metavar="FILE",
+            nargs="?",
+            default="-",
+            help="- or nothing: standard input or output",
         )
         parser.add_argument("--note", default="", help="apply: why")
 
@@ -44,7 +50,12 @@ class Command(PortalCommand):
         with transaction.atomic():
             made, is_new = apply_catalogue(entries=entries, acting_user=None, note=options["note"])
             if made and is_new:
-                audit.record(None, "apply catalogue", f"catalogue {made.number}", {"sha256": made.content_sha256})
+                audit.record(
+                    None,
+                    "apply catalogue",
+                    f"catalogue {made.number}",
+                    {"sha256": made.content_sha256},
+                )
         return {
             "catalogue": made.number if made else 0,
             "status": "applied" if is_new else "unchanged",

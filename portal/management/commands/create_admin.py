@@ -1,4 +1,6 @@
-"""Makes a FinOps admin and prints a random password, this once: how the first person gets into a new portal."""
+"""Makes a FinOps admin and prints a random password, this once: how the first person gets into a
+new portal.
+"""
 
 from __future__ import annotations
 

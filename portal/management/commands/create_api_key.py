@@ -20,13 +20,18 @@ class Command(PortalCommand):
         super().add_arguments(parser)
         parser.add_argument("name", help="what the key is for, shown in lists")
         parser.add_argument("--scope", required=True, choices=KeyScope.values)
-        parser.add_argument("--team", metavar="SLUG", help="bind the key to one team; without it, it speaks for all")
+        parser.add_argument(
+            "--team", metavar="SLUG", help="bind the key to one team; without it, it speaks for all"
+        )
 
     def run(self, **options: Any) -> dict[str, Any]:
         slug = options["team"]
         team = Team.objects.filter(slug=slug).first() if slug else None
         if slug and team is None:
-            known = ", ".join(Team.objects.order_by("slug").values_list("slug", flat=True)) or "none yet"
+            known = (
+                ", ".join(Team.objects.order_by("slug").values_list("slug", flat=True))
+                or "none yet"
+            )
             raise Refused(f"--team: there is no team {quoted(slug)}. Teams: {known}.")
         key, secret = create_key(options["name"], options["scope"], team, None)
         return {"id": key.pk, "name": key.name, "scope": key.scope, "team": slug, "key": secret}

@@ -25,12 +25,24 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--port", type=int, default=8000)
-        parser.add_argument("--host", default="127.0.0.1", help="address to listen on; default: this machine only")
-        parser.add_argument("--days", type=int, help="how many days back it begins (default: three whole months)")
-        parser.add_argument("--seed", type=int, help="another number makes another company (default: 7)")
+        parser.add_argument(
+            "--host", default="127.0.0.1", help="address to listen on; default: this machine only"
+        )
+        parser.add_argument(
+            "--days", type=int, help="how many days back it begins (default: three whole months)"
+        )
+        parser.add_argument(
+            "--seed", type=int, help="another number makes another company (default: 7)"
+        )
         parser.add_argument("--scale", type=float, help="factor on the traffic (default: 1)")
-        parser.add_argument("--truth", type=Path, help="write the true causes of all cost to this .csv or .json file")
-        parser.add_argument("--load-only", action="store_true", help="load and leave, without serving")
+        parser.add_argument(
+            "--truth",
+            type=Path,
+            help="write the true causes of all cost to this .csv or .json file",
+        )
+        parser.add_argument(
+            "--load-only", action="store_true", help="load and leave, without serving"
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         check_options(options)
@@ -42,7 +54,13 @@ class Command(BaseCommand):
             if options["load_only"]:
                 self.load_only()
                 return
-            run_portal(port=options["port"], host=options["host"], say=self.say, before=self.load, on_ready=self.ready)
+            run_portal(
+                port=options["port"],
+                host=options["host"],
+                say=self.say,
+                before=self.load,
+                on_ready=self.ready,
+            )
         except (Refused, EmbeddedError) as refusal:
             self.stderr.write(str(refusal))
             sys.exit(1)
@@ -76,7 +94,9 @@ class Command(BaseCommand):
     def ready(self, address: str) -> None:
         LiveTraffic(settings=self.loaded.settings, address=address, key=self.key).start()
         self.say_logins()
-        self.say(f"\nThe portal is at {address} (Ctrl-C stops it; the data stays in {settings.APPORTION_HOME})")
+        self.say(
+            f"\nThe portal is at {address} (Ctrl-C stops it; the data stays in {settings.APPORTION_HOME})"
+        )
 
     def say_logins(self) -> None:
         self.say("\nSign in as            password           role")

@@ -30,13 +30,17 @@ class Command(PortalCommand):
 
     def run(self, **options: Any) -> dict[str, Any]:
         if options["format"] != "csv":
-            raise CommandError(f"--format {options['format']} is not available yet; use --format csv", returncode=2)
+            raise CommandError(
+                f"--format {options['format']} is not available yet; use --format csv", returncode=2
+            )
         output = Path(options["output"])
         if not output.parent.is_dir():
             raise Refused(f"--output: there is no folder {output.parent}; make it first")
         period, digest, size = options["period"], hashlib.sha256(), 0
         try:
-            blocks = chargeback_csv(period=period, basis=options["basis"], scope=TeamScope.everything())
+            blocks = chargeback_csv(
+                period=period, basis=options["basis"], scope=TeamScope.everything()
+            )
         except NotAllocated as error:
             raise Refused(f"{error}: manage.py allocate {period}") from error
         handle, partial = tempfile.mkstemp(dir=output.parent, prefix=f".{output.name}.")

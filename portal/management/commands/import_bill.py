@@ -19,12 +19,18 @@ class Command(PortalCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         super().add_arguments(parser)
         parser.add_argument("path", type=Path)
-        parser.add_argument("--source", required=True, help="where the bill comes from, for example aws-main")
+        parser.add_argument(
+            "--source", required=True, help="where the bill comes from, for example aws-main"
+        )
         parser.add_argument("--format", default="auto", choices=FORMATS)
         parser.add_argument(
-            "--delivery", choices=Delivery.values, help="how a new source delivers (default: overwrite)"
+            "--delivery",
+            choices=Delivery.values,
+            help="how a new source delivers (default: overwrite)",
         )
-        parser.add_argument("--month", help="YYYY-MM: refuse the file if it is the bill of another month")
+        parser.add_argument(
+            "--month", help="YYYY-MM: refuse the file if it is the bill of another month"
+        )
         parser.add_argument(
             "--confirm-shrink",
             action="store_true",

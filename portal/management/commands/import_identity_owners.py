@@ -1,4 +1,6 @@
-"""manage.py import_identity_owners FILE: whose a provider's keys, users, workspaces and projects are."""
+"""manage.py import_identity_owners FILE: whose a provider's keys, users, workspaces and projects
+are.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""manage.py import_series NAME FILE --month YYYY-MM: one month of an uploaded series, such as seats."""
+"""manage.py import_series NAME FILE --month YYYY-MM: one month of an uploaded series, such as
+seats.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,9 @@ from portal.management.periods import month_argument
 
 
 class Command(DriverCommand):
-    help = "Replace one month of a series by a CSV file with the columns team, feature, day, quantity."
+    help = (
+        "Replace one month of a series by a CSV file with the columns team, feature, day, quantity."
+    )
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("name", metavar="NAME", help="the series, for example seats")

@@ -21,11 +21,22 @@ class Command(PortalCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         super().add_arguments(parser)
         parser.add_argument("action", choices=("export", "preview", "apply"))
-        parser.add_argument("file", metavar="FILE", nargs="?", default="-", help="- or nothing: standard in or output")
         parser.add_argument(
-            "--previewed", default="", metavar="ID", help="apply: the preview that is meant, as it says"
+            "file",
+            metavar="FILE",
+            nargs="?",
+            default="-",
+            help="- or nothing: standard in or output",
         )
-        parser.add_argument("--rewrite", action="store_true", help="apply: also what changes the recorded past")
+        parser.add_argument(
+            "--previewed",
+            default="",
+            metavar="ID",
+            help="apply: the preview that is meant, as it says",
+        )
+        parser.add_argument(
+            "--rewrite", action="store_true", help="apply: also what changes the recorded past"
+        )
 
     def run(self, **options: Any) -> dict[str, Any]:
         if options["action"] == "export":
@@ -36,15 +47,24 @@ class Command(PortalCommand):
             return {"status": "refused" if plan.problems else "previewed", **told(plan)}
         try:
             plan = apply_file(
-                text=text, previewed=options["previewed"], rewrite=options["rewrite"], acting_user=None, today=today
+                text=text,
+                previewed=options["previewed"],
+                rewrite=options["rewrite"],
+                acting_user=None,
+                today=today,
             )
         except OrganisationError as error:
-            raise Refused("\n".join([error.text, *(f"- {problem}" for problem in error.problems)])) from error
+            raise Refused(
+                "\n".join([error.text, *(f"- {problem}" for problem in error.problems)])
+            ) from error
         return {"status": "applied" if plan.changes else "unchanged", **told(plan)}
 
     def show(self, outcome: dict[str, Any]) -> str:
         if "changes" not in outcome:
-            return str(outcome.get("text") or "\n".join(f"{name}: {value}" for name, value in outcome.items()))
+            return str(
+                outcome.get("text")
+                or "\n".join(f"{name}: {value}" for name, value in outcome.items())
+            )
         lines = [
             f"line {row['line']}: {row['kind']} {row['id']} {row['action']}: {row['words']}"
             for row in outcome["changes"]
@@ -53,7 +73,9 @@ class Command(PortalCommand):
         counts = ", ".join(f"{outcome['counts'][action]} {action}" for action in ACTIONS)
         lines.append(f"{outcome['status']}: {counts}, {outcome['unchanged']} rows unchanged")
         if outcome["status"] == "previewed":
-            lines.append(f"To do this: manage.py organisation apply FILE --previewed {outcome['previewed']}")
+            lines.append(
+                f"To do this: manage.py organisation apply FILE --previewed {outcome['previewed']}"
+            )
         return "\n".join(lines)
 
 
@@ -64,7 +86,10 @@ def export(file: str) -> dict[str, Any]:
             Path(file).write_text(tree.csv_text(), encoding="utf-8")
         except OSError as error:
             raise Refused(f"{file} can't be written: {error.strerror}") from error
-    return {"sha256": tree.sha256(), "text" if file == "-" else "file": tree.csv_text() if file == "-" else file}
+    return {
+        "sha256": tree.sha256(),
+        "text" if file == "-" else "file": tree.csv_text() if file == "-" else file,
+    }
 
 
 def told(plan: Plan) -> dict[str, Any]:

@@ -28,7 +28,9 @@ class Command(PortalCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         super().add_arguments(parser)
         parser.add_argument("period", type=month_argument, metavar="YYYY-MM")
-        parser.add_argument("--bridge", action="store_true", help="also say how billed and effective cost differ")
+        parser.add_argument(
+            "--bridge", action="store_true", help="also say how billed and effective cost differ"
+        )
 
     def run(self, **options: Any) -> dict[str, Any]:
         found = reconcile_period(period=options["period"])
@@ -70,7 +72,8 @@ class Command(PortalCommand):
         ]
         lines += [
             f"{bridge['source']} {bridge['currency']}: billed {bridge['billed_cost']} = effective "
-            f"{bridge['effective_cost']} + " + " + ".join(f"{WORDS[step]} {bridge[step]}" for step in STEPS)
+            f"{bridge['effective_cost']} + "
+            + " + ".join(f"{WORDS[step]} {bridge[step]}" for step in STEPS)
             for bridge in outcome.get("bridges", [])
         ]
         verdict = "balanced" if outcome["balanced"] else "NOT balanced: allocate the month again"

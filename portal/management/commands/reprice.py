@@ -19,13 +19,17 @@ class Command(PortalCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         super().add_arguments(parser)
-        parser.add_argument("--price-version", type=int, help="id of a price list; default: the one in force")
+        parser.add_argument(
+            "--price-version", type=int, help="id of a price list; default: the one in force"
+        )
 
     def run(self, **options: Any) -> dict[str, Any]:
         number = current_version() if options["price_version"] is None else options["price_version"]
         version = PriceVersion.objects.filter(pk=number).first() if number is not None else None
         if version is None:
-            known = ", ".join(str(pk) for pk in PriceVersion.objects.order_by("pk").values_list("pk", flat=True))
+            known = ", ".join(
+                str(pk) for pk in PriceVersion.objects.order_by("pk").values_list("pk", flat=True)
+            )
             raise Refused(
                 f"no price list has the id {number}: known are {known or 'none'}; import one by import_prices"
             )

@@ -32,7 +32,11 @@ class Command(PortalCommand):
         super().add_arguments(parser)
         parser.add_argument("action", choices=("export", "preview", "apply"))
         parser.add_argument(
-            "file", metavar="FILE", nargs="?", default="-", help="- or nothing: standard input or output"
+            "file",
+            metavar="FILE",
+            nargs="?",
+            default="-",
+            help="- or nothing: standard input or output",
         )
         parser.add_argument(
             "--month",
@@ -55,7 +59,9 @@ class Command(PortalCommand):
         text = read(options["file"])
         try:
             if options["action"] == "preview":
-                return self.preview(text, month, options["through"].start if options["through"] else None)
+                return self.preview(
+                    text, month, options["through"].start if options["through"] else None
+                )
             return self.apply(text, month, options["note"])
         except RuleError as error:
             raise Refused(
@@ -81,13 +87,21 @@ class Command(PortalCommand):
         fold()  # as before an allocation, so that both see the same usage
         months = preview_months(month, through)
         now = timezone.now()
-        preview = record_preview(text=text, effective_from=month, months=months, created_by=None, now=now)
+        preview = record_preview(
+            text=text, effective_from=month, months=months, created_by=None, now=now
+        )
         try:
             outcome = carry_out_preview(preview, now=now, progress=self.progress).outcome or {}
         except AllocationBusy as busy:
             raise Refused(str(busy)) from busy
-        chosen = next((each for each in outcome["rules"] if each["month"] == f"{month:%Y-%m}"), None)
-        chosen = chosen or (outcome["rules"][-1] if outcome["rules"] else {"reach": [], "untaken": [], "findings": []})
+        chosen = next(
+            (each for each in outcome["rules"] if each["month"] == f"{month:%Y-%m}"), None
+        )
+        chosen = chosen or (
+            outcome["rules"][-1]
+            if outcome["rules"]
+            else {"reach": [], "untaken": [], "findings": []}
+        )
         return {
             "preview": preview.pk,
             "sha256": preview.content_sha256,
@@ -105,9 +119,13 @@ class Command(PortalCommand):
 
     def apply(self, text: str, month: date, note: str) -> dict[str, Any]:
         try:
-            made, is_new = apply_previewed(text=text, effective_from=month, acting_user=None, note=note)
+            made, is_new = apply_previewed(
+                text=text, effective_from=month, acting_user=None, note=note
+            )
         except NotPreviewed as missing:
-            raise Refused(f"{missing}. Preview first: manage.py rules preview FILE --month {month:%Y-%m}") from missing
+            raise Refused(
+                f"{missing}. Preview first: manage.py rules preview FILE --month {month:%Y-%m}"
+            ) from missing
         return {
             "rule_set": made.number,
             "status": "applied" if is_new else "unchanged",
@@ -136,7 +154,10 @@ def shown_preview(outcome: dict[str, Any]) -> str:
         f" {row['effective_cost']} effective"
         for row in outcome["rules"]
     ] or [f"no bill has a charge in {outcome['period']}"]
-    lines += [f"{group.first.level}: {group}" for group in grouped(Finding(**each) for each in outcome["findings"])]
+    lines += [
+        f"{group.first.level}: {group}"
+        for group in grouped(Finding(**each) for each in outcome["findings"])
+    ]
     for row in outcome["differences"]["team"]:
         moved = EXACT.subtract(Decimal(row["effective_after"]), Decimal(row["effective_before"]))
         whose = row["name"] or f"unallocated, {row['reason']}"

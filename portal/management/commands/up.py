@@ -18,11 +18,15 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--port", type=int, default=8000)
-        parser.add_argument("--host", default="127.0.0.1", help="address to listen on; default: this machine only")
+        parser.add_argument(
+            "--host", default="127.0.0.1", help="address to listen on; default: this machine only"
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
-            run_portal(port=options["port"], host=options["host"], say=self.say, on_ready=self.ready)
+            run_portal(
+                port=options["port"], host=options["host"], say=self.say, on_ready=self.ready
+            )
         except (Refused, EmbeddedError) as refusal:
             self.stderr.write(str(refusal))
             sys.exit(1)

@@ -13,8 +13,15 @@ from portal.control.models import Job
 def test_application_role_writes_rows_but_can_neither_truncate_nor_create() -> None:
     Job.objects.create(kind="greet")
 
-    for statement in ("TRUNCATE control_job", "CREATE TABLE mine (id int)", "DROP TABLE control_job"):
-        with pytest.raises(DatabaseError, match=r"permission denied|must be owner"), transaction.atomic():
+    for statement in (
+        "TRUNCATE control_job",
+        "CREATE TABLE mine (id int)",
+        "DROP TABLE control_job",
+    ):
+        with (
+            pytest.raises(DatabaseError, match=r"permission denied|must be owner"),
+            transaction.atomic(),
+        ):
             connection.cursor().execute(statement)
 
     assert Job.objects.count() == 1
@@ -23,9 +30,13 @@ def test_application_role_writes_rows_but_can_neither_truncate_nor_create() -> N
 @pytest.mark.django_db
 def test_application_role_owns_nothing() -> None:
     with connection.cursor() as cursor:
-        cursor.execute("SELECT relname FROM pg_class WHERE pg_get_userbyid(relowner) = current_user")
+        cursor.execute(
+            "SELECT relname FROM pg_class WHERE pg_get_userbyid(relowner) = current_user"
+        )
         owned = cursor.fetchall()
-        cursor.execute("SELECT current_user, has_table_privilege(current_user, 'charge', 'TRUNCATE')")
+        cursor.execute(
+            "SELECT current_user, has_table_privilege(current_user, 'charge', 'TRUNCATE')"
+        )
         user, may_truncate = cursor.fetchone()
 
     assert owned == []

@@ -39,13 +39,17 @@ def bill() -> tuple[str, Decimal]:
 
 
 def load(portal: Portal, content: str, source: str) -> int:
-    """Ask for the import of an upload; each source gets a billing account of its own, so that none overlap."""
+    """Ask for the import of an upload; each source gets a billing account of its own, so that none
+    overlap.
+    """
     delivered = content.replace(ROW["BillingAccountId"], source).encode()
     digest = hashlib.sha256(delivered).hexdigest()
     folder = portal.home / "uploads" / "bills"
     folder.mkdir(parents=True, exist_ok=True)
     Path(folder / digest).write_bytes(delivered)
-    return portal.enqueue("import_bill", upload=digest, source=source, file_name="bill.csv", created_by="a test")
+    return portal.enqueue(
+        "import_bill", upload=digest, source=source, file_name="bill.csv", created_by="a test"
+    )
 
 
 def started(portal: Portal, job: int) -> None:
@@ -58,7 +62,10 @@ def started(portal: Portal, job: int) -> None:
 
 def seconds_of(portal: Portal, job: int) -> float:
     return float(
-        portal.value("SELECT extract(epoch FROM finished_at - started_at) FROM control_job WHERE id = %s", job)
+        portal.value(
+            "SELECT extract(epoch FROM finished_at - started_at) FROM control_job WHERE id = %s",
+            job,
+        )
     )
 
 
@@ -86,7 +93,8 @@ def test_fault_055_a_bill_survives_kills_at_random_points(
     chance = random.Random(55)
     attempts: list[int] = []
     point = 0
-    # How fast the machine is changes while other tests run: where every kill came too late, further ones come sooner.
+    # How fast the machine is changes while other tests run: where every kill came too late, further
+    # ones come sooner.
     while point < POINTS or (max(attempts) == 1 and point < 4 * POINTS):
         source = f"killed {point}"
         job = load(embedded_portal, bill[0], source)
@@ -107,7 +115,9 @@ def test_fault_055_a_bill_survives_kills_at_random_points(
 
 
 def kill_copying_backend(portal: Portal, job: int) -> bool:
-    """Whether a backend was killed while the job's rows went through it; False when the job was quicker."""
+    """Whether a backend was killed while the job's rows went through it; False when the job was
+    quicker.
+    """
 
     def found() -> list[Any]:
         return portal.rows(
@@ -137,7 +147,9 @@ def test_fault_056_a_bill_survives_a_killed_database_backend(
     wait_until(embedded_portal.database_answers, seconds=60, what="the end of crash recovery")
     outage = time.monotonic() - began
     status, _, tries = embedded_portal.job_ends(job, seconds=120)
-    assert (status, tries) == ("succeeded", 2), embedded_portal.rows("SELECT error FROM control_job WHERE id = %s", job)
+    assert (status, tries) == ("succeeded", 2), embedded_portal.rows(
+        "SELECT error FROM control_job WHERE id = %s", job
+    )
     assert embedded_portal.rows(VISIBLE, source) == [(ROWS, bill[1])]
     assert outage < 60
     embedded_portal.wait_ready(60)

@@ -1,4 +1,6 @@
-"""Jobs when things die: a worker, a database backend, the broker, the process that asked. Over a whole portal."""
+"""Jobs when things die: a worker, a database backend, the broker, the process that asked. Over a
+whole portal.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +33,9 @@ def loaded(portal: Portal, mark: str) -> Any:
 def wait_progress(portal: Portal, job: int, least: int) -> None:
     wait_until(
         lambda: portal.value(
-            "SELECT status = 'running' AND progress_done >= %s FROM control_job WHERE id = %s", least, job
+            "SELECT status = 'running' AND progress_done >= %s FROM control_job WHERE id = %s",
+            least,
+            job,
         ),
         seconds=60,
         what=f"progress {least} of job {job}",
@@ -63,8 +67,12 @@ def test_fault_055_a_killed_worker_leaves_nothing_and_the_job_resumes(
     assert loaded(embedded_portal, mark) == 60
 
 
-def test_fault_056_a_killed_database_backend_costs_a_retry_and_no_manual_step(embedded_portal: Portal) -> None:
-    """PostgreSQL ends every session and recovers; web answers 503 or waits, the worker reconnects and tries again."""
+def test_fault_056_a_killed_database_backend_costs_a_retry_and_no_manual_step(
+    embedded_portal: Portal,
+) -> None:
+    """PostgreSQL ends every session and recovers; web answers 503 or waits, the worker reconnects
+    and tries again.
+    """
     job = start_load(embedded_portal, "backend")
     wait_progress(embedded_portal, job, 10)
     (backend,) = embedded_portal.rows(
@@ -85,13 +93,17 @@ def test_fault_056_a_killed_database_backend_costs_a_retry_and_no_manual_step(em
     assert loaded(embedded_portal, "backend") == 60
 
 
-def test_fault_056_while_the_database_is_away_pages_and_api_answer_503_and_jobs_wait(embedded_portal: Portal) -> None:
+def test_fault_056_while_the_database_is_away_pages_and_api_answer_503_and_jobs_wait(
+    embedded_portal: Portal,
+) -> None:
     job = start_load(embedded_portal, "away")
     wait_progress(embedded_portal, job, 10)
 
     embedded_portal.stop_postgres()
     try:
-        page, api = (embedded_portal.get(path, Cookie=SESSION) for path in ("/executive/", "/api/v1/teams/"))
+        page, api = (
+            embedded_portal.get(path, Cookie=SESSION) for path in ("/executive/", "/api/v1/teams/")
+        )
         ready, alive = embedded_portal.get("/readyz"), embedded_portal.get("/healthz")
         time.sleep(3)
     finally:
@@ -128,9 +140,15 @@ def test_fault_058_with_the_broker_down_asking_is_fast_and_the_job_runs_when_it_
     redis = embedded_portal.main_process("redis-server")
     redis.suspend()  # it accepts connections and never answers: worse than refusing them
     try:
-        hung, hung_seconds = enqueue_with_broker(embedded_portal, embedded_portal.layout.broker_url(), "hung")
-        gone, gone_seconds = enqueue_with_broker(embedded_portal, f"redis+socket://{tmp_path}/none.sock", "gone")
-        refused, refused_seconds = enqueue_with_broker(embedded_portal, "amqp://guest@127.0.0.1:1//", "refused")
+        hung, hung_seconds = enqueue_with_broker(
+            embedded_portal, embedded_portal.layout.broker_url(), "hung"
+        )
+        gone, gone_seconds = enqueue_with_broker(
+            embedded_portal, f"redis+socket://{tmp_path}/none.sock", "gone"
+        )
+        refused, refused_seconds = enqueue_with_broker(
+            embedded_portal, "amqp://guest@127.0.0.1:1//", "refused"
+        )
     finally:
         redis.resume()
 
@@ -157,7 +175,10 @@ def test_fault_059_a_crash_between_commit_and_publish_loses_no_job(embedded_port
     assert done.returncode == 9
     began = time.monotonic()
     job = int(done.stdout)
-    assert embedded_portal.value("SELECT dispatched_at IS NULL FROM control_job WHERE id = %s", job) is True
+    assert (
+        embedded_portal.value("SELECT dispatched_at IS NULL FROM control_job WHERE id = %s", job)
+        is True
+    )
 
     assert embedded_portal.job_ends(job, seconds=60)[0] == "succeeded"
     assert time.monotonic() - began < 60
@@ -186,7 +207,9 @@ def redis_cli(portal: Portal, command: str) -> str:
 def test_no_session_is_left_in_a_transaction(embedded_portal: Portal) -> None:
     """After all of the above: nothing holds a lock or a snapshot."""
     try:
-        left = embedded_portal.value("SELECT count(*) FROM pg_stat_activity WHERE state = 'idle in transaction'")
+        left = embedded_portal.value(
+            "SELECT count(*) FROM pg_stat_activity WHERE state = 'idle in transaction'"
+        )
     except psycopg.OperationalError as error:  # pragma: no cover
         pytest.fail(str(error))
 

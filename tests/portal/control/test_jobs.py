@@ -30,7 +30,8 @@ def handlers(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
 def age(job_id: int, column: str, seconds: int) -> None:
     with connection.cursor() as cursor:
         cursor.execute(
-            f"UPDATE control_job SET {column} = now() - make_interval(secs => %s) WHERE id = %s", [seconds, job_id]
+            f"UPDATE control_job SET {column} = now() - make_interval(secs => %s) WHERE id = %s",
+            [seconds, job_id],
         )
 
 
@@ -87,7 +88,9 @@ def test_one_open_job_per_key(handlers: dict[str, Any]) -> None:
     assert third.pk != first.pk
 
 
-def test_refusal_is_recorded_and_not_retried_but_a_temporary_error_is(handlers: dict[str, Any]) -> None:
+def test_refusal_is_recorded_and_not_retried_but_a_temporary_error_is(
+    handlers: dict[str, Any],
+) -> None:
     def refuse(context: JobContext) -> dict[str, Any]:
         raise Refused("bill.csv, line 7: no BilledCost. Deliver the column.")
 
@@ -124,7 +127,9 @@ def test_temporary_errors_end_at_the_last_attempt(handlers: dict[str, Any]) -> N
 
 
 def test_fault_057_the_worker_that_lost_its_lease_cannot_write(handlers: dict[str, Any]) -> None:
-    """Two workers get one job: the first stalls past its lease, the second finishes, the first's write is refused."""
+    """Two workers get one job: the first stalls past its lease, the second finishes, the first's
+    write is refused.
+    """
     job = enqueue("write", {})
     slow = jobs.claim(job.pk, worker="slow")
     assert slow is not None
@@ -153,10 +158,14 @@ def test_fault_057_the_worker_that_lost_its_lease_cannot_write(handlers: dict[st
 
     job.refresh_from_db()
     assert (job.status, job.result, job.worker) == ("succeeded", {"by": "quick"}, "quick")
-    assert set(Job.objects.exclude(pk=job.pk).values_list("kind", flat=True)) == {"written by the winner"}
+    assert set(Job.objects.exclude(pk=job.pk).values_list("kind", flat=True)) == {
+        "written by the winner"
+    }
 
 
-def test_a_stalled_handler_learns_that_its_lease_is_lost(handlers: dict[str, Any], settings: Any) -> None:
+def test_a_stalled_handler_learns_that_its_lease_is_lost(
+    handlers: dict[str, Any], settings: Any
+) -> None:
     settings.JOB_LEASE_SECONDS = 2
 
     def stall(context: JobContext) -> dict[str, Any]:
@@ -174,7 +183,9 @@ def test_a_stalled_handler_learns_that_its_lease_is_lost(handlers: dict[str, Any
     assert job.status == "running"  # as the other worker left it
 
 
-def test_the_lease_is_renewed_while_the_handler_works(handlers: dict[str, Any], settings: Any) -> None:
+def test_the_lease_is_renewed_while_the_handler_works(
+    handlers: dict[str, Any], settings: Any
+) -> None:
     settings.JOB_LEASE_SECONDS = 2
 
     def work_long(context: JobContext) -> dict[str, Any]:

@@ -29,21 +29,29 @@ def test_named_servers_are_used_and_a_missing_owner_is_warned_of(
 
 
 def test_a_named_database_needs_a_secret_key_and_an_owner_that_migrates() -> None:
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("APPORTION_")} | {
+    environment = {
+        name: value for name, value in os.environ.items() if not name.startswith("APPORTION_")
+    } | {
         "DJANGO_SETTINGS_MODULE": "portal.settings",
         "DATABASE_URL": f"postgresql://{APP_ROLE}@localhost:1/x",
     }
     command = [sys.executable, "manage.py", "up", "--port", "1"]
 
-    done = subprocess.run(command, cwd=CHECKOUT, env=environment, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        command, cwd=CHECKOUT, env=environment, capture_output=True, text=True, check=False
+    )
 
     assert done.returncode == 1
     assert "SECRET_KEY must be set when DATABASE_URL is" in done.stderr
     assert "Traceback" not in done.stderr
 
 
-def test_a_named_database_that_does_not_answer_is_told_in_one_line(new_portal: Callable[..., Portal]) -> None:
-    portal = new_portal(DATABASE_URL="postgresql://someone@127.0.0.1:1/x", SECRET_KEY="a key for a test")
+def test_a_named_database_that_does_not_answer_is_told_in_one_line(
+    new_portal: Callable[..., Portal],
+) -> None:
+    portal = new_portal(
+        DATABASE_URL="postgresql://someone@127.0.0.1:1/x", SECRET_KEY="a key for a test"
+    )
 
     done = portal.manage("up", "--port", str(portal.port))
 
@@ -52,11 +60,19 @@ def test_a_named_database_that_does_not_answer_is_told_in_one_line(new_portal: C
     assert "Traceback" not in done.stderr
 
 
-def test_commands_that_start_at_once_share_one_start_and_one_migration(new_portal: Callable[..., Portal]) -> None:
+def test_commands_that_start_at_once_share_one_start_and_one_migration(
+    new_portal: Callable[..., Portal],
+) -> None:
     portal = new_portal(DJANGO_SETTINGS_MODULE="portal.settings")
     command = [sys.executable, "manage.py", "reconcile", "2026-09", "--json"]
     running = [
-        subprocess.Popen(command, cwd=CHECKOUT, env=portal.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        subprocess.Popen(
+            command,
+            cwd=CHECKOUT,
+            env=portal.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
         for _ in range(3)
     ]
 
@@ -65,6 +81,8 @@ def test_commands_that_start_at_once_share_one_start_and_one_migration(new_porta
     assert {status for _, status in ends} <= {0, 1}
     assert [errors.decode() for (_, errors), _ in ends if b"Traceback" in errors] == []
     assert {"postgres"} == {
-        path.name for path in portal.home.iterdir() if path.name.startswith("postgres") and path.is_dir()
+        path.name
+        for path in portal.home.iterdir()
+        if path.name.startswith("postgres") and path.is_dir()
     }
     assert portal.processes("") == []

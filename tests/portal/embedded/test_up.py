@@ -65,7 +65,8 @@ def test_a_taken_port_is_named(new_portal: Callable[..., Portal]) -> None:
 
     assert done.returncode == 1
     assert (
-        done.stderr == f"can't listen on 127.0.0.1:{portal.port}: Address already in use. Choose another with --port\n"
+        done.stderr
+        == f"can't listen on 127.0.0.1:{portal.port}: Address already in use. Choose another with --port\n"
     )
 
 
@@ -83,7 +84,9 @@ def test_a_killed_child_is_started_again(embedded_portal: Portal, name: str) -> 
     assert embedded_portal.job_ends(job, seconds=60)[0] == "succeeded"
 
 
-def test_after_a_killed_parent_nothing_is_left_and_the_next_up_recovers(new_portal: Callable[..., Portal]) -> None:
+def test_after_a_killed_parent_nothing_is_left_and_the_next_up_recovers(
+    new_portal: Callable[..., Portal],
+) -> None:
     portal = new_portal().start()
     job = portal.enqueue("staged_load", rows=100, mark="cut", seconds=5)
     wait_until(

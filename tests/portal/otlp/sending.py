@@ -66,11 +66,17 @@ def span(
     }
 
 
-def request(spans: Sequence[dict[str, Any]], resource: Mapping[str, Any] | None = None) -> dict[str, Any]:
+def request(
+    spans: Sequence[dict[str, Any]], resource: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
     return {
         "resourceSpans": [
             {
-                "resource": {"attributes": attributes(resource or {"service.name": "chat-api", "team": "search"})},
+                "resource": {
+                    "attributes": attributes(
+                        resource or {"service.name": "chat-api", "team": "search"}
+                    )
+                },
                 "scopeSpans": [{"scope": {"name": "tests"}, "spans": list(spans)}],
             }
         ]
@@ -97,7 +103,9 @@ def send(
     if encoding:
         headers["Content-Encoding"] = encoding
     # Named twice: the test client drops the type of an empty body.
-    return Client().post("/v1/traces", content, content_type=content_type, headers=headers, CONTENT_TYPE=content_type)
+    return Client().post(
+        "/v1/traces", content, content_type=content_type, headers=headers, CONTENT_TYPE=content_type
+    )
 
 
 def protobuf(spans: Sequence[dict[str, Any]], resource: Mapping[str, Any] | None = None) -> bytes:
@@ -108,7 +116,10 @@ def protobuf(spans: Sequence[dict[str, Any]], resource: Mapping[str, Any] | None
         fill(out.resource.attributes, group["resource"]["attributes"])
         for sent in group["scopeSpans"][0]["spans"]:
             made = (out.scope_spans[0] if out.scope_spans else out.scope_spans.add()).spans.add()
-            made.trace_id, made.span_id = bytes.fromhex(sent["traceId"]), bytes.fromhex(sent["spanId"])
+            made.trace_id, made.span_id = (
+                bytes.fromhex(sent["traceId"]),
+                bytes.fromhex(sent["spanId"]),
+            )
             made.parent_span_id = bytes.fromhex(sent["parentSpanId"])
             made.name = sent["name"]
             made.start_time_unix_nano = int(sent["startTimeUnixNano"])
@@ -119,7 +130,11 @@ def protobuf(spans: Sequence[dict[str, Any]], resource: Mapping[str, Any] | None
 
 
 def fill(target: Any, pairs: Sequence[dict[str, Any]]) -> None:
-    names = {"stringValue": "string_value", "doubleValue": "double_value", "boolValue": "bool_value"}
+    names = {
+        "stringValue": "string_value",
+        "doubleValue": "double_value",
+        "boolValue": "bool_value",
+    }
     for pair in pairs:
         ((kind, content),) = pair["value"].items()
         made = target.add(key=pair["key"])

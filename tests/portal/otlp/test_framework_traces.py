@@ -28,7 +28,9 @@ def as_span(number: int, observation: dict[str, Any], numbers: dict[str, int]) -
     told = {"langfuse.observation.type": observation["type"].lower()}
     if observation.get("model"):
         told["langfuse.observation.model.name"] = observation["model"]
-    usage = {name: count for name, count in (observation.get("usageDetails") or {}).items() if count}
+    usage = {
+        name: count for name, count in (observation.get("usageDetails") or {}).items() if count
+    }
     if usage:
         told["langfuse.observation.usage_details"] = json.dumps(usage)
     parent = numbers.get(observation.get("parentObservationId") or "")
@@ -38,7 +40,9 @@ def as_span(number: int, observation: dict[str, Any], numbers: dict[str, int]) -
 
 def tokens_counted(name: str) -> int:
     observations = json.loads((FOLDER / name).read_text())["observations"]
-    numbers = {observation["id"]: number for number, observation in enumerate(observations, start=1)}
+    numbers = {
+        observation["id"]: number for number, observation in enumerate(observations, start=1)
+    }
     spans = [as_span(numbers[each["id"]], each, numbers) for each in observations]
     words = vocabulary({})
     items = json_items(request(spans), words.wanted)

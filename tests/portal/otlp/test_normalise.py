@@ -32,7 +32,9 @@ def read(
 ) -> SpanRecord:
     words = words or vocabulary(CONFIGURED)
     sent = request([span(1, told, **fields)], resource or {"service.name": "api"})
-    records, refused = normalise(json_items(sent, words.wanted), words=words, sender=sender or Sender(), window=ALWAYS)
+    records, refused = normalise(
+        json_items(sent, words.wanted), words=words, sender=sender or Sender(), window=ALWAYS
+    )
     assert refused == []
     return records[0]
 
@@ -135,7 +137,17 @@ def test_every_dialect_says_the_same(told: dict[str, Any]) -> None:
 
 
 def test_both_encodings_give_the_same_record() -> None:
-    spans = [span(1, {**NEWEST, "server.port": 443, "gen_ai.request.stream": True, "gen_ai.usage.cost": 0.25})]
+    spans = [
+        span(
+            1,
+            {
+                **NEWEST,
+                "server.port": 443,
+                "gen_ai.request.stream": True,
+                "gen_ai.usage.cost": 0.25,
+            },
+        )
+    ]
     words = vocabulary(CONFIGURED)
 
     one = from_protobuf(protobuf(spans), words.wanted)
@@ -184,7 +196,9 @@ USAGE = [
 
 
 @pytest.mark.parametrize(("stated", "expected", "shape"), USAGE)
-def test_buckets_are_exclusive_and_never_negative(stated: dict[str, int], expected: Buckets, shape: str) -> None:
+def test_buckets_are_exclusive_and_never_negative(
+    stated: dict[str, int], expected: Buckets, shape: str
+) -> None:
     names = {
         "input": "gen_ai.usage.input_tokens",
         "output": "gen_ai.usage.output_tokens",
@@ -198,7 +212,9 @@ def test_buckets_are_exclusive_and_never_negative(stated: dict[str, int], expect
         "output_audio": "gen_ai.usage.audio.output_tokens",
     }
 
-    record = read({"gen_ai.operation.name": "chat", **{names[name]: count for name, count in stated.items()}})
+    record = read(
+        {"gen_ai.operation.name": "chat", **{names[name]: count for name, count in stated.items()}}
+    )
 
     assert record.tokens == expected
     assert record.usage_shape == shape
@@ -215,7 +231,11 @@ def test_buckets_are_exclusive_and_never_negative(stated: dict[str, int], expect
         ({"openinference.span.kind": "EMBEDDING"}, "embeddings", True),
         ({"openinference.span.kind": "AGENT"}, "agent", False),
         ({"traceloop.span.kind": "workflow"}, "workflow", False),
-        ({"ai.operationId": "ai.generateText", "gen_ai.operation.name": "chat"}, "ai.generateText", False),
+        (
+            {"ai.operationId": "ai.generateText", "gen_ai.operation.name": "chat"},
+            "ai.generateText",
+            False,
+        ),
         ({"ai.operationId": "ai.embed.doEmbed"}, "embeddings", True),
         ({"langfuse.observation.type": "span"}, "span", False),
         ({"http.route": "/"}, None, False),
@@ -231,11 +251,23 @@ def test_only_calls_count(told: dict[str, Any], operation: str | None, counted: 
     ("told", "provider", "region"),
     [
         ({"gen_ai.system": "az.ai.openai"}, "azure.ai.openai", None),
-        ({"gen_ai.system": "openai", "server.address": "acme.openai.azure.com"}, "azure.ai.openai", None),
+        (
+            {"gen_ai.system": "openai", "server.address": "acme.openai.azure.com"},
+            "azure.ai.openai",
+            None,
+        ),
         ({"gen_ai.system": "aws.bedrock"}, "aws.bedrock", None),
         ({"server.address": "bedrock-runtime.eu-west-1.amazonaws.com"}, "aws.bedrock", "eu-west-1"),
-        ({"server.address": "us-central1-aiplatform.googleapis.com"}, "gcp.vertex_ai", "us-central1"),
-        ({"gen_ai.system": "vertex_ai", "cloud.region": "europe-west4"}, "gcp.vertex_ai", "europe-west4"),
+        (
+            {"server.address": "us-central1-aiplatform.googleapis.com"},
+            "gcp.vertex_ai",
+            "us-central1",
+        ),
+        (
+            {"gen_ai.system": "vertex_ai", "cloud.region": "europe-west4"},
+            "gcp.vertex_ai",
+            "europe-west4",
+        ),
         ({"ai.model.provider": "anthropic.messages"}, "anthropic", None),
         ({"ai.model.provider": "amazon-bedrock"}, "aws.bedrock", None),
         ({"ai.model.provider": "azure-openai.chat"}, "azure.ai.openai", None),
@@ -244,7 +276,9 @@ def test_only_calls_count(told: dict[str, Any], operation: str | None, counted: 
         ({}, None, None),
     ],
 )
-def test_provider_gets_its_well_known_name(told: dict[str, Any], provider: str | None, region: str | None) -> None:
+def test_provider_gets_its_well_known_name(
+    told: dict[str, Any], provider: str | None, region: str | None
+) -> None:
     record = read({"gen_ai.operation.name": "chat", **told})
 
     assert (record.dimension.provider, record.dimension.region) == (provider, region)
@@ -255,7 +289,10 @@ def test_owner_comes_from_span_then_resource_then_metadata() -> None:
 
     assert read({**call, "team": "a"}, {"team": "b"}).dimension.team == "a"
     assert read(call, {"team": "b"}).dimension.team == "b"
-    assert read({**call, "metadata": '{"team": "c", "feature": "answer"}'}).dimension.feature == "answer"
+    assert (
+        read({**call, "metadata": '{"team": "c", "feature": "answer"}'}).dimension.feature
+        == "answer"
+    )
     assert read({**call, "ai.telemetry.metadata.team": "d"}).dimension.team == "d"
     assert read({**call, "traceloop.association.properties.team": "e"}).dimension.team == "e"
     assert read({**call, "tag.tags": ["beta", "team:f"]}).dimension.team == "f"
@@ -309,7 +346,11 @@ def test_latency_error_and_session_are_kept() -> None:
 
     assert record.duration_us == 2_500_000
     assert record.time_to_first_chunk_us == 250_000
-    assert (record.session_id, record.finish_reason, record.error_type) == ("s-1", "stop", "timeout")
+    assert (record.session_id, record.finish_reason, record.error_type) == (
+        "s-1",
+        "stop",
+        "timeout",
+    )
     assert (record.status_code, record.dimension.tier) == (2, "standard")
 
 
@@ -326,7 +367,13 @@ WHOSE = vocabulary(
 
 
 def test_an_agents_call_keeps_who_served_it_and_who_asked() -> None:
-    told = {**NEWEST, "team": "search", "feature": "lookup", "entry.team": "shop", "entry.feature": "checkout"}
+    told = {
+        **NEWEST,
+        "team": "search",
+        "feature": "lookup",
+        "entry.team": "shop",
+        "entry.feature": "checkout",
+    }
 
     found = read(told, words=WHOSE).dimension
 
@@ -347,14 +394,20 @@ def test_fault_047_a_key_bound_to_a_team_cannot_send_the_bill_to_another() -> No
 
 
 def test_a_gateways_virtual_key_is_kept_also_out_of_its_metadata() -> None:
-    told = {**NEWEST, "metadata": json.dumps({"user_api_key_alias": "vk-a", "user_api_key_user_id": "ann@example.org"})}
+    told = {
+        **NEWEST,
+        "metadata": json.dumps(
+            {"user_api_key_alias": "vk-a", "user_api_key_user_id": "ann@example.org"}
+        ),
+    }
 
     assert read(told, words=WHOSE).dimension.caller == "vk-a"
     assert "ann" not in repr(read(told, words=WHOSE))
 
 
 @pytest.mark.parametrize(
-    ("told", "phase"), [("Build", "build"), (" run ", "run"), ("move", "move"), ("test", None), (7, None)]
+    ("told", "phase"),
+    [("Build", "build"), (" run ", "run"), ("move", "move"), ("test", None), (7, None)],
 )
 def test_only_known_phases_are_kept(told: Any, phase: str | None) -> None:
     assert read({**NEWEST, "phase": told}, words=WHOSE).dimension.phase == phase
@@ -366,7 +419,10 @@ def test_only_known_phases_are_kept(told: Any, phase: str | None) -> None:
         ({"gen_ai.response.service_tier": "PTU"}, "provisioned"),
         ({"gen_ai.response.service_tier": "provisioned_throughput"}, "provisioned"),
         ({"gen_ai.response.service_tier": "spillover"}, "standard"),
-        ({"gen_ai.request.model": "arn:aws:bedrock:us-east-1:1:provisioned-model/abc"}, "provisioned"),
+        (
+            {"gen_ai.request.model": "arn:aws:bedrock:us-east-1:1:provisioned-model/abc"},
+            "provisioned",
+        ),
     ],
 )
 def test_calls_served_by_reserved_capacity_say_so(told: dict[str, Any], tier: str) -> None:

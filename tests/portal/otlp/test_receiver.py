@@ -123,7 +123,12 @@ def test_published_example_is_kept_as_outside_the_window_and_no_call() -> None:
 
 
 def test_fault_041_half_bad_batch_is_half_stored() -> None:
-    spans = [span(1), span(2, {**CALL, "gen_ai.usage.input_tokens": -5}), span(3), span(4, traceId="xyz")]
+    spans = [
+        span(1),
+        span(2, {**CALL, "gen_ai.usage.input_tokens": -5}),
+        span(3),
+        span(4, traceId="xyz"),
+    ]
 
     response = send(request(spans), ingest_secret())
 
@@ -170,7 +175,12 @@ def varint(number: int) -> bytes:
 
 
 def test_fault_043_huge_attributes_are_cut_and_flagged() -> None:
-    told = {**CALL, "feature": "f" * 10_000_000, "gen_ai.agent.name": "a" * 1000, "gen_ai.input.messages": "secret"}
+    told = {
+        **CALL,
+        "feature": "f" * 10_000_000,
+        "gen_ai.agent.name": "a" * 1000,
+        "gen_ai.input.messages": "secret",
+    }
     told.update({f"unknown.{number}": "x" for number in range(10_000)})
 
     response = send(request([span(1, told)]), ingest_secret())
@@ -180,13 +190,18 @@ def test_fault_043_huge_attributes_are_cut_and_flagged() -> None:
         "SELECT d.feature, s.attributes FROM span AS s JOIN allocation_usagedimension AS d ON d.id = s.dimension_id"
     )
     assert feature == "f" * 300
-    assert json.loads(kept) == {"gen_ai.agent.name": "a" * 300, "truncated": ["feature", "gen_ai.agent.name"]}
+    assert json.loads(kept) == {
+        "gen_ai.agent.name": "a" * 300,
+        "truncated": ["feature", "gen_ai.agent.name"],
+    }
 
 
 def test_fault_043_very_many_spans_in_one_request_are_all_kept() -> None:
     spans = [span(number, trace=number) for number in range(1, 6_001)]
 
-    response = send(protobuf(spans), ingest_secret(), content_type="application/x-protobuf", compress=True)
+    response = send(
+        protobuf(spans), ingest_secret(), content_type="application/x-protobuf", compress=True
+    )
 
     assert response.status_code == 200
     assert totals() == {"spans": 6_000, "calls": 6_000, "input": 600_000, "output": 120_000}
@@ -215,7 +230,12 @@ def test_fault_045_invalid_utf_8_in_protobuf_is_refused() -> None:
     body = protobuf([span(1)]).replace(b"chat gpt-4o", b"chat \xff\xfet-4o")
 
     assert send(body, ingest_secret(), content_type="application/x-protobuf").status_code == 400
-    assert send(protobuf([span(1)]), ingest_secret(), content_type="application/x-protobuf").status_code == 200
+    assert (
+        send(
+            protobuf([span(1)]), ingest_secret(), content_type="application/x-protobuf"
+        ).status_code
+        == 200
+    )
 
 
 @pytest.mark.parametrize("count", [-1, float("nan"), 12.0, True, 2**53 + 1, 10**18, "100"])
@@ -268,7 +288,9 @@ def test_fault_048_spans_outside_the_window_are_kept_and_not_counted(start: date
 
 def test_span_of_the_future_moves_into_its_day_when_that_comes() -> None:
     secret = ingest_secret()
-    today = datetime(2031, 3, 4, 12, 30, tzinfo=UTC)  # partitions outlive a test: no other has spans of the day after
+    today = datetime(
+        2031, 3, 4, 12, 30, tzinfo=UTC
+    )  # partitions outlive a test: no other has spans of the day after
     tomorrow = today + timedelta(days=1)
     with time_machine.travel(today, tick=False):
         send(request([span(1, at=tomorrow)]), secret)
@@ -297,7 +319,10 @@ def test_fault_038_same_id_with_other_content_keeps_the_first() -> None:
     response = send(request([span(1, {**CALL, "gen_ai.usage.input_tokens": 999})]), secret)
 
     assert response.status_code == 200
-    assert "1 repeat an earlier span id with different content" in response.json()["partialSuccess"]["errorMessage"]
+    assert (
+        "1 repeat an earlier span id with different content"
+        in response.json()["partialSuccess"]["errorMessage"]
+    )
     assert totals() == {"spans": 1, "calls": 1, "input": 100, "output": 20}
 
 

@@ -1,4 +1,6 @@
-"""The OTLP door of a running portal: killed, cut off from its database, bombed, and fed by a real exporter."""
+"""The OTLP door of a running portal: killed, cut off from its database, bombed, and fed by a real
+exporter.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +37,9 @@ def secret(embedded_portal: Portal) -> str:
     return str(json.loads(made.stdout)["key"])
 
 
-def post(portal: Portal, secret: str, body: bytes, **headers: str) -> tuple[int, dict[str, str], bytes]:
+def post(
+    portal: Portal, secret: str, body: bytes, **headers: str
+) -> tuple[int, dict[str, str], bytes]:
     sent = urllib.request.Request(
         f"{portal.address}/v1/traces",
         body,
@@ -64,17 +68,24 @@ def web_memory(portal: Portal) -> int:
     return found
 
 
-def test_exporter_of_the_sdk_is_accepted_and_visible_within_five_seconds(embedded_portal: Portal, secret: str) -> None:
+def test_exporter_of_the_sdk_is_accepted_and_visible_within_five_seconds(
+    embedded_portal: Portal, secret: str
+) -> None:
     exporter = OTLPSpanExporter(
         endpoint=f"{embedded_portal.address}/v1/traces",
         headers={"Authorization": f"Bearer {secret}"},
         compression=Compression.Gzip,
     )
-    provider = TracerProvider(resource=Resource.create({"service.name": "exporter-test", "team": "search"}))
+    provider = TracerProvider(
+        resource=Resource.create({"service.name": "exporter-test", "team": "search"})
+    )
     provider.add_span_processor(BatchSpanProcessor(exporter, schedule_delay_millis=200))
     tracer = provider.get_tracer("opentelemetry.instrumentation.openai_v2")
 
-    with tracer.start_as_current_span("answer"), tracer.start_as_current_span("chat gpt-4o") as call:
+    with (
+        tracer.start_as_current_span("answer"),
+        tracer.start_as_current_span("chat gpt-4o") as call,
+    ):
         call.set_attributes(CALL)
     ended = time.monotonic()
 
@@ -90,8 +101,12 @@ def test_exporter_of_the_sdk_is_accepted_and_visible_within_five_seconds(embedde
     provider.shutdown()
 
 
-def test_worker_brings_prices_in_and_merges_and_prices_what_arrived(embedded_portal: Portal, secret: str) -> None:
-    body = json.dumps(request([span(5, trace=5, at=datetime.now(UTC))], {"service.name": "merge-test"})).encode()
+def test_worker_brings_prices_in_and_merges_and_prices_what_arrived(
+    embedded_portal: Portal, secret: str
+) -> None:
+    body = json.dumps(
+        request([span(5, trace=5, at=datetime.now(UTC))], {"service.name": "merge-test"})
+    ).encode()
     assert post(embedded_portal, secret, body)[0] == 200
 
     def priced() -> list[tuple[Any, ...]]:
@@ -106,9 +121,13 @@ def test_worker_brings_prices_in_and_merges_and_prices_what_arrived(embedded_por
     assert (spans, Decimal(cost)) == (1, Decimal("0.00045"))
 
 
-def test_fault_036_gzip_bomb_is_refused_in_bounded_memory(embedded_portal: Portal, secret: str) -> None:
+def test_fault_036_gzip_bomb_is_refused_in_bounded_memory(
+    embedded_portal: Portal, secret: str
+) -> None:
     squeeze = zlib.compressobj(9, zlib.DEFLATED, 31)
-    bomb = b"".join(squeeze.compress(b"\0" * 2**20) for _ in range(1024)) + squeeze.flush()  # 1 GB in 1 MB
+    bomb = (
+        b"".join(squeeze.compress(b"\0" * 2**20) for _ in range(1024)) + squeeze.flush()
+    )  # 1 GB in 1 MB
     before = web_memory(embedded_portal)
     peak = [before]
     stop = threading.Event()
@@ -138,13 +157,17 @@ def test_body_without_a_length_is_read(embedded_portal: Portal, secret: str) -> 
     client = http.client.HTTPConnection("127.0.0.1", embedded_portal.port)
     headers = {"Authorization": f"Bearer {secret}", "Content-Type": "application/json"}
 
-    client.request("POST", "/v1/traces", iter([body[:100], body[100:]]), headers, encode_chunked=True)
+    client.request(
+        "POST", "/v1/traces", iter([body[:100], body[100:]]), headers, encode_chunked=True
+    )
 
     assert client.getresponse().status == 200
     assert embedded_portal.value("SELECT count(*) FROM span WHERE span_id = 77") == 1
 
 
-def test_fault_040_no_database_is_503_with_retry_after(embedded_portal: Portal, secret: str) -> None:
+def test_fault_040_no_database_is_503_with_retry_after(
+    embedded_portal: Portal, secret: str
+) -> None:
     body = json.dumps(request([span(40, trace=40, at=datetime.now(UTC))])).encode()
     embedded_portal.stop_postgres()
     try:
@@ -153,7 +176,9 @@ def test_fault_040_no_database_is_503_with_retry_after(embedded_portal: Portal, 
         assert int(headers["Retry-After"]) > 0
         assert json.loads(answer)["code"] == 14
         encoded = protobuf([span(40, trace=40, at=datetime.now(UTC))])
-        status, _, answer = post(embedded_portal, secret, encoded, **{"Content-Type": "application/x-protobuf"})
+        status, _, answer = post(
+            embedded_portal, secret, encoded, **{"Content-Type": "application/x-protobuf"}
+        )
         assert status == 503
         assert answer.startswith(b"\x08\x0e\x12")
     finally:
@@ -163,7 +188,9 @@ def test_fault_040_no_database_is_503_with_retry_after(embedded_portal: Portal, 
     assert embedded_portal.value("SELECT count(*) FROM span WHERE span_id = 40") == 1
 
 
-def test_fault_039_what_was_acknowledged_survives_kill_9(embedded_portal: Portal, secret: str) -> None:
+def test_fault_039_what_was_acknowledged_survives_kill_9(
+    embedded_portal: Portal, secret: str
+) -> None:
     """Eight kills of the web server and two of PostgreSQL, while four clients send."""
     acknowledged: set[int] = set()
     stop = threading.Event()
@@ -199,7 +226,9 @@ def test_fault_039_what_was_acknowledged_survives_kill_9(embedded_portal: Portal
             client.join()
 
     wait_until(embedded_portal.database_answers, seconds=60, what="the database")
-    stored = {row[0] for row in embedded_portal.rows("SELECT span_id FROM span WHERE span_id >= 1000000")}
+    stored = {
+        row[0] for row in embedded_portal.rows("SELECT span_id FROM span WHERE span_id >= 1000000")
+    }
     assert len(acknowledged) >= 250
     assert acknowledged - stored == set()
     counted = embedded_portal.value(

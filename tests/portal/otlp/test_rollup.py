@@ -1,4 +1,6 @@
-"""The rollup: whatever order, batches and repeats spans arrive in, it says the same; and it equals its spans."""
+"""The rollup: whatever order, batches and repeats spans arrive in, it says the same; and it equals
+its spans.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +41,9 @@ def frozen_clock() -> Iterator[None]:
 def store(spans: list[dict[str, Any]], **resource: Any) -> None:
     words = installed()
     items = json_items(request(spans, resource or None), words.wanted)
-    records, refused = normalise(items, words=words, sender=Sender(), window=window(NOW.timestamp()))
+    records, refused = normalise(
+        items, words=words, sender=Sender(), window=window(NOW.timestamp())
+    )
     assert not refused
     store_spans(records)
 
@@ -51,12 +55,17 @@ def forget_everything() -> None:
     forget()
 
 
-AGENT = {"gen_ai.operation.name": "invoke_agent", "gen_ai.usage.input_tokens": 300, "gen_ai.usage.output_tokens": 60}
+AGENT = {
+    "gen_ai.operation.name": "invoke_agent",
+    "gen_ai.usage.input_tokens": 300,
+    "gen_ai.usage.output_tokens": 60,
+}
 OTHER_CALL = {**CALL, "gen_ai.usage.input_tokens": 200, "gen_ai.usage.output_tokens": 40}
 GATEWAY = {**CALL, "gen_ai.provider.name": "anthropic"}
 
-# One trace with an agent over two calls, one of which a gateway saw as well; a trace with an agent alone; a plain call;
-# two calls with one response id; a span without usage between an agent and its call.
+# One trace with an agent over two calls, one of which a gateway saw as well; a trace with an agent
+# alone; a plain call; two calls with one response id; a span without usage between an agent and its
+# call.
 CROWD = [
     span(1, AGENT, trace=1, seconds=9),
     span(2, CALL, trace=1, parent=1, seconds=4),
@@ -77,8 +86,9 @@ CROWD = [
     span(1, CALL, trace=8, seconds=9),
     span(2, OTHER_CALL, trace=8, parent=1, seconds=2),
 ]
-# trace 1: 100 + 200; trace 2: 300; trace 3: 100; trace 4: the richer one, 200; trace 5: 100; trace 6: the outer, 300;
-# trace 7: one call seen twice with different counts, the inner 200; trace 8: two calls, 100 + 200.
+# trace 1: 100 + 200; trace 2: 300; trace 3: 100; trace 4: the richer one, 200; trace 5: 100; trace
+# 6: the outer, 300; trace 7: one call seen twice with different counts, the inner 200; trace 8: two
+# calls, 100 + 200.
 EXPECTED = {"spans": 10, "calls": 10, "input": 1800, "output": 360}
 
 
@@ -100,9 +110,15 @@ def test_one_batch_counts_each_call_once() -> None:
     ]
 
 
-@given(order=st.permutations(CROWD * 2), cuts=st.lists(st.integers(1, 2 * len(CROWD) - 1), max_size=8))
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_fault_037_any_order_and_repetition_gives_the_same_totals(order: list[dict[str, Any]], cuts: list[int]) -> None:
+@given(
+    order=st.permutations(CROWD * 2), cuts=st.lists(st.integers(1, 2 * len(CROWD) - 1), max_size=8)
+)
+@settings(
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+def test_fault_037_any_order_and_repetition_gives_the_same_totals(
+    order: list[dict[str, Any]], cuts: list[int]
+) -> None:
     forget_everything()
     edges = [0, *sorted(set(cuts)), len(order)]
 
@@ -126,7 +142,9 @@ def assert_rollup_equals_spans(day: date) -> None:
         " sum(variance_input), sum(variance_output), sum(covariance)"
         " FROM usage_live GROUP BY hour, dimension_id HAVING sum(spans) <> 0"
     )
-    exact = 17  # the variance terms after these are floating point, whose last digit depends on the order of adding
+    # the variance terms after these are floating point, whose last digit depends on the order of
+    # adding
+    exact = 17
     assert [row[:exact] for row in sorted(stored)] == [row[:exact] for row in usage]
     for row, rebuilt in zip(sorted(stored), usage, strict=True):
         assert row[exact:] == pytest.approx(rebuilt[exact:], rel=1e-12)
@@ -143,7 +161,11 @@ def test_rollup_equals_a_rebuild_from_spans() -> None:
     spans = [
         span(
             number + 1,
-            {**CALL, "gen_ai.usage.input_tokens": rng.randint(1, 500_000), "feature": f"f{rng.randint(1, 3)}"},
+            {
+                **CALL,
+                "gen_ai.usage.input_tokens": rng.randint(1, 500_000),
+                "feature": f"f{rng.randint(1, 3)}",
+            },
             trace=number + 1,
             at=NOW - timedelta(minutes=rng.randint(0, 700)),
             seconds=rng.random() * 40,
@@ -220,7 +242,11 @@ def test_bulk_prices_equal_the_exact_price_of_each_call() -> None:
     for number in range(220):
         provider, model, tier = rng.choice(PRICED)
         at = datetime(2026, rng.randint(2, 11), rng.randint(1, 20), rng.randint(0, 11), tzinfo=UTC)
-        total, cached, out = rng.choice([900, 150_000, 250_000, 300_000]), rng.randint(0, 800), rng.randint(1, 9_000)
+        total, cached, out = (
+            rng.choice([900, 150_000, 250_000, 300_000]),
+            rng.randint(0, 800),
+            rng.randint(1, 9_000),
+        )
         told: dict[str, Any] = {
             "gen_ai.operation.name": "chat",
             "gen_ai.response.model": model,
@@ -270,7 +296,9 @@ def test_fault_050_new_price_list_prices_the_past_again() -> None:
 
     assert reprice(newer) == 1
 
-    assert rows("SELECT list_cost, price_version_id FROM usage_hourly") == [(Decimal("0.0009"), newer)]
+    assert rows("SELECT list_cost, price_version_id FROM usage_hourly") == [
+        (Decimal("0.0009"), newer)
+    ]
 
 
 def test_old_days_are_sealed_then_dropped_and_never_counted_again() -> None:
@@ -286,14 +314,24 @@ def test_old_days_are_sealed_then_dropped_and_never_counted_again() -> None:
     forget()
     store([span(1, at=old)])
 
-    assert rows("SELECT counted, not_counted FROM span WHERE span_id = 1") == [(False, "its day is sealed")]
+    assert rows("SELECT counted, not_counted FROM span WHERE span_id = 1") == [
+        (False, "its day is sealed")
+    ]
     assert totals()["spans"] == 2
 
 
 def test_fault_136_one_call_counts_once_whoever_sees_it() -> None:
-    """The same traffic through the application, the gateway, both, and both with the response id made anew."""
-    calls = [{**CALL, "gen_ai.usage.input_tokens": 100 + n, "gen_ai.usage.output_tokens": n} for n in range(1, 6)]
-    app = [span(1, {**told, "gen_ai.response.id": f"r-{n}"}, trace=n, seconds=2) for n, told in enumerate(calls, 1)]
+    """The same traffic through the application, the gateway, both, and both with the response id
+    made anew.
+    """
+    calls = [
+        {**CALL, "gen_ai.usage.input_tokens": 100 + n, "gen_ai.usage.output_tokens": n}
+        for n in range(1, 6)
+    ]
+    app = [
+        span(1, {**told, "gen_ai.response.id": f"r-{n}"}, trace=n, seconds=2)
+        for n, told in enumerate(calls, 1)
+    ]
     gateway = [
         span(2, {**told, "gen_ai.response.id": f"r-{n}"}, trace=n, parent=1, seconds=1.9)
         for n, told in enumerate(calls, 1)
@@ -313,9 +351,17 @@ def test_fault_136_one_call_counts_once_whoever_sees_it() -> None:
 
 
 def test_a_retry_beside_the_first_attempt_is_a_call_of_its_own() -> None:
-    """Both were billed, however alike: what makes one call of two spans is that one is inside the other."""
+    """Both were billed, however alike: what makes one call of two spans is that one is inside the
+    other.
+    """
     failed = {**CALL, "error.type": "timeout"}
-    store([span(9, {}, seconds=5), span(1, failed, parent=9, status={"code": 2}), span(2, CALL, parent=9)])
+    store(
+        [
+            span(9, {}, seconds=5),
+            span(1, failed, parent=9, status={"code": 2}),
+            span(2, CALL, parent=9),
+        ]
+    )
 
     assert totals() == {"spans": 2, "calls": 2, "input": 200, "output": 40}
 
@@ -347,7 +393,9 @@ def test_two_observers_that_arrive_at_the_same_instant_count_once() -> None:
     application.join()
     gateway.join()
 
-    assert rows("SELECT count(*), count(*) FILTER (WHERE counted) FROM span") == [(2 * rounds + 1, rounds + 1)]
+    assert rows("SELECT count(*), count(*) FILTER (WHERE counted) FROM span") == [
+        (2 * rounds + 1, rounds + 1)
+    ]
     assert totals()["calls"] == rounds + 1
     assert_rollup_equals_spans(NOW.date())
 
@@ -355,6 +403,6 @@ def test_two_observers_that_arrive_at_the_same_instant_count_once() -> None:
 def test_partitions_are_made_ahead() -> None:
     prepare(NOW.date())
 
-    assert rows("SELECT to_regclass('span_20261120') IS NOT NULL, to_regclass('span_20261121') IS NOT NULL") == [
-        (True, True)
-    ]
+    assert rows(
+        "SELECT to_regclass('span_20261120') IS NOT NULL, to_regclass('span_20261121') IS NOT NULL"
+    ) == [(True, True)]

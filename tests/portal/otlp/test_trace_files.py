@@ -78,14 +78,19 @@ def test_every_shape_of_file_is_loaded_once(tmp_path: Path, name: str) -> None:
 def test_rejected_spans_are_listed_with_their_line(tmp_path: Path) -> None:
     bad = {**CALL, "gen_ai.usage.input_tokens": -1}
     path = tmp_path / "spans.jsonl"
-    path.write_text(json.dumps(request([span(1)])) + "\n" + json.dumps(request([span(2, bad), span(3)])) + "\n")
+    path.write_text(
+        json.dumps(request([span(1)])) + "\n" + json.dumps(request([span(2, bad), span(3)])) + "\n"
+    )
 
     status, outcome, _ = run(path)
 
     assert status == 0
     assert (outcome["spans_read"], outcome["spans_stored"], outcome["spans_rejected"]) == (3, 2, 1)
     assert outcome["rejected"] == [
-        {"line": 2, "reason": "span 'chat gpt-4o': input token count -1 is not a whole number from 0 to 2^53"}
+        {
+            "line": 2,
+            "reason": "span 'chat gpt-4o': input token count -1 is not a whole number from 0 to 2^53",
+        }
     ]
     assert RejectedRow.objects.get().line == 2
 
@@ -99,7 +104,9 @@ def test_rejected_spans_are_listed_with_their_line(tmp_path: Path) -> None:
         (b"{]", "the body is not JSON"),
     ],
 )
-def test_damaged_files_are_refused_by_name_and_line(tmp_path: Path, content: bytes, said: str) -> None:
+def test_damaged_files_are_refused_by_name_and_line(
+    tmp_path: Path, content: bytes, said: str
+) -> None:
     path = tmp_path / "damaged.jsonl"
     path.write_bytes(content)
 
@@ -145,4 +152,10 @@ def test_receiver_finds_the_same_keys_as_the_api(rf: Any) -> None:
         sender = sender_of(asked)
         found[name] = not isinstance(sender, NoSender)
         assert found[name] == (key_from_request(asked, ["ingest", "admin"]) == key)
-    assert found == {"ingest": True, "admin": True, "read": False, "expired": False, "revoked": False}
+    assert found == {
+        "ingest": True,
+        "admin": True,
+        "read": False,
+        "expired": False,
+        "revoked": False,
+    }

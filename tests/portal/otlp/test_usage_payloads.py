@@ -1,4 +1,6 @@
-"""Real answers of providers: token buckets and list prices against the published expectations (docs/prices.md)."""
+"""Real answers of providers: token buckets and list prices against the published expectations
+(docs/prices.md).
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,9 @@ from portal.ingest.otlp.usage import Buckets, buckets
 SHARED = Path(settings.BASE_DIR).parent / "shared" / "data"
 PAYLOADS = SHARED / "llm_usage_payloads" / "usages.json.gz"
 CATALOGUE = SHARED / "llm_price_catalogue" / "genai_prices.json.gz"
-EXPECTED_AT = datetime(2026, 8, 1, 12, tzinfo=UTC)  # the expectations name no date; most price changes are later
+EXPECTED_AT = datetime(
+    2026, 8, 1, 12, tzinfo=UTC
+)  # the expectations name no date; most price changes are later
 
 pytestmark = pytest.mark.skipif(not PAYLOADS.exists(), reason=f"{PAYLOADS} is not there")
 
@@ -34,12 +38,16 @@ def entries() -> list[dict[str, Any]]:
 
 def usage_of(entry: dict[str, Any]) -> Buckets:
     body = entry["body"]
-    counts = counts_of_answer(body.get("usage") or body.get("usageMetadata") or body.get("meta") or {})
+    counts = counts_of_answer(
+        body.get("usage") or body.get("usageMetadata") or body.get("meta") or {}
+    )
     return buckets(counts)[0]
 
 
 def counted(usage: Buckets) -> dict[str, int]:
-    """Our buckets in the words of the expectations, which count cache and reasoning into input and output."""
+    """Our buckets in the words of the expectations, which count cache and reasoning into input and
+    output.
+    """
     return {
         "input_tokens": usage.input_total,
         "output_tokens": usage.output_total,
@@ -49,7 +57,9 @@ def counted(usage: Buckets) -> dict[str, int]:
     }
 
 
-def cause_of_difference(entry: dict[str, Any], expected: dict[str, int], ours: dict[str, int]) -> str:
+def cause_of_difference(
+    entry: dict[str, Any], expected: dict[str, int], ours: dict[str, int]
+) -> str:
     """Why the expectation counts otherwise; every cause lies in how its extractor reads this body."""
     usage = entry["body"].get("usage", {})
     differing = {name for name in ours if expected.get(name, 0) != ours[name]}
@@ -67,14 +77,16 @@ def cause_of_difference(entry: dict[str, Any], expected: dict[str, int], ours: d
 
 
 def test_every_answer_has_buckets_that_add_up_to_its_total() -> None:
-    """Except where the answer's own parts don't: Gemini's OpenAI door leaves its thoughts out of completion_tokens."""
+    """Except where the answer's own parts don't: Gemini's OpenAI door leaves its thoughts out of
+    completion_tokens.
+    """
     others = []
     for entry in entries():
         body = entry["body"]
         usage = usage_of(entry)
-        stated = (body.get("usage") or {}).get("total_tokens") or (body.get("usageMetadata") or {}).get(
-            "totalTokenCount"
-        )
+        stated = (body.get("usage") or {}).get("total_tokens") or (
+            body.get("usageMetadata") or {}
+        ).get("totalTokenCount")
         assert min(usage) >= 0
         if stated and sum(usage) != stated:
             others.append((body.get("model"), stated - sum(usage)))
@@ -99,7 +111,9 @@ def test_token_buckets_equal_the_expectations_but_for_known_causes() -> None:
 
 
 def priced_expectations() -> Iterator[tuple[Buckets, str, str | None, Decimal]]:
-    """(usage, provider, model, expected USD) wherever the expectation counts the same billable tokens."""
+    """(usage, provider, model, expected USD) wherever the expectation counts the same billable
+    tokens.
+    """
     billable = ("input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens")
     for entry in entries():
         usage = usage_of(entry)
@@ -110,14 +124,17 @@ def priced_expectations() -> Iterator[tuple[Buckets, str, str | None, Decimal]]:
             if all(extracted["usage"].get(name, 0) == ours[name] for name in billable):
                 for priced in extracted["extractors"]:
                     if "input_price" in priced:
-                        expected = Decimal(priced["input_price"]) + Decimal(priced.get("output_price", 0))
+                        expected = Decimal(priced["input_price"]) + Decimal(
+                            priced.get("output_price", 0)
+                        )
                         yield usage, priced["provider_id"], model, expected
 
 
 def test_list_prices_equal_the_expectations_but_for_known_causes() -> None:
     pinned = packaged()
     its_own = PriceList(
-        _providers_from_raw(json.loads(gzip.decompress(CATALOGUE.read_bytes())), _get_registry()), "own"
+        _providers_from_raw(json.loads(gzip.decompress(CATALOGUE.read_bytes())), _get_registry()),
+        "own",
     )
     outcome: Counter[str] = Counter()
 
@@ -138,7 +155,9 @@ def test_list_prices_equal_the_expectations_but_for_known_causes() -> None:
     }
 
 
-def equal_at_some_date(prices: PriceList, usage: Buckets, provider: str, model: str | None, expected: Decimal) -> bool:
+def equal_at_some_date(
+    prices: PriceList, usage: Buckets, provider: str, model: str | None, expected: Decimal
+) -> bool:
     key = prices.find(provider, model)
     lines = prices.lines_by_model[key] if key else []
     days = {line.valid_from for line in lines}
