@@ -14,9 +14,9 @@ from decimal import Decimal
 from django.db import connection
 
 from allocation.models import ChargeDimension
+from allocation.organisation.owners import Owner
 from allocation.organisation.targets import load_organisation, resolve
 from allocation.rules.conditions import Facts
-from allocation.rules.owner_readers import Owner
 from allocation.values.periods import Period
 from portal.demo.accuracy import RATES, Costs
 

@@ -11,9 +11,10 @@ from typing import Any
 from django.core.management.base import CommandParser
 from django.utils import timezone
 
+from allocation.preview.apply import NotPreviewed
 from allocation.preview.preview import carry_out_preview, preview_months, record_preview
 from allocation.rules.checks import Finding
-from allocation.rules.rule_sets import NotPreviewed, rule_set_for
+from allocation.rules.rule_sets import rule_set_for
 from allocation.rules.rules import RuleError
 from allocation.values.errors import AllocationBusy
 from allocation.values.money import EXACT, plain
