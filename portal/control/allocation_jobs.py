@@ -10,7 +10,7 @@ from allocation.runs.month import allocate_period
 from allocation.values.errors import AllocationBusy
 from allocation.values.periods import Period
 from portal.control.jobs import JobContext, Temporary, handles
-from portal.ingest.otlp.fold import fold
+from portal.ingest.otlp.rollup.fold import fold
 
 
 @handles("allocate")

@@ -19,7 +19,7 @@ from portal.accounts import audit
 from portal.control.jobs import JobContext, Temporary, enqueue, handles
 from portal.control.models import Job
 from portal.errors import Refused
-from portal.ingest.otlp.fold import fold
+from portal.ingest.otlp.rollup.fold import fold
 
 KIND = "preview_rules"
 

@@ -42,8 +42,8 @@ from portal.accounts.access import page
 from portal.accounts.models import User
 from portal.control.models import Job, JobStatus
 from portal.errors import Refused
+from portal.ingest.bills.uploads import JOB_KIND, accept_upload
 from portal.ingest.drivers.doors import FILE_KINDS as DRIVER_FILES
-from portal.ingest.uploads import JOB_KIND, accept_upload
 from portal.pages.durations import seconds
 from portal.pages.frame import Crumb, render_page
 from portal.pages.jobs import JobLine, line, page_key

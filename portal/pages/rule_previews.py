@@ -25,7 +25,7 @@ from portal.accounts.access import page, pages_of
 from portal.accounts.models import User
 from portal.control.models import JobStatus
 from portal.control.rule_jobs import apply_previewed, job_of
-from portal.ingest.bills import ask_for_allocation
+from portal.ingest.bills.delivery import ask_for_allocation
 from portal.pages.frame import Crumb, render_page
 from portal.pages.jobs import line as job_line
 from portal.pages.posts import sent_from

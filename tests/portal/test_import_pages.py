@@ -27,8 +27,8 @@ from allocation.models import ChargeScope, Import, ImportStatus, Source
 from portal.accounts.models import Membership, Role, User
 from portal.control import work
 from portal.control.models import Job, JobStatus
-from portal.ingest.bills import close_abandoned
-from portal.ingest.uploads import accept_upload, plain_name, upload_folder
+from portal.ingest.bills.delivery import close_abandoned
+from portal.ingest.bills.uploads import accept_upload, plain_name, upload_folder
 from tests.portal.bills import deliver, published, row, rows, text
 
 pytestmark = pytest.mark.django_db(transaction=True)

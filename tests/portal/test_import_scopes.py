@@ -11,8 +11,8 @@ from django.db import connection, connections
 
 from allocation.models import ChargeScope, Import, ScopeState, Source, SourceRole
 from portal.control.models import Job
-from portal.ingest.bills import ImportOutcome, load_bill
-from portal.ingest.focus.problems import BillRefused
+from portal.ingest.bills.delivery import ImportOutcome, load_bill
+from portal.ingest.problems import BillRefused
 from tests.portal.bills import deliver, published, row, rows, text
 
 pytestmark = pytest.mark.django_db(transaction=True)

@@ -12,8 +12,8 @@ from allocation.catalogue.prices import current_version, ensure_prices, reprice
 from allocation.models import PriceVersion
 from allocation.usage.summary import summarise
 from portal.control.jobs import JobContext, enqueue, every, handles
-from portal.ingest.otlp.fold import fold
-from portal.ingest.otlp.retention import prepare, retain
+from portal.ingest.otlp.rollup.fold import fold
+from portal.ingest.otlp.rollup.retention import prepare, retain
 
 REPRICE = "reprice_usage"
 
