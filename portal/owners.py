@@ -10,7 +10,8 @@ from decimal import Decimal
 
 from django.db import transaction
 
-from allocation.charges.groups import dimension_rows, pinned_scopes
+from allocation.charges.snapshots import pinned_scopes
+from allocation.charges.split_key_map import month_dimensions
 from allocation.models import AllocationRun, RuleSet
 from allocation.preview.world import check_draft, rule_reach
 from allocation.rules.conditions import Facts
@@ -125,7 +126,7 @@ def _check_reach(before: str, after: str, *, rule: str, month: date) -> None:
     old, new = parse_rules(before), parse_rules(after)
     taken = outside = 0
     tests = tuple({*old.row_tests, *new.row_tests})
-    for row in dimension_rows(month=month, scopes=pinned_scopes(month), tests=tests):
+    for row in month_dimensions(month=month, scopes=pinned_scopes(month), tests=tests):
         facts = Facts(row.columns, row.passed)
         found = new.rule_for(facts, month=month)
         if found is not None and found.name == rule:

@@ -1,4 +1,4 @@
-"""Charges with equal rule and split key form a bucket; with a day, a charge group. Rules see each
+"""Charges with equal rule and split key form a split key; with a day, a charge group. Rules see each
 dimension once.
 """
 
@@ -38,7 +38,7 @@ from allocation.rules.methods import (
     UsageOptions,
 )
 from allocation.rules.rules import COMMITMENT, RELATED, Rule, Rules
-from allocation.usage.index import ANY_PROJECT, SAME_PROVIDER, Key, reserved_key
+from allocation.usage.keys import ANY_PROJECT, SAME_PROVIDER, Key, reserved_key
 from allocation.values.money import plain
 from allocation.values.names import canonical_cells
 from allocation.values.stages import BY_DAY, BY_MONTH, BY_REPORTS, FOLLOWERS
@@ -53,9 +53,8 @@ class SourceSettings(NamedTuple):
     untraced: str
 
 
-_json_text = json.JSONEncoder(
-    ensure_ascii=False
-).encode  # made once: every bucket has a few dozen texts
+# Made once: every split key has a few dozen texts.
+_json_text = json.JSONEncoder(ensure_ascii=False).encode
 
 
 def jsonb_text(value: Any) -> str:
@@ -71,8 +70,8 @@ def jsonb_text(value: Any) -> str:
 
 
 @dataclass(frozen=True)
-class Bucket:
-    """What all charges of a bucket have in common: everything their split depends on, and what
+class SplitKey:
+    """What all charges of a split key have in common: everything their split depends on, and what
     reports group by.
     """
 
@@ -113,8 +112,8 @@ class Bucket:
     pricing_factor: Decimal | None = None
 
     @cached_property
-    def split_key(self) -> dict[str, Any]:
-        """What stands in charge_bucket.split_key: enough to explain the split, nothing that has no
+    def as_json(self) -> dict[str, Any]:
+        """What stands in the column split_key: enough to explain the split, nothing that has no
         value.
         """
         key = self.key
@@ -163,12 +162,12 @@ class Bucket:
         return {name: value for name, value in found.items() if value not in (None, {})}
 
     @cached_property
-    def split_key_text(self) -> str:
-        return jsonb_text(self.split_key)
+    def json_text(self) -> str:
+        return jsonb_text(self.as_json)
 
     @cached_property
     def cells(self) -> str:
-        """The bucket's part of a canonical CSV line; contents, not ids."""
+        """The split key's part of a canonical CSV line; contents, not ids."""
         return canonical_cells(
             (
                 self.source.name,
@@ -178,13 +177,13 @@ class Bucket:
                 self.provider_name,
                 self.service_name,
                 self.charge_category,
-                self.split_key_text,
+                self.json_text,
             )
         )
 
     @cached_property
     def content_hash(self) -> bytes:
-        """Equal for equal buckets that are written alike, in any database: names, not ids."""
+        """Equal for equal split keys that are written alike, in any database: names, not ids."""
         fields = [getattr(self, name) for name in OWN_FIELDS]
         text = self.cells + repr((self.source[1:], fields))
         return hashlib.md5(text.encode(), usedforsecurity=False).digest()
@@ -232,7 +231,7 @@ class Bucket:
         return self.usage.by_month or any(not split.by_day for split in by_calls)
 
 
-OWN_FIELDS = tuple(field.name for field in dataclass_fields(Bucket) if field.name != "source")
+OWN_FIELDS = tuple(field.name for field in dataclass_fields(SplitKey) if field.name != "source")
 
 
 class DimensionRow(NamedTuple):
@@ -252,22 +251,22 @@ class DimensionRow(NamedTuple):
 
 
 class MemberKey(NamedTuple):
-    """What charges are put into buckets by."""
+    """What charges are put into split keys by."""
 
     source_id: int
     dimension_id: int
     variant: int
 
 
-def bucket_of(
+def split_key_of(
     row: DimensionRow, *, source: SourceSettings, rules: Rules, month: date, entries: Entries = ()
-) -> Bucket:
-    """The bucket that a dimension's charges fall into, by the first rule that takes it."""
+) -> SplitKey:
+    """The split key that a dimension's charges fall into, by the first rule that takes it."""
     facts = Facts(row.columns, row.passed, entries)
     rule = rules.rule_for(facts, month=month)
     scope = rules.scope_of(facts)
     columns = row.columns
-    base = Bucket(
+    base = SplitKey(
         source=source,
         currency=columns["billing_currency"],
         rule=rule.name if rule else NO_RULE,
@@ -293,7 +292,7 @@ def bucket_of(
             base, follows=rule.follows, by_list_cost=rule.by_list_cost, of_rules=rule.of_rules
         )
     if rule.method in BY_USAGE:
-        return _usage_bucket(base, rule, facts)
+        return _usage_split_key(base, rule, facts)
     if rule.method == GPU:
         name, resource = columns.get("resource_name"), columns.get("resource_id")
         return replace(
@@ -311,7 +310,7 @@ def bucket_of(
     return replace(base, method=split.method, split=split, pools=_pools_of(split, rules.pools))
 
 
-def _usage_bucket(base: Bucket, rule: Rule, facts: Facts) -> Bucket:
+def _usage_split_key(base: SplitKey, rule: Rule, facts: Facts) -> SplitKey:
     line, source = facts.line, base.source
     provider = SAME_PROVIDER.get(line.provider or "", line.provider)
     project = line.project if source.project_match else ANY_PROJECT
@@ -355,8 +354,8 @@ def _pools_of(split: Split, pools: Mapping[str, Split]) -> tuple[tuple[str, Spli
 M = TypeVar("M")
 
 
-def beside_others(buckets: Mapping[M, Bucket]) -> dict[M, Bucket]:
-    """The buckets with what each is because of the others of its currency.
+def beside_others(split_keys: Mapping[M, SplitKey]) -> dict[M, SplitKey]:
+    """The split keys with what each is because of the others of its currency.
 
     Tax, credits and support that follow AI spend are AI support themselves; those that follow none
     are other. Steps of one tiered price are one price for all who used it in the month, whoever's
@@ -364,29 +363,29 @@ def beside_others(buckets: Mapping[M, Bucket]) -> dict[M, Bucket]:
     """
     related: set[tuple[str, Level]] = set()
     tiered: set[tuple[str, Key | None, str | None]] = set()
-    for bucket in buckets.values():
-        if bucket.method != FOLLOW and bucket.ai_scope != "other":
-            related.update((bucket.currency, level) for level in levels_of(bucket))
-        if bucket.is_tiered:
-            tiered.add(_priced(bucket))
+    for split_key in split_keys.values():
+        if split_key.method != FOLLOW and split_key.ai_scope != "other":
+            related.update((split_key.currency, level) for level in levels_of(split_key))
+        if split_key.is_tiered:
+            tiered.add(_priced(split_key))
 
-    def settled(bucket: Bucket) -> Bucket:
-        if bucket.method == FOLLOW:
-            levels = [level for level in followed_levels(bucket) if level.name != "source"]
-            if bucket.ai_scope == "other" and any(
-                (bucket.currency, level) in related for level in levels
+    def settled(split_key: SplitKey) -> SplitKey:
+        if split_key.method == FOLLOW:
+            levels = [level for level in followed_levels(split_key) if level.name != "source"]
+            if split_key.ai_scope == "other" and any(
+                (split_key.currency, level) in related for level in levels
             ):
-                return replace(bucket, ai_scope="ai_supporting")
-        elif bucket.key and not bucket.usage.by_month and _priced(bucket) in tiered:
-            return replace(bucket, usage=replace(bucket.usage, by_month=True))
-        return bucket
+                return replace(split_key, ai_scope="ai_supporting")
+        elif split_key.key and not split_key.usage.by_month and _priced(split_key) in tiered:
+            return replace(split_key, usage=replace(split_key.usage, by_month=True))
+        return split_key
 
-    changed = {bucket: settled(bucket) for bucket in dict.fromkeys(buckets.values())}
-    return {member: changed[bucket] for member, bucket in buckets.items()}
+    changed = {split_key: settled(split_key) for split_key in dict.fromkeys(split_keys.values())}
+    return {member: changed[split_key] for member, split_key in split_keys.items()}
 
 
-def _priced(bucket: Bucket) -> tuple[str, Key | None, str | None]:
-    return bucket.currency, bucket.key, bucket.token_class
+def _priced(split_key: SplitKey) -> tuple[str, Key | None, str | None]:
+    return split_key.currency, split_key.key, split_key.token_class
 
 
 class Level(NamedTuple):
@@ -398,37 +397,37 @@ class Level(NamedTuple):
     key: tuple[object, ...]
 
 
-def levels_of(bucket: Bucket) -> tuple[Level, ...]:
-    """What a bucket can be followed by, narrow to wide; a level whose column is missing is left
+def levels_of(split_key: SplitKey) -> tuple[Level, ...]:
+    """What a split key can be followed by, narrow to wide; a level whose column is missing is left
     out.
     """
-    source, provider, account = bucket.source.id, bucket.provider_name, bucket.sub_account
+    source, provider, account = split_key.source.id, split_key.provider_name, split_key.sub_account
     levels = []
-    if bucket.commitment:
-        levels.append(Level(COMMITMENT, (source, bucket.commitment)))
-    if account and bucket.service_name:
-        levels.append(Level("service", (source, provider, account, bucket.service_name)))
+    if split_key.commitment:
+        levels.append(Level(COMMITMENT, (source, split_key.commitment)))
+    if account and split_key.service_name:
+        levels.append(Level("service", (source, provider, account, split_key.service_name)))
     if account:
         levels.append(Level("sub-account", (source, provider, account)))
     levels += [Level("provider", (source, provider)), Level("source", (source,))]
     return tuple(levels)
 
 
-def followed_levels(bucket: Bucket) -> tuple[Level, ...]:
-    """Where a bucket that follows looks, narrow to wide: a commitment's users only, or what else it
+def followed_levels(split_key: SplitKey) -> tuple[Level, ...]:
+    """Where a split key that follows looks, narrow to wide: a commitment's users only, or what else it
     relates to.
     """
-    wants_commitment = bucket.follows == COMMITMENT
+    wants_commitment = split_key.follows == COMMITMENT
     return tuple(
-        level for level in levels_of(bucket) if (level.name == COMMITMENT) == wants_commitment
+        level for level in levels_of(split_key) if (level.name == COMMITMENT) == wants_commitment
     )
 
 
-def apart_keys(buckets: Iterable[Bucket]) -> frozenset[Key]:
+def separately_billed_keys(split_keys: Iterable[SplitKey]) -> frozenset[Key]:
     """Keys of batch, reserved or regional lines: such calls stand apart only where the bill keeps
     them apart.
     """
-    keys = {bucket.key for bucket in buckets if bucket.key}
+    keys = {split_key.key for split_key in split_keys if split_key.key}
     return frozenset(
         key for key in keys if key.is_batch or key.is_reserved or key.region is not None
     )

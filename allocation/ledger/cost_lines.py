@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import NamedTuple
 from uuid import UUID
 
-from allocation.charges.split_keys import Bucket
+from allocation.charges.split_keys import SplitKey
 from allocation.models import CostLine
 from allocation.organisation.targets import OUTSIDE_SCOPE, Target
 from allocation.storage.rows_by_content import ensure_rows
@@ -50,28 +50,28 @@ def _digest(names: Names) -> bytes:
     return hashlib.md5(canonical_cells(cells).encode(), usedforsecurity=False).digest()
 
 
-LineKey = tuple[int, int, str]  # class of the bucket, class of the target, charge kind
+LineKey = tuple[int, int, str]  # class of the split key, class of the target, charge kind
 
 
 class LineBook:
-    """Lines of one run. Buckets and targets that look alike to pages are one class each."""
+    """Lines of one run. Split keys and targets that look alike to pages are one class each."""
 
     def __init__(self, currency: str) -> None:
         self.currency = currency
         self.ids: dict[LineKey, int] = {}
-        self._buckets: dict[tuple[int, str, str | None, str | None, str], int] = {}
+        self._split_keys: dict[tuple[int, str, str | None, str | None, str], int] = {}
         self._targets: dict[Target, int] = {}
         self._class_of: list[int] = []
 
-    def bucket_class(self, bucket: Bucket) -> int:
+    def split_key_class(self, split_key: SplitKey) -> int:
         names = (
-            bucket.source.id,
-            bucket.ai_scope,
-            bucket.provider_name,
-            bucket.service_name,
-            bucket.rule,
+            split_key.source.id,
+            split_key.ai_scope,
+            split_key.provider_name,
+            split_key.service_name,
+            split_key.rule,
         )
-        return self._buckets.setdefault(names, len(self._buckets))
+        return self._split_keys.setdefault(names, len(self._split_keys))
 
     def target_classes(self, targets: Sequence[Target]) -> list[int]:
         """The class of each target, by its number."""
@@ -83,10 +83,10 @@ class LineBook:
     def settle(self, keys: Iterable[LineKey]) -> None:
         """Give these lines database ids."""
         new = sorted(set(keys) - self.ids.keys())
-        buckets, targets = list(self._buckets), list(self._targets)
+        split_keys, targets = list(self._split_keys), list(self._targets)
         names = []
-        for bucket, target, kind in new:
-            source, scope, provider, service, rule = buckets[bucket]
+        for split_key, target, kind in new:
+            source, scope, provider, service, rule = split_keys[split_key]
             of = targets[target]
             names.append(
                 Names(

@@ -50,62 +50,95 @@ class Stored:
     sha256: str | None
 
 
+class Unchanged(NamedTuple):
+    """What a former run has of one stage and day, and the fingerprint of what it was made of."""
+
+    fingerprint: str
+    slices: dict[Place, Stored]
+
+
 @dataclass
 class SliceStore:
-    """The slices of one run. `known` are those that it may share, by part and content: slices of
-    former runs of the month and currency, and its own of other days.
+    """The slices of one run.
+
+    `known` are those that it may share, by stage and content: slices of former runs of the month
+    and currency, and its own of other days. `former` are those of the current run by stage and day,
+    which are taken over where they would be made of the same.
     """
 
     run_id: int
     month: date
     currency: str
     known: dict[tuple[int, str], Stored] = field(default_factory=dict)
+    former: Mapping[tuple[int, date], Unchanged] = field(default_factory=dict)
     taken: dict[Place, Stored] = field(default_factory=dict)
     written: list[int] = field(default_factory=list)  # ids
+    fingerprints: dict[tuple[int, date], str] = field(default_factory=dict)
+    _unrecorded: list[Place] = field(default_factory=list)
 
     @classmethod
     def of(cls, run: AllocationRun, *, reuse: bool) -> SliceStore:
-        known = known_slices(run.billing_month, run.currency) if reuse else {}
-        return cls(run_id=run.pk, month=run.billing_month, currency=run.currency, known=known)
+        store = cls(run.pk, run.billing_month, run.currency)
+        if reuse:
+            store.known = known_slices(run.billing_month, run.currency)
+            store.former = former_slices(run.billing_month, run.currency)
+        return store
+
+    def takes_over(self, part: int, day: date, fingerprint: str) -> bool:
+        """Whether the current run's slices of the stage and day stand for this run, too.
+
+        Else they are to be made, of what the fingerprint covers.
+        """
+        former = self.former.get((part, day))
+        self.fingerprints[part, day] = fingerprint
+        if former is None or former.fingerprint != fingerprint:
+            return False
+        self.take(former.slices)
+        return True
 
     def reserve(self, part: int, places: Collection[Place]) -> Reserved:
-        """Slices of one part, to be filled."""
+        """Slices of one stage, to be filled."""
         made = LedgerSlice.objects.bulk_create(
             LedgerSlice(billing_month=self.month, currency=self.currency, part=part) for _ in places
         )
         return Reserved(self, part, [slice_.pk for slice_ in made])
 
-    def carry_over(self, former: int, *, parts: Collection[int], but: Collection[date]) -> None:
-        """Take the slices of a former run, but for these days."""
-        slices = RunSlice.objects.filter(run_id=former, part__in=parts).exclude(day__in=but)
-        cells = slices.values_list("part", "day", "is_spread", "slice_id")
-        places = {Place(part, day, is_spread): pk for part, day, is_spread, pk in cells}
-        rows = LedgerSlice.objects.filter(pk__in=set(places.values())).values_list(
-            "pk", "rows", "sha256"
-        )
-        stored = {pk: Stored(pk, count, sha256) for pk, count, sha256 in rows}
-        self.take({place: stored[pk] for place, pk in places.items()})
-
     def take(self, slices: Mapping[Place, Stored]) -> None:
-        """The run has these slices from here on."""
+        """The run has these slices, once they are recorded."""
         self.taken.update(slices)
+        self._unrecorded += slices
+
+    def record(self) -> None:
+        """Write which slices the run has, as far as that was not done before."""
         RunSlice.objects.bulk_create(
             RunSlice(
-                run_id=self.run_id, billing_month=self.month, slice_id=stored.id, **place._asdict()
+                run_id=self.run_id,
+                billing_month=self.month,
+                slice_id=self.taken[place].id,
+                fingerprint=self.fingerprints.get((place.part, place.day)),
+                **place._asdict(),
             )
-            for place, stored in slices.items()
+            for place in self._unrecorded
         )
+        self._unrecorded.clear()
 
     @property
     def rows(self) -> int:
         return sum(stored.rows for stored in self.taken.values())
 
-    def sha256(self) -> str:
-        return run_sha256({place: stored.sha256 or "" for place, stored in self.taken.items()})
+    def sha256(self, parts: Collection[int] | None = None) -> str:
+        """The hash of the run so far, or of some stages of it."""
+        return run_sha256(
+            {
+                place: stored.sha256 or ""
+                for place, stored in self.taken.items()
+                if parts is None or place.part in parts
+            }
+        )
 
 
 class Reserved:
-    """Slices of one part that are being filled."""
+    """Slices of one stage that are being filled."""
 
     def __init__(self, store: SliceStore, part: int, ids: list[int]) -> None:
         self._store = store
@@ -149,6 +182,7 @@ class Reserved:
             cursor.execute(FILLED_SQL, [list(column) for column in columns] or [[], [], [], []])
         LedgerSlice.objects.filter(pk__in=self._free).delete()
         self._store.take(self._own)
+        self._store.record()
         self._store.written += [made.pk for made in self._new]
 
 
@@ -175,6 +209,23 @@ def known_slices(month: date, currency: str) -> dict[tuple[int, str], Stored]:
         )
         if content is not None
     }
+
+
+def former_slices(month: date, currency: str) -> dict[tuple[int, date], Unchanged]:
+    """The slices of the current run by stage and day, as far as it kept what they were made of."""
+    runs = AllocationRun.objects.filter(billing_month=month, currency=currency, is_current=True)
+    cells = RunSlice.objects.filter(run_id__in=runs.values("pk"), fingerprint__isnull=False)
+    rows = list(cells.values_list("part", "day", "is_spread", "fingerprint", "slice_id"))
+    slices = LedgerSlice.objects.filter(pk__in={pk for *_, pk in rows})
+    stored = {
+        pk: Stored(pk, count, sha256)
+        for pk, count, sha256 in slices.values_list("pk", "rows", "sha256")
+    }
+    found: dict[tuple[int, date], Unchanged] = {}
+    for part, day, is_spread, fingerprint, pk in rows:
+        unchanged = found.setdefault((part, day), Unchanged(fingerprint or "", {}))
+        unchanged.slices[Place(part, day, is_spread)] = stored[pk]
+    return found
 
 
 # ---------------------------------------------------------------- balances

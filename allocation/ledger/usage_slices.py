@@ -14,7 +14,7 @@ from allocation.catalogue.token_classes import TOKEN_COLUMNS
 from allocation.ledger.slices import Place, SliceStore
 from allocation.organisation.targets import Organisation, Target, resolve
 from allocation.storage.copy_text import copy_cell
-from allocation.usage.index import ToldUsage, told_owner
+from allocation.usage.keys import DeclaredUsage, declared_owner
 from allocation.values.periods import Period
 from allocation.values.stages import USAGE
 
@@ -35,7 +35,7 @@ class DailyKey(NamedTuple):
 
 
 def daily_usage(
-    rows: Iterable[ToldUsage], *, period: Period, organisation: Organisation
+    rows: Iterable[DeclaredUsage], *, period: Period, organisation: Organisation
 ) -> dict[DailyKey, list[Number]]:
     """Calls, input and output tokens per day and target, teams named as the ledger names them."""
     found: dict[DailyKey, list[Number]] = {}
@@ -47,7 +47,7 @@ def daily_usage(
         target = targets.get(name)
         if target is None:
             target = targets[name] = resolve(
-                organisation, told_owner(row), model=row.key.model, day=row.day
+                organisation, declared_owner(row), model=row.key.model, day=row.day
             )
         daily = DailyKey(
             row.day, target.team, target.feature, target.model, target.environment, target.phase

@@ -5,46 +5,44 @@ the way.
 from __future__ import annotations
 
 import hashlib
-from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import date
 from decimal import ROUND_HALF_EVEN, Decimal
 from fractions import Fraction
-from itertools import groupby
-from operator import attrgetter
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from django.db import connection
-from psycopg import Copy
 
-from allocation.charges.groups import Amount, Group
-from allocation.charges.split_keys import Bucket
+from allocation.charges.groups import Amount, ChargeGroup
+from allocation.charges.split_keys import SplitKey
 from allocation.ledger.cost_lines import LineBook
 from allocation.ledger.slices import Place, Reserved, SliceStore, run_sha256
 from allocation.models import RunSlice
 from allocation.organisation.target_book import TargetBook
 from allocation.plans.plan import Part, Plan
-from allocation.storage.copy_text import NULL, copy_cell
+from allocation.storage.copy_text import NULL, copy_cell, fed_copy
 from allocation.values.money import LEAST_PLACES, exact_text, text_of, texts_of
 from allocation.values.split import split_quanta
 
-KINDS_OF_THEIR_OWN = (
-    "unallocated",
-    "untraced",
-    "idle",
-)  # what a rule's own charge kind does not rename
+# What a rule's own charge kind does not rename.
+KINDS_OF_THEIR_OWN = ("unallocated", "untraced", "idle")
 BLOCK = 5000  # rows joined into one write
 ROWS_AT_ONCE = 50_000  # of which the rollup is kept in memory
+G = TypeVar("G", bound=tuple[ChargeGroup, *tuple[Any, ...]])  # with what it is split by
 COVERAGE_PLACES = Decimal("0.000001")
 
 
-Row = tuple[
-    int, str, int, int, int | None, str, int
-]  # target, kind, billed, effective, list, driver quantity, rung
+# Target, kind, billed, effective and list cost, driver quantity, rung.
+Row = tuple[int, str, int, int, int | None, str, int]
 
 
 def cut_group(
-    group: Group, plan: Plan, *, kind: str | None, is_allocated: Sequence[bool], rank: Sequence[int]
+    group: ChargeGroup,
+    plan: Plan,
+    *,
+    kind: str | None,
+    is_allocated: Sequence[bool],
+    rank: Sequence[int],
 ) -> list[Row]:
     """Rows of one group in canonical order; each metric adds up to the group's amount exactly.
 
@@ -135,7 +133,7 @@ class Places(NamedTuple):
     listed: int
 
     @classmethod
-    def of(cls, groups: Sequence[Group]) -> Places:
+    def of(cls, groups: Sequence[ChargeGroup]) -> Places:
         listed = [group.list_cost.places for group in groups if group.list_cost]
         return cls(
             max((group.billed_cost.places for group in groups), default=LEAST_PLACES),
@@ -155,7 +153,9 @@ class CostSums:
         self.places = places
         self._sums: dict[CostKey, list[int]] = {}
 
-    def add(self, group: Group, line: int, rows: Iterable[Row], class_of: Sequence[int]) -> None:
+    def add(
+        self, group: ChargeGroup, line: int, rows: Iterable[Row], class_of: Sequence[int]
+    ) -> None:
         has_list = int(group.list_cost is not None)
         more_billed = 10 ** (self.places.billed - group.billed_cost.places)
         more_effective = 10 ** (self.places.effective - group.effective_cost.places)
@@ -214,35 +214,46 @@ class SlicePage:
 class Planned(NamedTuple):
     """A charge group and how it is split."""
 
-    group: Group
-    bucket: Bucket
+    group: ChargeGroup
+    split_key: SplitKey
     plan: Plan
 
-    def told(self) -> tuple[object, ...]:
-        """Equal only for what is written alike; plans are compared by identity, which takes no
-        time.
-        """
+    @property
+    def rows(self) -> int:
+        """Shares that it is cut into, at most."""
+        return sum(len(part.entries) for part in self.plan.parts)
+
+    def amounts(self) -> tuple[object, ...]:
+        """With equal plans, equal only for what is written alike."""
         group = self.group
-        amounts = [
+        costs = [
             (amount.quanta, amount.places) if amount else None
             for amount in (group.billed_cost, group.effective_cost, group.list_cost)
         ]
-        return (group.bucket, group.charges, *amounts, group.consumed, group.pricing, id(self.plan))
+        return (group.split_key, group.charges, *costs, group.consumed, group.pricing)
 
 
 class Repeats:
-    """Days of a spread charge that say what an earlier one says, found without writing them out."""
+    """Finds days on which charges of several days are split exactly as on an earlier day, so that
+    they need not be written.
+    """
 
     def __init__(self) -> None:
-        # The plans stay as long as their ids are compared.
         self._first: dict[tuple[object, ...], tuple[Place, list[Planned]]] = {}
 
     def first(self, place: Place, planned: list[Planned]) -> Place | None:
         """The earlier place; None where this is the first that says so."""
         if not place.is_spread:
             return None
-        first, _ = self._first.setdefault(tuple(each.told() for each in planned), (place, planned))
-        return first if first != place else None
+        name = tuple(each.amounts() for each in planned)
+        first, as_planned = self._first.setdefault(name, (place, planned))
+        if first == place:
+            return None
+        pairs = zip(planned, as_planned, strict=True)
+        return first if all(one.plan == other.plan for one, other in pairs) else None
+
+
+Batch = list[tuple[Place, list[Planned]]]
 
 
 class LedgerWriter:
@@ -256,90 +267,96 @@ class LedgerWriter:
     def write(
         self,
         part: int,
-        groups: Iterable[Group],
-        bucket_of: Mapping[int, Bucket],
-        plan_of: Callable[[Bucket, Group], Plan],
+        groups: Iterable[G],
+        planned: Callable[[G], Planned],
         progress: Callable[[int], None],
     ) -> None:
-        """Carry out the plan of each group of one part; groups come by place, and within a place in
-        canonical order.
+        """Plan the groups of one stage and write them, so many at a time that their shares fit into
+        memory. They come by place, and within a place in canonical order.
         """
-        by_place = deque(
-            (Place(part, day, is_spread), list(own))
-            for (day, is_spread), own in groupby(groups, key=attrgetter("day", "is_spread"))
-        )
-        slices = self.slices.reserve(part, [place for place, _ in by_place])
+        by_place: dict[Place, list[G]] = {}
+        for item in groups:
+            group = item[0]
+            by_place.setdefault(Place(part, group.day, group.is_spread), []).append(item)
+        slices = self.slices.reserve(part, by_place)
         repeats = Repeats()
         done = 0
-        while by_place:
-            written: list[tuple[int, SlicePage]] = []
-            rows = 0
-            with connection.cursor() as cursor, cursor.copy(SHARE_COPY) as copy:
-                while by_place and rows < ROWS_AT_ONCE:
-                    place, own = by_place.popleft()
-                    planned = [
-                        Planned(group, b, plan_of(b, group))
-                        for group in own
-                        for b in [bucket_of[group.bucket]]
-                    ]
-                    if first := repeats.first(place, planned):
-                        slices.repeat(place, first)
-                    elif new := self._write_shares(copy, slices, place, self._page(planned)):
-                        written.append(new)
-                        rows += new[1].rows
-                    done += len(own)
-                    progress(done)
-            self._write_groups(written)
-            self._write_costs(written)
+        for batch in self._batches(by_place, planned):
+            self._write_batch(batch, slices, repeats)
+            done += sum(len(own) for _, own in batch)
+            progress(done)
         slices.close()
 
+    def _batches(
+        self, by_place: Mapping[Place, list[G]], planned: Callable[[G], Planned]
+    ) -> Iterator[Batch]:
+        batch: Batch = []
+        rows = 0
+        for place, items in by_place.items():
+            own = [planned(item) for item in items]
+            batch.append((place, own))
+            rows += sum(each.rows for each in own)
+            if rows >= ROWS_AT_ONCE:
+                yield batch
+                batch, rows = [], 0
+        if batch:
+            yield batch
+
+    def _write_batch(self, batch: Batch, slices: Reserved, repeats: Repeats) -> None:
+        self.book.settle()
+        written: list[tuple[int, SlicePage]] = []
+        with connection.cursor() as cursor, fed_copy(cursor, SHARE_COPY) as feed:
+            for place, planned in batch:
+                if first := repeats.first(place, planned):
+                    slices.repeat(place, first)
+                    continue
+                page = self._page(planned)
+                number = slices.settle(place, rows=page.rows, hashes=page.seal())
+                if number is not None:  # None: the same stands in the database
+                    self._feed_shares(feed, number, page)
+                    written.append((number, page))
+        self._write_groups(written)
+        self._write_costs(written)
+
     def _page(self, planned: Sequence[Planned]) -> SlicePage:
-        page = SlicePage(
-            Places.of([each.group for each in planned])
-        )  # its own, so that every run writes it alike
-        for group, bucket, plan in planned:
-            self._add(page, group, bucket, plan)
+        # Decimal places of its own, so that every run writes it alike.
+        page = SlicePage(Places.of([each.group for each in planned]))
+        for group, split_key, plan in planned:
+            self._add(page, group, split_key, plan)
         return page
 
-    def _write_shares(
-        self, copy: Copy, slices: Reserved, place: Place, page: SlicePage
-    ) -> tuple[int, SlicePage] | None:
-        """The new slice, of which groups and costs are still to be written; None where it stands
-        already.
-        """
-        number = slices.settle(place, rows=page.rows, hashes=page.seal())
-        if number is None:
-            return None
-        self._copy_shares(copy, number, page)
-        return number, page
-
-    def _copy_shares(self, copy: Copy, number: int, page: SlicePage) -> None:
+    def _feed_shares(self, feed: Callable[[str], None], number: int, page: SlicePage) -> None:
         start = f"{self.slices.month}\t{number}\t"
         for first in range(0, len(page.shares), BLOCK):
-            copy.write(start + start.join(page.shares[first : first + BLOCK]))
+            feed(start + start.join(page.shares[first : first + BLOCK]))
         page.shares.clear()
 
-    def _add(self, page: SlicePage, group: Group, bucket: Bucket, plan: Plan) -> None:
-        page.groups.append(_group_line(group, bucket, plan))
+    def _add(self, page: SlicePage, group: ChargeGroup, split_key: SplitKey, plan: Plan) -> None:
+        page.groups.append(_group_line(group, split_key, plan))
         amounts = (group.billed_cost, group.effective_cost, group.list_cost)
         if any(amount is not None and amount.quanta for amount in amounts):
-            self._add_shares(page, group, bucket, plan)
+            self._add_shares(page, group, split_key, plan)
 
-    def _add_shares(self, page: SlicePage, group: Group, bucket: Bucket, plan: Plan) -> None:
+    def _add_shares(
+        self, page: SlicePage, group: ChargeGroup, split_key: SplitKey, plan: Plan
+    ) -> None:
         book = self.book
         rows = cut_group(
-            group, plan, kind=bucket.kind, is_allocated=book.is_allocated, rank=book.rank
+            group, plan, kind=split_key.kind, is_allocated=book.is_allocated, rank=book.rank
         )
         targets, kinds, billed, effective, listed, quantities, rungs = zip(*rows, strict=True)
         page.costs.add(
-            group, self.lines.bucket_class(bucket), rows, self.lines.target_classes(book.targets)
+            group,
+            self.lines.split_key_class(split_key),
+            rows,
+            self.lines.target_classes(book.targets),
         )
-        start_canonical = f"{bucket.cells},"
+        start_canonical = f"{split_key.cells},"
         b_texts = texts_of(billed, group.billed_cost.places)
         same = effective == billed and group.effective_cost.places == group.billed_cost.places
         e_texts = b_texts if same else texts_of(effective, group.effective_cost.places)
         c_texts = texts_of(listed, group.list_cost.places) if group.list_cost else [""] * len(rows)
-        ids, cells, number = book.ids, book.cells, group.bucket
+        ids, cells, number = book.ids, book.cells, group.split_key
         page.rows += len(rows)
         shares, canonical = page.shares, page.canonical
         columns = (targets, kinds, b_texts, e_texts, c_texts, quantities, rungs)
@@ -369,23 +386,21 @@ class LedgerWriter:
                 )
 
 
-def _group_line(group: Group, bucket: Bucket, plan: Plan) -> str:
+def _group_line(group: ChargeGroup, split_key: SplitKey, plan: Plan) -> str:
     listed = text_of(group.list_cost.quanta, group.list_cost.places) if group.list_cost else NULL
     total = text_of(plan.driver_total, plan.places) if plan.driver_total is not None else NULL
     cells = (
-        group.bucket,
+        group.split_key,
         group.charges,
         text_of(group.billed_cost.quanta, group.billed_cost.places),
         text_of(group.effective_cost.quanta, group.effective_cost.places),
         listed,
-        _quantity(bucket.tokens(group.consumed, group.pricing)),
+        _quantity(split_key.tokens(group.consumed, group.pricing)),
         copy_cell(plan.driver),
         total,
         _coverage(plan.coverage) if plan.coverage is not None else NULL,
         copy_cell(plan.widened),
         copy_cell(plan.note),
-        _quantity(group.consumed),
-        _quantity(group.pricing),
     )
     return "\t".join(map(str, cells)) + "\n"
 
@@ -393,7 +408,7 @@ def _group_line(group: Group, bucket: Bucket, plan: Plan) -> str:
 SHARE_COPY = """COPY slice_share (billing_month, slice_id, bucket, target_id, charge_kind, billed_cost, effective_cost,
     list_cost, driver_quantity, evidence) FROM STDIN"""
 GROUP_COPY = """COPY slice_group (slice_id, bucket, charges, billed_cost, effective_cost, list_cost, quantity, driver,
-    driver_total, coverage, widened, note, consumed_quantity, pricing_quantity) FROM STDIN"""
+    driver_total, coverage, widened, note) FROM STDIN"""
 COST_COPY = "COPY slice_cost (slice_id, line_id, evidence, billed_cost, effective_cost, list_cost) FROM STDIN"
 
 

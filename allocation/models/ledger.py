@@ -66,6 +66,9 @@ class RunSlice(models.Model):
     is_spread = models.BooleanField(default=False)
     billing_month = models.DateField()
     slice_id = models.BigIntegerField()
+    # Of what the stage's slices of the day were made of (allocation.plans.planner); a run that
+    # would make them of the same takes them over.
+    fingerprint = models.TextField(null=True)
 
     class Meta:
         db_table = "run_slice"
@@ -181,25 +184,6 @@ class SliceShare(ShareOf):
         db_table = "slice_share"
 
 
-class RunGiven(models.Model):
-    """What a current run's part BY_DAY gave to each target over the month: what later parts are
-    weighted by, kept so that a late run adds and takes away the days that differ.
-    """
-
-    pk = models.CompositePrimaryKey("run_id", "bucket", "target_id", "evidence")
-    run_id = models.BigIntegerField()
-    bucket = models.BigIntegerField()
-    target_id = models.BigIntegerField()
-    evidence = models.SmallIntegerField()
-    shares = models.BigIntegerField()  # rows that are summed up here
-    billed_cost = CostField()
-    effective_cost = CostField()
-    list_cost = CostField(null=True)  # of the charges that have one
-
-    class Meta:
-        db_table = "run_given"
-
-
 class GroupMeasures(models.Model):
     """What is split, and by which driver total. Copied, so Explain survives retention."""
 
@@ -228,9 +212,6 @@ class SliceGroup(GroupMeasures):
     pk = models.CompositePrimaryKey("slice_id", "bucket")
     slice_id = models.BigIntegerField()
     bucket = models.BigIntegerField()
-    # Sums of its charges, None where one of them lacks it: what a late charge is added to.
-    consumed_quantity = ExactNumericField(null=True)
-    pricing_quantity = ExactNumericField(null=True)
 
     class Meta:
         db_table = "slice_group"
@@ -334,19 +315,27 @@ class SliceBalance(models.Model):
 
 
 class ScopeCharges(models.Model):
-    """A published snapshot's charges by dimension, kept because they never change. Sums are exact."""
+    """A published snapshot's charges by dimension and UTC day, kept because they never change.
 
-    pk = models.CompositePrimaryKey("scope_id", "dimension_id")
+    Charges that touch several days stand on their first one, with their period. Sums are exact; a
+    list cost or a quantity is NULL where any charge lacks it.
+    """
+
     scope_id = models.BigIntegerField()
     dimension_id = models.BigIntegerField()
+    first_day = models.DateField()
+    period_start = models.DateTimeField(null=True)
+    period_end = models.DateTimeField(null=True)
     charges = models.BigIntegerField()
     billed_cost = CostField()
     effective_cost = CostField()
-    first_day = models.DateField()  # UTC
-    last_day = models.DateField()  # UTC; the last one that any charge touches
+    list_cost = CostField(null=True)
+    consumed_quantity = ExactNumericField(null=True)
+    pricing_quantity = ExactNumericField(null=True)
 
     class Meta:
         db_table = "scope_charges"
+        indexes = [models.Index(fields=["scope_id"], name="scope_charges_scope")]
 
 
 # ---------------------------------------------------------------- what readers see: each run with its own rows

@@ -71,9 +71,6 @@ class AllocationRun(models.Model):
     inputs = models.JSONField(
         default=dict
     )  # scope ids, price version, usage watermark, catalogue, tree, code version
-    basis = models.JSONField(
-        default=dict
-    )  # what the next run has to know to read only what changed (allocation.runs.late)
     rows = models.BigIntegerField(default=0)
     sha256 = models.TextField(null=True)
     detail = models.TextField(null=True)

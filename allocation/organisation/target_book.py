@@ -3,10 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from typing import Protocol
 
 from allocation.models import Target as TargetModel
-from allocation.organisation.targets import Target
+from allocation.organisation.targets import NO_TEAM, Target
 from allocation.storage.rows_by_content import ensure_rows
+
+
+class Numbers(Protocol):
+    """What gives targets their numbers."""
+
+    targets: list[Target]
+    teamless: set[int]  # numbers of targets that name no team
+
+    def number(self, target: Target) -> int: ...
 
 
 class TargetBook:
@@ -19,6 +29,7 @@ class TargetBook:
         self.ids: list[int] = []
         self.cells: list[str] = []
         self.is_allocated: list[bool] = []
+        self.teamless: set[int] = set()
         self._order: list[tuple[tuple[bool, str], ...]] = []
 
     def number(self, target: Target) -> int:
@@ -26,6 +37,8 @@ class TargetBook:
         if number is None:
             number = self.numbers[target] = len(self.targets)
             self.targets.append(target)
+            if target.reason == NO_TEAM:
+                self.teamless.add(number)
         return number
 
     def settle(self) -> None:

@@ -9,14 +9,17 @@ spilled over are on-demand lines of their own.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import date
 from fractions import Fraction
-from typing import Any
+from typing import NamedTuple
 
 from allocation.plans.plan import Part, Plan
-from allocation.plans.traced import TracedLine
+from allocation.plans.traced import NO_TRACES, TracedLine
 from allocation.rules.capacity import PLACES, Capacity
-from allocation.usage.index import UsageIndex
+from allocation.usage.facts import UsageFacts
+from allocation.usage.index import Usage, UsageIndex
+from allocation.usage.keys import Key
 
 WEIGHTED, ANY_TIER, OVER_CAPACITY, UNUSED = (
     "weighted tokens",
@@ -26,67 +29,85 @@ WEIGHTED, ANY_TIER, OVER_CAPACITY, UNUSED = (
 )
 
 
-def capacity_plan(
-    line: TracedLine, capacity: Capacity, day: date, index: UsageIndex, *, units: Fraction | None
-) -> Plan:
-    """The plan of one day on which `units` were billed; None where the bill does not say.
+class CapacityJoin(NamedTuple):
+    """Whose calls took the capacity. `key` None: nobody's.
 
-    Usage that says it was served by reserved capacity counts; where none does, all of the model's,
-    and it is said.
+    `serves` are the weighted tokens that the billed units can serve, None where nobody says.
     """
-    places = index.token_places + PLACES
-    can_serve = None
+
+    key: Key | None
+    day: date | None = None  # None: the month
+    widened: str | None = None
+    serves: int | None = None
+
+
+def capacity_join(
+    line: TracedLine, capacity: Capacity, day: date, facts: UsageFacts, *, units: Fraction | None
+) -> CapacityJoin:
+    """The join of one day on which `units` were billed; None where the bill does not say.
+
+    Usage that says it was served by reserved capacity counts; where none does, all of the model's.
+    """
+    serves = None
     if capacity.tokens_per_unit is not None and units is not None:
-        can_serve = int(units * capacity.tokens_per_unit * 10**places)
-    for key, widened in ((line.key, None), (line.key._replace(is_reserved=False), ANY_TIER)):
-        days = index.of_capacity(key)
-        if not days:
+        serves = int(units * capacity.tokens_per_unit * 10 ** (facts.places + PLACES))
+    any_tier = line.key._replace(is_reserved=False)
+    for key, widened in ((line.key, None), (any_tier, ANY_TIER)):
+        if not facts.of_capacity(key):
             continue
-        entries = _taken(index, capacity, days.get(day, []), line.nobody)
-        if not entries and can_serve is None:
-            entries = _taken(index, capacity, index.month_of_capacity(key), line.nobody)
-            widened = f"{widened}, month" if widened else "month"
-        taken = sum(weight for _, weight, _ in entries)
-        idle = max((can_serve or 0) - taken, 0)
-        if not taken and not idle:
-            continue
-        parts = [Part(taken, "shared", entries)] if taken else []
-        if idle:
-            parts.append(_unused(line, idle))
-        over = can_serve is not None and taken > can_serve
-        return Plan(
-            parts=tuple(parts),
-            driver=WEIGHTED,
-            driver_total=taken + idle,
-            places=places,
-            widened=widened,
-            note=OVER_CAPACITY if over else UNUSED if idle else None,
-        )
-    return Plan(parts=(_unused(line, 1),), note="no traces")
+        taken = weight_of(capacity, facts.capacity_on(key, day).tokens)
+        if taken or (serves is not None and serves > 0):
+            return CapacityJoin(key, day, widened, serves)
+        if serves is None and weight_of(capacity, facts.capacity_on(key, None).tokens):
+            return CapacityJoin(key, None, f"{widened}, month" if widened else "month")
+    return CapacityJoin(None)
 
 
-def _taken(
-    index: UsageIndex, capacity: Capacity, rows: Any, nobody: int
-) -> tuple[tuple[int, int, int], ...]:
-    """(target, weight, rung) in canonical order; weights are whole numbers of the index's places
-    and six more.
-    """
-    weights: dict[int, int] = {}
-    rungs: dict[int, int] = {}
-    for row in rows:
-        weight = sum(
-            [tokens * each for tokens, each in zip(row.tokens, capacity.weights, strict=True)]
-        )
-        if weight > 0:
-            weights[row.target] = weights.get(row.target, 0) + weight
-            rungs[row.target] = max(rungs.get(row.target, 0), row.rung)
-    return tuple(
-        (target, weights[target], rungs[target])
-        for target in sorted(weights, key=index.order.__getitem__)
+def weight_of(capacity: Capacity, tokens: Iterable[int]) -> int:
+    """How much of the capacity these tokens take."""
+    return sum([count * each for count, each in zip(tokens, capacity.weights, strict=True)])
+
+
+def capacity_plan(
+    line: TracedLine, capacity: Capacity, join: CapacityJoin, index: UsageIndex
+) -> Plan:
+    if join.key is None:
+        return Plan(parts=(_unused(line, 1),), note=NO_TRACES)
+    keys = index.facts.keys_of_capacity(join.key)
+    entries = _taken(capacity, index.rows(keys, join.day), index)
+    taken = sum(weight for _, weight, _ in entries)
+    idle = max((join.serves or 0) - taken, 0)
+    parts = [Part(taken, "shared", entries)] if taken else []
+    if idle:
+        parts.append(_unused(line, idle))
+    is_over = join.serves is not None and taken > join.serves
+    return Plan(
+        parts=tuple(parts),
+        driver=WEIGHTED,
+        driver_total=taken + idle,
+        places=index.facts.places + PLACES,
+        widened=join.widened,
+        note=OVER_CAPACITY if is_over else UNUSED if idle else None,
     )
 
 
+def _taken(
+    capacity: Capacity, rows: Iterable[Usage], index: UsageIndex
+) -> tuple[tuple[int, int, int], ...]:
+    """(target, weight, rung) in canonical order."""
+    weights: dict[int, int] = {}
+    rungs: dict[int, int] = {}
+    for row in rows:
+        weight = weight_of(capacity, row.tokens)
+        if weight > 0:
+            weights[row.target] = weights.get(row.target, 0) + weight
+            rungs[row.target] = max(rungs.get(row.target, 0), row.rung)
+    targets = sorted(weights, key=index.order.__getitem__)
+    return tuple((target, weights[target], rungs[target]) for target in targets)
+
+
 def _unused(line: TracedLine, weight: int) -> Part:
+    """What nobody took stays with who reserved it."""
     if line.owner is not None:
         return Part(weight, "idle", ((line.owner, 1, line.owner_rung),))
     return Part(weight, "unallocated", ((line.nobody, 1, 6),))

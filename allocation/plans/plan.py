@@ -5,15 +5,15 @@ from __future__ import annotations
 from fractions import Fraction
 from typing import NamedTuple
 
+Entry = tuple[int, int, int]  # target's number, weight, evidence rung
+
 
 class Part(NamedTuple):
-    """A piece of the amount and who shares it: (target, weight, evidence rung) with weights above
-    zero.
-    """
+    """A piece of the amount and who shares it, with weights above zero."""
 
     weight: int
     kind: str
-    entries: tuple[tuple[int, int, int], ...]
+    entries: tuple[Entry, ...]
 
 
 class Plan(NamedTuple):

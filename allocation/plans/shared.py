@@ -10,18 +10,40 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from fractions import Fraction
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
-from allocation.charges.split_keys import Bucket
+from allocation.charges.split_keys import SplitKey
 from allocation.organisation.owners import NAMED, Owner
 from allocation.organisation.targets import Organisation, Target, at_level, resolve
-from allocation.plans.allocation_base import Related, one_sided
+from allocation.plans.allocation_base import AllocationBase, one_sided
 from allocation.plans.plan import Part, Plan
-from allocation.rules.methods import COST, EVEN, FIXED, WHOLE, Member, Split
-from allocation.usage.measures import Measure, Measures, MeasuresOf
+from allocation.rules.methods import (
+    COST,
+    EVEN,
+    FIXED,
+    GPU_SECONDS,
+    SEATS,
+    SERIES,
+    WHOLE,
+    Member,
+    Split,
+)
+from allocation.usage.measures import BY_USAGE, Measure, Measures
 from allocation.values.bounds import bounded, smallest_whole
 
 NO_DRIVER, ZERO_DRIVER, OVER_EVERY_CAP = "no driver data", "driver is zero", "over every cap"
+
+
+# What plans can depend on: calls of the day, of the month, GPU usage and uploaded series.
+DAY_USAGE, MONTH_USAGE, OTHER_DATA = "usage of the day", "usage of the month", "other data"
+
+
+class Book(Protocol):
+    """Measures of a month."""
+
+    def __call__(self, split: Split, day: date | None) -> Measures: ...
+
+    def has_usage(self, split: Split, day: date) -> bool: ...
 
 
 class Shares(NamedTuple):
@@ -42,44 +64,55 @@ class Shares(NamedTuple):
 
 @dataclass
 class Splitter:
-    """Plans of one run's splits. `number` makes targets; `costs` is what earlier stages gave."""
+    """Plans of one run's splits. `number` makes targets; `base` is what earlier stages gave."""
 
     organisation: Organisation
-    measures: MeasuresOf
+    measures: Book
     number: Callable[[Target], int]
-    costs: Related = field(default_factory=lambda: Related({}, 0))
+    base: AllocationBase = field(default_factory=AllocationBase)
     _plans: dict[tuple[object, ...], Plan] = field(default_factory=dict)
 
-    def plan(self, bucket: Bucket, day: date) -> Plan:
-        split = bucket.split
+    def plan(self, split_key: SplitKey, day: date) -> Plan:
+        split = split_key.split
         if split is None:
-            raise LookupError(f"rule {bucket.rule} has no split")
-        pools = dict(bucket.pools)
+            raise LookupError(f"rule {split_key.rule} has no split")
+        pools = dict(split_key.pools)
         whole_month = not any(_by_day(one) for one in (split, *pools.values()))
         name = (
             split,
-            bucket.model,
-            bucket.kind,
+            split_key.model,
+            split_key.kind,
             self.organisation.epoch(day),
             None if whole_month else day,
         )
         found = self._plans.get(name)
         if found is None:
             shares = self._shares(split, pools, day)
-            found = self._plans[name] = self._plan(shares, bucket)
+            found = self._plans[name] = self._plan(shares, split_key)
         return found
 
-    def _plan(self, shares: Shares, bucket: Bucket) -> Plan:
+    def goes_by(self, split_key: SplitKey, day: date) -> tuple[str, ...]:
+        """The data that the plan of a day depends on, beside the split itself and other cost."""
+        splits = [split for split in (split_key.split, *dict(split_key.pools).values()) if split]
+        return tuple(sorted({data for split in splits if (data := self._data_of(split, day))}))
+
+    def _data_of(self, split: Split, day: date) -> str | None:
+        if split.driver in BY_USAGE:
+            is_of_day = split.by_day and self.measures.has_usage(split, day)
+            return DAY_USAGE if is_of_day else MONTH_USAGE
+        return OTHER_DATA if split.driver in (GPU_SECONDS, SERIES, SEATS) else None
+
+    def _plan(self, shares: Shares, split_key: SplitKey) -> Plan:
         entries = tuple(
-            (self.number(target._replace(model=bucket.model)), weight, rung)
+            (self.number(target._replace(model=split_key.model)), weight, rung)
             for target, weight, rung in shares.entries
         )
         parts = []
         shared = sum(weight for _, weight, _ in entries)
         if shared:
-            parts.append(Part(shared, bucket.kind or "shared", entries))
+            parts.append(Part(shared, split_key.kind or "shared", entries))
         if shares.left:
-            nobody = self.number(Target(model=bucket.model, reason=shares.reason))
+            nobody = self.number(Target(model=split_key.model, reason=shares.reason))
             parts.append(Part(shares.left, "unallocated", ((nobody, shares.left, 6),)))
         return Plan(
             parts=tuple(parts),
@@ -214,14 +247,14 @@ class Splitter:
     def _costs(self, split: Split) -> Measures:
         """What targets were given by the rules named, or by all of stage 0."""
 
-        def wanted(bucket: Bucket) -> bool:
-            return bucket.rule in split.of_rules if split.of_rules else bucket.stage == 0
+        def wanted(split_key: SplitKey) -> bool:
+            return split_key.rule in split.of_rules if split.of_rules else split_key.stage == 0
 
-        costs = self.costs.summed(wanted, lambda target: at_level(target, split.level))
+        costs = self.base.summed(wanted, lambda target: at_level(target, split.level))
         weights = one_sided({target: given.effective for target, given in costs.items()})
         return Measures(
             {target: Measure(weight, costs[target].rung) for target, weight in weights.items()},
-            self.costs.places,
+            self.base.places,
             "effective cost",
         )
 

@@ -1,13 +1,14 @@
 """Traced usage: how one day of one bill line is shared among those who called the model. Pure.
 
-The plan has up to two parts. The traced part goes to the callers by their driver; what the bill has
-beyond the traces is the untraced part, which follows the source's policy. `Plan` is also the shape
-every other method is carried out in.
+`traced_join` decides, by facts alone, which usage the line is joined with and how much of it no
+usage explains; `traced_plan` then asks who used it. The plan has up to two parts: the traced one
+goes to the callers by their driver; what the bill has beyond the traces follows the source's
+policy.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
 from fractions import Fraction
@@ -22,25 +23,23 @@ from allocation.catalogue.token_classes import (
     columns_of,
 )
 from allocation.plans.plan import Part, Plan
-from allocation.usage.index import NOTHING, Key, UsageIndex, Weights
+from allocation.usage.facts import UsageFacts, UsageSums
+from allocation.usage.index import LIST_COST, TOKENS, UsageIndex, Weighing
+from allocation.usage.keys import Key
 from allocation.values.split import whole_weights
 
-SPREAD_FROM = Fraction(
-    80, 100
-)  # coverage from which lost spans are taken to be like those that arrived
-
+SPREAD_FROM = Fraction(80, 100)  # coverage from which lost spans are like those that arrived
 MOST_ERRORS = 3  # standard errors; the variance is scaled from what was traced to what was billed
-
 SIZE_VARIANCE = 1  # relative, of the tokens of calls
 CACHE_WRITES = (CACHE_WRITE, CACHE_WRITE_5M, CACHE_WRITE_1H)
 CACHE_READS = (TOKEN_COLUMNS.index("cache_read"),)
-
 AUTO, SPREAD, OWNER, UNALLOCATED = "auto", "spread", "owner", "unallocated"
+OVER_TRACED, BY_CHANCE, NO_TRACES = "over-traced", "within sampling error", "no traces"
 
 
 @dataclass(frozen=True)
 class TracedLine:
-    """The split key of a traced-usage bucket."""
+    """The split key of a line that is split by usage."""
 
     key: Key
     token_class: str | None
@@ -52,127 +51,190 @@ class TracedLine:
     pool_cache_writes: bool = False  # writing to a cache is paid by who reads from it
     by_month: bool = False  # every day by the month's usage: one blended price for all
 
-
-def _unnoticed() -> None:
-    pass
-
-
-def _no_columns(columns: tuple[int, ...]) -> None:
-    pass
+    @property
+    def columns(self) -> tuple[int, ...]:
+        """The columns of usage that the line bills."""
+        if not self.token_class:
+            return ALL_COLUMNS
+        return columns_of(self.token_class, self.billed_classes)
 
 
 @dataclass(frozen=True)
 class Billed:
-    """Tokens on the bill under one key and class; a day is missing, or the month None, where any
-    does not convert.
+    """Tokens on the bill under one key and class.
 
-    `reads_month` is told before the month is looked at, `asks_usual` before its coverage is.
+    A day is missing, or `month` None, where any quantity does not convert to tokens.
     """
 
     by_day: Mapping[date, Fraction | None]
-    whole: Fraction | None
-    reads_month: Callable[[], None] = _unnoticed
-    asks_usual: Callable[[tuple[int, ...]], None] = _no_columns
+    month: Fraction | None
 
-    @property
-    def month(self) -> Fraction | None:
-        self.reads_month()
-        return self.whole
+    def on(self, day: date | None) -> Fraction | None:
+        return self.month if day is None else self.by_day.get(day)
 
 
-def traced_plan(line: TracedLine, day: date, index: UsageIndex, billed: Billed) -> Plan:
-    """The plan of one day. Joins narrow first, and widens only where the narrower has no data at
-    all.
-    """
-    columns = columns_of(line.token_class, line.billed_classes) if line.token_class else ALL_COLUMNS
-    for widened, width_day, key in _joins(line, day):
-        found = _weights(line, key, width_day, index, columns)
-        if found is NOTHING:
+class Untraced(NamedTuple):
+    """What a line has beyond its traces, as whole weights beside the traced part."""
+
+    traced: int
+    untraced: int
+    is_spread: bool  # shared like the traced part; else it goes to the owner
+
+
+class Join(NamedTuple):
+    """What a line is split by on a day. `weighing` None: no usage answers it."""
+
+    weighing: Weighing | None
+    widened: str | None = None
+    coverage: Fraction | None = None
+    untraced: Untraced | None = None
+    note: str | None = None
+
+
+def traced_join(line: TracedLine, day: date, facts: UsageFacts, billed: Billed) -> Join:
+    """The join of one day: the narrowest that has any usage."""
+    columns = line.columns
+    for widened, when, key in _joins(line, day):
+        weighing = _weighing(line, key, when, facts, columns)
+        if weighing is None:
             continue
-        if key is not line.key:  # what was billed in one region says nothing about the calls of all
-            return _shared(line, found, None, None, widened)
-        quantity = billed.by_day.get(day) if width_day else billed.month
-        traced = index.traced(key, width_day, columns)
-        by_chance = _falls_short_by_chance(
-            line, width_day, index, columns, billed, traced, quantity
-        )
-        is_loss = width_day is not None and _is_loss(line, index, columns, billed, traced, quantity)
-        return _shared(line, found, traced, quantity, widened, by_chance, is_loss)
+        if key is not line.key:  # what was billed in one region says nothing about calls of all
+            return Join(weighing, widened)
+        coverage = Coverage(line, when, columns, facts, billed)
+        return coverage.join(weighing, widened)
     quantity = billed.month
-    if quantity is None or quantity <= 0 or line.policy == SPREAD or line.key.model is None:
-        wider = _wider(line, day, index)
-        if wider:
-            widened, found = wider
-            return _shared(line, found, None, None, widened)
-    return Plan(
-        parts=(_to_owner(line, 1),),
-        coverage=Fraction(0) if quantity and quantity > 0 else None,
-        note="no traces",
-    )
+    is_unknown = quantity is None or quantity <= 0
+    if is_unknown or line.policy == SPREAD or line.key.model is None:
+        wider = _wider(line, day, facts)
+        if wider is not None:
+            return wider
+    return Join(None, coverage=None if is_unknown else Fraction(0), note=NO_TRACES)
 
 
 def _joins(line: TracedLine, day: date) -> Iterator[tuple[str | None, date | None, Key]]:
-    """How usage is looked for: by the line's own key, then by all regions; by the day, then by the
-    month.
+    """Where usage is looked for: under the line's own key, then in all regions; on the day, then
+    in the month.
     """
     days: tuple[tuple[str | None, date | None], ...] = ((None, day), ("month", None))
-    for widened, width_day in days[1:] if line.by_month else days:
-        yield None if line.by_month else widened, width_day, line.key
+    for widened, when in days[1:] if line.by_month else days:
+        yield None if line.by_month else widened, when, line.key
     if line.key.region is not None:
-        for widened, width_day in days[1:] if line.by_month else days:
-            yield (
-                "region, month" if widened else "region",
-                width_day,
-                line.key._replace(region=None),
-            )
+        for widened, when in days[1:] if line.by_month else days:
+            said = "region, month" if widened else "region"
+            yield said, when, line.key._replace(region=None)
 
 
-def _weights(
-    line: TracedLine, key: Key, day: date | None, index: UsageIndex, columns: tuple[int, ...]
-) -> Weights:
+def _weighing(
+    line: TracedLine, key: Key, day: date | None, facts: UsageFacts, columns: tuple[int, ...]
+) -> Weighing | None:
     if key.model is None:
-        return NOTHING
+        return None
+    sums = facts.on(key, day)
     if line.token_class is None:
-        return index.list_cost(key, day)
-    if line.pool_cache_writes and line.token_class in CACHE_WRITES:
-        readers = index.tokens(key, day, CACHE_READS)
-        if readers is not NOTHING:
-            return readers
-    return index.tokens(key, day, columns)
+        return _by_list_cost(Weighing(key, day, LIST_COST, ALL_COLUMNS), sums)
+    if line.pool_cache_writes and line.token_class in CACHE_WRITES and sums.of(CACHE_READS):
+        return Weighing(key, day, TOKENS, CACHE_READS)
+    return Weighing(key, day, TOKENS, columns) if sums.of(columns) else None
 
 
-def _falls_short_by_chance(
-    line: TracedLine,
-    day: date | None,
-    index: UsageIndex,
-    columns: tuple[int, ...],
-    billed: Billed,
-    traced: Fraction,
-    quantity: Fraction | None,
-) -> bool:
-    """Whether sampled usage lacks no more than sampling explains: three standard errors on the day
-    itself, or over the month.
+def _by_list_cost(weighing: Weighing, sums: UsageSums) -> Weighing | None:
+    """By list price of all classes; by total tokens where some of it has no price."""
+    if sums.list_cost:
+        return weighing
+    return weighing._replace(by=TOKENS) if sums.of(ALL_COLUMNS) else None
 
-    A few sampled calls say too little about one day; what a month of them says, its days can't
-    contradict. The month tells whether usage is sampled: a day may by chance hold only calls that a
-    tail sampler always keeps.
+
+def _wider(line: TracedLine, day: date, facts: UsageFacts) -> Join | None:
+    """From the token class to the whole model, then to every model of the provider in the project;
+    day, then month.
     """
-    if not quantity or not index.relative_variance(line.key, None, columns):
+    if line.key.model is not None:
+        for widened, when in (("model", day), ("model, month", None)):
+            weighing = Weighing(line.key, when, LIST_COST, ALL_COLUMNS)
+            if found := _by_list_cost(weighing, facts.on(line.key, when)):
+                return Join(found, widened)
+    if line.key.is_batch:
+        return None  # batch jobs are never spread over interactive calls
+    for widened, when in (("provider", day), ("provider, month", None)):
+        weighing = Weighing(line.key, when, LIST_COST, ALL_COLUMNS, of_provider=True)
+        if found := _by_list_cost(weighing, facts.provider_on(line.key, when)):
+            return Join(found, widened)
+    return None
+
+
+# ---------------------------------------------------------------- coverage
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """How much of what was billed the traces explain, on a day or in the month."""
+
+    line: TracedLine
+    day: date | None
+    columns: tuple[int, ...]
+    facts: UsageFacts
+    billed: Billed
+
+    def join(self, weighing: Weighing, widened: str | None) -> Join:
+        """The join with what is untraced.
+
+        Nothing is where the traces fall short of the bill by the chance of sampling.
+        """
+        quantity, traced = self.billed.on(self.day), self.traced(self.day)
+        if quantity is None or quantity <= 0:
+            return Join(weighing, widened)
+        coverage = traced / quantity
+        if coverage > 1:
+            return Join(weighing, widened, coverage, note=OVER_TRACED)
+        if coverage == 1:
+            return Join(weighing, widened, coverage)
+        if self.is_by_chance():
+            return Join(weighing, widened, coverage, note=BY_CHANCE)
+        policy = self.line.policy
+        is_spread = policy == SPREAD or (
+            policy == AUTO and (coverage >= SPREAD_FROM or self.is_loss(traced, quantity))
+        )
+        of_traced, of_untraced = whole_weights([traced, quantity - traced])
+        return Join(weighing, widened, coverage, Untraced(of_traced, of_untraced, is_spread))
+
+    def traced(self, day: date | None) -> Fraction:
+        return self.facts.tokens(self.line.key, day, self.columns)
+
+    def is_by_chance(self) -> bool:
+        """Whether sampled usage lacks no more than sampling explains: three standard errors on the
+        day itself, or over the month.
+
+        A few sampled calls say too little about one day; what a month of them says, its days can't
+        contradict. The month tells whether usage is sampled: a day may by chance hold only calls
+        that a tail sampler always keeps.
+        """
+        if not self.facts.relative_variance(self.line.key, None, self.columns):
+            return False
+        for when in (self.day, None):
+            tokens, of = self.traced(when), self.billed.on(when)
+            if of and tokens:
+                coverage = tokens / of
+                variance = self.facts.relative_variance(self.line.key, when, self.columns)
+                most = MOST_ERRORS**2 * variance * coverage
+                if coverage >= SPREAD_FROM or (1 - coverage) ** 2 <= most:
+                    return True
         return False
-    whole_month = (index.traced(line.key, None, columns), billed.month, None)
-    for tokens, of, when in ((traced, quantity, day), whole_month):
-        if of and tokens:
-            coverage = tokens / of
-            error_squared = index.relative_variance(line.key, when, columns) * coverage
-            if coverage >= SPREAD_FROM or (1 - coverage) ** 2 <= MOST_ERRORS**2 * error_squared:
-                return True
-    return False
+
+    def is_loss(self, traced: Fraction, quantity: Fraction) -> bool:
+        """Whether a low day of a month that is usually traced lacks no more than a few lost calls.
+
+        Of a line that goes by the month there is nothing to compare it with.
+        """
+        if self.day is None:
+            return False
+        sums = self.facts.on(self.line.key, None)
+        calls = Fraction(sums.calls_with(self.columns))
+        month = MonthSums(self.traced(None), calls, self.billed.month)
+        return is_loss_of_a_few(traced, quantity, Usual.of(month))
 
 
 class MonthSums(NamedTuple):
-    """What a month's calls, or a day's, say of one billed line; `billed` None where some of it does
-    not convert.
-    """
+    """What a month's calls say of one billed line; `billed` None where some does not convert."""
 
     traced: Fraction  # tokens
     calls: Fraction
@@ -198,13 +260,6 @@ class Usual(NamedTuple):
         return cls(coverage, MOST_ERRORS**2 * variance)
 
 
-def is_low(traced: Fraction, quantity: Fraction | None) -> bool:
-    """Whether a day is not spread as it is, so that its usual coverage is asked for: that costs
-    many fractions.
-    """
-    return quantity is not None and quantity > 0 and traced < SPREAD_FROM * quantity
-
-
 def is_loss_of_a_few(traced: Fraction, quantity: Fraction, usual: Usual | None) -> bool:
     """Whether a low day's coverage is below the month's by no more than losing single calls at
     random explains.
@@ -220,87 +275,39 @@ def is_loss_of_a_few(traced: Fraction, quantity: Fraction, usual: Usual | None) 
     return off * off * quantity <= usual.most
 
 
-def _is_loss(
-    line: TracedLine,
-    index: UsageIndex,
-    columns: tuple[int, ...],
-    billed: Billed,
-    traced: Fraction,
-    quantity: Fraction | None,
-) -> bool:
-    if line.policy != AUTO or quantity is None or not is_low(traced, quantity):
-        return False
-    billed.asks_usual(columns)
-    month = MonthSums(
-        index.month_traced(line.key, columns), index.month_calls(line.key, columns), billed.whole
-    )
-    return is_loss_of_a_few(traced, quantity, Usual.of(month))
+# ---------------------------------------------------------------- plans
 
 
-def _wider(line: TracedLine, day: date, index: UsageIndex) -> tuple[str, Weights] | None:
-    """From the token class to the whole model, then to every model of the provider in the project;
-    day, then month.
-    """
-    for widened, width_day, whole_provider in (
-        ("model", day, False),
-        ("model, month", None, False),
-        ("provider", day, True),
-        ("provider, month", None, True),
-    ):
-        if line.key.model is None and not whole_provider:
-            continue
-        if line.key.is_batch and whole_provider:
-            continue  # batch jobs are never spread over interactive calls
-        found = index.list_cost(line.key, width_day, whole_provider=whole_provider)
-        if found is not NOTHING:
-            return widened, found
-    return None
-
-
-def _shared(
-    line: TracedLine,
-    weights: Weights,
-    traced: Fraction | None,
-    quantity: Fraction | None,
-    widened: str | None,
-    by_chance: bool = False,
-    is_loss: bool = False,
-) -> Plan:
-    """The driver's shares, with the untraced part by policy where coverage is known and below one.
-
-    Nothing is untraced where the traces fall short of the bill by the chance of sampling.
-    """
-    entries = weights.entries
-    parts: tuple[Part, ...] = (Part(1, "shared", entries),)
-    coverage, note = None, None
-    if traced is not None and quantity is not None and quantity > 0:
-        coverage = traced / quantity
-        if coverage > 1:
-            note = "over-traced"
-        elif coverage < 1 and by_chance:
-            note = "within sampling error"
-        elif coverage < 1:
-            of_traced, of_untraced = whole_weights([traced, quantity - traced])
-            spread = line.policy == SPREAD or (
-                line.policy == AUTO and (coverage >= SPREAD_FROM or is_loss)
-            )
-            rest = (
-                Part(of_untraced, "untraced", entries) if spread else _to_owner(line, of_untraced)
-            )
-            parts = (Part(of_traced, "shared", entries), rest)
-            note = f"untraced {'spread' if spread else 'to owner' if rest.entries[0][0] == line.owner else 'unallocated'}"
+def traced_plan(line: TracedLine, join: Join, index: UsageIndex) -> Plan:
+    """The driver's shares, with the untraced part by policy."""
+    if join.weighing is None:
+        part = rest_of(line, 1, "untraced")
+        return Plan(parts=(part,), coverage=join.coverage, note=join.note)
+    weights = index.weights(join.weighing)
+    parts: tuple[Part, ...] = (Part(1, "shared", weights.entries),)
+    note = join.note
+    if join.untraced is not None:
+        traced, untraced, is_spread = join.untraced
+        if is_spread:
+            rest = Part(untraced, "untraced", weights.entries)
+        else:
+            rest = rest_of(line, untraced, "untraced")
+        parts = (Part(traced, "shared", weights.entries), rest)
+        is_owned = rest.kind != "unallocated"
+        note = f"untraced {'spread' if is_spread else 'to owner' if is_owned else 'unallocated'}"
     return Plan(
         parts=parts,
         driver=weights.name,
         driver_total=weights.total,
         places=weights.places,
-        coverage=coverage,
-        widened=widened,
+        coverage=join.coverage,
+        widened=join.widened,
         note=note,
     )
 
 
-def _to_owner(line: TracedLine, weight: int) -> Part:
+def rest_of(line: TracedLine, weight: int, kind: str) -> Part:
+    """What no usage explains: the owner's, where the source's policy leaves it to one."""
     if line.owner is not None and line.policy in (AUTO, OWNER, SPREAD):
-        return Part(weight, "untraced", ((line.owner, 1, line.owner_rung),))
+        return Part(weight, kind, ((line.owner, 1, line.owner_rung),))
     return Part(weight, "unallocated", ((line.nobody, 1, 6),))

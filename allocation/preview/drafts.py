@@ -11,9 +11,10 @@ from datetime import date, datetime
 
 from django.db import connection
 
-from allocation.charges.groups import SourceTotal, pinned_scopes
+from allocation.charges.snapshots import pinned_scopes
 from allocation.models import AllocationRun, RuleSet
 from allocation.runs.month import (
+    MonthInputs,
     MonthJob,
     Progress,
     RunOutcome,
@@ -38,8 +39,8 @@ class RunPair:
 class UnpublishedJob(MonthJob):
     """A MonthJob whose runs stay out of every reader's sight."""
 
-    def _publish(self, run: AllocationRun, totals: list[SourceTotal]) -> None:
-        record_balances(run, totals)
+    def publish(self, run: AllocationRun, inputs: MonthInputs) -> None:
+        record_balances(run, inputs.totals)
         run.save(update_fields=["rows", "sha256"])
 
 

@@ -13,9 +13,11 @@ from typing import NamedTuple
 
 from allocation.catalogue.own_entries import own_catalogue
 from allocation.catalogue.wording import Entries
-from allocation.charges.groups import dimension_rows, id_list, pinned_scopes
+from allocation.charges.snapshots import day_sums, pinned_scopes
+from allocation.charges.split_key_map import dimension_rows
 from allocation.models import DriverPoint, Feature, Source, Team
-from allocation.organisation.targets import NO_RULE, OUTSIDE_SCOPE, load_organisation
+from allocation.organisation.load import load_organisation
+from allocation.organisation.targets import NO_RULE, OUTSIDE_SCOPE
 from allocation.rules.checks import Checked, Shape, Taken, World, check_rules, columns_asked
 from allocation.rules.conditions import Facts, RowTest, reader
 from allocation.rules.row_tests import month_variant_sql
@@ -26,13 +28,12 @@ from allocation.values.money import exact_sum
 
 SHOWN = ("ProviderName", "ServiceName", "ChargeCategory")  # of charges that no rule takes
 
-DIMENSION_SUMS_SQL = """
+DIMENSION_SUMS = """
 -- One row per source, dimension and variant among the pinned snapshots' charges.
 COPY (
-    SELECT s.source_id, c.dimension_id, {variant}, count(*), sum(c.billed_cost),
+    SELECT s.source_id, c.dimension_id, c.variant, sum(c.charges), sum(c.billed_cost),
         sum(c.effective_cost)
-    FROM charge c JOIN allocation_chargescope s ON s.id = c.scope_id
-    WHERE c.billing_month = '{month}' AND c.scope_id = ANY('{{{scopes}}}')
+    FROM {sums} c JOIN allocation_chargescope s ON s.id = c.scope_id
     GROUP BY 1, 2, 3
 ) TO STDOUT
 """
@@ -93,34 +94,33 @@ def _shapes(
     A draft is checked with each pause in typing; only a column that it did not ask for before makes
     this read again.
     """
-    variant = month_variant_sql(tests, month=month, scopes=scopes)
-    sql = DIMENSION_SUMS_SQL.format(
-        variant=variant, month=month.isoformat(), scopes=id_list(scopes)
-    )
-    sums: dict[tuple[int, ...], tuple[int, Decimal, Decimal]] = {}
-    for line in copy_lines(sql):
-        *member, charges, billed, effective = line.split("\t")
-        sums[tuple(map(int, member))] = (int(charges), Decimal(billed), Decimal(effective))
+    variant = month_variant_sql(tests, month=month, scopes=scopes) if tests else None
+    amounts: dict[tuple[int, ...], tuple[int, Decimal, Decimal]] = {}
+    with day_sums(month=month, scopes=scopes, variant=variant) as sums:
+        for line in copy_lines(DIMENSION_SUMS.format(sums=sums), {"scopes": list(scopes)}):
+            *member, charges, billed, effective = line.split("\t")
+            amounts[tuple(map(int, member))] = (int(charges), Decimal(billed), Decimal(effective))
+        rows = list(dimension_rows(scopes=scopes, sums=sums, tests=tests))
     readers = [reader(name) for name in sorted(names)]
     facts_of: dict[_Key, Facts] = {}
     found: dict[_Key, list[tuple[int, Decimal, Decimal]]] = {}
-    for row in dimension_rows(month=month, scopes=scopes, tests=tests, variant=variant):
+    for row in rows:
         facts = Facts(row.columns, row.passed, entries)
         values = tuple(read(facts) for read in readers)
         key = _Key(row.source_id, row.columns["billing_currency"], row.passed, values)
         facts_of.setdefault(key, facts)
-        found.setdefault(key, []).append(sums[row.source_id, row.dimension_id, row.variant])
+        found.setdefault(key, []).append(amounts[row.source_id, row.dimension_id, row.variant])
     sources = dict(Source.objects.values_list("pk", "name"))
     return tuple(
         Shape(
             facts=facts_of[key],
             source=sources[key.source_id],
             currency=key.currency,
-            charges=sum(row[0] for row in rows),
-            billed_cost=exact_sum(row[1] for row in rows),
-            effective_cost=exact_sum(row[2] for row in rows),
+            charges=sum(row[0] for row in own),
+            billed_cost=exact_sum(row[1] for row in own),
+            effective_cost=exact_sum(row[2] for row in own),
         )
-        for key, rows in found.items()
+        for key, own in found.items()
     )
 
 

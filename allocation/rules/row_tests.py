@@ -28,7 +28,7 @@ SELECT place, value FROM (
         SELECT CASE {places} END AS place, coalesce({names}) AS value
         FROM (
             SELECT {values} FROM charge c
-            WHERE c.billing_month = %(month)s AND c.scope_id = ANY(%(scopes)s) AND {only}
+            WHERE c.billing_month = %(month)s AND c.scope_id = ANY(%(scopes)s)
         ) charges
         GROUP BY GROUPING SETS ({sets})
     ) different
@@ -50,11 +50,9 @@ def variant_sql(tests: Sequence[RowTest], *, month: date, scopes: Sequence[int])
     return _sum_sql(_bits(enumerate(tests), month, scopes))
 
 
-def month_variant_sql(
-    tests: Sequence[RowTest], *, month: date, scopes: Sequence[int], only: str = "true"
-) -> str:
+def month_variant_sql(tests: Sequence[RowTest], *, month: date, scopes: Sequence[int]) -> str:
     """As variant_sql, for reading every charge of the month, which then takes a fraction of the
-    time; or those charges `c` for which the condition `only` is true.
+    time.
 
     The tests of an x_ column are tried on its few values once, and each charge's value is looked up
     among them. A column of too many values is tested row by row.
@@ -68,7 +66,6 @@ def month_variant_sql(
         month,
         scopes,
         most=MOST_VALUES + 1,
-        only=only,
     )
     terms = []
     for column, own in of_column.items():
@@ -174,7 +171,6 @@ def _values(
     scopes: Sequence[int],
     *,
     most: int | None = None,
-    only: str = "true",
 ) -> dict[str, list[str]]:
     """Different values that the month's charges have in these x_ columns; of each column at most so
     many.
@@ -188,7 +184,6 @@ def _values(
         names=", ".join(values),
         values=", ".join(f"{value} AS {name}" for name, value in values.items()),
         sets=", ".join(f"({name})" for name in values),
-        only=only,
     )
     with connection.cursor() as cursor:
         cursor.execute(statement, {"month": month, "scopes": list(scopes), "most": most})

@@ -2,259 +2,243 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from datetime import date
-from fractions import Fraction
-from functools import partial
-
-from django.db import connection
+from functools import cached_property
+from typing import Any
 
 from allocation.catalogue.wording import Entries
-from allocation.charges.split_keys import Bucket, apart_keys
-from allocation.ledger.usage_slices import DailyKey, Number, daily_usage
+from allocation.charges.snapshots import charge_days
+from allocation.charges.split_keys import SplitKey, separately_billed_keys
+from allocation.organisation.owners import Owner
 from allocation.organisation.target_book import TargetBook
 from allocation.organisation.targets import Organisation, resolve
-from allocation.plans.gpu import GpuIndex
-from allocation.rules.methods import GPU_SECONDS, PROVIDER
-from allocation.usage.driver_data import DriverData, Identities, Look, Reports, read_driver_data
-from allocation.usage.facts import LateUsage, UsageFacts, UsageReader
-from allocation.usage.index import (
-    ANY_PROJECT,
-    COST_PLACES,
-    AllReportsNeeded,
-    Digest,
+from allocation.plans.planner import Digests, Drivers
+from allocation.rules.methods import GPU_SECONDS
+from allocation.usage.driver_data import DriverData, Look, read_driver_data
+from allocation.usage.facts import number_of_calls
+from allocation.usage.gpu import GpuIndex
+from allocation.usage.index import COST_PLACES, Rows, Usage, UsageIndex
+from allocation.usage.keys import (
+    DeclaredUsage,
     Key,
-    ToldUsage,
-    Usage,
-    UsageIndex,
-    told_owner,
+    billed_as,
+    declared_owner,
+    digest_of,
+    places_of_rows,
 )
 from allocation.usage.measures import MeasureBook
+from allocation.usage.month_usage import MonthUsage, month_usage
+from allocation.usage.reports import identity_owners
 from allocation.usage.sampling import Clustering, clustered, clustering_of
 from allocation.values.money import quanta_of
-from allocation.values.periods import DAY, Period
+from allocation.values.periods import Period
 
 
 @dataclass
-class Drivers:
-    index: UsageIndex  # traces
-    reported: UsageIndex  # the providers' own usage reports
-    reports: Reports
-    measures: MeasureBook
-    gpu: GpuIndex
-    book: TargetBook
+class Resolver:
+    """Declared usage as rows of an index: keys as the bill has them, names as targets."""
+
     organisation: Organisation
-    usage_sha256: str
-    other_sha256: str  # of reports, owners of keys, GPU usage and series
-    look: Look  # what `other_sha256` is the fingerprint of
-    organisation_sha256: str
-    daily: dict[DailyKey, list[Number]]
+    book: TargetBook
+    separately_billed: frozenset[Key]
+    clustering: Clustering = field(default_factory=dict)
+    _keys: dict[Key, Key] = field(default_factory=dict)
+    _numbers: dict[tuple[object, ...], int] = field(default_factory=dict)
+
+    def key(self, key: Key) -> Key:
+        found = self._keys.get(key)
+        if found is None:
+            found = self._keys[key] = billed_as(key, self.separately_billed)
+        return found
+
+    def rows(self, rows: Iterable[DeclaredUsage], places: int) -> Iterator[tuple[Key, date, Usage]]:
+        """Token counts are whole numbers of 10**-places."""
+        for row in rows:
+            key = self.key(row.key)
+            yield (
+                key,
+                row.day,
+                Usage(
+                    target=self._number(row, key),
+                    rung=row.rung,
+                    tokens=(
+                        tuple([quanta_of(text, places) for text in row.tokens])
+                        if places
+                        else tuple(map(int, row.tokens))
+                    ),
+                    list_cost=(
+                        quanta_of(row.list_cost, COST_PLACES) if row.list_cost is not None else None
+                    ),
+                    variance=clustered(row, self.clustering),
+                    calls=number_of_calls(row.calls),
+                ),
+            )
+
+    def _number(self, row: DeclaredUsage, key: Key) -> int:
+        name = (row.attributes, key.model, self.organisation.epoch(row.day))
+        number = self._numbers.get(name)
+        if number is None:
+            owner = declared_owner(row)
+            target = resolve(self.organisation, owner, model=key.model, day=row.day)
+            number = self._numbers[name] = self.book.number(target)
+        return number
+
+
+@dataclass
+class UsageRows:
+    """Who used what: read of the days that somebody asks for, and of the month in one."""
+
+    month: date
+    usage: MonthUsage
+    resolver: Resolver
+    index: UsageIndex = field(init=False)
+    days: dict[date, list[DeclaredUsage]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        book = self.resolver.book
+        facts = self.usage.facts(self.resolver.key)
+        self.is_sampled = facts.is_sampled
+        self.index = UsageIndex(facts, book.rank, lambda: self._month_index)
+        if self.is_sampled:
+            self._read_sampled()
+
+    def _read_sampled(self) -> None:
+        """Of sampled calls every row is asked: how far sampling may be off is a row's own."""
+        usage = self.usage
+        self.resolver.clustering = clustering_of(usage.start, usage.end)
+        rows = self._keep(usage.read(list(usage.digests)))
+        places = self.index.facts.places
+        resolved = self.resolver.rows(rows, places)
+        self.index = UsageIndex.of(resolved, places=places, order=self.resolver.book.rank)
+
+    def load(self, days: Collection[date]) -> None:
+        """Have the rows of these days."""
+        new = [day for day in set(days) - self.days.keys() if day in self.usage.digests]
+        if new:
+            rows = self._keep(self.usage.read(new))
+            self.index.add(self.resolver.rows(rows, self.index.facts.places))
+
+    def on(self, day: date | None) -> Sequence[DeclaredUsage]:
+        """Rows of a day that was loaded, or of the month where `day` is None."""
+        return self._month if day is None else self.days.get(day, [])
+
+    def _keep(self, rows: list[DeclaredUsage]) -> list[DeclaredUsage]:
+        for row in rows:
+            self.days.setdefault(row.day, []).append(row)
+        return rows
+
+    @cached_property
+    def _month(self) -> list[DeclaredUsage]:
+        if self.is_sampled:
+            return [row for rows in self.days.values() for row in rows]
+        turning_days = self.resolver.organisation.turning_days
+        return self.usage.read_month({self.month, Period.month(self.month).end, *turning_days})
+
+    @cached_property
+    def _month_index(self) -> Rows:
+        found: dict[Key, list[Usage]] = {}
+        for key, _, row in self.resolver.rows(self._month, self.index.facts.places):
+            found.setdefault(key, []).append(row)
+        self.resolver.book.settle()
+        return found
+
+
+@dataclass(frozen=True)
+class MonthDrivers:
+    """The drivers of a month's runs, in every currency, and what they are known by."""
+
+    drivers: Drivers
+    rows: UsageRows
     clustering: Clustering | None  # None: every span was kept
-    facts: UsageFacts
-
-    def usage_of(self, key: Key, method: str) -> UsageIndex:
-        """What answers a line: traces or the provider's report, whichever the method asks first and
-        has the key.
-        """
-        indexes = [self.index, self.reported]
-        if method == PROVIDER:
-            indexes.reverse()
-        keys = (key, key._replace(is_reserved=False, region=None))
-        return next((index for own in keys for index in indexes if index.of_model(own)), indexes[0])
+    inputs: dict[str, Any]  # what a run keeps, to tell later whether it would see the same
 
 
-CHARGE_DAYS_SQL = """
-SELECT min(first_day), max(last_day) FROM scope_charges WHERE scope_id = ANY(%(scopes)s)
-"""
-
-
-def load_drivers(
+@contextmanager
+def month_drivers(
     *,
     month: date,
     scopes: Sequence[int],
-    buckets: Iterable[Bucket],
+    split_keys: Collection[SplitKey],
     organisation: Organisation,
-    book: TargetBook,
-    caller_pays: bool = True,
-    entries: Entries = (),
-    late: LateUsage | None = None,
-) -> Drivers:
-    """Usage of the charge days, by key and day; charge days more than a year before the month are
-    not asked for.
+    caller_pays: bool,
+    entries: Entries,
+    settings: str,
+) -> Iterator[MonthDrivers]:
+    """Usage of the charge days and all other driver data, to be asked inside the block.
 
-    With `late`, usage of its days only: what the other days had is known from a former run, and
-    they are read as one where a bucket goes by the month.
+    `settings` is the fingerprint of what else every plan depends on.
     """
-    buckets = list(buckets)
-    start, end = charge_days(month, scopes)
-    apart = apart_keys(buckets)
-    identities = Identities.read()
-    by_region = any(bucket.key and bucket.key.region for bucket in buckets)
-    reader = UsageReader(start, end, by_region, caller_pays, entries, identities.owners)
-    rows, facts = reader.read(
-        late.days if late else None, billed_as=lambda key: known_apart(key, apart)
-    )
-    clustering = clustering_of(start, end) if facts.is_sampled else None
-    if late:
-        facts = late.joined(facts)
-        late.check(facts)
-    goes_by_month = any(bucket.goes_by_month for bucket in buckets)
-    look = _look(month, start, end, buckets)
-    other = read_driver_data(
-        look,
-        callers=facts.callers,
-        identities=identities,
-        organisation=organisation,
-        known=late.reports if late and not goes_by_month else None,
-        days=late.days if late else None,
-    )
-    index_of = partial(
-        build_index, apart=apart, organisation=organisation, book=book, clustering=clustering or {}
-    )
-    reported = index_of(other.reported, places=other.reports.places)
-    index = index_of(rows, places=facts.places)
-    rest = None
-    if late:
-        _complete_reports(reported, other, late.days, apart)
-        if goes_by_month:
-            rest = reader.rest(
-                but=late.days, cuts={month, Period.month(month).end, *organisation.turning_days}
-            )
-            late.check_others()
-        late.complete(index, None if rest is None else index_of(rest, places=facts.places))
+    start, end = charge_days(month=month, scopes=scopes)
+    owners = identity_owners()
+    look = _look(month, start, end, split_keys)
+    by_region = any(split_key.key and split_key.key.region for split_key in split_keys)
+    with month_usage(
+        start, end, by_region=by_region, caller_pays=caller_pays, entries=entries, owners=owners
+    ) as usage:
+        resolver = Resolver(organisation, TargetBook(), separately_billed_keys(split_keys))
+        rows = UsageRows(month, usage, resolver)
+        data = read_driver_data(
+            look, callers=usage.callers, owners=owners, organisation=organisation
+        )
+        sampling = repr(sorted(resolver.clustering.items(), key=str))
+        apart = sorted(resolver.separately_billed, key=repr)
+        digests = Digests(
+            settings=digest_of([settings, data.callers_sha256, sampling, apart]),
+            usage=usage.digests,
+            reports=data.reports.digests,
+            others=data.others_sha256,
+        )
+        drivers = _drivers(rows, data, split_keys, digests)
+        drivers.book.settle()
+        inputs = {
+            "usage_sha256": digest_of([usage.sha256, sampling]),
+            "drivers_sha256": data.sha256,
+            "drivers_look": look.to_json(),
+        }
+        clustering = resolver.clustering if rows.is_sampled else None
+        yield MonthDrivers(drivers, rows, clustering, inputs)
+
+
+def _drivers(
+    rows: UsageRows, data: DriverData, split_keys: Iterable[SplitKey], digests: Digests
+) -> Drivers:
+    resolver = rows.resolver
+    book, organisation = resolver.book, resolver.organisation
+
+    def number(owner: Owner, day: date) -> int:
+        return book.number(resolve(organisation, owner, model=None, day=day))
+
+    places = places_of_rows(data.reports.rows)
+    reported = resolver.rows(data.reports.rows, places)
     return Drivers(
-        index=index,
-        reported=reported,
-        reports=other.reports,
+        traces=rows.index,
+        reports=UsageIndex.of(reported, places=places, order=book.rank),
         measures=MeasureBook(
-            month,
-            organisation,
-            rows,
-            other.gpu,
-            other.series,
-            loaded=late.days if late else None,
-            rest=rest,
+            rows.month, organisation, rows.index.facts, rows.on, data.gpu, data.series
         ),
-        gpu=GpuIndex.of(
-            other.gpu,
-            nodes=_nodes(buckets),
-            number=lambda owner, day: book.number(
-                resolve(organisation, owner, model=None, day=day)
-            ),
-        ),
+        gpu=GpuIndex.of(data.gpu, nodes=_nodes(split_keys), number=number),
         book=book,
         organisation=organisation,
-        usage_sha256=_usage_sha256(facts, clustering),
-        other_sha256=other.sha256,
-        look=look,
-        organisation_sha256=organisation.digest(),
-        daily=daily_usage(rows, period=Period.month(month), organisation=organisation),
-        clustering=clustering,
-        facts=facts,
+        digests=digests,
     )
 
 
-def _look(month: date, start: date, end: date, buckets: Sequence[Bucket]) -> Look:
-    """What else than usage these buckets are split by."""
+def _look(month: date, start: date, end: date, split_keys: Collection[SplitKey]) -> Look:
+    """What else than usage these split keys are split by."""
     splits = [
         split
-        for bucket in buckets
-        if bucket.split
-        for split in (bucket.split, *dict(bucket.pools).values())
+        for split_key in split_keys
+        if split_key.split
+        for split in (split_key.split, *dict(split_key.pools).values())
     ]
-    needs_gpu = bool(_nodes(buckets)) or any(split.driver == GPU_SECONDS for split in splits)
-    return Look(
-        month,
-        start,
-        end,
-        needs_gpu,
-        tuple(sorted({split.series for split in splits if split.series})),
-    )
+    needs_gpu = bool(_nodes(split_keys)) or any(split.driver == GPU_SECONDS for split in splits)
+    series = tuple(sorted({split.series for split in splits if split.series}))
+    return Look(month, start, end, needs_gpu, series)
 
 
-def _nodes(buckets: Iterable[Bucket]) -> set[str]:
-    return {node for bucket in buckets for node in (bucket.node, bucket.node_id) if node}
-
-
-def _usage_sha256(facts: UsageFacts, clustering: Clustering | None) -> str:
-    digest = Digest()
-    digest.add(facts.text())
-    digest.add(repr(sorted((clustering or {}).items(), key=str)))
-    return digest.hexdigest()
-
-
-def _complete_reports(
-    index: UsageIndex, data: DriverData, days: frozenset[date], apart: frozenset[Key]
-) -> None:
-    """Where only these days of the reports were read, the index knows on which others there are
-    any.
-    """
-    if data.reported_days is not None:
-        index.lacking = AllReportsNeeded
-        named = ((known_apart(key, apart), listed) for key, listed in data.reported_days.items())
-        index.complete(days, ((key, day) for key, listed in named for day in listed), None)
-
-
-def charge_days(month: date, scopes: Sequence[int]) -> tuple[date, date]:
-    with connection.cursor() as cursor:
-        cursor.execute(CHARGE_DAYS_SQL, {"scopes": list(scopes)})
-        first, last = cursor.fetchone()
-    whole = Period.month(month)
-    earliest = date(month.year - 1, month.month, 1)
-    return max(min(first or whole.start, whole.start), earliest), min(
-        max(last + DAY if last else whole.end, whole.end), whole.end + 31 * DAY
-    )
-
-
-def build_index(
-    rows: Sequence[ToldUsage],
-    *,
-    apart: frozenset[Key],
-    organisation: Organisation,
-    book: TargetBook,
-    clustering: Clustering,
-    places: int,
-) -> UsageIndex:
-    """Pure: told rows resolved to targets, as whole numbers of 10**-places."""
-    days: dict[Key, dict[date, list[Usage]]] = {}
-    numbers: dict[tuple[tuple[str | None, ...], str | None, int], int] = {}
-    keys: dict[Key, Key] = {}
-    for row in rows:
-        key = keys.get(row.key)
-        if key is None:
-            key = keys[row.key] = known_apart(row.key, apart)
-        name = (row.attributes, key.model, organisation.epoch(row.day))
-        number = numbers.get(name)
-        if number is None:
-            target = resolve(organisation, told_owner(row), model=key.model, day=row.day)
-            number = numbers[name] = book.number(target)
-        usage = Usage(
-            target=number,
-            rung=row.rung,
-            tokens=tuple([quanta_of(text, places) for text in row.tokens])
-            if places
-            else tuple(map(int, row.tokens)),
-            list_cost=quanta_of(row.list_cost, COST_PLACES) if row.list_cost is not None else None,
-            variance=clustered(row, clustering),
-            calls=int(row.calls) if row.calls.isdecimal() else Fraction(row.calls),
-        )
-        days.setdefault(key, {}).setdefault(row.day, []).append(usage)
-    return UsageIndex(places, book.rank, days)
-
-
-def known_apart(key: Key, apart: frozenset[Key]) -> Key:
-    """The key as the bill keeps it: batch, reserved and regional calls are among the others where
-    it has no line.
-    """
-
-    def is_billed(wanted: Key) -> bool:
-        return wanted in apart or wanted._replace(project=ANY_PROJECT) in apart
-
-    plain = key._replace(region=None)
-    if plain.is_batch and not is_billed(plain) and not is_billed(key):
-        plain = plain._replace(is_batch=False)
-    if plain.is_reserved and not is_billed(plain) and not is_billed(plain._replace(model=None)):
-        plain = plain._replace(is_reserved=False)
-    regional = plain._replace(region=key.region)
-    return regional if key.region is not None and is_billed(regional) else plain
+def _nodes(split_keys: Iterable[SplitKey]) -> set[str]:
+    nodes = {node for split_key in split_keys for node in (split_key.node, split_key.node_id)}
+    return {node for node in nodes if node}

@@ -9,8 +9,7 @@ and costs nothing but a clean-up.
 from __future__ import annotations
 
 import gc
-import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date, datetime
@@ -18,15 +17,14 @@ from decimal import Decimal
 from typing import Any
 
 from django.db import connection, transaction
+from django.db.models import Max
 
 from allocation.catalogue.own_entries import own_catalogue
-from allocation.catalogue.wording import Entries
-from allocation.charges.groups import SourceTotal, pinned_scopes, read_groups, source_totals
-from allocation.charges.split_key_map import Members, Namer, all_members
+from allocation.charges.groups import read_groups
+from allocation.charges.snapshots import SourceTotal, day_sums, pinned_scopes, source_totals
+from allocation.charges.split_key_map import SplitKeyMap, read_map
 from allocation.charges.split_keys import SourceSettings
 from allocation.ledger.slices import SliceStore, balance_slices, forget_slices, run_balances
-from allocation.ledger.usage_slices import write_usage_daily
-from allocation.ledger.writer import LedgerWriter
 from allocation.models import (
     AllocationRun,
     PriceVersion,
@@ -35,24 +33,21 @@ from allocation.models import (
     RunStatus,
     Source,
 )
-from allocation.organisation.target_book import TargetBook
-from allocation.organisation.targets import Organisation, load_organisation
-from allocation.plans.planner import Engine
+from allocation.organisation.load import load_organisation
+from allocation.plans.planner import Planner
+from allocation.rules.row_tests import month_variant_sql
 from allocation.rules.rule_sets import rule_set_for
-from allocation.rules.rules import CALLER, Rules, parse_rules
-from allocation.runs.inputs import Drivers, load_drivers
-from allocation.runs.late import LateChanges, basis_of, late_changes
-from allocation.usage.index import AllReportsNeeded, WholeMonthNeeded
+from allocation.rules.rules import CALLER, parse_rules
+from allocation.runs.inputs import MonthDrivers, month_drivers
+from allocation.runs.splitting import split_groups, write_usage
+from allocation.usage.keys import digest_of
 from allocation.usage.sampling import record_sampling
 from allocation.values.errors import AllocationBusy, NotBalanced
 from allocation.values.money import exact_sum
 from allocation.values.periods import Period
-from allocation.values.stages import BY_DAY, USAGE
 
-ENGINE_VERSION = (
-    "6"  # grows with every change that can move a cost: part of what makes a run reproducible
-)
-logger = logging.getLogger(__name__)
+# Grows with every change that can move a cost: part of what makes a run reproducible.
+ENGINE_VERSION = "7"
 
 KEPT_RUNS = 3  # per month and currency: the current one and its predecessors keep their rows
 METRICS = ("billed_cost", "effective_cost")
@@ -163,23 +158,21 @@ def collector_paused() -> Iterator[None]:
 
 
 @dataclass(frozen=True)
-class MonthWorld:
-    """What a month's runs depend on besides usage and drivers. `inputs` say it by currency and
-    name.
-    """
+class MonthInputs:
+    """What a month's runs have in common. `known` says by currency and name what they depend on."""
 
-    rules: Rules
-    entries: Entries
-    organisation: Organisation
+    split_keys: SplitKeyMap
     totals: list[SourceTotal]
-    namer: Namer
-    inputs: dict[str, dict[str, Any]]
+    sums: str  # the table of the charges' day sums
+    month: MonthDrivers
+    known: dict[str, dict[str, Any]]
 
 
 @dataclass
 class MonthJob:
-    """The runs of one month, one for each currency, over pinned inputs. `made` are the ids of all
-    that were begun.
+    """The runs of one month, one for each currency, over pinned inputs.
+
+    `made` are the ids of all that were begun.
     """
 
     month: date
@@ -192,33 +185,56 @@ class MonthJob:
     made: list[int] = field(default_factory=list)
 
     def carry_out(self) -> list[RunOutcome]:
-        """Reads only what changed since the current runs where that is enough."""
-        with collector_paused():
-            return self._carry_out()
+        with collector_paused(), self.read() as inputs:
+            return [self._run(currency, inputs) for currency in inputs.known]
 
-    def _carry_out(self) -> list[RunOutcome]:
-        world = self._world()
-        late = (
-            late_changes(month=self.month, scopes=self.scopes, inputs=world.inputs)
-            if self.reuse
-            else None
+    def _run(self, currency: str, inputs: MonthInputs) -> RunOutcome:
+        known = inputs.known[currency]
+        unchanged = self._unchanged(currency, known)
+        if unchanged is not None:
+            return unchanged
+        run = AllocationRun.objects.create(
+            billing_month=self.month,
+            currency=currency,
+            rule_set=self.rule_set,
+            inputs=known,
+            started_at=self.now,
         )
-        if late is not None:
-            try:
-                return self._allocate_late(world, late)
-            except WholeMonthNeeded as reason:
-                logger.info("%s is read whole: %s", self.month.strftime("%Y-%m"), reason)
-        return self._allocate(world, all_members(world.namer, scopes=self.scopes), None)
-
-    def _allocate_late(self, world: MonthWorld, late: LateChanges) -> list[RunOutcome]:
-        members = late.members(world.namer, scopes=self.scopes)
+        self.made.append(run.pk)
         try:
-            return self._allocate(world, members, late)
-        except AllReportsNeeded as reason:
-            logger.info("%s needs all reports: %s", self.month.strftime("%Y-%m"), reason)
-            return self._allocate(world, members, late.with_all_reports())
+            slices = self.split(run, inputs)
+            self.check(run, slices)
+            self.publish(run, inputs)
+        except BaseException as error:
+            if not connection.needs_rollback:
+                AllocationRun.objects.filter(pk=run.pk).update(
+                    status=RunStatus.FAILED, detail=f"{type(error).__name__}: {error}"[:2000]
+                )
+                delete_rows([run.pk], self.month)
+            raise
+        gc.collect(0)  # the currency's planner is a circle, and holds all of its charge groups
+        return self._outcome(run, reused=False)
 
-    def _world(self) -> MonthWorld:
+    def _unchanged(self, currency: str, known: dict[str, Any]) -> RunOutcome | None:
+        """The current run, where nothing that it depends on has changed."""
+        if not self.reuse:
+            return None
+        run = AllocationRun.objects.filter(
+            billing_month=self.month, currency=currency, is_current=True
+        ).first()
+        if run is None or run.inputs != known or run.sha256 is None:
+            return None
+        return self._outcome(run, reused=True)
+
+    def _outcome(self, run: AllocationRun, *, reused: bool) -> RunOutcome:
+        number, sha256 = self.rule_set.number, run.sha256 or ""
+        return RunOutcome(run.pk, run.currency, number, run.rows, sha256, reused=reused)
+
+    # ------------------------------------------------------------ read, split, check, publish
+
+    @contextmanager
+    def read(self) -> Iterator[MonthInputs]:
+        """What the month's runs depend on, to be asked inside the block."""
         rules = parse_rules(self.rule_set.text)
         catalogue = own_catalogue()
         organisation = load_organisation()
@@ -227,180 +243,107 @@ class MonthJob:
             s.pk: SourceSettings(s.pk, s.name, s.project_match, s.untraced)
             for s in Source.objects.all()
         }
-        price_version = PriceVersion.objects.order_by("-id").values_list("id", flat=True).first()
-        inputs = {
-            currency: {
-                "scopes": self.scopes,
-                "sources": {
-                    str(total.source_id): list(sources[total.source_id][1:])
-                    for total in totals
-                    if total.currency == currency
-                },
-                "rule_set": self.rule_set.number,
-                "rules_sha256": self.rule_set.content_sha256,
-                "organisation_sha256": organisation.digest(),
-                "price_version": price_version,
-                "engine": ENGINE_VERSION,
-                "catalogue": catalogue.sha256,
-                "agents": rules.agents,
-            }
-            for currency in sorted({total.currency for total in totals})
+        tests = rules.row_tests
+        variant = month_variant_sql(tests, month=self.month, scopes=self.scopes) if tests else None
+        common = {
+            "scopes": self.scopes,
+            "rule_set": self.rule_set.number,
+            "rules_sha256": self.rule_set.content_sha256,
+            "organisation_sha256": organisation.digest(),
+            "price_version": PriceVersion.objects.aggregate(Max("id"))["id__max"],
+            "engine": ENGINE_VERSION,
+            "catalogue": catalogue.sha256,
+            "agents": rules.agents,
         }
-        namer = Namer(self.month, rules, catalogue.entries, sources)
-        return MonthWorld(rules, catalogue.entries, organisation, totals, namer, inputs)
-
-    def _allocate(
-        self, world: MonthWorld, members: Members, late: LateChanges | None
-    ) -> list[RunOutcome]:
-        self.report(10, 100, late.reason(self.month) if late else "reading traces")
-        drivers = load_drivers(
-            month=self.month,
-            scopes=self.scopes,
-            buckets=members.buckets,
-            organisation=world.organisation,
-            book=TargetBook(),
-            caller_pays=world.rules.agents == CALLER,
-            entries=world.entries,
-            late=late.usage if late else None,
-        )
-        if late:
-            late.check(drivers, members)
-        outcomes: list[RunOutcome] = []
-        for currency, known in world.inputs.items():
-            if outcomes:
-                gc.collect(
-                    0
-                )  # the last currency's engine is a circle, and holds all of its charge groups
-            inputs = known | {
-                "usage_sha256": drivers.usage_sha256,
-                "drivers_sha256": drivers.other_sha256,
-                "drivers_look": drivers.look.to_json(),
-            }
-            outcomes.append(
-                self._known(currency, inputs)
-                or self._run(currency, world, members, drivers, inputs, late)
+        fingerprint = [common[name] for name in ("organisation_sha256", "engine", "catalogue")]
+        with day_sums(month=self.month, scopes=self.scopes, variant=variant) as sums:
+            split_keys = read_map(
+                month=self.month,
+                scopes=self.scopes,
+                sums=sums,
+                rules=rules,
+                entries=catalogue.entries,
+                sources=sources,
             )
-        return outcomes
+            self.report(10, 100, "reading traces")
+            with month_drivers(
+                month=self.month,
+                scopes=self.scopes,
+                split_keys=split_keys.split_keys,
+                organisation=organisation,
+                caller_pays=rules.agents == CALLER,
+                entries=catalogue.entries,
+                settings=digest_of([*fingerprint, rules.agents]),
+            ) as drivers:
+                common |= drivers.inputs
+                known = {
+                    currency: common | {"sources": _settings_of(currency, totals, sources)}
+                    for currency in sorted({total.currency for total in totals})
+                }
+                yield MonthInputs(split_keys, totals, sums, drivers, known)
 
-    def _known(self, currency: str, inputs: dict[str, Any]) -> RunOutcome | None:
-        if not self.reuse:
-            return None
-        run = AllocationRun.objects.filter(
-            billing_month=self.month, currency=currency, is_current=True
-        ).first()
-        if run is None or run.inputs != inputs or run.sha256 is None:
-            return None
-        return RunOutcome(run.pk, currency, self.rule_set.number, run.rows, run.sha256, reused=True)
-
-    def _run(
-        self,
-        currency: str,
-        world: MonthWorld,
-        members: Members,
-        drivers: Drivers,
-        inputs: dict[str, Any],
-        late: LateChanges | None,
-    ) -> RunOutcome:
-        run = AllocationRun.objects.create(
-            billing_month=self.month,
-            currency=currency,
-            rule_set=self.rule_set,
-            inputs=inputs,
-            started_at=self.now,
-        )
-        self.made.append(run.pk)
-        try:
-            slices = SliceStore.of(run, reuse=self.reuse)
-            engine = self._split(run, members, drivers, slices, late)
-            write_usage_daily(slices, drivers.daily, is_shared=drivers.clustering is None)
-            record_sampling(run.pk, drivers.clustering)
-            run.basis = basis_of(drivers, members.lines, engine, late, currency)
-            run.rows = slices.rows
-            run.sha256 = slices.sha256()
-            self.report(95, 100, f"checking {currency}")
-            balance_slices(self.month, slices.written)
-            self._publish(run, [total for total in world.totals if total.currency == currency])
-        except WholeMonthNeeded:
-            delete_rows([run.pk], self.month)
-            run.delete()
-            raise
-        except BaseException as error:
-            if not connection.needs_rollback:
-                AllocationRun.objects.filter(pk=run.pk).update(
-                    status=RunStatus.FAILED, detail=f"{type(error).__name__}: {error}"[:2000]
-                )
-                delete_rows([run.pk], self.month)
-            raise
-        return RunOutcome(
-            run.pk, currency, self.rule_set.number, run.rows, run.sha256, reused=False
-        )
-
-    def _split(
-        self,
-        run: AllocationRun,
-        members: Members,
-        drivers: Drivers,
-        slices: SliceStore,
-        late: LateChanges | None,
-    ) -> Engine:
-        """Fill the run's slices of shares."""
-        numbers = members.put(run, late.former[run.currency] if late else None)
+    def split(self, run: AllocationRun, inputs: MonthInputs) -> SliceStore:
+        """Fill the run's slices of shares and of usage."""
+        numbers = inputs.split_keys.put(run)
         self.report(20, 100, f"summing charges in {run.currency}")
-        groups = read_groups(
-            run_id=run.pk, month=self.month, extent=members.extent, variant=members.variant
-        )
+        groups = read_groups(run_id=run.pk, scopes=self.scopes, sums=inputs.sums)
         with connection.cursor() as cursor:
             cursor.execute("SELECT ensure_slice_share_partition(%s)", [self.month])
-        late_days = None
-        if late:
-            former = late.former[run.currency].pk
-            groups = late.with_kept(groups, former)
-            slices.carry_over(former, parts=(BY_DAY, USAGE), but=late.days)
-            staying = late.staying_parts(members, drivers)
-            slices.carry_over(former, parts=staying, but=())
-            late_days = late.scope(run.currency, numbers, staying)
-        engine = Engine(
-            month=self.month,
-            run_id=run.pk,
-            numbers=numbers,
-            groups=groups,
-            drivers=drivers,
-            late=late_days,
-        )
+        slices = SliceStore.of(run, reuse=self.reuse)
         total = max(len(groups), 1)
-        engine.carry_out(
-            LedgerWriter(book=drivers.book, slices=slices),
-            lambda done: self.report(30 + 60 * done // total, 100, f"splitting {run.currency}"),
+        split_groups(
+            planner=Planner(numbers, groups, inputs.month.drivers),
+            rows=inputs.month.rows,
+            slices=slices,
+            progress=lambda done: self.report(
+                30 + 60 * done // total, 100, f"splitting {run.currency}"
+            ),
         )
-        return engine
+        write_usage(inputs.month, slices)
+        record_sampling(run.pk, inputs.month.clustering)
+        return slices
 
-    def _publish(self, run: AllocationRun, totals: list[SourceTotal]) -> None:
+    def check(self, run: AllocationRun, slices: SliceStore) -> None:
+        """Sum up what was written, in the database."""
+        self.report(95, 100, f"checking {run.currency}")
+        run.rows = slices.rows
+        run.sha256 = slices.sha256()
+        balance_slices(self.month, slices.written)
+
+    def publish(self, run: AllocationRun, inputs: MonthInputs) -> None:
+        """Make the run current, in one short transaction that checks its balance."""
         with transaction.atomic():
-            record_balances(run, totals)
+            record_balances(run, inputs.totals)
             self.guard()
             with connection.cursor() as cursor:
-                cursor.execute(
-                    "SELECT pg_advisory_xact_lock(%s, %s)",
-                    [0x41505051, run.billing_month.toordinal()],
-                )
+                key = [0x41505051, run.billing_month.toordinal()]
+                cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", key)
             AllocationRun.objects.filter(
                 billing_month=run.billing_month, currency=run.currency, is_current=True
-            ).update(is_current=False, basis={})  # only what is current is built upon
+            ).update(is_current=False)
             run.status = RunStatus.SUCCEEDED
             run.is_current = True
             run.finished_at = self.now
-            run.save(
-                update_fields=["status", "is_current", "finished_at", "rows", "sha256", "basis"]
-            )
+            run.save(update_fields=["status", "is_current", "finished_at", "rows", "sha256"])
 
 
-def record_balances(run: AllocationRun, totals: list[SourceTotal]) -> None:
+def _settings_of(
+    currency: str, totals: Iterable[SourceTotal], sources: Mapping[int, SourceSettings]
+) -> dict[str, list[object]]:
+    """Settings of the sources that bill in the currency, by their ids."""
+    own = [total.source_id for total in totals if total.currency == currency]
+    return {str(source): list(sources[source][1:]) for source in own}
+
+
+def record_balances(run: AllocationRun, totals: Iterable[SourceTotal]) -> None:
     """Write run_source, whose CHECK refuses a difference; raises NotBalanced naming source and
-    amounts.
+    amounts. Of the totals, those in the run's currency.
     """
     found = run_balances(run.pk)
     rows = []
     for total in totals:
+        if total.currency != run.currency:
+            continue
         shares = found.pop(total.source_id, (Decimal(0),) * 6)
         for n, (metric, charges) in enumerate(
             zip(METRICS, (total.billed_cost, total.effective_cost), strict=True)
@@ -438,7 +381,7 @@ def retire_runs(month: date, currencies: set[str], guard: Callable[[], None]) ->
     if stale.exists():
         with transaction.atomic():
             guard()
-            stale.update(is_current=False, basis={})
+            stale.update(is_current=False)
 
 
 def forget_old_runs(month: date) -> None:
@@ -454,23 +397,13 @@ def forget_old_runs(month: date) -> None:
             keep[run.currency] += 1
         else:
             forgotten.append(run.pk)
-    with connection.cursor() as cursor:
-        built_upon = runs.filter(is_current=True).values_list("pk", flat=True)
-        cursor.execute(NO_MORE_BUILT_UPON, {"month": month, "runs": list(built_upon)})
     if forgotten:
         delete_rows(forgotten, month)
-
-
-NO_MORE_BUILT_UPON = """
-DELETE FROM run_given
-WHERE run_id IN (SELECT id FROM allocation_allocationrun WHERE billing_month = %(month)s)
-    AND run_id <> ALL(%(runs)s)
-"""
 
 
 def delete_rows(runs: list[int], month: date) -> None:
     """Take these runs' rows away; slices that other runs have stay."""
     with connection.cursor() as cursor:
-        for table in ("run_slice", "run_bucket", "bucket_member", "run_given"):
+        for table in ("run_slice", "run_bucket", "bucket_member"):
             cursor.execute(f"DELETE FROM {table} WHERE run_id = ANY(%s)", [runs])  # noqa: S608 - constants
     forget_slices(month)

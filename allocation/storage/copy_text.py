@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from queue import Queue
+from threading import Thread
+from typing import Any
 
 from django.db import connection, transaction
+from psycopg import Copy
 
 NULL = "\\N"
 _TO_TEXT = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
@@ -32,15 +36,55 @@ def whole_month_plans() -> Iterator[None]:
         )
 
 
-def copy_lines(sql: str) -> Iterator[str]:
-    """Lines of a COPY ... TO STDOUT in text format."""
-    with whole_month_plans(), connection.cursor() as cursor, cursor.copy(sql) as copy:
+def copy_lines(sql: str, values: Mapping[str, Any] | None = None) -> Iterator[str]:
+    """Lines of a COPY ... TO STDOUT in text format, with these values bound where it names any."""
+    with whole_month_plans(), connection.cursor() as cursor, cursor.copy(sql, values) as copy:
         rest = b""
         for block in copy:
             lines = (rest + bytes(block)).split(b"\n")
             rest = lines.pop()
             for line in lines:
                 yield line.decode()
+
+
+QUEUED = 8  # blocks that wait to be taken
+
+
+@contextmanager
+def fed_copy(cursor: Any, sql: str) -> Iterator[Callable[[str], None]]:
+    """Feeds a COPY ... FROM STDIN from a thread of its own: what comes next is made while the
+    database takes what came.
+
+    The connection must not be used for anything else inside the block. What the database refuses is
+    raised by a later call, or at the block's end.
+    """
+    blocks: Queue[str | None] = Queue(QUEUED)
+    failed: list[BaseException] = []
+
+    def feed(copy: Copy) -> None:
+        while (block := blocks.get()) is not None:
+            if failed:
+                continue  # so that nobody waits for a place in the queue
+            try:
+                copy.write(block)
+            except BaseException as error:
+                failed.append(error)
+
+    def put(block: str) -> None:
+        if failed:
+            raise failed[0]
+        blocks.put(block)
+
+    with cursor.copy(sql) as copy:
+        thread = Thread(target=feed, args=(copy,), name="copy", daemon=True)
+        thread.start()
+        try:
+            yield put
+        finally:
+            blocks.put(None)
+            thread.join()
+        if failed:
+            raise failed[0]
 
 
 def copy_cell(text: str | None) -> str:

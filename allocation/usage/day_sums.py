@@ -62,3 +62,23 @@ def sum_day(day: date) -> bool:
         cursor.execute(SUM_SQL, {"day": day})
         cursor.execute("UPDATE usage_day_version SET summed = %s WHERE day = %s", [stale[0], day])
         return True
+
+
+VERSIONS_SQL = """
+-- One row per day with usage: its version, NULL while some of it waits to be merged.
+SELECT day, CASE WHEN bool_or(waits) THEN NULL ELSE max(version) END
+FROM (
+    SELECT day, version, false AS waits FROM usage_day_version
+    UNION ALL
+    SELECT DISTINCT (hour AT TIME ZONE 'UTC')::date, NULL::bigint, true FROM usage_delta
+) days
+WHERE day >= %(start)s AND day < %(end)s
+GROUP BY 1
+"""
+
+
+def usage_versions(start: date, end: date) -> dict[date, int | None]:
+    """The version of each day's usage rollup; None is like no other."""
+    with connection.cursor() as cursor:
+        cursor.execute(VERSIONS_SQL, {"start": start, "end": end})
+        return dict(cursor.fetchall())

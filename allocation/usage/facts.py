@@ -1,289 +1,202 @@
-"""What a run knew of each day's usage: enough for the next run to read only the days that changed."""
+"""What is known of a month's usage before its rows are read: sums by key and UTC day. Pure.
+
+Facts decide how a bill line is joined with usage, and whether a day has to be split again; who
+used it is asked only of the days that are (allocation.usage.index).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from datetime import date
+from fractions import Fraction
+from functools import cached_property
 from typing import Any, NamedTuple
 
-from django.db import connection
+from allocation.catalogue.token_classes import OUTPUT_SIDE, SIDES, TOKEN_COLUMNS
+from allocation.usage.keys import ANY_PROJECT, Key
+from allocation.values.money import decimal_fraction
 
-from allocation.catalogue.wording import Entries
-from allocation.storage.copy_text import copy_lines
-from allocation.usage.day_sums import sum_days
-from allocation.usage.driver_data import Reports
-from allocation.usage.index import (
-    DRIVER_PLACES,
-    CallerNames,
-    Digest,
-    Key,
-    ToldUsage,
-    UsageIndex,
-    WholeMonthNeeded,
-    caller_names,
-    names_sql,
-    rest_sql,
-    told_usage,
-    usage_sql,
-)
-from allocation.usage.reports import Owners, caller_owners
-from allocation.values.periods import DAY, Period
-
-VERSIONS_SQL = """
--- One row per day with usage: its version, NULL while some of it waits to be merged.
-SELECT day, CASE WHEN bool_or(waits) THEN NULL ELSE max(version) END
-FROM (
-    SELECT day, version, false AS waits FROM usage_day_version
-    UNION ALL
-    SELECT DISTINCT (hour AT TIME ZONE 'UTC')::date, NULL::bigint, true FROM usage_delta
-) days
-WHERE day >= %(start)s AND day < %(end)s
-GROUP BY 1
-"""
+Number = int | Fraction
 
 
-def usage_versions(start: date, end: date) -> dict[date, int | None]:
-    """The version of each day's usage rollup; None is like no other."""
-    with connection.cursor() as cursor:
-        cursor.execute(VERSIONS_SQL, {"start": start, "end": end})
-        return dict(cursor.fetchall())
+def number_of_calls(text: str) -> Number:
+    """Plain decimal text as a number of calls; sampling weights make fractions of some."""
+    return int(text) if text.isdecimal() else decimal_fraction(text)
 
 
-class DayFacts(NamedTuple):
-    """One day as a run read it. `keys` are those that bills are joined on."""
+class UsageSums(NamedTuple):
+    """What calls come to, in whole numbers of the facts' places.
 
-    version: int | None
-    sha256: str
-    keys: frozenset[Key]
-    has_fractions: bool
-    is_sampled: bool
-    callers: tuple[str, ...]  # gateway keys of calls that name no team
+    `calls` are kept by the columns in which they have tokens, as the bits of a number.
+    """
+
+    tokens: tuple[int, ...]  # as TOKEN_COLUMNS
+    calls: Mapping[int, Number]
+    list_cost: int | None  # None: some of the tokens have no price
+    variance: tuple[int, int] = (0, 0)  # by sampling, of all input and all output tokens
+
+    def of(self, columns: tuple[int, ...]) -> int:
+        """Tokens of these columns."""
+        return sum([self.tokens[column] for column in columns])
+
+    def calls_with(self, columns: tuple[int, ...]) -> Number:
+        """Calls that have tokens in any of these columns."""
+        wanted = sum(1 << column for column in columns)
+        return sum(calls for bits, calls in self.calls.items() if bits & wanted)
 
 
-@dataclass(frozen=True)
+NO_USAGE = UsageSums((0,) * len(TOKEN_COLUMNS), {}, 0)
+
+
+def bits_of(tokens: Iterable[int]) -> int:
+    """The columns that have tokens, as UsageSums.calls tells them."""
+    return sum(1 << column for column, count in enumerate(tokens) if count)
+
+
+def summed(parts: Iterable[UsageSums]) -> UsageSums:
+    listed = list(parts)
+    if len(listed) == 1:
+        return listed[0]
+    if not listed:
+        return NO_USAGE
+    calls: dict[int, Number] = {}
+    for part in listed:
+        for bits, count in part.calls.items():
+            calls[bits] = calls.get(bits, 0) + count
+    costs = [part.list_cost for part in listed]
+    return UsageSums(
+        tokens=tuple(map(sum, zip(*(part.tokens for part in listed), strict=True))),
+        calls=calls,
+        list_cost=None if None in costs else sum(cost for cost in costs if cost is not None),
+        variance=(
+            sum(part.variance[0] for part in listed),
+            sum(part.variance[1] for part in listed),
+        ),
+    )
+
+
+DaySums = dict[date, UsageSums]
+
+
+def is_of_provider(own: Key, key: Key) -> bool:
+    """Whether a key is of the provider and the project that the other one names."""
+    return own.provider == key.provider and key.project in (ANY_PROJECT, own.project)
+
+
+@dataclass
 class UsageFacts:
-    """By day; `start` and `end` bound the days that were read."""
+    """Usage sums by key and day. Tokens are whole numbers of 10**-places."""
 
-    start: date
-    end: date
-    days: Mapping[date, DayFacts]
+    places: int
+    days: Mapping[Key, DaySums]
+    _pools: dict[tuple[object, ...], DaySums] = field(default_factory=dict)
+    _months: dict[tuple[object, ...], UsageSums] = field(default_factory=dict)
 
-    def text(self) -> str:
-        """For the fingerprint of a run's inputs: contents, not versions."""
-        days = [(str(day), facts.sha256) for day, facts in sorted(self.days.items()) if facts.keys]
-        return f"{self.start} {self.end} {days}"
+    @classmethod
+    def of(cls, parts: Iterable[tuple[Key, date, UsageSums]], places: int) -> UsageFacts:
+        """Facts from sums in any order; a key and day may come several times."""
+        found: dict[Key, dict[date, list[UsageSums]]] = {}
+        for key, day, sums in parts:
+            found.setdefault(key, {}).setdefault(day, []).append(sums)
+        return cls(
+            places,
+            {key: {day: summed(own) for day, own in days.items()} for key, days in found.items()},
+        )
 
     @property
     def is_sampled(self) -> bool:
-        return any(facts.is_sampled for facts in self.days.values())
+        return any(sums.variance != (0, 0) for days in self.days.values() for sums in days.values())
 
-    @property
-    def has_fractions(self) -> bool:
-        return any(facts.has_fractions for facts in self.days.values())
+    @cached_property
+    def has_regions(self) -> bool:
+        return any(key.region is not None for key in self.days)
 
-    @property
-    def callers(self) -> set[str]:
-        return {caller for facts in self.days.values() for caller in facts.callers}
+    # ------------------------------------------------------------ keys that stand for several
 
-    @property
-    def places(self) -> int:
-        """Decimal places that keep every token count of the month whole."""
-        return DRIVER_PLACES if self.has_fractions else 0
+    def keys_of(self, key: Key) -> Iterator[Key]:
+        """The keys that have usage and that this one stands for: all projects, all regions."""
+        blank: dict[str, Any] = {}
+        if key.project == ANY_PROJECT:
+            blank["project"] = ANY_PROJECT
+        if key.region is None and self.has_regions:
+            blank["region"] = None
+        if blank:
+            yield from (own for own in self.days if own._replace(**blank) == key)
+        elif key in self.days:
+            yield key
 
-    def as_json(self) -> dict[str, Any]:
-        keys = sorted({key for facts in self.days.values() for key in facts.keys}, key=repr)
-        place = {key: n for n, key in enumerate(keys)}
-        return {
-            "start": str(self.start),
-            "end": str(self.end),
-            "keys": [list(key) for key in keys],
-            "days": {
-                str(day): [
-                    facts.version,
-                    facts.sha256,
-                    sorted(place[key] for key in facts.keys),
-                    facts.has_fractions,
-                    facts.is_sampled,
-                    facts.callers,
-                ]
-                for day, facts in sorted(self.days.items())
-            },
-        }
+    def keys_of_capacity(self, key: Key) -> Iterator[Key]:
+        """The same; of every model where the key names none."""
+        if key.model is not None:
+            yield from self.keys_of(key)
+            return
+        for own in self.days:
+            is_wanted = own.is_reserved == key.is_reserved and not own.is_batch
+            if is_wanted and is_of_provider(own, key):
+                yield own
 
-    def changed_days(self, versions: Mapping[date, int | None]) -> set[date]:
-        """Days whose usage is not, or may not be, what it was."""
-        return {
-            day
-            for day in self.days.keys() | versions.keys()
-            if (now := versions.get(day, 0)) is None
-            or day not in self.days
-            or now != self.days[day].version
-        }
+    def keys_of_provider(self, key: Key) -> Iterator[Key]:
+        """The keys of every model of the key's provider and project."""
+        yield from (own for own in self.days if is_of_provider(own, key))
 
-    @classmethod
-    def of_json(cls, told: Mapping[str, Any]) -> UsageFacts:
-        keys = [Key(*cells) for cells in told["keys"]]
-        return cls(
-            start=date.fromisoformat(told["start"]),
-            end=date.fromisoformat(told["end"]),
-            days={
-                date.fromisoformat(day): DayFacts(
-                    version,
-                    sha256,
-                    frozenset(keys[n] for n in places),
-                    has_fractions,
-                    is_sampled,
-                    tuple(callers),
-                )
-                for day, (version, sha256, places, has_fractions, is_sampled, callers) in told[
-                    "days"
-                ].items()
-            },
-        )
+    # ------------------------------------------------------------ sums
 
+    def of_key(self, key: Key) -> DaySums:
+        return self._pool(("key", key), lambda: self.keys_of(key))
 
-@dataclass(frozen=True)
-class UsageReader:
-    """How usage of a half-open range of days is read: with or without its regions, which side of a
-    call between agents pays, the organisation's own names of models, and whose each gateway's key
-    is.
-    """
+    def of_capacity(self, key: Key) -> DaySums:
+        return self._pool(("capacity", key), lambda: self.keys_of_capacity(key))
 
-    start: date
-    end: date
-    by_region: bool
-    caller_pays: bool
-    entries: Entries
-    owners: Owners
+    def of_provider(self, key: Key) -> DaySums:
+        name = ("provider", key.provider, key.project)
+        return self._pool(name, lambda: self.keys_of_provider(key))
 
-    def read(
-        self, days: frozenset[date] | None, *, billed_as: Callable[[Key], Key]
-    ) -> tuple[list[ToldUsage], UsageFacts]:
-        """Told usage of all days, or of these only, and what each of them said.
+    def on(self, key: Key, day: date | None) -> UsageSums:
+        """The key's usage on a day, or in the month where `day` is None."""
+        return self._on(("key", key), self.of_key(key), day)
 
-        `billed_as` names a call's key as the index does.
+    def capacity_on(self, key: Key, day: date | None) -> UsageSums:
+        return self._on(("capacity", key), self.of_capacity(key), day)
+
+    def provider_on(self, key: Key, day: date | None) -> UsageSums:
+        name = ("provider", key.provider, key.project)
+        return self._on(name, self.of_provider(key), day)
+
+    def tokens(self, key: Key, day: date | None, columns: tuple[int, ...]) -> Fraction:
+        """Tokens of these columns, as extrapolated; `day` None is the month."""
+        return Fraction(self.on(key, day).of(columns), 10**self.places)
+
+    def relative_variance(self, key: Key, day: date | None, columns: tuple[int, ...]) -> Fraction:
+        """Sampling's variance of the tokens that these columns are part of, over their square.
+
+        A class has the relative variance of its side, input or output, since that is what the
+        rollup keeps. 0 without sampling.
         """
-        start, end = self.start, self.end
-        # Versions first: what comes in between is read now, and again by the next run.
-        versions = usage_versions(start, end)
-        sum_days(start, end)
-        parts = (
-            [Period(start, end)]
-            if days is None
-            else [Period(d, d + DAY) for d in sorted(days) if start <= d < end]
-        )
-        rows, digests = self._told(
-            usage_sql(part.start, part.end, by_region=self.by_region) for part in parts
-        )
-        silent = {
-            day: DayFacts(version, "", frozenset(), False, False, ())
-            for day, version in versions.items()
-            if day not in digests and (days is None or day in days)
-        }
-        return rows, UsageFacts(start, end, silent | _facts_of(rows, versions, digests, billed_as))
+        sums = self.on(key, day)
+        if sums.variance == (0, 0):
+            return Fraction(0)
+        sides = {int(column in OUTPUT_SIDE) for column in columns}
+        variance = sum(sums.variance[side] for side in sides)
+        tokens = sum(sums.of(SIDES[side]) for side in sides)
+        if not variance or not tokens:
+            return Fraction(0)
+        return variance / Fraction(tokens, 10**self.places) ** 2
 
-    def rest(self, *, but: frozenset[date], cuts: Iterable[date]) -> list[ToldUsage]:
-        """Told usage of all days `but` these, as one row for all days between two cuts.
+    def _pool(self, name: tuple[object, ...], keys: Callable[[], Iterable[Key]]) -> DaySums:
+        found = self._pools.get(name)
+        if found is None:
+            by_day: dict[date, list[UsageSums]] = {}
+            for key in keys():
+                for day, sums in self.days[key].items():
+                    by_day.setdefault(day, []).append(sums)
+            found = self._pools[name] = {day: summed(parts) for day, parts in by_day.items()}
+        return found
 
-        Whose a call is must be the same on all of these days. The day of a row is one of them.
-        """
-        owned = {day for days, _ in self.owners.values() for day in days}
-        cuts = {self.start, *cuts, *owned}
-        rows, _ = self._told(
-            [rest_sql(self.start, self.end, but=but, cuts=cuts, by_region=self.by_region)]
-        )
-        return rows
-
-    def _told(self, statements: Iterable[str]) -> tuple[list[ToldUsage], dict[date, Digest]]:
-        """What the statements find, and the digest of what each day says, names and all."""
-        lines = [line.split("\t", 3) for sql in statements for line in copy_lines(sql)]
-        names = self._names({dimension for _, _, dimension, _ in lines})
-        days = {text: date.fromisoformat(text) for text in {text for text, *_ in lines}}
-        digests = {day: Digest() for day in days.values()}
-        rows = []
-        for text, _, dimension, numbers in lines:
-            day, own = days[text], names[dimension]
-            digests[day].add(f"{text}\t{own.text}\t{numbers}")
-            rows.append(told_usage(day, own, numbers))
-        return caller_owners(rows, self.owners), digests
-
-    def _names(self, dimensions: Iterable[str]) -> dict[str, CallerNames]:
-        lines = (
-            line.split("\t", 1)
-            for line in copy_lines(names_sql(dimensions, by_region=self.by_region))
-        )
-        return {
-            dimension: caller_names(told, caller_pays=self.caller_pays, entries=self.entries)
-            for dimension, told in lines
-        }
-
-
-def _facts_of(
-    rows: Sequence[ToldUsage],
-    versions: Mapping[date, int | None],
-    digests: Mapping[date, Digest],
-    billed_as: Callable[[Key], Key],
-) -> dict[date, DayFacts]:
-    """Of days with usage."""
-    by_day: dict[date, list[ToldUsage]] = {}
-    for row in rows:
-        by_day.setdefault(row.day, []).append(row)
-    return {
-        day: DayFacts(
-            version=versions.get(day, 0),
-            sha256=digests[day].hexdigest(),
-            keys=frozenset(map(billed_as, {row.key for row in own})),
-            has_fractions=any("." in "".join(row.tokens) for row in own),
-            is_sampled=any(row.variance != (0, 0) for row in own),
-            callers=tuple(sorted({row.caller for row in own if row.caller is not None})),
-        )
-        for day, own in by_day.items()
-    }
-
-
-@dataclass(frozen=True)
-class LateUsage:
-    """Days that are read again, and what a former run knew of the others.
-
-    `reports` are the providers' ones as that run read them; None: not to be relied upon.
-    """
-
-    days: frozenset[date]
-    known: UsageFacts
-    reports: Reports | None
-
-    @property
-    def others(self) -> dict[date, DayFacts]:
-        return {day: facts for day, facts in self.known.days.items() if day not in self.days}
-
-    def joined(self, read: UsageFacts) -> UsageFacts:
-        return UsageFacts(read.start, read.end, {**self.others, **read.days})
-
-    def check(self, joined: UsageFacts) -> None:
-        """Raises WholeMonthNeeded where the days that were read change how all others are read."""
-        if joined.is_sampled or joined.places != self.known.places:
-            raise WholeMonthNeeded("sampled usage, or tokens of other decimal places")
-
-    def check_others(self) -> None:
-        """Raises WholeMonthNeeded where usage of the other days came meanwhile: read now, the rest
-        of the month would not be what is known of it.
-        """
-        now = usage_versions(self.known.start, self.known.end)
-        if not self.known.changed_days(now) <= self.days:
-            raise WholeMonthNeeded("usage of other days came meanwhile")
-
-    def complete(self, index: UsageIndex, rest: UsageIndex | None) -> None:
-        """Make the index of the days that were read one of the month, whose other days have keys
-        but no rows.
-
-        `rest` has the rows of all other days together, under any day.
-        """
-        together = None
-        if rest is not None:
-            together = {
-                key: [row for rows in days.values() for row in rows]
-                for key, days in rest.days.items()
-            }
-        others = ((key, day) for day, facts in self.others.items() for key in facts.keys)
-        index.complete(self.days, others, together)
+    def _on(self, name: tuple[object, ...], days: DaySums, day: date | None) -> UsageSums:
+        if day is not None:
+            return days.get(day, NO_USAGE)
+        found = self._months.get(name)
+        if found is None:
+            found = self._months[name] = summed(days.values())
+        return found

@@ -1,5 +1,5 @@
-"""What `proportional` splits go by: calls and tokens of traces, GPU-seconds, and uploaded series,
-by target and day.
+"""What `proportional` splits go by, by target and day: calls and tokens of traces, GPU-seconds, and
+uploaded series.
 """
 
 from __future__ import annotations
@@ -10,11 +10,10 @@ from datetime import date
 from decimal import Decimal
 from typing import NamedTuple
 
-from allocation.catalogue.token_classes import OUTPUT_SIDE, TOKEN_COLUMNS
+from allocation.catalogue.token_classes import ALL_COLUMNS, OUTPUT_SIDE, TOKEN_COLUMNS
 from allocation.models import DriverPoint
 from allocation.organisation.owners import NAMED, Owner
 from allocation.organisation.targets import Organisation, Target, at_level, resolve
-from allocation.plans.gpu import GpuRow
 from allocation.rules.methods import (
     GPU_SECONDS,
     REQUESTS,
@@ -23,22 +22,29 @@ from allocation.rules.methods import (
     TOKEN_DRIVERS,
     Split,
 )
-from allocation.usage.index import ALL_USAGE, SAME_PROVIDER, ToldUsage, WholeMonthNeeded, told_owner
+from allocation.usage.facts import UsageFacts
+from allocation.usage.gpu import GpuRow
+from allocation.usage.keys import SAME_PROVIDER, DeclaredUsage, Key, declared_owner
 from allocation.values.money import places_of, plain, quanta_of
 from allocation.values.periods import Period
 
 CACHED = TOKEN_COLUMNS.index("cache_read")
 # Indexes into TOKEN_COLUMNS that each token driver counts.
 TOKENS_OF: dict[str, tuple[int, ...]] = {
-    "tokens": tuple(range(len(TOKEN_COLUMNS))),
-    "input_tokens": tuple(
-        n for n in range(len(TOKEN_COLUMNS)) if n not in OUTPUT_SIDE and n != CACHED
-    ),
+    "tokens": ALL_COLUMNS,
+    "input_tokens": tuple(n for n in ALL_COLUMNS if n not in OUTPUT_SIDE and n != CACHED),
     "output_tokens": OUTPUT_SIDE,
     "cached_tokens": (CACHED,),
 }
-NAMES = {REQUESTS: "requests", "tokens": "tokens", "input_tokens": "input tokens", "output_tokens": "output tokens",
-         "cached_tokens": "cached tokens", GPU_SECONDS: "GPU-seconds booked"}  # fmt: skip
+NAMES = {
+    REQUESTS: "requests",
+    "tokens": "tokens",
+    "input_tokens": "input tokens",
+    "output_tokens": "output tokens",
+    "cached_tokens": "cached tokens",
+    GPU_SECONDS: "GPU-seconds booked",
+}
+BY_USAGE = frozenset({REQUESTS, *TOKEN_DRIVERS})
 
 
 class Measure(NamedTuple):
@@ -58,10 +64,6 @@ class Measures(NamedTuple):
     name: str
 
 
-# Driver, level and time (None: the month) -> what it counts.
-MeasuresOf = Callable[[Split, date | None], Measures]
-
-
 class Reading(NamedTuple):
     """A number that counts for a target on a day; `day` None is the month as a whole."""
 
@@ -75,93 +77,106 @@ class Reading(NamedTuple):
 class MeasureBook:
     """Measures of a month, each summed once when it is first asked for.
 
-    `usage` is that of the days `loaded`, None for all, with the `rest` of the month in one or
-    without; WholeMonthNeeded is raised where that doesn't answer. `month_reads` is told where the
-    month's calls were asked for.
+    `facts` know whether a day has any usage; its rows come from `usage_on`, those of the month,
+    several days in one, from `usage_on(None)`.
     """
 
     month: date
     organisation: Organisation
-    usage: Sequence[ToldUsage]
+    facts: UsageFacts
+    usage_on: Callable[[date | None], Sequence[DeclaredUsage]]
     gpu: Sequence[GpuRow]
-    series: dict[str, list[Reading]]
-    loaded: frozenset[date] | None = None
-    rest: Sequence[ToldUsage] | None = None
-    month_reads: set[str] = field(default_factory=set)
+    series: Mapping[str, Sequence[Reading]]
     _summed: dict[tuple[object, ...], Sums] = field(default_factory=dict)
 
     def __call__(self, split: Split, day: date | None) -> Measures:
         """The driver of the split on a day, or in the month where `day` is None."""
-        if split.driver == REQUESTS or split.driver in TOKEN_DRIVERS:
-            self._check(day)
-        by_target, places = self._of(split).get(day, ({}, 0))
+        if split.driver in BY_USAGE:
+            sums = self._of_usage(split, day) if day is None or self.has_usage(split, day) else {}
+        else:
+            sums = self._of_readings(split)
+        by_target, places = sums.get(day, ({}, 0))
         name = NAMES.get(split.driver or "") or split.series or "seats"
         return Measures(by_target, places, name)
 
-    def _check(self, day: date | None) -> None:
-        if day is None:
-            self.month_reads.add(ALL_USAGE)
-        if self.loaded is not None and (
-            self.rest is None if day is None else day not in self.loaded
-        ):
-            raise WholeMonthNeeded(f"all calls of {day or 'the month'}")
+    def has_usage(self, split: Split, day: date) -> bool:
+        """Whether usage on the day counts for a split by calls or tokens."""
+        columns = TOKENS_OF.get(split.driver or "")
+        return self._is_within(day) and any(
+            sums.of(columns) if columns else any(sums.calls.values())
+            for key, days in self.facts.days.items()
+            if is_counted(split, key) and (sums := days.get(day)) is not None
+        )
 
-    def _of(self, split: Split) -> Sums:
-        name = (split.driver, split.series, split.usage, split.level)
-        if name not in self._summed:
-            levels: dict[Target, Target] = {}
+    def _is_within(self, day: date) -> bool:
+        within = Period.month(self.month)
+        return within.start <= day < within.end
 
-            def level(target: Target) -> Target:
-                own = at_level(target, split.level) or Target(reason=target.reason)
-                return levels.setdefault(target, own)
+    def _of_usage(self, split: Split, day: date | None) -> Sums:
+        name = (split.driver, split.usage, split.level, day)
+        found = self._summed.get(name)
+        if found is None:
+            readings = self._usage_readings(split, self.usage_on(day), day)
+            found = self._summed[name] = summed(self._at_level(split, readings))
+        return found
 
-            self._summed[name] = summed(
-                [
-                    Reading(day, levels.get(target) or level(target), quantity, rung)
-                    for day, target, quantity, rung in self._readings(split)
-                ]
-            )
-        return self._summed[name]
+    def _of_readings(self, split: Split) -> Sums:
+        name = (split.driver, split.series, split.level)
+        found = self._summed.get(name)
+        if found is None:
+            found = self._summed[name] = summed(self._at_level(split, self._readings(split)))
+        return found
+
+    def _at_level(self, split: Split, readings: Iterable[Reading]) -> list[Reading]:
+        levels: dict[Target, Target] = {}
+        found = []
+        for reading in readings:
+            target = reading.target
+            level = levels.get(target)
+            if level is None:
+                named = at_level(target, split.level) or Target(reason=target.reason)
+                level = levels[target] = named
+            found.append(reading._replace(target=level))
+        return found
 
     def _readings(self, split: Split) -> Iterable[Reading]:
         if split.driver in (SERIES, SEATS):
             return self.series.get(split.series or "", [])
         if split.driver == GPU_SECONDS:
             return self._gpu_readings()
-        if split.driver != REQUESTS and split.driver not in TOKEN_DRIVERS:
-            raise LookupError(f"there is no driver {split.driver}")
-        return self._usage_readings(split)
+        raise LookupError(f"there is no driver {split.driver}")
 
-    def _usage_readings(self, split: Split) -> Iterable[Reading]:
-        wanted = dict(split.usage)
-        if "provider" in wanted:
-            wanted["provider"] = SAME_PROVIDER.get(wanted["provider"], wanted["provider"])
+    def _usage_readings(
+        self, split: Split, rows: Iterable[DeclaredUsage], day: date | None
+    ) -> Iterable[Reading]:
         columns = TOKENS_OF.get(split.driver or "")
-        within = Period.month(self.month)
         targets: dict[tuple[object, ...], Target] = {}
-        for is_rest, rows in ((False, self.usage), (True, self.rest or ())):
-            for row in rows:
-                if not within.start <= row.day < within.end:
-                    continue
-                if any(getattr(row.key, name) != value for name, value in wanted.items()):
-                    continue
-                name = (row.attributes, self.organisation.epoch(row.day))
-                target = targets.get(name) or targets.setdefault(
-                    name, self._target(told_owner(row), row.day)
-                )
-                counted = (
-                    row.calls if columns is None else _sum_text([row.tokens[n] for n in columns])
-                )
-                yield Reading(None if is_rest else row.day, target, counted, row.rung)
+        for row in rows:
+            if not self._is_within(row.day) or not is_counted(split, row.key):
+                continue
+            name = (row.attributes, self.organisation.epoch(row.day))
+            target = targets.get(name)
+            if target is None:
+                target = targets[name] = self._target(declared_owner(row), row.day)
+            counted = row.calls if columns is None else _sum_text([row.tokens[n] for n in columns])
+            yield Reading(day, target, counted, row.rung)
 
     def _gpu_readings(self) -> Iterable[Reading]:
-        within = Period.month(self.month)
         for row in self.gpu:
-            if within.start <= row.day < within.end and row.owner is not None:
+            if self._is_within(row.day) and row.owner is not None:
                 yield Reading(row.day, self._target(row.owner, row.day), plain(row.booked), NAMED)
 
     def _target(self, owner: Owner, day: date) -> Target:
         return resolve(self.organisation, owner, model=None, day=day)
+
+
+def is_counted(split: Split, key: Key) -> bool:
+    """Whether calls of the key count: those of the provider, project or model that it names."""
+    for name, value in split.usage:
+        wanted = SAME_PROVIDER.get(value, value) if name == "provider" else value
+        if getattr(key, name) != wanted:
+            return False
+    return True
 
 
 def _sum_text(texts: Sequence[str]) -> str:
@@ -198,9 +213,10 @@ def _in_least_places(
     more = 0
     while more < places and all(weight % 10 ** (more + 1) == 0 for weight, _ in sums.values()):
         more += 1
-    return {
+    measures = {
         target: Measure(weight // 10**more, rung) for target, (weight, rung) in sums.items()
-    }, places - more
+    }
+    return measures, places - more
 
 
 def _add(sums: dict[Target, list[int]], target: Target, weight: int, rung: int) -> None:

@@ -7,13 +7,12 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Sequence
 from datetime import date
-
-from django.db import connection
+from typing import NamedTuple
 
 from allocation.catalogue.token_classes import TOKEN_COLUMNS
 from allocation.models import IdentityOwner, UsageIdentity
 from allocation.storage.copy_text import copy_cells, copy_lines
-from allocation.usage.index import SAME_PROVIDER, Key, ToldUsage
+from allocation.usage.keys import SAME_PROVIDER, DeclaredUsage, Digest, Key, digest_of
 
 REPORTED_RUNG, GATEWAY_RUNG = 3, 2
 GATEWAY = "gateway"
@@ -28,43 +27,44 @@ COPY (
     SELECT day, provider, project, model, is_batch, api_key, "user", workspace,
         trim_scale(requests), {tokens}
     FROM allocation_providerusage
-    WHERE day >= '{start}' AND day < '{end}' {only}
+    WHERE day >= %(start)s AND day < %(end)s
     ORDER BY day, provider COLLATE "C", project COLLATE "C", model COLLATE "C", is_batch,
-        api_key COLLATE "C",
-        "user" COLLATE "C", workspace COLLATE "C"
+        api_key COLLATE "C", "user" COLLATE "C", workspace COLLATE "C"
 ) TO STDOUT
-"""
+""".replace("{tokens}", ", ".join(f"trim_scale({name})" for name in TOKEN_COLUMNS))
 
 
-def load_reported(
-    *,
-    start: date,
-    end: date,
-    owners: Owners,
-    note: Callable[[str], None],
-    days: Iterable[date] | None = None,
-) -> list[ToldUsage]:
-    """Reported usage of the half-open range, or of these days of it, with the owners that
-    identities had then.
+class Reports(NamedTuple):
+    """The providers' usage reports of some days; `digests` are equal for days that say the same."""
 
-    `note` is told every row.
-    """
-    tokens = ", ".join(f"trim_scale({name})" for name in TOKEN_COLUMNS)
+    rows: list[DeclaredUsage]
+    digests: dict[date, str]
+
+    @property
+    def sha256(self) -> str:
+        return digest_of(f"{day} {digest}" for day, digest in sorted(self.digests.items()))
+
+
+def load_reports(*, start: date, end: date, owners: Owners) -> Reports:
+    """Reported usage of the half-open range, with the owners that identities had on each day."""
+    rows: list[DeclaredUsage] = []
+    digests: dict[date, Digest] = {}
     dates: dict[str, date] = {}
-    found = []
-    only = "" if days is None else "AND day = ANY('{" + ",".join(map(str, sorted(days))) + "}')"
-    for line in copy_lines(REPORTED_SQL.format(tokens=tokens, start=start, end=end, only=only)):
-        told, provider, project, model, is_batch, api_key, user, workspace, *numbers = copy_cells(
+    for line in copy_lines(REPORTED_SQL, {"start": start, "end": end}):
+        text, provider, project, model, is_batch, api_key, user, workspace, *numbers = copy_cells(
             line
         )
-        day = dates.get(told or "") or dates.setdefault(told or "", date.fromisoformat(told or ""))
+        day = dates.get(text or "")
+        if day is None:
+            day = dates[text or ""] = date.fromisoformat(text or "")
+            digests[day] = Digest()
         provider = provider or ""
         values = dict(zip(KINDS, (api_key, user, workspace, project), strict=True))
         team, feature = owner_of(owners, provider, values, day)
-        note(f"{line}\t{team}\t{feature}")
+        digests[day].add(f"{line}\t{team}\t{feature}")
         requests, *counts = [number or "0" for number in numbers]
-        found.append(
-            ToldUsage(
+        rows.append(
+            DeclaredUsage(
                 day=day,
                 key=_key(provider, project, model, is_batch == "t"),
                 attributes=(team, feature, *[None] * 6),
@@ -75,30 +75,14 @@ def load_reported(
                 variance=(0, 0),
             )
         )
-    return found
-
-
-DAYS_SQL = """
-SELECT DISTINCT provider, project, model, is_batch, day FROM allocation_providerusage
-WHERE day >= %(start)s AND day < %(end)s
-"""
-
-
-def reported_days(start: date, end: date) -> dict[Key, list[date]]:
-    """The days of the half-open range for which usage of each key is reported."""
-    found: dict[Key, list[date]] = {}
-    with connection.cursor() as cursor:
-        cursor.execute(DAYS_SQL, {"start": start, "end": end})
-        for *names, day in cursor.fetchall():
-            found.setdefault(_key(*names), []).append(day)
-    return found
+    return Reports(rows, {day: digest.hexdigest() for day, digest in digests.items()})
 
 
 def _key(provider: str, project: str | None, model: str | None, is_batch: bool) -> Key:
     return Key(SAME_PROVIDER.get(provider, provider), project, model, is_batch)
 
 
-def caller_owners(rows: Sequence[ToldUsage], owners: Owners) -> list[ToldUsage]:
+def caller_owners(rows: Sequence[DeclaredUsage], owners: Owners) -> list[DeclaredUsage]:
     """The rows with whose a gateway's key, or end user, is where a call names no team.
 
     A gateway's own keys stand under the provider `gateway`; else the key is looked for under the

@@ -37,10 +37,10 @@ from typing import Any
 from django.db import connection
 
 from allocation.storage.copy_text import whole_month_plans
-from allocation.usage.index import ANY_PROJECT, SAME_PROVIDER, ToldUsage
+from allocation.usage.keys import ANY_PROJECT, SAME_PROVIDER, DeclaredUsage
 from allocation.values.stages import USAGE
 
-# Told provider, project, model, team and feature -> the factor on the variance of input and of
+# Declared provider, project, model, team and feature -> the factor on the variance of input and of
 # output tokens.
 Clustering = dict[tuple[str | None, ...], tuple[Decimal, Decimal]]
 
@@ -73,7 +73,7 @@ def clustering_of(start: date, end: date) -> Clustering:
         return {tuple(row[:5]): (row[5], row[6]) for row in cursor.fetchall()}
 
 
-def clustered(row: ToldUsage, clustering: Clustering) -> tuple[int, int]:
+def clustered(row: DeclaredUsage, clustering: Clustering) -> tuple[int, int]:
     """The row's variance with what clustering adds."""
     if row.variance == (0, 0):
         return row.variance

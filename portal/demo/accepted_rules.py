@@ -10,7 +10,8 @@ from typing import Any
 
 import yaml
 
-from allocation.charges.groups import dimension_rows, pinned_scopes
+from allocation.charges.snapshots import pinned_scopes
+from allocation.charges.split_key_map import month_dimensions
 from allocation.rules.conditions import Facts
 from allocation.rules.rule_sets import add_owner_rule, default_rules_text
 from portal.demo import cases
@@ -58,7 +59,7 @@ def _owners_of_untagged(month: date) -> list[dict[str, Any]]:
     """A rule for each name that had tags on other days, where they all agree: read off the bill, as an admin would."""
     owners: dict[When, set[tuple[str | None, ...]]] = defaultdict(set)
     untagged: set[When] = set()
-    for row in dimension_rows(month=month, scopes=pinned_scopes(month), tests=()):
+    for row in month_dimensions(month=month, scopes=pinned_scopes(month), tests=()):
         facts = Facts(row.columns)
         is_usage = row.columns["charge_category"] in ("Usage", "Purchase") and row.columns.get(
             "sub_account_id"

@@ -9,7 +9,7 @@ from typing import Any
 
 from django.db import connection
 
-from allocation.organisation.targets import load_organisation
+from allocation.organisation.load import load_organisation
 from allocation.storage.copy_text import whole_month_plans
 from reports.scope import TeamScope
 

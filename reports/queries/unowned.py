@@ -14,7 +14,7 @@ from typing import Any
 from django.db import connection
 
 from allocation.models import AllocationRun
-from allocation.organisation.targets import load_organisation
+from allocation.organisation.load import load_organisation
 from allocation.rules.conditions import Facts
 from allocation.rules.suggestions import Bucket, Charges, TracedCalls, Unowned, unowned_cost
 from allocation.storage.copy_text import whole_month_plans

@@ -2,7 +2,7 @@
 and drivers.
 
 `made_up` draws a month from a seed and a size; `allocate` carries it out with the real rules,
-buckets, engine and cuts. What PostgreSQL does in a real run, sums of equal charges and of what
+split keys, planner and cuts. What PostgreSQL does in a real run, sums of equal charges and of what
 targets were given, is done here in Python.
 """
 
@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import random
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
@@ -21,32 +21,32 @@ from typing import Any, NamedTuple
 from unittest.mock import patch
 
 from allocation.catalogue.token_classes import TOKEN_COLUMNS
-from allocation.charges.groups import Group, groups_of
+from allocation.charges.groups import ChargeGroup, groups_of
 from allocation.charges.split_keys import (
-    Bucket,
     DimensionRow,
     MemberKey,
     SourceSettings,
-    apart_keys,
+    SplitKey,
     beside_others,
-    bucket_of,
+    separately_billed_keys,
+    split_key_of,
 )
 from allocation.ledger.slices import Place, SliceStore, run_sha256
-from allocation.ledger.writer import LedgerWriter, cut_group
+from allocation.ledger.writer import LedgerWriter, Planned, cut_group
 from allocation.organisation.owners import NAMED, Owner
 from allocation.organisation.target_book import TargetBook
 from allocation.organisation.targets import FeaturePlace, Organisation, Target, resolve
-from allocation.plans.allocation_base import Given, Related
-from allocation.plans.gpu import GpuIndex, GpuRow
+from allocation.plans.allocation_base import AllocationBase, BaseCost
 from allocation.plans.plan import Plan
-from allocation.plans.planner import Engine
+from allocation.plans.planner import Digests, Drivers, Planner
 from allocation.rules.rules import parse_rules
-from allocation.runs.inputs import Drivers, build_index
-from allocation.usage.driver_data import Look, Reports
-from allocation.usage.facts import UsageFacts
-from allocation.usage.index import Key, ToldUsage, places_of_rows
+from allocation.runs.inputs import Resolver
+from allocation.usage.gpu import GpuIndex, GpuRow
+from allocation.usage.index import UsageIndex
+from allocation.usage.keys import DeclaredUsage, Key, places_of_rows
 from allocation.usage.measures import MeasureBook, Reading
 from allocation.values.money import exact_sum, places_of, plain, quanta_of, text_of
+from allocation.values.stages import BY_REPORTS
 
 OCTOBER = date(2026, 10, 1)
 FIRST, SECOND, LAST = (
@@ -91,8 +91,8 @@ class Month:
     sources: dict[int, SourceSettings]
     dimensions: tuple[DimensionRow, ...]
     charges: tuple[MadeCharge, ...]
-    usage: tuple[ToldUsage, ...] = ()
-    reported: tuple[ToldUsage, ...] = ()
+    usage: tuple[DeclaredUsage, ...] = ()
+    reported: tuple[DeclaredUsage, ...] = ()
     gpu: tuple[GpuRow, ...] = ()
     series: dict[str, list[Reading]] = field(default_factory=dict)
 
@@ -144,12 +144,12 @@ class Month:
         return sorted({self.currency_of(charge) for charge in self.charges})
 
     @cached_property
-    def buckets(self) -> dict[MemberKey, Bucket]:
-        """The bucket of every dimension that has a charge."""
+    def split_keys(self) -> dict[MemberKey, SplitKey]:
+        """The split key of every dimension that has a charge."""
         rules, used = parse_rules(self.rules), {charge.dimension for charge in self.charges}
         return beside_others(
             {
-                member_of(row): bucket_of(
+                member_of(row): split_key_of(
                     row, source=self.sources[row.source_id], rules=rules, month=OCTOBER
                 )
                 for number, row in enumerate(self.dimensions)
@@ -168,7 +168,7 @@ def member_of(row: DimensionRow) -> MemberKey:
 class Line(NamedTuple):
     """One row of allocated_cost."""
 
-    bucket: Bucket
+    split_key: SplitKey
     day: date
     target: Target
     kind: str
@@ -184,7 +184,7 @@ class Ledger:
     """What a run of one currency wrote, with the groups and plans that it came from."""
 
     lines: list[Line]
-    groups: list[tuple[Group, Bucket, Plan]]
+    groups: list[tuple[ChargeGroup, SplitKey, Plan]]
     slices: dict[Place, str]  # canonical CSV
 
     @property
@@ -198,7 +198,7 @@ class Ledger:
         )
 
 
-def has_money(group: Group) -> bool:
+def has_money(group: ChargeGroup) -> bool:
     """Only then does the ledger have rows of it."""
     amounts = (group.billed_cost, group.effective_cost, group.list_cost)
     return any(amount is not None and amount.quanta for amount in amounts)
@@ -210,157 +210,156 @@ class MemoryWriter(LedgerWriter):
     def __init__(self, book: TargetBook) -> None:
         super().__init__(book=book, slices=SliceStore(run_id=0, month=OCTOBER, currency="USD"))
         self.ledger: list[Line] = []
-        self.groups: list[tuple[Group, Bucket, Plan]] = []
+        self.groups: list[tuple[ChargeGroup, SplitKey, Plan]] = []
         self.slices_text: dict[Place, str] = {}
-        self.given: list[tuple[Bucket, Target, Decimal, Decimal, int]] = []
 
-    def write(
-        self,
-        part: int,
-        groups: Iterable[Group],
-        bucket_of: Mapping[int, Bucket],
-        plan_of: Callable[[Bucket, Group], Plan],
-        progress: Callable[[int], None],
-    ) -> None:
-        for group in groups:
-            bucket = bucket_of[group.bucket]
-            plan = plan_of(bucket, group)
-            place = Place(part, group.day, group.is_spread)
-            self.slices_text.setdefault(place, "")
-            self.groups.append((group, bucket, plan))
-            book = self.book
-            rows = cut_group(
-                group, plan, kind=bucket.kind, is_allocated=book.is_allocated, rank=book.rank
+    def keep(self, part: int, planned: Iterable[Planned]) -> None:
+        listed = list(planned)
+        self.book.settle()
+        for each in listed:
+            self._keep(part, each)
+
+    def _keep(self, part: int, planned: Planned) -> None:
+        group, split_key, plan = planned
+        place = Place(part, group.day, group.is_spread)
+        self.slices_text.setdefault(place, "")
+        self.groups.append(planned)
+        book = self.book
+        rows = cut_group(
+            group, plan, kind=split_key.kind, is_allocated=book.is_allocated, rank=book.rank
+        )
+        for target, kind, billed, effective, listed, quantity, rung in rows:
+            texts = (
+                text_of(billed, group.billed_cost.places),
+                text_of(effective, group.effective_cost.places),
+                text_of(listed, group.list_cost.places)
+                if listed is not None and group.list_cost
+                else "",
             )
-            for target, kind, billed, effective, listed, quantity, rung in rows:
-                texts = (
-                    text_of(billed, group.billed_cost.places),
-                    text_of(effective, group.effective_cost.places),
-                    text_of(listed, group.list_cost.places)
-                    if listed is not None and group.list_cost
-                    else "",
+            about = (book.targets[target].cells(), f'"{kind}"', *texts, quantity, rung)
+            if has_money(group):
+                self.slices_text[place] += f"{split_key.cells},{','.join(map(str, about))}\n"
+            self.ledger.append(
+                Line(
+                    split_key,
+                    group.day,
+                    book.targets[target],
+                    kind,
+                    Decimal(texts[0]),
+                    Decimal(texts[1]),
+                    Decimal(texts[2]) if texts[2] else None,
+                    quantity,
+                    rung,
                 )
-                about = (book.targets[target].cells(), f'"{kind}"', *texts, quantity, rung)
-                if has_money(group):
-                    self.slices_text[place] += f"{bucket.cells},{','.join(map(str, about))}\n"
-                self.ledger.append(
-                    Line(
-                        bucket,
-                        group.day,
-                        book.targets[target],
-                        kind,
-                        Decimal(texts[0]),
-                        Decimal(texts[1]),
-                        Decimal(texts[2]) if texts[2] else None,
-                        quantity,
-                        rung,
-                    )
-                )
+            )
 
-    def related(self, parts: Collection[int]) -> Related:
-        """As Related.read sums what these parts gave."""
-        sums: dict[tuple[Bucket, Target], list[Decimal]] = {}
-        rungs: dict[tuple[Bucket, Target], int] = {}
+    def base(self, parts: Collection[int]) -> AllocationBase:
+        """As the database sums what these stages gave."""
+        sums: dict[tuple[SplitKey, Target], list[Decimal]] = {}
+        rungs: dict[tuple[SplitKey, Target], int] = {}
         for line in self.ledger:
-            if line.bucket.part in parts:
-                name = (line.bucket, line.target)
-                before = sums.get(name, [Decimal(0)] * 3)
-                costs = (line.effective, line.billed, line.listed or Decimal(0))
-                sums[name] = [exact_sum(pair) for pair in zip(before, costs, strict=True)]
-                rungs[name] = max(rungs.get(name, 0), line.rung)
+            if line.split_key.part not in parts:
+                continue
+            name = (line.split_key, line.target)
+            before = sums.get(name, [Decimal(0)] * 3)
+            costs = (line.effective, line.billed, line.listed or Decimal(0))
+            sums[name] = [exact_sum(pair) for pair in zip(before, costs, strict=True)]
+            rungs[name] = max(rungs.get(name, 0), line.rung)
         places = max(
             (places_of(plain(cost)) for costs in sums.values() for cost in costs), default=12
         )
-        given_by: dict[Bucket, list[tuple[Target, Given]]] = {}
+        found: dict[SplitKey, list[tuple[Target, BaseCost]]] = {}
         for name, costs_of in sums.items():
             effective, billed, listed = (quanta_of(plain(cost), places) for cost in costs_of)
-            given = (name[1]._replace(customer=None), Given(effective, billed, listed, rungs[name]))
-            given_by.setdefault(name[0], []).append(given)
-        return Related(given_by, places)
+            cost = BaseCost(effective, billed, listed, rungs[name])
+            found.setdefault(name[0], []).append((name[1]._replace(customer=None), cost))
+        return AllocationBase(found, places)
 
 
 @contextmanager
-def without_database(writer: MemoryWriter) -> Iterator[None]:
-    """The two places where an engine reaches for the database: ids of targets, and sums of what it
-    wrote.
-    """
-    with (
-        patch(
-            "allocation.organisation.target_book.ensure_targets", lambda targets: [0] * len(targets)
-        ),
-        patch("allocation.plans.planner.sum_by_day", lambda **_: None),
-        patch.object(Related, "read", lambda *, parts, **_: writer.related(parts)),
+def without_database() -> Iterator[None]:
+    """The one place where plans reach for the database: ids of targets."""
+    with patch(
+        "allocation.organisation.target_book.ensure_targets", lambda targets: [0] * len(targets)
     ):
         yield
 
 
 def allocate(month: Month) -> dict[str, Ledger]:
     """The month's ledgers by currency."""
-    members = month.buckets
-    book = TargetBook()
-    drivers = drivers_of(month, members.values(), book)
-    ledgers = {}
-    for currency in month.currencies:
-        own = {bucket for bucket in members.values() if bucket.currency == currency}
-        numbers = {
-            bucket: number
-            for number, bucket in enumerate(sorted(own, key=lambda b: b.content_hash), 1)
+    members = month.split_keys
+    with without_database():
+        drivers = drivers_of(month, members.values())
+        return {
+            currency: _ledger(month, currency, members, drivers) for currency in month.currencies
         }
-        groups = groups_of(group_lines(month, currency, members, numbers))
-        writer = MemoryWriter(book)
-        with without_database(writer):
-            engine = Engine(
-                month=OCTOBER, run_id=0, numbers=numbers, groups=groups, drivers=drivers
-            )
-            engine.carry_out(writer, lambda _: None)
-        ledgers[currency] = Ledger(writer.ledger, writer.groups, writer.slices_text)
-    return ledgers
 
 
-def drivers_of(month: Month, buckets: Iterable[Bucket], book: TargetBook) -> Drivers:
-    buckets, organisation = list(buckets), month.organisation
+def _ledger(
+    month: Month, currency: str, members: dict[MemberKey, SplitKey], drivers: Drivers
+) -> Ledger:
+    own = {split_key for split_key in members.values() if split_key.currency == currency}
+    ordered = sorted(own, key=lambda split_key: split_key.content_hash)
+    numbers = {split_key: number for number, split_key in enumerate(ordered, 1)}
+    groups = groups_of(group_lines(month, currency, members, numbers))
+    writer = MemoryWriter(drivers.book)
+    planner = Planner(numbers, groups, drivers)
+    unread: set[int] = set()
+    for part, of_part in planner.stages():
+        if part > BY_REPORTS:
+            planner.base = planner.base.joined(writer.base(unread))
+            unread.clear()
+        unread.add(part)
+        drivers.book.settle()
+        writer.keep(
+            part,
+            (
+                Planned(g, planner.split_keys[g.split_key], planner.plan(g, planner.ground(g)))
+                for g in of_part
+            ),
+        )
+    return Ledger(writer.ledger, writer.groups, writer.slices_text)
+
+
+def drivers_of(month: Month, split_keys: Iterable[SplitKey]) -> Drivers:
+    book, organisation = TargetBook(), month.organisation
+    resolver = Resolver(organisation, book, separately_billed_keys(split_keys))
 
     def number(owner: Owner, day: date) -> int:
         return book.number(resolve(organisation, owner, model=None, day=day))
 
-    def index(rows: Sequence[ToldUsage]) -> Any:
-        apart = apart_keys(buckets)
-        return build_index(
-            rows,
-            apart=apart,
-            organisation=organisation,
-            book=book,
-            clustering={},
-            places=places_of_rows(rows),
-        )
+    def index(rows: Sequence[DeclaredUsage]) -> UsageIndex:
+        places = places_of_rows(rows)
+        return UsageIndex.of(resolver.rows(rows, places), places=places, order=book.rank)
 
-    return Drivers(
-        index=index(month.usage),
-        reported=index(month.reported),
-        reports=Reports("", "", 0),
-        measures=MeasureBook(OCTOBER, organisation, month.usage, month.gpu, month.series),
+    def usage_on(day: date | None) -> Sequence[DeclaredUsage]:
+        return [row for row in month.usage if day in (None, row.day)]
+
+    traces = index(month.usage)
+    drivers = Drivers(
+        traces=traces,
+        reports=index(month.reported),
+        measures=MeasureBook(
+            OCTOBER, organisation, traces.facts, usage_on, month.gpu, month.series
+        ),
         gpu=GpuIndex.of(month.gpu, nodes=NODES, number=number),
         book=book,
         organisation=organisation,
-        usage_sha256="",
-        other_sha256="",
-        look=Look(OCTOBER, OCTOBER, OCTOBER, gpu=False, series=()),
-        organisation_sha256="",
-        daily={},
-        clustering=None,
-        facts=UsageFacts(OCTOBER, OCTOBER, {}),
+        digests=Digests("", {}, {}, ""),
     )
+    book.settle()
+    return drivers
 
 
 def group_lines(
-    month: Month, currency: str, members: dict[MemberKey, Bucket], numbers: dict[Bucket, int]
+    month: Month, currency: str, members: dict[MemberKey, SplitKey], numbers: dict[SplitKey, int]
 ) -> Iterator[str]:
-    """As the database sums charges: one row per bucket, first day and period."""
+    """As the database sums charges: one row per split key, first day and period."""
     found: dict[tuple[int, date, tuple[str, str] | None], list[MadeCharge]] = {}
     for charge in month.charges:
         if month.currency_of(charge) == currency:
-            bucket = members[member_of(month.dimensions[charge.dimension])]
-            found.setdefault((numbers[bucket], charge.day, charge.spread), []).append(charge)
+            split_key = members[member_of(month.dimensions[charge.dimension])]
+            found.setdefault((numbers[split_key], charge.day, charge.spread), []).append(charge)
     for (number, day, spread), charges in found.items():
         columns: list[list[Decimal | None]] = [
             [charge.billed for charge in charges],
@@ -534,11 +533,11 @@ def _dimension(chance: random.Random, number: int) -> DimensionRow:
     return DimensionRow(source, number, 0, columns)
 
 
-def _usage(chance: random.Random, *, rung: int) -> ToldUsage:
+def _usage(chance: random.Random, *, rung: int) -> DeclaredUsage:
     owner = _owner(chance)
     tokens = [_quantity(chance) if chance.random() < 0.3 else "0" for _ in TOKEN_COLUMNS]
     sampled = chance.random() < 0.2
-    return ToldUsage(
+    return DeclaredUsage(
         day=chance.choice(DAYS),
         key=Key(
             "openai",

@@ -11,13 +11,13 @@ from decimal import Decimal
 import pytest
 
 from allocation.models import Feature, FeaturePlacement, Team, TeamAlias, TeamPlacement
+from allocation.organisation.load import load_organisation
 from allocation.organisation.store import (
     OrganisationError,
     apply_organisation,
     preview_organisation,
     read_tree,
 )
-from allocation.organisation.targets import load_organisation
 from allocation.organisation.tree_file import Plan, Tree, plan_changes
 from allocation.values.names import name_key, normal_name
 from tests.allocation.bills import AWS, OPENAI, Bill, allocate, billed_by_team, usage, utc

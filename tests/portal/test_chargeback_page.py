@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from allocation.charges.groups import pinned_scopes
+from allocation.charges.snapshots import pinned_scopes
 from allocation.models import AllocationRun, ChargeScope, CostCenter, CostCenterPlacement, Import
-from allocation.organisation.targets import load_organisation
+from allocation.organisation.load import load_organisation
 from allocation.rules.rule_sets import rule_set_for
 from portal.accounts.models import Role
 from reports.queries.bridge import bridges

@@ -19,7 +19,8 @@ from django.db import connection, models, transaction
 from django.utils import timezone
 
 from allocation.models import Import, ImportKind, ImportStatus, RejectedRow
-from allocation.organisation.targets import Organisation, load_organisation
+from allocation.organisation.load import load_organisation
+from allocation.organisation.targets import Organisation
 from allocation.values.money import EXACT, exact_sum, plain
 from portal.accounts import audit
 from portal.errors import Refused

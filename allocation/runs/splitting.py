@@ -1,0 +1,122 @@
+"""Carrying out a run's plans, stage after stage: only of the days that would not say the same."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import groupby
+
+from allocation.charges.groups import ChargeGroup
+from allocation.ledger.base import read_base
+from allocation.ledger.slices import SliceStore
+from allocation.ledger.usage_slices import daily_usage, write_usage_daily
+from allocation.ledger.writer import LedgerWriter, Planned
+from allocation.plans.planner import Ground, Planner
+from allocation.plans.shared import DAY_USAGE
+from allocation.runs.inputs import MonthDrivers, UsageRows
+from allocation.usage.keys import digest_of
+from allocation.values.periods import Period
+from allocation.values.stages import BY_REPORTS, USAGE
+
+Grounded = tuple[ChargeGroup, Ground]
+
+
+def split_groups(
+    *,
+    planner: Planner,
+    rows: UsageRows,
+    slices: SliceStore,
+    progress: Callable[[int], None],
+) -> None:
+    """Write every group: what stands by itself first, then what is weighted by it, then what
+    follows all.
+    """
+    writer = LedgerWriter(book=planner.drivers.book, slices=slices)
+    base = BaseReader(planner, slices)
+    done = 0
+
+    def planned(item: Grounded) -> Planned:
+        group, ground = item
+        return Planned(group, planner.split_keys[group.split_key], planner.plan(group, ground))
+
+    for part, groups in planner.stages():
+        changed = []
+        for day, own in groupby(groups, key=lambda group: group.day):
+            grounded = [(group, planner.ground(group)) for group in own]
+            fingerprint = planner.fingerprint(grounded, base.fingerprint(part))
+            if not slices.takes_over(part, day, fingerprint):
+                changed += grounded
+        slices.record()
+        if changed:
+            base.read(part)
+            rows.load({group.day for group, ground in changed if DAY_USAGE in ground.data})
+            planner.drivers.book.settle()
+            writer.write(part, changed, planned, partial(_further, progress, done))
+        done += len(groups)
+        progress(done)
+        base.follows(part)
+
+
+@dataclass
+class BaseReader:
+    """Reads what earlier stages gave when a later one is planned: first all that stand by
+    themselves together, then each stage of splits by other cost.
+    """
+
+    planner: Planner
+    slices: SliceStore
+    _earlier: set[int] = field(default_factory=set)
+    _unread: list[set[int]] = field(default_factory=lambda: [set()])
+
+    def fingerprint(self, part: int) -> str:
+        """Of all that the stage is weighted by."""
+        return self.slices.sha256(self._earlier) if part > BY_REPORTS else ""
+
+    def read(self, part: int) -> None:
+        """Let the planner know what the stage goes by."""
+        if part <= BY_REPORTS:
+            return
+        for parts in self._unread:
+            base = read_base(
+                run_id=self.slices.run_id,
+                month=self.slices.month,
+                parts=parts,
+                split_keys=self.planner.split_keys,
+                book=self.planner.drivers.book,
+            )
+            self.planner.base = self.planner.base.joined(base)
+        self._unread.clear()
+
+    def follows(self, part: int) -> None:
+        """The stage is written: later ones may go by it."""
+        self._earlier.add(part)
+        if part <= BY_REPORTS:
+            self._unread[0].add(part)
+        else:
+            self._unread.append({part})
+
+
+def _further(progress: Callable[[int], None], before: int, written: int) -> None:
+    progress(before + written)
+
+
+def write_usage(month: MonthDrivers, slices: SliceStore) -> None:
+    """The month's calls and tokens by target: what unit costs divide by."""
+    drivers, rows = month.drivers, month.rows
+    whole = Period.month(slices.month)
+    days = [day for day in sorted(drivers.digests.usage) if whole.start <= day < whole.end]
+    is_shared = month.clustering is None  # how far sampling may be off is the run's own
+    if is_shared:
+        of_day = drivers.digests.usage
+        changed = [
+            day
+            for day in days
+            if not slices.takes_over(USAGE, day, digest_of([drivers.digests.settings, of_day[day]]))
+        ]
+    else:
+        changed = days
+    rows.load(changed)
+    own = [row for day in changed for row in rows.on(day)]
+    daily = daily_usage(own, period=whole, organisation=drivers.organisation)
+    write_usage_daily(slices, daily, is_shared=is_shared)
