@@ -17,8 +17,8 @@ from reports.queries.reconciliation import reconcile_period
 from tests.allocation.bills import OCTOBER, Bill, allocate, usage
 from tests.allocation.late import rows_of
 from tests.allocation.months import made_up
-from tests.allocation.test_months_in_database import storable, written
-from tests.allocation.test_usage_days import DELTA, all_agree
+from tests.allocation.runs.test_months_in_database import storable, written
+from tests.allocation.usage.test_day_sums import DELTA, all_agree
 
 pytestmark = pytest.mark.django_db
 
