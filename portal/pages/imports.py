@@ -43,7 +43,7 @@ from portal.accounts.models import User
 from portal.control.models import Job, JobStatus
 from portal.errors import Refused
 from portal.ingest.bills.uploads import JOB_KIND, accept_upload
-from portal.ingest.drivers.doors import FILE_KINDS as DRIVER_FILES
+from portal.ingest.drivers.kinds import driver_kinds
 from portal.pages.durations import seconds
 from portal.pages.frame import Crumb, render_page
 from portal.pages.jobs import JobLine, line, page_key
@@ -265,7 +265,7 @@ def show_import(request: HttpRequest, import_id: int) -> HttpResponse:
         "totals": [with_decimals(total) for total in found.totals],
         "repairs": [(repair_words(rule), count) for rule, count in found.repairs.items()],
         "changes": with_decimals(found.changes) if found.kind == ImportKind.BILL else [],
-        "driver_changes": with_decimals(found.changes) if found.kind in DRIVER_FILES else [],
+        "driver_changes": with_decimals(found.changes) if found.kind in driver_kinds() else [],
         "scopes": scopes[:PAGE_SIZE],
         "more_scopes": max(0, found.scopes.count() - PAGE_SIZE),
         "rejected": list(found.rejected.order_by("line", "pk")[:REJECTED_SHOWN]),
