@@ -19,13 +19,13 @@ from allocation.models import Delivery, Import, ImportStatus, RejectedRow, Sourc
 from allocation.values.money import EXACT
 from allocation.values.names import quoted
 from allocation.values.periods import BadPeriod, Period
-from portal.control.jobs import enqueue
-from portal.control.models import JobStatus
 from portal.ingest import publish
 from portal.ingest.focus.csv_rows import CsvRows
 from portal.ingest.focus.load import Loaded, Loader, Rows, check_totals
 from portal.ingest.focus.problems import BillRefused, Problem
 from portal.ingest.focus.stream import PARQUET, first_bytes
+from portal.jobs.jobs import enqueue
+from portal.jobs.models import JobStatus
 
 FORMATS = ("auto", "focus")
 MOST_REJECTED_PERCENT = 5

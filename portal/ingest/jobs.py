@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from portal.control.jobs import JobContext, every, handles
 from portal.errors import Refused
 from portal.ingest.bills import close_abandoned, load_bill
 from portal.ingest.uploads import JOB_KIND, stored_path
+from portal.jobs.jobs import JobContext, every, handles
 
 
 @handles(JOB_KIND)
