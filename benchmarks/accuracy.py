@@ -6,7 +6,7 @@ seed, each on a database of its own; with `--table` a page for docs/ too.
 
 A scenario is one whole month. The figure is the weighted absolute error of effective cost, sum
 |allocated - true| / sum |true|, over teams, models, features, and all three together
-(portal.demo.accuracy); `model_calls` is the same over what names a model, as GPU nodes, which have
+(benchmarks.attribution_errors); `model_calls` is the same over what names a model, as GPU nodes, which have
 tags, would hide an error in it. Both must be within the limit, for each of team, model and feature:
 a fixed share, or for sampled traces 1.5 times the error that the portal shows. `ok` is of the
 currencies together, as the error of a currency in which one bill line is shared is one draw.
@@ -230,8 +230,15 @@ def result(
 
 def compared(scenario: Scenario, truth: Any, month: Any) -> dict[str, Any]:
     """Errors of the ledger and of the two simpler ways, of all AI cost and of model calls."""
-    from portal.demo.accuracy import BY, allocated, errors, pooled, sampling_errors, true_costs
-    from portal.demo.baselines import list_price, tag_only
+    from benchmarks.attribution_errors import (
+        BY,
+        allocated,
+        errors,
+        pooled,
+        sampling_errors,
+        true_costs,
+    )
+    from benchmarks.baselines import list_price, tag_only
 
     true, found = true_costs(truth), allocated()
     simpler = {"tag_only": tag_only(month), "list_price": list_price(month)}

@@ -147,7 +147,7 @@ def load(bill: Path, source: str) -> None:
 
     django.setup()
 
-    from portal.ingest.bills import load_bill
+    from portal.ingest.bills.delivery import load_bill
 
     outcome = load_bill(path=bill, source_name=source)
     if outcome.status != "loaded" or outcome.rows_rejected:

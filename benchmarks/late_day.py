@@ -30,7 +30,7 @@ from django.db import connection, transaction  # noqa: E402
 from allocation.models import LedgerSlice, RunSlice, Source, UsageMeasures  # noqa: E402
 from benchmarks.ledger_month import allocate, analyze, deliver, fill, put_in_force  # noqa: E402
 from benchmarks.ledger_rules import ledger_rules  # noqa: E402
-from portal.ingest.otlp.fold import fold  # noqa: E402
+from portal.ingest.otlp.rollup.fold import fold  # noqa: E402
 
 LIMIT_RATIO = 0.1
 

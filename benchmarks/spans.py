@@ -48,11 +48,12 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from portal.accounts.keys import create_key  # noqa: E402
 from portal.embedded.servers import embedded_servers  # noqa: E402
 from portal.embedded.supervisor import programs  # noqa: E402
-from portal.ingest.otlp.attributes import installed  # noqa: E402
-from portal.ingest.otlp.decode import from_protobuf  # noqa: E402
-from portal.ingest.otlp.fold import fold  # noqa: E402
-from portal.ingest.otlp.normalise import Sender, Window, normalise  # noqa: E402
-from portal.ingest.otlp.store import columns  # noqa: E402
+from portal.ingest.otlp.rollup.fold import fold  # noqa: E402
+from portal.ingest.otlp.traces.attributes import installed  # noqa: E402
+from portal.ingest.otlp.traces.decode import from_protobuf  # noqa: E402
+from portal.ingest.otlp.traces.normalise import Sender, normalise  # noqa: E402
+from portal.ingest.otlp.traces.store import columns  # noqa: E402
+from portal.ingest.otlp.traces.window import Window  # noqa: E402
 
 CLIENTS = 4
 MODELS = (("openai", "gpt-4o"), ("openai", "gpt-4o-mini"), ("anthropic", "claude-sonnet-4-5"))

@@ -19,7 +19,7 @@ from allocation.rules.rules import RuleError, parse_rules
 from allocation.rules.suggestions import Suggestion, accepted_rules
 from allocation.values.money import plain
 from portal.accounts import audit
-from portal.ingest.bills import ask_for_allocation
+from portal.ingest.bills.delivery import ask_for_allocation
 from reports.queries.spend_filter import Spend
 from reports.queries.unowned import unowned
 from reports.scope import TeamScope

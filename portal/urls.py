@@ -10,7 +10,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("healthz", health.healthz, name="healthz"),
     path("readyz", health.readyz, name="readyz"),
     path("accounts/", include("portal.accounts.urls")),
-    path("", include("portal.ingest.otlp.urls")),
+    path("", include("portal.ingest.otlp.http.urls")),
     path("api/v1/", include("portal.api.urls")),
     path("", include("portal.pages.urls")),
 ]

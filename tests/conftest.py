@@ -168,7 +168,7 @@ def forget_dimensions() -> None:
     back.
     """
     from allocation.preview import world as rule_world
-    from portal.ingest.otlp import store
+    from portal.ingest.otlp.traces import store
 
     store.forget()
     rule_world.forget()

@@ -6,7 +6,6 @@ import itertools
 from datetime import date
 from typing import Any
 
-from allocation.charges.split_keys import USAGE
 from allocation.ledger.cost_lines import Names, ensure_lines
 from allocation.models import (
     AllocationRun,
@@ -19,6 +18,7 @@ from allocation.models import (
     SliceShare,
     SliceUsage,
 )
+from allocation.values.stages import USAGE
 
 _numbers = itertools.count(1)
 NAMES = Names(

@@ -18,52 +18,21 @@ from typing import Any, NamedTuple
 
 import re2  # patterns of entries are written by users: matching must be linear in time
 
+from allocation.catalogue.token_classes import (
+    CACHE_READ,
+    CACHE_WRITE,
+    CACHE_WRITE_1H,
+    CACHE_WRITE_5M,
+    INPUT,
+    INPUT_AUDIO,
+    INPUT_IMAGE,
+    OUTPUT,
+    OUTPUT_AUDIO,
+    OUTPUT_IMAGE,
+    REASONING,
+)
 from allocation.values.money import plain
 from allocation.values.names import quoted
-
-# What a bill line may be about; each names columns of UsageMeasures (see TOKEN_COLUMNS).
-INPUT, CACHE_READ, CACHE_WRITE = "input", "cache_read", "cache_write"
-CACHE_WRITE_5M, CACHE_WRITE_1H, OUTPUT, REASONING = (
-    "cache_write_5m",
-    "cache_write_1h",
-    "output",
-    "reasoning",
-)
-INPUT_AUDIO, OUTPUT_AUDIO, INPUT_IMAGE, OUTPUT_IMAGE = (
-    "input_audio",
-    "output_audio",
-    "input_image",
-    "output_image",
-)
-
-TOKEN_COLUMNS = (
-    "input_uncached",
-    "cache_read",
-    "cache_write_5m",
-    "cache_write_1h",
-    "output_text",
-    "reasoning",
-    "input_audio",
-    "input_image",
-    "output_audio",
-    "output_image",
-)
-
-# The columns a class is made of by itself; the driver adds columns that the bill has no line for
-# (allocation.usage.index).
-CLASS_COLUMNS: dict[str, tuple[str, ...]] = {
-    INPUT: ("input_uncached",),
-    CACHE_READ: ("cache_read",),
-    CACHE_WRITE: ("cache_write_5m", "cache_write_1h"),
-    CACHE_WRITE_5M: ("cache_write_5m",),
-    CACHE_WRITE_1H: ("cache_write_1h",),
-    OUTPUT: ("output_text",),
-    REASONING: ("reasoning",),
-    INPUT_AUDIO: ("input_audio",),
-    OUTPUT_AUDIO: ("output_audio",),
-    INPUT_IMAGE: ("input_image",),
-    OUTPUT_IMAGE: ("output_image",),
-}
 
 # Old, short and vendor names of providers; keys are lower case.
 PROVIDER_NAMES = {

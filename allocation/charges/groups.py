@@ -14,7 +14,7 @@ from typing import Any
 from django.db import connection
 from django.db.models import Q
 
-from allocation.charges.split_keys import BY_DAY, BY_REPORTS, DimensionRow, MemberKey
+from allocation.charges.split_keys import DimensionRow, MemberKey
 from allocation.models import (
     ChargeDimension,
     ChargeScope,
@@ -29,6 +29,7 @@ from allocation.storage.copy_text import copy_cells, copy_lines, whole_month_pla
 from allocation.values.money import LEAST_PLACES, decimal_fraction, places_of, quanta_of
 from allocation.values.periods import DAY, microseconds_by_day
 from allocation.values.split import split_quanta
+from allocation.values.stages import BY_DAY, BY_REPORTS
 
 
 def pinned_scopes(month: date) -> list[int]:

@@ -9,6 +9,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from functools import cached_property
+from typing import Any
 
 from django.db import connection
 
@@ -22,11 +23,11 @@ from allocation.charges.split_keys import (
     beside_others,
     bucket_of,
 )
-from allocation.ledger.writer import ensure_buckets
 from allocation.models import AllocationRun, BucketMember, RunBucket
 from allocation.models import Bucket as BucketModel
 from allocation.rules.row_tests import month_variant_sql
 from allocation.rules.rules import Rules
+from allocation.storage.rows_by_content import ensure_rows
 from allocation.usage.index import WholeMonthNeeded
 
 
@@ -228,3 +229,22 @@ def remember(buckets: Collection[Bucket]) -> None:
         forget()
     if len(buckets) <= MOST_REMEMBERED:
         _remembered.update({(bucket.source.id, bucket.content_hash): bucket for bucket in buckets})
+
+
+def ensure_buckets(buckets: Iterable[Bucket]) -> dict[Bucket, int]:
+    """Ids of these buckets, made where they are new."""
+    by_key = {(bucket.source.id, bucket.content_hash): bucket for bucket in buckets}
+    ids = ensure_rows(BucketModel, by_key, _bucket_columns, by=("source_id", "content_hash"))
+    return {bucket: ids[key] for key, bucket in by_key.items()}
+
+
+def _bucket_columns(bucket: Bucket) -> dict[str, Any]:
+    return {
+        "rule": bucket.rule,
+        "method": bucket.method,
+        "ai_scope": bucket.ai_scope,
+        "provider_name": bucket.provider_name,
+        "service_name": bucket.service_name,
+        "charge_category": bucket.charge_category,
+        "split_key": bucket.split_key,
+    }

@@ -16,8 +16,9 @@ from functools import cached_property
 from typing import Any, NamedTuple, TypeVar
 
 from allocation.catalogue.wording import Entries
-from allocation.organisation.targets import NO_RULE, OUTSIDE_SCOPE, canonical_cells
-from allocation.plans.capacity import Capacity, reserved_key
+from allocation.organisation.owners import TARGET_FIELDS, Owner
+from allocation.organisation.targets import NO_RULE, OUTSIDE_SCOPE
+from allocation.rules.capacity import Capacity
 from allocation.rules.conditions import Facts, RowTest
 from allocation.rules.methods import (
     BY_USAGE,
@@ -36,17 +37,13 @@ from allocation.rules.methods import (
     Split,
     UsageOptions,
 )
-from allocation.rules.owner_readers import TARGET_FIELDS, Owner
 from allocation.rules.rules import COMMITMENT, RELATED, Rule, Rules
-from allocation.usage.index import ANY_PROJECT, SAME_PROVIDER, Key
+from allocation.usage.index import ANY_PROJECT, SAME_PROVIDER, Key, reserved_key
 from allocation.values.money import plain
+from allocation.values.names import canonical_cells
+from allocation.values.stages import BY_DAY, BY_MONTH, BY_REPORTS, FOLLOWERS
 
 NOBODY = Owner()
-
-# Parts of the ledger, in the order they are written: what nothing but the day has a say in, what
-# goes by the month's calls, or by what providers report of the month, each stage of splits by other
-# cost, and what follows. And usage, which is written beside them.
-BY_DAY, BY_MONTH, BY_REPORTS, FOLLOWERS, USAGE = 0, 1, 2, 1000, -1
 
 
 class SourceSettings(NamedTuple):

@@ -10,8 +10,9 @@ from uuid import UUID
 
 from allocation.charges.split_keys import Bucket
 from allocation.models import CostLine
-from allocation.organisation.targets import OUTSIDE_SCOPE, Target, canonical_cells
+from allocation.organisation.targets import OUTSIDE_SCOPE, Target
 from allocation.storage.rows_by_content import ensure_rows
+from allocation.values.names import canonical_cells
 
 
 class Names(NamedTuple):

@@ -10,13 +10,13 @@ from typing import NamedTuple
 
 from django.db import connection
 
-from allocation.catalogue.wording import TOKEN_COLUMNS
-from allocation.charges.split_keys import USAGE
+from allocation.catalogue.token_classes import TOKEN_COLUMNS
 from allocation.ledger.slices import Place, SliceStore
 from allocation.organisation.targets import Organisation, Target, resolve
 from allocation.storage.copy_text import copy_cell
 from allocation.usage.index import ToldUsage, told_owner
 from allocation.values.periods import Period
+from allocation.values.stages import USAGE
 
 INPUT = tuple(n for n, name in enumerate(TOKEN_COLUMNS) if name.startswith(("input", "cache")))
 OUTPUT = tuple(n for n in range(len(TOKEN_COLUMNS)) if n not in INPUT)

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import deque
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date
 from decimal import ROUND_HALF_EVEN, Decimal
 from fractions import Fraction
@@ -21,13 +21,10 @@ from allocation.charges.groups import Amount, Group
 from allocation.charges.split_keys import Bucket
 from allocation.ledger.cost_lines import LineBook
 from allocation.ledger.slices import Place, Reserved, SliceStore, run_sha256
-from allocation.models import Bucket as BucketModel
 from allocation.models import RunSlice
-from allocation.models import Target as TargetModel
-from allocation.organisation.targets import Target
-from allocation.plans.traced import Part, Plan
+from allocation.organisation.target_book import TargetBook
+from allocation.plans.plan import Part, Plan
 from allocation.storage.copy_text import NULL, copy_cell
-from allocation.storage.rows_by_content import ensure_rows
 from allocation.values.money import LEAST_PLACES, exact_text, text_of, texts_of
 from allocation.values.split import split_quanta
 
@@ -39,74 +36,6 @@ KINDS_OF_THEIR_OWN = (
 BLOCK = 5000  # rows joined into one write
 ROWS_AT_ONCE = 50_000  # of which the rollup is kept in memory
 COVERAGE_PLACES = Decimal("0.000001")
-
-
-class TargetBook:
-    """Numbers for the targets of a run, their canonical order and their ids in the database."""
-
-    def __init__(self) -> None:
-        self.targets: list[Target] = []
-        self.numbers: dict[Target, int] = {}
-        self.rank: list[int] = []
-        self.ids: list[int] = []
-        self.cells: list[str] = []
-        self.is_allocated: list[bool] = []
-        self._order: list[tuple[tuple[bool, str], ...]] = []
-
-    def number(self, target: Target) -> int:
-        number = self.numbers.get(target)
-        if number is None:
-            number = self.numbers[target] = len(self.targets)
-            self.targets.append(target)
-        return number
-
-    def settle(self) -> None:
-        """Give every target so far a rank and a database id; call again after adding more."""
-        new = self.targets[len(self.ids) :]
-        if not new:
-            return
-        self._order += [target.order() for target in new]
-        order = sorted(range(len(self.targets)), key=self._order.__getitem__)
-        self.rank[:] = [0] * len(order)
-        for rank, number in enumerate(order):
-            self.rank[number] = rank
-        self.cells += [target.cells() for target in new]
-        self.is_allocated += [target.is_allocated for target in new]
-        self.ids += ensure_targets(new)
-
-    def by_id(self, wanted: Collection[int]) -> dict[int, Target]:
-        """Targets by database id: the run's own, and those of slices that it took over."""
-        found = dict(zip(self.ids, self.targets, strict=False))
-        others = TargetModel.objects.filter(pk__in=[pk for pk in wanted if pk not in found])
-        return found | {
-            pk: Target(*names) for pk, *names in others.values_list("pk", *Target._fields)
-        }
-
-
-def ensure_targets(targets: Sequence[Target]) -> list[int]:
-    """Ids of these targets, made where they are new."""
-    keys = [(target.content_hash(),) for target in targets]
-    ids = ensure_rows(TargetModel, dict(zip(keys, targets, strict=True)), Target._asdict)
-    return [ids[key] for key in keys]
-
-
-def ensure_buckets(buckets: Iterable[Bucket]) -> dict[Bucket, int]:
-    """Ids of these buckets, made where they are new."""
-    by_key = {(bucket.source.id, bucket.content_hash): bucket for bucket in buckets}
-    ids = ensure_rows(BucketModel, by_key, _bucket_columns, by=("source_id", "content_hash"))
-    return {bucket: ids[key] for key, bucket in by_key.items()}
-
-
-def _bucket_columns(bucket: Bucket) -> dict[str, Any]:
-    return {
-        "rule": bucket.rule,
-        "method": bucket.method,
-        "ai_scope": bucket.ai_scope,
-        "provider_name": bucket.provider_name,
-        "service_name": bucket.service_name,
-        "charge_category": bucket.charge_category,
-        "split_key": bucket.split_key,
-    }
 
 
 Row = tuple[

@@ -126,9 +126,7 @@ class TeamAlias(models.Model):
     """
 
     name = models.TextField()
-    name_key = (
-        models.TextField()
-    )  # as names are compared: allocation.organisation.tree_file.name_key
+    name_key = models.TextField()  # as names are compared: allocation.values.names.name_key
     team = models.ForeignKey(Team, on_delete=models.PROTECT, related_name="aliases")
     valid_from = models.DateField(null=True)
 

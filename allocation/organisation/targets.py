@@ -13,9 +13,8 @@ from functools import cached_property, lru_cache
 from typing import NamedTuple
 
 from allocation.models import Feature, FeatureAlias, FeaturePlacement, Team, TeamAlias
-from allocation.organisation.tree_file import name_key
-from allocation.rules.conditions import normal_name
-from allocation.rules.owner_readers import Owner
+from allocation.organisation.owners import Owner
+from allocation.values.names import canonical_cells, name_key, normal_name
 
 NO_RULE = "no rule"
 OUTSIDE_SCOPE = "outside AI scope"
@@ -57,13 +56,6 @@ class Target(NamedTuple):
         return _canonical_target(self)
 
 
-def canonical_cells(values: Iterable[str | None]) -> str:
-    """Cells of a CSV line as COPY writes them with FORCE_QUOTE: NULL is empty, text always quoted."""
-    return ",".join(
-        ["" if value is None else '"' + value.replace('"', '""') + '"' for value in values]
-    )
-
-
 @dataclass(frozen=True)
 class FeaturePlace:
     """From `valid_from` on, until the feature's next place."""
@@ -76,7 +68,7 @@ class FeaturePlace:
 NamedFrom = tuple[date, str]  # from that day on the name means this slug
 Aliases = Mapping[
     str, tuple[NamedFrom, ...]
-]  # by allocation.organisation.tree_file.name_key, in order of days
+]  # by allocation.values.names.name_key, in order of days
 
 
 @dataclass(frozen=True)
@@ -238,3 +230,14 @@ def load_organisation() -> Organisation:
             FeatureAlias.objects.values_list("name_key", "valid_from", "feature__slug")
         ),
     )
+
+
+def at_level(target: Target, level: str) -> Target | None:
+    """The target as a split names it: team, or team with feature and product; None for what no team
+    owns.
+    """
+    if target.team is None:
+        return None
+    if level == "team":
+        return Target(team=target.team)
+    return Target(team=target.team, feature=target.feature, product=target.product)

@@ -19,8 +19,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date
 
-from allocation.rules.conditions import normal_name
-from allocation.values.names import quoted
+from allocation.values.names import name_key, quoted
 
 COLUMNS = (
     "kind",
@@ -73,13 +72,6 @@ KINDS: Mapping[str, Kind] = {
 ALIAS_OF = {"team_alias": "team", "feature_alias": "feature"}
 
 Key = tuple[str, str]  # kind, id; of an alias its name key
-
-
-def name_key(text: str) -> str:
-    """What names are the same: one Unicode form, no case, and spaces as hyphens, so that a name and
-    its slug meet.
-    """
-    return "-".join(normal_name(text).split())
 
 
 @dataclass(frozen=True)

@@ -14,14 +14,15 @@ from typing import Any
 from django.db import connection
 
 from allocation.charges.groups import id_list
-from allocation.charges.split_keys import BY_DAY, Bucket, Level, followed_levels, levels_of
-from allocation.ledger.writer import TargetBook
+from allocation.charges.split_keys import Bucket, Level, followed_levels, levels_of
 from allocation.models import RunSlice
+from allocation.organisation.target_book import TargetBook
 from allocation.organisation.targets import NOTHING_TO_FOLLOW, Target
-from allocation.plans.traced import Part, Plan
+from allocation.plans.plan import Part, Plan
 from allocation.storage.copy_text import copy_lines, whole_month_plans
 from allocation.usage.index import WholeMonthNeeded
 from allocation.values.money import LEAST_PLACES, places_of, quanta_of
+from allocation.values.stages import BY_DAY
 
 TAX = "Tax"
 GIVEN_SQL = """

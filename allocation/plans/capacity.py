@@ -9,82 +9,21 @@ spilled over are on-demand lines of their own.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import date
 from fractions import Fraction
 from typing import Any
 
-from allocation.catalogue.wording import TOKEN_COLUMNS
-from allocation.plans.traced import Part, Plan, TracedLine
-from allocation.rules.conditions import number_of
-from allocation.usage.index import OUTPUT_SIDE, Key, UsageIndex
-from allocation.values.names import quoted
+from allocation.plans.plan import Part, Plan
+from allocation.plans.traced import TracedLine
+from allocation.rules.capacity import PLACES, Capacity
+from allocation.usage.index import UsageIndex
 
-CACHED = TOKEN_COLUMNS.index("cache_read")
-WEIGHT_NAMES = ("input", "output", "cached")
-LARGEST_WEIGHT = 1_000_000
-PLACES = 6  # of a weight
 WEIGHTED, ANY_TIER, OVER_CAPACITY, UNUSED = (
     "weighted tokens",
     "any tier",
     "over capacity",
     "unused capacity",
 )
-
-
-@dataclass(frozen=True)
-class Capacity:
-    """How much one token of each column takes, in millionths, and the weighted tokens that one
-    billed unit can serve (None: not known).
-    """
-
-    weights: tuple[int, ...]  # as TOKEN_COLUMNS
-    tokens_per_unit: Fraction | None
-    text: tuple[tuple[str, str], ...]  # as written, for people
-
-
-def parse_capacity(item: Mapping[str, Any]) -> Capacity:
-    """The options of a `capacity` rule; raises ValueError saying what is wrong."""
-    told = item.get("weights")
-    if not isinstance(told, dict) or not {"input", "output"} <= set(told) <= set(WEIGHT_NAMES):
-        raise ValueError(
-            f"method capacity needs `weights`: a mapping of {', '.join(WEIGHT_NAMES)} (cached: as input)"
-        )
-    weights = {name: _weight(name, value) for name, value in told.items()}
-    if not any(weights.values()):
-        raise ValueError("`weights` are all zero: no call would take any capacity")
-    cached = weights.get("cached", weights["input"])
-    per_unit = number_of(str(item["tokens_per_unit"])) if "tokens_per_unit" in item else None
-    if "tokens_per_unit" in item and (per_unit is None or per_unit <= 0):
-        raise ValueError(
-            f"`tokens_per_unit` is a number above zero, not {quoted(item['tokens_per_unit'])}"
-        )
-    return Capacity(
-        weights=tuple(
-            cached if n == CACHED else weights["output"] if n in OUTPUT_SIDE else weights["input"]
-            for n in range(len(TOKEN_COLUMNS))
-        ),
-        tokens_per_unit=None if per_unit is None else Fraction(per_unit),
-        text=(
-            *((name, str(told[name])) for name in WEIGHT_NAMES if name in told),
-            *((("tokens_per_unit", str(item["tokens_per_unit"])),) if per_unit is not None else ()),
-        ),
-    )
-
-
-def _weight(name: str, value: Any) -> int:
-    number = None if isinstance(value, bool) else number_of(str(value))
-    millionths = None if number is None else Fraction(number) * 10**PLACES
-    if (
-        millionths is None
-        or millionths.denominator != 1
-        or not 0 <= millionths <= LARGEST_WEIGHT * 10**PLACES
-    ):
-        raise ValueError(
-            f"weight {name} is a number from 0 to {LARGEST_WEIGHT} of {PLACES} places, not {quoted(value)}"
-        )
-    return int(millionths)
 
 
 def capacity_plan(
@@ -151,7 +90,3 @@ def _unused(line: TracedLine, weight: int) -> Part:
     if line.owner is not None:
         return Part(weight, "idle", ((line.owner, 1, line.owner_rung),))
     return Part(weight, "unallocated", ((line.nobody, 1, 6),))
-
-
-def reserved_key(provider: str | None, project: str | None, model: str | None) -> Key:
-    return Key(provider, project, model, False, is_reserved=True)

@@ -15,8 +15,8 @@ from typing import NamedTuple
 
 from django.db import connection
 
-from allocation.plans.traced import Part, Plan
-from allocation.rules.owner_readers import NAMED, Owner
+from allocation.organisation.owners import NAMED, Owner
+from allocation.plans.plan import Part, Plan
 from allocation.values.money import places_of, plain, quanta_of
 
 IDLE = "idle capacity"

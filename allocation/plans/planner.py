@@ -11,18 +11,18 @@ from itertools import groupby
 from typing import NamedTuple
 
 from allocation.charges.groups import Group
-from allocation.charges.split_keys import BY_DAY, BY_REPORTS, Bucket
+from allocation.charges.split_keys import Bucket
 from allocation.ledger.writer import LedgerWriter
+from allocation.organisation.owners import Owner
 from allocation.organisation.targets import NO_TEAM, UNTRACED, Target, resolve
 from allocation.plans.allocation_base import Related, change_by_day, sum_by_day
 from allocation.plans.capacity import capacity_plan
 from allocation.plans.gpu import IDLE, NO_GPU_USAGE, GpuLine, gpu_plan
+from allocation.plans.plan import Part, Plan
 from allocation.plans.shared import Splitter
 from allocation.plans.traced import (
     Billed,
     MonthSums,
-    Part,
-    Plan,
     TracedLine,
     Usual,
     is_loss_of_a_few,
@@ -31,9 +31,9 @@ from allocation.plans.traced import (
 )
 from allocation.plans.unattributed import Adoption
 from allocation.rules.methods import BY_USAGE, FOLLOW, GPU, NONE
-from allocation.rules.owner_readers import Owner
 from allocation.runs.inputs import Drivers
 from allocation.usage.index import Key, UsageIndex, WholeMonthNeeded, billed_classes, month_name
+from allocation.values.stages import BY_DAY, BY_REPORTS
 
 ZERO = Fraction(0)
 

@@ -13,35 +13,15 @@ from fractions import Fraction
 from typing import NamedTuple
 
 from allocation.charges.split_keys import Bucket
-from allocation.organisation.targets import Organisation, Target, resolve
+from allocation.organisation.owners import NAMED, Owner
+from allocation.organisation.targets import Organisation, Target, at_level, resolve
 from allocation.plans.allocation_base import Related, one_sided
-from allocation.plans.traced import Part, Plan
+from allocation.plans.plan import Part, Plan
 from allocation.rules.methods import COST, EVEN, FIXED, WHOLE, Member, Split
-from allocation.rules.owner_readers import NAMED, Owner
+from allocation.usage.measures import Measure, Measures, MeasuresOf
 from allocation.values.bounds import bounded, smallest_whole
 
 NO_DRIVER, ZERO_DRIVER, OVER_EVERY_CAP = "no driver data", "driver is zero", "over every cap"
-
-
-class Measure(NamedTuple):
-    """What a driver counts for one target, in whole numbers of 10**-places, and the rung of what
-    says so.
-    """
-
-    weight: int
-    rung: int
-
-
-class Measures(NamedTuple):
-    """A driver over some time: by target without model, in 10**-places."""
-
-    by_target: Mapping[Target, Measure]
-    places: int
-    name: str
-
-
-# Driver, level and time (None: the month) -> what it counts.
-MeasuresOf = Callable[[Split, date | None], Measures]
 
 
 class Shares(NamedTuple):
@@ -244,17 +224,6 @@ class Splitter:
             self.costs.places,
             "effective cost",
         )
-
-
-def at_level(target: Target, level: str) -> Target | None:
-    """The target as a split names it: team, or team with feature and product; None for what no team
-    owns.
-    """
-    if target.team is None:
-        return None
-    if level == "team":
-        return Target(team=target.team)
-    return Target(team=target.team, feature=target.feature, product=target.product)
 
 
 def _by_day(split: Split) -> bool:

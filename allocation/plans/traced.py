@@ -13,8 +13,16 @@ from datetime import date
 from fractions import Fraction
 from typing import NamedTuple
 
-from allocation.catalogue.wording import CACHE_WRITE, CACHE_WRITE_1H, CACHE_WRITE_5M, TOKEN_COLUMNS
-from allocation.usage.index import ALL_COLUMNS, NOTHING, Key, UsageIndex, Weights, columns_of
+from allocation.catalogue.token_classes import (
+    ALL_COLUMNS,
+    CACHE_WRITE,
+    CACHE_WRITE_1H,
+    CACHE_WRITE_5M,
+    TOKEN_COLUMNS,
+    columns_of,
+)
+from allocation.plans.plan import Part, Plan
+from allocation.usage.index import NOTHING, Key, UsageIndex, Weights
 from allocation.values.split import whole_weights
 
 SPREAD_FROM = Fraction(
@@ -28,30 +36,6 @@ CACHE_WRITES = (CACHE_WRITE, CACHE_WRITE_5M, CACHE_WRITE_1H)
 CACHE_READS = (TOKEN_COLUMNS.index("cache_read"),)
 
 AUTO, SPREAD, OWNER, UNALLOCATED = "auto", "spread", "owner", "unallocated"
-
-
-class Part(NamedTuple):
-    """A piece of the amount and who shares it: (target, weight, evidence rung) with weights above
-    zero.
-    """
-
-    weight: int
-    kind: str
-    entries: tuple[tuple[int, int, int], ...]
-
-
-class Plan(NamedTuple):
-    """How one charge group is cut, with what Explain shows. `driver_total` and weights are in
-    10**-places.
-    """
-
-    parts: tuple[Part, ...]
-    driver: str | None = None
-    driver_total: int | None = None
-    places: int = 0
-    coverage: Fraction | None = None
-    widened: str | None = None
-    note: str | None = None
 
 
 @dataclass(frozen=True)

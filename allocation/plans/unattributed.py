@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from allocation.organisation.targets import NO_TEAM, Target
-from allocation.plans.traced import Part, TracedLine
+from allocation.plans.plan import Part
+from allocation.plans.traced import TracedLine
 from allocation.usage.index import Key, UsageIndex
 
 

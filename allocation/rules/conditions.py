@@ -9,7 +9,6 @@ dimension that answer differently are told apart.
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
@@ -17,7 +16,7 @@ from functools import cached_property, lru_cache
 from typing import Any, NamedTuple
 
 from allocation.catalogue.wording import BillLine, Entries, bill_line, compiled
-from allocation.values.names import quoted
+from allocation.values.names import normal_name, quoted
 
 COLUMNS = frozenset(
     """AllocatedMethodId AllocatedResourceId AllocatedResourceName AvailabilityZone BillingAccountId BillingAccountName
@@ -47,21 +46,6 @@ TEXT_OPERATORS = ("equals", "in", "prefix", "contains", "regex")
 RANGE_OPERATORS = ("above", "at_least", "below", "at_most")
 OPERATORS = (*TEXT_OPERATORS, "missing", *RANGE_OPERATORS)
 NUMBER = re.compile(r"-?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)")
-
-
-@lru_cache(maxsize=65536)
-def normal_name(text: str) -> str:
-    """Text as names are compared: one Unicode form, no case, no invisible characters, no outer or
-    doubled spaces.
-    """
-    if text.isascii():
-        return " ".join(text.split()).casefold()
-    folded = unicodedata.normalize(
-        "NFKC", unicodedata.normalize("NFKC", text).casefold()
-    )  # casefold may undo the form
-    return " ".join(
-        "".join(letter for letter in folded if unicodedata.category(letter) != "Cf").split()
-    )
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,8 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any
 
+from allocation.organisation.owners import TARGET_FIELDS, Owner
 from allocation.rules.conditions import number_of, words_of
-from allocation.rules.owner_readers import TARGET_FIELDS, Owner
 from allocation.values.names import quoted
 
 DIRECT, TRACED, PROVIDER, GPU = "direct", "traced_usage", "provider_usage", "gpu_usage"

@@ -3,35 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
-from allocation.rules.conditions import Facts, normal_name, pattern_of, reader, words_of
-from allocation.values.names import quoted
-
-NAMED, INFERRED = (
-    4,
-    5,
-)  # rungs of evidence: said by a person, a tag or an uploaded list; guessed from a pattern
-TARGET_FIELDS = ("team", "feature", "product", "environment", "customer", "phase")
-
-
-@dataclass(frozen=True)
-class Owner:
-    """Targets as text, as the rule or the row names them; `rung` is the evidence (4 named or
-    tagged, 5 inferred).
-    """
-
-    team: str | None = None
-    feature: str | None = None
-    product: str | None = None
-    environment: str | None = None
-    customer: str | None = None
-    phase: str | None = None
-    rung: int = NAMED
-    partner_team: str | None = None  # the other side of a call between agents
-    partner_feature: str | None = None
-
+from allocation.organisation.owners import INFERRED, NAMED, TARGET_FIELDS, Owner
+from allocation.rules.conditions import Facts, pattern_of, reader, words_of
+from allocation.values.names import normal_name, quoted
 
 ValueSource = Callable[[Facts], tuple[str | None, int]]  # value and rung
 

@@ -17,7 +17,7 @@ from typing import Any
 
 import yaml
 
-from allocation.plans.capacity import Capacity, parse_capacity
+from allocation.rules.capacity import Capacity, parse_capacity
 from allocation.rules.conditions import (
     Condition,
     Facts,

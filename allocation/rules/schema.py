@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from allocation.plans.capacity import WEIGHT_NAMES
+from allocation.organisation.owners import TARGET_FIELDS
+from allocation.rules.capacity import WEIGHT_NAMES
 from allocation.rules.conditions import CATALOGUE_COLUMNS, COLUMNS, RANGE_OPERATORS, ROW_COLUMNS
 from allocation.rules.methods import (
     CAPACITY,
@@ -32,7 +33,6 @@ from allocation.rules.methods import (
     TRACED,
     USAGE_FIELDS,
 )
-from allocation.rules.owner_readers import TARGET_FIELDS
 from allocation.rules.rules import (
     AI_SCOPES,
     CALLEE,

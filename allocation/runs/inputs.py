@@ -13,7 +13,7 @@ from django.db import connection
 from allocation.catalogue.wording import Entries
 from allocation.charges.split_keys import Bucket, apart_keys
 from allocation.ledger.usage_slices import DailyKey, Number, daily_usage
-from allocation.ledger.writer import TargetBook
+from allocation.organisation.target_book import TargetBook
 from allocation.organisation.targets import Organisation, resolve
 from allocation.plans.gpu import GpuIndex
 from allocation.rules.methods import GPU_SECONDS, PROVIDER

@@ -26,7 +26,7 @@ from allocation.charges.groups import (
     merged,
 )
 from allocation.charges.split_key_map import Members, Namer, late_members
-from allocation.charges.split_keys import BY_REPORTS, Bucket
+from allocation.charges.split_keys import Bucket
 from allocation.models import AllocationRun
 from allocation.plans.planner import ZERO, Asked, Asking, BilledKey, Engine, LateDays, billed_key
 from allocation.plans.traced import MonthSums
@@ -36,6 +36,7 @@ from allocation.usage.driver_data import Reports
 from allocation.usage.facts import LateUsage, UsageFacts, usage_versions
 from allocation.usage.index import ALL_USAGE, Key, UsageIndex, WholeMonthNeeded, month_name
 from allocation.values.periods import DAY, Period
+from allocation.values.stages import BY_REPORTS
 
 V = TypeVar("V")
 

@@ -23,10 +23,10 @@ from allocation.catalogue.own_entries import own_catalogue
 from allocation.catalogue.wording import Entries
 from allocation.charges.groups import SourceTotal, pinned_scopes, read_groups, source_totals
 from allocation.charges.split_key_map import Members, Namer, all_members
-from allocation.charges.split_keys import BY_DAY, USAGE, SourceSettings
+from allocation.charges.split_keys import SourceSettings
 from allocation.ledger.slices import SliceStore, balance_slices, forget_slices, run_balances
 from allocation.ledger.usage_slices import write_usage_daily
-from allocation.ledger.writer import LedgerWriter, TargetBook
+from allocation.ledger.writer import LedgerWriter
 from allocation.models import (
     AllocationRun,
     PriceVersion,
@@ -35,6 +35,7 @@ from allocation.models import (
     RunStatus,
     Source,
 )
+from allocation.organisation.target_book import TargetBook
 from allocation.organisation.targets import Organisation, load_organisation
 from allocation.plans.planner import Engine
 from allocation.rules.rule_sets import rule_set_for
@@ -46,6 +47,7 @@ from allocation.usage.sampling import record_sampling
 from allocation.values.errors import AllocationBusy, NotBalanced
 from allocation.values.money import exact_sum
 from allocation.values.periods import Period
+from allocation.values.stages import BY_DAY, USAGE
 
 ENGINE_VERSION = (
     "6"  # grows with every change that can move a cost: part of what makes a run reproducible

@@ -8,7 +8,7 @@ from datetime import date
 
 from django.db import connection, transaction
 
-from allocation.catalogue.wording import TOKEN_COLUMNS
+from allocation.catalogue.token_classes import TOKEN_COLUMNS
 
 STALE_SQL = """
 SELECT day FROM usage_day_version

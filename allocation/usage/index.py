@@ -9,73 +9,16 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from fractions import Fraction
-from functools import cached_property, lru_cache
+from functools import cached_property
 from typing import Any, NamedTuple
 
-from allocation.catalogue.wording import (
-    CACHE_READ,
-    CACHE_WRITE,
-    CACHE_WRITE_1H,
-    CACHE_WRITE_5M,
-    CLASS_COLUMNS,
-    INPUT,
-    INPUT_AUDIO,
-    INPUT_IMAGE,
-    OUTPUT,
-    OUTPUT_AUDIO,
-    OUTPUT_IMAGE,
-    REASONING,
-    TOKEN_COLUMNS,
-    TRACE,
-    Entries,
-    meaning,
-)
-from allocation.rules.owner_readers import Owner
+from allocation.catalogue.token_classes import ALL_COLUMNS, OUTPUT_SIDE, SIDES, TOKEN_COLUMNS
+from allocation.catalogue.wording import TRACE, Entries, meaning
+from allocation.organisation.owners import Owner
 from allocation.storage.copy_text import NULL, copy_cells
 
 # Names under which traces and bills may mean the same door of a provider.
 SAME_PROVIDER = {"gcp.gen_ai": "gcp.vertex_ai", "azure.ai.inference": "azure.ai.openai"}
-
-# Columns that fall to a class unless the bill has a line of its own for them.
-FALLS_TO: dict[str, tuple[tuple[str, tuple[str, ...]], ...]] = {
-    INPUT: (
-        ("cache_read", (CACHE_READ,)),
-        ("cache_write_5m", (CACHE_WRITE, CACHE_WRITE_5M)),
-        ("cache_write_1h", (CACHE_WRITE, CACHE_WRITE_1H)),
-        ("input_audio", (INPUT_AUDIO,)),
-        ("input_image", (INPUT_IMAGE,)),
-    ),
-    OUTPUT: (
-        ("reasoning", (REASONING,)),
-        ("output_audio", (OUTPUT_AUDIO,)),
-        ("output_image", (OUTPUT_IMAGE,)),
-    ),
-}
-
-
-@lru_cache(maxsize=4096)
-def columns_of(token_class: str, billed_classes: frozenset[str]) -> tuple[int, ...]:
-    """Indexes into TOKEN_COLUMNS that a line of this class pays for, given the classes that the
-    model's bill has.
-    """
-    names = list(CLASS_COLUMNS[token_class])
-    if token_class == CACHE_WRITE:
-        own = {CACHE_WRITE_5M: "cache_write_5m", CACHE_WRITE_1H: "cache_write_1h"}
-        names = [
-            name for name in names if not any(own[c] == name for c in own if c in billed_classes)
-        ]
-    for name, lines in FALLS_TO.get(token_class, ()):
-        if not billed_classes.intersection(lines):
-            names.append(name)
-    return tuple(sorted(TOKEN_COLUMNS.index(name) for name in names))
-
-
-ALL_COLUMNS = tuple(range(len(TOKEN_COLUMNS)))
-# The two sides of a call that sampling's variance is kept for: input and output.
-OUTPUT_SIDE = tuple(
-    n for n, name in enumerate(TOKEN_COLUMNS) if "output" in name or name == "reasoning"
-)
-SIDES = (tuple(n for n in ALL_COLUMNS if n not in OUTPUT_SIDE), OUTPUT_SIDE)
 
 
 class Key(NamedTuple):
@@ -716,3 +659,7 @@ def billed_classes(lines: Iterable[tuple[Key, str | None]]) -> Mapping[Key, froz
         if token_class:
             found.setdefault(key, set()).add(token_class)
     return {key: frozenset(classes) for key, classes in found.items()}
+
+
+def reserved_key(provider: str | None, project: str | None, model: str | None) -> Key:
+    return Key(provider, project, model, False, is_reserved=True)

@@ -10,21 +10,20 @@ from datetime import date
 from decimal import Decimal
 from typing import NamedTuple
 
-from allocation.catalogue.wording import TOKEN_COLUMNS
+from allocation.catalogue.token_classes import OUTPUT_SIDE, TOKEN_COLUMNS
 from allocation.models import DriverPoint
-from allocation.organisation.targets import Organisation, Target, resolve
+from allocation.organisation.owners import NAMED, Owner
+from allocation.organisation.targets import Organisation, Target, at_level, resolve
 from allocation.plans.gpu import GpuRow
-from allocation.plans.shared import Measure, Measures, at_level
-from allocation.rules.methods import GPU_SECONDS, REQUESTS, SEATS, SERIES, TOKEN_DRIVERS, Split
-from allocation.rules.owner_readers import NAMED, Owner
-from allocation.usage.index import (
-    ALL_USAGE,
-    OUTPUT_SIDE,
-    SAME_PROVIDER,
-    ToldUsage,
-    WholeMonthNeeded,
-    told_owner,
+from allocation.rules.methods import (
+    GPU_SECONDS,
+    REQUESTS,
+    SEATS,
+    SERIES,
+    TOKEN_DRIVERS,
+    Split,
 )
+from allocation.usage.index import ALL_USAGE, SAME_PROVIDER, ToldUsage, WholeMonthNeeded, told_owner
 from allocation.values.money import places_of, plain, quanta_of
 from allocation.values.periods import Period
 
@@ -40,6 +39,27 @@ TOKENS_OF: dict[str, tuple[int, ...]] = {
 }
 NAMES = {REQUESTS: "requests", "tokens": "tokens", "input_tokens": "input tokens", "output_tokens": "output tokens",
          "cached_tokens": "cached tokens", GPU_SECONDS: "GPU-seconds booked"}  # fmt: skip
+
+
+class Measure(NamedTuple):
+    """What a driver counts for one target, in whole numbers of 10**-places, and the rung of what
+    says so.
+    """
+
+    weight: int
+    rung: int
+
+
+class Measures(NamedTuple):
+    """A driver over some time: by target without model, in 10**-places."""
+
+    by_target: Mapping[Target, Measure]
+    places: int
+    name: str
+
+
+# Driver, level and time (None: the month) -> what it counts.
+MeasuresOf = Callable[[Split, date | None], Measures]
 
 
 class Reading(NamedTuple):

@@ -10,7 +10,7 @@ from datetime import date
 
 from django.db import connection
 
-from allocation.catalogue.wording import TOKEN_COLUMNS
+from allocation.catalogue.token_classes import TOKEN_COLUMNS
 from allocation.models import IdentityOwner, UsageIdentity
 from allocation.storage.copy_text import copy_cells, copy_lines
 from allocation.usage.index import SAME_PROVIDER, Key, ToldUsage

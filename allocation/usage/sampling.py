@@ -36,9 +36,9 @@ from typing import Any
 
 from django.db import connection
 
-from allocation.charges.split_keys import USAGE
 from allocation.storage.copy_text import whole_month_plans
 from allocation.usage.index import ANY_PROJECT, SAME_PROVIDER, ToldUsage
+from allocation.values.stages import USAGE
 
 # Told provider, project, model, team and feature -> the factor on the variance of input and of
 # output tokens.

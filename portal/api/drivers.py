@@ -24,10 +24,10 @@ from portal.api.parameters import (
     parameters_of,
 )
 from portal.errors import Refused
+from portal.ingest.bills.uploads import plain_name
 from portal.ingest.drivers.delivery import deliver
 from portal.ingest.drivers.doors import FILE_KINDS, kind_of
 from portal.ingest.drivers.table import MOST_BYTES
-from portal.ingest.uploads import plain_name
 from reports.queries.drivers_known import drivers_known
 
 

@@ -19,8 +19,8 @@ from allocation.models import Delivery, Import, ImportStatus, RejectedRow
 from portal.api.callers import MayUpload, caller_of, reads_everything_of
 from portal.api.jobs import JobLine
 from portal.api.parameters import NoParameters, PageParameters, StrictSerializer, parameters_of
-from portal.ingest.focus.problems import BillRefused
-from portal.ingest.uploads import accept_upload
+from portal.ingest.bills.uploads import accept_upload
+from portal.ingest.problems import BillRefused
 
 
 class ImportParameters(PageParameters):

@@ -27,10 +27,10 @@ from portal.demo.organisation import ensure_organisation
 from portal.demo.provider_reports import load_provider_reports
 from portal.demo.settings import DemoSettings, demo_settings
 from portal.errors import Refused
-from portal.ingest.bills import load_bill
-from portal.ingest.otlp.files import import_traces
-from portal.ingest.otlp.fold import fold
+from portal.ingest.bills.delivery import load_bill
 from portal.ingest.otlp.jobs import import_packaged_prices
+from portal.ingest.otlp.rollup.fold import fold
+from portal.ingest.otlp.traces.files import import_traces
 
 START_AGAIN = "Start the demo again with an empty APPORTION_HOME"
 LEAST_NEWS_SECONDS = 60  # a start this soon after the last one adds nothing

@@ -9,7 +9,7 @@ from django.utils import timezone
 from allocation.runs.month import allocate_period
 from allocation.values.errors import AllocationBusy
 from allocation.values.periods import Period
-from portal.ingest.otlp.fold import fold
+from portal.ingest.otlp.rollup.fold import fold
 from portal.jobs.jobs import JobContext, Temporary, handles
 
 

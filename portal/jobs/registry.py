@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib import import_module
 
 MODULES = (
-    "portal.ingest.jobs",
+    "portal.ingest.bills.jobs",
     "portal.ingest.otlp.jobs",
     "portal.jobs.allocation_jobs",
     "portal.jobs.rule_jobs",

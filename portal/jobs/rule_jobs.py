@@ -12,12 +12,12 @@ from django.db import transaction
 from django.utils import timezone
 
 from allocation.models import RulePreview, RuleSet
+from allocation.preview.apply import apply_rules
 from allocation.preview.preview import carry_out_preview, record_preview
-from allocation.rules.rule_sets import apply_rules
 from allocation.values.errors import AllocationBusy
 from portal.accounts import audit
 from portal.errors import Refused
-from portal.ingest.otlp.fold import fold
+from portal.ingest.otlp.rollup.fold import fold
 from portal.jobs.jobs import JobContext, Temporary, enqueue, handles
 from portal.jobs.models import Job
 

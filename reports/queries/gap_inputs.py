@@ -17,7 +17,7 @@ from typing import Any
 from django.db import connection
 
 from allocation.catalogue.price_list import PriceLine, applicable
-from allocation.catalogue.wording import TOKEN_COLUMNS
+from allocation.catalogue.token_classes import TOKEN_COLUMNS
 from allocation.models import AllocationRun
 from allocation.storage.copy_text import whole_month_plans
 from allocation.usage.facts import usage_versions

@@ -20,7 +20,7 @@ from functools import cached_property
 from typing import Any, NamedTuple
 from unittest.mock import patch
 
-from allocation.catalogue.wording import TOKEN_COLUMNS
+from allocation.catalogue.token_classes import TOKEN_COLUMNS
 from allocation.charges.groups import Group, groups_of
 from allocation.charges.split_keys import (
     Bucket,
@@ -32,13 +32,14 @@ from allocation.charges.split_keys import (
     bucket_of,
 )
 from allocation.ledger.slices import Place, SliceStore, run_sha256
-from allocation.ledger.writer import LedgerWriter, TargetBook, cut_group
+from allocation.ledger.writer import LedgerWriter, cut_group
+from allocation.organisation.owners import NAMED, Owner
+from allocation.organisation.target_book import TargetBook
 from allocation.organisation.targets import FeaturePlace, Organisation, Target, resolve
 from allocation.plans.allocation_base import Given, Related
 from allocation.plans.gpu import GpuIndex, GpuRow
+from allocation.plans.plan import Plan
 from allocation.plans.planner import Engine
-from allocation.plans.traced import Plan
-from allocation.rules.owner_readers import NAMED, Owner
 from allocation.rules.rules import parse_rules
 from allocation.runs.inputs import Drivers, build_index
 from allocation.usage.driver_data import Look, Reports
@@ -284,7 +285,9 @@ def without_database(writer: MemoryWriter) -> Iterator[None]:
     wrote.
     """
     with (
-        patch("allocation.ledger.writer.ensure_targets", lambda targets: [0] * len(targets)),
+        patch(
+            "allocation.organisation.target_book.ensure_targets", lambda targets: [0] * len(targets)
+        ),
         patch("allocation.plans.planner.sum_by_day", lambda **_: None),
         patch.object(Related, "read", lambda *, parts, **_: writer.related(parts)),
     ):

@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
+from allocation.organisation.owners import Owner
 from allocation.rules.conditions import (
     Facts,
     RowTest,
     condition,
     in_range,
     is_row_column,
-    normal_name,
     number_of,
     pattern_of,
     reader,
@@ -24,8 +24,8 @@ from allocation.rules.conditions import (
     words_of,
 )
 from allocation.rules.methods import Split
-from allocation.rules.owner_readers import Owner
 from allocation.rules.rules import Rule, Rules, parse_rules
+from allocation.values.names import normal_name
 
 OCTOBER = date(2026, 10, 1)
 ROW: dict[str, Any] = {

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from django.db import connection
 
-from allocation.charges.split_keys import BY_DAY, BY_MONTH, BY_REPORTS
 from allocation.models import AllocationRun, IdentityOwner, ProviderUsage
 from allocation.usage import driver_data
 from allocation.usage import reports as reported_usage
+from allocation.values.stages import BY_DAY, BY_MONTH, BY_REPORTS
 from tests.allocation.bills import Bill, allocate, put_in_force, usage, utc
 from tests.allocation.late import (
     INPUT,

@@ -12,7 +12,7 @@ from django.db import connection
 from allocation.charges import split_key_map as members
 from allocation.ledger.writer import stored_sha256
 from allocation.models import UsageHourly
-from portal.ingest.otlp.fold import fold
+from portal.ingest.otlp.rollup.fold import fold
 from reports.queries.reconciliation import reconcile_period
 from tests.allocation.bills import OCTOBER, Bill, allocate, usage
 from tests.allocation.late import rows_of

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from django.db import connection
 
-from allocation.catalogue.wording import TOKEN_COLUMNS
+from allocation.catalogue.token_classes import TOKEN_COLUMNS
 from allocation.charges.groups import Amount
 from allocation.ledger.writer import stored_sha256
 from allocation.models import (
@@ -26,8 +26,8 @@ from allocation.models import (
     RunSource,
     Team,
 )
+from allocation.organisation.owners import NAMED, Owner
 from allocation.organisation.targets import load_organisation, resolve
-from allocation.rules.owner_readers import NAMED, Owner
 from allocation.usage.measures import Reading
 from allocation.values.money import exact_sum, text_of
 from reports.queries.reconciliation import reconcile_period

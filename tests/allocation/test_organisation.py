@@ -18,8 +18,8 @@ from allocation.organisation.store import (
     read_tree,
 )
 from allocation.organisation.targets import load_organisation
-from allocation.organisation.tree_file import Plan, Tree, name_key, plan_changes
-from allocation.rules.conditions import normal_name
+from allocation.organisation.tree_file import Plan, Tree, plan_changes
+from allocation.values.names import name_key, normal_name
 from tests.allocation.bills import AWS, OPENAI, Bill, allocate, billed_by_team, usage, utc
 
 TODAY = date(2026, 11, 2)

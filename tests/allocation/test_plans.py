@@ -10,13 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from allocation.catalogue.wording import TOKEN_COLUMNS
+from allocation.catalogue.token_classes import ALL_COLUMNS, TOKEN_COLUMNS, columns_of
 from allocation.charges.groups import Amount, Group
 from allocation.ledger.writer import cut_group
+from allocation.organisation.owners import Owner
 from allocation.organisation.targets import Organisation, Target, resolve
-from allocation.plans.traced import Billed, Part, Plan, TracedLine, traced_plan
-from allocation.rules.owner_readers import Owner
-from allocation.usage.index import ALL_COLUMNS, Key, Usage, UsageIndex, columns_of
+from allocation.plans.plan import Part, Plan
+from allocation.plans.traced import Billed, TracedLine, traced_plan
+from allocation.usage.index import Key, Usage, UsageIndex
 
 DAY, NEXT = date(2026, 10, 5), date(2026, 10, 6)
 GPT = Key("openai", "proj-1", "gpt-4o", False)

@@ -26,9 +26,10 @@ from allocation.models import (
     Source,
     Team,
 )
+from allocation.preview.apply import NotPreviewed, apply_rules
 from allocation.preview.preview import carry_out_preview, preview_months, record_preview
 from allocation.preview.world import check_draft, rule_reach, untaken_charges
-from allocation.rules.rule_sets import NotPreviewed, apply_rules, rule_set_for
+from allocation.rules.rule_sets import rule_set_for
 from allocation.rules.rules import RuleError
 from allocation.values.errors import AllocationBusy
 from allocation.values.periods import Period

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from allocation.organisation.owners import Owner
 from allocation.rules.conditions import Facts, RowTest
-from allocation.rules.owner_readers import Owner
 from allocation.rules.rule_sets import default_rules_text
 from allocation.rules.rules import RuleError, Rules, parse_rules
 

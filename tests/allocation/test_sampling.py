@@ -9,9 +9,9 @@ from decimal import Decimal as D
 import pytest
 from django.db import connection
 
-from allocation.catalogue.wording import TOKEN_COLUMNS
+from allocation.catalogue.token_classes import SIDES, TOKEN_COLUMNS
 from allocation.models import Source
-from allocation.usage.index import SIDES, Key, Usage, UsageIndex
+from allocation.usage.index import Key, Usage, UsageIndex
 from tests.allocation.bills import OPENAI, Bill, allocate, billed_by_team, usage
 
 DAY = date(2026, 10, 5)

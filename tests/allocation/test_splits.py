@@ -12,12 +12,13 @@ from typing import Any
 import pytest
 
 from allocation.charges.split_keys import Bucket, SourceSettings, into_pool
-from allocation.organisation.targets import FeaturePlace, Organisation, Target
+from allocation.organisation.owners import Owner
+from allocation.organisation.targets import FeaturePlace, Organisation, Target, at_level
 from allocation.plans.allocation_base import Given, Related
-from allocation.plans.shared import Measure, Measures, Splitter, at_level
-from allocation.plans.traced import Part, Plan
+from allocation.plans.plan import Part, Plan
+from allocation.plans.shared import Splitter
 from allocation.rules.methods import Member, Split, parse_split, percent_text
-from allocation.rules.owner_readers import Owner
+from allocation.usage.measures import Measure, Measures
 
 EVE, DAY, NEXT = (
     date(2026, 10, 4),

@@ -17,7 +17,7 @@ from django.db import connection, connections, transaction
 from allocation.models import UsageHourly
 from allocation.usage.day_sums import sum_day, sum_days
 from allocation.usage.index import names_sql, usage_sql
-from portal.ingest.otlp.fold import fold
+from portal.ingest.otlp.rollup.fold import fold
 from tests.allocation.bills import OCTOBER, usage, utc
 
 pytestmark = pytest.mark.django_db

@@ -10,7 +10,7 @@ import time_machine
 
 from allocation.catalogue.prices import ensure_prices
 from allocation.usage.summary import summarise_hours
-from portal.ingest.otlp.fold import fold
+from portal.ingest.otlp.rollup.fold import fold
 from tests.portal.ingest.otlp.sending import CALL, NOW, ingest_secret, request, rows, send, span
 
 pytestmark = pytest.mark.django_db

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from django.db import connection
 
-from portal.ingest.bills import ImportOutcome, load_bill
+from portal.ingest.bills.delivery import ImportOutcome, load_bill
 
 SHARED = Path(__file__).parents[2].parent / "shared" / "data"
 

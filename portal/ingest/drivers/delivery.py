@@ -25,7 +25,7 @@ from portal.accounts import audit
 from portal.errors import Refused
 from portal.ingest.drivers.outdated import outdated_months
 from portal.ingest.drivers.table import MOST_BYTES, Problems
-from portal.ingest.focus.problems import Problem
+from portal.ingest.problems import Problem
 
 REJECTED_SHOWN = 20
 NAMES_SHOWN = 10

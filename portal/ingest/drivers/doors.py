@@ -9,11 +9,11 @@ from allocation.usage.driver_data import DRIVER_KINDS
 from allocation.values.names import quoted
 from portal.errors import Refused
 from portal.ingest.drivers.delivery import Kind
-from portal.ingest.drivers.gpu_usage import GPU_USAGE
-from portal.ingest.drivers.identity_owners import IDENTITY_OWNERS
-from portal.ingest.drivers.provider_usage import provider_usage_kind
-from portal.ingest.drivers.rates import RATES
-from portal.ingest.drivers.series import series_kind
+from portal.ingest.drivers.gpu_usage.kind import GPU_USAGE
+from portal.ingest.drivers.identity_owners.kind import IDENTITY_OWNERS
+from portal.ingest.drivers.provider_usage.kind import provider_usage_kind
+from portal.ingest.drivers.rates.kind import RATES
+from portal.ingest.drivers.series.kind import series_kind
 
 FILE_KINDS = (*DRIVER_KINDS, ImportKind.RATES)
 

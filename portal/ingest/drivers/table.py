@@ -14,8 +14,8 @@ from typing import Any
 
 from allocation.values.names import quoted
 from portal.errors import Refused
-from portal.ingest.focus.problems import Problem, shown
-from portal.ingest.focus.values import CURRENCY, read_number, read_time
+from portal.ingest.bills.load.values import CURRENCY, read_number, read_time
+from portal.ingest.problems import Problem, shown
 
 MOST_BYTES = 32 << 20
 LONGEST_TEXT = 300

@@ -1,0 +1,1 @@
+"""OpenTelemetry over HTTP and from files."""

@@ -12,7 +12,7 @@ from allocation.rules.rules import RuleError
 from allocation.runs.month import allocate_period
 from allocation.values.errors import AllocationBusy
 from portal.commands import PortalCommand, Refused
-from portal.ingest.otlp.fold import fold
+from portal.ingest.otlp.rollup.fold import fold
 from portal.management.periods import month_argument
 
 

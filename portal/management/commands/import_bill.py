@@ -9,8 +9,8 @@ from django.core.management.base import CommandParser
 
 from allocation.models import Delivery
 from portal.commands import PortalCommand
-from portal.ingest.bills import FORMATS, load_bill
-from portal.ingest.focus.problems import Problem
+from portal.ingest.bills.delivery import FORMATS, load_bill
+from portal.ingest.problems import Problem
 
 
 class Command(PortalCommand):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from portal.ingest.drivers.delivery import Kind
-from portal.ingest.drivers.gpu_usage import GPU_USAGE
+from portal.ingest.drivers.gpu_usage.kind import GPU_USAGE
 from portal.management.driver_command import DriverCommand
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 from typing import Any
 
 from portal.ingest.drivers.delivery import Kind
-from portal.ingest.drivers.identity_owners import IDENTITY_OWNERS
+from portal.ingest.drivers.identity_owners.kind import IDENTITY_OWNERS
 from portal.management.driver_command import DriverCommand
 
 

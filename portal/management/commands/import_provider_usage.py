@@ -7,7 +7,7 @@ from typing import Any
 from django.core.management.base import CommandParser
 
 from portal.ingest.drivers.delivery import Kind
-from portal.ingest.drivers.provider_usage import provider_usage_kind
+from portal.ingest.drivers.provider_usage.kind import provider_usage_kind
 from portal.management.driver_command import DriverCommand
 
 

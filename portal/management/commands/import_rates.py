@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from portal.ingest.drivers.delivery import Kind
-from portal.ingest.drivers.rates import RATES
+from portal.ingest.drivers.rates.kind import RATES
 from portal.management.driver_command import DriverCommand
 
 

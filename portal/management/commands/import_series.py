@@ -9,7 +9,7 @@ from typing import Any
 from django.core.management.base import CommandParser
 
 from portal.ingest.drivers.delivery import Kind
-from portal.ingest.drivers.series import series_kind
+from portal.ingest.drivers.series.kind import series_kind
 from portal.management.driver_command import DriverCommand
 from portal.management.periods import month_argument
 

@@ -8,7 +8,7 @@ from typing import Any
 from django.core.management.base import CommandParser
 
 from portal.commands import PortalCommand
-from portal.ingest.otlp.files import import_traces
+from portal.ingest.otlp.traces.files import import_traces
 
 
 class Command(PortalCommand):

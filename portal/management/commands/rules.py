@@ -11,15 +11,16 @@ from typing import Any
 from django.core.management.base import CommandParser
 from django.utils import timezone
 
+from allocation.preview.apply import NotPreviewed
 from allocation.preview.preview import carry_out_preview, preview_months, record_preview
 from allocation.rules.checks import Finding
-from allocation.rules.rule_sets import NotPreviewed, rule_set_for
+from allocation.rules.rule_sets import rule_set_for
 from allocation.rules.rules import RuleError
 from allocation.values.errors import AllocationBusy
 from allocation.values.money import EXACT, plain
 from allocation.values.periods import Period
 from portal.commands import PortalCommand, Refused
-from portal.ingest.otlp.fold import fold
+from portal.ingest.otlp.rollup.fold import fold
 from portal.jobs.rule_jobs import apply_previewed
 from portal.management.periods import month_argument
 from portal.pages.rules.findings import grouped

@@ -14,15 +14,16 @@ from django.utils import timezone
 from django.views.decorators.http import require_safe
 
 from allocation.models import RulePreview
+from allocation.preview.apply import NotPreviewed, fresh_preview
 from allocation.preview.inputs import billed_months
 from allocation.rules.checks import Finding
-from allocation.rules.rule_sets import NotPreviewed, fresh_preview, latest_rule_set, rule_set_for
+from allocation.rules.rule_sets import latest_rule_set, rule_set_for
 from allocation.rules.rules import RuleError
 from allocation.values.currencies import minor_units
 from allocation.values.money import exact_sum
 from portal.accounts.access import page, pages_of
 from portal.accounts.models import User
-from portal.ingest.bills import ask_for_allocation
+from portal.ingest.bills.delivery import ask_for_allocation
 from portal.jobs.models import JobStatus
 from portal.jobs.rule_jobs import apply_previewed, job_of
 from portal.pages.frame.frame import Crumb, render_page

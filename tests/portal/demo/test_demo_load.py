@@ -16,9 +16,9 @@ from pytest_django import Settings
 
 from allocation.models import Import, ImportStatus, RunSource, Source, Team, Untraced
 from benchmarks.accuracy import result
+from benchmarks.attribution_errors import weighted_errors
 from portal.accounts.models import Membership, Role, User
 from portal.demo import live
-from portal.demo.accuracy import weighted_errors
 from portal.demo.cases import GATEWAY_ATTRIBUTES
 from portal.demo.generate import DemoFiles, write_files
 from portal.demo.live import requests_between
@@ -26,8 +26,8 @@ from portal.demo.load import load_demo, load_settings
 from portal.demo.people import PEOPLE, ensure_people
 from portal.demo.settings import demo_settings
 from portal.errors import Refused
-from portal.ingest.otlp.attributes import installed
-from portal.ingest.otlp.decode import from_protobuf
+from portal.ingest.otlp.traces.attributes import installed
+from portal.ingest.otlp.traces.decode import from_protobuf
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

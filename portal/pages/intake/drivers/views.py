@@ -22,12 +22,12 @@ from allocation.values.periods import BadPeriod, Period
 from portal.accounts.access import page, pages_of
 from portal.accounts.models import User
 from portal.errors import Refused
-from portal.ingest.bills import ask_for_allocation
+from portal.ingest.bills.delivery import ask_for_allocation
+from portal.ingest.bills.uploads import plain_name
 from portal.ingest.drivers.delivery import REJECTED_SHOWN, Outcome, deliver
 from portal.ingest.drivers.doors import kind_of
 from portal.ingest.drivers.outdated import outdated_months
 from portal.ingest.drivers.table import MOST_BYTES
-from portal.ingest.uploads import plain_name
 from portal.pages.frame.frame import render_page
 from portal.pages.frame.posts import sent_from
 from portal.pages.frame.state import PageState

@@ -41,8 +41,8 @@ from allocation.models import (
 from portal.accounts.access import page
 from portal.accounts.models import User
 from portal.errors import Refused
+from portal.ingest.bills.uploads import JOB_KIND, accept_upload
 from portal.ingest.drivers.doors import FILE_KINDS as DRIVER_FILES
-from portal.ingest.uploads import JOB_KIND, accept_upload
 from portal.jobs.models import Job, JobStatus
 from portal.pages.frame.durations import seconds
 from portal.pages.frame.frame import Crumb, render_page

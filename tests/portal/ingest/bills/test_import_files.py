@@ -23,9 +23,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from allocation.models import ChargeDimension, Import
-from portal.ingest.focus.csv_rows import CsvRows
-from portal.ingest.focus.lexer import misquoted
-from portal.ingest.focus.stream import BillStream
+from portal.ingest.bills.files.csv_rows import CsvRows
+from portal.ingest.bills.files.quotes import misquoted
+from portal.ingest.bills.files.stream import BillStream
 from tests.portal.bills import ROW, SHARED, deliver, published, reasons, row, rows, text
 from tests.portals import CHECKOUT
 
@@ -86,7 +86,7 @@ import resource, sys, django
 django.setup()
 from pathlib import Path
 from django.db import connection
-from portal.ingest.bills import load_bill
+from portal.ingest.bills.delivery import load_bill
 connection.ensure_connection()
 import pyarrow.csv, pyarrow.compute
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -10,8 +10,8 @@ import pytest
 from django.db import connection, connections
 
 from allocation.models import ChargeScope, Import, ScopeState, Source, SourceRole
-from portal.ingest.bills import ImportOutcome, load_bill
-from portal.ingest.focus.problems import BillRefused
+from portal.ingest.bills.delivery import ImportOutcome, load_bill
+from portal.ingest.problems import BillRefused
 from portal.jobs.models import Job
 from tests.portal.bills import deliver, published, row, rows, text
 

@@ -29,12 +29,12 @@ from allocation.models import (
 from portal.accounts.models import AuditEntry
 from portal.errors import Refused
 from portal.ingest.drivers.delivery import Kind, Outcome, deliver
-from portal.ingest.drivers.gpu_usage import GPU_USAGE
-from portal.ingest.drivers.identity_owners import IDENTITY_OWNERS
+from portal.ingest.drivers.gpu_usage.kind import GPU_USAGE
+from portal.ingest.drivers.identity_owners.kind import IDENTITY_OWNERS
 from portal.ingest.drivers.outdated import outdated_months
-from portal.ingest.drivers.provider_usage import provider_usage_kind
-from portal.ingest.drivers.rates import RATES
-from portal.ingest.drivers.series import series_kind
+from portal.ingest.drivers.provider_usage.kind import provider_usage_kind
+from portal.ingest.drivers.rates.kind import RATES
+from portal.ingest.drivers.series.kind import series_kind
 from tests.allocation.bills import AWS, Bill, allocate, put_in_force
 from tests.factories import Costs, make_team
 

@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 from django.conf import settings
 
-from portal.ingest.otlp.attributes import vocabulary
-from portal.ingest.otlp.decode import json_items
-from portal.ingest.otlp.normalise import Sender, Window, normalise
-from portal.ingest.otlp.store import settle_within
+from portal.ingest.otlp.traces.attributes import vocabulary
+from portal.ingest.otlp.traces.decode import json_items
+from portal.ingest.otlp.traces.normalise import Sender, normalise
+from portal.ingest.otlp.traces.store import settle_within
+from portal.ingest.otlp.traces.window import Window
 from tests.portal.ingest.otlp.sending import request, span
 
 FOLDER = Path(settings.BASE_DIR).parent / "shared" / "data" / "genai_traces"

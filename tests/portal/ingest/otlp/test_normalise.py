@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 
-from portal.ingest.otlp.attributes import Vocabulary, vocabulary
-from portal.ingest.otlp.decode import from_json, from_protobuf, json_items
-from portal.ingest.otlp.normalise import Sender, SpanRecord, Window, normalise
-from portal.ingest.otlp.usage import Buckets
+from portal.ingest.otlp.traces.attributes import Vocabulary, vocabulary
+from portal.ingest.otlp.traces.decode import from_json, from_protobuf, json_items
+from portal.ingest.otlp.traces.normalise import Sender, SpanRecord, normalise
+from portal.ingest.otlp.traces.usage import Buckets
+from portal.ingest.otlp.traces.window import Window
 from tests.portal.ingest.otlp.sending import protobuf, request, span
 
 CONFIGURED = {

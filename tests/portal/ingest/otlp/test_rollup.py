@@ -20,13 +20,13 @@ from hypothesis import strategies as st
 
 from allocation.catalogue.price_list import list_price, packaged
 from allocation.catalogue.prices import ensure_prices, reprice
-from portal.ingest.otlp.attributes import installed
-from portal.ingest.otlp.decode import json_items
-from portal.ingest.otlp.fold import fold, rollup_of_spans
-from portal.ingest.otlp.normalise import Sender, normalise
-from portal.ingest.otlp.retention import prepare, retain
-from portal.ingest.otlp.store import forget, store_spans
-from portal.ingest.otlp.views import window
+from portal.ingest.otlp.rollup.fold import fold, rollup_of_spans
+from portal.ingest.otlp.rollup.retention import prepare, retain
+from portal.ingest.otlp.traces.attributes import installed
+from portal.ingest.otlp.traces.decode import json_items
+from portal.ingest.otlp.traces.normalise import Sender, normalise
+from portal.ingest.otlp.traces.store import forget, store_spans
+from portal.ingest.otlp.traces.window import window
 from tests.portal.ingest.otlp.sending import CALL, NOW, request, rows, span, totals
 
 pytestmark = pytest.mark.django_db

@@ -12,7 +12,7 @@ import time_machine
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from portal.ingest.otlp.attributes import installed
+from portal.ingest.otlp.traces.attributes import installed
 from tests.portal.ingest.otlp.sending import NOW, ingest_secret, request, rows, send, span
 
 pytestmark = pytest.mark.django_db

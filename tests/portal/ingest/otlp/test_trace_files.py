@@ -16,7 +16,7 @@ from django.core.management import call_command
 
 from allocation.models import Import, RejectedRow
 from portal.accounts.keys import create_key, key_from_request, revoke_key
-from portal.ingest.otlp.senders import NoSender, sender_of
+from portal.ingest.otlp.http.senders import NoSender, sender_of
 from tests.portal.ingest.otlp.sending import CALL, NOW, protobuf, request, rows, span, totals
 
 pytestmark = pytest.mark.django_db(databases=["default", "owner"])

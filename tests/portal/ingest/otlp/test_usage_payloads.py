@@ -19,8 +19,8 @@ from genai_prices.types import _providers_from_raw
 from genai_prices.units import _get_registry
 
 from allocation.catalogue.price_list import PriceList, list_price, packaged
-from portal.ingest.otlp.answers import counts_of_answer
-from portal.ingest.otlp.usage import Buckets, buckets
+from portal.ingest.otlp.traces.answers import counts_of_answer
+from portal.ingest.otlp.traces.usage import Buckets, buckets
 
 SHARED = Path(settings.BASE_DIR).parent / "shared" / "data"
 PAYLOADS = SHARED / "llm_usage_payloads" / "usages.json.gz"

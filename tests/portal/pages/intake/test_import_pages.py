@@ -25,8 +25,8 @@ from django.utils import timezone
 
 from allocation.models import ChargeScope, Import, ImportStatus, Source
 from portal.accounts.models import Membership, Role, User
-from portal.ingest.bills import close_abandoned
-from portal.ingest.uploads import accept_upload, plain_name, upload_folder
+from portal.ingest.bills.delivery import close_abandoned
+from portal.ingest.bills.uploads import accept_upload, plain_name, upload_folder
 from portal.jobs import work
 from portal.jobs.models import Job, JobStatus
 from tests.portal.bills import deliver, published, row, rows, text

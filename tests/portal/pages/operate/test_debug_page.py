@@ -17,9 +17,9 @@ from django.test import Client
 from allocation.catalogue.prices import ensure_prices
 from allocation.models import Feature
 from portal.accounts.models import Role
-from portal.ingest.otlp.fold import fold
-from portal.ingest.otlp.nested import SAME_CALL
-from portal.ingest.otlp.normalise import FETCHED, REPEATS_CALLS
+from portal.ingest.otlp.rollup.fold import fold
+from portal.ingest.otlp.traces.nested import SAME_CALL
+from portal.ingest.otlp.traces.normalise import FETCHED, REPEATS_CALLS
 from reports.analysis.waterfall import TOLD_ELSEWHERE
 from reports.queries.latency_by_model import latency_by_model
 from reports.queries.trace_calls import (

@@ -11,7 +11,7 @@ from django.test import Client
 
 from allocation.catalogue.prices import ensure_prices
 from portal.accounts.models import Role
-from portal.ingest.otlp.fold import fold
+from portal.ingest.otlp.rollup.fold import fold
 from tests.factories import make_user
 from tests.portal.ingest.otlp.sending import CALL, NOW, span
 from tests.portal.pages.operate.test_debug_page import deliver, text_of

@@ -1,0 +1,58 @@
+"""The targets of a run: their numbers, canonical order and database ids."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+from allocation.models import Target as TargetModel
+from allocation.organisation.targets import Target
+from allocation.storage.rows_by_content import ensure_rows
+
+
+class TargetBook:
+    """Numbers for the targets of a run, their canonical order and their ids in the database."""
+
+    def __init__(self) -> None:
+        self.targets: list[Target] = []
+        self.numbers: dict[Target, int] = {}
+        self.rank: list[int] = []
+        self.ids: list[int] = []
+        self.cells: list[str] = []
+        self.is_allocated: list[bool] = []
+        self._order: list[tuple[tuple[bool, str], ...]] = []
+
+    def number(self, target: Target) -> int:
+        number = self.numbers.get(target)
+        if number is None:
+            number = self.numbers[target] = len(self.targets)
+            self.targets.append(target)
+        return number
+
+    def settle(self) -> None:
+        """Give every target so far a rank and a database id; call again after adding more."""
+        new = self.targets[len(self.ids) :]
+        if not new:
+            return
+        self._order += [target.order() for target in new]
+        order = sorted(range(len(self.targets)), key=self._order.__getitem__)
+        self.rank[:] = [0] * len(order)
+        for rank, number in enumerate(order):
+            self.rank[number] = rank
+        self.cells += [target.cells() for target in new]
+        self.is_allocated += [target.is_allocated for target in new]
+        self.ids += ensure_targets(new)
+
+    def by_id(self, wanted: Collection[int]) -> dict[int, Target]:
+        """Targets by database id: the run's own, and those of slices that it took over."""
+        found = dict(zip(self.ids, self.targets, strict=False))
+        others = TargetModel.objects.filter(pk__in=[pk for pk in wanted if pk not in found])
+        return found | {
+            pk: Target(*names) for pk, *names in others.values_list("pk", *Target._fields)
+        }
+
+
+def ensure_targets(targets: Sequence[Target]) -> list[int]:
+    """Ids of these targets, made where they are new."""
+    keys = [(target.content_hash(),) for target in targets]
+    ids = ensure_rows(TargetModel, dict(zip(keys, targets, strict=True)), Target._asdict)
+    return [ids[key] for key in keys]

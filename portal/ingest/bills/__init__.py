@@ -1,0 +1,1 @@
+"""Bills: how a delivered file becomes published charges."""

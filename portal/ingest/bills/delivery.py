@@ -1,0 +1,352 @@
+"""Loading one delivered bill: the service behind the command, the upload page and the API."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from decimal import localcontext
+from pathlib import Path
+from typing import Any
+
+from django.db import DatabaseError, connection, transaction
+from django.utils import timezone
+
+from allocation.models import Delivery, Import, ImportStatus, RejectedRow, Source
+from allocation.values.money import EXACT
+from allocation.values.names import quoted
+from allocation.values.periods import BadPeriod, Period
+from portal.ingest.bills import publish
+from portal.ingest.bills.files.csv_rows import CsvRows
+from portal.ingest.bills.files.stream import PARQUET, first_bytes
+from portal.ingest.bills.load.loader import Loaded, Loader, Rows, check_totals
+from portal.ingest.problems import BillRefused, Problem
+from portal.jobs.jobs import enqueue
+from portal.jobs.models import JobStatus
+
+FORMATS = ("auto", "focus")
+MOST_REJECTED_PERCENT = 5
+REJECTED_SHOWN = 20
+
+Progress = Callable[[int, int | None, str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class ImportOutcome:
+    """What became of one delivered file. Amounts are strings, per currency."""
+
+    import_id: int
+    status: str  # loaded, unchanged, refused
+    rows_read: int = 0
+    rows_loaded: int = 0
+    rows_rejected: int = 0
+    repairs: dict[str, int] = field(default_factory=dict)
+    totals: list[dict[str, str | None]] = field(default_factory=list)
+    rejected: list[Problem] = field(default_factory=list)  # the first twenty
+    seconds: float = 0.0
+    reason: str | None = None  # why it was refused, or which import holds the same content
+    same_as: int | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """The object of `import_bill --json` (design.md section 8)."""
+        shown: dict[str, Any] = {
+            "import": self.import_id,
+            "status": self.status,
+            "rows_read": self.rows_read,
+            "rows_loaded": self.rows_loaded,
+            "rows_rejected": self.rows_rejected,
+            "repairs": self.repairs,
+            "totals": self.totals,
+            "rejected": [
+                {
+                    "line": each.line,
+                    "column": each.column,
+                    "value": each.value,
+                    "reason": each.reason,
+                }
+                for each in self.rejected
+            ],
+            "seconds": round(self.seconds, 3),
+        }
+        if self.reason is not None:
+            shown["reason"] = self.reason
+        if self.same_as is not None:
+            shown["same_as"] = self.same_as
+        return shown
+
+
+class Unchanged(Exception):
+    """The content is published already; what was loaded of it once more is rolled back."""
+
+    def __init__(self, same: Import) -> None:
+        super().__init__(f"already loaded as import {same.pk}")
+        self.same = same
+
+
+def load_bill(
+    *,
+    path: Path,
+    source_name: str,
+    file_name: str | None = None,
+    delivery: str | None = None,
+    format: str = "auto",
+    confirm_shrink: bool = False,
+    month: str | None = None,
+    created_by: str | None = None,
+    progress: Progress | None = None,
+    finish_guard: Callable[[], None] | None = None,
+) -> ImportOutcome:
+    """Loads a bill and publishes it, or leaves everything as it was.
+
+    Everything happens in one transaction of the default connection, so a worker killed at any
+    moment leaves nothing visible. A refusal is an outcome, kept as an import of that status.
+    `month` (YYYY-MM) is what the file is said to be the bill of: one that holds another billing
+    month is refused. `finish_guard` runs inside the transaction, before the publishing. Other
+    errors are raised, and leave the import `failed`.
+    """
+    began = time.monotonic()
+    source = source_of(source_name, delivery)
+    said = month_of(month)
+    close_abandoned()
+    bill_import = Import.objects.create(
+        source=source, file_name=file_name or path.name, created_by=created_by
+    )
+    attempt = Attempt(
+        bill_import, source, path, format, confirm_shrink, said, progress, finish_guard
+    )
+    try:
+        with localcontext(EXACT):
+            attempt.run()
+        status, reason, same_as = ImportStatus.LOADED, None, None
+    except Unchanged as found:
+        status, reason, same_as = ImportStatus.UNCHANGED, str(found), found.same.pk
+    except BillRefused as refusal:
+        status, reason, same_as = ImportStatus.REFUSED, str(refusal), None
+    except BaseException as error:
+        with suppress(
+            DatabaseError
+        ):  # where the database is what failed, `close_abandoned` says so later
+            attempt.record(ImportStatus.FAILED, f"{type(error).__name__}: {error}")
+        raise
+    if status != ImportStatus.LOADED:
+        attempt.record(status, reason)
+    loaded = attempt.loaded
+    return ImportOutcome(
+        import_id=bill_import.pk,
+        status=status.value,
+        rows_read=loaded.rows_read,
+        rows_loaded=loaded.rows_loaded if status == ImportStatus.LOADED else 0,
+        rows_rejected=loaded.rows_rejected,
+        repairs=dict(sorted(attempt.repairs.items())),
+        totals=bill_import.totals,
+        rejected=loaded.problems[:REJECTED_SHOWN],
+        seconds=time.monotonic() - began,
+        reason=reason,
+        same_as=same_as,
+    )
+
+
+def source_of(name: str, delivery: str | None) -> Source:
+    """The source of this name, made when new. Raises BillRefused where it is delivered another way."""
+    if delivery is not None and delivery not in Delivery.values:
+        raise BillRefused(
+            f"delivery {quoted(delivery)} is not known; use one of {', '.join(Delivery.values)}"
+        )
+    if not name.strip() or len(name) > 200 or not name.isprintable():
+        raise BillRefused(
+            "a source needs a name of at most 200 printable characters, such as aws-main"
+        )
+    source, _ = Source.objects.get_or_create(
+        name=name.strip(), defaults={"delivery": delivery or Delivery.OVERWRITE}
+    )
+    if delivery is not None and source.delivery != delivery:
+        raise BillRefused(
+            f"the source {source.name} is delivered as {source.delivery}, not {delivery}; "
+            "leave the delivery out, or use another source"
+        )
+    return source
+
+
+def close_abandoned() -> int:
+    """Marks imports whose loader died as failed; how many. A living loader holds the lock of its
+    import's row.
+    """
+    with transaction.atomic():
+        abandoned = Import.objects.select_for_update(skip_locked=True).filter(
+            kind="bill",
+            status=ImportStatus.LOADING,
+            created_at__lt=timezone.now() - timedelta(minutes=1),
+        )
+        return Import.objects.filter(pk__in=[each.pk for each in abandoned]).update(
+            status=ImportStatus.FAILED,
+            refusal="the loader ended before the file was loaded; nothing of it was published",
+            finished_at=timezone.now(),
+        )
+
+
+def check_format(format: str) -> None:
+    if format not in FORMATS:
+        raise BillRefused(f"format {quoted(format)} is not known; use one of {', '.join(FORMATS)}")
+
+
+def month_of(text: str | None) -> date | None:
+    """The first day of a month given as YYYY-MM; raises BillRefused for other text."""
+    try:
+        return Period.parse(text).start if text else None
+    except BadPeriod as error:
+        raise BillRefused(str(error)) from None
+
+
+def rows_of(path: Path, format: str) -> Rows:
+    """The reader that the file's first bytes ask for."""
+    check_format(format)
+    if first_bytes(path).startswith(PARQUET):
+        from portal.ingest.bills.files.parquet_rows import ParquetRows
+
+        return ParquetRows(path)
+    return CsvRows(path)
+
+
+@dataclass(slots=True)
+class Attempt:
+    """One file on its way into the ledger."""
+
+    bill_import: Import
+    source: Source
+    path: Path
+    format: str
+    confirm_shrink: bool
+    month: date | None
+    progress: Progress | None
+    finish_guard: Callable[[], None] | None
+    loaded: Loaded = field(default_factory=Loaded)
+    repairs: Counter[str] = field(default_factory=Counter)
+    rows: Rows | None = None
+
+    def run(self) -> None:
+        side = connection.copy()
+        try:
+            with transaction.atomic():
+                Import.objects.select_for_update().get(pk=self.bill_import.pk)  # says: alive
+                self.rows = rows_of(self.path, self.format)
+                loader = Loader(
+                    self.rows.header, billing_timezone=self.source.billing_timezone, side=side
+                )
+                self._load(loader)
+                self._refuse_too_many_rejected()
+                self._refuse_another_month()
+                publish.stage(self.source, self.bill_import, self.loaded.scopes)
+                check_totals(self.loaded)
+                self._publish()
+        finally:
+            side.close()
+            if self.rows is not None:
+                self.rows.close()
+
+    def _load(self, loader: Loader) -> None:
+        rows = self.rows
+        assert rows is not None
+        size = self.path.stat().st_size
+        self.loaded = loader.loaded
+        for found in loader.load(rows):
+            if self.progress:
+                self.progress(min(rows.bytes_read, size), size, f"{found.rows_read:,} rows read")
+        self.repairs = self.loaded.repairs + Counter(rows.repairs)
+        for name in rows.header.missing:
+            self.repairs[f"missing_column_{name}"] = self.loaded.rows_read
+        self.bill_import.content_sha256 = rows.content_sha256
+        self.bill_import.content_bytes = rows.content_bytes
+        self.bill_import.focus_version = rows.header.version
+        self.bill_import.totals = publish.totals_as_json(self.loaded.totals)
+
+    def _refuse_too_many_rejected(self) -> None:
+        found = self.loaded
+        if found.rows_rejected * 100 > MOST_REJECTED_PERCENT * found.rows_read:
+            raise BillRefused(
+                f"{found.rows_rejected:,} of {found.rows_read:,} rows can't be loaded, more than "
+                f"{MOST_REJECTED_PERCENT}%; the first is {found.problems[0]}. Nothing was loaded; "
+                "correct the export and deliver it again"
+            )
+
+    def _refuse_another_month(self) -> None:
+        others = [
+            scope
+            for scope in self.loaded.scopes
+            if self.month and scope.billing_month != self.month
+        ]
+        if others:
+            held = ", ".join(
+                sorted(
+                    {
+                        f"billing account {each.billing_account_id}, {publish.days(each)}"
+                        for each in others
+                    }
+                )
+            )
+            raise BillRefused(
+                f"the file was delivered as the bill of {self.month:%Y-%m}, but holds {held}. Nothing was loaded; "
+                "deliver it as what it is, or deliver the right file"
+            )
+
+    def _publish(self) -> None:
+        source = publish.lock_source(self.source.pk)
+        same = publish.already_loaded(
+            source, self.bill_import.content_sha256 or "", self.loaded.scopes
+        )
+        if same is not None:
+            raise Unchanged(same)
+        changes = publish.replacements(source, self.loaded.scopes)
+        publish.refuse_overlaps(source, self.bill_import, changes)
+        if not self.confirm_shrink:
+            publish.refuse_shrinking(changes)
+        self.bill_import.changes = publish.difference(changes)
+        publish.publish(changes)
+        if self.finish_guard:
+            self.finish_guard()
+        self.record(ImportStatus.LOADED, None)
+        months = {change.new.billing_month for change in changes}
+        months |= {change.old.billing_month for change in changes if change.old is not None}
+        for month in sorted(months):
+            ask_for_allocation(f"{month:%Y-%m}", created_by=self.bill_import.created_by)
+
+    def record(self, status: ImportStatus, reason: str | None) -> None:
+        """Writes the outcome and the rejected rows of this import."""
+        row = self.bill_import
+        row.status, row.refusal, row.finished_at = status, reason, timezone.now()
+        row.rows_read, row.rows_rejected = self.loaded.rows_read, self.loaded.rows_rejected
+        row.rows_loaded = self.loaded.rows_loaded if status == ImportStatus.LOADED else 0
+        row.repairs = dict(sorted(self.repairs.items()))
+        if status != ImportStatus.LOADED:
+            row.changes = []
+        with transaction.atomic():
+            row.save()
+            if status == ImportStatus.UNCHANGED:
+                return  # its rejected rows stand with the import that holds the same content
+            RejectedRow.objects.bulk_create(
+                (
+                    RejectedRow(
+                        bill_import=row,
+                        line=each.line,
+                        column=each.column,
+                        value=each.value,
+                        reason=each.reason,
+                    )
+                    for each in self.loaded.problems
+                ),
+                batch_size=1000,
+            )
+
+
+def ask_for_allocation(period: str, *, created_by: str | None) -> None:
+    """Queues the allocation of a month. One that runs already began before this change, so another
+    follows it.
+    """
+    job = enqueue(
+        "allocate", {"period": period}, dedupe_key=f"allocate:{period}", created_by=created_by
+    )
+    if job.status == JobStatus.RUNNING:
+        key = f"allocate:{period}:after:{job.pk}"
+        enqueue("allocate", {"period": period}, dedupe_key=key, created_by=created_by)

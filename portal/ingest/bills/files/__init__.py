@@ -1,0 +1,1 @@
+"""Delivered files as batches of rows of texts: CSV, CSV.gz and Parquet, whatever their columns mean."""

@@ -1,0 +1,1 @@
+"""GPU-seconds per hour, node and workload."""

@@ -1,0 +1,1 @@
+"""Owners of keys, users, workspaces and projects."""

@@ -1,0 +1,1 @@
+"""Monthly exchange rates."""

@@ -1,0 +1,1 @@
+"""Uploaded series: seats, queries, gigabytes."""

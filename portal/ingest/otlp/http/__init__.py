@@ -1,0 +1,1 @@
+"""The address that exporters send to: bodies, senders, answers."""

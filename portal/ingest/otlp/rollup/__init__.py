@@ -1,0 +1,1 @@
+"""The hourly rollup of spans: merged from deltas, rebuilt, and what retention leaves of it."""

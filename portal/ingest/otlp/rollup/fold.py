@@ -1,0 +1,130 @@
+"""The one folder: merges what batches appended into the hourly rollup, priced; and rebuilds the
+rollup from spans.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from datetime import date
+from typing import Any, Final, LiteralString
+
+from django.db import connection, transaction
+
+from allocation.catalogue.prices import price_changed
+from portal.ingest.otlp.traces import sql
+
+# ruff: noqa: S608 - the pieces are constants
+
+DELTAS_AT_ONCE = 20_000
+LONGEST_SECONDS = 20.0
+
+TRY_LOCK: Final[LiteralString] = "SELECT pg_try_advisory_xact_lock(hashtext('apportion fold'))"
+WAIT_LOCK: Final[LiteralString] = (
+    "SELECT pg_advisory_xact_lock(hashtext('apportion fold')) IS NOT NULL"
+)
+
+SUMS: Final[
+    LiteralString
+] = """hour, dimension_id, sum(spans), sum(calls), sum(calls_without_usage), sum(errors),
+    sum(input_uncached), sum(cache_read), sum(cache_write_5m), sum(cache_write_1h), sum(output_text), sum(reasoning),
+    sum(input_audio), sum(input_image), sum(output_audio), sum(output_image), sum(duration_us),
+    sum(variance_input), sum(variance_output), sum(covariance)"""
+
+FOLD_USAGE: Final[LiteralString] = (
+    """
+WITH taken AS (
+    DELETE FROM usage_delta WHERE id IN (SELECT id FROM usage_delta
+        ORDER BY id LIMIT %s) RETURNING *
+), merged AS (
+    INSERT INTO usage_hourly AS h ("""
+    + sql.MEASURES
+    + ") SELECT "
+    + SUMS
+    + """
+    FROM taken GROUP BY hour, dimension_id
+    ON CONFLICT (hour, dimension_id) DO UPDATE SET
+        price_version_id = NULL,
+        spans = h.spans + excluded.spans, calls = h.calls + excluded.calls,
+        calls_without_usage = h.calls_without_usage + excluded.calls_without_usage,
+        errors = h.errors + excluded.errors, input_uncached = h.input_uncached +
+            excluded.input_uncached,
+        cache_read = h.cache_read + excluded.cache_read, cache_write_5m = h.cache_write_5m +
+            excluded.cache_write_5m,
+        cache_write_1h = h.cache_write_1h + excluded.cache_write_1h,
+        output_text = h.output_text + excluded.output_text, reasoning = h.reasoning +
+            excluded.reasoning,
+        input_audio = h.input_audio + excluded.input_audio, input_image = h.input_image +
+            excluded.input_image,
+        output_audio = h.output_audio + excluded.output_audio,
+            output_image = h.output_image + excluded.output_image,
+        duration_us = h.duration_us + excluded.duration_us,
+        variance_input = h.variance_input + excluded.variance_input,
+        variance_output = h.variance_output + excluded.variance_output,
+        covariance = h.covariance + excluded.covariance
+)
+SELECT count(*) FROM taken
+"""
+)
+
+FOLD_LATENCY: Final[LiteralString] = """
+WITH taken AS (
+    DELETE FROM latency_delta WHERE id IN (SELECT id FROM latency_delta
+        ORDER BY id LIMIT %s) RETURNING *
+), merged AS (
+    INSERT INTO latency_hourly AS h (hour, dimension_id, bucket, calls)
+    SELECT hour, dimension_id, bucket, sum(calls) FROM taken GROUP BY hour, dimension_id, bucket
+    ON CONFLICT (hour, dimension_id, bucket) DO UPDATE SET calls = h.calls + excluded.calls
+)
+SELECT count(*) FROM taken
+"""
+
+WEIGHED_DAY: Final[LiteralString] = (
+    "WITH weighed AS (SELECT *, 1 AS sign FROM span WHERE span_day = %s AND counted)"
+)
+USAGE_OF_SPANS: Final[LiteralString] = WEIGHED_DAY + sql.AGGREGATE
+LATENCY_OF_SPANS: Final[LiteralString] = WEIGHED_DAY + sql.LATENCY
+
+
+def fold(seconds: float = LONGEST_SECONDS, *, wait: bool = True) -> int:
+    """Deltas merged and priced, until none are left or the time is up.
+
+    While another process folds: waits for its batch, or, not to wait, leaves the rest to it.
+    """
+    end = time.monotonic() + seconds
+    total = 0
+    while time.monotonic() < end:
+        merged = fold_once(wait=wait)
+        total += merged
+        if merged == 0:
+            break
+    return total
+
+
+@transaction.atomic
+def fold_once(*, wait: bool) -> int:
+    if not first_value(WAIT_LOCK if wait else TRY_LOCK):
+        return 0
+    merged = int(first_value(FOLD_USAGE, [DELTAS_AT_ONCE])) + int(
+        first_value(FOLD_LATENCY, [DELTAS_AT_ONCE])
+    )
+    price_changed()
+    return merged
+
+
+def first_value(statement: LiteralString, values: Sequence[Any] = ()) -> Any:
+    with connection.cursor() as cursor:
+        cursor.execute(statement, values)
+        row = cursor.fetchone()
+    return row[0] if row else None
+
+
+def rollup_of_spans(day: date) -> tuple[list[tuple[Any, ...]], list[tuple[Any, ...]]]:
+    """Usage and latency rows of one UTC day as the stored spans say; equal to the rollup while
+    spans are retained.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(USAGE_OF_SPANS, [day])
+        usage = sorted(cursor.fetchall())
+        cursor.execute(LATENCY_OF_SPANS, [day])
+        return usage, sorted(cursor.fetchall())
