@@ -20,14 +20,13 @@ from allocation.values.money import EXACT
 from allocation.values.names import quoted
 from allocation.values.periods import BadPeriod, Period
 from portal.ingest.bills import publish
-from portal.ingest.bills.files.csv_rows import CsvRows
-from portal.ingest.bills.files.stream import PARQUET, first_bytes
-from portal.ingest.bills.load.loader import Loaded, Loader, Rows, check_totals
+from portal.ingest.bills.formats import AUTO, format_of
+from portal.ingest.bills.load.batches import Rows
+from portal.ingest.bills.load.loader import Loaded, Loader, check_totals
 from portal.ingest.problems import BillRefused, Problem
 from portal.jobs.jobs import enqueue
 from portal.jobs.models import JobStatus
 
-FORMATS = ("auto", "focus")
 MOST_REJECTED_PERCENT = 5
 REJECTED_SHOWN = 20
 
@@ -92,7 +91,7 @@ def load_bill(
     source_name: str,
     file_name: str | None = None,
     delivery: str | None = None,
-    format: str = "auto",
+    format: str = AUTO,
     confirm_shrink: bool = False,
     month: str | None = None,
     created_by: str | None = None,
@@ -187,27 +186,12 @@ def close_abandoned() -> int:
         )
 
 
-def check_format(format: str) -> None:
-    if format not in FORMATS:
-        raise BillRefused(f"format {quoted(format)} is not known; use one of {', '.join(FORMATS)}")
-
-
 def month_of(text: str | None) -> date | None:
     """The first day of a month given as YYYY-MM; raises BillRefused for other text."""
     try:
         return Period.parse(text).start if text else None
     except BadPeriod as error:
         raise BillRefused(str(error)) from None
-
-
-def rows_of(path: Path, format: str) -> Rows:
-    """The reader that the file's first bytes ask for."""
-    check_format(format)
-    if first_bytes(path).startswith(PARQUET):
-        from portal.ingest.bills.files.parquet_rows import ParquetRows
-
-        return ParquetRows(path)
-    return CsvRows(path)
 
 
 @dataclass(slots=True)
@@ -231,7 +215,8 @@ class Attempt:
         try:
             with transaction.atomic():
                 Import.objects.select_for_update().get(pk=self.bill_import.pk)  # says: alive
-                self.rows = rows_of(self.path, self.format)
+                form = format_of(self.path, name=self.bill_import.file_name, asked=self.format)
+                self.rows = form.read([self.path])
                 loader = Loader(
                     self.rows.header, billing_timezone=self.source.billing_timezone, side=side
                 )

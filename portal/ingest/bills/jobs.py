@@ -6,6 +6,7 @@ from typing import Any
 
 from portal.errors import Refused
 from portal.ingest.bills.delivery import close_abandoned, load_bill
+from portal.ingest.bills.formats import AUTO
 from portal.ingest.bills.uploads import JOB_KIND, stored_path
 from portal.jobs.jobs import JobContext, every, handles
 
@@ -20,7 +21,7 @@ def import_bill(context: JobContext) -> dict[str, Any]:
         path=stored_path(payload["upload"]),
         source_name=payload["source"],
         file_name=payload["file_name"],
-        format=payload.get("format", "auto"),
+        format=payload.get("format", AUTO),
         confirm_shrink=payload.get("confirm_shrink", False),
         month=payload.get("month"),
         created_by=payload.get("created_by"),

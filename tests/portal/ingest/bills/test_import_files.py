@@ -26,6 +26,7 @@ from allocation.models import ChargeDimension, Import
 from portal.ingest.bills.files.csv_rows import CsvRows
 from portal.ingest.bills.files.quotes import misquoted
 from portal.ingest.bills.files.stream import BillStream
+from portal.ingest.bills.readers.focus.header import understand_header
 from tests.portal.bills import ROW, SHARED, deliver, published, reasons, row, rows, text
 from tests.portals import CHECKOUT
 
@@ -328,7 +329,7 @@ def test_the_fast_reader_sees_what_python_s_reader_sees(
     )
     path.write_bytes(out.getvalue().encode())
 
-    reader = CsvRows(path)
+    reader = CsvRows(path, understand_header)
     read = [
         (line, name)
         for batch in reader
