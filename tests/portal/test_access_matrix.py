@@ -20,7 +20,7 @@ from allocation.models import RulePreview, RuleSet, Team
 from portal.accounts.access import PAGES
 from portal.accounts.keys import create_key
 from portal.accounts.models import ApiKey, AuditEntry, Membership, Role, User
-from portal.control.models import Job
+from portal.jobs.models import Job
 from tests.portal.two_teams import (
     ALPHA,
     BRAVO,

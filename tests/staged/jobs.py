@@ -8,7 +8,7 @@ from typing import Any
 from django.contrib.auth.models import Group
 from django.db import transaction
 
-from portal.control.jobs import JobContext, handles
+from portal.jobs.jobs import JobContext, handles
 
 
 @handles("staged_load")

@@ -19,14 +19,14 @@ from allocation.models import Delivery, Import, ImportStatus, Source
 from allocation.values.money import EXACT
 from allocation.values.names import quoted
 from allocation.values.periods import BadPeriod, Period
-from portal.control.jobs import enqueue
-from portal.control.models import JobStatus
 from portal.ingest.bills import publish
 from portal.ingest.bills.formats import AUTO, format_of
 from portal.ingest.bills.load.batches import Rows
 from portal.ingest.bills.load.loader import Loaded, Loader, check_totals
 from portal.ingest.problems import BillRefused, Problem
 from portal.ingest.rejected import keep_rejected
+from portal.jobs.jobs import enqueue
+from portal.jobs.models import JobStatus
 
 MOST_REJECTED_PERCENT = 5
 REJECTED_SHOWN = 20

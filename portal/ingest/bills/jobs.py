@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from portal.control.jobs import JobContext, every, handles
 from portal.errors import Refused
 from portal.ingest.bills.delivery import close_abandoned, load_bill
 from portal.ingest.bills.formats import AUTO
 from portal.ingest.bills.uploads import JOB_KIND, stored_path
+from portal.jobs.jobs import JobContext, every, handles
 
 
 @handles(JOB_KIND)

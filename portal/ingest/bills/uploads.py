@@ -13,12 +13,12 @@ from uuid import uuid4
 from django.conf import settings
 from django.db import transaction
 
-from portal.control.jobs import enqueue
-from portal.control.models import Job
 from portal.ingest.bills.delivery import month_of, source_of
 from portal.ingest.bills.files.stream import first_bytes
 from portal.ingest.bills.formats import AUTO, check_format
 from portal.ingest.problems import BillRefused
+from portal.jobs.jobs import enqueue
+from portal.jobs.models import Job
 
 JOB_KIND = "import_bill"
 DIGEST = re.compile(r"[0-9a-f]{64}", re.ASCII)

@@ -11,9 +11,9 @@ from django.utils import timezone
 from allocation.catalogue.prices import current_version, ensure_prices, reprice
 from allocation.models import PriceVersion
 from allocation.usage.summary import summarise
-from portal.control.jobs import JobContext, enqueue, every, handles
 from portal.ingest.otlp.rollup.fold import fold
 from portal.ingest.otlp.rollup.retention import prepare, retain
+from portal.jobs.jobs import JobContext, enqueue, every, handles
 
 REPRICE = "reprice_usage"
 
