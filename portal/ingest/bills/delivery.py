@@ -24,8 +24,8 @@ from portal.ingest.bills.formats import AUTO, format_of
 from portal.ingest.bills.load.batches import Rows
 from portal.ingest.bills.load.loader import Loaded, Loader, check_totals
 from portal.ingest.problems import BillRefused, Problem
-from portal.jobs.jobs import enqueue
 from portal.jobs.models import JobStatus
+from portal.jobs.queue import enqueue
 
 MOST_REJECTED_PERCENT = 5
 REJECTED_SHOWN = 20
