@@ -15,7 +15,7 @@ from typing import Any
 from django.db import DatabaseError, connection, transaction
 from django.utils import timezone
 
-from allocation.models import Delivery, Import, ImportStatus, RejectedRow, Source
+from allocation.models import Delivery, Import, ImportStatus, Source
 from allocation.values.money import EXACT
 from allocation.values.names import quoted
 from allocation.values.periods import BadPeriod, Period
@@ -24,6 +24,7 @@ from portal.ingest.bills.formats import AUTO, format_of
 from portal.ingest.bills.load.batches import Rows
 from portal.ingest.bills.load.loader import Loaded, Loader, check_totals
 from portal.ingest.problems import BillRefused, Problem
+from portal.ingest.rejected import keep_rejected
 from portal.jobs.models import JobStatus
 from portal.jobs.queue import enqueue
 
@@ -59,15 +60,7 @@ class ImportOutcome:
             "rows_rejected": self.rows_rejected,
             "repairs": self.repairs,
             "totals": self.totals,
-            "rejected": [
-                {
-                    "line": each.line,
-                    "column": each.column,
-                    "value": each.value,
-                    "reason": each.reason,
-                }
-                for each in self.rejected
-            ],
+            "rejected": [each.to_json() for each in self.rejected],
             "seconds": round(self.seconds, 3),
         }
         if self.reason is not None:
@@ -310,19 +303,7 @@ class Attempt:
             row.save()
             if status == ImportStatus.UNCHANGED:
                 return  # its rejected rows stand with the import that holds the same content
-            RejectedRow.objects.bulk_create(
-                (
-                    RejectedRow(
-                        bill_import=row,
-                        line=each.line,
-                        column=each.column,
-                        value=each.value,
-                        reason=each.reason,
-                    )
-                    for each in self.loaded.problems
-                ),
-                batch_size=1000,
-            )
+            keep_rejected(row, self.loaded.problems)
 
 
 def ask_for_allocation(period: str, *, created_by: str | None) -> None:

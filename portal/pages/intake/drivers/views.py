@@ -17,7 +17,6 @@ from django.urls import path
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
-from allocation.models import ImportKind
 from allocation.values.periods import BadPeriod, Period
 from portal.accounts.access import page, pages_of
 from portal.accounts.models import User
@@ -25,7 +24,7 @@ from portal.errors import Refused
 from portal.ingest.bills.delivery import ask_for_allocation
 from portal.ingest.bills.uploads import plain_name
 from portal.ingest.drivers.delivery import REJECTED_SHOWN, Outcome, deliver
-from portal.ingest.drivers.doors import kind_of
+from portal.ingest.drivers.kinds import Ask, DriverKind, driver_kinds
 from portal.ingest.drivers.outdated import outdated_months
 from portal.ingest.drivers.table import MOST_BYTES
 from portal.pages.frame.frame import render_page
@@ -36,75 +35,67 @@ from reports.queries.drivers_known import KnownDriver, drivers_known
 from reports.queries.exchange_rates import exchange_rates
 from reports.readable import ago
 
-KIND_WORDS = {
-    ImportKind.SERIES: "Series",
-    ImportKind.GPU_USAGE: "GPU usage",
-    ImportKind.PROVIDER_USAGE: "Provider usage",
-    ImportKind.IDENTITY_OWNERS: "Owners of identities",
-    ImportKind.RATES: "Exchange rates",
-}
 RATES_SHOWN = 500
-UNITS = {ImportKind.GPU_USAGE: "GPU-hours booked", ImportKind.PROVIDER_USAGE: "tokens"}
+LONGEST_ASKED = 100
 MONTH = r"^\d{4}-(0[1-9]|1[0-2])$"
-FILE_WORDS = {
-    ImportKind.SERIES: "CSV with team, feature, day, quantity; feature and day may be missing. Replaces this month.",
-    ImportKind.GPU_USAGE: "CSV of GPU-seconds per hour, node and workload. Replaces the hours it has, by cluster.",
-    ImportKind.PROVIDER_USAGE: "CSV, or JSON pages of OpenAI or Anthropic. Replaces the days it has.",
-    ImportKind.IDENTITY_OWNERS: "CSV of keys, users, workspaces, projects. Replaces the whole list of its providers.",
-    ImportKind.RATES: "CSV with month, base, quote, rate, source. Sets the rates it has; frozen ones stay.",
-}
 
 
 class DriverFileForm(forms.Form):
-    """One file of one kind; only a series has a name and month, only a usage report a provider."""
+    """One file of a kind, and what the kind asks beside it."""
 
     file = forms.FileField()
-    name = forms.CharField(required=False, max_length=100)
-    month = forms.RegexField(
-        MONTH, required=False, error_messages={"invalid": "A month reads YYYY-MM."}
-    )
-    provider = forms.CharField(required=False, max_length=100)
     dry_run = forms.BooleanField(required=False)
 
-    def month_given(self) -> date | None:
-        text = self.cleaned_data["month"]
+    def __init__(self, kind: DriverKind, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.asks = kind.asks
+        self.fields |= {ask.name: asked_field(ask) for ask in kind.asks}
+
+    @property
+    def asked(self) -> dict[str, Any]:
+        return {ask.name: self.cleaned_data[ask.name] for ask in self.asks}
+
+
+class MonthField(forms.RegexField):
+    """A month as YYYY-MM, given on as its first day."""
+
+    def __init__(self, **options: Any) -> None:
+        errors = {"invalid": "A month reads YYYY-MM."}
+        super().__init__(MONTH, error_messages=errors, **options)
+
+    def clean(self, value: Any) -> date | None:
+        text = super().clean(value)
         return date.fromisoformat(f"{text}-01") if text else None
+
+
+def asked_field(ask: Ask) -> forms.Field:
+    """Never required: what is missing is said by the kind, which knows what it is for."""
+    if ask.is_month:
+        return MonthField(required=False)
+    return forms.CharField(required=False, max_length=LONGEST_ASKED)
+
+
+@dataclass(frozen=True)
+class AskedField:
+    """One field beside the file, with what stands in it."""
+
+    ask: Ask
+    value: str
 
 
 @dataclass(frozen=True)
 class UploadForm:
-    """How one kind's form looks: `asks` names its fields beside the file."""
+    """How one kind's form looks."""
 
-    kind: str
-    title: str
-    help: str
-    asks: tuple[str, ...]
+    kind: DriverKind
+    fields: list[AskedField]
+    known: list[str]  # subjects that are there
 
     @property
     def action(self) -> str:
         """What the button says: "Load exchange rates", "Load GPU usage"."""
-        return f"Load {self.title if self.title[1].isupper() else self.title[0].lower() + self.title[1:]}"
-
-    @property
-    def asks_month(self) -> bool:
-        return "month" in self.asks
-
-    @property
-    def asks_provider(self) -> bool:
-        return "provider" in self.asks
-
-
-FORMS = [
-    UploadForm(
-        kind.value,
-        words,
-        FILE_WORDS[kind],
-        {ImportKind.SERIES: ("name", "month"), ImportKind.PROVIDER_USAGE: ("provider",)}.get(
-            kind, ()
-        ),
-    )
-    for kind, words in KIND_WORDS.items()
-]
+        label = self.kind.label
+        return f"Load {label if label[1].isupper() else label[0].lower() + label[1:]}"
 
 
 @dataclass(frozen=True)
@@ -121,7 +112,7 @@ class DriverLine:
 @require_safe
 def show_drivers(request: HttpRequest) -> HttpResponse:
     asked = request.GET.get("open", "")
-    return drivers_page(request, opened=asked if asked in KIND_WORDS else "series")
+    return drivers_page(request, opened=asked if asked in driver_kinds() else "series")
 
 
 def drivers_page(
@@ -136,29 +127,28 @@ def drivers_page(
     """`given` are words of a form that was refused, so that nobody types them again."""
     state = PageState.from_request(request)
     now = timezone.now()
-    known = drivers_known(scope=state.reader_scope)
+    known, kinds = drivers_known(scope=state.reader_scope), driver_kinds()
     context = {
         "lines": [
             DriverLine(
                 known=one,
-                kind=KIND_WORDS[ImportKind(one.kind)],
-                unit=UNITS.get(ImportKind(one.kind), ""),
+                kind=kinds[one.kind].label,
+                unit=kinds[one.kind].unit,
                 loaded=ago(one.loaded_at, now) if one.loaded_at else "",
             )
             for one in known
         ],
         "rates": exchange_rates(limit=RATES_SHOWN),
-        "series": [one.subject for one in known if one.kind == ImportKind.SERIES],
         "outdated": outdated_months(),
         "outcome": outcome,
         "rejected": outcome.problems[:REJECTED_SHOWN] if outcome else [],
         "changes": with_decimals(outcome.to_json()["changes"]) if outcome else [],
-        "outcome_kind": KIND_WORDS[ImportKind(outcome.kind)] if outcome else "",
+        "outcome_kind": kinds[outcome.kind].label if outcome else "",
         "problem": problem,
         "opened": opened,
-        "given": given or {},
-        "default_month": f"{state.period.start:%Y-%m}",
-        "uploads": FORMS if may_change(request) else [],
+        "uploads": upload_forms(known, given or {}, state.period.start)
+        if may_change(request)
+        else [],
         "may_change": may_change(request),
     }
     return render_page(
@@ -172,6 +162,23 @@ def drivers_page(
     )
 
 
+def upload_forms(
+    known: list[KnownDriver], given: Mapping[str, str], month: date
+) -> list[UploadForm]:
+    """A form for each kind; `given` goes before what fields hold by default."""
+    return [
+        UploadForm(
+            kind=kind,
+            fields=[
+                AskedField(ask, given.get(ask.name) or (f"{month:%Y-%m}" if ask.is_month else ""))
+                for ask in kind.asks
+            ],
+            known=[one.subject for one in known if one.kind == kind.name],
+        )
+        for kind in driver_kinds().values()
+    ]
+
+
 def may_change(request: HttpRequest) -> bool:
     """Driver data moves what every team pays, so it is changed by those who may grant access, too."""
     return "admin" in pages_of(cast(User, request.user))
@@ -183,9 +190,10 @@ def upload_driver(request: HttpRequest, kind: str) -> HttpResponse:
     """Takes one file and says at once what became of it; 400 with the bad rows where it was
     refused.
     """
-    if not may_change(request) or kind not in KIND_WORDS:
+    wanted = driver_kinds().get(kind)
+    if not may_change(request) or wanted is None:
         raise Http404
-    form = DriverFileForm(request.POST, request.FILES)
+    form = DriverFileForm(wanted, request.POST, request.FILES)
     if not form.is_valid():
         return drivers_page(
             request, problem=problems_of(form), opened=kind, given=request.POST.dict(), status=400
@@ -193,9 +201,10 @@ def upload_driver(request: HttpRequest, kind: str) -> HttpResponse:
     given = form.cleaned_data
     try:
         outcome = deliver(
-            kind_of(kind, name=given["name"], month=form.month_given(), provider=given["provider"]),
+            wanted,
             given["file"].read(MOST_BYTES + 1),
             file_name=plain_name(given["file"].name),
+            asked=form.asked,
             created_by=cast(User, request.user).get_username(),
             dry_run=given["dry_run"],
         )

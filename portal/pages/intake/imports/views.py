@@ -41,8 +41,9 @@ from allocation.models import (
 from portal.accounts.access import page
 from portal.accounts.models import User
 from portal.errors import Refused
+from portal.ingest.bills.formats import AUTO, bill_formats
 from portal.ingest.bills.uploads import JOB_KIND, accept_upload
-from portal.ingest.drivers.doors import FILE_KINDS as DRIVER_FILES
+from portal.ingest.drivers.kinds import driver_kinds
 from portal.jobs.models import Job, JobStatus
 from portal.pages.frame.durations import seconds
 from portal.pages.frame.frame import Crumb, render_page
@@ -99,6 +100,12 @@ class SourceLine:
     trouble_import: int | None
 
 
+def format_words() -> list[tuple[str, str]]:
+    """What the form offers; the first is chosen where nothing is."""
+    known = [(each.name, each.label) for each in bill_formats().values()]
+    return [(AUTO, "as the file shows"), *known]
+
+
 class UploadForm(forms.Form):
     source = forms.CharField(
         max_length=200, widget=forms.TextInput(attrs={"list": "sources", "autocomplete": "off"})
@@ -113,6 +120,7 @@ class UploadForm(forms.Form):
     )
     file = forms.FileField()
     month = forms.CharField(required=False, max_length=7)
+    format = forms.ChoiceField(required=False, choices=format_words)
     confirm_shrink = forms.BooleanField(required=False)
 
 
@@ -127,7 +135,7 @@ def show_imports(request: HttpRequest) -> HttpResponse:
 
 def full_page(request: HttpRequest, form: UploadForm, *, status: int = 200) -> HttpResponse:
     state = PageState.from_request(request)
-    context = {"form": form, **lists(request)}
+    context = {"form": form, "formats": list(bill_formats().values()), **lists(request)}
     return render_page(
         request,
         "intake/imports/page.html",
@@ -239,6 +247,7 @@ def upload(request: HttpRequest) -> HttpResponse:
             file=given["file"],
             source_name=given["source"],
             delivery=given["delivery"] or None,
+            format=given["format"] or AUTO,
             confirm_shrink=given["confirm_shrink"],
             month=given["month"] or None,
             created_by=cast(User, request.user).get_username(),
@@ -265,7 +274,7 @@ def show_import(request: HttpRequest, import_id: int) -> HttpResponse:
         "totals": [with_decimals(total) for total in found.totals],
         "repairs": [(repair_words(rule), count) for rule, count in found.repairs.items()],
         "changes": with_decimals(found.changes) if found.kind == ImportKind.BILL else [],
-        "driver_changes": with_decimals(found.changes) if found.kind in DRIVER_FILES else [],
+        "driver_changes": with_decimals(found.changes) if found.kind in driver_kinds() else [],
         "scopes": scopes[:PAGE_SIZE],
         "more_scopes": max(0, found.scopes.count() - PAGE_SIZE),
         "rejected": list(found.rejected.order_by("line", "pk")[:REJECTED_SHOWN]),

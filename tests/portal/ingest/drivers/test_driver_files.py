@@ -28,26 +28,41 @@ from allocation.models import (
 )
 from portal.accounts.models import AuditEntry
 from portal.errors import Refused
-from portal.ingest.drivers.delivery import Kind, Outcome, deliver
-from portal.ingest.drivers.gpu_usage.kind import GPU_USAGE
-from portal.ingest.drivers.identity_owners.kind import IDENTITY_OWNERS
+from portal.ingest.drivers.delivery import Outcome, deliver
+from portal.ingest.drivers.gpu_usage import GPU_USAGE
+from portal.ingest.drivers.identity_owners import IDENTITY_OWNERS
+from portal.ingest.drivers.kinds import Asked, DriverKind
 from portal.ingest.drivers.outdated import outdated_months
-from portal.ingest.drivers.provider_usage.kind import provider_usage_kind
-from portal.ingest.drivers.rates.kind import RATES
-from portal.ingest.drivers.series.kind import series_kind
+from portal.ingest.drivers.provider_usage import PROVIDER_USAGE
+from portal.ingest.drivers.rates import RATES
+from portal.ingest.drivers.series import SERIES
 from tests.allocation.bills import AWS, Bill, allocate, put_in_force
 from tests.factories import Costs, make_team
 
 pytestmark = pytest.mark.django_db
 
 OCTOBER = date(2026, 10, 1)
-SEATS = series_kind(name="seats", month=OCTOBER)
 GPU_HEADER = "hour,cluster,node,workload,run,gpu_model,team,capacity_seconds,booked_seconds,requested_seconds\n"
 
 
-def send(kind: Kind, text: str | bytes, **options: Any) -> Outcome:
+File = tuple[DriverKind, Asked]
+
+
+def series(name: str, month: date = OCTOBER) -> File:
+    return SERIES, {"name": name, "month": month}
+
+
+def report(provider: str) -> File:
+    return PROVIDER_USAGE, {"provider": provider}
+
+
+SEATS = series("seats")
+
+
+def send(file: DriverKind | File, text: str | bytes, **options: Any) -> Outcome:
+    kind, asked = file if isinstance(file, tuple) else (file, {})
     content = text if isinstance(text, bytes) else text.encode()
-    return deliver(kind, content, file_name="file.csv", created_by="me", **options)
+    return deliver(kind, content, file_name="file.csv", asked=asked, created_by="me", **options)
 
 
 def bad(outcome: Outcome) -> list[tuple[int, str | None, str | None, str]]:
@@ -58,8 +73,8 @@ def bad(outcome: Outcome) -> list[tuple[int, str | None, str | None, str]]:
 
 
 def test_a_series_replaces_its_month_and_no_other() -> None:
-    send(series_kind(name="seats", month=date(2026, 9, 1)), "team,quantity\nsearch,9\n")
-    send(series_kind(name="queries", month=OCTOBER), "team,quantity\nsearch,1\n")
+    send(series("seats", date(2026, 9, 1)), "team,quantity\nsearch,9\n")
+    send(series("queries"), "team,quantity\nsearch,1\n")
     send(SEATS, "team,feature,day,quantity\nsearch,,,10\nsupport,chat,,2.5\n")
 
     outcome = send(SEATS, "quantity,team\n12,search\n1E-3,sales\n")
@@ -163,12 +178,7 @@ def test_a_run_that_did_not_keep_what_it_saw_is_outdated_by_any_data_of_its_mont
     assert outcome.outdated == ["2026-10"]
     assert outdated_months() == [OCTOBER]
     assert send(SEATS, "team,quantity\nsearch,10\n").outdated == []
-    assert (
-        send(
-            series_kind(name="seats", month=date(2026, 9, 1)), "team,quantity\nsearch,1\n"
-        ).outdated
-        == []
-    )
+    assert send(series("seats", date(2026, 9, 1)), "team,quantity\nsearch,1\n").outdated == []
 
     type(run).objects.filter(pk=run.pk).update(started_at=timezone.now())
     assert outdated_months() == []
@@ -186,9 +196,7 @@ def test_a_month_is_outdated_by_other_numbers_and_not_by_a_later_delivery_of_the
         send(SEATS, "team,quantity\nsearch,10.0\nsales,30\n").outdated == []
     )  # as the run saw them
     assert outdated_months() == []
-    assert (
-        send(series_kind(name="queries", month=OCTOBER), "team,quantity\nsearch,1\n").outdated == []
-    )  # nobody asks
+    assert send(series("queries"), "team,quantity\nsearch,1\n").outdated == []  # nobody asks
     send(SEATS, "team,quantity\nsearch,20\n")
     assert outdated_months() == [OCTOBER]
     allocate()
@@ -274,7 +282,7 @@ def usage() -> list[tuple[Any, ...]]:
 
 def test_a_table_of_usage_is_read_under_canonical_names() -> None:
     outcome = send(
-        provider_usage_kind(provider="OpenAI"),
+        report("OpenAI"),
         "day,model,batch,api_key,requests,input_uncached,output_text\n"
         "2026-10-14,gpt-4o-2024-08-06,true,key_1,2,100,10\n"
         "2026-10-14,gpt-4o-2024-05-13,true,key_1,1,50,5\n",
@@ -288,7 +296,7 @@ def test_a_table_of_usage_is_read_under_canonical_names() -> None:
     again = (
         "day,model,output_text\n2026-10-14,gpt-4o,1\n2026-10-14,gpt-4o,1\n2026-10-14,gpt-4o,0.5\n"
     )
-    refused = send(provider_usage_kind(provider="openai"), again)
+    refused = send(report("openai"), again)
     assert [(line, column) for line, column, _, _ in bad(refused)] == [
         (3, None),
         (4, "output_text"),
@@ -333,7 +341,7 @@ def test_openai_pages_become_exclusive_buckets_that_add_up_to_what_was_told() ->
         openai_page(OPENAI_RESULT, start=1_791_939_600),
     ]
 
-    outcome = send(provider_usage_kind(provider="openai"), json.dumps(pages))
+    outcome = send(report("openai"), json.dumps(pages))
 
     assert outcome.status == "loaded", outcome.in_words()
     row = ProviderUsage.objects.get()
@@ -351,7 +359,7 @@ def test_openai_pages_become_exclusive_buckets_that_add_up_to_what_was_told() ->
     )
     assert (row.output_text, row.output_audio, row.requests) == (520, 80, 10)
     assert row.input_uncached + row.cache_read + row.cache_write_5m + row.input_audio == 2000
-    assert send(provider_usage_kind(provider="openai"), json.dumps(pages)).status == "unchanged"
+    assert send(report("openai"), json.dumps(pages)).status == "unchanged"
 
 
 ANTHROPIC_RESULT = {
@@ -387,7 +395,7 @@ def test_anthropic_pages_nested_or_flat_and_the_default_workspace() -> None:
     }
 
     outcome = send(
-        provider_usage_kind(provider="anthropic"),
+        report("anthropic"),
         json.dumps(anthropic_page(ANTHROPIC_RESULT, flat)),
     )
 
@@ -401,7 +409,7 @@ def test_anthropic_pages_nested_or_flat_and_the_default_workspace() -> None:
 
 
 def test_pages_that_lack_pages_overlap_or_do_not_add_up_are_refused() -> None:
-    kind = provider_usage_kind(provider="openai")
+    kind = report("openai")
 
     assert "has_more" in (
         send(kind, json.dumps(openai_page(OPENAI_RESULT, has_more=True))).reason or ""
@@ -578,6 +586,9 @@ def test_the_commands_print_one_object_and_refuse_with_status_1(
 def test_a_door_refuses_what_it_can_not_name() -> None:
     for name in ("", "a\nb", "x" * 101):
         with pytest.raises(Refused):
-            series_kind(name=name, month=OCTOBER)
+            send(series(name), "team,quantity\nsearch,1\n")
     with pytest.raises(Refused):
-        provider_usage_kind(provider=" ")
+        send((SERIES, {"name": "seats"}), "team,quantity\nsearch,1\n")
+    with pytest.raises(Refused):
+        send(report(" "), "day,model\n2026-10-01,gpt-5\n")
+    assert not Import.objects.exists()

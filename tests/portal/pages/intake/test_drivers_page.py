@@ -83,7 +83,7 @@ def test_a_refused_form_keeps_what_was_typed() -> None:
     answer = client_of(Role.FINOPS_ADMIN).post(UPLOAD, seats("team,quantity\nsearch,NaN\n"))
 
     assert answer.status_code == 400
-    assert 'name="name" maxlength="100" required value="seats"' in answer.content.decode()
+    assert 'value="seats"' in answer.content.decode()
     assert 'value="2026-10"' in answer.content.decode()
 
 

@@ -13,7 +13,7 @@ from django.test import Client
 from allocation.models import GpuUsage, Team
 from portal.accounts.models import Role
 from portal.ingest.drivers.delivery import deliver
-from portal.ingest.drivers.gpu_usage.kind import GPU_USAGE
+from portal.ingest.drivers.gpu_usage import GPU_USAGE
 from tests.allocation.bills import Bill, allocate, put_in_force, utc
 from tests.factories import make_user
 

@@ -17,6 +17,7 @@ from django.test import Client
 
 from allocation.models import Import, RejectedRow
 from portal.accounts.keys import create_key
+from portal.accounts.models import Role
 from portal.ingest.bills.formats import (
     AUTO,
     READERS,
@@ -29,6 +30,7 @@ from portal.ingest.bills.formats import (
 from portal.ingest.bills.load.columns import KNOWN
 from portal.ingest.bills.load.validation import REQUIRED_NUMBERS, REQUIRED_TEXTS
 from portal.jobs.worker import run_due
+from tests.factories import client_of
 from tests.folders import one_more_folder
 from tests.portal.bills import deliver, published
 
@@ -123,6 +125,16 @@ def import_bill(path: Path, *options: str) -> dict[str, Any]:
     return told
 
 
+def uploaded(path: Path) -> dict[str, Any]:
+    file = SimpleUploadedFile(path.name, path.read_bytes())
+    return {"file": file, "source": "tally", "format": "tally"}
+
+
+def key_of(scope: str) -> dict[str, str]:
+    _, secret = create_key("pipeline", scope, None, None)
+    return {"authorization": f"Bearer {secret}"}
+
+
 # ---------------------------------------------------------------- of every format
 
 
@@ -193,39 +205,34 @@ def test_a_format_is_added_by_one_folder(tally: None, tmp_path: Path) -> None:
     assert RejectedRow.objects.get().line == 22
 
 
-def test_an_added_format_is_offered_by_command_and_api(tally: None, tmp_path: Path) -> None:
+def test_an_added_format_is_taken_by_command_page_and_api(tally: None, tmp_path: Path) -> None:
     path = tmp_path / "costs.jsonl"
     path.write_text(BILL, encoding="utf-8")
-    _, secret = create_key("pipeline", "admin", None, None)
-    key = {"authorization": f"Bearer {secret}"}
+    finance = client_of(Role.FINANCE)
 
-    answer = Client().post(
-        "/api/v1/bills/",
-        {"file": SimpleUploadedFile(path.name, path.read_bytes()), "source": "tally"}
-        | {"format": "tally"},
-        headers=key,
-    )
+    page = finance.get("/imports/").content.decode()
+    posted = finance.post("/imports/upload/", uploaded(path))
     run_due("import_bill")
+    sent = Client().post("/api/v1/bills/", uploaded(path), headers=key_of("admin"))
+    run_due("import_bill")
+    import_bill(path, "--format", "tally")
 
-    assert answer.status_code == 202
-    assert published()["USD"][0] == 21
-    assert import_bill(path, "--format", "tally")["status"] == "unchanged"
+    assert '<option value="tally">Tally</option>' in page
+    assert "Tally as JSON lines" in page
+    assert (posted.status_code, sent.status_code) == (302, 202)
+    statuses = Import.objects.order_by("pk").values_list("status", flat=True)
+    assert list(statuses) == ["loaded", "unchanged", "unchanged"]
 
 
 def test_a_format_that_no_folder_registers_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "costs.jsonl"
     path.write_text(BILL, encoding="utf-8")
-    _, secret = create_key("pipeline", "admin", None, None)
 
     with pytest.raises(CommandError, match="invalid choice: 'tally'"):
         import_bill(path, "--format", "tally")
-    answer = Client().post(
-        "/api/v1/bills/",
-        {"file": SimpleUploadedFile(path.name, path.read_bytes()), "source": "tally"}
-        | {"format": "tally"},
-        headers={"authorization": f"Bearer {secret}"},
-    )
+    posted = client_of(Role.FINANCE).post("/imports/upload/", uploaded(path))
+    sent = Client().post("/api/v1/bills/", uploaded(path), headers=key_of("admin"))
 
-    assert answer.status_code == 400
-    assert list(answer.json()) == ["format"]
-    assert not published()
+    assert (posted.status_code, sent.status_code) == (400, 400)
+    assert list(sent.json()) == ["format"]
+    assert not Import.objects.exists()
