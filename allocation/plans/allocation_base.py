@@ -17,11 +17,12 @@ from allocation.charges.groups import id_list
 from allocation.charges.split_keys import Bucket, Level, followed_levels, levels_of
 from allocation.models import RunSlice
 from allocation.organisation.target_book import TargetBook
-from allocation.organisation.targets import NOTHING_TO_FOLLOW, Target
+from allocation.organisation.targets import Target
 from allocation.plans.plan import Part, Plan
 from allocation.storage.copy_text import copy_lines, whole_month_plans
 from allocation.usage.index import WholeMonthNeeded
 from allocation.values.money import LEAST_PLACES, places_of, quanta_of
+from allocation.values.reasons import NOTHING_TO_FOLLOW
 from allocation.values.stages import BY_DAY
 
 TAX = "Tax"

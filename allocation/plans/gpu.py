@@ -18,9 +18,8 @@ from django.db import connection
 from allocation.organisation.owners import NAMED, Owner
 from allocation.plans.plan import Part, Plan
 from allocation.values.money import places_of, plain, quanta_of
+from allocation.values.reasons import IDLE, NO_GPU_USAGE
 
-IDLE = "idle capacity"
-NO_GPU_USAGE = "no GPU usage"
 BOOKED = "GPU-seconds booked"
 
 GPU_SQL = """

@@ -14,10 +14,10 @@ from allocation.charges.groups import Group
 from allocation.charges.split_keys import Bucket
 from allocation.ledger.writer import LedgerWriter
 from allocation.organisation.owners import Owner
-from allocation.organisation.targets import NO_TEAM, UNTRACED, Target, resolve
+from allocation.organisation.targets import Target, resolve
 from allocation.plans.allocation_base import Related, change_by_day, sum_by_day
 from allocation.plans.capacity import capacity_plan
-from allocation.plans.gpu import IDLE, NO_GPU_USAGE, GpuLine, gpu_plan
+from allocation.plans.gpu import GpuLine, gpu_plan
 from allocation.plans.plan import Part, Plan
 from allocation.plans.shared import Splitter
 from allocation.plans.traced import (
@@ -33,6 +33,7 @@ from allocation.plans.unattributed import Adoption
 from allocation.rules.methods import BY_USAGE, FOLLOW, GPU, NONE
 from allocation.runs.inputs import Drivers
 from allocation.usage.index import Key, UsageIndex, WholeMonthNeeded, billed_classes, month_name
+from allocation.values.reasons import IDLE, NO_GPU_USAGE, NO_TEAM, UNTRACED
 from allocation.values.stages import BY_DAY, BY_REPORTS
 
 ZERO = Fraction(0)

@@ -20,8 +20,7 @@ from allocation.plans.plan import Part, Plan
 from allocation.rules.methods import COST, EVEN, FIXED, WHOLE, Member, Split
 from allocation.usage.measures import Measure, Measures, MeasuresOf
 from allocation.values.bounds import bounded, smallest_whole
-
-NO_DRIVER, ZERO_DRIVER, OVER_EVERY_CAP = "no driver data", "driver is zero", "over every cap"
+from allocation.values.reasons import NO_DRIVER, OVER_EVERY_CAP, ZERO_DRIVER
 
 
 class Shares(NamedTuple):

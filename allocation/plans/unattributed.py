@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from allocation.organisation.targets import NO_TEAM, Target
+from allocation.organisation.targets import Target
 from allocation.plans.plan import Part
 from allocation.plans.traced import TracedLine
 from allocation.usage.index import Key, UsageIndex
+from allocation.values.reasons import NO_TEAM
 
 
 class Book(Protocol):

@@ -21,7 +21,7 @@ def as_json(found: Explanation, state: PageState) -> dict[str, Any]:
         "amount": exact(found.total),
         "currency": state.currency,
         "metric": state.metric,
-        "period": str(state.period),
+        "period": state.period.words,
         "parts": [
             {
                 "rule": part.rule,

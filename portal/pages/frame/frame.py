@@ -12,11 +12,11 @@ from django.shortcuts import render
 from django.urls import NoReverseMatch, reverse
 from django.utils import timezone
 
+from allocation.values.periods import Period
 from portal.accounts.access import pages_of
 from portal.accounts.models import User
 from portal.pages.frame.reported import read_evidence, read_unconverted
 from portal.pages.frame.state import COMPARISONS, METRICS, PageState
-from reports.period import Period
 from reports.queries.exchange_rates import MonthRate, reporting_currencies
 from reports.queries.spend_scopes import TeamInTree, environments, teams_in_tree
 from reports.queries.trust import Trust, trust
@@ -258,7 +258,7 @@ def _bar_summary(state: PageState, teams: list[TeamInTree], shown: set[str]) -> 
     else:
         scope = "all teams" if state.reader_scope.is_everything else "all my teams"
     parts = {
-        "period": str(state.period),
+        "period": state.period.words,
         "metric": state.metric_label,
         "currency": currency,
         "team": scope,

@@ -4,8 +4,8 @@ text.
 
 from __future__ import annotations
 
-from allocation.organisation.targets import UNKNOWN_TEAM
 from allocation.values.names import quoted
+from allocation.values.reasons import UNKNOWN_TEAM
 
 TOLD = f"{UNKNOWN_TEAM}: "
 

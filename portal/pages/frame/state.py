@@ -17,11 +17,10 @@ from django.utils import timezone
 
 from allocation.values.currencies import minor_units
 from allocation.values.names import quoted
-from allocation.values.periods import DAY
+from allocation.values.periods import DAY, Period
 from portal.accounts.access import team_scope
 from portal.accounts.models import User
 from reports.analysis.reporting_currency import Conversion, conversion
-from reports.period import Period, first_of_month
 from reports.queries.exchange_rates import exchange_rates
 from reports.queries.spend_coverage import MonthRun, cost_by_currency, current_runs
 from reports.queries.spend_filter import Spend
@@ -143,7 +142,7 @@ class PageState:
         if self.period.is_month:
             return self
         month = Period.month(self.period.last_day)
-        problem = f"{page} works in whole months: {month} is shown"
+        problem = f"{page} works in whole months: {month.words} is shown"
         return replace(
             self,
             period=month,
@@ -332,7 +331,7 @@ def _period(asked: dict[str, Any], runs: tuple[MonthRun, ...], problems: list[st
         return Period.month(date.fromisoformat(f"{asked['period']}-01"))
     if runs:
         return Period.month(max(run.month for run in runs))
-    return Period.month(first_of_month(timezone.now().date()))
+    return Period.month(timezone.now().date())
 
 
 def _costliest_currency(runs: tuple[MonthRun, ...], period: Period, scope: TeamScope) -> str:

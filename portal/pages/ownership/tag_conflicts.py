@@ -39,7 +39,7 @@ def show_tag_conflicts(request: HttpRequest) -> HttpResponseBase:
         "most": MOST,
         "least": LEAST,
     }
-    title = f"Conflicting tags, {state.period}"
+    title = f"Conflicting tags, {state.period.words}"
     return render_page(
         request, "ownership/tags.html", context, page="ownership", title=title, state=state
     )

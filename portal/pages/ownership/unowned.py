@@ -19,6 +19,7 @@ from django.views.decorators.http import require_safe
 from allocation.models import Team
 from allocation.rules.suggestions import LEAST_CONFIDENCE, Suggestion, Unowned, WorkLine
 from allocation.values.money import exact_sum
+from allocation.values.periods import Period
 from portal.accounts.access import page
 from portal.accounts.models import User
 from portal.decisions.owners import OwnerError, accept_owner
@@ -31,7 +32,6 @@ from portal.pages.frame.tables import Cell, Column, Kind, Row, Table, arranged, 
 from portal.pages.ownership.views import may_change, tabs
 from portal.pages.spend.blocks import explain_address
 from reports.charts.coverage_lines import coverage_lines
-from reports.period import Period
 from reports.queries.spend_filter import Spend
 from reports.queries.unowned import Coverage, coverage, unowned
 from reports.readable import grouped, ratio
@@ -59,7 +59,7 @@ def show_unowned(request: HttpRequest) -> HttpResponseBase:
     spend = everything(state, state.period)
     found = unowned(spend=spend, months=[state.period.start], currency=state.currency)
     table = work_table(request, state, found, names)
-    download = asked_download(request, [table], file_name=f"unowned-{state.period}")
+    download = asked_download(request, [table], file_name=f"unowned-{state.period.words}")
     if download:
         return download
     context = {
@@ -75,7 +75,7 @@ def show_unowned(request: HttpRequest) -> HttpResponseBase:
         "has_runs": bool(spend.runs),
         "month": f"{state.period.start:%Y-%m}",
     }
-    title = f"Without an owner, {state.period}"
+    title = f"Without an owner, {state.period.words}"
     return render_page(
         request, "ownership/unowned.html", context, page="ownership", title=title, state=state
     )
@@ -86,7 +86,7 @@ def whole_month(state: PageState) -> PageState:
     if state.period.is_month:
         return state
     month = Period.month(state.period.last_day)
-    problem = f"owners are found for whole months: {month} is shown"
+    problem = f"owners are found for whole months: {month.words} is shown"
     return replace(state, period=month, elapsed=month, problems=(*state.problems, problem))
 
 

@@ -8,9 +8,9 @@ from decimal import Decimal
 from django.http import HttpRequest
 
 from allocation.values.money import exact_sum
+from allocation.values.periods import Period
 from portal.pages.frame.state import PageState
 from portal.pages.frame.tables import Cell, Column, Row, Table, arranged
-from reports.period import Period
 from reports.queries.bridge import AMORTISED, OTHER, PURCHASES, STEPS, UNUSED, USED, Bridge, bridges
 
 LABELS = {

@@ -68,7 +68,11 @@ def reconciliation(request: HttpRequest) -> HttpResponseBase:
     month = state.period.start
     runs = tuple(run for run in state.runs if run.month == month)
     loaded = loaded_sources(months=[month], currency="", metric=BILLED, scope=state.reader_scope)
-    frame = {"page": "reconciliation", "title": f"Reconciliation, {state.period}", "state": state}
+    frame = {
+        "page": "reconciliation",
+        "title": f"Reconciliation, {state.period.words}",
+        "state": state,
+    }
     if not (loaded or runs):
         return render_page(request, "reconcile/empty.html", {}, **frame)  # type: ignore[arg-type]
     made = balances(runs=tuple(run.id for run in runs), scope=state.reader_scope, metric=BILLED)

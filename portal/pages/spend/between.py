@@ -8,9 +8,9 @@ from django.http import HttpRequest
 
 from allocation.values.currencies import minor_units
 from allocation.values.money import exact_sum
+from allocation.values.periods import Period
 from portal.pages.frame.state import PageState
 from portal.pages.frame.tables import Cell, Column, Row, Table, arranged
-from reports.period import Period
 from reports.queries.between_teams import Provided, between_teams
 from reports.queries.hosting_without_calls import hosting_without_calls
 from reports.queries.names import Names, names_of

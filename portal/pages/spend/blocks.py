@@ -13,6 +13,7 @@ from django.http import HttpRequest
 from django.urls import reverse
 
 from allocation.values.money import exact_sum
+from allocation.values.periods import Period
 from portal.pages.frame.chart import Chart, drawn
 from portal.pages.frame.frame import page_address
 from portal.pages.frame.state import PageState
@@ -23,7 +24,6 @@ from reports.charts.bridge import bridge
 from reports.charts.palette import OTHER, UNALLOCATED, shade_of
 from reports.charts.spark import spark_points
 from reports.charts.stacked_days import DaySeries, stacked_days
-from reports.period import Period, days_in_words
 from reports.queries.spend_days import Named
 from reports.queries.spend_scopes import TeamInTree
 from reports.readable import ratio
@@ -32,13 +32,9 @@ UNALLOCATED_NAME = "Unallocated"
 ZERO = Decimal(0)
 
 
-def period_in_words(period: Period) -> str:
-    return str(period) if period.is_month else days_in_words(period.start, period.last_day)
-
-
 def headline_words(state: PageState) -> str:
     """ "November 2026 so far", "October 2026", or the days of a range."""
-    return f"{period_in_words(state.period)}{' so far' if state.is_running else ''}"
+    return f"{state.period.words}{' so far' if state.is_running else ''}"
 
 
 def names_and_shades(teams: Sequence[TeamInTree]) -> dict[str | None, tuple[str, str]]:
@@ -119,7 +115,7 @@ def change_chart(
     """None where there is nothing to compare with."""
     if state.compare is None or not state.comparison_known:
         return None
-    before_label, after_label = period_in_words(state.compare), period_in_words(state.elapsed)
+    before_label, after_label = state.compare.words, state.elapsed.words
     figure = bridge(
         before=total.before,
         parts=[(part.label, part.amount) for part in parts],

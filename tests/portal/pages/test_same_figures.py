@@ -113,3 +113,10 @@ def test_fault_085_no_answer_of_the_api_has_money_as_a_float(reader: Client) -> 
         json.loads(response.content, parse_float=seen)
 
     assert floats == []
+
+
+def test_page_and_api_give_the_same_chargeback_file(reader: Client) -> None:
+    page = reader.get("/chargeback/lines.csv?period=2026-10&basis=effective")
+    api = reader.get("/api/v1/chargeback/?period=2026-10")
+
+    assert b"".join(page.streaming_content) == b"".join(api.streaming_content)  # type: ignore[attr-defined]

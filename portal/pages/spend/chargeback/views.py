@@ -25,6 +25,7 @@ from allocation.models import AllocationRun
 from allocation.runs.changes import Change
 from allocation.runs.staleness import changes_since
 from allocation.values.money import exact_sum
+from allocation.values.periods import Period
 from portal.accounts.access import page, team_scope
 from portal.accounts.models import User
 from portal.pages.frame.frame import page_address, render_page
@@ -35,7 +36,6 @@ from portal.pages.spend.between import hosting_table, provided_table
 from portal.pages.spend.blocks import explain_address
 from reports.analysis.reconciled import difference, differences
 from reports.exports.chargeback_csv import NotAllocated, chargeback_csv
-from reports.period import Period, previous_month
 from reports.queries.balances import SourceBalance, balances_of
 from reports.queries.month_sources import (
     CostCenterSpend,
@@ -81,7 +81,7 @@ def chargeback(request: HttpRequest) -> HttpResponseBase:
         billed=balanced[_other_metric(state)],
         centers=cost_centers(
             spend=state.spend_of(state.period),
-            spend_before=state.spend_of(Period.month(previous_month(month))),
+            spend_before=state.spend_of(state.period.before()),
             before_until=state.elapsed.before().end if state.is_running else None,
             mode_on=state.period.last_day,
         ),
@@ -92,7 +92,7 @@ def chargeback(request: HttpRequest) -> HttpResponseBase:
             for change in changes_since(run)
         ],
     )
-    frame = {"page": "chargeback", "title": f"Chargeback, {state.period}", "state": state}
+    frame = {"page": "chargeback", "title": f"Chargeback, {state.period.words}", "state": state}
     if not (figures.loaded or figures.runs):
         return render_page(request, "spend/chargeback/empty.html", {}, **frame)  # type: ignore[arg-type]
     sources, centers = (
@@ -180,7 +180,7 @@ def _source_row(
 
 
 def _centers_table(request: HttpRequest, state: PageState, figures: MonthFigures) -> Table:
-    known = bool(state.run_ids(Period.month(previous_month(state.period.start))))
+    known = bool(state.run_ids(state.period.before()))
     columns = [
         Column("center", "Cost centre"),
         Column("name", "Name"),

@@ -15,6 +15,7 @@ from django.shortcuts import redirect
 from django.urls import path
 
 from allocation.values.money import exact_sum
+from allocation.values.periods import Period
 from portal.accounts.access import page, team_for_user
 from portal.accounts.models import User
 from portal.pages.frame.chart import Chart
@@ -32,7 +33,6 @@ from portal.pages.spend.blocks import (
     explain_address,
     headline_words,
     names_and_shades,
-    period_in_words,
     spend_table,
     team_address,
 )
@@ -48,7 +48,6 @@ from reports.analysis.spend_totals import (
 from reports.analysis.why_changed import why_changed
 from reports.charts.palette import OTHER, shade_of
 from reports.charts.stacked_days import DaySeries
-from reports.period import Period
 from reports.queries.names import Names, names_of
 from reports.queries.spend_cells import SpendCell
 from reports.queries.spend_days import SpendDays
@@ -193,7 +192,7 @@ def showback_team(request: HttpRequest, slug: str) -> HttpResponseBase:
         "total": total,
         "before": before_of(state, total),
         "period_words": headline_words(state),
-        "compare_words": period_in_words(state.compare) if state.compare else "",
+        "compare_words": state.compare.words if state.compare else "",
         "unit": unit_costs(figures.cells, figures.usage, lambda _: None).get(None),
         "kinds": _kinds(figures.parts),
         "sampling_error": sampling_error(figures.usage),

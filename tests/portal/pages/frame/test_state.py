@@ -7,9 +7,9 @@ from django.http import Http404
 from django.test import RequestFactory
 
 from allocation.models import Team
+from allocation.values.periods import Period
 from portal.accounts.models import Role, User
 from portal.pages.frame.state import PageState
-from reports.period import Period
 from tests.factories import Costs, make_team, make_user
 
 pytestmark = pytest.mark.django_db
