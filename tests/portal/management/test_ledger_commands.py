@@ -28,9 +28,9 @@ from allocation.models import (
 from allocation.rules.rule_sets import default_rules_text
 from allocation.values.errors import AllocationBusy
 from portal.accounts.models import AuditEntry
-from portal.jobs.jobs import enqueue
 from portal.jobs.models import Job
-from portal.jobs.work import run as run_job
+from portal.jobs.queue import enqueue
+from portal.jobs.worker import run as run_job
 from tests.allocation.bills import AWS, OPENAI, Bill, allocate, billed_by_team, usage
 
 Captured = pytest.CaptureFixture[str]
