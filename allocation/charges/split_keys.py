@@ -17,7 +17,6 @@ from typing import Any, NamedTuple, TypeVar
 
 from allocation.catalogue.wording import Entries
 from allocation.organisation.owners import TARGET_FIELDS, Owner
-from allocation.organisation.targets import NO_RULE, OUTSIDE_SCOPE
 from allocation.rules.capacity import Capacity
 from allocation.rules.conditions import Facts, RowTest
 from allocation.rules.methods import (
@@ -41,6 +40,7 @@ from allocation.rules.rules import COMMITMENT, RELATED, Rule, Rules
 from allocation.usage.keys import ANY_PROJECT, SAME_PROVIDER, Key, reserved_key
 from allocation.values.money import plain
 from allocation.values.names import canonical_cells
+from allocation.values.reasons import NO_RULE, OUTSIDE_SCOPE
 from allocation.values.stages import BY_DAY, BY_MONTH, BY_REPORTS, FOLLOWERS
 
 NOBODY = Owner()

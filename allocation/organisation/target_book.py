@@ -6,8 +6,9 @@ from collections.abc import Collection, Sequence
 from typing import Protocol
 
 from allocation.models import Target as TargetModel
-from allocation.organisation.targets import NO_TEAM, Target
+from allocation.organisation.targets import Target
 from allocation.storage.rows_by_content import ensure_rows
+from allocation.values.reasons import NO_TEAM
 
 
 class Numbers(Protocol):

@@ -1,6 +1,4 @@
-"""Who a share belongs to, as a value; how names from tags and traces become one; why cost stays
-unallocated.
-"""
+"""Who a share belongs to, as a value, and how names from tags and traces become one."""
 
 from __future__ import annotations
 
@@ -14,13 +12,7 @@ from typing import NamedTuple
 
 from allocation.organisation.owners import Owner
 from allocation.values.names import canonical_cells, name_key, normal_name
-
-NO_RULE = "no rule"
-OUTSIDE_SCOPE = "outside AI scope"
-UNTRACED = "untraced"
-NO_TEAM = "no team"
-UNKNOWN_TEAM = "unknown team"
-NOTHING_TO_FOLLOW = "nothing to follow"
+from allocation.values.reasons import NO_TEAM, UNKNOWN_TEAM
 
 
 class Target(NamedTuple):

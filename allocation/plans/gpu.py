@@ -14,9 +14,8 @@ from datetime import date
 from allocation.organisation.owners import NAMED
 from allocation.plans.plan import Part, Plan
 from allocation.usage.gpu import GpuIndex
+from allocation.values.reasons import IDLE, NO_GPU_USAGE
 
-IDLE = "idle capacity"
-NO_GPU_USAGE = "no GPU usage"
 BOOKED = "GPU-seconds booked"
 
 

@@ -21,10 +21,10 @@ from allocation.charges.groups import Amount, ChargeGroup
 from allocation.charges.split_keys import SplitKey
 from allocation.organisation.owners import Owner
 from allocation.organisation.target_book import TargetBook
-from allocation.organisation.targets import NO_TEAM, UNTRACED, Organisation, Target, resolve
+from allocation.organisation.targets import Organisation, Target, resolve
 from allocation.plans.allocation_base import AllocationBase
 from allocation.plans.capacity import CapacityJoin, capacity_join, capacity_plan
-from allocation.plans.gpu import IDLE, NO_GPU_USAGE, GpuLine, gpu_plan
+from allocation.plans.gpu import GpuLine, gpu_plan
 from allocation.plans.plan import Part, Plan
 from allocation.plans.shared import DAY_USAGE, MONTH_USAGE, OTHER_DATA, Splitter
 from allocation.plans.traced import Billed, Join, TracedLine, traced_join, traced_plan
@@ -34,6 +34,7 @@ from allocation.usage.gpu import GpuIndex
 from allocation.usage.index import UsageIndex, billed_classes
 from allocation.usage.keys import Key
 from allocation.usage.measures import MeasureBook
+from allocation.values.reasons import IDLE, NO_GPU_USAGE, NO_TEAM, UNTRACED
 
 ZERO = Fraction(0)
 REPORT_USAGE = "reports of the day"

@@ -30,9 +30,7 @@ from allocation.rules.methods import (
 )
 from allocation.usage.measures import BY_USAGE, Measure, Measures
 from allocation.values.bounds import bounded, smallest_whole
-
-NO_DRIVER, ZERO_DRIVER, OVER_EVERY_CAP = "no driver data", "driver is zero", "over every cap"
-
+from allocation.values.reasons import NO_DRIVER, OVER_EVERY_CAP, ZERO_DRIVER
 
 # What plans can depend on: calls of the day, of the month, GPU usage and uploaded series.
 DAY_USAGE, MONTH_USAGE, OTHER_DATA = "usage of the day", "usage of the month", "other data"

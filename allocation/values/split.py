@@ -14,6 +14,7 @@ from fractions import Fraction
 from math import lcm
 
 from allocation.values.money import LEAST_PLACES, places_of, quanta_of, text_of
+from allocation.values.reasons import NO_DRIVER, ZERO_DRIVER
 
 Weight = int | Fraction | Decimal
 
@@ -48,10 +49,10 @@ class NoShares:
 def split(amount: Decimal, weights: Mapping[str, Weight]) -> Shares | NoShares:
     """The amount cut by weight. Raises BadWeight for a negative or non-finite weight."""
     if not weights:
-        return NoShares("no driver data")
+        return NoShares(NO_DRIVER)
     keys = sorted(key for key in weights if _checked(key, weights[key]))
     if not keys:
-        return NoShares("driver is zero")
+        return NoShares(ZERO_DRIVER)
     text = format(amount, "f")
     places = max(LEAST_PLACES, places_of(text))
     cut = split_quanta(quanta_of(text, places), whole_weights([weights[key] for key in keys]))
