@@ -16,6 +16,7 @@ from allocation.charges.split_keys import SplitKey
 from allocation.organisation.owners import NAMED, Owner
 from allocation.organisation.targets import Organisation, Target, at_level, resolve
 from allocation.plans.allocation_base import AllocationBase, one_sided
+from allocation.plans.drivers import DAY_USAGE, MONTH_USAGE, OTHER_DATA
 from allocation.plans.plan import Part, Plan
 from allocation.rules.methods import (
     COST,
@@ -31,9 +32,6 @@ from allocation.rules.methods import (
 from allocation.usage.measures import BY_USAGE, Measure, Measures
 from allocation.values.bounds import bounded, smallest_whole
 from allocation.values.reasons import NO_DRIVER, OVER_EVERY_CAP, ZERO_DRIVER
-
-# What plans can depend on: calls of the day, of the month, GPU usage and uploaded series.
-DAY_USAGE, MONTH_USAGE, OTHER_DATA = "usage of the day", "usage of the month", "other data"
 
 
 class Book(Protocol):

@@ -15,7 +15,7 @@ from allocation.charges.split_keys import SplitKey, separately_billed_keys
 from allocation.organisation.owners import Owner
 from allocation.organisation.target_book import TargetBook
 from allocation.organisation.targets import Organisation, resolve
-from allocation.plans.planner import Digests, Drivers
+from allocation.plans.drivers import Digests, Drivers
 from allocation.rules.methods import GPU_SECONDS
 from allocation.usage.driver_data import DriverData, Look, read_driver_data
 from allocation.usage.facts import number_of_calls

@@ -12,8 +12,8 @@ from allocation.ledger.base import read_base
 from allocation.ledger.slices import SliceStore
 from allocation.ledger.usage_slices import daily_usage, write_usage_daily
 from allocation.ledger.writer import LedgerWriter, Planned
+from allocation.plans.drivers import DAY_USAGE
 from allocation.plans.planner import Ground, Planner
-from allocation.plans.shared import DAY_USAGE
 from allocation.runs.inputs import MonthDrivers, UsageRows
 from allocation.usage.keys import digest_of
 from allocation.values.periods import Period

@@ -37,8 +37,9 @@ from allocation.organisation.owners import NAMED, Owner
 from allocation.organisation.target_book import TargetBook
 from allocation.organisation.targets import FeaturePlace, Organisation, Target, resolve
 from allocation.plans.allocation_base import AllocationBase, BaseCost
+from allocation.plans.drivers import Digests, Drivers
 from allocation.plans.plan import Plan
-from allocation.plans.planner import Digests, Drivers, Planner
+from allocation.plans.planner import Planner
 from allocation.rules.rules import parse_rules
 from allocation.runs.inputs import Resolver
 from allocation.usage.gpu import GpuIndex, GpuRow
