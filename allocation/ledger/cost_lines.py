@@ -13,7 +13,7 @@ from allocation.models import CostLine
 from allocation.organisation.targets import Target
 from allocation.storage.rows_by_content import ensure_rows
 from allocation.values.names import canonical_cells
-from allocation.values.reasons import OUTSIDE_SCOPE
+from allocation.values.vocabulary import OUTSIDE_SCOPE
 
 
 class Names(NamedTuple):

@@ -16,8 +16,7 @@ from django.db import connection
 from allocation.models import AllocationRun, LedgerSlice, RunSlice, RunStatus
 from allocation.storage.copy_text import whole_month_plans
 from allocation.values.errors import NotBalanced
-from allocation.values.reasons import OUTSIDE_SCOPE
-from allocation.values.stages import USAGE
+from allocation.values.vocabulary import OUTSIDE_SCOPE, USAGE
 
 SLICE_TABLES = ("slice_group", "slice_cost", "slice_usage", "slice_balance")
 

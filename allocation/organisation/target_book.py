@@ -8,7 +8,7 @@ from typing import Protocol
 from allocation.models import Target as TargetModel
 from allocation.organisation.targets import Target
 from allocation.storage.rows_by_content import ensure_rows
-from allocation.values.reasons import NO_TEAM
+from allocation.values.vocabulary import NO_TEAM
 
 
 class Numbers(Protocol):

@@ -13,7 +13,7 @@ from allocation.charges.split_keys import Level, SplitKey, followed_levels, leve
 from allocation.organisation.target_book import Numbers
 from allocation.organisation.targets import Target
 from allocation.plans.plan import Part, Plan
-from allocation.values.reasons import NOTHING_TO_FOLLOW
+from allocation.values.vocabulary import NOTHING_TO_FOLLOW
 
 TAX = "Tax"
 

@@ -11,10 +11,9 @@ from functools import cached_property
 from allocation.organisation.target_book import TargetBook
 from allocation.organisation.targets import Organisation
 from allocation.rules.methods import PROVIDER
-from allocation.usage.gpu import GpuIndex
 from allocation.usage.index import UsageIndex
 from allocation.usage.keys import Key
-from allocation.usage.measures import MeasureBook
+from allocation.usage.measures import GpuIndex, MeasureBook
 
 # What plans can depend on, beside the charges and the settings of all.
 DAY_USAGE, REPORT_USAGE = "usage of the day", "reports of the day"

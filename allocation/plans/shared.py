@@ -13,8 +13,7 @@ from fractions import Fraction
 from typing import NamedTuple, Protocol
 
 from allocation.charges.split_keys import SplitKey
-from allocation.organisation.owners import NAMED, Owner
-from allocation.organisation.targets import Organisation, Target, at_level, resolve
+from allocation.organisation.targets import NAMED, Organisation, Owner, Target, at_level, resolve
 from allocation.plans.allocation_base import AllocationBase, one_sided
 from allocation.plans.drivers import DAY_USAGE, MONTH_USAGE, OTHER_DATA
 from allocation.plans.plan import Part, Plan
@@ -30,8 +29,8 @@ from allocation.rules.methods import (
     Split,
 )
 from allocation.usage.measures import BY_USAGE, Measure, Measures
-from allocation.values.bounds import bounded, smallest_whole
-from allocation.values.reasons import NO_DRIVER, OVER_EVERY_CAP, ZERO_DRIVER
+from allocation.values.split import bounded, smallest_whole
+from allocation.values.vocabulary import NO_DRIVER, OVER_EVERY_CAP, ZERO_DRIVER
 
 
 class Book(Protocol):

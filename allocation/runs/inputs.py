@@ -10,16 +10,14 @@ from functools import cached_property
 from typing import Any
 
 from allocation.catalogue.wording import Entries
-from allocation.charges.snapshots import charge_days
+from allocation.charges.groups import charge_days
 from allocation.charges.split_keys import SplitKey, separately_billed_keys
-from allocation.organisation.owners import Owner
 from allocation.organisation.target_book import TargetBook
-from allocation.organisation.targets import Organisation, resolve
+from allocation.organisation.targets import Organisation, Owner, resolve
 from allocation.plans.drivers import Digests, Drivers
 from allocation.rules.methods import GPU_SECONDS
-from allocation.usage.driver_data import DriverData, Look, read_driver_data
+from allocation.usage.driver_data import DriverData, Look, identity_owners, read_driver_data
 from allocation.usage.facts import number_of_calls
-from allocation.usage.gpu import GpuIndex
 from allocation.usage.index import COST_PLACES, Rows, Usage, UsageIndex
 from allocation.usage.keys import (
     DeclaredUsage,
@@ -29,9 +27,8 @@ from allocation.usage.keys import (
     digest_of,
     places_of_rows,
 )
-from allocation.usage.measures import MeasureBook
+from allocation.usage.measures import GpuIndex, MeasureBook
 from allocation.usage.month_usage import MonthUsage, month_usage
-from allocation.usage.reports import identity_owners
 from allocation.usage.sampling import Clustering, clustered, clustering_of
 from allocation.values.money import quanta_of
 from allocation.values.periods import Period

@@ -10,7 +10,7 @@ from decimal import Decimal
 
 from django.db import transaction
 
-from allocation.charges.snapshots import pinned_scopes
+from allocation.charges.groups import pinned_scopes
 from allocation.charges.split_key_map import month_dimensions
 from allocation.models import AllocationRun, RuleSet
 from allocation.preview.world import check_draft, rule_reach

@@ -13,7 +13,7 @@ from django import template
 from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
 
-from allocation.values import currencies
+from allocation.values import money as currencies
 from allocation.values import names as quoting
 from portal.pages.frame.frame import page_address
 from portal.pages.frame.reasons import reason_words

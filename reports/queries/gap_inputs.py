@@ -20,10 +20,9 @@ from allocation.catalogue.price_list import PriceLine, applicable
 from allocation.catalogue.token_classes import TOKEN_COLUMNS
 from allocation.models import AllocationRun
 from allocation.storage.copy_text import whole_month_plans
-from allocation.usage.day_sums import usage_versions
 from allocation.usage.keys import ANY_PROJECT, SAME_PROVIDER
-from allocation.values.currencies import minor_units
-from allocation.values.money import exact_sum
+from allocation.usage.month_usage import usage_versions
+from allocation.values.money import exact_sum, minor_units
 from allocation.values.periods import Period
 from reports.analysis.gap import (
     WORKING_DIGITS,

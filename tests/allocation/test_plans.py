@@ -13,8 +13,7 @@ from hypothesis import strategies as st
 from allocation.catalogue.token_classes import ALL_COLUMNS, TOKEN_COLUMNS, columns_of
 from allocation.charges.groups import Amount, Group
 from allocation.ledger.writer import cut_group
-from allocation.organisation.owners import Owner
-from allocation.organisation.targets import Organisation, Target, resolve
+from allocation.organisation.targets import Organisation, Owner, Target, resolve
 from allocation.plans.plan import Part, Plan
 from allocation.plans.traced import Billed, TracedLine, traced_plan
 from allocation.usage.index import Key, Usage, UsageIndex

@@ -14,15 +14,13 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from allocation.charges.split_keys import Bucket, SourceSettings
-from allocation.organisation.owners import Owner
-from allocation.organisation.targets import Organisation, Target, resolve
+from allocation.organisation.targets import Organisation, Owner, Target, resolve
 from allocation.plans.gpu import GpuIndex, GpuLine, gpu_plan
 from allocation.plans.plan import Plan
 from allocation.plans.shared import Splitter
 from allocation.rules.methods import Split, parse_split
 from allocation.usage.measures import Measure, Measures
-from allocation.values.bounds import bounded, smallest_whole
-from allocation.values.split import split_quanta, whole_weights
+from allocation.values.split import bounded, smallest_whole, split_quanta, whole_weights
 from tests.allocation.examples import times
 from tests.allocation.months import FIRST, LAST, OCTOBER, SECOND, TEAMS, made_split, made_up
 

@@ -12,8 +12,7 @@ from typing import Any
 import pytest
 
 from allocation.charges.split_keys import Bucket, SourceSettings, into_pool
-from allocation.organisation.owners import Owner
-from allocation.organisation.targets import FeaturePlace, Organisation, Target, at_level
+from allocation.organisation.targets import FeaturePlace, Organisation, Owner, Target, at_level
 from allocation.plans.allocation_base import Given, Related
 from allocation.plans.plan import Part, Plan
 from allocation.plans.shared import Splitter

@@ -13,8 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from allocation.models import AllocationRun, ExchangeRate
-from allocation.values.currencies import minor_units
-from allocation.values.money import EXACT, exact_sum
+from allocation.values.money import EXACT, exact_sum, minor_units
 from allocation.values.periods import Period
 from portal.accounts.models import Role
 from reports.analysis.reporting_currency import (

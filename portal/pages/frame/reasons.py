@@ -5,7 +5,7 @@ text.
 from __future__ import annotations
 
 from allocation.values.names import quoted
-from allocation.values.reasons import UNKNOWN_TEAM
+from allocation.values.vocabulary import UNKNOWN_TEAM
 
 TOLD = f"{UNKNOWN_TEAM}: "
 

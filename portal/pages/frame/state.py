@@ -15,7 +15,7 @@ from django import forms
 from django.http import Http404, HttpRequest
 from django.utils import timezone
 
-from allocation.values.currencies import minor_units
+from allocation.values.money import minor_units
 from allocation.values.names import quoted
 from allocation.values.periods import DAY, Period
 from portal.accounts.access import team_scope

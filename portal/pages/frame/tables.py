@@ -25,9 +25,7 @@ class Column:
     key: str
     label: str
     kind: Kind = "text"
-    places: int = (
-        2  # of money and its changes: those of the currency (allocation.values.currencies)
-    )
+    places: int = 2  # of money and its changes: those of the currency (allocation.values.money)
     is_key: bool = False  # on a phone, of a table in `lines`: stands beside the name
     if_any: bool = False  # left out of a table none of whose rows has a value in it
 

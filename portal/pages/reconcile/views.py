@@ -14,8 +14,7 @@ from typing import cast
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.urls import path, reverse
 
-from allocation.values.currencies import minor_units
-from allocation.values.money import EXACT, exact_sum
+from allocation.values.money import EXACT, exact_sum, minor_units
 from portal.accounts.access import page, pages_of
 from portal.accounts.models import User
 from portal.pages.frame.chart import Chart, drawn

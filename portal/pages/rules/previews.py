@@ -19,8 +19,7 @@ from allocation.preview.inputs import billed_months
 from allocation.rules.checks import Finding
 from allocation.rules.rule_sets import latest_rule_set, rule_set_for
 from allocation.rules.rules import RuleError
-from allocation.values.currencies import minor_units
-from allocation.values.money import exact_sum
+from allocation.values.money import exact_sum, minor_units
 from portal.accounts.access import page, pages_of
 from portal.accounts.models import User
 from portal.decisions.rules import apply_previewed, job_of

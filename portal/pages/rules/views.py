@@ -13,7 +13,7 @@ from django.urls import path
 from django.views.decorators.http import require_safe
 
 from allocation.models import RuleSet
-from allocation.values.reasons import NO_RULE
+from allocation.values.vocabulary import NO_RULE
 from portal.accounts.access import page
 from portal.pages.frame.frame import render_page
 from portal.pages.frame.state import PageState

@@ -6,8 +6,7 @@ from decimal import Decimal
 
 from django.http import HttpRequest
 
-from allocation.values.currencies import minor_units
-from allocation.values.money import exact_sum
+from allocation.values.money import exact_sum, minor_units
 from allocation.values.periods import Period
 from portal.pages.frame.state import PageState
 from portal.pages.frame.tables import Cell, Column, Row, Table, arranged

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from allocation.charges.snapshots import pinned_scopes
+from allocation.charges.groups import pinned_scopes
 from allocation.models import AllocationRun, ChargeScope, CostCenter, CostCenterPlacement, Import
 from allocation.organisation.load import load_organisation
 from allocation.rules.rule_sets import rule_set_for
