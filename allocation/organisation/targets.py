@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from functools import cached_property, lru_cache
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from allocation.values.names import canonical_cells, name_key, normal_name
 from allocation.values.vocabulary import NO_TEAM, UNKNOWN_TEAM
@@ -69,6 +69,15 @@ class Target(NamedTuple):
     def cells(self) -> str:
         """The target's part of a canonical CSV line."""
         return _canonical_target(self)
+
+
+class Numbers(Protocol):
+    """What gives targets their numbers."""
+
+    targets: list[Target]
+    teamless: set[int]  # numbers of targets that name no team
+
+    def number(self, target: Target) -> int: ...
 
 
 @dataclass(frozen=True)

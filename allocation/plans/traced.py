@@ -22,8 +22,7 @@ from allocation.catalogue.token_classes import (
     TOKEN_COLUMNS,
     columns_of,
 )
-from allocation.organisation.target_book import Numbers
-from allocation.organisation.targets import NAMED
+from allocation.organisation.targets import NAMED, Numbers
 from allocation.plans.plan import Entry, Part, Plan
 from allocation.usage.facts import UsageFacts, UsageSums
 from allocation.usage.index import LIST_COST, TOKENS, UsageIndex, Weighing

@@ -57,7 +57,6 @@ def split_groups(
         if changed:
             base.read(part)
             rows.load({group.day for group, ground in changed if DAY_USAGE in ground.data})
-            planner.drivers.book.settle()
             writer.write(part, changed, planned, partial(_further, progress, done))
         done += len(groups)
         progress(done)
@@ -123,7 +122,7 @@ def write_usage(month: MonthDrivers, slices: SliceStore) -> None:
     else:
         changed = days
     rows.load(changed)
-    own = [row for day in changed for row in rows.on(day)]
+    own = [row for day in changed for row in rows.days.get(day, ())]
     daily = daily_usage(own, period=whole, organisation=drivers.organisation)
     write_usage_daily(slices, daily, is_shared=is_shared)
 

@@ -338,16 +338,11 @@ def drivers_of(month: Month, split_keys: Iterable[SplitKey]) -> Drivers:
         places = places_of_rows(rows)
         return UsageIndex.of(resolver.rows(rows, places), places=places, order=book.rank)
 
-    def usage_on(day: date | None) -> Sequence[DeclaredUsage]:
-        return [row for row in month.usage if day in (None, row.day)]
-
     traces = index(month.usage)
     drivers = Drivers(
         traces=traces,
         reports=index(month.reported),
-        measures=MeasureBook(
-            OCTOBER, organisation, traces.facts, usage_on, month.gpu, month.series
-        ),
+        measures=MeasureBook(OCTOBER, organisation, book, traces, month.gpu, month.series),
         gpu=GpuIndex.of(month.gpu, nodes=NODES, number=number),
         book=book,
         organisation=organisation,
