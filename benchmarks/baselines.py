@@ -15,8 +15,7 @@ from django.db import connection
 
 from allocation.models import ChargeDimension
 from allocation.organisation.load import load_organisation
-from allocation.organisation.owners import Owner
-from allocation.organisation.targets import resolve
+from allocation.organisation.targets import Owner, resolve
 from allocation.rules.conditions import Facts
 from allocation.values.periods import Period
 from benchmarks.attribution_errors import RATES, Costs

@@ -33,10 +33,10 @@ from allocation.models import (
     Source,
     Team,
 )
-from allocation.organisation.targets import NO_RULE
 from allocation.rules.rule_sets import latest_rule_set
 from allocation.runs.month import RunOutcome, allocate_period
 from allocation.values.periods import Period
+from allocation.values.vocabulary import NO_RULE
 from benchmarks.ledger_rules import KEYS, Resource, ledger_rules
 from reports.queries.reconciliation import reconcile_period
 from reports.queries.rules_taken import rules_taken

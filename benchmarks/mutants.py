@@ -29,6 +29,7 @@ TESTS = (
     "test_split_properties",
     "test_month_properties",
     "test_money_and_periods",
+    "test_periods",
     "test_rules",
     "test_conditions",
     "test_rule_messages",

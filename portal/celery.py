@@ -1,4 +1,4 @@
-"""The Celery application. Tasks are hints to look at the job table (portal.control)."""
+"""The Celery application. Tasks are hints to look at the job table (portal.jobs)."""
 
 from __future__ import annotations
 
@@ -10,4 +10,4 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "portal.settings")
 
 app = Celery("apportion")
 app.config_from_object("django.conf:settings", namespace="CELERY")
-app.autodiscover_tasks(["portal.control"])
+app.autodiscover_tasks(["portal.jobs"])

@@ -116,7 +116,7 @@ INSTALLED_APPS = [
     "allocation",
     "portal",
     "portal.accounts",
-    "portal.control",
+    "portal.jobs",
 ]
 
 MIDDLEWARE = [
@@ -141,7 +141,7 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 TEMPLATES = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",
-        "DIRS": [BASE_DIR / "templates"],
+        "DIRS": [BASE_DIR / "templates", BASE_DIR / "portal" / "pages"],
         "APP_DIRS": True,
         "OPTIONS": {
             "context_processors": [
@@ -246,12 +246,15 @@ CELERY_BROKER_CONNECTION_TIMEOUT = 2
 if "redis" in CELERY_BROKER_URL:
     CELERY_BROKER_TRANSPORT_OPTIONS = {"visibility_timeout": 12 * 3600}
 CELERY_BEAT_SCHEDULE = {
-    "sweep": {"task": "portal.control.sweep", "schedule": 5.0, "options": {"expires": 5.0}},
+    "sweep": {"task": "portal.jobs.sweep", "schedule": 5.0, "options": {"expires": 5.0}},
 }
 
 WEB_WORKERS = env.integer("WEB_WORKERS", 2)
 WORKER_PROCESSES = env.integer("WORKER_PROCESSES", 2)
 JOB_LEASE_SECONDS = env.integer("JOB_LEASE_SECONDS", 30)
+JOB_PACKAGES = [
+    "portal"
+]  # kinds of jobs are found in their modules `job_kinds` (portal/jobs/kinds.py)
 
 # ---------------------------------------------------------------- limits and attribution
 

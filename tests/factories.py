@@ -10,6 +10,8 @@ from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any
 
+from django.test import Client
+
 from allocation.models import (
     AllocationRun,
     BusinessUnit,
@@ -42,6 +44,13 @@ def make_user(
     elif role is not None:
         Membership.objects.create(user=user, role=role)
     return user
+
+
+def client_of(role: Role, *teams: str) -> Client:
+    """A browser in which somebody of this role is signed in; a team lead leads the teams."""
+    client = Client()
+    client.force_login(make_user(role, teams=list(Team.objects.filter(slug__in=teams))))
+    return client
 
 
 def make_team(

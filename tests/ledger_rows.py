@@ -18,7 +18,7 @@ from allocation.models import (
     SliceShare,
     SliceUsage,
 )
-from allocation.values.stages import USAGE
+from allocation.values.vocabulary import USAGE
 
 _numbers = itertools.count(1)
 NAMES = Names(

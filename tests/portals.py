@@ -118,9 +118,9 @@ class Portal:
 
         def ended() -> tuple[Any, ...] | None:
             try:
-                row = self.rows(
-                    "SELECT status, result, attempts FROM control_job WHERE id = %s", job
-                )[0]
+                row = self.rows("SELECT status, result, attempts FROM jobs_job WHERE id = %s", job)[
+                    0
+                ]
             except psycopg.OperationalError:
                 return None
             return row if row[0] in ("succeeded", "failed") else None

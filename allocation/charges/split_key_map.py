@@ -10,7 +10,7 @@ from typing import Any
 from django.db import connection
 
 from allocation.catalogue.wording import Entries
-from allocation.charges.snapshots import day_sums
+from allocation.charges.groups import day_sums
 from allocation.charges.split_keys import (
     DimensionRow,
     MemberKey,

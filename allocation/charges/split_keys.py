@@ -16,9 +16,7 @@ from functools import cached_property
 from typing import Any, NamedTuple, TypeVar
 
 from allocation.catalogue.wording import Entries
-from allocation.organisation.owners import TARGET_FIELDS, Owner
-from allocation.organisation.targets import NO_RULE, OUTSIDE_SCOPE
-from allocation.rules.capacity import Capacity
+from allocation.organisation.targets import TARGET_FIELDS, Owner
 from allocation.rules.conditions import Facts, RowTest
 from allocation.rules.methods import (
     BY_USAGE,
@@ -33,6 +31,7 @@ from allocation.rules.methods import (
     TOKEN_DRIVERS,
     USUAL,
     WHOLE,
+    Capacity,
     Member,
     Split,
     UsageOptions,
@@ -41,7 +40,14 @@ from allocation.rules.rules import COMMITMENT, RELATED, Rule, Rules
 from allocation.usage.keys import ANY_PROJECT, SAME_PROVIDER, Key, reserved_key
 from allocation.values.money import plain
 from allocation.values.names import canonical_cells
-from allocation.values.stages import BY_DAY, BY_MONTH, BY_REPORTS, FOLLOWERS
+from allocation.values.vocabulary import (
+    BY_DAY,
+    BY_MONTH,
+    BY_REPORTS,
+    FOLLOWERS,
+    NO_RULE,
+    OUTSIDE_SCOPE,
+)
 
 NOBODY = Owner()
 

@@ -10,9 +10,10 @@ from uuid import UUID
 
 from allocation.charges.split_keys import SplitKey
 from allocation.models import CostLine
-from allocation.organisation.targets import OUTSIDE_SCOPE, Target
+from allocation.organisation.targets import Target
 from allocation.storage.rows_by_content import ensure_rows
 from allocation.values.names import canonical_cells
+from allocation.values.vocabulary import OUTSIDE_SCOPE
 
 
 class Names(NamedTuple):

@@ -14,10 +14,9 @@ from typing import Any, NamedTuple
 from django.db import connection
 
 from allocation.models import AllocationRun, LedgerSlice, RunSlice, RunStatus
-from allocation.organisation.targets import OUTSIDE_SCOPE
 from allocation.storage.copy_text import whole_month_plans
 from allocation.values.errors import NotBalanced
-from allocation.values.stages import USAGE
+from allocation.values.vocabulary import OUTSIDE_SCOPE, USAGE
 
 SLICE_TABLES = ("slice_group", "slice_cost", "slice_usage", "slice_balance")
 

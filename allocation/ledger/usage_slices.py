@@ -16,7 +16,7 @@ from allocation.organisation.targets import Organisation, Target, resolve
 from allocation.storage.copy_text import copy_cell
 from allocation.usage.keys import DeclaredUsage, declared_owner
 from allocation.values.periods import Period
-from allocation.values.stages import USAGE
+from allocation.values.vocabulary import USAGE
 
 INPUT = tuple(n for n, name in enumerate(TOKEN_COLUMNS) if name.startswith(("input", "cache")))
 OUTPUT = tuple(n for n in range(len(TOKEN_COLUMNS)) if n not in INPUT)

@@ -14,13 +14,13 @@ from allocation.models.bills import (
     SourceRole,
     Untraced,
 )
-from allocation.models.catalogue import CatalogueEntry, CatalogueVersion
-from allocation.models.driver_points import (
-    DriverPoint,
-    GpuUsage,
-    IdentityOwner,
-    ProviderUsage,
-    UsageIdentity,
+from allocation.models.catalogue import (
+    CatalogueEntry,
+    CatalogueVersion,
+    ExchangeRate,
+    Price,
+    PriceMatch,
+    PriceVersion,
 )
 from allocation.models.ledger import (
     AllocatedCost,
@@ -59,8 +59,6 @@ from allocation.models.organisation import (
     TeamAlias,
     TeamPlacement,
 )
-from allocation.models.prices import Price, PriceMatch, PriceVersion
-from allocation.models.rates import ExchangeRate
 from allocation.models.runs import (
     AllocationRun,
     AppliedRuleSets,
@@ -71,13 +69,18 @@ from allocation.models.runs import (
     RunStatus,
 )
 from allocation.models.usage import (
+    DriverPoint,
+    GpuUsage,
+    IdentityOwner,
     LatencyDelta,
     LatencyHourly,
+    ProviderUsage,
     SealedDay,
     Span,
     UsageDelta,
     UsageDimension,
     UsageHourly,
+    UsageIdentity,
     UsageMeasures,
 )
 

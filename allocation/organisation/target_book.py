@@ -3,20 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from typing import Protocol
 
 from allocation.models import Target as TargetModel
-from allocation.organisation.targets import NO_TEAM, Target
+from allocation.organisation.targets import Target
 from allocation.storage.rows_by_content import ensure_rows
-
-
-class Numbers(Protocol):
-    """What gives targets their numbers."""
-
-    targets: list[Target]
-    teamless: set[int]  # numbers of targets that name no team
-
-    def number(self, target: Target) -> int: ...
+from allocation.values.vocabulary import NO_TEAM
 
 
 class TargetBook:

@@ -1,6 +1,4 @@
-"""Who a share belongs to, as a value; how names from tags and traces become one; why cost stays
-unallocated.
-"""
+"""Who a share belongs to, as a value, and how names from tags and traces become one."""
 
 from __future__ import annotations
 
@@ -10,17 +8,35 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from functools import cached_property, lru_cache
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
-from allocation.organisation.owners import Owner
 from allocation.values.names import canonical_cells, name_key, normal_name
+from allocation.values.vocabulary import NO_TEAM, UNKNOWN_TEAM
 
-NO_RULE = "no rule"
-OUTSIDE_SCOPE = "outside AI scope"
-UNTRACED = "untraced"
-NO_TEAM = "no team"
-UNKNOWN_TEAM = "unknown team"
-NOTHING_TO_FOLLOW = "nothing to follow"
+NAMED, INFERRED = (
+    4,
+    5,
+)  # rungs of evidence: said by a person, a tag or an uploaded list; guessed from a pattern
+
+
+TARGET_FIELDS = ("team", "feature", "product", "environment", "customer", "phase")
+
+
+@dataclass(frozen=True)
+class Owner:
+    """Targets as text, as the rule or the row names them; `rung` is the evidence (4 named or
+    tagged, 5 inferred).
+    """
+
+    team: str | None = None
+    feature: str | None = None
+    product: str | None = None
+    environment: str | None = None
+    customer: str | None = None
+    phase: str | None = None
+    rung: int = NAMED
+    partner_team: str | None = None  # the other side of a call between agents
+    partner_feature: str | None = None
 
 
 class Target(NamedTuple):
@@ -53,6 +69,15 @@ class Target(NamedTuple):
     def cells(self) -> str:
         """The target's part of a canonical CSV line."""
         return _canonical_target(self)
+
+
+class Numbers(Protocol):
+    """What gives targets their numbers."""
+
+    targets: list[Target]
+    teamless: set[int]  # numbers of targets that name no team
+
+    def number(self, target: Target) -> int: ...
 
 
 @dataclass(frozen=True)

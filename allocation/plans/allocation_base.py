@@ -10,9 +10,9 @@ from functools import cached_property
 from itertools import chain
 
 from allocation.charges.split_keys import Level, SplitKey, followed_levels, levels_of
-from allocation.organisation.target_book import Numbers
-from allocation.organisation.targets import NOTHING_TO_FOLLOW, Target
+from allocation.organisation.targets import Numbers, Target
 from allocation.plans.plan import Part, Plan
+from allocation.values.vocabulary import NOTHING_TO_FOLLOW
 
 TAX = "Tax"
 

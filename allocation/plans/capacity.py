@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from allocation.plans.plan import Part, Plan
 from allocation.plans.traced import NO_TRACES, TracedLine
-from allocation.rules.capacity import PLACES, Capacity
+from allocation.rules.methods import PLACES, Capacity
 from allocation.usage.facts import UsageFacts
 from allocation.usage.index import Usage, UsageIndex
 from allocation.usage.keys import Key

@@ -11,12 +11,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 
-from allocation.organisation.owners import NAMED
+from allocation.organisation.targets import NAMED
 from allocation.plans.plan import Part, Plan
-from allocation.usage.gpu import GpuIndex
+from allocation.usage.measures import GpuIndex
+from allocation.values.vocabulary import IDLE, NO_GPU_USAGE
 
-IDLE = "idle capacity"
-NO_GPU_USAGE = "no GPU usage"
 BOOKED = "GPU-seconds booked"
 
 

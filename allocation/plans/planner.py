@@ -13,79 +13,32 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from fractions import Fraction
-from functools import cached_property
 from itertools import groupby
 from typing import NamedTuple
 
 from allocation.charges.groups import Amount, ChargeGroup
 from allocation.charges.split_keys import SplitKey
-from allocation.organisation.owners import Owner
-from allocation.organisation.target_book import TargetBook
-from allocation.organisation.targets import NO_TEAM, UNTRACED, Organisation, Target, resolve
+from allocation.organisation.targets import Owner, Target, resolve
 from allocation.plans.allocation_base import AllocationBase
 from allocation.plans.capacity import CapacityJoin, capacity_join, capacity_plan
-from allocation.plans.gpu import IDLE, NO_GPU_USAGE, GpuLine, gpu_plan
+from allocation.plans.drivers import DAY_USAGE, MONTH_USAGE, OTHER_DATA, REPORT_USAGE, Drivers
+from allocation.plans.gpu import GpuLine, gpu_plan
 from allocation.plans.plan import Part, Plan
-from allocation.plans.shared import DAY_USAGE, MONTH_USAGE, OTHER_DATA, Splitter
-from allocation.plans.traced import Billed, Join, TracedLine, traced_join, traced_plan
-from allocation.plans.unattributed import given_to_owner
-from allocation.rules.methods import BY_USAGE, FOLLOW, GPU, NONE, PROVIDER
-from allocation.usage.gpu import GpuIndex
+from allocation.plans.shared import Splitter
+from allocation.plans.traced import (
+    Billed,
+    Join,
+    TracedLine,
+    given_to_owner,
+    traced_join,
+    traced_plan,
+)
+from allocation.rules.methods import BY_USAGE, FOLLOW, GPU, NONE
 from allocation.usage.index import UsageIndex, billed_classes
 from allocation.usage.keys import Key
-from allocation.usage.measures import MeasureBook
+from allocation.values.vocabulary import IDLE, NO_GPU_USAGE, NO_TEAM, UNTRACED
 
 ZERO = Fraction(0)
-REPORT_USAGE = "reports of the day"
-
-
-@dataclass
-class Digests:
-    """Fingerprints of the data that plans go by. `settings` cover all that every plan depends on:
-    the organisation, whose a gateway's keys are, sampling, and the engine itself.
-    """
-
-    settings: str
-    usage: Mapping[date, str]
-    reports: Mapping[date, str]
-    others: str  # GPU usage and uploaded series
-
-    def of(self, data: str, day: date) -> object:
-        """The fingerprint of one of the names that grounds give."""
-        if data == DAY_USAGE:
-            return self.usage.get(day)
-        if data == REPORT_USAGE:
-            return self.reports.get(day)
-        return self.others if data == OTHER_DATA else self._month
-
-    @cached_property
-    def _month(self) -> str:
-        days = repr((sorted(self.usage.items()), sorted(self.reports.items())))
-        return hashlib.sha256(days.encode()).hexdigest()
-
-
-@dataclass
-class Drivers:
-    """Everything that a month's charges are split by."""
-
-    traces: UsageIndex
-    reports: UsageIndex  # the providers' own usage reports
-    measures: MeasureBook
-    gpu: GpuIndex
-    book: TargetBook
-    organisation: Organisation
-    digests: Digests
-
-    def usage_of(self, key: Key, method: str) -> UsageIndex:
-        """What answers a line: traces or the provider's report, whichever the method asks first and
-        has the key.
-        """
-        indexes = [self.traces, self.reports]
-        if method == PROVIDER:
-            indexes.reverse()
-        keys = (key, key._replace(is_reserved=False, region=None))
-        found = (index for own in keys for index in indexes if index.facts.of_key(own))
-        return next(found, indexes[0])
 
 
 class Ground(NamedTuple):

@@ -13,9 +13,9 @@ from fractions import Fraction
 from typing import NamedTuple, Protocol
 
 from allocation.charges.split_keys import SplitKey
-from allocation.organisation.owners import NAMED, Owner
-from allocation.organisation.targets import Organisation, Target, at_level, resolve
+from allocation.organisation.targets import NAMED, Organisation, Owner, Target, at_level, resolve
 from allocation.plans.allocation_base import AllocationBase, one_sided
+from allocation.plans.drivers import DAY_USAGE, MONTH_USAGE, OTHER_DATA
 from allocation.plans.plan import Part, Plan
 from allocation.rules.methods import (
     COST,
@@ -29,13 +29,8 @@ from allocation.rules.methods import (
     Split,
 )
 from allocation.usage.measures import BY_USAGE, Measure, Measures
-from allocation.values.bounds import bounded, smallest_whole
-
-NO_DRIVER, ZERO_DRIVER, OVER_EVERY_CAP = "no driver data", "driver is zero", "over every cap"
-
-
-# What plans can depend on: calls of the day, of the month, GPU usage and uploaded series.
-DAY_USAGE, MONTH_USAGE, OTHER_DATA = "usage of the day", "usage of the month", "other data"
+from allocation.values.split import bounded, smallest_whole
+from allocation.values.vocabulary import NO_DRIVER, OVER_EVERY_CAP, ZERO_DRIVER
 
 
 class Book(Protocol):

@@ -22,7 +22,8 @@ from allocation.catalogue.token_classes import (
     TOKEN_COLUMNS,
     columns_of,
 )
-from allocation.plans.plan import Part, Plan
+from allocation.organisation.targets import NAMED, Numbers
+from allocation.plans.plan import Entry, Part, Plan
 from allocation.usage.facts import UsageFacts, UsageSums
 from allocation.usage.index import LIST_COST, TOKENS, UsageIndex, Weighing
 from allocation.usage.keys import Key
@@ -311,3 +312,26 @@ def rest_of(line: TracedLine, weight: int, kind: str) -> Part:
     if line.owner is not None and line.policy in (AUTO, OWNER, SPREAD):
         return Part(weight, kind, ((line.owner, 1, line.owner_rung),))
     return Part(weight, "unallocated", ((line.nobody, 1, 6),))
+
+
+def given_to_owner(parts: tuple[Part, ...], owner: int | None, book: Numbers) -> tuple[Part, ...]:
+    """The parts with the owner's team in place of none; the owner is a target's number."""
+    team = book.targets[owner].team if owner is not None else None
+    if team is None or not book.teamless:
+        return parts
+    if all(book.teamless.isdisjoint([target for target, _, _ in p.entries]) for p in parts):
+        return parts
+    return tuple([part._replace(entries=_owned(part.entries, team, book)) for part in parts])
+
+
+def _owned(entries: tuple[Entry, ...], team: str, book: Numbers) -> tuple[Entry, ...]:
+    merged: dict[int, tuple[int, int]] = {}
+    for target, weight, rung in entries:
+        number = target
+        if target in book.teamless:
+            number = book.number(book.targets[target]._replace(team=team, reason=None))
+            rung = NAMED  # the call is known by its trace; whose it is, only by the key
+        before, weakest = merged.get(number, (0, 0))
+        merged[number] = (before + weight, max(weakest, rung))
+    order = sorted(merged, key=lambda number: book.targets[number].order())
+    return tuple((number, *merged[number]) for number in order)

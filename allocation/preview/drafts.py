@@ -11,7 +11,7 @@ from datetime import date, datetime
 
 from django.db import connection
 
-from allocation.charges.snapshots import pinned_scopes
+from allocation.charges.groups import pinned_scopes
 from allocation.models import AllocationRun, RuleSet
 from allocation.runs.month import (
     MonthInputs,

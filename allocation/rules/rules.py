@@ -17,15 +17,16 @@ from typing import Any
 
 import yaml
 
-from allocation.rules.capacity import Capacity, parse_capacity
 from allocation.rules.conditions import (
     Condition,
     Facts,
     Need,
+    OwnerReader,
     Reader,
     RowTest,
     condition,
     need_of,
+    owner_reader,
     reader,
     row_tests,
     words_of,
@@ -43,13 +44,14 @@ from allocation.rules.methods import (
     SPLITS,
     TRACED,
     USUAL,
+    Capacity,
     Split,
     UsageOptions,
     name_of,
+    parse_capacity,
     parse_split,
     parse_usage_options,
 )
-from allocation.rules.owner_readers import OwnerReader, owner_reader
 from allocation.values.names import quoted
 from allocation.values.periods import BadPeriod, Period
 

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from allocation.organisation.owners import TARGET_FIELDS
-from allocation.rules.capacity import WEIGHT_NAMES
+from allocation.organisation.targets import TARGET_FIELDS
 from allocation.rules.conditions import CATALOGUE_COLUMNS, COLUMNS, RANGE_OPERATORS, ROW_COLUMNS
 from allocation.rules.methods import (
     CAPACITY,
@@ -32,6 +31,7 @@ from allocation.rules.methods import (
     TOKEN_DRIVERS,
     TRACED,
     USAGE_FIELDS,
+    WEIGHT_NAMES,
 )
 from allocation.rules.rules import (
     AI_SCOPES,

@@ -19,11 +19,11 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 
-from allocation.organisation.targets import NO_RULE, NO_TEAM, UNKNOWN_TEAM, UNTRACED
 from allocation.rules.edits import free_name, rule_entry, with_rule
 from allocation.values.money import LEAST_PLACES, exact_sum, places_of, plain, quanta_of, text_of
 from allocation.values.names import normal_name
 from allocation.values.split import split_quanta
+from allocation.values.vocabulary import NO_RULE, NO_TEAM, UNKNOWN_TEAM, UNTRACED
 
 LEAST_CONFIDENCE = Fraction(60, 100)
 CREATOR_TAGS = (

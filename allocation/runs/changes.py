@@ -14,7 +14,7 @@ from typing import Any
 from django.db import connection
 
 from allocation.catalogue.own_entries import own_catalogue, sha256_of
-from allocation.charges.snapshots import pinned_scopes
+from allocation.charges.groups import pinned_scopes
 from allocation.models import ChargeScope, PriceVersion, Source
 from allocation.organisation.load import load_organisation
 from allocation.usage.driver_data import DRIVER_KINDS, Look, fingerprint_now

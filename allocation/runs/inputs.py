@@ -6,21 +6,18 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date
-from functools import cached_property
 from typing import Any
 
 from allocation.catalogue.wording import Entries
-from allocation.charges.snapshots import charge_days
+from allocation.charges.groups import charge_days
 from allocation.charges.split_keys import SplitKey, separately_billed_keys
-from allocation.organisation.owners import Owner
 from allocation.organisation.target_book import TargetBook
-from allocation.organisation.targets import Organisation, resolve
-from allocation.plans.planner import Digests, Drivers
+from allocation.organisation.targets import Organisation, Owner, resolve
+from allocation.plans.drivers import Digests, Drivers
 from allocation.rules.methods import GPU_SECONDS
-from allocation.usage.driver_data import DriverData, Look, read_driver_data
+from allocation.usage.driver_data import DriverData, Look, identity_owners, read_driver_data
 from allocation.usage.facts import number_of_calls
-from allocation.usage.gpu import GpuIndex
-from allocation.usage.index import COST_PLACES, Rows, Usage, UsageIndex
+from allocation.usage.index import COST_PLACES, Row, Usage, UsageIndex
 from allocation.usage.keys import (
     DeclaredUsage,
     Key,
@@ -29,9 +26,8 @@ from allocation.usage.keys import (
     digest_of,
     places_of_rows,
 )
-from allocation.usage.measures import MeasureBook
+from allocation.usage.measures import GpuIndex, MeasureBook
 from allocation.usage.month_usage import MonthUsage, month_usage
-from allocation.usage.reports import identity_owners
 from allocation.usage.sampling import Clustering, clustered, clustering_of
 from allocation.values.money import quanta_of
 from allocation.values.periods import Period
@@ -98,50 +94,33 @@ class UsageRows:
     days: dict[date, list[DeclaredUsage]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        book = self.resolver.book
         facts = self.usage.facts(self.resolver.key)
+        order = self.resolver.book.rank
         self.is_sampled = facts.is_sampled
-        self.index = UsageIndex(facts, book.rank, lambda: self._month_index)
         if self.is_sampled:
-            self._read_sampled()
+            # How far sampling may be off is a row's own, so that every row is asked.
+            self.resolver.clustering = clustering_of(self.usage.start, self.usage.end)
+            rows = self._resolved(self.usage.digests, facts.places)
+            self.index = UsageIndex.of(rows, places=facts.places, order=order)
+        else:
+            self.index = UsageIndex(facts, order, self._month)
 
-    def _read_sampled(self) -> None:
-        """Of sampled calls every row is asked: how far sampling may be off is a row's own."""
-        usage = self.usage
-        self.resolver.clustering = clustering_of(usage.start, usage.end)
-        rows = self._keep(usage.read(list(usage.digests)))
-        places = self.index.facts.places
-        resolved = self.resolver.rows(rows, places)
-        self.index = UsageIndex.of(resolved, places=places, order=self.resolver.book.rank)
-
-    def load(self, days: Collection[date]) -> None:
-        """Have the rows of these days."""
-        new = [day for day in set(days) - self.days.keys() if day in self.usage.digests]
+    def load(self, days: Iterable[date]) -> None:
+        """Have the rows of these days, and ids and ranks for all who are in them."""
+        new = {day for day in days if day not in self.days and day in self.usage.digests}
         if new:
-            rows = self._keep(self.usage.read(new))
-            self.index.add(self.resolver.rows(rows, self.index.facts.places))
+            self.index.add(self._resolved(new, self.index.facts.places))
+        self.resolver.book.settle()
 
-    def on(self, day: date | None) -> Sequence[DeclaredUsage]:
-        """Rows of a day that was loaded, or of the month where `day` is None."""
-        return self._month if day is None else self.days.get(day, [])
-
-    def _keep(self, rows: list[DeclaredUsage]) -> list[DeclaredUsage]:
+    def _resolved(self, days: Collection[date], places: int) -> Iterator[Row]:
+        rows = self.usage.read(days)
         for row in rows:
             self.days.setdefault(row.day, []).append(row)
-        return rows
+        return self.resolver.rows(rows, places)
 
-    @cached_property
-    def _month(self) -> list[DeclaredUsage]:
-        if self.is_sampled:
-            return [row for rows in self.days.values() for row in rows]
-        turning_days = self.resolver.organisation.turning_days
-        return self.usage.read_month({self.month, Period.month(self.month).end, *turning_days})
-
-    @cached_property
-    def _month_index(self) -> Rows:
-        found: dict[Key, list[Usage]] = {}
-        for key, _, row in self.resolver.rows(self._month, self.index.facts.places):
-            found.setdefault(key, []).append(row)
+    def _month(self) -> list[Row]:
+        cuts = {self.month, Period.month(self.month).end, *self.resolver.organisation.turning_days}
+        found = list(self.resolver.rows(self.usage.read_month(cuts), self.index.facts.places))
         self.resolver.book.settle()
         return found
 
@@ -216,9 +195,7 @@ def _drivers(
     return Drivers(
         traces=rows.index,
         reports=UsageIndex.of(reported, places=places, order=book.rank),
-        measures=MeasureBook(
-            rows.month, organisation, rows.index.facts, rows.on, data.gpu, data.series
-        ),
+        measures=MeasureBook(rows.month, organisation, book, rows.index, data.gpu, data.series),
         gpu=GpuIndex.of(data.gpu, nodes=_nodes(split_keys), number=number),
         book=book,
         organisation=organisation,

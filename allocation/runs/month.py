@@ -20,8 +20,13 @@ from django.db import connection, transaction
 from django.db.models import Max
 
 from allocation.catalogue.own_entries import own_catalogue
-from allocation.charges.groups import read_groups
-from allocation.charges.snapshots import SourceTotal, day_sums, pinned_scopes, source_totals
+from allocation.charges.groups import (
+    SourceTotal,
+    day_sums,
+    pinned_scopes,
+    read_groups,
+    source_totals,
+)
 from allocation.charges.split_key_map import SplitKeyMap, read_map
 from allocation.charges.split_keys import SourceSettings
 from allocation.ledger.slices import SliceStore, balance_slices, forget_slices, run_balances

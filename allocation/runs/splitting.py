@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
+from datetime import date
 from functools import partial
 from itertools import groupby
 
 from allocation.charges.groups import ChargeGroup
-from allocation.ledger.base import read_base
+from allocation.charges.split_keys import SplitKey
 from allocation.ledger.slices import SliceStore
 from allocation.ledger.usage_slices import daily_usage, write_usage_daily
 from allocation.ledger.writer import LedgerWriter, Planned
+from allocation.models import RunSlice
+from allocation.organisation.target_book import TargetBook
+from allocation.plans.allocation_base import AllocationBase, BaseCost, CostsBy
+from allocation.plans.drivers import DAY_USAGE
 from allocation.plans.planner import Ground, Planner
-from allocation.plans.shared import DAY_USAGE
 from allocation.runs.inputs import MonthDrivers, UsageRows
+from allocation.storage.copy_text import copy_lines
 from allocation.usage.keys import digest_of
+from allocation.values.money import LEAST_PLACES, places_of, quanta_of
 from allocation.values.periods import Period
-from allocation.values.stages import BY_REPORTS, USAGE
+from allocation.values.vocabulary import BY_REPORTS, USAGE
 
 Grounded = tuple[ChargeGroup, Ground]
 
@@ -51,7 +57,6 @@ def split_groups(
         if changed:
             base.read(part)
             rows.load({group.day for group, ground in changed if DAY_USAGE in ground.data})
-            planner.drivers.book.settle()
             writer.write(part, changed, planned, partial(_further, progress, done))
         done += len(groups)
         progress(done)
@@ -117,6 +122,57 @@ def write_usage(month: MonthDrivers, slices: SliceStore) -> None:
     else:
         changed = days
     rows.load(changed)
-    own = [row for day in changed for row in rows.on(day)]
+    own = [row for day in changed for row in rows.days.get(day, ())]
     daily = daily_usage(own, period=whole, organisation=drivers.organisation)
     write_usage_daily(slices, daily, is_shared=is_shared)
+
+
+BASE_SQL = """
+-- One row per split key and target of some stages of the run, over the month. A slice counts once
+-- for each day that has it.
+COPY (
+    SELECT a.bucket, a.target_id, trim_scale(sum(a.effective_cost * r.days)),
+        trim_scale(sum(a.billed_cost * r.days)),
+        trim_scale(coalesce(sum(a.list_cost * r.days), 0)), max(a.evidence)
+    FROM (
+        SELECT slice_id, count(*) AS days FROM run_slice
+        WHERE run_id = %(run)s AND part = ANY(%(parts)s::int[])
+        GROUP BY 1
+    ) r
+    JOIN slice_share a ON a.slice_id = r.slice_id
+    WHERE a.billing_month = %(month)s
+        AND a.slice_id = ANY(%(slices)s::bigint[])  -- so that shares of other runs are not read
+    GROUP BY 1, 2
+) TO STDOUT
+"""
+
+
+def read_base(
+    *,
+    run_id: int,
+    month: date,
+    parts: Collection[int],
+    split_keys: Mapping[int, SplitKey],
+    book: TargetBook,
+) -> AllocationBase:
+    """What these stages of the run gave."""
+    listed = sorted(parts)
+    slices = RunSlice.objects.filter(run_id=run_id, part__in=listed)
+    values = {
+        "run": run_id,
+        "month": month,
+        "parts": listed,
+        "slices": sorted(set(slices.values_list("slice_id", flat=True))),
+    }
+    lines = [line.split("\t") for line in copy_lines(BASE_SQL, values)]
+    places = max((places_of(text) for cells in lines for text in cells[2:5]), default=LEAST_PLACES)
+    targets = {
+        pk: target if target.customer is None else target._replace(customer=None)
+        for pk, target in book.by_id({int(cells[1]) for cells in lines}).items()
+    }
+    costs: dict[str, CostsBy] = {}
+    for number, target_id, *amounts, rung in lines:
+        effective, billed, listed_cost = [quanta_of(text, places) for text in amounts]
+        cost = BaseCost(effective, billed, listed_cost, int(rung))
+        costs.setdefault(number, []).append((targets[int(target_id)], cost))
+    return AllocationBase({split_keys[int(n)]: own for n, own in costs.items()}, places)

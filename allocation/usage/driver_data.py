@@ -6,26 +6,158 @@ long as a new run would see the same numbers, however often they were delivered.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.db import connection
 
-from allocation.models import ImportKind
+from allocation.catalogue.token_classes import TOKEN_COLUMNS
+from allocation.models import IdentityOwner, ImportKind, UsageIdentity
 from allocation.organisation.load import load_organisation
 from allocation.organisation.targets import Organisation
-from allocation.usage.gpu import GpuRow, load_gpu
-from allocation.usage.keys import Digest, digest_of
-from allocation.usage.measures import Reading, load_series
-from allocation.usage.reports import (
-    Owners,
-    Reports,
-    identity_owners,
-    load_reports,
-    note_callers,
-)
+from allocation.storage.copy_text import copy_cells, copy_lines
+from allocation.usage.keys import SAME_PROVIDER, DeclaredUsage, Digest, Key, digest_of
+from allocation.usage.measures import GpuRow, Reading, load_gpu, load_series
+
+REPORTED_RUNG, GATEWAY_RUNG = 3, 2
+GATEWAY = "gateway"
+# Narrow to wide: the first identity that has an owner says whose a row is.
+KINDS = (UsageIdentity.API_KEY, UsageIdentity.USER, UsageIdentity.WORKSPACE, UsageIdentity.PROJECT)
+
+Owners = dict[tuple[str, str, str], tuple[list[date], list[tuple[str, str | None]]]]
+
+
+REPORTED_SQL = """
+COPY (
+    SELECT day, provider, project, model, is_batch, api_key, "user", workspace,
+        trim_scale(requests), {tokens}
+    FROM allocation_providerusage
+    WHERE day >= %(start)s AND day < %(end)s
+    ORDER BY day, provider COLLATE "C", project COLLATE "C", model COLLATE "C", is_batch,
+        api_key COLLATE "C", "user" COLLATE "C", workspace COLLATE "C"
+) TO STDOUT
+""".replace("{tokens}", ", ".join(f"trim_scale({name})" for name in TOKEN_COLUMNS))
+
+
+class Reports(NamedTuple):
+    """The providers' usage reports of some days; `digests` are equal for days that say the same."""
+
+    rows: list[DeclaredUsage]
+    digests: dict[date, str]
+
+    @property
+    def sha256(self) -> str:
+        return digest_of(f"{day} {digest}" for day, digest in sorted(self.digests.items()))
+
+
+def load_reports(*, start: date, end: date, owners: Owners) -> Reports:
+    """Reported usage of the half-open range, with the owners that identities had on each day."""
+    rows: list[DeclaredUsage] = []
+    digests: dict[date, Digest] = {}
+    dates: dict[str, date] = {}
+    for line in copy_lines(REPORTED_SQL, {"start": start, "end": end}):
+        text, provider, project, model, is_batch, api_key, user, workspace, *numbers = copy_cells(
+            line
+        )
+        day = dates.get(text or "")
+        if day is None:
+            day = dates[text or ""] = date.fromisoformat(text or "")
+            digests[day] = Digest()
+        provider = provider or ""
+        values = dict(zip(KINDS, (api_key, user, workspace, project), strict=True))
+        team, feature = owner_of(owners, provider, values, day)
+        digests[day].add(f"{line}\t{team}\t{feature}")
+        requests, *counts = [number or "0" for number in numbers]
+        rows.append(
+            DeclaredUsage(
+                day=day,
+                key=_key(provider, project, model, is_batch == "t"),
+                attributes=(team, feature, *[None] * 6),
+                rung=REPORTED_RUNG,
+                calls=requests,
+                tokens=tuple(counts),
+                list_cost=None,
+                variance=(0, 0),
+            )
+        )
+    return Reports(rows, {day: digest.hexdigest() for day, digest in digests.items()})
+
+
+def _key(provider: str, project: str | None, model: str | None, is_batch: bool) -> Key:
+    return Key(SAME_PROVIDER.get(provider, provider), project, model, is_batch)
+
+
+def caller_owners(rows: Sequence[DeclaredUsage], owners: Owners) -> list[DeclaredUsage]:
+    """The rows with whose a gateway's key, or end user, is where a call names no team.
+
+    A gateway's own keys stand under the provider `gateway`; else the key is looked for under the
+    call's provider.
+    """
+    if all(row.caller is None for row in rows):
+        return list(rows)
+    found = []
+    for row in rows:
+        if row.caller is not None:
+            values = dict.fromkeys((UsageIdentity.API_KEY, UsageIdentity.USER), row.caller)
+            names = (
+                (provider, owner_of(owners, provider, dict(values), row.day))
+                for provider in (GATEWAY, row.key.provider or "")
+            )
+            team, feature = next((owner for _, owner in names if owner[0]), (None, None))
+            if team is not None:
+                told = (team, row.attributes[1] or feature, *row.attributes[2:])
+                row = row._replace(attributes=told, rung=max(row.rung, GATEWAY_RUNG))
+        found.append(row)
+    return found
+
+
+def note_callers(
+    callers: Iterable[str], *, start: date, end: date, owners: Owners, note: Callable[[str], None]
+) -> None:
+    """Tells `note` whose each of these keys and end users is on the days, from the first of them
+    on, by provider.
+    """
+    wanted = set(callers)
+    for (provider, kind, value), (days, known) in sorted(owners.items()):
+        if value in wanted and kind in (UsageIdentity.API_KEY, UsageIdentity.USER):
+            first = max(bisect_right(days, start) - 1, 0)
+            spans = zip(days[first:], known[first:], strict=True)
+            told = [(max(day, start).isoformat(), *owner) for day, owner in spans if day < end]
+            if told:
+                note(repr((provider, kind, value, told)))
+
+
+def identity_owners() -> Owners:
+    """(provider, kind, value) -> first days, ascending, and who owns the identity from each."""
+    found: Owners = {}
+    rows = IdentityOwner.objects.order_by("valid_from").values_list(
+        "provider", "kind", "value", "valid_from", "team", "feature"
+    )
+    for provider, kind, value, valid_from, team, feature in rows:
+        days, owners = found.setdefault(
+            (SAME_PROVIDER.get(provider, provider), kind, value), ([], [])
+        )
+        days.append(valid_from)
+        owners.append((team, feature))
+    return found
+
+
+def owner_of(
+    owners: Owners, provider: str, values: dict[UsageIdentity, str | None], day: date
+) -> tuple[str | None, str | None]:
+    """(team, feature) of the narrowest identity that somebody owned on that day."""
+    for kind, value in values.items():
+        days, known = owners.get(
+            (SAME_PROVIDER.get(provider, provider), str(kind), value or ""), ([], [])
+        )
+        place = bisect_right(days, day)
+        if place:
+            return known[place - 1]
+    return None, None
+
 
 DRIVER_KINDS = (
     ImportKind.SERIES,

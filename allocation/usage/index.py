@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from fractions import Fraction
+from functools import cached_property
 from typing import NamedTuple
 
 from allocation.catalogue.token_classes import ALL_COLUMNS, SIDES, TOKEN_COLUMNS
@@ -63,6 +64,7 @@ class Weighing(NamedTuple):
     of_provider: bool = False  # of every model of the key's provider and project
 
 
+Row = tuple[Key, date, Usage]
 Rows = Mapping[Key, Sequence[Usage]]
 
 
@@ -70,43 +72,45 @@ Rows = Mapping[Key, Sequence[Usage]]
 class UsageIndex:
     """Rows of the days that were added, by key, and of the month as a whole.
 
-    `facts` know all days. `order` gives a target's rank in canonical order by its number. `month`
-    reads the rows of the whole month, several days of a target in one.
+    `facts` know all days. `order` gives a target's rank in canonical order by its number.
+    `read_month` reads the rows of all days, several days of a target in one.
     """
 
     facts: UsageFacts
     order: Sequence[int]
-    month: Callable[[], Rows]
+    read_month: Callable[[], Iterable[Row]]
     days: dict[date, dict[Key, list[Usage]]] = field(default_factory=dict)
     _weights: dict[tuple[object, ...], Weights] = field(default_factory=dict)
 
     @classmethod
-    def of(
-        cls, rows: Iterable[tuple[Key, date, Usage]], *, places: int, order: Sequence[int]
-    ) -> UsageIndex:
+    def of(cls, rows: Iterable[Row], *, places: int, order: Sequence[int]) -> UsageIndex:
         """An index of all days, with the facts that its rows add up to."""
         listed = list(rows)
         facts = UsageFacts.of(((key, day, row.sums()) for key, day, row in listed), places)
-        index = cls(facts, order, lambda: index.together())
+        index = cls(facts, order, lambda: listed)
         index.add(listed)
         return index
 
-    def add(self, rows: Iterable[tuple[Key, date, Usage]]) -> None:
+    def add(self, rows: Iterable[Row]) -> None:
         """Rows of days of which there were none."""
         for key, day, row in rows:
             self.days.setdefault(day, {}).setdefault(key, []).append(row)
 
-    def together(self) -> dict[Key, list[Usage]]:
-        """The rows of all days that were added."""
+    @cached_property
+    def month(self) -> list[Row]:
+        """Rows of all days, each under one of its own days."""
+        return list(self.read_month())
+
+    @cached_property
+    def _month(self) -> Rows:
         found: dict[Key, list[Usage]] = {}
-        for by_key in self.days.values():
-            for key, rows in by_key.items():
-                found.setdefault(key, []).extend(rows)
+        for key, _, row in self.month:
+            found.setdefault(key, []).append(row)
         return found
 
     def rows(self, keys: Iterable[Key], day: date | None) -> list[Usage]:
         """The rows of these keys on a day, or in the month where `day` is None."""
-        by_key: Rows = self.month() if day is None else self.days.get(day, {})
+        by_key: Rows = self._month if day is None else self.days.get(day, {})
         return [row for key in keys for row in by_key.get(key, ())]
 
     def weights(self, weighing: Weighing) -> Weights:

@@ -8,7 +8,7 @@ from datetime import date
 from typing import NamedTuple
 
 from allocation.catalogue.wording import TRACE, Entries, meaning
-from allocation.organisation.owners import Owner
+from allocation.organisation.targets import Owner
 from allocation.storage.copy_text import NULL, copy_cells
 
 # Names under which traces and bills may mean the same door of a provider.

@@ -1,7 +1,10 @@
-"""Half-open periods of UTC days, and how a charge's time falls on days. Pure: no clock."""
+"""Half-open periods of UTC days, what they are compared with, and how a charge's time falls on
+days. Pure: no clock.
+"""
 
 from __future__ import annotations
 
+import calendar
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -44,14 +47,73 @@ class Period:
     def is_month(self) -> bool:
         return self == Period.month(self.start)
 
+    @property
+    def length(self) -> int:
+        """Number of days."""
+        return (self.end - self.start).days
+
+    @property
+    def last_day(self) -> date:
+        return self.end - DAY
+
     def days(self) -> Iterator[date]:
         day = self.start
         while day < self.end:
             yield day
             day += DAY
 
+    def months(self) -> list[date]:
+        """First days of the calendar months that the period touches."""
+        found = [Period.month(self.start)]
+        while found[-1].end < self.end:
+            found.append(Period.month(found[-1].end))
+        return [month.start for month in found]
+
+    def through(self, day: date | None) -> Period:
+        """The part up to and including `day`; the whole period where `day` lies outside it."""
+        if day is None or not self.start <= day < self.end:
+            return self
+        return Period(self.start, day + DAY)
+
+    def before(self) -> Period:
+        """What a reader compares with: the same days of the month before, or as many days just
+        before.
+
+        Ten days of November compare with the first ten of October; a whole month with the whole
+        month before.
+        """
+        if self.start.day != 1 or self.end > Period.month(self.start).end:
+            return Period(self.start - DAY * self.length, self.start)
+        month = Period.month(self.start - DAY)
+        if self.is_month:
+            return month
+        return Period(month.start, min(month.start + DAY * self.length, self.start))
+
+    def a_year_before(self) -> Period:
+        """As many days from the same day of the year before; 29 February becomes the 28th."""
+        year, month = self.start.year - 1, self.start.month
+        day = min(self.start.day, calendar.monthrange(year, month)[1])
+        start = date(year, month, day)
+        return Period.month(start) if self.is_month else Period(start, start + DAY * self.length)
+
+    @property
+    def words(self) -> str:
+        """For readers: "November 2026", or "1 to 21 Nov 2026"; what both ends share stands once."""
+        if self.is_month:
+            return f"{self.start:%B %Y}"
+        first, last = self.start, self.last_day
+        end = f"{last.day} {last:%b %Y}"
+        if first == last:
+            return end
+        if (first.year, first.month) == (last.year, last.month):
+            return f"{first.day} to {end}"
+        if first.year == last.year:
+            return f"{first.day} {first:%b} to {end}"
+        return f"{first.day} {first:%b %Y} to {end}"
+
     def __str__(self) -> str:
-        return f"{self.start:%Y-%m}" if self.is_month else f"{self.start} to {self.end - DAY}"
+        """For files and programs: "2026-11", or the first and the last day."""
+        return f"{self.start:%Y-%m}" if self.is_month else f"{self.start} to {self.last_day}"
 
 
 def midnight(day: date) -> datetime:

@@ -26,7 +26,7 @@ from portal.api.parameters import (
 from portal.errors import Refused
 from portal.ingest.bills.uploads import plain_name
 from portal.ingest.drivers.delivery import deliver
-from portal.ingest.drivers.doors import FILE_KINDS, kind_of
+from portal.ingest.drivers.kinds import driver_kinds
 from portal.ingest.drivers.table import MOST_BYTES
 from reports.queries.drivers_known import drivers_known
 
@@ -45,13 +45,28 @@ class DriverLine(serializers.Serializer[Any]):
 
 
 class DriverUpload(StrictSerializer):
+    """A file, and what the kinds of driver files ask beside it."""
+
     file = serializers.FileField(
         help_text="CSV in UTF-8; a usage report also as the provider's JSON pages"
     )
-    name = serializers.CharField(max_length=100, required=False, help_text="of a series")
-    month = MonthField(required=False, help_text="of a series")
-    provider = serializers.CharField(max_length=100, required=False, help_text="of a usage report")
     dry_run = serializers.BooleanField(default=False)
+
+    def get_fields(self) -> Any:
+        return {**super().get_fields(), **asked_fields()}
+
+
+def asked_fields() -> dict[str, Any]:
+    """A field for each name that some kind asks for."""
+    return {
+        ask.name: MonthField(required=False, help_text=f"of {kind.label.lower()}")
+        if ask.is_month
+        else serializers.CharField(
+            max_length=100, required=False, help_text=f"of {kind.label.lower()}"
+        )
+        for kind in driver_kinds().values()
+        for ask in kind.asks
+    }
 
 
 class Counts(serializers.Serializer[Any]):
@@ -123,22 +138,21 @@ def drivers(request: Request) -> Response:
 def upload_driver_file(request: Request, kind: str) -> Response:
     """Takes a file of one kind at once; 422 with its bad rows where nothing of it was taken."""
     parameters_of(request, NoParameters)
-    if kind not in FILE_KINDS:
+    wanted = driver_kinds().get(kind)
+    if wanted is None:
         raise Http404
     checked = DriverUpload(data=request.data)
     checked.is_valid(raise_exception=True)
     asked: dict[str, Any] = checked.validated_data
     try:
-        wanted = kind_of(
-            kind, name=asked.get("name"), month=asked.get("month"), provider=asked.get("provider")
+        outcome = deliver(
+            wanted,
+            asked["file"].read(MOST_BYTES + 1),
+            file_name=plain_name(asked["file"].name),
+            asked=asked,
+            created_by=caller_of(request).name,
+            dry_run=asked["dry_run"],
         )
     except Refused as refusal:
         raise ValidationError({"file": [str(refusal)]}) from refusal
-    outcome = deliver(
-        wanted,
-        asked["file"].read(MOST_BYTES + 1),
-        file_name=plain_name(asked["file"].name),
-        created_by=caller_of(request).name,
-        dry_run=asked["dry_run"],
-    )
     return Response(outcome.to_json(), status=422 if outcome.status == "refused" else 200)

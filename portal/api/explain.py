@@ -15,9 +15,9 @@ from allocation.models import ChargeKind
 from portal.api.callers import caller_of, reads
 from portal.api.costs import filter_field
 from portal.api.parameters import MonthField, StrictSerializer, parameters_of
-from portal.pages.explain_json import as_json
-from portal.pages.explanation import explain
-from portal.pages.state import PageState
+from portal.pages.explain.explain_json import as_json
+from portal.pages.explain.explanation import explain
+from portal.pages.frame.state import PageState
 from reports.queries.cost_rollup import METRICS
 
 

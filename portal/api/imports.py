@@ -19,6 +19,7 @@ from allocation.models import Delivery, Import, ImportStatus, RejectedRow
 from portal.api.callers import MayUpload, caller_of, reads_everything_of
 from portal.api.jobs import JobLine
 from portal.api.parameters import NoParameters, PageParameters, StrictSerializer, parameters_of
+from portal.ingest.bills.formats import AUTO, bill_formats, format_choices
 from portal.ingest.bills.uploads import accept_upload
 from portal.ingest.problems import BillRefused
 
@@ -112,11 +113,22 @@ def import_or_404(import_id: int) -> Import:
     return found
 
 
+class FormatField(serializers.ChoiceField):
+    """One of the registered formats. Each request gets a field of its own, with those of then."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(choices=format_choices(), **options)
+
+
+def known_formats() -> str:
+    return "; ".join(f"{each.label}: {each.files}" for each in bill_formats().values())
+
+
 class BillUpload(StrictSerializer):
-    file = serializers.FileField(help_text="FOCUS 1.0 to 1.4: CSV, CSV.gz or Parquet")
+    file = serializers.FileField(help_text=known_formats())
     source = serializers.CharField(max_length=200)  # type: ignore[assignment]
     delivery = serializers.ChoiceField(choices=Delivery.choices, required=False)
-    format = serializers.CharField(max_length=20, default="auto")
+    format = FormatField(default=AUTO)
     confirm_shrink = serializers.BooleanField(default=False)
     month = serializers.CharField(
         max_length=7,

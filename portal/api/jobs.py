@@ -11,7 +11,7 @@ from rest_framework.response import Response
 
 from portal.api.callers import reads_everything_of
 from portal.api.parameters import NoParameters, PageParameters, parameters_of
-from portal.control.models import Job, JobStatus
+from portal.jobs.models import Job, JobStatus
 
 
 class JobParameters(PageParameters):

@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from allocation.charges.snapshots import pinned_scopes
+from allocation.charges.groups import pinned_scopes
 from allocation.charges.split_key_map import month_dimensions
 from allocation.rules.conditions import Facts
 from allocation.rules.rule_sets import add_owner_rule, default_rules_text

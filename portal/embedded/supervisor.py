@@ -86,7 +86,7 @@ def programs(host: str, port: int) -> list[Program]:
     beat = [*celery, "beat", "--pidfile=", "--loglevel", settings.LOG_LEVEL]
     return [
         Program("web", tuple(web), signal.SIGTERM, signal.SIGQUIT),
-        # Its cold shutdown was seen to hang; its pool ends with it (portal/control/tasks.py).
+        # Its cold shutdown was seen to hang; its pool ends with it (portal/jobs/tasks.py).
         Program("worker", tuple(worker), signal.SIGTERM, signal.SIGKILL),
         Program("beat", tuple(beat), signal.SIGTERM, signal.SIGTERM),
     ]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 from allocation.values.names import quoted
 from portal.errors import Refused
@@ -24,6 +25,10 @@ class Problem:
     column: str | None
     value: str | None
     reason: str
+
+    def to_json(self) -> dict[str, Any]:
+        """As answers tell it, and as a rejected row keeps it."""
+        return asdict(self)
 
     def __str__(self) -> str:
         column = f", column {self.column}" if self.column else ""

@@ -11,7 +11,7 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from portal.ingest.otlp.traces.normalise import NOT_INFERENCE, OUTSIDE_WINDOW, REPEATS_CALLS
-from portal.pages.durations import milliseconds
+from portal.pages.frame.durations import milliseconds
 from reports.analysis.waterfall import Node
 from reports.charts.histogram import Bar
 from reports.readable import grouped

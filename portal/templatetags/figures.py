@@ -13,12 +13,12 @@ from django import template
 from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
 
-from allocation.values import currencies
+from allocation.values import money as currencies
 from allocation.values import names as quoting
-from portal.pages.frame import page_address
-from portal.pages.reasons import reason_words
-from portal.pages.table_html import body_html, change_html, row_html
-from portal.pages.tables import Table
+from portal.pages.frame.frame import page_address
+from portal.pages.frame.reasons import reason_words
+from portal.pages.frame.table_html import body_html, change_html, row_html
+from portal.pages.frame.tables import Table
 from reports import readable
 
 register = template.Library()
@@ -160,7 +160,7 @@ def state_query(state: Any, **changes: str | None) -> str:
 
 @register.simple_tag
 def table_body(table: Table) -> SafeString:
-    """The rows of a `portal.pages.tables.Table`, and the line that adds up those not shown where
+    """The rows of a `portal.pages.frame.tables.Table`, and the line that adds up those not shown where
     something adds up.
     """
     rest = (

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
 
-from allocation.values.currencies import minor_units
+from allocation.values.money import minor_units
 from reports.analysis.gap import (
     CAUSES,
     INPUT_COLUMNS,

@@ -14,7 +14,7 @@ from datetime import date
 from decimal import Decimal
 
 from allocation.values.money import EXACT
-from reports.period import Period
+from allocation.values.periods import Period
 from reports.queries.exchange_rates import MonthRate
 from reports.queries.spend_cells import SpendCell
 from reports.queries.spend_coverage import MonthRun

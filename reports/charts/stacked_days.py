@@ -10,8 +10,7 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from allocation.values.currencies import minor_units
-from allocation.values.money import exact_sum
+from allocation.values.money import exact_sum, minor_units
 from reports.charts.palette import GREY, OTHER, UNALLOCATED, colour_of
 from reports.charts.wording import as_text
 from reports.readable import grouped

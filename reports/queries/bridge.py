@@ -12,7 +12,7 @@ from typing import Any
 
 from django.db import connection
 
-from allocation.charges.snapshots import pinned_scopes
+from allocation.charges.groups import pinned_scopes
 from allocation.models import ChargeScope
 from allocation.values.money import exact_sum
 from allocation.values.periods import Period

@@ -20,10 +20,10 @@ from allocation.catalogue.price_list import PriceLine, applicable
 from allocation.catalogue.token_classes import TOKEN_COLUMNS
 from allocation.models import AllocationRun
 from allocation.storage.copy_text import whole_month_plans
-from allocation.usage.day_sums import usage_versions
 from allocation.usage.keys import ANY_PROJECT, SAME_PROVIDER
-from allocation.values.currencies import minor_units
-from allocation.values.money import exact_sum
+from allocation.usage.month_usage import usage_versions
+from allocation.values.money import exact_sum, minor_units
+from allocation.values.periods import Period
 from reports.analysis.gap import (
     WORKING_DIGITS,
     BilledLine,
@@ -32,7 +32,6 @@ from reports.analysis.gap import (
     TokenPrice,
     TracedTokens,
 )
-from reports.period import Period
 from reports.queries.kept import kept
 from reports.queries.rows import fetch
 from reports.queries.run_variant import run_variant

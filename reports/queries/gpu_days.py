@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 
-from reports.period import Period
+from allocation.values.periods import Period
 from reports.queries.rows import fetch
 from reports.scope import TeamScope
 

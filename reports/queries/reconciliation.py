@@ -10,7 +10,7 @@ from typing import Any
 
 from django.db import connection
 
-from allocation.charges.snapshots import pinned_scopes
+from allocation.charges.groups import pinned_scopes
 from allocation.models import AllocationRun, Source
 from allocation.runs.month import METRICS
 from allocation.storage.copy_text import whole_month_plans

@@ -7,7 +7,7 @@ from decimal import Decimal
 
 from django.db import connection
 
-from reports.period import Period
+from allocation.values.periods import Period
 from reports.queries.kept import kept
 from reports.queries.spend_filter import Spend
 
@@ -49,7 +49,7 @@ class SpendCell:
 @kept
 def spend_cells(*, spend: Spend, period: Period, compare: Period | None) -> list[SpendCell]:
     """Half-open periods, exact amounts; `before` is 0 throughout where nothing is compared."""
-    before = compare or Period(period.start, period.end)
+    before = compare or period
     with connection.cursor() as cursor:
         cursor.execute(
             CELLS,

@@ -7,7 +7,7 @@ from decimal import Decimal
 
 from django.db import connection
 
-from reports.period import Period
+from allocation.values.periods import Period
 from reports.queries.kept import kept
 from reports.queries.spend_filter import Spend
 

@@ -33,20 +33,26 @@ from allocation.charges.split_keys import (
 )
 from allocation.ledger.slices import Place, SliceStore, run_sha256
 from allocation.ledger.writer import LedgerWriter, Planned, cut_group
-from allocation.organisation.owners import NAMED, Owner
 from allocation.organisation.target_book import TargetBook
-from allocation.organisation.targets import FeaturePlace, Organisation, Target, resolve
+from allocation.organisation.targets import (
+    NAMED,
+    FeaturePlace,
+    Organisation,
+    Owner,
+    Target,
+    resolve,
+)
 from allocation.plans.allocation_base import AllocationBase, BaseCost
+from allocation.plans.drivers import Digests, Drivers
 from allocation.plans.plan import Plan
-from allocation.plans.planner import Digests, Drivers, Planner
+from allocation.plans.planner import Planner
 from allocation.rules.rules import parse_rules
 from allocation.runs.inputs import Resolver
-from allocation.usage.gpu import GpuIndex, GpuRow
 from allocation.usage.index import UsageIndex
 from allocation.usage.keys import DeclaredUsage, Key, places_of_rows
-from allocation.usage.measures import MeasureBook, Reading
+from allocation.usage.measures import GpuIndex, GpuRow, MeasureBook, Reading
 from allocation.values.money import exact_sum, places_of, plain, quanta_of, text_of
-from allocation.values.stages import BY_REPORTS
+from allocation.values.vocabulary import BY_REPORTS
 
 OCTOBER = date(2026, 10, 1)
 FIRST, SECOND, LAST = (
@@ -332,16 +338,11 @@ def drivers_of(month: Month, split_keys: Iterable[SplitKey]) -> Drivers:
         places = places_of_rows(rows)
         return UsageIndex.of(resolver.rows(rows, places), places=places, order=book.rank)
 
-    def usage_on(day: date | None) -> Sequence[DeclaredUsage]:
-        return [row for row in month.usage if day in (None, row.day)]
-
     traces = index(month.usage)
     drivers = Drivers(
         traces=traces,
         reports=index(month.reported),
-        measures=MeasureBook(
-            OCTOBER, organisation, traces.facts, usage_on, month.gpu, month.series
-        ),
+        measures=MeasureBook(OCTOBER, organisation, book, traces, month.gpu, month.series),
         gpu=GpuIndex.of(month.gpu, nodes=NODES, number=number),
         book=book,
         organisation=organisation,

@@ -20,7 +20,7 @@ from allocation.models import RulePreview, RuleSet, Team
 from portal.accounts.access import PAGES
 from portal.accounts.keys import create_key
 from portal.accounts.models import ApiKey, AuditEntry, Membership, Role, User
-from portal.control.models import Job
+from portal.jobs.models import Job
 from tests.portal.two_teams import (
     ALPHA,
     BRAVO,
@@ -214,7 +214,7 @@ ROUTES: dict[str, Route] = {
         "showback", "/showback/alpha/", foreign=("/showback/bravo/", "/showback/bravo/?team=alpha")
     ),
     "chargeback": page("chargeback", "/chargeback/", "/chargeback/?team=bravo"),
-    "chargeback_csv": page("chargeback", f"/chargeback/lines.csv?period={PERIOD}&basis=billed"),
+    "chargeback_file": page("chargeback", f"/chargeback/lines.csv?period={PERIOD}&basis=billed"),
     "reconciliation": page(
         "reconciliation", "/reconciliation/", f"/reconciliation/?period={PERIOD}&team=bravo"
     ),

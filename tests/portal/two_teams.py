@@ -19,7 +19,7 @@ from django.db import connection
 
 from allocation import models as ledger
 from portal.accounts.models import Membership, Role, User
-from portal.control.models import Job, JobStatus
+from portal.jobs.models import Job, JobStatus
 from tests.ledger_rows import add_bucket, add_cost, add_group, add_share
 
 MONTH = date(2026, 10, 1)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from reports.period import Period
+from allocation.values.periods import Period
 from reports.queries.spend_cells import spend_cells
 from reports.queries.spend_filter import Spend
 from reports.scope import TeamScope

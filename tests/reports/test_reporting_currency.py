@@ -13,8 +13,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from allocation.models import AllocationRun, ExchangeRate
-from allocation.values.currencies import minor_units
-from allocation.values.money import EXACT, exact_sum
+from allocation.values.money import EXACT, exact_sum, minor_units
+from allocation.values.periods import Period
 from portal.accounts.models import Role
 from reports.analysis.reporting_currency import (
     conversion,
@@ -23,7 +23,6 @@ from reports.analysis.reporting_currency import (
     converted_parts,
 )
 from reports.analysis.spend_totals import total_of
-from reports.period import Period
 from reports.queries.exchange_rates import MonthRate
 from reports.queries.spend_cells import SpendCell
 from reports.queries.spend_coverage import MonthRun

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from portal.pages.chart import drawn
+from portal.pages.frame.chart import drawn
 from reports.charts.bridge import bridge
 from reports.charts.palette import GREY, OTHER, OTHER_GREY, SHADES, UNALLOCATED, shade_of
 from reports.charts.spark import spark_points

@@ -15,19 +15,19 @@ from typing import Any
 from django.db import DatabaseError, connection, transaction
 from django.utils import timezone
 
-from allocation.models import Delivery, Import, ImportStatus, RejectedRow, Source
+from allocation.models import Delivery, Import, ImportStatus, Source
 from allocation.values.money import EXACT
 from allocation.values.names import quoted
 from allocation.values.periods import BadPeriod, Period
-from portal.control.jobs import enqueue
-from portal.control.models import JobStatus
 from portal.ingest.bills import publish
-from portal.ingest.bills.files.csv_rows import CsvRows
-from portal.ingest.bills.files.stream import PARQUET, first_bytes
-from portal.ingest.bills.load.loader import Loaded, Loader, Rows, check_totals
+from portal.ingest.bills.formats import AUTO, format_of
+from portal.ingest.bills.load.batches import Rows
+from portal.ingest.bills.load.loader import Loaded, Loader, check_totals
 from portal.ingest.problems import BillRefused, Problem
+from portal.ingest.rejected import keep_rejected
+from portal.jobs.models import JobStatus
+from portal.jobs.queue import enqueue
 
-FORMATS = ("auto", "focus")
 MOST_REJECTED_PERCENT = 5
 REJECTED_SHOWN = 20
 
@@ -60,15 +60,7 @@ class ImportOutcome:
             "rows_rejected": self.rows_rejected,
             "repairs": self.repairs,
             "totals": self.totals,
-            "rejected": [
-                {
-                    "line": each.line,
-                    "column": each.column,
-                    "value": each.value,
-                    "reason": each.reason,
-                }
-                for each in self.rejected
-            ],
+            "rejected": [each.to_json() for each in self.rejected],
             "seconds": round(self.seconds, 3),
         }
         if self.reason is not None:
@@ -92,7 +84,7 @@ def load_bill(
     source_name: str,
     file_name: str | None = None,
     delivery: str | None = None,
-    format: str = "auto",
+    format: str = AUTO,
     confirm_shrink: bool = False,
     month: str | None = None,
     created_by: str | None = None,
@@ -187,27 +179,12 @@ def close_abandoned() -> int:
         )
 
 
-def check_format(format: str) -> None:
-    if format not in FORMATS:
-        raise BillRefused(f"format {quoted(format)} is not known; use one of {', '.join(FORMATS)}")
-
-
 def month_of(text: str | None) -> date | None:
     """The first day of a month given as YYYY-MM; raises BillRefused for other text."""
     try:
         return Period.parse(text).start if text else None
     except BadPeriod as error:
         raise BillRefused(str(error)) from None
-
-
-def rows_of(path: Path, format: str) -> Rows:
-    """The reader that the file's first bytes ask for."""
-    check_format(format)
-    if first_bytes(path).startswith(PARQUET):
-        from portal.ingest.bills.files.parquet_rows import ParquetRows
-
-        return ParquetRows(path)
-    return CsvRows(path)
 
 
 @dataclass(slots=True)
@@ -231,7 +208,8 @@ class Attempt:
         try:
             with transaction.atomic():
                 Import.objects.select_for_update().get(pk=self.bill_import.pk)  # says: alive
-                self.rows = rows_of(self.path, self.format)
+                form = format_of(self.path, name=self.bill_import.file_name, asked=self.format)
+                self.rows = form.read([self.path])
                 loader = Loader(
                     self.rows.header, billing_timezone=self.source.billing_timezone, side=side
                 )
@@ -325,19 +303,7 @@ class Attempt:
             row.save()
             if status == ImportStatus.UNCHANGED:
                 return  # its rejected rows stand with the import that holds the same content
-            RejectedRow.objects.bulk_create(
-                (
-                    RejectedRow(
-                        bill_import=row,
-                        line=each.line,
-                        column=each.column,
-                        value=each.value,
-                        reason=each.reason,
-                    )
-                    for each in self.loaded.problems
-                ),
-                batch_size=1000,
-            )
+            keep_rejected(row, self.loaded.problems)
 
 
 def ask_for_allocation(period: str, *, created_by: str | None) -> None:

@@ -13,11 +13,12 @@ from uuid import uuid4
 from django.conf import settings
 from django.db import transaction
 
-from portal.control.jobs import enqueue
-from portal.control.models import Job
-from portal.ingest.bills.delivery import check_format, month_of, source_of
+from portal.ingest.bills.delivery import month_of, source_of
 from portal.ingest.bills.files.stream import first_bytes
+from portal.ingest.bills.formats import AUTO, check_format
 from portal.ingest.problems import BillRefused
+from portal.jobs.models import Job
+from portal.jobs.queue import enqueue
 
 JOB_KIND = "import_bill"
 DIGEST = re.compile(r"[0-9a-f]{64}", re.ASCII)
@@ -85,7 +86,7 @@ def accept_upload(
     file: Delivered,
     source_name: str,
     delivery: str | None = None,
-    format: str = "auto",
+    format: str = AUTO,
     confirm_shrink: bool = False,
     month: str | None = None,
     created_by: str,

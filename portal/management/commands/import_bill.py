@@ -9,12 +9,13 @@ from django.core.management.base import CommandParser
 
 from allocation.models import Delivery
 from portal.commands import PortalCommand
-from portal.ingest.bills.delivery import FORMATS, load_bill
+from portal.ingest.bills.delivery import load_bill
+from portal.ingest.bills.formats import AUTO, format_choices
 from portal.ingest.problems import Problem
 
 
 class Command(PortalCommand):
-    help = "Load a FOCUS bill (CSV, CSV.gz or Parquet) and publish it."
+    help = "Load a bill and publish it."
 
     def add_arguments(self, parser: CommandParser) -> None:
         super().add_arguments(parser)
@@ -22,7 +23,12 @@ class Command(PortalCommand):
         parser.add_argument(
             "--source", required=True, help="where the bill comes from, for example aws-main"
         )
-        parser.add_argument("--format", default="auto", choices=FORMATS)
+        parser.add_argument(
+            "--format",
+            default=AUTO,
+            choices=format_choices(),
+            help="of the file (default: the one that recognises it)",
+        )
         parser.add_argument(
             "--delivery",
             choices=Delivery.values,

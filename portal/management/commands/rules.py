@@ -20,10 +20,10 @@ from allocation.values.errors import AllocationBusy
 from allocation.values.money import EXACT, plain
 from allocation.values.periods import Period
 from portal.commands import PortalCommand, Refused
-from portal.control.rule_jobs import apply_previewed
+from portal.decisions.rules import apply_previewed
 from portal.ingest.otlp.rollup.fold import fold
 from portal.management.periods import month_argument
-from portal.pages.rule_findings import grouped
+from portal.pages.rules.findings import grouped
 
 
 class Command(PortalCommand):

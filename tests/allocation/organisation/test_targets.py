@@ -6,8 +6,7 @@ from datetime import date
 
 import pytest
 
-from allocation.organisation.owners import Owner
-from allocation.organisation.targets import Organisation, Target, resolve
+from allocation.organisation.targets import Organisation, Owner, Target, resolve
 
 DAY = date(2026, 10, 5)
 TREE = Organisation(

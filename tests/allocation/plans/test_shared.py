@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 
 from allocation.charges.split_keys import SourceSettings, SplitKey, into_pool
-from allocation.organisation.owners import Owner
-from allocation.organisation.targets import FeaturePlace, Organisation, Target, at_level
+from allocation.organisation.targets import FeaturePlace, Organisation, Owner, Target, at_level
 from allocation.plans.allocation_base import AllocationBase, BaseCost
+from allocation.plans.drivers import DAY_USAGE, MONTH_USAGE, OTHER_DATA
 from allocation.plans.plan import Part, Plan
-from allocation.plans.shared import DAY_USAGE, MONTH_USAGE, OTHER_DATA, Splitter
+from allocation.plans.shared import Splitter
 from allocation.rules.methods import Member, Split, parse_split, percent_text
 from allocation.usage.measures import Measure, Measures
 

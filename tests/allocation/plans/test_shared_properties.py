@@ -13,15 +13,13 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from allocation.charges.split_keys import SourceSettings, SplitKey
-from allocation.organisation.owners import Owner
-from allocation.organisation.targets import Organisation, Target, resolve
+from allocation.organisation.targets import Organisation, Owner, Target, resolve
 from allocation.plans.gpu import GpuLine, gpu_plan
 from allocation.plans.plan import Plan
 from allocation.plans.shared import Splitter
 from allocation.rules.methods import Split, parse_split
-from allocation.usage.gpu import GpuIndex
-from allocation.usage.measures import Measure, Measures
-from allocation.values.bounds import bounded
+from allocation.usage.measures import GpuIndex, Measure, Measures
+from allocation.values.split import bounded
 from tests.allocation.examples import times
 from tests.allocation.months import FIRST, LAST, SECOND, TEAMS, made_split, made_up
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from allocation.organisation.owners import Owner
+from allocation.organisation.targets import Owner
 from allocation.rules.conditions import (
     Facts,
     RowTest,

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from allocation.organisation.owners import Owner
+from allocation.organisation.targets import Owner
 from allocation.rules.conditions import Facts, RowTest
 from allocation.rules.rule_sets import default_rules_text
 from allocation.rules.rules import RuleError, Rules, parse_rules

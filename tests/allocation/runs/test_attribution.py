@@ -18,8 +18,8 @@ from allocation.models import (
     UsageDaily,
 )
 from allocation.rules.rule_sets import default_rules_text
+from allocation.values.periods import Period
 from reports.analysis.spend_totals import unit_costs
-from reports.period import Period
 from reports.queries.between_teams import between_teams, net_by_team
 from reports.queries.hosting_without_calls import hosting_without_calls
 from reports.queries.spend_cells import spend_cells

@@ -10,8 +10,8 @@ from django.db import connection
 
 from allocation.models import AllocationRun, IdentityOwner, ProviderUsage
 from allocation.usage import driver_data
-from allocation.usage import reports as reported_usage
-from allocation.values.stages import BY_DAY, BY_MONTH, BY_REPORTS
+from allocation.usage import driver_data as reported_usage
+from allocation.values.vocabulary import BY_DAY, BY_MONTH, BY_REPORTS
 from tests.allocation.bills import Bill, allocate, put_in_force, usage, utc
 from tests.allocation.late import (
     INPUT,

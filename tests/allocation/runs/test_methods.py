@@ -21,7 +21,7 @@ from allocation.models import (
     RuleSet,
     Team,
 )
-from reports.period import Period
+from allocation.values.periods import Period
 from reports.queries.gpu_days import gpu_days
 from reports.scope import TeamScope
 from tests.allocation.bills import (

@@ -27,8 +27,7 @@ from allocation.models import (
     Team,
 )
 from allocation.organisation.load import load_organisation
-from allocation.organisation.owners import NAMED, Owner
-from allocation.organisation.targets import resolve
+from allocation.organisation.targets import NAMED, Owner, resolve
 from allocation.usage.measures import Reading
 from allocation.values.money import exact_sum, text_of
 from reports.queries.reconciliation import reconcile_period

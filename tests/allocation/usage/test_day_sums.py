@@ -15,9 +15,8 @@ import pytest
 from django.db import connection, connections, transaction
 
 from allocation.models import UsageHourly
-from allocation.usage.day_sums import sum_day, sum_days
 from allocation.usage.keys import DeclaredUsage
-from allocation.usage.month_usage import MonthUsage, _fill_sql, declared_columns
+from allocation.usage.month_usage import MonthUsage, _fill_sql, declared_columns, sum_day, sum_days
 from portal.ingest.otlp.rollup.fold import fold
 from tests.allocation.bills import OCTOBER, usage, utc
 

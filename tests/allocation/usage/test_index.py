@@ -9,6 +9,7 @@ from allocation.usage.index import (
     COST_PLACES,
     LIST_COST,
     TOKENS,
+    Row,
     Usage,
     UsageIndex,
     Weighing,
@@ -92,8 +93,25 @@ def test_rows_that_come_later_are_found_with_those_of_other_days() -> None:
     index.add(rows[1:])
 
     assert index.weights(BY_INPUT._replace(day=NEXT)).entries == ((2, 7, 1),)
-    assert index.together() == {GPT: [used(1, 5), used(2, 7)]}
+    assert index.rows([GPT], DAY) == [used(1, 5)]
+    assert index.rows([MINI, GPT], NEXT) == [used(2, 7)]
+
+
+def test_the_month_is_read_once_and_only_where_something_goes_by_it() -> None:
+    days = index_of({GPT: {DAY: [used(1, 5)]}})
+    asked: list[str] = []
+
+    def month() -> list[Row]:
+        asked.append("month")
+        return [(GPT, DAY, used(1, 12)), (MINI, DAY, used(2, 1))]
+
+    index = UsageIndex(days.facts, range(9), month)
+    index.add([(GPT, DAY, used(1, 5))])
+
+    assert (index.weights(BY_INPUT).total, asked) == (5, [])
     assert index.weights(BY_INPUT._replace(day=None)).total == 12
+    assert index.rows([GPT, MINI], None) == [used(1, 12), used(2, 1)]
+    assert asked == ["month"]
 
 
 @pytest.mark.parametrize(

@@ -18,11 +18,10 @@ from allocation.models import IdentityOwner, UsageHourly
 from allocation.organisation.target_book import TargetBook
 from allocation.organisation.targets import Organisation
 from allocation.runs.inputs import Resolver
-from allocation.usage.day_sums import sum_days
+from allocation.usage.driver_data import identity_owners
 from allocation.usage.index import UsageIndex
 from allocation.usage.keys import DeclaredUsage, Key, places_of_rows
-from allocation.usage.month_usage import MonthUsage, month_usage
-from allocation.usage.reports import identity_owners
+from allocation.usage.month_usage import MonthUsage, month_usage, sum_days
 from portal.ingest.otlp.rollup.fold import fold
 from tests.allocation.bills import OCTOBER, usage, utc
 from tests.allocation.months import without_database
@@ -340,9 +339,9 @@ def test_places_are_those_that_some_count_of_the_month_needs() -> None:
 
 
 def test_whose_a_gateways_key_is_cuts_the_month_where_it_changes_hands() -> None:
-    for day, team in ((date(2026, 1, 1), "search"), (SIXTH, "ads")):
+    for first, team in ((date(2026, 1, 1), "search"), (SIXTH, "ads")):
         IdentityOwner.objects.create(
-            provider="gateway", kind="api_key", value="key-1", team=team, valid_from=day
+            provider="gateway", kind="api_key", value="key-1", team=team, valid_from=first
         )
     for day in (4, 5, 6, 7):
         usage(None, at=utc(day, 10), input_uncached=10, about={"caller": "key-1"})

@@ -11,7 +11,7 @@ import time_machine
 from allocation.catalogue.prices import ensure_prices
 from allocation.usage.summary import summarise_hours
 from portal.ingest.otlp.rollup.fold import fold
-from tests.portal.otlp.sending import CALL, NOW, ingest_secret, request, rows, send, span
+from tests.portal.ingest.otlp.sending import CALL, NOW, ingest_secret, request, rows, send, span
 
 pytestmark = pytest.mark.django_db
 MINI = {**CALL, "gen_ai.request.model": "gpt-4o-mini"}

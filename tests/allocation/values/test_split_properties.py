@@ -9,8 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from allocation.values.bounds import bounded, smallest_whole
-from allocation.values.split import split_quanta, whole_weights
+from allocation.values.split import bounded, smallest_whole, split_quanta, whole_weights
 from tests.allocation.examples import times
 
 MANY = times(5)

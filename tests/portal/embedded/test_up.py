@@ -90,7 +90,7 @@ def test_after_a_killed_parent_nothing_is_left_and_the_next_up_recovers(
     portal = new_portal().start()
     job = portal.enqueue("staged_load", rows=100, mark="cut", seconds=5)
     wait_until(
-        lambda: portal.value("SELECT status FROM control_job WHERE id = %s", job) == "running",
+        lambda: portal.value("SELECT status FROM jobs_job WHERE id = %s", job) == "running",
         seconds=20,
         what="a start",
     )

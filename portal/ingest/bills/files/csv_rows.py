@@ -1,13 +1,10 @@
-"""Batches of rows of a FOCUS CSV file, as texts, each row with the line of the file on which it
-starts.
-"""
+"""Batches of rows of a CSV file, as texts, each row with the line of the file on which it starts."""
 
 from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -18,8 +15,8 @@ import pyarrow.csv
 
 from portal.ingest.bills.files.quotes import LONGEST_FIELD, misquoted
 from portal.ingest.bills.files.stream import BOM, BillStream, invalid_utf8_at
-from portal.ingest.bills.load import columns
-from portal.ingest.bills.load.columns import Header
+from portal.ingest.bills.load.batches import RowBatch, without_blank_lines
+from portal.ingest.bills.load.columns import NUMBERS, Header
 from portal.ingest.problems import BillRefused, Problem, shown
 
 BLOCK_BYTES = 4 << 20  # of text: some five thousand rows
@@ -27,19 +24,8 @@ MOST_MALFORMED = 10_000  # in the few blocks that are in memory
 BLOCKS_AHEAD = 2
 LONGEST_HEADER = 1 << 20
 CODES = pa.dictionary(pa.int32(), pa.string())
-
-
-@dataclass(slots=True)
-class RowBatch:
-    """Rows as delivered. Empty texts are null; columns that are no numbers are dictionary-encoded."""
-
-    columns: dict[str, pa.Array]
-    lines: npt.NDArray[np.int64]
-    malformed: list[Problem] = field(default_factory=list)  # rows that have no such columns at all
-    blank_lines: int = 0
-
-    def __len__(self) -> int:
-        return len(self.lines)
+# What delivered names are in FOCUS; the number is the header's line. Raises BillRefused.
+Understand = Callable[[list[str], int], Header]
 
 
 class CsvRows:
@@ -47,8 +33,9 @@ class CsvRows:
     file as a whole.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, understand: Understand) -> None:
         self.path = path
+        self._understand = understand
         self._stream = BillStream(path)
         self._next_line = 1
         self.header = self._read_header()
@@ -101,7 +88,7 @@ class CsvRows:
             names = next(csv.reader([record.decode()]), [])
         except UnicodeDecodeError as error:
             raise self._not_utf8(text_start + error.start) from error
-        header = columns.understand_header(names, line=self._next_line)
+        header = self._understand(names, self._next_line)
         self._next_line += max(1, record.count(b"\n"))
         self._stream.push_back(start[end:])
         return header
@@ -126,9 +113,7 @@ class CsvRows:
                 invalid_row_handler=self._on_invalid,
             ),
             convert_options=pa.csv.ConvertOptions(
-                column_types={
-                    name: pa.string() if name in columns.NUMBERS else CODES for name in names
-                },
+                column_types={name: pa.string() if name in NUMBERS else CODES for name in names},
                 null_values=[""],
                 strings_can_be_null=True,
                 quoted_strings_can_be_null=True,
@@ -253,21 +238,3 @@ def _record_end(data: bytes, start: int) -> int | None:
             return len(data) if len(data) < LONGEST_HEADER else None
         if data.count(b'"', start, at) % 2 == 0:
             return at
-
-
-def without_blank_lines(batch: RowBatch) -> RowBatch:
-    """A line with nothing in any column is no row."""
-    if not batch.columns["BilledCost"].null_count:
-        return batch
-    is_blank = np.ones(len(batch), dtype=bool)
-    for array in batch.columns.values():
-        is_blank &= array.is_null().to_numpy(zero_copy_only=False)
-        if not is_blank.any():
-            return batch
-    kept = pa.array(~is_blank)
-    return RowBatch(
-        columns={name: array.filter(kept) for name, array in batch.columns.items()},
-        lines=batch.lines[~is_blank],
-        malformed=batch.malformed,
-        blank_lines=int(is_blank.sum()),
-    )

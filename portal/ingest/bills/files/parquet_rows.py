@@ -1,4 +1,4 @@
-"""Batches of rows of a FOCUS Parquet file, read by a child process that a malicious file may kill."""
+"""Batches of rows of a Parquet file, read by a child process that a malicious file may kill."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ import pyarrow as pa
 from django.conf import settings
 
 from portal.ingest.bills.files import parquet_child
-from portal.ingest.bills.files.csv_rows import RowBatch, without_blank_lines
-from portal.ingest.bills.load import columns
-from portal.ingest.bills.load.columns import Header
+from portal.ingest.bills.files.csv_rows import Understand
+from portal.ingest.bills.load.batches import RowBatch, without_blank_lines
+from portal.ingest.bills.load.columns import NUMBERS, Header
 from portal.ingest.problems import BillRefused
 
 MEMORY_BYTES = 2 << 30  # of address space, libraries included
@@ -33,7 +33,7 @@ class ParquetRows:
     dies.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, understand: Understand) -> None:
         self.path = path
         self.content_bytes = path.stat().st_size
         with path.open("rb") as file:
@@ -58,7 +58,7 @@ class ParquetRows:
             self._float_names = json.loads(
                 (self._reader.schema.metadata or {}).get(b"floats", b"[]")
             )
-            self.header: Header = columns.understand_header(self._reader.schema.names)
+            self.header: Header = understand(self._reader.schema.names, HEADER_LINES)
         except (pa.ArrowException, OSError) as error:
             raise self._end(error) from error
         except BillRefused:
@@ -101,7 +101,7 @@ class ParquetRows:
             )
         self._nuls += int((metadata or {}).get(b"nuls", b"0"))
         for name, array in zip(self.header.names, batch.columns, strict=True):
-            if name in columns.NUMBERS and name in self._float_names:
+            if name in NUMBERS and name in self._float_names:
                 self._floats += len(array) - array.null_count
 
     def _end(self, error: BaseException | None) -> BillRefused:
@@ -144,4 +144,4 @@ def _pipe(pipe: IO[bytes] | None) -> pa.PythonFile:
 
 
 def _encoded(name: str, texts: pa.Array) -> pa.Array:
-    return texts if name in columns.NUMBERS else texts.dictionary_encode()
+    return texts if name in NUMBERS else texts.dictionary_encode()

@@ -13,7 +13,7 @@ from datetime import date, datetime
 from decimal import Decimal
 from queue import Full, Queue
 from threading import Event, Thread
-from typing import Any, Protocol
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -24,7 +24,7 @@ import pyarrow.csv
 from django.db import connection
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from portal.ingest.bills.files.csv_rows import RowBatch
+from portal.ingest.bills.load.batches import RowBatch
 from portal.ingest.bills.load.columns import COSTS, NUMBERS, Header
 from portal.ingest.bills.load.dimensions import DimensionIds, copy_csv
 from portal.ingest.bills.load.validation import EXACT, CleanBatch, Validator
@@ -53,25 +53,6 @@ NUMBER_FIELDS = dict(
 Rowwise = npt.NDArray[np.int64]
 SCOPE_COLUMNS = ("BillingAccountId", "BillingPeriodStart", "BillingPeriodEnd")
 Costs = tuple[Decimal | None, ...]  # one per COST_FIELDS; None where no row has the cost
-
-
-class Rows(Protocol):
-    """A file being read: CsvRows or ParquetRows. The counters are complete once the iteration has
-    ended.
-    """
-
-    @property
-    def header(self) -> Header: ...
-    @property
-    def bytes_read(self) -> int: ...
-    @property
-    def content_bytes(self) -> int: ...
-    @property
-    def content_sha256(self) -> str: ...
-    @property
-    def repairs(self) -> dict[str, int]: ...
-    def __iter__(self) -> Iterator[RowBatch]: ...
-    def close(self) -> None: ...
 
 
 @dataclass(slots=True)

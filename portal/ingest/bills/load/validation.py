@@ -16,8 +16,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from portal.ingest.bills.files.csv_rows import RowBatch
 from portal.ingest.bills.load import columns, values
+from portal.ingest.bills.load.batches import RowBatch
 from portal.ingest.bills.load.columns import Header
 from portal.ingest.bills.load.interner import Interner
 from portal.ingest.problems import Problem, shown

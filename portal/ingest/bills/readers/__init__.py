@@ -1,0 +1,1 @@
+"""Formats of bills: one folder each, which registers itself by holding a `BillFormat`."""

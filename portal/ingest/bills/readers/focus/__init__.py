@@ -1,0 +1,32 @@
+"""FOCUS, the FinOps Foundation's open specification of bills, versions 1.0 to 1.4."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from portal.ingest.bills.files.tables import table_rows
+from portal.ingest.bills.formats import BillFormat, Head, only_file
+from portal.ingest.bills.load.batches import Rows
+from portal.ingest.bills.readers.focus.header import understand_header
+
+TELLING = ("billedcost", "chargeperiodstart", "billingaccountid")
+
+
+def recognises(head: Head) -> bool:
+    """By the header of a CSV file. What a Parquet file holds stands at its end."""
+    names = head.first_line.lower()
+    return all(name in names for name in TELLING)
+
+
+def read(files: Sequence[Path]) -> Rows:
+    return table_rows(only_file(files), understand_header)
+
+
+FOCUS = BillFormat(
+    name="focus",
+    label="FOCUS 1.0 to 1.4",
+    files="CSV, CSV.gz or Parquet",
+    recognises=recognises,
+    read=read,
+)

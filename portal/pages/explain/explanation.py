@@ -1,0 +1,188 @@
+"""What stands behind one amount: the questions of /explain/, asked in order."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from typing import Any
+
+from django.http import Http404, HttpRequest
+
+from allocation.models import AllocationRun
+from portal.pages.frame.state import PageState
+from portal.pages.rules.views import rule_entries
+from reports.queries.explain import (
+    BILL_ROWS,
+    LINES,
+    BillRow,
+    Day,
+    Line,
+    Part,
+    Question,
+    SampleTrace,
+    explain_bill_rows,
+    explain_days,
+    explain_lines,
+    explain_parts,
+    sample_traces,
+)
+
+FILTERS = ("feature", "product", "model", "provider", "service", "source", "rule", "reason")
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """Everything the page and the JSON say."""
+
+    question: Question
+    total: Decimal
+    parts: list[Part]
+    chosen: Part | None
+    lines: list[Line]
+    has_more_lines: bool
+    line: Line | None
+    run: AllocationRun | None
+    days: list[Day]
+    example: Day | None
+    bill_rows: list[BillRow] | None  # None: not asked for
+    next_bill_row: tuple[int, int] | None
+    may_see_bill: bool
+    traces: list[SampleTrace]
+
+
+def question_of(request: HttpRequest, state: PageState) -> Question:
+    """`whole=1` asks about the whole billing month and spending outside AI, too; otherwise charge
+    days and AI only.
+    """
+    asked: dict[str, Any] = {name: request.GET.get(name) or None for name in FILTERS}
+    if any(value and len(value) > 500 for value in asked.values()):
+        raise Http404
+    whole = request.GET.get("whole") == "1"
+    spend = state.spend_of(state.period)
+    return Question(
+        runs=spend.runs,
+        run_hashes=spend.run_hashes,
+        months=tuple(state.period.months()),
+        first_day=None if whole else state.elapsed.start,
+        last_day=None if whole else state.elapsed.last_day,
+        ai_only=not whole,
+        metric=state.metric,
+        team=state.team,
+        environment=state.environment,
+        charge_kind=request.GET.get("kind") or request.GET.get("charge_kind") or None,
+        **asked,
+    )
+
+
+def explain(request: HttpRequest, state: PageState) -> Explanation:
+    question = question_of(request, state)
+    parts = explain_parts(question=question, teams=state.scope)
+    chosen = _chosen_part(parts, request)
+    narrowed = _narrowed(question, chosen)
+    offset = page_offset(request.GET.get("offset"))
+    lines = explain_lines(question=narrowed, teams=state.scope, offset=offset) if chosen else []
+    line = _chosen_line(lines, request.GET.get("line"))
+    days = (
+        explain_days(run=line.run, bucket=line.bucket, question=narrowed, teams=state.scope)
+        if line
+        else []
+    )
+    example = max(days, key=lambda day: abs(day.amount), default=None)
+    rows, following = _bill_rows(line, request, state)
+    return Explanation(
+        question=question,
+        total=sum((part.amount for part in parts), Decimal(0)),
+        parts=parts,
+        chosen=chosen,
+        lines=lines[:LINES],
+        has_more_lines=len(lines) > LINES,
+        line=line,
+        run=AllocationRun.objects.select_related("rule_set").get(pk=line.run) if line else None,
+        days=days,
+        example=example,
+        bill_rows=rows,
+        next_bill_row=following,
+        may_see_bill=state.reader_scope.is_everything
+        or (line is not None and line.method == "direct"),
+        traces=_traces(line, example, narrowed, state),
+    )
+
+
+def _chosen_part(parts: Sequence[Part], request: HttpRequest) -> Part | None:
+    """The part the address names, else the largest."""
+    named = request.GET.get("part")
+    if named and named.isdigit() and int(named) < len(parts):
+        return parts[int(named)]
+    return parts[0] if parts else None
+
+
+def _narrowed(question: Question, part: Part | None) -> Question:
+    if part is None:
+        return question
+    return replace(
+        question,
+        rule=part.rule,
+        charge_kind=part.charge_kind,
+        source=part.source,
+        evidence=part.evidence,
+        reason=part.reason or question.reason,
+    )
+
+
+def _chosen_line(lines: Sequence[Line], named: str | None) -> Line | None:
+    """The line the address names ("run-bucket") if it is on this page, else the largest."""
+    return next(
+        (line for line in lines if f"{line.run}-{line.bucket}" == named),
+        lines[0] if lines else None,
+    )
+
+
+def page_offset(text: str | None) -> int:
+    return int(text) if text and text.isascii() and text.isdigit() and len(text) < 7 else 0
+
+
+def _bill_rows(
+    line: Line | None, request: HttpRequest, state: PageState
+) -> tuple[list[BillRow] | None, tuple[int, int] | None]:
+    """A page of delivered rows and where the next begins; they are read only when asked for."""
+    asked = request.GET.get("bill")
+    if line is None or asked is None:
+        return None, None
+    scope, _, number = asked.partition("-")
+    after = (
+        (int(scope), int(number))
+        if scope.isdigit() and number.isdigit() and len(asked) < 30
+        else (0, 0)
+    )
+    rows = explain_bill_rows(
+        run=line.run, bucket=line.bucket, after=after, teams=state.reader_scope
+    )
+    shown = rows[:BILL_ROWS]
+    return shown, (shown[-1].scope, shown[-1].line) if len(rows) > BILL_ROWS else None
+
+
+def _traces(
+    line: Line | None, example: Day | None, question: Question, state: PageState
+) -> list[SampleTrace]:
+    if line is None or example is None or line.method != "traced_usage":
+        return []
+    key = json.loads(line.split_key)
+    if not key.get("model"):
+        return []
+    return sample_traces(
+        day=example.day,
+        model=key["model"],
+        project=key.get("project"),
+        question=question,
+        teams=state.scope,
+    )
+
+
+def rule_number(found: Explanation) -> int | None:
+    """The rule's place in its set, counted from 1; None where no rule took the charges."""
+    if found.run is None or found.line is None:
+        return None
+    names = [entry["name"].strip() for entry in rule_entries(found.run.rule_set.text)]
+    return names.index(found.line.rule) + 1 if found.line.rule in names else None

@@ -1,0 +1,272 @@
+"""/explain/: where one amount comes from, down to bill rows and traces; beside a page, by itself,
+or as JSON.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, cast
+from urllib.parse import urlencode
+
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
+from django.shortcuts import render
+from django.urls import path, reverse
+from django.views.decorators.http import require_safe
+
+from portal.accounts.access import page, pages_of
+from portal.accounts.models import User
+from portal.pages.explain.explain_json import as_json
+from portal.pages.explain.explanation import Explanation, explain, page_offset, rule_number
+from portal.pages.frame.frame import Crumb, render_page
+from portal.pages.frame.reasons import reason_words
+from portal.pages.frame.state import PageState
+from portal.pages.frame.tables import Cell, Column, Table, csv_response
+from reports.analysis.arithmetic import EVIDENCE_WORDS, METHOD_WORDS, Step, steps, widened_words
+from reports.queries.explain import LINES, Day, Line, Part, explain_bill_rows
+from reports.queries.names import Names, names_of
+
+KIND_WORDS = {
+    "direct": "direct",
+    "shared": "shared",
+    "idle": "idle",
+    "untraced": "untraced",
+    "adjustment": "adjustment",
+    "tax": "tax",
+    "credit": "credit",
+    "commitment_unused": "unused commitment",
+    "unallocated": "unallocated",
+}
+
+BASIS_WORDS = {
+    True: "AI spending only, by the day of the charge",
+    False: "everything on the month's bills, AI or not",
+}
+OWN_PARAMETERS = ("line", "bill", "offset", "part", "format", "download")
+MOST_BILL_ROWS = 50_000  # in one download
+
+
+@dataclass(frozen=True)
+class LineText:
+    """One bill line in words."""
+
+    line: Line
+    title: str
+    detail: str
+    query: str
+    is_chosen: bool
+
+
+@dataclass(frozen=True)
+class PartText:
+    part: Part
+    kind: str
+    evidence: str
+    query: str
+    is_chosen: bool
+
+
+@dataclass(frozen=True)
+class DayText:
+    day: Day
+    kind: str
+    evidence: str
+    steps: list[Step]
+    widened: str | None
+
+
+@page("explain")
+@require_safe
+def show_explain(request: HttpRequest) -> HttpResponseBase:
+    state = PageState.from_request(request)
+    found = explain(request, state)
+    if request.GET.get("download") == "bill" and found.line and found.may_see_bill:
+        return bill_rows_csv(found.line, state)
+    if request.GET.get("format") == "json":
+        return JsonResponse(as_json(found, state), json_dumps_params={"indent": 1})
+    context = describe(found, request, state)
+    if request.headers.get("HX-Request") and not request.headers.get("HX-Boosted"):
+        return render(request, "explain/panel.html", {"state": state, "is_panel": True, **context})
+    context["crumbs"] = [
+        Crumb("Overview", f"{reverse('home')}?{state.query_string()}"),
+        Crumb("Explain"),
+    ]
+    return render_page(
+        request, "explain/page.html", context, page="explain", title="Explain", state=state
+    )
+
+
+def describe(found: Explanation, request: HttpRequest, state: PageState) -> dict[str, Any]:
+    asked = {name: value for name, value in request.GET.items() if name not in OWN_PARAMETERS}
+    kept = {**state.parameters(), **asked}
+    place = found.parts.index(found.chosen) if found.chosen else 0
+    offset = page_offset(request.GET.get("offset"))
+
+    def query(place: int, line: Line | None = None, offset: int = 0, **more: str) -> str:
+        own = {
+            "part": str(place) if place else None,
+            "line": f"{line.run}-{line.bucket}" if line else None,
+        }
+        values = {**kept, **own, "offset": str(offset) if offset else None, **more}
+        return urlencode({name: value for name, value in values.items() if value})
+
+    here = query(place, found.line, offset)
+    names = names_in(found)
+    return {
+        "found": found,
+        "subject": subject(found, names, state),
+        "basis": BASIS_WORDS[found.question.ai_only],
+        "parts": [
+            PartText(
+                part,
+                KIND_WORDS.get(part.charge_kind, part.charge_kind),
+                EVIDENCE_WORDS[part.evidence],
+                query(number),
+                part is found.chosen,
+            )
+            for number, part in enumerate(found.parts)
+        ],
+        "lines": [
+            LineText(line, *line_words(line, names), query(place, line, offset), line is found.line)
+            for line in found.lines
+        ],
+        "more_lines_query": query(place, offset=offset + LINES) if found.has_more_lines else None,
+        "first_lines_query": query(place) if offset else None,
+        "line_words": line_words(found.line, names) if found.line else None,
+        "method_words": METHOD_WORDS.get(found.line.method, found.line.method)
+        if found.line
+        else None,
+        "evidence_words": EVIDENCE_WORDS[found.chosen.evidence] if found.chosen else None,
+        "rule_number": rule_number(found),
+        "example": day_text(found.line.method, found.example)
+        if found.line and found.example
+        else None,
+        "days": [day_text(found.line.method, day) for day in found.days] if found.line else [],
+        "line_total": sum((day.amount for day in found.days), Decimal(0)),
+        "traces": [(trace, names.feature(trace.feature)) for trace in found.traces],
+        "bill_query": query(place, found.line, offset, bill="0-0"),
+        "next_bill_query": query(
+            place, found.line, offset, bill="{}-{}".format(*found.next_bill_row)
+        )
+        if found.next_bill_row
+        else None,
+        "bill_csv_query": query(place, found.line, offset, download="bill"),
+        "page_query": here,
+        "json_query": query(place, found.line, offset, format="json", bill="0-0"),
+        "opens_traces": "debug" in pages_of(cast(User, request.user)),
+    }
+
+
+BILL_COLUMNS = (
+    Column("file_name", "File"),
+    Column("line", "Line", "count"),
+    Column("charge_period_start", "Charge period start"),
+    Column("charge_period_end", "Charge period end"),
+    Column("description", "Description"),
+    Column("sku", "SKU"),
+    Column("resource", "Resource"),
+    Column("sub_account", "Sub-account"),
+    Column("invoice_id", "Invoice"),
+    Column("consumed_quantity", "Consumed quantity", "count"),
+    Column("consumed_unit", "Consumed unit"),
+    Column("billed_cost", "Billed cost", "money"),
+    Column("effective_cost", "Effective cost", "money"),
+)
+
+
+def bill_rows_csv(line: Line, state: PageState) -> HttpResponse:
+    """The delivered rows of a line, exact, at most 50,000 of them."""
+    delivered = explain_bill_rows(
+        run=line.run,
+        bucket=line.bucket,
+        after=(0, 0),
+        teams=state.reader_scope,
+        limit=MOST_BILL_ROWS,
+    )
+    rows = [
+        {column.key: Cell(value=_plain(getattr(row, column.key))) for column in BILL_COLUMNS}
+        for row in delivered
+    ]
+    table = Table(name="bill-rows", caption="Bill rows", columns=BILL_COLUMNS, rows=rows)
+    return csv_response(table, file_name=f"explain-{line.run}-{line.bucket}")
+
+
+def _plain(value: str | int | Decimal | datetime | None) -> str | int | Decimal | None:
+    return value.isoformat() if isinstance(value, datetime) else value
+
+
+def names_in(found: Explanation) -> Names:
+    """Of the question's team and feature, of the lines' and of the sample traces'. Where nothing
+    was found, the question's words stay as they are: whose feature it is may be nothing that the
+    reader may know.
+    """
+    targets = [
+        json.loads(line.split_key).get("target", {})
+        for line in [*found.lines, *filter(None, [found.line])]
+    ]
+    asked = [found.question.feature] if found.parts else []
+    return names_of(
+        teams=[found.question.team, *(target.get("team") for target in targets)],
+        features=[
+            *asked,
+            *(target.get("feature") for target in targets),
+            *(trace.feature for trace in found.traces),
+        ],
+    )
+
+
+def subject(found: Explanation, names: Names, state: PageState) -> str:
+    """What the amount is of: `Support, gpt-4o, untraced`, or `everything`."""
+    question = found.question
+    words = [
+        names.team(question.team) if question.team else None,
+        names.feature(question.feature) if question.feature else None,
+        question.product,
+        question.model,
+        question.environment,
+        question.provider,
+        question.service,
+        question.source,
+        question.rule,
+        KIND_WORDS.get(question.charge_kind or "", question.charge_kind),
+        reason_words(question.reason),
+        state.unit,
+    ]
+    return ", ".join(word for word in words if word) or (
+        "everything" if state.reader_scope.is_everything else "your teams"
+    )
+
+
+def line_words(line: Line, names: Names) -> tuple[str, str]:
+    """What the bill line is about, and where on the bill it stands."""
+    key = json.loads(line.split_key)
+    about = [key.get("model"), (key.get("token_class") or "").replace("_", " "), key.get("tier")]
+    title = " ".join(word for word in about if word)
+    service = line.service_name or line.provider_name or "Charges"
+    if not title:
+        title = (
+            f"{service}, {line.charge_category.lower()}"
+            if line.charge_category != "Usage"
+            else service
+        )
+    target = key.get("target", {})
+    team, feature = target.get("team"), target.get("feature")
+    owner = names.feature(feature) if feature else names.team(team) if team else None
+    where = [owner, line.source, service]
+    where.append(key.get("project") or key.get("sub_account"))
+    return title, ", ".join(dict.fromkeys(word for word in where if word and word != title))
+
+
+def day_text(method: str, day: Day) -> DayText:
+    return DayText(
+        day=day,
+        kind=KIND_WORDS.get(day.charge_kind, day.charge_kind),
+        evidence=EVIDENCE_WORDS[day.evidence],
+        steps=steps(method, day),
+        widened=widened_words(method, day.widened),
+    )
+
+
+urlpatterns = [path("explain/", show_explain, name="explain")]

@@ -1,0 +1,359 @@
+"""What a page shows, as its address says it: period, comparison, metric, currency, scope,
+environment.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import date
+from decimal import Decimal
+from typing import Any, cast
+from urllib.parse import urlencode
+
+from django import forms
+from django.http import Http404, HttpRequest
+from django.utils import timezone
+
+from allocation.values.money import minor_units
+from allocation.values.names import quoted
+from allocation.values.periods import DAY, Period
+from portal.accounts.access import team_scope
+from portal.accounts.models import User
+from reports.analysis.reporting_currency import Conversion, conversion
+from reports.queries.exchange_rates import exchange_rates
+from reports.queries.spend_coverage import MonthRun, cost_by_currency, current_runs
+from reports.queries.spend_filter import Spend
+from reports.queries.spend_scopes import teams_of_unit
+from reports.scope import TeamScope
+
+METRICS = {"effective_cost": "Effective", "billed_cost": "Billed"}
+SHA256_LENGTH = 64
+COMPARISONS = {"previous": "the period before", "year": "a year before", "none": "nothing"}
+
+
+class StateForm(forms.Form):
+    """The top bar's parameters. Anything not understood falls back to its default and is named in a
+    notice.
+    """
+
+    period = forms.RegexField(r"^\d{4}-(0[1-9]|1[0-2])$", required=False)
+    to = forms.DateField(required=False)
+    compare = forms.ChoiceField(choices=list(COMPARISONS.items()), required=False)
+    metric = forms.ChoiceField(choices=list(METRICS.items()), required=False)
+    currency = forms.RegexField(r"^[A-Z]{3}$", required=False)
+    report = forms.RegexField(r"^[A-Z]{3}$", required=False)
+    unit = forms.SlugField(required=False)
+    team = forms.SlugField(required=False)
+    environment = forms.CharField(required=False, max_length=200)
+
+
+StateForm.base_fields["from"] = forms.DateField(
+    required=False
+)  # a Python keyword, and the right word in an address
+
+
+@dataclass(frozen=True)
+class PageState:
+    """One reader's view. `scope` is what they may read, narrowed by `team` or `unit`; give it to
+    every query.
+
+    `currency` is the billing currency whose runs are read. Where the reader wants another one
+    reported, and the page can, `conversion` says at which rates: then every billing currency
+    counts, and `shown_currency` is what sums are in. `elapsed` is the part of `period` that bills
+    cover; `compare` matches it, and is None for "compare with nothing".
+    """
+
+    period: Period
+    elapsed: Period
+    compare: Period | None
+    compare_choice: str
+    metric: str
+    currency: str
+    scope: TeamScope
+    reader_scope: TeamScope
+    unit: str | None
+    team: str | None
+    environment: str | None
+    runs: tuple[MonthRun, ...]
+    problems: tuple[str, ...] = ()
+    report_in: str | None = None
+    conversion: Conversion | None = None
+
+    @classmethod
+    def from_request(
+        cls,
+        request: HttpRequest,
+        reader_scope: TeamScope | None = None,
+        *,
+        team: str | None = None,
+        converts: bool = False,
+    ) -> PageState:
+        """Raises Http404 for a team the reader may not see, in path or parameters; other bad ones
+        become `problems`.
+
+        `reader_scope` is what a program's key may read; for a person it is asked here. `team` is
+        one that the path names; it stands above the parameters `team` and `unit`. `converts`: the
+        page can report in another currency.
+        """
+        form = StateForm(request.GET)
+        form.is_valid()
+        asked = form.cleaned_data
+        problems = [
+            f"{name}: {quoted(request.GET.get(name, '')[:40])} is not understood, so ignored"
+            for name in form.errors
+        ]
+        runs = tuple(current_runs())
+        if reader_scope is None:
+            reader_scope = team_scope(cast(User, request.user))
+        scope = _narrowed(reader_scope, team=asked.get("team"), unit=asked.get("unit"))
+        if team:
+            scope = _narrowed(reader_scope, team=team, unit=None)
+        period = _period(asked, runs, problems)
+        currency = asked.get("currency") or _costliest_currency(runs, period, scope)
+        report_in = asked.get("report") or None
+        converted = None
+        if converts and report_in:
+            converted = conversion(
+                runs=runs, rates=exchange_rates(into=report_in), currency=report_in
+            )
+        elapsed = period.through(_last_day(runs, None if converted else currency))
+        choice = asked.get("compare") or "previous"
+        return cls(
+            period=period,
+            elapsed=elapsed,
+            compare=_comparison(elapsed, choice),
+            compare_choice=choice,
+            metric=asked.get("metric") or "effective_cost",
+            currency=currency,
+            scope=scope,
+            reader_scope=reader_scope,
+            unit=None if team else asked.get("unit") or None,
+            team=team or asked.get("team") or None,
+            environment=asked.get("environment") or None,
+            runs=runs,
+            problems=tuple(problems),
+            report_in=report_in,
+            conversion=converted,
+        )
+
+    def whole_month(self, page: str) -> PageState:
+        """For pages of billing months: a custom range becomes the month of its last day."""
+        if self.period.is_month:
+            return self
+        month = Period.month(self.period.last_day)
+        problem = f"{page} works in whole months: {month.words} is shown"
+        return replace(
+            self,
+            period=month,
+            elapsed=month,
+            compare=month.before(),
+            problems=(*self.problems, problem),
+        )
+
+    def query_string(self, **changes: str | None) -> str:
+        """The address parameters of this view with `changes` applied; None leaves a parameter out.
+        No question mark.
+        """
+        return urlencode(self.parameters(**changes))
+
+    def parameters(self, **changes: str | None) -> dict[str, str]:
+        """Period and currency are always named, so that a shared address keeps its meaning next
+        month.
+        """
+        values: dict[str, str | None] = {
+            **self.period_parameters,
+            "currency": self.currency or None,
+            "report": self.report_in,
+            "compare": self.compare_choice if self.compare_choice != "previous" else None,
+            "metric": self.metric if self.metric != "effective_cost" else None,
+            "unit": self.unit,
+            "team": self.team,
+            "environment": self.environment,
+            **changes,
+        }
+        return {name: value for name, value in values.items() if value}
+
+    @property
+    def period_parameters(self) -> dict[str, str | None]:
+        if self.period.is_month:
+            return {"period": f"{self.period.start:%Y-%m}"}
+        return {"from": self.period.start.isoformat(), "to": self.period.last_day.isoformat()}
+
+    @property
+    def metric_label(self) -> str:
+        return METRICS[self.metric]
+
+    @property
+    def shown_currency(self) -> str:
+        """What the page's sums are in."""
+        return self.conversion.currency if self.conversion else self.currency
+
+    @property
+    def places(self) -> int:
+        """Decimals that amounts of the page are rounded to for reading."""
+        return minor_units(self.shown_currency)
+
+    @property
+    def has_data(self) -> bool:
+        """Some succeeded run covers a month of the period in this currency, or in any where all are
+        converted.
+        """
+        if self.conversion:
+            months = set(self.period.months())
+            return any(run.month in months for run in self.runs)
+        return bool(self.run_ids(self.period))
+
+    @property
+    def is_running(self) -> bool:
+        """Bills do not reach the end of the period yet."""
+        return self.elapsed != self.period
+
+    @property
+    def comparison_known(self) -> bool:
+        """Some run covers the compared time, so that nothing spent there means zero and not
+        unknown.
+
+        With a conversion, every run of that time has a rate, too.
+        """
+        if self.compare is None:
+            return False
+        return (
+            self.conversion.covers(self.compare)
+            if self.conversion
+            else bool(self.run_ids(self.compare))
+        )
+
+    def spend(self) -> Spend:
+        """What the page's queries read: every current run of the currency, since charge days cross
+        billing months.
+        """
+        return self._spend([run for run in self.runs if run.currency == self.currency], self.scope)
+
+    def spend_of(self, period: Period) -> Spend:
+        """The current runs of the billing months the period touches, in this currency: what
+        `run_ids` names.
+        """
+        months = set(period.months())
+        return self._spend(
+            [run for run in self.runs if run.currency == self.currency and run.month in months],
+            self.scope,
+        )
+
+    def every_run(self) -> Spend:
+        """The current runs of all currencies, for what is said about sources and not about sums."""
+        return self._spend(self.runs, TeamScope.everything())
+
+    def spends(self) -> list[tuple[Spend, Decimal]]:
+        """With a conversion: the runs of each rate, and that rate. Runs whose charges all lie
+        earlier are left out.
+        """
+        if self.conversion is None:
+            raise ValueError("this view has one currency: read spend()")
+        start = min(self.elapsed.start, self.compare.start if self.compare else self.elapsed.start)
+        found = []
+        for group in self.conversion.groups:
+            runs = [run for run in group.runs if run.last_day is not None and run.last_day >= start]
+            if runs:
+                found.append((self._spend(runs, self.scope), group.factor))
+        return found
+
+    def spend_of_runs(self, runs: Sequence[MonthRun]) -> Spend:
+        """Runs of one currency, or of several where only calls are counted, for the reader's scope."""
+        return self._spend(runs, self.scope)
+
+    def runs_of(self, period: Period) -> list[MonthRun]:
+        """Current runs of the billing months that the period touches, of every currency that the
+        page's sums hold.
+        """
+        months = set(period.months())
+        if self.conversion:
+            return [
+                run for group in self.conversion.groups for run in group.runs if run.month in months
+            ]
+        return [run for run in self.runs if run.currency == self.currency and run.month in months]
+
+    def _spend(self, runs: Sequence[MonthRun], scope: TeamScope) -> Spend:
+        hashes = tuple(
+            run.sha256 for run in runs if run.sha256 and len(run.sha256) == SHA256_LENGTH
+        )
+        return Spend(
+            runs=tuple(run.id for run in runs),
+            scope=scope,
+            metric=self.metric,
+            environment=self.environment,
+            run_hashes=hashes if len(hashes) == len(runs) else (),
+        )
+
+    def run_ids(self, period: Period) -> tuple[int, ...]:
+        """Current runs of the billing months the period touches, in this currency."""
+        months = set(period.months())
+        return tuple(
+            run.id for run in self.runs if run.currency == self.currency and run.month in months
+        )
+
+    @property
+    def other_currencies(self) -> list[str]:
+        """Currencies of the period that these figures leave out: two are never added."""
+        months = set(self.period.months())
+        return sorted({run.currency for run in self.runs if run.month in months} - {self.currency})
+
+    @property
+    def months(self) -> list[date]:
+        return sorted({run.month for run in self.runs}, reverse=True)
+
+    @property
+    def currencies(self) -> list[str]:
+        return sorted(
+            {run.currency for run in self.runs} | ({self.currency} if self.currency else set())
+        )
+
+
+def _narrowed(scope: TeamScope, *, team: str | None, unit: str | None) -> TeamScope:
+    if unit:
+        members = teams_of_unit(unit=unit, today=timezone.now().date())
+        scope = TeamScope(teams=members if scope.teams is None else members & scope.teams)
+    if not team:
+        return scope
+    try:
+        return scope.narrowed_to(team)
+    except PermissionError:
+        raise Http404 from None
+
+
+def _period(asked: dict[str, Any], runs: tuple[MonthRun, ...], problems: list[str]) -> Period:
+    first, last = asked.get("from"), asked.get("to")
+    if first and last:
+        if last >= first:
+            return Period(first, last + DAY)
+        problems.append("the range ends before it starts, so ignored")
+    if asked.get("period"):
+        return Period.month(date.fromisoformat(f"{asked['period']}-01"))
+    if runs:
+        return Period.month(max(run.month for run in runs))
+    return Period.month(timezone.now().date())
+
+
+def _costliest_currency(runs: tuple[MonthRun, ...], period: Period, scope: TeamScope) -> str:
+    """The currency with most cost in the period, for this scope where several compete."""
+    months = set(period.months())
+    candidates = [run for run in runs if run.month in months] or list(runs)
+    if not candidates:
+        return ""
+    if not scope.is_everything and len({run.currency for run in candidates}) > 1:
+        costs = cost_by_currency(runs=[run.id for run in candidates], scope=scope)
+        if costs:
+            return max(costs, key=lambda currency: (costs[currency], currency))
+    return max(candidates, key=lambda run: (run.cost, run.currency)).currency
+
+
+def _last_day(runs: tuple[MonthRun, ...], currency: str | None) -> date | None:
+    """The last charge day up to today, of one currency or of all."""
+    days = [run.last_day for run in runs if currency in (None, run.currency) and run.last_day]
+    return min(max(days), timezone.now().date()) if days else None
+
+
+def _comparison(elapsed: Period, choice: str) -> Period | None:
+    if choice == "none":
+        return None
+    return elapsed.a_year_before() if choice == "year" else elapsed.before()

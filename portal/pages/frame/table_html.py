@@ -1,0 +1,117 @@
+"""The lines of a table as HTML. Built as text, since a page has a thousand cells; every value
+passes `escape`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from decimal import Decimal
+from html import escape
+
+from portal.pages.frame.tables import Cell, Column, Table
+from reports import readable
+
+NAME_LENGTH = 28
+
+
+def body_html(table: Table) -> str:
+    return "\n".join(_row(cells, labelled=table.is_labelled) for cells in table.body)
+
+
+def row_html(
+    cells: Sequence[tuple[Column, Cell]], *, marked: str = "", labelled: bool = False
+) -> str:
+    return _row(cells, f' class="{marked}"' if marked else "", labelled=labelled)
+
+
+def _row(cells: Sequence[tuple[Column, Cell]], marked: str = "", *, labelled: bool) -> str:
+    first, *rest = cells
+    head = f'<th scope="row"{_classes(*first)}>{_content(*first)}</th>'
+    return (
+        f"<tr{marked}>{head}{''.join(_data(column, cell, labelled) for column, cell in rest)}</tr>"
+    )
+
+
+def _data(column: Column, cell: Cell, labelled: bool) -> str:
+    if column.kind == "spark":
+        return f'<td class="spark-cell">{_spark(cell.points)}</td>'
+    label = f' data-label="{escape(column.label)}"' if labelled else ""
+    return f"<td{_classes(column, cell)}{label}>{_content(column, cell)}</td>"
+
+
+def _classes(column: Column, cell: Cell) -> str:
+    if column.kind == "words":
+        return ' class="words"'
+    heat = f"heat-{cell.heat}" if column.is_number and cell.heat else ""
+    names = " ".join(filter(None, (column.head_class, heat)))
+    return f' class="{names}"' if names else ""
+
+
+def _content(column: Column, cell: Cell) -> str:
+    swatch = f'<span class="swatch shade-{escape(cell.shade)}"></span>' if cell.shade else ""
+    note = f' <span class="sub">{escape(cell.note)}</span>' if cell.note else ""
+    shown = _change(column, cell) if column.kind == "change" else _value(column, cell)
+    if not cell.href:
+        return f"{swatch}{shown}{note}"
+    href = escape(cell.href)
+    beside = f' hx-get="{href}" hx-target="#explain"' if cell.explain else ""
+    return f'{swatch}<a href="{href}"{beside}>{shown}</a>{note}'
+
+
+def _change(column: Column, cell: Cell) -> str:
+    return change_html(_decimal(cell.value), cell.before, _places(column, cell))
+
+
+def _value(column: Column, cell: Cell) -> str:
+    value = cell.value
+    if value is None:
+        return ""
+    if isinstance(value, str):
+        return escape(value) if column.kind == "words" else name_html(value)
+    return number_html(column.kind, value, _places(column, cell))
+
+
+def _places(column: Column, cell: Cell) -> int:
+    return column.places if cell.places is None else cell.places
+
+
+def number_html(kind: str, value: Decimal | int, places: int) -> str:
+    """Rounded for reading, exact on hover. `places` are those of the money's currency."""
+    number = Decimal(value)
+    match kind:
+        case "money":
+            shown = readable.money(number, places)
+        case "whole":
+            shown = readable.money(number, 0)
+        case "unit":
+            shown = readable.unit_cost(number)
+        case "percent":
+            shown = readable.percent(number)
+        case _:
+            shown = readable.count(number)
+    return f'<span class="n" title="{readable.exact(number)}">{escape(shown)}</span>'
+
+
+def name_html(text: str) -> str:
+    """A name, cut in the middle where long, whole on hover."""
+    shown = readable.middle_cut(text, NAME_LENGTH)
+    return escape(text) if shown == text else f'<span title="{escape(text)}">{escape(shown)}</span>'
+
+
+def change_html(now: Decimal | None, before: Decimal | None, places: int = 2) -> str:
+    moved = readable.change(now, before, places)
+    exact = readable.exact(moved.amount) or moved.word
+    return f'<span class="change change-{moved.word.replace(" ", "-")}" title="{exact}">{escape(str(moved))}</span>'
+
+
+def _spark(points: str) -> str:
+    if not points:
+        return ""
+    return (
+        '<svg class="spark" viewBox="0 0 100 20" preserveAspectRatio="none" aria-hidden="true">'
+        f'<line x1="0" y1="19.500" x2="100" y2="19.500"/><polyline points="{points}"/></svg>'
+    )
+
+
+def _decimal(value: str | int | Decimal | None) -> Decimal | None:
+    return None if value is None or isinstance(value, str) else Decimal(value)

@@ -1,0 +1,371 @@
+"""/debug/: calls of a time window, by model; single calls; one trace as a waterfall."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from typing import Any, cast
+from uuid import UUID
+
+from django import forms
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.urls import path, re_path, reverse
+from django.utils import timezone
+from django.views.decorators.http import require_safe
+
+from portal.accounts.access import page
+from portal.accounts.models import User
+from portal.pages.frame.durations import milliseconds
+from portal.pages.frame.frame import Crumb, key_step, render_page
+from portal.pages.frame.state import PageState
+from reports.analysis.latency import Histogram
+from reports.analysis.waterfall import Node, waterfall
+from reports.charts.histogram import Bar, LogScale, Mark, bars, percentile_marks
+from reports.queries.latency_by_model import latency_by_model
+from reports.queries.names import names_of
+from reports.queries.trace_calls import (
+    SLICE,
+    CallRow,
+    costliest_calls,
+    errors_by_type,
+    newest_spans,
+    slowest_calls,
+    spans_outside_window,
+)
+from reports.queries.trace_costs import span_costs
+from reports.queries.trace_spans import LIMIT, trace_spans
+from reports.queries.usage_by_model import ModelUsage, usage_by_model
+from reports.queries.usage_choices import Choices, usage_choices
+from reports.queries.usage_filter import UsageFilter
+from reports.queries.usage_now import known_telemetry
+from reports.queries.usage_unpriced import usage_unpriced
+from reports.window import Window
+
+HOURS = {
+    "1": "Last hour",
+    "6": "Last 6 hours",
+    "24": "Last 24 hours",
+    "72": "Last 3 days",
+    "168": "Last 7 days",
+}
+DEFAULT_HOURS = 24
+HISTOGRAMS = 6  # models drawn; the table holds all of them
+
+
+class DebugForm(forms.Form):
+    """What the reader picked. Anything not understood is left out."""
+
+    model = forms.CharField(required=False, max_length=300)
+    feature = forms.CharField(required=False, max_length=300)
+    version = forms.CharField(required=False, max_length=300)
+    service = forms.CharField(required=False, max_length=300)
+    hours = forms.ChoiceField(choices=list(HOURS.items()), required=False)
+    until = forms.DateTimeField(
+        required=False, input_formats=["%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"]
+    )
+
+
+@dataclass(frozen=True)
+class Picked:
+    filter: UsageFilter
+    window: Window
+    hours: int
+    until: datetime | None  # None: now
+
+    @property
+    def parameters(self) -> dict[str, str | None]:
+        """The address parameters of this choice, beside those of the top bar."""
+        return {
+            "model": self.filter.model,
+            "feature": self.filter.feature,
+            "version": self.filter.version,
+            "service": self.filter.service,
+            "hours": str(self.hours) if self.hours != DEFAULT_HOURS else None,
+            "until": f"{self.until:%Y-%m-%dT%H:%M}" if self.until else None,
+        }
+
+
+@dataclass(frozen=True)
+class ModelPanel:
+    """One model's row, and its histogram where it is among the first."""
+
+    usage: ModelUsage
+    p50: str
+    p95: str
+    p99: str
+    bars: list[Bar]
+    marks: list[Mark]
+    query: str
+
+
+@page("debug")
+@require_safe
+def show_debug(request: HttpRequest) -> HttpResponse:
+    state = PageState.from_request(request)
+    picked = picked_from(request, state)
+    usage = usage_by_model(window=picked.window, picked=picked.filter, teams=state.scope)
+    histograms = latency_by_model(window=picked.window, picked=picked.filter, teams=state.scope)
+    scale = LogScale.around(histograms.values())
+    first_hour, last_hour = picked.window.hours
+    choices = usage_choices(window=picked.window, teams=state.scope)
+    total = total_of(usage)
+    newest_hour = None if total.calls else known_telemetry(now=timezone.now()).last_hour
+    newest_end = newest_hour + timedelta(hours=1) if newest_hour else None
+    context = {
+        **newest(state, picked),
+        "picked": picked,
+        "form": picked.filter,
+        "hours": [(value, label, int(value) == picked.hours) for value, label in HOURS.items()],
+        "choice_lists": choice_lists(choices),
+        "state_parameters": sorted(state.parameters().items()),
+        "counted_from": first_hour,
+        "counted_until": last_hour,
+        "has_calls": bool(total.calls),
+        "last_hour_end": newest_end,
+        "last_query": state.query_string(
+            until=f"{newest_end:%Y-%m-%dT%H:%M}" if newest_end else None
+        ),
+        "key_step": key_step(cast(User, request.user)),
+        "total": total,
+        "total_latency": latency_texts(
+            Histogram.of(pair for h in histograms.values() for pair in h.counts)
+        ),
+        "models": model_panels(usage, histograms, scale, state, picked),
+        "axis": scale.axis() if scale else [],
+        "outside": named(spans_outside_window(teams=state.scope)),
+        "unpriced": usage_unpriced(window=picked.window, picked=picked.filter, teams=state.scope),
+        "clear_query": state.query_string(),
+    }
+    return render_page(
+        request, "operate/debug/page.html", context, page="debug", title="Debug", state=state
+    )
+
+
+@page("debug")
+@require_safe
+def show_newest(request: HttpRequest) -> HttpResponse:
+    """The part of the debug page that asks for itself every five seconds."""
+    state = PageState.from_request(request)
+    return render(
+        request,
+        "operate/debug/newest.html",
+        {"state": state, **newest(state, picked_from(request, state))},
+    )
+
+
+@page("debug")
+@require_safe
+def show_calls(request: HttpRequest) -> HttpResponse:
+    """Single calls, read from raw spans: the debug page takes them in after its figures; a page
+    without that.
+    """
+    state = PageState.from_request(request)
+    picked = picked_from(request, state)
+    context: dict[str, Any] = {
+        "errors": errors_by_type(window=picked.window, picked=picked.filter, teams=state.scope),
+        "slowest": named(
+            slowest_calls(window=picked.window, picked=picked.filter, teams=state.scope)
+        ),
+        "costliest": named(
+            costliest_calls(window=picked.window, picked=picked.filter, teams=state.scope)
+        ),
+        "slice": SLICE,
+        "slowest_caption": f"The slowest among the newest {SLICE:,} spans of the window",
+        "costliest_caption": f"The dearest among the newest {SLICE:,} spans of the window",
+    }
+    if request.headers.get("HX-Request"):
+        return render(request, "operate/debug/single_calls.html", {"state": state, **context})
+    context["crumbs"] = [
+        Crumb("Debug", f"{reverse('debug')}?{state.query_string(**picked.parameters)}"),
+        Crumb("Single calls"),
+    ]
+    return render_page(
+        request,
+        "operate/debug/single_calls_page.html",
+        context,
+        page="debug",
+        title="Single calls",
+        state=state,
+    )
+
+
+def newest(state: PageState, picked: Picked) -> dict[str, Any]:
+    return {
+        "newest": named(
+            newest_spans(window=picked.window, picked=picked.filter, teams=state.scope)
+        ),
+        "newest_query": state.query_string(**picked.parameters),
+        "is_live": picked.until is None,
+        "picked_until": picked.until,
+        "looked_at": timezone.now(),
+    }
+
+
+def named(calls: Sequence[CallRow]) -> list[CallRow]:
+    """The calls with their teams and features called as the organisation calls them."""
+    names = names_of(teams={call.team for call in calls}, features={call.feature for call in calls})
+    return [
+        replace(
+            call,
+            team=names.team(call.team) if call.team else None,
+            feature=names.feature(call.feature) if call.feature else None,
+        )
+        for call in calls
+    ]
+
+
+def choice_lists(choices: Choices) -> list[tuple[str, list[tuple[str, str]]]]:
+    """(id of the list, its values, each with what it is called) of every field that picks calls."""
+    names = names_of(features=choices.features)
+    return [
+        ("models", [(model, model) for model in choices.models]),
+        ("features", [(feature, names.feature(feature)) for feature in choices.features]),
+        ("versions", [(version, version) for version in choices.versions]),
+        ("services", [(service, service) for service in choices.services]),
+    ]
+
+
+def picked_from(request: HttpRequest, state: PageState) -> Picked:
+    form = DebugForm(request.GET)
+    form.is_valid()
+    asked = form.cleaned_data
+    hours = int(asked.get("hours") or DEFAULT_HOURS)
+    until = asked.get("until")
+    if until is not None and not 2000 <= until.year <= 2100:
+        until = None
+    # Clocks differ a little: a span stamped a minute ahead is still news.
+    end = until or timezone.now() + timedelta(minutes=1)
+    chosen = UsageFilter(
+        model=asked.get("model") or None,
+        feature=asked.get("feature") or None,
+        version=asked.get("version") or None,
+        service=asked.get("service") or None,
+        environment=state.environment,
+    )
+    return Picked(
+        filter=chosen, window=Window(end - timedelta(hours=hours), end), hours=hours, until=until
+    )
+
+
+def total_of(usage: Sequence[ModelUsage]) -> ModelUsage:
+    """All models together."""
+
+    def total(name: str) -> Decimal:
+        return sum((getattr(row, name) for row in usage), Decimal(0))
+
+    names = [
+        "calls",
+        "errors",
+        "calls_without_usage",
+        "input_tokens",
+        "cached_tokens",
+        "output_tokens",
+        "cost",
+        "priced_calls",
+        "unpriced_calls",
+        "pending_calls",
+    ]
+    return ModelUsage(None, None, *(total(name) for name in names))
+
+
+def latency_texts(histogram: Histogram) -> dict[str, str]:
+    return {
+        f"p{share}": milliseconds(histogram.percentile_ms(share / 100)) for share in (50, 95, 99)
+    }
+
+
+def model_panels(
+    usage: Sequence[ModelUsage],
+    histograms: dict[tuple[str | None, str | None], Histogram],
+    scale: LogScale | None,
+    state: PageState,
+    picked: Picked,
+) -> list[ModelPanel]:
+    panels = []
+    for place, row in enumerate(usage):
+        histogram = histograms.get((row.provider, row.model), Histogram(counts=()))
+        drawn = scale is not None and place < HISTOGRAMS
+        panels.append(
+            ModelPanel(
+                usage=row,
+                **latency_texts(histogram),
+                bars=bars(histogram, scale) if scale and drawn else [],
+                marks=percentile_marks(histogram, scale) if scale and drawn else [],
+                query=state.query_string(**{**picked.parameters, "model": row.model}),
+            )
+        )
+    return panels
+
+
+# ---------------------------------------------------------------- one trace
+
+
+@dataclass(frozen=True)
+class Line:
+    """One step of the waterfall: a span, or the end of a parent."""
+
+    node: Node | None
+    closes: bool
+    x: float = 0
+    width: float = 0
+
+
+@page("debug")
+@require_safe
+def show_trace(request: HttpRequest, trace: str) -> HttpResponse:
+    """`trace` is 32 hex digits; `day` in the address (of any of its spans) makes the look-up
+    narrow.
+    """
+    state = PageState.from_request(request)
+    trace_id = UUID(hex=trace)
+    found = trace_spans(trace_id=trace_id, day=day_from(request.GET.get("day")), teams=state.scope)
+    if not found:
+        raise Http404
+    spans = found[:LIMIT]
+    drawn = waterfall(spans, {span_id: cost for (_, span_id), cost in span_costs(spans).items()})
+    context = {
+        "trace": trace_id.hex,
+        "waterfall": drawn,
+        "lines": [line_of(step.node, step.closes) for step in drawn.steps],
+        "first": spans[0],
+        "spans": len(spans),
+        "left_out": len(found) > LIMIT,
+        "limit": LIMIT,
+        "outside": any(span.is_outside for span in spans),
+        "crumbs": [
+            Crumb("Debug", f"{reverse('debug')}?{state.query_string()}"),
+            Crumb(f"Trace {trace_id.hex[:8]}"),
+        ],
+    }
+    return render_page(
+        request, "operate/debug/trace.html", context, page="debug", title="Trace", state=state
+    )
+
+
+def day_from(text: str | None) -> date | None:
+    try:
+        return date.fromisoformat(text or "")
+    except ValueError:
+        return None
+
+
+def line_of(node: Node | None, closes: bool) -> Line:
+    if node is None:
+        return Line(node=None, closes=closes)
+    return Line(
+        node=node,
+        closes=closes,
+        x=round(node.start * 100, 3),
+        width=round(max(node.width * 100, 0.4), 3),
+    )
+
+
+urlpatterns = [
+    path("debug/", show_debug, name="debug"),
+    path("debug/newest/", show_newest, name="debug-newest"),
+    path("debug/calls/", show_calls, name="debug-calls"),
+    re_path(r"^debug/trace/(?P<trace>[0-9a-fA-F]{32})/$", show_trace, name="debug-trace"),
+]

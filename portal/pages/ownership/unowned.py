@@ -1,0 +1,293 @@
+"""/ownership/unowned/: what nobody owns, by money, with who might. /ownership/coverage/: how that
+went over time.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import date
+from decimal import Decimal
+from typing import cast
+
+from django import forms
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponseBase, HttpResponseRedirect
+from django.urls import path, reverse
+from django.utils import timezone
+from django.views.decorators.http import require_safe
+
+from allocation.models import Team
+from allocation.rules.suggestions import LEAST_CONFIDENCE, Suggestion, Unowned, WorkLine
+from allocation.values.money import exact_sum
+from allocation.values.periods import Period
+from portal.accounts.access import page
+from portal.accounts.models import User
+from portal.decisions.owners import OwnerError, accept_owner
+from portal.pages.frame.chart import Chart, drawn
+from portal.pages.frame.frame import render_page
+from portal.pages.frame.posts import sent_from
+from portal.pages.frame.reasons import reason_words
+from portal.pages.frame.state import PageState
+from portal.pages.frame.tables import Cell, Column, Kind, Row, Table, arranged, asked_download
+from portal.pages.ownership.views import may_change, tabs
+from portal.pages.spend.blocks import explain_address
+from reports.charts.coverage_lines import coverage_lines
+from reports.queries.spend_filter import Spend
+from reports.queries.unowned import Coverage, coverage, unowned
+from reports.readable import grouped, ratio
+
+MOST_MONTHS = 12
+SUGGESTIONS_SHOWN = 40
+SHARES = {"allocated": "Allocated", "tagged": "Tagged", "traced": "Traced"}
+
+
+@dataclass(frozen=True)
+class SuggestionLine:
+    """One suggestion as the page shows it."""
+
+    found: Suggestion
+    team: str
+    confidence: Decimal
+    where: str
+
+
+@page("ownership")
+@require_safe
+def show_unowned(request: HttpRequest) -> HttpResponseBase:
+    state = whole_month(PageState.from_request(request))
+    names = dict(Team.objects.values_list("slug", "name"))
+    spend = everything(state, state.period)
+    found = unowned(spend=spend, months=[state.period.start], currency=state.currency)
+    table = work_table(request, state, found, names)
+    download = asked_download(request, [table], file_name=f"unowned-{state.period.words}")
+    if download:
+        return download
+    context = {
+        "tabs": tabs(state, "ownership_unowned"),
+        "table": table,
+        "found": found,
+        "suggestions": [
+            suggestion_line(one, names) for one in found.suggestions[:SUGGESTIONS_SHOWN]
+        ],
+        "share": ratio(found.suggested, found.total),
+        "least": Decimal(LEAST_CONFIDENCE.numerator) / LEAST_CONFIDENCE.denominator,
+        "may_change": may_change(request),
+        "has_runs": bool(spend.runs),
+        "month": f"{state.period.start:%Y-%m}",
+    }
+    title = f"Without an owner, {state.period.words}"
+    return render_page(
+        request, "ownership/unowned.html", context, page="ownership", title=title, state=state
+    )
+
+
+def whole_month(state: PageState) -> PageState:
+    """Owners are found for billing months: a custom range becomes the month of its last day."""
+    if state.period.is_month:
+        return state
+    month = Period.month(state.period.last_day)
+    problem = f"owners are found for whole months: {month.words} is shown"
+    return replace(state, period=month, elapsed=month, problems=(*state.problems, problem))
+
+
+def everything(state: PageState, period: Period) -> Spend:
+    """The runs of the period as the reader may see them: what has no owner is not narrowed to a
+    team.
+    """
+    return replace(state.spend_of(period), scope=state.reader_scope, environment=None)
+
+
+def suggestion_line(found: Suggestion, names: dict[str, str]) -> SuggestionLine:
+    services = found.condition.get("ServiceName", [])
+    where = " · ".join(filter(None, [found.provider, ", ".join(services)])) or found.source
+    confidence = Decimal(found.confidence.numerator) / found.confidence.denominator
+    return SuggestionLine(found, names.get(found.team, found.team), confidence, where)
+
+
+def work_table(
+    request: HttpRequest, state: PageState, found: Unowned, names: dict[str, str]
+) -> Table:
+    columns = [
+        Column("reason", "Why nobody owns it"),
+        Column("cost", f"Cost, {state.currency}", "money", state.places),
+        Column("charges", "Charges", "count"),
+        Column("provider", "Provider"),
+        Column("service", "Service"),
+        Column("account", "Sub-account"),
+        Column("owner", "Perhaps"),
+        Column("confidence", "Confidence", "percent"),
+    ]
+    rows = [work_row(state, line, names) for line in found.lines]
+    total: Row = {
+        "reason": Cell(value="Total"),
+        "charges": Cell(value=sum(line.charges for line in found.lines)),
+        "cost": Cell(value=found.total),
+    }
+    table = Table(
+        "lines",
+        "AI cost without an owner",
+        columns,
+        rows,
+        total=total,
+        limit=40,
+        sort="-cost",
+        empty="Nothing: all AI cost of this month has an owner.",
+        cards=True,
+    )
+    return arranged(table, request)
+
+
+def work_row(state: PageState, line: WorkLine, names: dict[str, str]) -> Row:
+    one = line.suggestion
+    href = explain_address(
+        state,
+        kind="unallocated",
+        whole="1",
+        reason=line.reason,
+        provider=line.provider,
+        service=line.service,
+    )
+    row: Row = {
+        "reason": Cell(
+            value=reason_words(line.reason),
+            note="" if line.rule == line.reason else f"rule: {line.rule}",
+        ),
+        "provider": Cell(value=line.provider or "not told"),
+        "service": Cell(value=line.service or "not told"),
+        "account": Cell(value=line.sub_account or "not told"),
+        "charges": Cell(value=line.charges),
+        "cost": Cell(value=line.cost, href=href, explain=True),
+        "owner": Cell(
+            value=names.get(one.team, one.team) if one else "", note=one.kind if one else ""
+        ),
+    }
+    if one:
+        row["confidence"] = Cell(
+            value=Decimal(one.confidence.numerator) / one.confidence.denominator
+        )
+    return row
+
+
+class AcceptForm(forms.Form):
+    suggestion = forms.RegexField(r"^[0-9a-f]{24}$")
+    month = forms.RegexField(r"^\d{4}-(0[1-9]|1[0-2])$")
+    currency = forms.RegexField(r"^[A-Z]{3}$")
+
+
+@page("ownership-change")
+@sent_from("ownership_unowned")
+def accept(request: HttpRequest) -> HttpResponseBase:
+    """Makes a rule of one suggestion and goes back to the list."""
+    form = AcceptForm(request.POST)
+    if not form.is_valid():
+        messages.error(request, "That is no suggestion of this list.")
+        return HttpResponseRedirect(reverse("ownership_unowned"))
+    given = form.cleaned_data
+    month = date.fromisoformat(f"{given['month']}-01")
+    user = cast(User, request.user).get_username()
+    try:
+        made = accept_owner(
+            identity=given["suggestion"],
+            month=month,
+            currency=given["currency"],
+            acting_user=user,
+            today=timezone.now().date(),
+        )
+    except OwnerError as error:
+        messages.error(request, f"Nothing has changed: {error}.")
+    else:
+        kept = "; what of it has an owner keeps it" if made.is_copy else ""
+        messages.success(
+            request,
+            f"Rule set {made.rule_set} has the rule “{made.rule}” from {month:%B %Y} on. It takes"
+            f" {grouped(made.charges)} charges of the month, {grouped(made.billed_cost, 2)} {made.currency} billed"
+            f"{kept}; the month is being allocated again.",
+        )
+    return HttpResponseRedirect(
+        f"{reverse('ownership_unowned')}?period={given['month']}&currency={given['currency']}"
+    )
+
+
+# ---------------------------------------------------------------- coverage
+
+
+@page("ownership")
+@require_safe
+def show_coverage(request: HttpRequest) -> HttpResponseBase:
+    state = PageState.from_request(request)
+    until = max(state.period.months())
+    months = sorted(
+        {run.month for run in state.runs if run.currency == state.currency and run.month <= until}
+    )
+    known = [
+        one
+        for month in months[-MOST_MONTHS:]
+        if (one := coverage(spend=everything(state, Period.month(month)), month=month)) is not None
+    ]
+    by_cost = coverage_chart(
+        request, state, known, by="cost", question="How much of the AI cost has an owner?"
+    )
+    by_count = coverage_chart(
+        request, state, known, by="charges", question="How many of the AI charges have one?"
+    )
+    download = asked_download(request, [by_cost.table, by_count.table], file_name="coverage")
+    if download:
+        return download
+    context = {
+        "tabs": tabs(state, "ownership_coverage"),
+        "known": known,
+        "charts": [by_cost, by_count],
+        "newest": [
+            (SHARES[what], known[-1].share(what, "cost"), known[-1].share(what, "charges"))
+            for what in SHARES
+        ]
+        if known
+        else [],
+        "newest_month": known[-1].month if known else None,
+    }
+    return render_page(
+        request,
+        "ownership/coverage.html",
+        context,
+        page="ownership",
+        title="Coverage over time",
+        state=state,
+    )
+
+
+def coverage_chart(
+    request: HttpRequest, state: PageState, known: list[Coverage], *, by: str, question: str
+) -> Chart:
+    """Shares as lines; the table has the exact amounts, or counts, beside them."""
+    shares = {label: [one.share(what, by) for one in known] for what, label in SHARES.items()}
+    figure = drawn(coverage_lines([one.month for one in known], shares))
+    kind: Kind = "money" if by == "cost" else "count"
+    whole = f"AI cost, {state.currency}" if by == "cost" else "AI charges"
+    columns = [Column("month", "Month"), Column(by, whole, kind)]
+    for what, label in SHARES.items():
+        columns += [
+            Column(f"{by}_{what}", f"{label} {by}", kind),
+            Column(f"{what}_share", label, "percent"),
+        ]
+    rows: list[Row] = []
+    for one in reversed(known):
+        row: Row = {"month": Cell(value=f"{one.month:%Y-%m}"), by: Cell(value=getattr(one, by))}
+        for what in SHARES:
+            row[f"{by}_{what}"] = Cell(value=getattr(one, f"{by}_{what}"))
+            row[f"{what}_share"] = Cell(value=one.share(what, by))
+        rows.append(row)
+    total: Row = {"month": Cell(value="Total")}
+    for column in columns[1:]:
+        if column.kind == kind:
+            total[column.key] = Cell(
+                value=exact_sum(Decimal(getattr(one, column.key)) for one in known)
+            )
+    table = Table(f"coverage-{by}", question, columns, rows, total=total, sortable=False)
+    return Chart(table.name, question, figure, arranged(table, request))
+
+
+urlpatterns = [
+    path("ownership/unowned/", show_unowned, name="ownership_unowned"),
+    path("ownership/unowned/accept/", accept, name="ownership_accept"),
+    path("ownership/coverage/", show_coverage, name="ownership_coverage"),
+]

@@ -1,0 +1,330 @@
+"""Reconciliation: what became of each bill, and why a bill of model usage is not what the traces
+say.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import date
+from decimal import Decimal
+from typing import cast
+
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.urls import path, reverse
+
+from allocation.values.money import EXACT, exact_sum, minor_units
+from portal.accounts.access import page, pages_of
+from portal.accounts.models import User
+from portal.pages.frame.chart import Chart, drawn
+from portal.pages.frame.frame import page_address, render_page
+from portal.pages.frame.state import PageState
+from portal.pages.frame.tables import Cell, Column, Row, Table, arranged, asked_download
+from portal.pages.spend.blocks import explain_address
+from reports.analysis.gap_causes import Cause
+from reports.charts.bridge import bridge
+from reports.exports.formulas import safe_text
+from reports.queries.balances import SourceBalance, balances
+from reports.queries.gap_inputs import OffTheBill
+from reports.queries.gaps import MonthGaps, SourceGap, month_gaps
+from reports.queries.month_sources import LoadedSource, loaded_sources
+from reports.readable import exact, ratio
+
+BILLED = "billed_cost"
+ZERO = Decimal(0)
+
+
+@dataclass(frozen=True)
+class GapBlock:
+    """One source's part of the page. `is_more` tells which way the gap goes.
+
+    `table` has every cause, for the download; the page shows `moving`, and folded away `still`,
+    those of exactly zero.
+    """
+
+    source: SourceGap
+    chart: Chart
+    table: Table
+    moving: Table
+    still: Table
+
+    @property
+    def gap_size(self) -> Decimal:
+        return abs(self.source.gap.total)
+
+    @property
+    def still_names(self) -> str:
+        return ", ".join(cause.label for cause in self.source.causes if not _is_shown(cause))
+
+    @property
+    def is_more(self) -> bool:
+        return self.source.gap.total > 0
+
+
+@page("reconciliation")
+def reconciliation(request: HttpRequest) -> HttpResponseBase:
+    state = PageState.from_request(request).whole_month("reconciliation")
+    month = state.period.start
+    runs = tuple(run for run in state.runs if run.month == month)
+    loaded = loaded_sources(months=[month], currency="", metric=BILLED, scope=state.reader_scope)
+    frame = {
+        "page": "reconciliation",
+        "title": f"Reconciliation, {state.period.words}",
+        "state": state,
+    }
+    if not (loaded or runs):
+        return render_page(request, "reconcile/empty.html", {}, **frame)  # type: ignore[arg-type]
+    made = balances(runs=tuple(run.id for run in runs), scope=state.reader_scope, metric=BILLED)
+    gaps = month_gaps(month=month, runs=runs, scope=state.reader_scope)
+    sources = _sources_table(request, state, loaded, made)
+    blocks = [_block(request, state, source) for source in gaps.sources]
+    off_the_bill = _off_the_bill_table(request, gaps.off_the_bill)
+    tables = [sources, *(block.table for block in blocks), off_the_bill]
+    context = {
+        "sources": sources,
+        "unbalanced": sum(1 for row in sources.rows if row["difference"].value),
+        "blocks": blocks,
+        "off_the_bill": off_the_bill,
+        "csv_address": f"{reverse('reconciliation_csv')}?period={month:%Y-%m}" if blocks else "",
+    }
+    download = asked_download(request, tables, file_name=f"reconciliation-{month:%Y-%m}")
+    return download or render_page(request, "reconcile/page.html", context, **frame)  # type: ignore[arg-type]
+
+
+# ---------------------------------------------------------------- bills
+
+
+def _sources_table(
+    request: HttpRequest, state: PageState, loaded: list[LoadedSource], made: list[SourceBalance]
+) -> Table:
+    """One line per source and currency, so that nothing is added over currencies."""
+    bills = {(source.source, source.currency): source for source in loaded}
+    runs = {(balance.source, balance.currency): balance for balance in made}
+    columns = [
+        Column("source", "Source"),
+        Column("currency", "Currency"),
+        Column("rows", "Bill rows", "count"),
+        Column("rejected", "Rejected", "count"),
+        Column("loaded", "Loaded", "money"),
+        Column("allocated", "Allocated", "money"),
+        Column("unallocated", "Unallocated", "money"),
+        Column("difference", "Difference", "money"),
+    ]
+    rows = [
+        _source_row(state, key, bills.get(key), runs.get(key)) for key in sorted({*bills, *runs})
+    ]
+    return arranged(
+        Table("sources", "Charges per source", columns, rows, sort="source", sums=True), request
+    )
+
+
+def _source_row(
+    state: PageState, key: tuple[str, str], bill: LoadedSource | None, balance: SourceBalance | None
+) -> Row:
+    name, currency = key
+    places = minor_units(currency)
+    row: Row = {"source": Cell(value=name), "currency": Cell(value=currency)}
+    if bill:
+        row |= {
+            "rows": Cell(value=bill.rows),
+            "rejected": Cell(value=bill.rejected),
+            "loaded": Cell(value=bill.cost, places=places),
+        }
+    parts = (balance.allocated, balance.unallocated) if balance else (ZERO, ZERO)
+    if balance:
+        href = explain_address(
+            state, source=name, kind="unallocated", whole="1", currency=currency, metric=BILLED
+        )
+        row |= {
+            "allocated": Cell(value=balance.allocated, places=places),
+            "unallocated": Cell(value=balance.unallocated, href=href, explain=True, places=places),
+        }
+    difference = EXACT.subtract(bill.cost if bill else ZERO, exact_sum(parts))
+    row["difference"] = Cell(value=difference, places=places)
+    return row
+
+
+# ---------------------------------------------------------------- the gap
+
+
+def _block(request: HttpRequest, state: PageState, source: SourceGap) -> GapBlock:
+    gap, bill = source.gap, source.gap.bill
+    name = f"gap-{bill.source_id}-{bill.currency.lower()}"
+    table = _gap_table(request, state, source, name)
+    shown = [(cause.label, cause.amount) for cause in source.causes if _is_shown(cause)]
+    question = f"Why is the bill of {bill.source} not what the traces say?"
+    figure = bridge(
+        before=gap.start,
+        parts=shown,
+        after=bill.billed,
+        net_label="Billed minus traced" if gap.is_compared else "Billed minus list",
+    )
+    short = "" if len(shown) > 4 else "short"
+    still = {cause.label for cause in source.causes if not _is_shown(cause)}
+    return GapBlock(
+        source,
+        Chart(name, question, drawn(figure), table, short),
+        table,
+        moving=replace(table, rows=[row for row in table.rows if row["cause"].value not in still]),
+        still=replace(
+            table,
+            name=f"{name}-zero",
+            caption=f"Causes of zero for {bill.source}",
+            rows=[row for row in table.rows if row["cause"].value in still],
+            total=None,
+        ),
+    )
+
+
+def _is_shown(cause: Cause) -> bool:
+    """Causes that move nothing stand aside; that nothing remains is worth a line."""
+    return bool(cause.amount) or cause.key == "remainder"
+
+
+def _gap_table(request: HttpRequest, state: PageState, source: SourceGap, name: str) -> Table:
+    gap, bill = source.gap, source.gap.bill
+    opened = pages_of(cast(User, request.user))
+    start = Cell(value="Traces at list price" if gap.is_compared else "Bill at its own list price")
+    rows: list[Row] = [
+        {
+            "cause": start,
+            "amount": Cell(value=gap.start),
+            "share": Cell(value=ratio(gap.start, bill.billed)),
+        }
+    ]
+    for cause in source.causes:
+        rows.append(
+            {
+                "cause": Cell(value=cause.label),
+                "amount": Cell(value=cause.amount),
+                "share": Cell(value=ratio(cause.amount, bill.billed)),
+                "evidence": Cell(value=cause.evidence),
+                "fix": Cell(value=cause.fix, href=_fix_address(state, source, cause, opened)),
+            }
+        )
+    columns = [
+        Column("cause", "Cause"),
+        Column("amount", f"Amount, {bill.currency}", "money", minor_units(bill.currency)),
+        Column("share", "Share of billed", "percent"),
+        Column("evidence", "Evidence", "words"),
+        Column("fix", "Fix", "words"),
+    ]
+    total: Row = {
+        "cause": Cell(value="Billed"),
+        "amount": Cell(value=bill.billed),
+        "share": Cell(value=ratio(bill.billed, bill.billed)),
+    }
+    return arranged(
+        Table(
+            name,
+            f"The gap of {bill.source} by cause",
+            columns,
+            rows,
+            total=total,
+            sortable=False,
+            cards=True,
+        ),
+        request,
+    )
+
+
+def _fix_address(state: PageState, source: SourceGap, cause: Cause, opened: list[str]) -> str:
+    """Where the fix begins, for a reader who may open it."""
+    if cause.page is None or cause.page not in opened:
+        return ""
+    bill = source.gap.bill
+    if cause.page == "explain":
+        return explain_address(
+            state,
+            source=bill.source,
+            kind="untraced",
+            whole="1",
+            currency=bill.currency,
+            metric=BILLED,
+        )
+    address = page_address(cause.page)
+    return (
+        f"{address}?{state.query_string(currency=bill.currency, metric=BILLED, team=None)}"
+        if address
+        else ""
+    )
+
+
+def _off_the_bill_table(request: HttpRequest, found: tuple[OffTheBill, ...]) -> Table:
+    columns = [
+        Column("model", "Model"),
+        Column("project", "Project"),
+        Column("provider", "Provider"),
+        Column("calls", "Calls", "count"),
+        Column("unpriced", "Without a price", "count"),
+        Column("estimate", "Estimate, USD", "money"),
+        Column("reason", "Why", "words"),
+    ]
+    rows: list[Row] = [
+        {
+            "model": Cell(value=one.model or "no model"),
+            "project": Cell(value=one.project or "no project"),
+            "provider": Cell(value=one.provider or "no provider"),
+            "calls": Cell(value=one.calls),
+            "unpriced": Cell(value=one.unpriced_calls),
+            # Nothing of it has a price: unknown, which is not zero.
+            "estimate": Cell(
+                value=None if one.calls and one.unpriced_calls == one.calls else one.estimate
+            ),
+            "reason": Cell(value=one.reason),
+        }
+        for one in found
+    ]
+    table = Table(
+        "unbilled", "Traced, but on no bill", columns, rows, sort="-estimate", limit=12, cards=True
+    )
+    return arranged(table, request)
+
+
+# ---------------------------------------------------------------- download
+
+CSV_COLUMNS = (
+    "BillingMonth", "Source", "BillingCurrency", "Line", "Amount", "ShareOfBilled", "Evidence", "Fix",
+)  # fmt: skip
+
+
+@page("reconciliation")
+def download_csv(request: HttpRequest) -> HttpResponseBase:
+    """Every gap of the month, exact: per source and currency the start, its causes and what was
+    billed.
+    """
+    state = PageState.from_request(request).whole_month("reconciliation")
+    month = state.period.start
+    gaps = month_gaps(month=month, runs=state.runs, scope=state.reader_scope)
+    response = HttpResponse(content_type="text/csv; charset=utf-8")
+    response["Content-Disposition"] = f'attachment; filename="gap-{month:%Y-%m}.csv"'
+    writer = csv.writer(response, lineterminator="\r\n")
+    writer.writerow(CSV_COLUMNS)
+    writer.writerows(_csv_rows(month, gaps))
+    return response
+
+
+def _csv_rows(month: date, gaps: MonthGaps) -> Iterator[list[str]]:
+    for source in gaps.sources:
+        gap, bill = source.gap, source.gap.bill
+        head = [f"{month:%Y-%m}", safe_text(bill.source), bill.currency]
+        start = "traces at list price" if gap.is_compared else "bill at its own list price"
+        yield [*head, start, exact(gap.start), "", "", ""]
+        for cause in source.causes:
+            share = ratio(cause.amount, bill.billed)
+            words = [safe_text(cause.evidence), safe_text(cause.fix)]
+            yield [
+                *head,
+                cause.label.lower(),
+                exact(cause.amount),
+                "" if share is None else f"{share:.6f}",
+                *words,
+            ]
+        yield [*head, "billed", exact(bill.billed), "", "", ""]
+
+
+urlpatterns = [
+    path("reconciliation/", reconciliation, name="reconciliation"),
+    path("reconciliation/gap.csv", download_csv, name="reconciliation_csv"),
+]

@@ -1,0 +1,217 @@
+"""Parts that several spend pages share: the day chart, the waterfall, tables by team, feature,
+model, provider.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import date
+from decimal import Decimal
+from urllib.parse import urlencode
+
+from django.http import HttpRequest
+from django.urls import reverse
+
+from allocation.values.money import exact_sum
+from allocation.values.periods import Period
+from portal.pages.frame.chart import Chart, drawn
+from portal.pages.frame.frame import page_address
+from portal.pages.frame.state import PageState
+from portal.pages.frame.tables import Cell, Column, Row, Table, arranged
+from reports.analysis.spend_totals import Amounts, UnitCost
+from reports.analysis.why_changed import ChangePart
+from reports.charts.bridge import bridge
+from reports.charts.palette import OTHER, UNALLOCATED, shade_of
+from reports.charts.spark import spark_points
+from reports.charts.stacked_days import DaySeries, stacked_days
+from reports.queries.spend_days import Named
+from reports.queries.spend_scopes import TeamInTree
+from reports.readable import ratio
+
+UNALLOCATED_NAME = "Unallocated"
+ZERO = Decimal(0)
+
+
+def headline_words(state: PageState) -> str:
+    """ "November 2026 so far", "October 2026", or the days of a range."""
+    return f"{state.period.words}{' so far' if state.is_running else ''}"
+
+
+def names_and_shades(teams: Sequence[TeamInTree]) -> dict[str | None, tuple[str, str]]:
+    """Team slug -> (name, shade); None is unallocated."""
+    known: dict[str | None, tuple[str, str]] = {
+        team.slug: (team.name, shade_of(team.shade)) for team in teams
+    }
+    known[None] = (UNALLOCATED_NAME, UNALLOCATED)
+    return known
+
+
+def explain_address(state: PageState, **filters: str | None) -> str:
+    """Where one amount of this view is explained; "" without a filter, since nothing can be asked
+    about "unknown".
+    """
+    address = page_address("explain")
+    chosen = {key: value for key, value in filters.items() if value}
+    if not address or not chosen:
+        return ""
+    return f"{address}?{urlencode({**state.parameters(), **chosen})}"
+
+
+def team_address(state: PageState, slug: str) -> str:
+    return f"{reverse('showback_team', args=[slug])}?{state.query_string(team=None)}"
+
+
+def before_of(state: PageState, amounts: Amounts) -> Decimal | None:
+    """What a change compares with: None where nothing is known of that time."""
+    return amounts.before if state.comparison_known else None
+
+
+def day_chart(
+    request: HttpRequest,
+    state: PageState,
+    series: Sequence[DaySeries],
+    *,
+    question: str = "What did we spend each day?",
+    height: str = "tall",
+) -> Chart:
+    days = list(state.elapsed.days())
+    ordered = sorted(series, key=lambda one: (one.shade == UNALLOCATED, -one.total, one.name))
+    columns = [
+        Column("day", "Day"),
+        *(Column(one.name, one.name, "money", state.places) for one in ordered),
+    ]
+    columns.append(Column("total", f"Total, {state.shown_currency}", "money", state.places))
+    rows: list[Row] = []
+    for day in days:
+        costs = {one.name: one.costs.get(day, ZERO) for one in ordered}
+        row = {name: Cell(value=cost) for name, cost in costs.items()}
+        rows.append(
+            {
+                "day": Cell(value=day.isoformat()),
+                **row,
+                "total": Cell(value=exact_sum(costs.values())),
+            }
+        )
+    total = {one.name: Cell(value=one.total) for one in ordered}
+    total |= {
+        "day": Cell(value="Total"),
+        "total": Cell(value=exact_sum(one.total for one in ordered)),
+    }
+    table = Table("days", question, columns, rows, total=total)
+    figure = drawn(stacked_days(series, days=days, currency=state.shown_currency))
+    return Chart("days", question, figure, arranged(table, request), height)
+
+
+def team_series(by_team: Named, teams: Sequence[TeamInTree]) -> list[DaySeries]:
+    known = names_and_shades(teams)
+    return [
+        DaySeries(*known.get(slug, (slug or "", OTHER)), costs) for slug, costs in by_team.items()
+    ]
+
+
+def change_chart(
+    request: HttpRequest, state: PageState, parts: Sequence[ChangePart], total: Amounts
+) -> Chart | None:
+    """None where there is nothing to compare with."""
+    if state.compare is None or not state.comparison_known:
+        return None
+    before_label, after_label = state.compare.words, state.elapsed.words
+    figure = bridge(
+        before=total.before,
+        parts=[(part.label, part.amount) for part in parts],
+        after=total.now,
+    )
+    rows: list[Row] = [{"part": Cell(value=before_label), "amount": Cell(value=total.before)}]
+    rows += [
+        {
+            "part": Cell(value=part.label),
+            "meaning": Cell(value=part.meaning),
+            "amount": Cell(value=part.amount),
+        }
+        for part in parts
+    ]
+    columns = [
+        Column("part", "Part"),
+        Column("meaning", "Meaning"),
+        Column("amount", state.shown_currency, "money", state.places),
+    ]
+    whole = {"part": Cell(value=after_label), "amount": Cell(value=total.now)}
+    table = Table("why", "Why it changed", columns, rows, total=whole, sortable=False)
+    return Chart("why", "Why did it change?", drawn(figure), arranged(table, request), "tall")
+
+
+def spend_table(
+    request: HttpRequest,
+    state: PageState,
+    totals: Mapping[str | None, Amounts],
+    *,
+    name: str,
+    label: str,
+    caption: str,
+    name_cell: Callable[[str | None], Cell],
+    amount_filters: Callable[[str | None], dict[str, str | None]],
+    days: Named | None = None,
+    units: Mapping[str | None, UnitCost] | None = None,
+    limit: int = 12,
+    compact: bool = False,
+    second: tuple[str, Callable[[str | None], str]] | None = None,
+) -> Table:
+    """Cost, share, change, perhaps trend and unit cost, per name; largest first; the total is that
+    of the page.
+
+    Compact rounds costs to whole units, for narrow columns. `second` is a column of words beside
+    the name.
+    """
+    columns = [Column("name", label), *([Column("second", second[0])] if second else [])]
+    columns.append(
+        Column(
+            "cost",
+            f"Cost, {state.shown_currency}",
+            "whole" if compact else "money",
+            state.places,
+            is_key=True,
+        )
+    )
+    columns += [
+        Column("share", "Share", "percent"),
+        Column("change", "Change", "change", state.places),
+    ]
+    if days is not None:
+        columns.append(Column("trend", "Trend", "spark"))
+    if units is not None:
+        columns.append(Column("unit", "Per 1,000 calls", "unit"))
+    whole = Amounts(
+        exact_sum(one.now for one in totals.values()),
+        exact_sum(one.before for one in totals.values()),
+    )
+    rows: list[Row] = []
+    for key, amounts in totals.items():
+        row = {
+            "name": name_cell(key),
+            "cost": Cell(
+                value=amounts.now, href=explain_address(state, **amount_filters(key)), explain=True
+            ),
+            "share": Cell(value=ratio(amounts.now, whole.now)),
+            "change": Cell(value=amounts.now, before=before_of(state, amounts)),
+        }
+        if second:
+            row["second"] = Cell(value=second[1](key))
+        if days is not None:
+            row["trend"] = Cell(points=_trend(days.get(key, {}), state.elapsed))
+        if units is not None and key in units:
+            row["unit"] = Cell(value=units[key].now)
+        rows.append(row)
+    total = {
+        "name": Cell(value="Total"),
+        "cost": Cell(value=whole.now),
+        "share": Cell(value=ratio(whole.now, whole.now)),
+        "change": Cell(value=whole.now, before=before_of(state, whole)),
+    }
+    return arranged(
+        Table(name, caption, columns, rows, total=total, limit=limit, sort="-cost", lines=True),
+        request,
+    )
+
+
+def _trend(costs: Mapping[date, Decimal], period: Period) -> str:
+    return spark_points([costs.get(day, ZERO) for day in period.days()])

@@ -1,0 +1,316 @@
+"""Chargeback: a month as a path of stations, what each source's bills became, and the cost of each
+cost centre.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+from typing import cast
+from urllib.parse import urlencode
+
+from django import forms
+from django.http import (
+    Http404,
+    HttpRequest,
+    HttpResponseBadRequest,
+    HttpResponseBase,
+)
+from django.urls import path, reverse
+
+from allocation.models import AllocationRun
+from allocation.runs.changes import Change
+from allocation.runs.staleness import changes_since
+from allocation.values.money import exact_sum
+from allocation.values.periods import Period
+from portal.accounts.access import page, team_scope
+from portal.accounts.models import User
+from portal.exports import chargeback_file, export_formats
+from portal.pages.frame.frame import page_address, render_page
+from portal.pages.frame.state import METRICS, PageState
+from portal.pages.frame.tables import Cell, Column, Row, Table, arranged, asked_download
+from portal.pages.reconcile.bridge import bridge_block
+from portal.pages.spend.between import hosting_table, provided_table
+from portal.pages.spend.blocks import explain_address
+from reports.analysis.reconciled import difference, differences
+from reports.exports.format import NotAllocated
+from reports.queries.balances import SourceBalance, balances_of
+from reports.queries.month_sources import (
+    CostCenterSpend,
+    LoadedSource,
+    cost_centers,
+    loaded_sources,
+)
+from reports.readable import grouped
+
+BASES = {"effective": "Effective", "billed": "Billed"}
+
+
+@dataclass(frozen=True)
+class Station:
+    """One step of the month. `state` is a class of the stylesheet: done, trouble or open."""
+
+    name: str
+    state: str
+    evidence: str
+
+
+@dataclass(frozen=True)
+class MonthFigures:
+    loaded: list[LoadedSource]
+    balances: list[SourceBalance]
+    billed: list[SourceBalance]
+    centers: list[CostCenterSpend]
+    runs: tuple[int, ...]
+    changes: list[Change]
+
+
+@page("chargeback")
+def chargeback(request: HttpRequest) -> HttpResponseBase:
+    state = PageState.from_request(request).whole_month("chargeback")
+    month = state.period.start
+    runs = state.run_ids(state.period)
+    balanced = balances_of(runs=runs, scope=state.reader_scope, metrics=tuple(METRICS))
+    figures = MonthFigures(
+        loaded=loaded_sources(
+            months=[month], currency=state.currency, metric=state.metric, scope=state.reader_scope
+        ),
+        balances=balanced[state.metric],
+        billed=balanced[_other_metric(state)],
+        centers=cost_centers(
+            spend=state.spend_of(state.period),
+            spend_before=state.spend_of(state.period.before()),
+            before_until=state.elapsed.before().end if state.is_running else None,
+            mode_on=state.period.last_day,
+        ),
+        runs=runs,
+        changes=[
+            change
+            for run in AllocationRun.objects.filter(pk__in=runs)
+            for change in changes_since(run)
+        ],
+    )
+    frame = {"page": "chargeback", "title": f"Chargeback, {state.period.words}", "state": state}
+    if not (figures.loaded or figures.runs):
+        return render_page(request, "spend/chargeback/empty.html", {}, **frame)  # type: ignore[arg-type]
+    sources, centers = (
+        _sources_table(request, state, figures),
+        _centers_table(request, state, figures),
+    )
+    between = provided_table(request, state, month=state.period)
+    hosting = hosting_table(request, state, month=state.period)
+    bridge = bridge_block(request, state, month=state.period)
+    tables = [sources, bridge.table, centers, between, hosting]
+    download = asked_download(request, tables, file_name=f"chargeback-{month:%Y-%m}")
+    context = {
+        "stations": _stations(figures),
+        "sources": sources,
+        "bridge": bridge,
+        "centers": centers,
+        "between": between,
+        "hosting": hosting,
+        "charges": exact_sum(balance.charges for balance in figures.balances),
+        "other_metric_charges": exact_sum(balance.charges for balance in figures.billed),
+        "other_metric": "Billed" if state.metric == "effective_cost" else "Effective",
+        "downloads": _downloads(state) if runs else [],
+        "page_address": page_address("chargeback"),
+    }
+    return download or render_page(request, "spend/chargeback/page.html", context, **frame)  # type: ignore[arg-type]
+
+
+def _other_metric(state: PageState) -> str:
+    return "billed_cost" if state.metric == "effective_cost" else "effective_cost"
+
+
+def _sources_table(request: HttpRequest, state: PageState, figures: MonthFigures) -> Table:
+    """Loaded against charges tells whether the run saw the newest bills; the difference is of the
+    whole chain.
+    """
+    loaded = {source.source: source for source in figures.loaded}
+    balanced = {balance.source: balance for balance in figures.balances}
+    rows: list[Row] = []
+    for name in sorted({*loaded, *balanced}):
+        rows.append(_source_row(state, name, loaded.get(name), balanced.get(name)))
+    columns = [
+        Column("source", "Source"),
+        Column("rows", "Bill rows", "count"),
+        Column("rejected", "Rejected", "count"),
+        Column("loaded", f"Loaded, {state.currency}", "money", state.places),
+        Column("allocated", "Allocated", "money", state.places),
+        Column("unallocated", "Unallocated", "money", state.places),
+        Column("other", "Of it not AI", "money", state.places),
+        Column("difference", "Difference", "money", state.places),
+    ]
+    total: Row = {"source": Cell(value="Total")}
+    for column in columns[1:]:
+        values = [row[column.key].value for row in rows if column.key in row]
+        total[column.key] = Cell(
+            value=exact_sum(Decimal(value) for value in values if value is not None)
+        )
+    table = Table(
+        "sources", "Charges per source", columns, rows, total=total, sort="source", sums=True
+    )
+    return arranged(table, request)
+
+
+def _source_row(
+    state: PageState, name: str, loaded: LoadedSource | None, balance: SourceBalance | None
+) -> Row:
+    row: Row = {"source": Cell(value=name)}
+    if loaded:
+        row |= {
+            "rows": Cell(value=loaded.rows),
+            "rejected": Cell(value=loaded.rejected),
+            "loaded": Cell(value=loaded.cost),
+        }
+    if balance:
+        row |= {
+            "allocated": Cell(value=balance.allocated),
+            "unallocated": Cell(
+                value=balance.unallocated,
+                href=explain_address(state, source=name, kind="unallocated", whole="1"),
+                explain=True,
+            ),
+            "other": Cell(value=balance.other),
+        }
+    row["difference"] = Cell(value=difference(loaded, balance))
+    return row
+
+
+def _centers_table(request: HttpRequest, state: PageState, figures: MonthFigures) -> Table:
+    known = bool(state.run_ids(state.period.before()))
+    columns = [
+        Column("center", "Cost centre"),
+        Column("name", "Name"),
+        Column("mode", "Mode"),
+        Column("cost", f"Cost, {state.currency}", "money", state.places, is_key=True),
+        Column(
+            "change",
+            "Against the same days of last month" if state.is_running else "Against last month",
+            "change",
+        ),
+    ]
+    rows: list[Row] = [
+        {
+            "center": Cell(
+                value=center.code or ("unallocated" if center.is_unallocated else "no cost centre")
+            ),
+            "name": Cell(
+                value=center.name
+                or ("no owner yet" if center.is_unallocated else "team without placement")
+            ),
+            "mode": Cell(value=center.mode or ""),
+            "cost": Cell(value=center.now),
+            "change": Cell(value=center.now, before=center.before if known else None),
+        }
+        for center in figures.centers
+    ]
+    now = exact_sum(center.now for center in figures.centers)
+    before = exact_sum(center.before for center in figures.centers) if known else None
+    total = {
+        "center": Cell(value="Total"),
+        "cost": Cell(value=now),
+        "change": Cell(value=now, before=before),
+    }
+    table = Table("centers", "Cost centres", columns, rows, total=total, sort="-cost", lines=True)
+    return arranged(table, request)
+
+
+def _stations(figures: MonthFigures) -> list[Station]:
+    """The five stations with their evidence. Review and closing are not built yet, and say so."""
+    rejected = sum(source.rejected for source in figures.loaded)
+    bills = sum(source.bills for source in figures.loaded)
+    found = list(differences(figures.loaded, figures.balances).values())
+    return [
+        Station(
+            "Imported",
+            "trouble" if rejected else "done" if bills else "open",
+            f"bills: {grouped(bills)}, sources: {len(figures.loaded)}, rejected rows: {grouped(rejected)}",
+        ),
+        Station("Reconciled", *_reconciled(figures, found)),
+        Station(
+            "Allocated",
+            "trouble" if figures.changes else "done" if figures.runs else "open",
+            _allocated(figures),
+        ),
+        Station("Reviewed", "open", "not in this version"),
+        Station("Closed", "open", "not in this version: the month stays open"),
+    ]
+
+
+def _allocated(figures: MonthFigures) -> str:
+    if not figures.runs:
+        return "no succeeded run yet"
+    run = f"run {', '.join(str(run) for run in figures.runs)}"
+    if not figures.changes:
+        return run
+    causes = "; ".join(change.cause + _days_words(change.days) for change in figures.changes)
+    return f"{run}, out of date: {causes}. Allocate the month again"
+
+
+def _days_words(days: tuple[date, ...] | None) -> str:
+    """Which charge days a change can move: `, charge days 3 to 5 Oct`; nothing where it can move
+    any.
+    """
+    if not days:
+        return ""
+    first, last = days[0], days[-1]
+    if first == last:
+        return f", charge day {first.day} {first:%b}"
+    return f", charge days {first.day} {first:%b} to {last.day} {last:%b}"
+
+
+def _reconciled(figures: MonthFigures, found: Sequence[Decimal]) -> tuple[str, str]:
+    if not figures.runs:
+        return "open", "nothing to compare before the month is allocated"
+    if any(found):
+        return "trouble", "bills changed after the run: allocate the month again"
+    return "done", f"difference 0 for {len(found)} source{'' if len(found) == 1 else 's'}"
+
+
+def _downloads(state: PageState) -> list[tuple[str, str]]:
+    """(label, address) of the month's file in each format, for either basis."""
+    month = f"{state.period.start:%Y-%m}"
+    return [
+        (
+            f"{label} chargeback {each.label}",
+            f"{reverse('chargeback_file', args=[each.name])}?"
+            f"{urlencode({'period': month, 'basis': basis})}",
+        )
+        for each in export_formats().values()
+        for basis, label in BASES.items()
+    ]
+
+
+class DownloadForm(forms.Form):
+    period = forms.RegexField(r"^\d{4}-(0[1-9]|1[0-2])$")
+    basis = forms.ChoiceField(choices=list(BASES.items()))
+
+
+@page("chargeback")
+def download(request: HttpRequest, format: str) -> HttpResponseBase:
+    """The month's lines with control totals, streamed; 404 where the month is not allocated."""
+    wanted, form = export_formats().get(format), DownloadForm(request.GET)
+    if wanted is None:
+        raise Http404
+    if not form.is_valid():
+        return HttpResponseBadRequest(
+            "period is a month such as 2026-10, basis is billed or effective\n"
+        )
+    try:
+        return chargeback_file(
+            wanted,
+            period=Period.parse(form.cleaned_data["period"]),
+            basis=form.cleaned_data["basis"],
+            scope=team_scope(cast(User, request.user)),
+        )
+    except NotAllocated:
+        raise Http404 from None
+
+
+urlpatterns = [
+    path("chargeback/", chargeback, name="chargeback"),
+    path("chargeback/lines.<slug:format>", download, name="chargeback_file"),
+]

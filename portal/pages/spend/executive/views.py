@@ -1,0 +1,284 @@
+"""The executive page: on plan, why up, who drives it, which vendor, can I trust it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from decimal import Decimal
+
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.urls import path
+
+from allocation.values.money import exact_sum
+from portal.accounts.access import page
+from portal.pages.frame.chart import Chart
+from portal.pages.frame.frame import read_trust, render_page
+from portal.pages.frame.reported import read_cells, read_days, read_usage
+from portal.pages.frame.state import PageState
+from portal.pages.frame.tables import Cell, Column, Row, Table, arranged, asked_download
+from portal.pages.spend.blocks import (
+    UNALLOCATED_NAME,
+    change_chart,
+    day_chart,
+    headline_words,
+    names_and_shades,
+    spend_table,
+    team_address,
+    team_series,
+)
+from reports.analysis.reconciled import differences
+from reports.analysis.spend_totals import (
+    Amounts,
+    UnitCost,
+    ai_cells,
+    total_of,
+    totals_by,
+    unit_costs,
+)
+from reports.analysis.why_changed import why_changed
+from reports.queries.balances import balances
+from reports.queries.month_sources import loaded_sources
+from reports.queries.names import names_of
+from reports.queries.spend_cells import SpendCell
+from reports.queries.spend_days import SpendDays
+from reports.queries.spend_scopes import TeamInTree, teams_in_tree
+from reports.queries.spend_usage import UsageCell
+from reports.queries.trust import Trust
+from reports.readable import ratio
+
+EVIDENCE_WORDS = {
+    1: "Traces",
+    2: "Gateway logs",
+    3: "Provider's usage report",
+    4: "Owner by tag, key or rule",
+    5: "Inferred owner",
+    6: "None: unallocated",
+}
+
+
+@dataclass(frozen=True)
+class Figures:
+    """Everything the page reads."""
+
+    cells: list[SpendCell]
+    days: SpendDays
+    usage: list[UsageCell]
+    teams: list[TeamInTree]
+    differences: dict[str, Decimal]  # per source of the billing months
+    known: Trust
+
+    @property
+    def ai(self) -> list[SpendCell]:
+        return ai_cells(self.cells)
+
+
+@page("executive")
+def executive(request: HttpRequest) -> HttpResponseBase:
+    state = PageState.from_request(request, converts=True)
+    if not state.has_data:
+        return render_page(
+            request,
+            "spend/executive/empty.html",
+            {},
+            page="executive",
+            title="Executive",
+            state=state,
+        )
+    figures = _read(state)
+    tables = _tables(request, state, figures)
+    charts = _charts(request, state, figures)
+    wanted = [*tables.values(), *(chart.table for chart in charts.values() if chart)]
+    download = asked_download(request, wanted, file_name=f"executive-{state.period.start}")
+    return download or _page(request, state, figures, tables, charts)
+
+
+def _read(state: PageState) -> Figures:
+    return Figures(
+        cells=read_cells(state),
+        days=read_days(state),
+        usage=read_usage(state),
+        teams=teams_in_tree(scope=state.reader_scope, day=state.period.last_day),
+        differences=_differences(state),
+        known=read_trust(state),
+    )
+
+
+def _differences(state: PageState) -> dict[str, Decimal]:
+    """Bills against runs, each in its own currency: a rate has no part in whether they agree."""
+    found: dict[str, Decimal] = {}
+    runs = state.runs_of(state.period)
+    for currency in sorted({run.currency for run in runs} or {state.currency}):
+        loaded = loaded_sources(
+            months=state.period.months(),
+            currency=currency,
+            metric=state.metric,
+            scope=state.reader_scope,
+        )
+        own = tuple(run.id for run in runs if run.currency == currency)
+        made = balances(runs=own, scope=state.reader_scope, metric=state.metric)
+        found |= {
+            f"{source}, {currency}": amount for source, amount in differences(loaded, made).items()
+        }
+    return found
+
+
+def _tables(request: HttpRequest, state: PageState, figures: Figures) -> dict[str, Table]:
+    known = names_and_shades(figures.teams)
+
+    def team_cell(slug: str | None) -> Cell:
+        if slug is None:
+            return Cell(value=UNALLOCATED_NAME, shade=known[None][1])
+        name, shade = known.get(slug, (slug, "other"))
+        return Cell(
+            value=name, shade=shade, href=team_address(state, slug) if slug in known else ""
+        )
+
+    def named(unknown: str) -> Callable[[str | None], Cell]:
+        return lambda value: Cell(value=value or unknown)
+
+    ai = figures.ai
+    names = names_of(features={cell.feature for cell in ai})
+    return {
+        "by_team": spend_table(
+            request,
+            state,
+            totals_by(ai, lambda cell: cell.team),
+            name="teams",
+            label="Team",
+            caption="AI cost by team",
+            name_cell=team_cell,
+            amount_filters=lambda slug: {"team": slug} if slug else {"kind": "unallocated"},
+            days=figures.days.by_team,
+            units=unit_costs(ai, figures.usage, lambda cell: cell.team),
+            limit=14,
+        ),
+        "by_feature": spend_table(
+            request,
+            state,
+            totals_by(ai, lambda cell: cell.feature),
+            name="features",
+            label="Feature",
+            caption="AI cost by feature",
+            name_cell=lambda feature: Cell(value=names.feature(feature)),
+            amount_filters=lambda feature: {"feature": feature},
+            days=figures.days.by_feature,
+            compact=True,
+        ),
+        "by_model": spend_table(
+            request,
+            state,
+            totals_by(ai, lambda cell: cell.model),
+            name="models",
+            label="Model",
+            caption="AI cost by model",
+            name_cell=named("no model"),
+            amount_filters=lambda model: {"model": model},
+            days=figures.days.by_model,
+            compact=True,
+        ),
+        "by_provider": spend_table(
+            request,
+            state,
+            totals_by(ai, lambda cell: cell.provider),
+            name="providers",
+            label="Provider",
+            caption="AI cost by provider",
+            name_cell=named("unknown provider"),
+            amount_filters=lambda provider: {"provider": provider},
+            compact=True,
+        ),
+        "by_evidence": _evidence_table(request, state, figures.known),
+    }
+
+
+def _evidence_table(request: HttpRequest, state: PageState, known: Trust) -> Table:
+    """What the figures rest on, strongest evidence first; the untraced part stands apart, since it
+    is only spread.
+    """
+    sums: dict[tuple[int, str], Decimal] = {}
+    for share in known.evidence:
+        words = (
+            "Untraced, spread"
+            if share.is_untraced and not share.is_unallocated
+            else EVIDENCE_WORDS[share.rung]
+        )
+        key = (share.rung + (5 if share.is_untraced else 0), words)
+        sums[key] = exact_sum([sums.get(key, Decimal(0)), share.cost])
+    columns = [
+        Column("evidence", "Evidence"),
+        Column("cost", f"Cost, {state.shown_currency}", "whole"),
+    ]
+    columns.append(Column("share", "Share", "percent"))
+    rows: list[Row] = [
+        {
+            "evidence": Cell(value=words),
+            "cost": Cell(value=cost),
+            "share": Cell(value=ratio(cost, known.total)),
+        }
+        for (_, words), cost in sorted(sums.items())
+    ]
+    total = {
+        "evidence": Cell(value="Total"),
+        "cost": Cell(value=known.total),
+        "share": Cell(value=Decimal(1)),
+    }
+    return arranged(Table("evidence", "Cost by evidence", columns, rows, total=total), request)
+
+
+def _charts(request: HttpRequest, state: PageState, figures: Figures) -> dict[str, Chart | None]:
+    parts = why_changed(figures.ai, figures.usage)
+    return {
+        "day_chart": day_chart(request, state, team_series(figures.days.by_team, figures.teams)),
+        "change_chart": change_chart(request, state, parts, total_of(figures.ai)),
+    }
+
+
+def _page(
+    request: HttpRequest,
+    state: PageState,
+    figures: Figures,
+    tables: dict[str, Table],
+    charts: dict[str, Chart | None],
+) -> HttpResponse:
+    total = total_of(figures.ai)
+    whole_bill = total_of(figures.cells)
+    context = {
+        **tables,
+        **charts,
+        "total": total,
+        "before": total.before if state.comparison_known else None,
+        "period_words": headline_words(state),
+        "compare_words": state.compare.words if state.compare else "",
+        "unit": _organisation_unit_cost(figures),
+        "ai_share": ratio(total.now, whole_bill.now),
+        "other_cost": whole_bill.now - total.now,
+        "largest_provider": _largest(figures),
+        "sources": len(figures.differences),
+        "is_reconciled": not any(figures.differences.values()),
+    }
+    return render_page(
+        request,
+        "spend/executive/page.html",
+        context,
+        page="executive",
+        title="Executive",
+        state=state,
+        known=figures.known,
+        tree=figures.teams,
+    )
+
+
+def _organisation_unit_cost(figures: Figures) -> UnitCost | None:
+    return unit_costs(figures.ai, figures.usage, lambda _: None).get(None)
+
+
+def _largest(figures: Figures) -> tuple[str, Decimal | None] | None:
+    """The provider with the largest share of AI cost, and that share."""
+    providers: dict[str | None, Amounts] = totals_by(figures.ai, lambda cell: cell.provider)
+    total = total_of(figures.ai).now
+    for provider, amounts in providers.items():
+        return provider or "unknown", ratio(amounts.now, total)
+    return None
+
+
+urlpatterns = [path("executive/", executive, name="executive")]

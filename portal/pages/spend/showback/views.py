@@ -1,0 +1,413 @@
+"""Showback: the teams a reader may see, and what one of them cost, why, by which features and
+models.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from functools import cached_property
+from typing import cast
+
+from django.http import HttpRequest, HttpResponseBase
+from django.shortcuts import redirect
+from django.urls import path
+
+from allocation.values.money import exact_sum
+from allocation.values.periods import Period
+from portal.accounts.access import page, team_for_user
+from portal.accounts.models import User
+from portal.pages.frame.chart import Chart
+from portal.pages.frame.frame import Crumb, page_address, render_page
+from portal.pages.frame.reasons import reason_words
+from portal.pages.frame.reported import read_cells, read_days, read_parts, read_usage
+from portal.pages.frame.state import PageState
+from portal.pages.frame.tables import Cell, Column, Row, Table, arranged, asked_download
+from portal.pages.spend.between import provided_table
+from portal.pages.spend.blocks import (
+    UNALLOCATED_NAME,
+    before_of,
+    change_chart,
+    day_chart,
+    explain_address,
+    headline_words,
+    names_and_shades,
+    spend_table,
+    team_address,
+)
+from reports.analysis.sampling_error import sampling_error
+from reports.analysis.spend_totals import (
+    Amounts,
+    UnitCost,
+    ai_cells,
+    total_of,
+    totals_by,
+    unit_costs,
+)
+from reports.analysis.why_changed import why_changed
+from reports.charts.palette import OTHER, shade_of
+from reports.charts.stacked_days import DaySeries
+from reports.queries.names import Names, names_of
+from reports.queries.spend_cells import SpendCell
+from reports.queries.spend_days import SpendDays
+from reports.queries.spend_parts import SpendPart
+from reports.queries.spend_scopes import TeamInTree, teams_in_tree
+from reports.queries.spend_usage import UsageCell
+from reports.readable import ratio
+
+KIND_WORDS = {
+    "direct": "Direct",
+    "shared": "Shared",
+    "untraced": "Untraced, spread",
+    "idle": "Idle capacity",
+    "tax": "Tax",
+    "credit": "Credit",
+    "adjustment": "Adjustment",
+    "commitment_unused": "Unused commitment",
+    "unallocated": "Unallocated",
+}
+MATRIX_MODELS = 6
+
+
+@page("showback")
+def showback(request: HttpRequest) -> HttpResponseBase:
+    """Every team the reader may see; a lead of one team goes straight to it."""
+    state = PageState.from_request(request, converts=True)
+    tree = teams_in_tree(scope=state.reader_scope, day=state.period.last_day)
+    teams = [team for team in tree if state.scope.allows(team.slug)]
+    if len(teams) == 1 and not state.reader_scope.is_everything:
+        return redirect(team_address(state, teams[0].slug))
+    if not state.has_data:
+        return render_page(
+            request, "spend/showback/empty.html", {}, page="showback", title="Showback", state=state
+        )
+    table = _teams_table(
+        request, state, ai_cells(read_cells(state)), read_days(state), read_usage(state), teams
+    )
+    download = asked_download(request, [table], file_name=f"showback-{state.period.start}")
+    context = {"table": table, "period_words": headline_words(state)}
+    return download or render_page(
+        request,
+        "spend/showback/teams.html",
+        context,
+        page="showback",
+        title="Showback",
+        state=state,
+        tree=tree,
+    )
+
+
+def _teams_table(
+    request: HttpRequest,
+    state: PageState,
+    cells: list[SpendCell],
+    days: SpendDays,
+    usage: list[UsageCell],
+    teams: list[TeamInTree],
+) -> Table:
+    known = names_and_shades(teams)
+    by_slug = {team.slug: team for team in teams}
+
+    def name_cell(slug: str | None) -> Cell:
+        team = by_slug.get(slug or "")
+        if team is None:
+            return Cell(
+                value=UNALLOCATED_NAME if slug is None else slug,
+                shade=known.get(slug, ("", OTHER))[1],
+            )
+        return Cell(
+            value=team.name, shade=shade_of(team.shade), href=team_address(state, team.slug)
+        )
+
+    def unit_of(slug: str | None) -> str:
+        team = by_slug.get(slug or "")
+        return (team.unit_name or "") if team else ""
+
+    totals: dict[str | None, Amounts] = totals_by(cells, lambda cell: cell.team)
+    for team in teams:
+        totals.setdefault(team.slug, Amounts(Decimal(0), Decimal(0)))
+    return spend_table(
+        request,
+        state,
+        totals,
+        name="teams",
+        label="Team",
+        caption="AI cost by team",
+        name_cell=name_cell,
+        amount_filters=lambda slug: {"team": slug} if slug else {"kind": "unallocated"},
+        days=days.by_team,
+        units=unit_costs(cells, usage, lambda cell: cell.team),
+        limit=0,
+        second=("Business unit", unit_of),
+    )
+
+
+@dataclass(frozen=True)
+class TeamFigures:
+    """Everything one team's page reads."""
+
+    cells: list[SpendCell]
+    days: SpendDays
+    usage: list[UsageCell]
+    parts: list[SpendPart]
+
+    @cached_property
+    def names(self) -> Names:
+        told = {
+            *(cell.feature for cell in self.cells),
+            *(use.feature for use in self.usage),
+            *self.days.by_feature,
+        }
+        return names_of(features=told)
+
+
+@page("showback")
+def showback_team(request: HttpRequest, slug: str) -> HttpResponseBase:
+    team = team_for_user(cast(User, request.user), slug)
+    state = PageState.from_request(request, team=slug, converts=True)
+    teams = teams_in_tree(scope=state.reader_scope, day=state.period.last_day)
+    frame = {"page": "showback", "title": team.name, "state": state, "tree": teams}
+    context = {"crumbs": _crumbs(state, team.name, teams), "others": _others(state, teams)}
+    if not state.has_data:
+        return render_page(request, "spend/showback/empty.html", context, **frame)  # type: ignore[arg-type]
+    figures = TeamFigures(
+        cells=ai_cells(read_cells(state)),
+        days=read_days(state),
+        usage=read_usage(state),
+        parts=read_parts(state),
+    )
+    parts = {**_team_tables(request, state, figures, slug), **_team_charts(request, state, figures)}
+    tables = [part if isinstance(part, Table) else part.table for part in parts.values() if part]
+    month = Period.month(state.period.last_day)
+    between = provided_table(request, state, month=month)
+    tables.append(between)
+    download = asked_download(request, tables, file_name=f"showback-{slug}-{state.period.start}")
+    total = total_of(figures.cells)
+    context |= {
+        **parts,
+        "team": team,
+        "between": between,
+        "between_month": month,
+        "total": total,
+        "before": before_of(state, total),
+        "period_words": headline_words(state),
+        "compare_words": state.compare.words if state.compare else "",
+        "unit": unit_costs(figures.cells, figures.usage, lambda _: None).get(None),
+        "kinds": _kinds(figures.parts),
+        "sampling_error": sampling_error(figures.usage),
+    }
+    return download or render_page(request, "spend/showback/team.html", context, **frame)  # type: ignore[arg-type]
+
+
+def _crumbs(state: PageState, name: str, teams: Sequence[TeamInTree]) -> list[Crumb]:
+    if len(teams) == 1:
+        return []
+    return [
+        Crumb("Showback", f"{page_address('showback')}?{state.query_string(team=None)}"),
+        Crumb(name),
+    ]
+
+
+def _others(state: PageState, teams: Sequence[TeamInTree]) -> list[tuple[str, str, bool]]:
+    """(name, address, is this one) of the teams a lead of several can switch between."""
+    if state.reader_scope.is_everything or len(teams) < 2:
+        return []
+    return [(team.name, team_address(state, team.slug), team.slug == state.team) for team in teams]
+
+
+def _team_tables(
+    request: HttpRequest, state: PageState, figures: TeamFigures, slug: str
+) -> dict[str, Table]:
+    units = unit_costs(figures.cells, figures.usage, lambda cell: cell.feature)
+    return {
+        "matrix": _matrix(request, state, figures, slug),
+        "parts": _parts_table(request, state, figures.parts, slug),
+        "features": spend_table(
+            request,
+            state,
+            totals_by(figures.cells, lambda cell: cell.feature),
+            name="features",
+            label="Feature",
+            caption="AI cost by feature",
+            name_cell=lambda feature: Cell(value=figures.names.feature(feature)),
+            amount_filters=lambda feature: {"team": slug, "feature": feature},
+            days=figures.days.by_feature,
+            units=units,
+            limit=0,
+        ),
+        "unit_costs": _units_table(request, state, units, figures.names),
+    }
+
+
+def _team_charts(
+    request: HttpRequest, state: PageState, figures: TeamFigures
+) -> dict[str, Chart | None]:
+    largest = totals_by(figures.cells, lambda cell: cell.feature)
+    shades = {feature: shade_of(number) for number, feature in enumerate(largest)}
+    series = [
+        DaySeries(figures.names.feature(feature), shades.get(feature, OTHER), costs)
+        for feature, costs in figures.days.by_feature.items()
+    ]
+    return {
+        "day_chart": day_chart(
+            request, state, series, question="What did each feature cost per day?"
+        ),
+        "change_chart": change_chart(
+            request, state, why_changed(figures.cells, figures.usage), total_of(figures.cells)
+        ),
+    }
+
+
+def _matrix(request: HttpRequest, state: PageState, figures: TeamFigures, slug: str) -> Table:
+    """Features by models; models beyond the six costliest stand together."""
+    cells = figures.cells
+    by_model = totals_by(cells, lambda cell: cell.model)
+    named = [model for model in by_model if model]
+    shown = named[:MATRIX_MODELS]
+    rest = "no model" if named == shown else "other"
+    by_pair = totals_by(
+        cells, lambda cell: (cell.feature, cell.model if cell.model in shown else None)
+    )
+    by_feature = totals_by(cells, lambda cell: cell.feature)
+    peak = max((abs(amounts.now) for amounts in by_pair.values()), default=Decimal(0))
+    models = [*shown, None] if any(model is None for _, model in by_pair) else list(shown)
+    rows: list[Row] = []
+    for feature, whole in by_feature.items():
+        row: Row = {"feature": Cell(value=figures.names.feature(feature))}
+        for model in models:
+            amounts = by_pair.get((feature, model))
+            row[_model_key(model)] = (
+                _pair_cell(state, slug, feature, model, amounts, peak) if amounts else Cell()
+            )
+        rows.append(
+            {
+                **row,
+                "all": Cell(
+                    value=whole.now, href=_explained(state, slug, feature, None), explain=True
+                ),
+            }
+        )
+    total: Row = {"feature": Cell(value="Total"), "all": Cell(value=total_of(cells).now)}
+    for model in models:
+        column = [amounts.now for (_, of), amounts in by_pair.items() if of == model]
+        total[_model_key(model)] = Cell(value=exact_sum(column))
+    columns = [
+        Column("feature", "Feature"),
+        *(Column(_model_key(model), model or rest, "money", state.places) for model in models),
+    ]
+    columns.append(
+        Column("all", f"All, {state.shown_currency}", "money", state.places, is_key=True)
+    )
+    table = Table(
+        "matrix", "Features by models", columns, rows, total=total, sort="-all", lines=True
+    )
+    return arranged(table, request)
+
+
+def _model_key(model: str | None) -> str:
+    return f"model:{model}" if model else "other-models"
+
+
+def _pair_cell(
+    state: PageState,
+    slug: str,
+    feature: str | None,
+    model: str | None,
+    amounts: Amounts,
+    peak: Decimal,
+) -> Cell:
+    share = ratio(abs(amounts.now), peak) or Decimal(0)
+    heat = sum(
+        share > level
+        for level in (Decimal("0.05"), Decimal("0.2"), Decimal("0.45"), Decimal("0.75"))
+    )
+    return Cell(
+        value=amounts.now, heat=heat, href=_explained(state, slug, feature, model), explain=True
+    )
+
+
+def _explained(state: PageState, slug: str, feature: str | None, model: str | None) -> str:
+    return explain_address(state, team=slug, feature=feature, model=model)
+
+
+def _parts_table(
+    request: HttpRequest, state: PageState, parts: Sequence[SpendPart], slug: str
+) -> Table:
+    columns = [Column("kind", "Part"), Column("rule", "Rule", "words")]
+    columns.append(
+        Column("cost", f"Cost, {state.shown_currency}", "money", state.places, is_key=True)
+    )
+    columns.append(Column("share", "Share", "percent"))
+    whole = exact_sum(part.cost for part in parts)
+    rows: list[Row] = [
+        {
+            "kind": Cell(
+                value=KIND_WORDS.get(part.kind, part.kind), note=reason_words(part.reason)
+            ),
+            "rule": Cell(value=part.rule),
+            "cost": Cell(
+                value=part.cost,
+                href=explain_address(state, team=slug, kind=part.kind, rule=part.rule),
+                explain=True,
+            ),
+            "share": Cell(value=ratio(part.cost, whole)),
+        }
+        for part in parts
+    ]
+    total = {
+        "kind": Cell(value="Total"),
+        "cost": Cell(value=whole),
+        "share": Cell(value=ratio(whole, whole)),
+    }
+    return arranged(
+        Table("parts", "Parts by rule", columns, rows, total=total, sort="-cost", lines=True),
+        request,
+    )
+
+
+def _units_table(
+    request: HttpRequest, state: PageState, units: dict[str | None, UnitCost], names: Names
+) -> Table:
+    columns = [
+        Column("feature", "Feature"),
+        Column("calls", "Calls", "count"),
+        Column("calls_change", "Calls against before", "change"),
+        Column("unit", f"{state.shown_currency} per 1,000 calls", "unit", is_key=True),
+        Column("before", "Before", "unit"),
+    ]
+    rows: list[Row] = [
+        {
+            "feature": Cell(value=names.feature(feature)),
+            "calls": Cell(value=unit.calls),
+            "calls_change": Cell(
+                value=unit.calls, before=unit.calls_before if state.comparison_known else None
+            ),
+            "unit": Cell(value=unit.now),
+            "before": Cell(value=unit.before if state.comparison_known else None),
+        }
+        for feature, unit in units.items()
+    ]
+    empty = "No calls of this team were traced."
+    return arranged(
+        Table("units", "Unit costs", columns, rows, sort="-calls", empty=empty, lines=True), request
+    )
+
+
+def _kinds(parts: Sequence[SpendPart]) -> list[tuple[str, Decimal, Decimal | None]]:
+    """(words, cost, share) per kind, largest first."""
+    sums: dict[str, Decimal] = {}
+    for part in parts:
+        words = KIND_WORDS.get(part.kind, part.kind)
+        sums[words] = exact_sum([sums.get(words, Decimal(0)), part.cost])
+    whole = exact_sum(sums.values())
+    return [
+        (words, cost, ratio(cost, whole))
+        for words, cost in sorted(sums.items(), key=lambda kind: -abs(kind[1]))
+    ]
+
+
+urlpatterns = [
+    path("showback/", showback, name="showback"),
+    path("showback/<slug:slug>/", showback_team, name="showback_team"),
+]

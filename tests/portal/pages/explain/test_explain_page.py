@@ -1,0 +1,398 @@
+"""Explain: from an amount to rule, arithmetic and bill rows, and never to another team."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+import time_machine
+from django.db import connection
+from django.test import Client
+
+from allocation.models import (
+    Charge,
+    ChargeDimension,
+    ChargeScope,
+    Import,
+    Source,
+    Team,
+    UsageDimension,
+    UsageHourly,
+)
+from allocation.runs.month import allocate_period
+from allocation.values.periods import Period
+from portal.accounts.models import Role
+from reports.analysis.arithmetic import product, steps
+from reports.queries.explain import Day, Question, explain_days, explain_lines, explain_parts
+from reports.queries.rules_taken import charges_without_rule, rules_taken
+from reports.queries.spend_filter import Spend
+from reports.scope import TeamScope
+from tests.allocation.bills import put_in_force
+from tests.factories import make_team, make_user
+from tests.portal.pages.operate.test_debug_page import text_of
+
+pytestmark = pytest.mark.django_db
+MONTH = date(2026, 10, 1)
+FIRST = datetime(2026, 10, 1, tzinfo=UTC)
+LAST = datetime(2026, 11, 1, tzinfo=UTC)
+NOW = datetime(2026, 11, 5, 12, tzinfo=UTC)
+EVERYTHING = TeamScope.everything()
+
+
+def call_dimension(team: str, feature: str) -> UsageDimension:
+    return UsageDimension.objects.create(
+        content_hash=hashlib.md5(f"{team} {feature}".encode()).digest(),
+        is_inference=True,
+        provider="openai",
+        project="prod",
+        model="gpt-4o",
+        model_answered="gpt-4o",
+        team=team,
+        feature=feature,
+    )
+
+
+def used(dimension: UsageDimension, hour: datetime, tokens: int) -> None:
+    names = [field.name for field in UsageHourly._meta.local_concrete_fields]
+    zeros = {
+        name: 0
+        for name in names
+        if name not in ("hour", "dimension_id", "list_cost", "price_version_id")
+    }
+    UsageHourly.objects.create(
+        hour=hour,
+        dimension_id=dimension.pk,
+        **{**zeros, "calls": 1, "spans": 1, "input_uncached": tokens},
+    )
+
+
+def charged(scope: ChargeScope, line: int, day: int, cost: str, **columns: Any) -> None:
+    about = {
+        "billing_period_start": FIRST,
+        "billing_period_end": LAST,
+        "billing_account_id": "acct",
+        "billing_currency": "USD",
+        "charge_category": "Usage",
+        **columns,
+    }
+    digest = hashlib.md5(json.dumps(about, default=str).encode()).digest()
+    dimension, _ = ChargeDimension.objects.get_or_create(content_hash=digest, defaults=about)
+    start = FIRST + timedelta(days=day - 1)
+    Charge.objects.create(
+        billing_month=MONTH,
+        scope_id=scope.pk,
+        line=line,
+        dimension_id=dimension.pk,
+        charge_period_start=start,
+        charge_period_end=start + timedelta(days=1),
+        billed_cost=Decimal(cost),
+        effective_cost=Decimal(cost),
+        consumed_quantity=Decimal(1000),
+    )
+
+
+OPENAI = {
+    "provider_name": "OpenAI",
+    "service_name": "OpenAI API",
+    "service_category": "AI and Machine Learning",
+    "sku_meter": "gpt-4o input tokens",
+    "sub_account_id": "prod",
+    "consumed_unit": "Tokens",
+    "charge_description": "gpt-4o, input",
+}
+GPU = {
+    "provider_name": "AWS",
+    "service_name": "Amazon Elastic Compute Cloud",
+    "sku_id": "p5.48xlarge",
+    "sku_meter": "p5.48xlarge BoxUsage",
+    "consumed_unit": "Hours",
+    "resource_id": "i-search",
+    "tags": {"team": "search"},
+}
+DISK = {
+    "provider_name": "AWS",
+    "service_name": "Amazon S3",
+    "tags": {"feature": "archive"},
+    "consumed_unit": "GB",
+}
+
+
+@pytest.fixture
+def ledger() -> int:
+    """A month: 12.00 of gpt-4o input shared 3 to 1 by search and ads, 5.00 of a GPU tagged search,
+    2.00 untaken.
+    """
+    for slug in ("search", "ads"):
+        make_team(slug)
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT ensure_charge_partition(%s)", [MONTH])
+    source = Source.objects.create(name="Cloud")
+    delivered = Import.objects.create(
+        source=source, file_name="october.csv", status="loaded", finished_at=NOW
+    )
+    scope = ChargeScope.objects.create(
+        source=source,
+        bill_import=delivered,
+        billing_account_id="acct",
+        billing_period_start=FIRST,
+        billing_period_end=LAST,
+        billing_month=MONTH,
+        delivery="overwrite",
+        state="current",
+        published_at=NOW,
+    )
+    charged(scope, 2, 3, "12.00", **OPENAI)
+    charged(scope, 3, 4, "5.00", **GPU)
+    charged(scope, 4, 5, "2.00", **DISK)
+    used(call_dimension("search", "answers"), FIRST + timedelta(days=2, hours=5), 750)
+    used(call_dimension("ads", "slogans"), FIRST + timedelta(days=2, hours=6), 250)
+    outcome = allocate_period(period=Period.month(MONTH), now=NOW)
+    return outcome.runs[0].run
+
+
+def asked(run: int, **filters: Any) -> Question:
+    return Question(runs=(run,), months=(MONTH,), **filters)
+
+
+def client_of(role: Role, *teams: str) -> Client:
+    client = Client()
+    client.force_login(make_user(role, teams=list(Team.objects.filter(slug__in=teams))))
+    return client
+
+
+def explained(client: Client, query: str = "") -> Any:
+    with time_machine.travel(NOW, tick=False):
+        response = client.get(f"/explain/?period=2026-10&{query}")
+    assert response.status_code == 200
+    return response
+
+
+def test_parts_and_lines_add_up_to_the_amount(ledger: int) -> None:
+    question = asked(ledger, team="search")
+
+    parts = explain_parts(question=question, teams=EVERYTHING)
+    lines = explain_lines(question=question, teams=EVERYTHING)
+
+    assert [(part.rule, part.charge_kind, part.amount) for part in parts] == [
+        ("OpenAI model calls", "shared", Decimal("9.00")),
+        ("GPU capacity by its tags", "direct", Decimal("5.00")),
+    ]
+    assert sum(line.amount for line in lines) == Decimal("14.00")
+
+
+def test_a_day_is_written_out_and_its_product_is_the_share(ledger: int) -> None:
+    question = asked(ledger, team="ads")
+    (line,) = explain_lines(question=question, teams=EVERYTHING)
+
+    (day,) = explain_days(run=line.run, bucket=line.bucket, question=question, teams=EVERYTHING)
+
+    assert (day.group_amount, day.driver_quantity, day.driver_total, day.coverage) == (
+        12,
+        250,
+        1000,
+        1,
+    )
+    assert [step.kind for step in steps(line.method, day)] == ["money", "ratio"]
+    assert product(steps(line.method, day)) == day.amount == 3
+
+
+@pytest.mark.parametrize(
+    ("kind", "note", "coverage", "quantity", "expected"),
+    [
+        ("shared", "untraced spread", "0.9", "250", "27"),  # 120 x 0.9 x 250 / 1000
+        ("untraced", "untraced spread", "0.9", "250", "3"),  # 120 x 0.1 x 250 / 1000
+        ("untraced", "untraced to owner", "0.5", "1", "60"),
+        ("unallocated", "untraced unallocated", "0.5", None, "60"),
+        ("untraced", "no traces", "0", None, "120"),
+    ],
+)
+def test_the_arithmetic_of_each_kind(
+    kind: str, note: str, coverage: str, quantity: str | None, expected: str
+) -> None:
+    day = Day(
+        day=MONTH,
+        charge_kind=kind,
+        evidence=1,
+        amount=Decimal(expected),
+        driver_quantity=Decimal(quantity) if quantity else None,
+        charges=3,
+        group_amount=Decimal(120),
+        quantity=None,
+        driver="input tokens",
+        driver_total=Decimal(1000),
+        coverage=Decimal(coverage),
+        widened=None,
+        note=note,
+    )
+
+    assert product(steps("traced_usage", day)) == Decimal(expected)
+
+
+def test_the_page_leads_to_rule_driver_and_bill_rows(ledger: int) -> None:
+    admin = client_of(Role.FINOPS_ADMIN)
+
+    page = text_of(explained(admin, "team=search").content)
+    rows = text_of(explained(admin, "team=search&bill=0-0").content)
+
+    assert "14.00 USD effective cost: Search, October 2026" in page
+    assert f"Rule 10 of rule set 1, run {ledger}" in page
+    assert "750 of 1,000" in page
+    assert "Evidence: traces" in page
+    assert "october.csv line 2" in rows
+    assert "gpt-4o, input" in rows
+
+
+def test_the_panel_opens_beside_and_json_is_exact(ledger: int) -> None:
+    admin = client_of(Role.FINOPS_ADMIN)
+    with time_machine.travel(NOW, tick=False):
+        panel = admin.get(
+            "/explain/?period=2026-10&team=ads", headers={"HX-Request": "true"}
+        ).content.decode()
+
+    found = explained(admin, "team=ads&format=json&bill=0-0").json()
+
+    assert "<html" not in panel
+    assert "data-close-explain" in panel
+    assert found["amount"] == "3"
+    assert found["line"]["days"][0]["driver_total"] == "1000"
+    assert found["line"]["rule_set"] == 1
+    assert [row["line"] for row in found["bill_rows"]] == [2]
+
+
+def test_a_lead_sees_their_share_and_no_other_team(ledger: int) -> None:
+    lead = client_of(Role.TEAM_LEAD, "ads")
+
+    page = explained(lead, "bill=0-0").content.decode()
+    found = explained(lead, "format=json&bill=0-0").content.decode()
+
+    assert "3.00 USD" in text_of(page)
+    assert "250 of 1,000" in text_of(page)
+    assert "shared with other teams" in page
+    for text in (page, found):
+        assert "search" not in text.replace('role="search"', "")
+        assert "answers" not in text
+        assert "9.00" not in text
+        assert "october.csv" not in text
+    with time_machine.travel(NOW, tick=False):
+        assert lead.get("/explain/?period=2026-10&team=search").status_code == 404
+
+
+def test_a_lead_opens_the_bill_rows_of_a_line_that_is_all_theirs(ledger: int) -> None:
+    lead = client_of(Role.TEAM_LEAD, "search")
+
+    rows = explained(lead, "rule=GPU+capacity+by+its+tags&format=json&bill=0-0").json()["bill_rows"]
+
+    assert [(row["file"], row["resource"]) for row in rows] == [("october.csv", "i-search")]
+
+
+def test_bill_rows_are_downloaded_exactly_by_those_who_may_open_them(ledger: int) -> None:
+    lines = (
+        explained(client_of(Role.FINANCE), "team=search&download=bill")
+        .content.decode()
+        .splitlines()
+    )
+    refused = explained(client_of(Role.TEAM_LEAD, "ads"), "download=bill")
+
+    assert lines[0].startswith("File,Line,Charge period start")
+    assert [line.split(",")[:2] for line in lines[1:]] == [["october.csv", "2"]]
+    assert "october.csv" not in refused.content.decode()
+
+
+def test_who_else_shares_a_split_is_not_told_to_a_lead(ledger: int) -> None:
+    put_in_force(
+        """
+        rules: [{name: all, method: direct, target: {pool: platform}}]
+        pools: [{name: platform, method: fixed, shares: [{team: ads, share: 25}, {team: search, share: 75}]}]
+        """
+    )
+    allocate_period(period=Period.month(MONTH), now=NOW)
+
+    found = explained(client_of(Role.TEAM_LEAD, "ads"), "whole=1&format=json").content.decode()
+    everything = explained(client_of(Role.FINANCE), "whole=1&format=json").content.decode()
+
+    assert "fixed" in found
+    assert "search" not in found
+    assert "search" in everything
+
+
+def test_unallocated_cost_is_explained_with_its_reason(ledger: int) -> None:
+    page = text_of(explained(client_of(Role.FINANCE), "kind=unallocated").content)
+
+    assert "no rule" in page
+    assert "2.00" in page
+    assert "Taken by no rule of rule set 1" in page
+
+
+def test_nothing_found_says_so(ledger: int) -> None:
+    page = text_of(explained(client_of(Role.FINANCE), "feature=none-such").content)
+
+    assert "nothing in October 2026" in page
+
+
+def test_strange_parameters_explain_something(ledger: int) -> None:
+    admin = client_of(Role.FINOPS_ADMIN)
+    for query in (
+        "part=99",
+        "part=x",
+        "line=1-999",
+        "line=zz",
+        "bill=x",
+        "bill=1",
+        "offset=9999999999",
+        "whole=1",
+    ):
+        assert "Which rules gave it?" in text_of(explained(admin, query).content), query
+
+
+def test_statements_are_few(ledger: int, django_assert_max_num_queries: Any) -> None:
+    admin = client_of(Role.FINOPS_ADMIN)
+
+    with django_assert_max_num_queries(26):
+        explained(admin, "team=search&bill=0-0")
+
+
+# ---------------------------------------------------------------- rules
+
+
+def spend_of(run: int, scope: TeamScope) -> Spend:
+    return Spend(runs=(run,), scope=scope, metric="effective_cost")
+
+
+def test_rules_show_what_each_took(ledger: int) -> None:
+    finance = client_of(Role.FINANCE)
+    with time_machine.travel(NOW, tick=False):
+        page = text_of(finance.get("/rules/?period=2026-10").content)
+
+    assert "Rule set 1, in force since the beginning" in page
+    assert "Catalogue.Provider is openai and ChargeCategory is Usage" in page
+    assert "12.00" in page
+    assert "Amazon S3" in page
+    taken = {
+        take.rule: (take.charges, take.effective_cost)
+        for take in rules_taken(spend=spend_of(ledger, EVERYTHING))
+    }
+    assert taken == {
+        "OpenAI model calls": (1, 12),
+        "GPU capacity by its tags": (1, 5),
+        "no rule": (1, 2),
+    }
+
+
+def test_rules_before_any_run(client: Client) -> None:
+    client.force_login(make_user(Role.FINANCE))
+
+    assert "No rules for" in text_of(client.get("/rules/").content)
+    assert "Draft new rules" in text_of(client.get("/rules/").content)
+
+
+def test_a_narrow_scope_counts_no_charges_of_others(ledger: int) -> None:
+    ads = TeamScope(teams=frozenset({"ads"}))
+
+    (take,) = rules_taken(spend=spend_of(ledger, ads))
+
+    assert (take.rule, take.charges, take.effective_cost) == ("OpenAI model calls", None, 3)
+    assert charges_without_rule(spend=spend_of(ledger, ads), no_rule="no rule") == []

@@ -1,0 +1,118 @@
+"""The on-call page: refreshes itself, says what is off, and nothing it does not know."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+
+import pytest
+import time_machine
+from django.test import Client
+
+from allocation.catalogue.prices import ensure_prices
+from portal.accounts.models import Role
+from portal.ingest.otlp.rollup.fold import fold
+from tests.factories import make_user
+from tests.portal.ingest.otlp.sending import CALL, NOW, span
+from tests.portal.pages.operate.test_debug_page import deliver, text_of
+
+pytestmark = pytest.mark.django_db
+HTMX = {"HX-Request": "true"}
+
+
+@pytest.fixture(autouse=True)
+def frozen_clock() -> Iterator[None]:
+    with time_machine.travel(NOW, tick=False):
+        yield
+
+
+@pytest.fixture
+def reader() -> Client:
+    client = Client()
+    client.force_login(make_user(Role.ON_CALL))
+    return client
+
+
+def test_an_empty_portal_says_what_will_be_here(reader: Client) -> None:
+    page = text_of(reader.get("/on-call/").content)
+
+    assert "No model calls yet" in page
+    assert "as usual" not in page
+
+
+def test_a_first_hour_has_no_comparison(reader: Client) -> None:
+    ensure_prices()
+    deliver([span(n, at=NOW - timedelta(minutes=5)) for n in range(1, 11)])
+    fold()
+
+    page = text_of(reader.get("/on-call/").content)
+
+    assert "No comparison yet" in page
+    assert "gpt-4o" in page
+    assert "as usual" not in page
+
+
+def test_it_refreshes_itself_with_only_what_changes(reader: Client) -> None:
+    whole = reader.get("/on-call/").content.decode()
+    part = reader.get("/on-call/", headers=HTMX).content.decode()
+
+    assert 'hx-trigger="every 30s"' in whole
+    assert part.lstrip().startswith('<div id="on-call-now"')
+    assert "<html" not in part
+
+
+def test_a_spike_is_told_first(reader: Client) -> None:
+    ensure_prices()
+    for week in (1, 2):
+        deliver(
+            [
+                span(n, trace=100 * week + n, at=NOW - timedelta(weeks=week, minutes=10))
+                for n in range(1, 31)
+            ]
+        )
+    deliver([span(1, trace=999, at=NOW - timedelta(weeks=2, hours=2))])
+    failing = {**CALL, "error.type": "timeout"}
+    deliver(
+        [
+            span(n, failing, trace=n, at=NOW - timedelta(minutes=10), status={"code": 2})
+            for n in range(1, 200)
+        ]
+    )
+    fold()
+
+    page = text_of(reader.get("/on-call/").content)
+
+    assert "All models: Error rate up from none" in page
+    assert "Tokens 13.3 times the usual" in page
+    assert "in the last 2 weeks" in page
+    assert "100.0%" in page
+
+
+def test_silence_is_told_and_leads_to_the_last_hour_with_calls(reader: Client) -> None:
+    deliver([span(1, at=NOW - timedelta(hours=9))])
+    fold()
+
+    page = reader.get("/on-call/").content.decode()
+    then = text_of(reader.get("/on-call/?at=2026-11-20T04:00").content)
+
+    assert "No calls in these 60 minutes" in text_of(page)
+    assert "at=2026-11-20T04%3A00%3A00%2B00%3A00" in page
+    assert "Looking back" in then
+    assert "gpt-4o" in then
+
+
+@pytest.mark.parametrize("at", ["tomorrow", "2999-01-01", "0001-01-01T00:00", ""])
+def test_an_impossible_time_means_now(reader: Client, at: str) -> None:
+    assert "Refreshes every 30 seconds" in reader.get("/on-call/", {"at": at}).content.decode()
+
+
+def test_only_on_call_and_admin_may_look() -> None:
+    for role, status in (
+        (Role.ON_CALL, 200),
+        (Role.FINOPS_ADMIN, 200),
+        (Role.EXECUTIVE, 404),
+        (Role.FINANCE, 404),
+    ):
+        client = Client()
+        client.force_login(make_user(role))
+        assert client.get("/on-call/").status_code == status
