@@ -201,7 +201,7 @@ PAGE_ROUTES: dict[str, Route] = {
         "/showback/alpha/", foreign=("/showback/bravo/", "/showback/bravo/?team=alpha")
     ),
     "chargeback": page("/chargeback/", "/chargeback/?team=bravo"),
-    "chargeback_csv": page(f"/chargeback/lines.csv?period={PERIOD}&basis=billed"),
+    "chargeback_file": page(f"/chargeback/lines.csv?period={PERIOD}&basis=billed"),
     "reconciliation": page("/reconciliation/", f"/reconciliation/?period={PERIOD}&team=bravo"),
     "reconciliation_csv": page(f"/reconciliation/gap.csv?period={PERIOD}"),
     "explain": page(

@@ -6,7 +6,7 @@ from django.urls import path
 
 from portal.accounts.models import Role
 from portal.pages.spec import PageSpec
-from portal.pages.spend.chargeback.views import chargeback, download_csv
+from portal.pages.spend.chargeback.views import chargeback, download
 
 CHARGEBACK = PageSpec(
     name="chargeback",
@@ -15,7 +15,7 @@ CHARGEBACK = PageSpec(
     roles=frozenset({Role.FINANCE, Role.FINOPS_ADMIN}),
     urls=(
         path("chargeback/", chargeback, name="chargeback"),
-        path("chargeback/lines.csv", download_csv, name="chargeback_csv"),
+        path("chargeback/lines.<slug:format>", download, name="chargeback_file"),
     ),
     choices=("period", "metric", "currency"),
     sums_money=True,

@@ -9,16 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from decimal import Decimal
-from typing import Any, Literal
+from typing import Any
 
 from django.db import connection
 
 from allocation.models import AllocationRun
 from allocation.storage.copy_text import whole_month_plans
 from allocation.values.periods import Period
+from reports.exports.format import BASES, Basis, NotAllocated
+from reports.exports.formulas import SKIPPED, safe_cell
 from reports.scope import TeamScope
-
-Basis = Literal["billed", "effective"]
 
 KEYS = (
     "period", "cost_center", "team", "product", "model", "feature", "environment", "phase", "provider_name",
@@ -36,26 +36,6 @@ EVIDENCE = {
     5: "inferred owner",
     6: "unallocated",
 }
-
-# Characters that a spreadsheet may skip before it looks for a formula, and those a formula starts
-# with.
-SKIPPED = " \u00a0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u200b\u202f\u205f\u3000\ufeff"
-FORMULA_STARTS = "=+-@\t\r\n＝＋－＠"
-
-
-def safe_cell(column: str) -> str:
-    """SQL for a text column that cannot be read as a formula. Few cells pass the first test, which
-    is the cheap one.
-    """
-    return (
-        f"CASE WHEN ascii({column}) IN ({code_points(FORMULA_STARTS + SKIPPED)})"
-        f" AND ascii(ltrim({column}, %(skipped)s)) IN ({code_points(FORMULA_STARTS)})"
-        f" THEN '''' || {column} ELSE {column} END"
-    )
-
-
-def code_points(characters: str) -> str:
-    return ", ".join(str(ord(character)) for character in characters)
 
 
 def sort_key(columns: Iterable[str]) -> str:
@@ -118,10 +98,6 @@ COPY (
 """
 
 
-class NotAllocated(Exception):
-    """The month has no current run, so there is nothing to charge back."""
-
-
 def current_run_ids(period: Period) -> list[int]:
     runs = AllocationRun.objects.filter(billing_month=period.start, is_current=True)
     return list(runs.order_by("currency").values_list("pk", flat=True))
@@ -134,7 +110,7 @@ def chargeback_csv(*, period: Period, basis: Basis, scope: TeamScope) -> Iterato
     other seen; `basis` only says which one the reader charges by. Control totals are sums over the
     reader's own lines.
     """
-    if basis not in ("billed", "effective"):
+    if basis not in BASES:
         raise ValueError(f"basis is billed or effective, not {basis!r}")
     runs = current_run_ids(period)
     if not runs:
