@@ -21,8 +21,7 @@ from django.http import (
 from django.urls import reverse
 
 from allocation.models import AllocationRun
-from allocation.runs.changes import Change
-from allocation.runs.staleness import changes_since
+from allocation.runs.changes import Change, changes_since
 from allocation.values.money import exact_sum
 from allocation.values.periods import Period
 from portal.accounts.access import team_scope
