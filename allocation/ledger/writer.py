@@ -9,120 +9,26 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import date
 from decimal import ROUND_HALF_EVEN, Decimal
 from fractions import Fraction
+from itertools import repeat
 from typing import Any, NamedTuple, TypeVar
 
 from django.db import connection
 
-from allocation.charges.groups import Amount, ChargeGroup
+from allocation.charges.groups import ChargeGroup
 from allocation.charges.split_keys import SplitKey
 from allocation.ledger.cost_lines import LineBook
+from allocation.ledger.cutting import Cut, Layout, cut_group, layout_of
 from allocation.ledger.slices import Place, Reserved, SliceStore, run_sha256
 from allocation.models import RunSlice
 from allocation.organisation.target_book import TargetBook
-from allocation.plans.plan import Part, Plan
+from allocation.plans.plan import Plan
 from allocation.storage.copy_text import NULL, copy_cell, fed_copy
 from allocation.values.money import LEAST_PLACES, exact_text, text_of, texts_of
-from allocation.values.split import split_quanta
 
-# What a rule's own charge kind does not rename.
-KINDS_OF_THEIR_OWN = ("unallocated", "untraced", "idle")
 BLOCK = 5000  # rows joined into one write
 ROWS_AT_ONCE = 50_000  # of which the rollup is kept in memory
 G = TypeVar("G", bound=tuple[ChargeGroup, *tuple[Any, ...]])  # with what it is split by
 COVERAGE_PLACES = Decimal("0.000001")
-
-
-# Target, kind, billed, effective and list cost, driver quantity, rung.
-Row = tuple[int, str, int, int, int | None, str, int]
-
-
-def cut_group(
-    group: ChargeGroup,
-    plan: Plan,
-    *,
-    kind: str | None,
-    is_allocated: Sequence[bool],
-    rank: Sequence[int],
-) -> list[Row]:
-    """Rows of one group in canonical order; each metric adds up to the group's amount exactly.
-
-    `kind` is the rule's own charge kind for what is allocated under it.
-    """
-    billed = _cut(group.billed_cost, plan.parts)
-    same = group.effective_cost == group.billed_cost
-    effective = billed if same else _cut(group.effective_cost, plan.parts)
-    listed: Sequence[int | None] = (
-        _cut(group.list_cost, plan.parts) if group.list_cost else [None] * len(billed)
-    )
-    kinds = [
-        kind if kind and part.kind not in KINDS_OF_THEIR_OWN else part.kind for part in plan.parts
-    ]
-    columns = zip(billed, effective, listed, strict=True)
-    rows: list[Row] = []
-    for part, part_kind in zip(plan.parts, kinds, strict=True):
-        weights = (
-            texts_of([weight for _, weight, _ in part.entries], plan.places)
-            if plan.driver
-            else None
-        )
-        for n, (target, _, rung) in enumerate(part.entries):
-            b, e, c = next(columns)
-            quantity = weights[n] if weights else ""
-            if is_allocated[target]:
-                rows.append((target, part_kind, b, e, c, quantity, rung))
-            else:
-                rows.append((target, "unallocated", b, e, c, quantity, 6))
-    if len(plan.parts) == 1:
-        return rows
-    count = len(plan.parts[0].entries)
-    if (
-        len(rows) == 2 * count
-        and plan.parts[0].entries == plan.parts[1].entries
-        and kinds[0] < kinds[1]
-    ):
-        return _interleaved(rows[:count], rows[count:])
-    return _merged(rows, rank)
-
-
-def _interleaved(first: list[Row], second: list[Row]) -> list[Row]:
-    """As `_merged`, where both parts go to the same targets: canonical order without sorting."""
-    rows: list[Row] = []
-    for one, other in zip(first, second, strict=True):
-        rows += [one, other] if one[1] != other[1] else [_added(one, other)]
-    return rows
-
-
-def _added(one: Row, other: Row) -> Row:
-    listed = one[4] + other[4] if one[4] is not None and other[4] is not None else None
-    return (one[0], one[1], one[2] + other[2], one[3] + other[3], listed, one[5], one[6])
-
-
-def _cut(amount: Amount, parts: tuple[Part, ...]) -> list[int]:
-    """Shares of all entries of all parts, in order."""
-    if len(parts) == 1:
-        entries = parts[0].entries
-        return (
-            [amount.quanta]
-            if len(entries) == 1
-            else split_quanta(amount.quanta, [w for _, w, _ in entries])
-        )
-    shares: list[int] = []
-    for part, quanta in zip(
-        parts, split_quanta(amount.quanta, [part.weight for part in parts]), strict=True
-    ):
-        shares += split_quanta(quanta, [w for _, w, _ in part.entries])
-    return shares
-
-
-def _merged(rows: list[Row], rank: Sequence[int]) -> list[Row]:
-    """Canonical order, with rows of the same target and kind added up (unallocated cost can come
-    from both parts).
-    """
-    found: dict[tuple[int, str], Row] = {}
-    for row in rows:
-        known = found.get((row[0], row[1]))
-        found[row[0], row[1]] = row if known is None else _added(known, row)
-    return sorted(found.values(), key=lambda row: (rank[row[0]], row[1]))
 
 
 class Places(NamedTuple):
@@ -142,6 +48,9 @@ class Places(NamedTuple):
         )
 
 
+CostKey = tuple[int, str, int]  # target class, charge kind, rung
+
+
 class CostSums:
     """Shares of one slice summed as pages group them: by line class, target class, kind and rung,
     exactly.
@@ -151,42 +60,52 @@ class CostSums:
 
     def __init__(self, places: Places) -> None:
         self.places = places
-        self._sums: dict[CostKey, list[int]] = {}
+        self._sums: dict[int, dict[CostKey, list[int]]] = {}  # by line class
 
-    def add(
-        self, group: ChargeGroup, line: int, rows: Iterable[Row], class_of: Sequence[int]
-    ) -> None:
-        has_list = int(group.list_cost is not None)
+    def add(self, group: ChargeGroup, line: int, keys: Iterable[CostKey], cut: Cut) -> None:
         more_billed = 10 ** (self.places.billed - group.billed_cost.places)
         more_effective = 10 ** (self.places.effective - group.effective_cost.places)
-        more_listed = 10 ** (self.places.listed - group.list_cost.places) if group.list_cost else 1
-        sums = self._sums
-        for target, kind, billed, effective, listed, _, rung in rows:
-            key = (line, class_of[target], kind, rung)
+        more_listed = 10 ** (self.places.listed - group.list_cost.places) if group.list_cost else 0
+        has_list = int(cut.listed is not None)
+        listed = cut.listed if cut.listed is not None else repeat(0)
+        sums = self._sums.setdefault(line, {})
+        for key, b, e, c in zip(keys, cut.billed, cut.effective, listed, strict=False):
             found = sums.get(key)
             if found is None:
-                found = sums[key] = [0, 0, 0, 0, 0]
-            found[0] += billed * more_billed
-            found[1] += effective * more_effective
-            found[2] += (listed or 0) * more_listed
-            found[3] += 1
-            found[4] += has_list
+                sums[key] = [b * more_billed, e * more_effective, c * more_listed, 1, has_list]
+            else:
+                found[0] += b * more_billed
+                found[1] += e * more_effective
+                found[2] += c * more_listed
+                found[3] += 1
+                found[4] += has_list
 
-    def rows(self) -> list[tuple[CostKey, str, str, str]]:
-        """Key, billed, effective and list cost as plain text; "" where any list cost is unknown."""
-        sums = self._sums
+    def rows(self) -> list[tuple[int, CostKey, str, str, str]]:
+        """Line class, key, billed, effective and list cost as plain text; "" where any list cost is
+        unknown.
+        """
+        names = [(line, key) for line, sums in self._sums.items() for key in sums]
+        amounts = [own for sums in self._sums.values() for own in sums.values()]
         billed, effective, listed = (
-            texts_of([amounts[n] for amounts in sums.values()], places)
-            for n, places in enumerate(self.places)
+            texts_of([own[n] for own in amounts], places) for n, places in enumerate(self.places)
         )
-        texts = [
-            text if amounts[3] == amounts[4] else ""
-            for text, amounts in zip(listed, sums.values(), strict=True)
+        return [
+            (line, key, b, e, c if own[3] == own[4] else "")
+            for (line, key), own, b, e, c in zip(
+                names, amounts, billed, effective, listed, strict=True
+            )
         ]
-        return list(zip(sums, billed, effective, texts, strict=True))
 
 
-CostKey = tuple[int, int, str, int]  # line class, target class, charge kind, rung
+class RowTexts(NamedTuple):
+    """What of a plan's rows is the same for every amount, as text around the amounts."""
+
+    layout: Layout
+    keys: list[CostKey]
+    share_starts: list[str]  # after the split key's id
+    share_ends: list[str]
+    canonical_starts: list[str]  # after the split key's cells
+    canonical_ends: list[str]
 
 
 class SlicePage:
@@ -263,6 +182,8 @@ class LedgerWriter:
         self.book = book
         self.slices = slices
         self.lines = LineBook(slices.currency)
+        # Of the batch's plans, which many groups have: by identity, since comparing takes time.
+        self._texts: dict[tuple[int, str | None], RowTexts] = {}
 
     def write(
         self,
@@ -315,6 +236,7 @@ class LedgerWriter:
                 if number is not None:  # None: the same stands in the database
                     self._feed_shares(feed, number, page)
                     written.append((number, page))
+        self._texts.clear()
         self._write_groups(written)
         self._write_costs(written)
 
@@ -340,31 +262,48 @@ class LedgerWriter:
     def _add_shares(
         self, page: SlicePage, group: ChargeGroup, split_key: SplitKey, plan: Plan
     ) -> None:
+        name = (id(plan), split_key.kind)
+        texts = self._texts.get(name)
+        if texts is None:
+            texts = self._texts[name] = self._row_texts(plan, split_key.kind)
+        cut = cut_group(group, texts.layout)
+        page.costs.add(group, self.lines.split_key_class(split_key), texts.keys, cut)
+        billed = texts_of(cut.billed, group.billed_cost.places)
+        same = cut.effective == cut.billed
+        same = same and group.effective_cost.places == group.billed_cost.places
+        effective = billed if same else texts_of(cut.effective, group.effective_cost.places)
+        listed, or_null = [""] * len(billed), [NULL] * len(billed)
+        if cut.listed is not None and group.list_cost is not None:
+            listed = or_null = texts_of(cut.listed, group.list_cost.places)
+        page.rows += len(billed)
+        start = f"{group.split_key}\t"
+        columns = (texts.share_starts, billed, effective, or_null, texts.share_ends)
+        page.shares += [
+            f"{start}{first}{b}\t{e}\t{c}{last}"
+            for first, b, e, c, last in zip(*columns, strict=True)
+        ]
+        start = f"{split_key.cells},"
+        columns = (texts.canonical_starts, billed, effective, listed, texts.canonical_ends)
+        page.canonical += [
+            f"{start}{first}{b},{e},{c}{last}"
+            for first, b, e, c, last in zip(*columns, strict=True)
+        ]
+
+    def _row_texts(self, plan: Plan, kind: str | None) -> RowTexts:
         book = self.book
-        rows = cut_group(
-            group, plan, kind=split_key.kind, is_allocated=book.is_allocated, rank=book.rank
+        layout = layout_of(plan, kind, is_allocated=book.is_allocated, rank=book.rank)
+        _, _, targets, kinds, quantities, rungs, _ = layout
+        classes = self.lines.target_classes(book.targets)
+        named = list(zip(targets, kinds, strict=True))
+        measured = list(zip(quantities, rungs, strict=True))
+        return RowTexts(
+            layout=layout,
+            keys=[(classes[t], k, rung) for t, k, rung in zip(targets, kinds, rungs, strict=True)],
+            share_starts=[f"{book.ids[target]}\t{kind}\t" for target, kind in named],
+            share_ends=[f"\t{quantity or NULL}\t{rung}\n" for quantity, rung in measured],
+            canonical_starts=[f'{book.cells[target]},"{kind}",' for target, kind in named],
+            canonical_ends=[f",{quantity},{rung}\n" for quantity, rung in measured],
         )
-        targets, kinds, billed, effective, listed, quantities, rungs = zip(*rows, strict=True)
-        page.costs.add(
-            group,
-            self.lines.split_key_class(split_key),
-            rows,
-            self.lines.target_classes(book.targets),
-        )
-        start_canonical = f"{split_key.cells},"
-        b_texts = texts_of(billed, group.billed_cost.places)
-        same = effective == billed and group.effective_cost.places == group.billed_cost.places
-        e_texts = b_texts if same else texts_of(effective, group.effective_cost.places)
-        c_texts = texts_of(listed, group.list_cost.places) if group.list_cost else [""] * len(rows)
-        ids, cells, number = book.ids, book.cells, group.split_key
-        page.rows += len(rows)
-        shares, canonical = page.shares, page.canonical
-        columns = (targets, kinds, b_texts, e_texts, c_texts, quantities, rungs)
-        for t, kind, b, e, c, q, rung in zip(*columns, strict=True):
-            shares.append(
-                f"{number}\t{ids[t]}\t{kind}\t{b}\t{e}\t{c or NULL}\t{q or NULL}\t{rung}\n"
-            )
-            canonical.append(f'{start_canonical}{cells[t]},"{kind}",{b},{e},{c},{q},{rung}\n')
 
     def _write_groups(self, written: list[tuple[int, SlicePage]]) -> None:
         with connection.cursor() as cursor, cursor.copy(GROUP_COPY) as copy:
@@ -375,13 +314,16 @@ class LedgerWriter:
 
     def _write_costs(self, written: list[tuple[int, SlicePage]]) -> None:
         pages = [(number, page.costs.rows()) for number, page in written]
-        self.lines.settle((line, of, kind) for _, rows in pages for (line, of, kind, _), *_ in rows)
+        self.lines.settle((line, of, kind) for _, rows in pages for line, (of, kind, _), *_ in rows)
+        ids = self.lines.ids
         with connection.cursor() as cursor, cursor.copy(COST_COPY) as copy:
             for number, rows in pages:
                 copy.write(
                     "".join(
-                        f"{number}\t{self.lines.ids[key[:3]]}\t{key[3]}\t{billed}\t{effective}\t{listed or NULL}\n"
-                        for key, billed, effective, listed in rows
+                        [
+                            f"{number}\t{ids[line, of, kind]}\t{rung}\t{b}\t{e}\t{c or NULL}\n"
+                            for line, (of, kind, rung), b, e, c in rows
+                        ]
                     )
                 )
 

@@ -1,39 +1,108 @@
 """What a draft of the rules would change: who gains and who loses, month by month, to the last
 digit.
 
-A preview is recorded, carried out by the engine over unpublished runs (allocation.preview.drafts),
-and kept for a day. The differences of a source in a currency add up to zero, since both runs share
+A preview is recorded, carried out over unpublished runs, made by the real engine, balanced and
+hashed, and kept for a day. The differences of a source in a currency add up to zero, since both runs share
 out the same charges.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from datetime import date, datetime, timedelta
-from decimal import Decimal
-from typing import Any, NamedTuple
+from typing import Any
 
 from django.db import connection, transaction
 
-from allocation.models import RulePreview, RuleSet
-from allocation.preview.drafts import RunPair, draft_runs, forget_drafts
+from allocation.charges.groups import pinned_scopes
+from allocation.models import AllocationRun, RulePreview, RuleSet
+from allocation.preview.differences import Differences, plain_amounts
 from allocation.preview.inputs import billed_months, seen_in
 from allocation.preview.world import check_draft, rule_reach, untaken_charges
 from allocation.rules.checks import Checked, Finding
 from allocation.rules.rule_sets import latest_rule_set, rule_set_for
 from allocation.rules.rules import RuleError
-from allocation.runs.month import Progress
-from allocation.values.errors import NotBalanced
-from allocation.values.money import EXACT, exact_sum, plain
+from allocation.runs.month import (
+    MonthInputs,
+    MonthJob,
+    Progress,
+    RunOutcome,
+    delete_rows,
+    only_one,
+    record_balances,
+)
 from allocation.values.periods import Period
 
 FRESH = timedelta(hours=24)
 MOST_MONTHS = 12
 UNTAKEN_KEPT = 200
-METRICS = ("billed_cost", "effective_cost")
-LEVELS = ("team", "product", "model", "feature", "month")
+
+
+@dataclass(frozen=True)
+class RunPair:
+    """One month and currency as the rules in force allocate it, and as the draft would, over the
+    same charges.
+    """
+
+    month: date
+    currency: str
+    before: RunOutcome
+    after: RunOutcome
+
+
+class UnpublishedJob(MonthJob):
+    """A MonthJob whose runs stay out of every reader's sight."""
+
+    def publish(self, run: AllocationRun, inputs: MonthInputs) -> None:
+        record_balances(run, inputs.totals)
+        run.save(update_fields=["rows", "sha256"])
+
+
+@contextmanager
+def draft_runs(
+    *, month: date, base: RuleSet, draft: RuleSet, now: datetime, progress: Progress
+) -> Iterator[list[RunPair]]:
+    """Both outcomes of a month, readable inside the block and gone after it. Raises AllocationBusy.
+
+    The run in force is the current one where it was made of these very inputs, else one made for
+    the comparison: a bill that came since must not look like an effect of the draft.
+    """
+    with only_one(month):
+        outcomes: list[RunOutcome] = []
+        made: list[int] = []
+        try:
+            scopes = pinned_scopes(month)
+            for rule_set in (base, draft) if scopes else ():
+                job = UnpublishedJob(
+                    month=month,
+                    scopes=scopes,
+                    rule_set=rule_set,
+                    now=now,
+                    report=progress,
+                    guard=lambda: None,
+                    reuse=True,
+                    made=made,
+                )
+                outcomes += job.carry_out()
+            after = {run.currency: run for run in outcomes if run.rule_set == draft.number}
+            before = [run for run in outcomes if run.rule_set != draft.number]
+            yield [RunPair(month, run.currency, run, after[run.currency]) for run in before]
+        finally:
+            if not connection.needs_rollback:
+                forget_drafts(made, draft, month)
+
+
+def forget_drafts(runs: list[int], draft: RuleSet, month: date) -> None:
+    """Delete these unpublished runs, and any that died under the draft, with their rows."""
+    found = AllocationRun.objects.filter(billing_month=month, is_current=False)
+    doomed = list(
+        (found.filter(pk__in=runs) | found.filter(rule_set=draft)).values_list("pk", flat=True)
+    )
+    delete_rows(doomed, month)
+    AllocationRun.objects.filter(pk__in=doomed).delete()
 
 
 def preview_months(effective_from: date, through: date | None = None) -> list[date]:
@@ -138,7 +207,9 @@ def carry_out_preview(
             month=month, base=rule_set_for(month), draft=draft, now=now, progress=report
         ) as pairs:
             for pair in pairs:
-                differences.add(pair)
+                differences.add(
+                    f"{month:%Y-%m}", pair.currency, before=pair.before.run, after=pair.after.run
+                )
                 runs.append(_run_line(pair))
             seen.append(seen_in(month, [pair.after.run for pair in pairs]))
     draft.delete()
@@ -188,16 +259,11 @@ def reach_json(checked: Checked, month: date) -> dict[str, Any]:
             "findings": [_finding(each) for each in checked.findings],
         }
     return {
-        "reach": [_plain(asdict(each)) for each in rule_reach(checked.taken, month=month)],
-        "untaken": [_plain(asdict(each)) for each in untaken_charges(checked.taken)[:UNTAKEN_KEPT]],
+        "reach": [plain_amounts(asdict(each)) for each in rule_reach(checked.taken, month=month)],
+        "untaken": [
+            plain_amounts(asdict(each)) for each in untaken_charges(checked.taken)[:UNTAKEN_KEPT]
+        ],
         "findings": [_finding(each) for each in checked.findings],
-    }
-
-
-def _plain(line: dict[str, Any]) -> dict[str, Any]:
-    """Amounts as exact text."""
-    return {
-        name: plain(value) if isinstance(value, Decimal) else value for name, value in line.items()
     }
 
 
@@ -206,109 +272,3 @@ def _finding(finding: Finding) -> dict[str, Any]:
 
 
 # ---------------------------------------------------------------- differences
-
-CELLS_SQL = """
--- One row per source and everything a difference is told by: money of one run and of the other.
-SELECT source_id, team, product, model, feature, reason,
-    coalesce(sum(billed_cost) FILTER (WHERE run_id = %(before)s), 0),
-    coalesce(sum(billed_cost) FILTER (WHERE run_id = %(after)s), 0),
-    coalesce(sum(effective_cost) FILTER (WHERE run_id = %(before)s), 0),
-    coalesce(sum(effective_cost) FILTER (WHERE run_id = %(after)s), 0)
-FROM cost_daily WHERE run_id IN (%(before)s, %(after)s)
-GROUP BY 1, 2, 3, 4, 5, 6
-"""
-
-Amounts = tuple[
-    Decimal, Decimal, Decimal, Decimal
-]  # billed before, billed after, effective before, effective after
-ZEROS: Amounts = (Decimal(0),) * 4
-AMOUNT_NAMES = ("billed_before", "billed_after", "effective_before", "effective_after")
-
-
-class Part(NamedTuple):
-    """Whose money: `owner` is the feature's team; unallocated cost has a reason and no name."""
-
-    currency: str
-    name: str | None
-    owner: str | None = None
-    reason: str | None = None
-
-
-class Differences:
-    """Sums of both outcomes by every level; exact, and of one currency each."""
-
-    def __init__(self) -> None:
-        self.parts: dict[str, dict[Part, Amounts]] = {level: {} for level in LEVELS}
-        self.moved: dict[tuple[str, str], dict[str, Decimal]] = {}
-
-    def add(self, pair: RunPair) -> None:
-        """Raises NotBalanced where a source's differences miss zero, which would be a fault of the
-        program.
-        """
-        month = f"{pair.month:%Y-%m}"
-        by_source: dict[int, Amounts] = {}
-        by_team: dict[Part, Amounts] = {}
-        with connection.cursor() as cursor:
-            cursor.execute(CELLS_SQL, {"before": pair.before.run, "after": pair.after.run})
-            rows = cursor.fetchall()
-        for source, team, product, model, feature, reason, *money in rows:
-            amounts: Amounts = tuple(money)
-            owner = Part(pair.currency, team, reason=reason)
-            _plus(by_source, source, amounts)
-            _plus(by_team, owner, amounts)
-            _plus(self.parts["team"], owner, amounts)
-            _plus(self.parts["product"], Part(pair.currency, product), amounts)
-            _plus(self.parts["model"], Part(pair.currency, model), amounts)
-            _plus(
-                self.parts["feature"],
-                Part(pair.currency, feature, owner=team, reason=reason),
-                amounts,
-            )
-            _plus(self.parts["month"], Part(pair.currency, month), amounts)
-        for source, amounts in by_source.items():
-            if any(_differences(amounts)):
-                raise NotBalanced(
-                    f"source {source}, {month} {pair.currency}: the draft's cost differs by {amounts}"
-                )
-        gains = [_differences(amounts) for amounts in by_team.values()]
-        self.moved[month, pair.currency] = {
-            metric: exact_sum(max(gain[n], Decimal(0)) for gain in gains)
-            for n, metric in enumerate(METRICS)
-        }
-
-    def as_json(self) -> dict[str, Any]:
-        """Lines that differ, biggest gain first within a currency; of months all, with the money
-        that changes hands.
-        """
-        found: dict[str, Any] = {}
-        for level, parts in self.parts.items():
-            lines = [
-                {**part._asdict(), **dict(zip(AMOUNT_NAMES, map(plain, amounts), strict=True))}
-                for part, amounts in sorted(parts.items(), key=_order)
-                if level == "month" or any(_differences(amounts))
-            ]
-            found[level] = lines
-        for line in found["month"]:
-            line["moved"] = _plain(self.moved[line["name"], line["currency"]])
-        return {"differences": found}
-
-
-def _order(item: tuple[Part, Amounts]) -> tuple[Any, ...]:
-    part, amounts = item
-    return (
-        part.currency,
-        -_differences(amounts)[1],
-        part.name or "",
-        part.owner or "",
-        part.reason or "",
-    )
-
-
-def _differences(amounts: Amounts) -> tuple[Decimal, Decimal]:
-    """Billed and effective, after minus before."""
-    return EXACT.subtract(amounts[1], amounts[0]), EXACT.subtract(amounts[3], amounts[2])
-
-
-def _plus(sums: dict[Any, Amounts], key: Any, amounts: Amounts) -> None:
-    known = sums.get(key, ZEROS)
-    sums[key] = tuple(EXACT.add(one, other) for one, other in zip(known, amounts, strict=True))  # type: ignore[assignment]

@@ -15,8 +15,9 @@ from django.db import connection
 
 from allocation.catalogue.own_entries import own_catalogue, sha256_of
 from allocation.charges.groups import pinned_scopes
-from allocation.models import ChargeScope, PriceVersion, Source
+from allocation.models import AllocationRun, ChargeScope, PriceVersion, Source
 from allocation.organisation.load import load_organisation
+from allocation.rules.rule_sets import rule_set_for
 from allocation.usage.driver_data import DRIVER_KINDS, Look, fingerprint_now
 
 MARGIN = timedelta(
@@ -142,3 +143,20 @@ def driver_data_changed(
         cursor.execute(DELIVERED, values)
         was_delivered: bool = cursor.fetchone()[0]
     return was_delivered and (look is None or fingerprint_now(look) != inputs.get("drivers_sha256"))
+
+
+def changes_since(run: AllocationRun) -> list[Change]:
+    """Everything that a new run of the month would see differently, but for traces, which change
+    all the time.
+
+    Bills first, with the days of the charges that came or went; then rules, tree, prices, driver
+    data and source settings.
+    """
+    found = bill_changes(
+        month=run.billing_month, before=run.inputs.get("scopes", []), currency=run.currency
+    )
+    causes = setting_changes(run.inputs, month=run.billing_month, since=run.started_at)
+    rule_set = rule_set_for(run.billing_month)
+    if rule_set.content_sha256 != run.inputs.get("rules_sha256"):
+        causes.insert(0, f"rule set {rule_set.number} is in force")
+    return [*found, *(Change(cause, None) for cause in causes)]

@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date
+from functools import partial
 from typing import Any
 
 from allocation.catalogue.wording import Entries
@@ -83,27 +84,24 @@ class Resolver:
         return number
 
 
-@dataclass
 class UsageRows:
     """Who used what: read of the days that somebody asks for, and of the month in one."""
 
-    month: date
-    usage: MonthUsage
-    resolver: Resolver
-    index: UsageIndex = field(init=False)
-    days: dict[date, list[DeclaredUsage]] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        facts = self.usage.facts(self.resolver.key)
-        order = self.resolver.book.rank
+    def __init__(self, month: date, usage: MonthUsage, resolver: Resolver) -> None:
+        self.month = month
+        self.usage = usage
+        self.resolver = resolver
+        self.days: dict[date, list[DeclaredUsage]] = {}
+        facts = usage.facts(resolver.key)
         self.is_sampled = facts.is_sampled
         if self.is_sampled:
             # How far sampling may be off is a row's own, so that every row is asked.
-            self.resolver.clustering = clustering_of(self.usage.start, self.usage.end)
-            rows = self._resolved(self.usage.digests, facts.places)
-            self.index = UsageIndex.of(rows, places=facts.places, order=order)
+            resolver.clustering = clustering_of(usage.start, usage.end)
+            rows = self._resolved(usage.digests, facts.places)
+            self.index = UsageIndex.of(rows, places=facts.places, order=resolver.book.rank)
         else:
-            self.index = UsageIndex(facts, order, self._month)
+            month_rows = partial(read_month, month, usage, resolver, facts.places)
+            self.index = UsageIndex(facts, resolver.book.rank, month_rows)
 
     def load(self, days: Iterable[date]) -> None:
         """Have the rows of these days, and ids and ranks for all who are in them."""
@@ -118,11 +116,13 @@ class UsageRows:
             self.days.setdefault(row.day, []).append(row)
         return self.resolver.rows(rows, places)
 
-    def _month(self) -> list[Row]:
-        cuts = {self.month, Period.month(self.month).end, *self.resolver.organisation.turning_days}
-        found = list(self.resolver.rows(self.usage.read_month(cuts), self.index.facts.places))
-        self.resolver.book.settle()
-        return found
+
+def read_month(month: date, usage: MonthUsage, resolver: Resolver, places: int) -> list[Row]:
+    """Rows of all days, as many in one as mean the same targets."""
+    cuts = {month, Period.month(month).end, *resolver.organisation.turning_days}
+    found = list(resolver.rows(usage.read_month(cuts), places))
+    resolver.book.settle()
+    return found
 
 
 @dataclass(frozen=True)

@@ -217,7 +217,6 @@ class MonthJob:
                 )
                 delete_rows([run.pk], self.month)
             raise
-        gc.collect(0)  # the currency's planner is a circle, and holds all of its charge groups
         return self._outcome(run, reused=False)
 
     def _unchanged(self, currency: str, known: dict[str, Any]) -> RunOutcome | None:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from fractions import Fraction
-from functools import cached_property
+from functools import cached_property, partial
 from typing import NamedTuple
 
 from allocation.catalogue.token_classes import ALL_COLUMNS, SIDES, TOKEN_COLUMNS
@@ -87,7 +87,7 @@ class UsageIndex:
         """An index of all days, with the facts that its rows add up to."""
         listed = list(rows)
         facts = UsageFacts.of(((key, day, row.sums()) for key, day, row in listed), places)
-        index = cls(facts, order, lambda: listed)
+        index = cls(facts, order, partial(list, listed))
         index.add(listed)
         return index
 

@@ -31,8 +31,9 @@ from allocation.charges.split_keys import (
     separately_billed_keys,
     split_key_of,
 )
+from allocation.ledger.cutting import cut_group, layout_of
 from allocation.ledger.slices import Place, SliceStore, run_sha256
-from allocation.ledger.writer import LedgerWriter, Planned, cut_group
+from allocation.ledger.writer import LedgerWriter, Planned
 from allocation.organisation.target_book import TargetBook
 from allocation.organisation.targets import (
     NAMED,
@@ -231,16 +232,15 @@ class MemoryWriter(LedgerWriter):
         self.slices_text.setdefault(place, "")
         self.groups.append(planned)
         book = self.book
-        rows = cut_group(
-            group, plan, kind=split_key.kind, is_allocated=book.is_allocated, rank=book.rank
-        )
-        for target, kind, billed, effective, listed, quantity, rung in rows:
+        layout = layout_of(plan, split_key.kind, is_allocated=book.is_allocated, rank=book.rank)
+        cut = cut_group(group, layout)
+        places = group.list_cost.places if group.list_cost else 0
+        columns = (layout.targets, layout.kinds, layout.quantities, layout.rungs)
+        for n, (target, kind, quantity, rung) in enumerate(zip(*columns, strict=True)):
             texts = (
-                text_of(billed, group.billed_cost.places),
-                text_of(effective, group.effective_cost.places),
-                text_of(listed, group.list_cost.places)
-                if listed is not None and group.list_cost
-                else "",
+                text_of(cut.billed[n], group.billed_cost.places),
+                text_of(cut.effective[n], group.effective_cost.places),
+                "" if cut.listed is None else text_of(cut.listed[n], places),
             )
             about = (book.targets[target].cells(), f'"{kind}"', *texts, quantity, rung)
             if has_money(group):

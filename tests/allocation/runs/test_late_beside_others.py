@@ -20,7 +20,7 @@ from allocation.models import (
     SliceShare,
     UsageHourly,
 )
-from allocation.preview.drafts import draft_runs
+from allocation.preview.preview import draft_runs
 from allocation.rules.rule_sets import latest_rule_set
 from allocation.runs import month as runs
 from allocation.usage import driver_data

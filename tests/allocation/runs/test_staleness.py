@@ -19,8 +19,7 @@ from allocation.models import (
     ProviderUsage,
     Team,
 )
-from allocation.runs.changes import Change
-from allocation.runs.staleness import changes_since
+from allocation.runs.changes import Change, changes_since
 from tests.allocation.bills import AWS, OPENAI, Bill, allocate, put_in_force, usage, utc
 
 pytestmark = pytest.mark.django_db
