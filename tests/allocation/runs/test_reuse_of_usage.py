@@ -236,11 +236,12 @@ rules:
 METER = {**INPUT, "charge_description": None, "sku_meter": "gpt-4o provisioned managed"}
 
 
-def capacity_month(text: str = CAPACITY, quantity: str | None = "10") -> None:
+def capacity_month(text: str = CAPACITY, days: tuple[int, ...] = (5, 6)) -> None:
     put_in_force(text)
     bill = Bill("OpenAI")
+    for day in days:
+        bill.charge("100", at=utc(day), quantity="10", consumed_unit="PTU-hours", **METER)
     for day in (5, 6):
-        bill.charge("100", at=utc(day), quantity=quantity, consumed_unit="PTU-hours", **METER)
         usage("search", at=utc(day, 10), tier="provisioned", input_uncached=400)
 
 
@@ -278,8 +279,7 @@ def test_first_calls_on_reserved_capacity_take_all_its_days() -> None:
 
 def test_a_capacity_that_goes_by_the_month_goes_by_all_of_it() -> None:
     """Of an unknown capacity, on a day without calls."""
-    capacity_month(CAPACITY.replace("    tokens_per_unit: 100\n", ""))
-    Bill("OpenAI").charge("100", at=utc(9), quantity="10", consumed_unit="PTU-hours", **METER)
+    capacity_month(CAPACITY.replace("    tokens_per_unit: 100\n", ""), days=(5, 6, 9))
     before = allocate().runs[0]
     more_is_taken()
 
@@ -365,13 +365,13 @@ def test_sampled_usage_has_slices_of_its_own_and_leaves_former_ones_alone() -> N
     usage("ads", at=utc(6, 15), input_uncached=900, variance_input="40000")
 
     sampled = rerun()
+    assert rows_of(first.run) == before
     late_bill("5", 6)
     after = rerun()
 
     of_usage = [{pk for place, pk in run.now.items() if place.part < 0} for run in (sampled, after)]
     assert not of_usage[0] & of_usage[1]
     assert not of_usage[0] & set(places.values())
-    assert rows_of(first.run) == before
 
 
 def test_usage_that_is_sampled_no_more_shares_its_slices_again() -> None:
