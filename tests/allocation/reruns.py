@@ -24,8 +24,8 @@ INPUT: dict[str, Any] = {
     "provider_name": "OpenAI",
     "sub_account_id": "proj-1",
 }
-OUTPUT = {**INPUT, "charge_description": "gpt-4o-2024-08-06, output"}
-TOKENS = {"quantity": "100", "consumed_unit": "Tokens"}
+OUTPUT: dict[str, Any] = {**INPUT, "charge_description": "gpt-4o-2024-08-06, output"}
+TOKENS: dict[str, Any] = {"quantity": "100", "consumed_unit": "Tokens"}
 
 
 # ---------------------------------------------------------------- the next run

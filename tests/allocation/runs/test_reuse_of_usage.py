@@ -93,7 +93,7 @@ def test_who_made_the_calls_is_all_that_changes_a_day() -> None:
 def test_usage_that_waits_to_be_merged_counts_before_and_after() -> None:
     traced_month()
     before = allocate().runs[0]
-    waits(6)
+    waits(utc(6, 10))
 
     waiting = rerun_after_a_change(before)
     fold()
@@ -233,7 +233,11 @@ rules:
     owner: {team: platform}
   - {name: calls, method: traced_usage}
 """
-METER = {**INPUT, "charge_description": None, "sku_meter": "gpt-4o provisioned managed"}
+METER: dict[str, Any] = {
+    **INPUT,
+    "charge_description": None,
+    "sku_meter": "gpt-4o provisioned managed",
+}
 
 
 def capacity_month(text: str = CAPACITY, days: tuple[int, ...] = (5, 6)) -> None:

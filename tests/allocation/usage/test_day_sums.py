@@ -6,7 +6,7 @@ import random
 import threading
 import time
 from collections.abc import Callable, Iterator
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from importlib import import_module
 from typing import Any
@@ -117,9 +117,9 @@ def some_usage() -> None:
     usage("ads", at=utc(1, 0, month=11), input_uncached=1)
 
 
-def waits(day: int) -> None:
-    """Calls as those of ten o'clock come again, and are not merged yet."""
-    run(DELTA, [utc(day, 10)])
+def waits(hour: datetime) -> None:
+    """Calls as those of the hour come again, and are not merged yet."""
+    run(DELTA, [hour])
 
 
 def test_sums_say_what_the_hours_say_and_are_made_once() -> None:
@@ -147,7 +147,7 @@ def is_priced() -> None:
 
 
 def waits_and_is_merged() -> None:
-    waits(5)
+    waits(utc(5, 10))
     fold()
 
 
@@ -172,8 +172,8 @@ def test_a_day_that_changed_is_read_from_its_hours_until_it_is_summed_again(
 def test_calls_that_wait_to_be_merged_count_beside_the_sums() -> None:
     some_usage()
     sum_days(START, END)
-    waits(5)
-    waits(6)
+    waits(utc(5, 10))
+    waits(utc(6, 10))
 
     while_waiting = read()
 
@@ -262,7 +262,7 @@ def test_a_sum_that_met_a_change_under_way_is_not_taken_for_new(beside: Beside) 
     sum_days(START, END)
     usage("ops", at=utc(5, 9), input_uncached=1)
     with transaction.atomic():
-        waits(5)
+        waits(utc(5, 10))
         fold()
         summing = beside(lambda: sum_day(date(2026, 10, 5)))
         until(WAITS)  # it summed what it can see, without what is merged here

@@ -266,7 +266,7 @@ def comes_by_services() -> None:
 
 def waits_to_be_merged() -> None:
     usage("search", at=utc(6, 10), input_uncached=70)
-    waits(6)
+    waits(utc(6, 10))
 
 
 def is_merged() -> None:
