@@ -11,13 +11,14 @@ from __future__ import annotations
 import hashlib
 import json
 import random
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from decimal import Decimal
 from functools import cached_property
-from typing import Any, NamedTuple
+from itertools import groupby
+from typing import Any, NamedTuple, TypeVar
 from unittest.mock import patch
 
 from allocation.catalogue.token_classes import TOKEN_COLUMNS
@@ -50,7 +51,7 @@ from allocation.plans.planner import Planner
 from allocation.rules.rules import parse_rules
 from allocation.runs.inputs import Resolver
 from allocation.usage.index import UsageIndex
-from allocation.usage.keys import DeclaredUsage, Key, places_of_rows
+from allocation.usage.keys import DeclaredUsage, Key, digest_of, places_of_rows
 from allocation.usage.measures import GpuIndex, GpuRow, MeasureBook, Reading
 from allocation.values.money import exact_sum, places_of, plain, quanta_of, text_of
 from allocation.values.vocabulary import BY_REPORTS
@@ -68,6 +69,7 @@ FEATURES = ("answers", "banner", "index")
 UNKNOWN = "nobody knows them"
 NODES = ("node-1", "node-2")
 SERVICES = ("Compute", "Platform", "Storage", "Support")
+UNTRACED = ("auto", "spread", "owner", "unallocated")
 METERS = (
     "gpt-4o input tokens",
     "gpt-4o output tokens",
@@ -75,6 +77,9 @@ METERS = (
     "gpt-4o",
     "o1 input tokens",
 )
+
+
+R = TypeVar("R", bound="Any")
 
 
 class MadeCharge(NamedTuple):
@@ -193,16 +198,25 @@ class Ledger:
     lines: list[Line]
     groups: list[tuple[ChargeGroup, SplitKey, Plan]]
     slices: dict[Place, str]  # canonical CSV
+    fingerprints: dict[tuple[int, date], str]  # by stage and day
 
     @property
     def canonical(self) -> str:
         return "".join(self.slices.values())
 
     @cached_property
+    def said(self) -> dict[tuple[int, date], str]:
+        """All that stands in the slices of each stage and day: shares, and groups with drivers."""
+        found = {(place.part, place.day): "" for place in self.slices}
+        for place, text in self.slices.items():
+            found[place.part, place.day] += f"{place} {text}"
+        for group, split_key, plan in self.groups:
+            found[split_key.part, group.day] += f"{group} {plan[1:]}"
+        return found
+
+    @cached_property
     def sha256(self) -> str:
-        return run_sha256(
-            {key: hashlib.sha256(text.encode()).hexdigest() for key, text in self.slices.items()}
-        )
+        return hash_of(self.slices)
 
 
 def has_money(group: ChargeGroup) -> bool:
@@ -305,31 +319,44 @@ def _ledger(
     month: Month, currency: str, members: dict[MemberKey, SplitKey], drivers: Drivers
 ) -> Ledger:
     own = {split_key for split_key in members.values() if split_key.currency == currency}
-    ordered = sorted(own, key=lambda split_key: split_key.content_hash)
-    numbers = {split_key: number for number, split_key in enumerate(ordered, 1)}
+    numbers = {key: int.from_bytes(key.content_hash[:7]) for key in own}  # the same in any month
     groups = groups_of(group_lines(month, currency, members, numbers))
     writer = MemoryWriter(drivers.book)
     planner = Planner(numbers, groups, drivers)
     unread: set[int] = set()
+    ledger = Ledger(writer.ledger, writer.groups, writer.slices_text, {})
     for part, of_part in planner.stages():
+        base = ""
         if part > BY_REPORTS:
+            base = hash_of(writer.slices_text)
             planner.base = planner.base.joined(writer.base(unread))
             unread.clear()
         unread.add(part)
         drivers.book.settle()
+        grounded = [(group, planner.ground(group)) for group in of_part]
+        for day, of_day in groupby(grounded, key=lambda item: item[0].day):
+            ledger.fingerprints[part, day] = planner.fingerprint(of_day, base)
         writer.keep(
             part,
             (
-                Planned(g, planner.split_keys[g.split_key], planner.plan(g, planner.ground(g)))
-                for g in of_part
+                Planned(group, planner.split_keys[group.split_key], planner.plan(group, ground))
+                for group, ground in grounded
             ),
         )
-    return Ledger(writer.ledger, writer.groups, writer.slices_text)
+    return ledger
+
+
+def hash_of(slices: dict[Place, str]) -> str:
+    """The hash of a run that has these slices."""
+    return run_sha256(
+        {place: hashlib.sha256(text.encode()).hexdigest() for place, text in slices.items()}
+    )
 
 
 def drivers_of(month: Month, split_keys: Iterable[SplitKey]) -> Drivers:
     book, organisation = TargetBook(), month.organisation
-    resolver = Resolver(organisation, book, separately_billed_keys(split_keys))
+    apart = separately_billed_keys(split_keys)
+    resolver = Resolver(organisation, book, apart)
 
     def number(owner: Owner, day: date) -> int:
         return book.number(resolve(organisation, owner, model=None, day=day))
@@ -339,6 +366,7 @@ def drivers_of(month: Month, split_keys: Iterable[SplitKey]) -> Drivers:
         return UsageIndex.of(resolver.rows(rows, places), places=places, order=book.rank)
 
     traces = index(month.usage)
+    series = sorted((name, sorted(map(repr, own))) for name, own in month.series.items())
     drivers = Drivers(
         traces=traces,
         reports=index(month.reported),
@@ -346,10 +374,21 @@ def drivers_of(month: Month, split_keys: Iterable[SplitKey]) -> Drivers:
         gpu=GpuIndex.of(month.gpu, nodes=NODES, number=number),
         book=book,
         organisation=organisation,
-        digests=Digests("", {}, {}, ""),
+        digests=Digests(
+            settings=digest_of([organisation.digest(), sorted(map(repr, apart))]),
+            usage=digests_of(month.usage),
+            reports=digests_of(month.reported),
+            others=digest_of([*sorted(map(repr, month.gpu)), series]),
+        ),
     )
     book.settle()
     return drivers
+
+
+def digests_of(rows: Sequence[DeclaredUsage]) -> dict[date, str]:
+    """Of each day that has any, whatever their order."""
+    days = sorted({row.day for row in rows})
+    return {day: digest_of(sorted(repr(row) for row in rows if row.day == day)) for day in days}
 
 
 def group_lines(
@@ -392,22 +431,13 @@ def made_up(seed: int, size: int) -> Month:
             number,
             name,
             chance.random() < 0.7,
-            chance.choice(("auto", "spread", "owner", "unallocated")),
+            chance.choice(UNTRACED),
         )
         for number, name in ((1, "cloud"), (2, "models"))
     }
     dimensions = tuple(_dimension(chance, number) for number in range(1, 2 * size + 2))
     charges = tuple(_charge(chance, len(dimensions)) for _ in range(3 * size + 1))
-    gpu = [
-        GpuRow(
-            chance.choice(DAYS),
-            chance.choice(NODES),
-            _owner(chance),
-            Decimal(_quantity(chance)),
-            None,
-        )
-        for _ in range(chance.randint(0, size))
-    ]
+    gpu = [_booking(chance) for _ in range(chance.randint(0, size))]
     capacities = [
         GpuRow(day, node, None, Decimal(0), Decimal(_quantity(chance)))
         for node in NODES
@@ -421,10 +451,9 @@ def made_up(seed: int, size: int) -> Month:
         dimensions=dimensions,
         charges=charges,
         usage=tuple(
-            _usage(chance, rung=chance.choice((1, 1, 2)))
-            for _ in range(chance.randint(0, 2 * size))
+            _usage(chance, chance.choice((1, 1, 2))) for _ in range(chance.randint(0, 2 * size))
         ),
-        reported=tuple(_usage(chance, rung=3) for _ in range(chance.choice((0, 0, size)))),
+        reported=tuple(_usage(chance, 3) for _ in range(chance.choice((0, 0, size)))),
         gpu=(*gpu, *capacities),
         series={
             name: _series(chance, organisation)
@@ -432,6 +461,50 @@ def made_up(seed: int, size: int) -> Month:
             if chance.random() < 0.8
         },
     )
+
+
+def changed(month: Month, seed: int) -> Month:
+    """The month with one thing of it changed: a row that comes, goes or says something else, a
+    setting, the tree or the rules.
+    """
+    chance = random.Random(seed)
+    what = chance.choice(
+        ("charges", "charges", "usage", "usage", "reported", "gpu", "series", "sources", "tree")
+    )
+    if what == "charges":
+        count = len(month.dimensions)
+        return replace(month, charges=_with_one_changed(chance, month.charges, _charge, count))
+    if what == "usage":
+        return replace(month, usage=_with_one_changed(chance, month.usage, _usage, 1))
+    if what == "reported":
+        return replace(month, reported=_with_one_changed(chance, month.reported, _usage, 3))
+    if what == "gpu":
+        return replace(month, gpu=_with_one_changed(chance, month.gpu, _booking))
+    if what == "series":
+        series = {**month.series, "seats": _series(chance, month.organisation)}
+        return replace(month, series=series)
+    if what == "sources":
+        number, source = chance.choice(sorted(month.sources.items()))
+        other = source._replace(project_match=not source.project_match)
+        if chance.random() < 0.5:
+            other = source._replace(untraced=chance.choice(UNTRACED))
+        return replace(month, sources={**month.sources, number: other})
+    return replace(month, organisation=_organisation(chance))
+
+
+def _with_one_changed(
+    chance: random.Random, rows: tuple[R, ...], made: Callable[..., R], *about: Any
+) -> tuple[R, ...]:
+    """One row more, one less, or one with one of its values as in a new one."""
+    new, place = made(chance, *about), chance.randrange(len(rows) + 1)
+    kind = chance.random()
+    if kind < 0.2 or place == len(rows):
+        return (*rows, new)
+    if kind < 0.4:
+        return (*rows[:place], *rows[place + 1 :])
+    name = chance.choice(new._fields)
+    other = rows[place]._replace(**{name: getattr(new, name)})
+    return (*rows[:place], other, *rows[place + 1 :])
 
 
 def _organisation(chance: random.Random) -> Organisation:
@@ -534,7 +607,17 @@ def _dimension(chance: random.Random, number: int) -> DimensionRow:
     return DimensionRow(source, number, 0, columns)
 
 
-def _usage(chance: random.Random, *, rung: int) -> DeclaredUsage:
+def _booking(chance: random.Random) -> GpuRow:
+    return GpuRow(
+        chance.choice(DAYS),
+        chance.choice(NODES),
+        _owner(chance),
+        Decimal(_quantity(chance)),
+        None,
+    )
+
+
+def _usage(chance: random.Random, rung: int) -> DeclaredUsage:
     owner = _owner(chance)
     tokens = [_quantity(chance) if chance.random() < 0.3 else "0" for _ in TOKEN_COLUMNS]
     sampled = chance.random() < 0.2

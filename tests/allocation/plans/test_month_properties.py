@@ -16,7 +16,15 @@ from allocation.charges.groups import Amount
 from allocation.charges.split_keys import separately_billed_keys
 from allocation.values.money import EXACT, exact_sum
 from tests.allocation.examples import times
-from tests.allocation.months import Ledger, Line, MadeCharge, Month, allocate, made_up
+from tests.allocation.months import (
+    Ledger,
+    Line,
+    MadeCharge,
+    Month,
+    allocate,
+    changed,
+    made_up,
+)
 
 MANY = times(5)  # 2,000 in `make test`, 100,000 in `make properties`
 MONTHS = st.builds(made_up, st.integers(0, 2**40), st.integers(1, 8))
@@ -86,6 +94,20 @@ def every_group_adds_up(ledger: Ledger) -> None:
         assert all(weight > 0 for part in plan.parts for _, weight, _ in part.entries)
 
 
+@given(month=MONTHS, seed=st.integers(0, 2**32))
+@times(3)
+def test_what_has_the_same_fingerprint_says_the_same(month: Month, seed: int) -> None:
+    """So it may be taken over: whatever changed, these days of these stages would not change."""
+    ledgers, others = allocate(month), allocate(changed(month, seed))
+
+    for currency in ledgers.keys() & others.keys():
+        before, after = ledgers[currency], others[currency]
+        assert before.fingerprints.keys() == before.said.keys()
+        for place in before.said.keys() & after.said.keys():
+            if before.fingerprints[place] == after.fingerprints[place]:
+                assert before.said[place] == after.said[place]
+
+
 VIEWS: tuple[Callable[[Line], object], ...] = (
     lambda line: line.target.team,
     lambda line: line.target.reason,
@@ -111,6 +133,8 @@ def in_any_order_it_has_the_same_bytes(shuffled: Month, ledgers: dict[str, Ledge
     assert {currency: ledger.canonical for currency, ledger in again.items()} == {
         currency: ledger.canonical for currency, ledger in ledgers.items()
     }
+    for currency, ledger in again.items():
+        assert ledger.fingerprints == ledgers[currency].fingerprints
 
 
 def with_every_sign_turned_it_mirrors(negated: Month, ledgers: dict[str, Ledger]) -> None:
