@@ -132,12 +132,14 @@ class Planner:
 
         `base` is the fingerprint of the allocation base, where the stage goes by it.
         """
-        digests = self.drivers.digests
-        digest = hashlib.sha256(f"{digests.settings} {base}".encode())
+        drivers, digests = self.drivers, self.drivers.digests
+        # Weights are written, and corrected for sampling, in the places of the whole month.
+        places = (drivers.traces.facts.places, drivers.reports.facts.places)
+        digest = hashlib.sha256(f"{digests.settings} {places} {base}".encode())
         data: dict[str, date] = {}
         for group, ground in groups:
             about = (
-                self.split_keys[group.split_key].content_hash,
+                group.split_key,  # its content alone would not tell sources that swapped names
                 group.charges,
                 _told(group.billed_cost),
                 _told(group.effective_cost),

@@ -35,7 +35,7 @@ from tests.allocation.bills import (
     usage,
     utc,
 )
-from tests.allocation.test_organisation import HEADER, build
+from tests.allocation.organisation.test_organisation import HEADER, build
 from tests.factories import make_user
 from tests.portal.browser import Walk, chromium, new_context, sign_in
 from tests.portal.two_teams import person

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from allocation.charges.groups import Amount
-from allocation.charges.split_keys import apart_keys
+from allocation.charges.split_keys import separately_billed_keys
 from allocation.values.money import EXACT, exact_sum
 from tests.allocation.examples import times
 from tests.allocation.months import Ledger, Line, MadeCharge, Month, allocate, made_up
@@ -61,7 +61,7 @@ def every_source_adds_up(month: Month, charges: list[MadeCharge], ledger: Ledger
         own = [
             charge for charge in charges if month.dimensions[charge.dimension].source_id == source
         ]
-        lines = [line for line in ledger.lines if line.bucket.source.id == source]
+        lines = [line for line in ledger.lines if line.split_key.source.id == source]
         assert total([line.billed for line in lines]) == total([charge.billed for charge in own])
         assert total([line.effective for line in lines]) == total(
             [charge.effective for charge in own]
@@ -71,11 +71,11 @@ def every_source_adds_up(month: Month, charges: list[MadeCharge], ledger: Ledger
 def every_group_adds_up(ledger: Ledger) -> None:
     lines: dict[tuple[object, object], list[Line]] = defaultdict(list)
     for line in ledger.lines:
-        lines[line.bucket, line.day].append(line)
+        lines[line.split_key, line.day].append(line)
         assert line.target.is_allocated == (line.kind != "unallocated")
         assert (line.target.team is None) == (line.target.reason is not None)
-    for group, bucket, plan in ledger.groups:
-        own = lines[bucket, group.day]
+    for group, split_key, plan in ledger.groups:
+        own = lines[split_key, group.day]
         assert total([line.billed for line in own]) == amount(group.billed_cost)
         assert total([line.effective for line in own]) == amount(group.effective_cost)
         if group.list_cost is not None:
@@ -93,7 +93,7 @@ VIEWS: tuple[Callable[[Line], object], ...] = (
     lambda line: line.kind,
     lambda line: line.day,
     lambda line: line.rung,
-    lambda line: line.bucket.rule,
+    lambda line: line.split_key.rule,
 )
 
 
@@ -132,5 +132,7 @@ def one_currency_alone_is_as_among_others(month: Month, ledgers: dict[str, Ledge
     """
     for currency in month.currencies:
         alone = month.only(currency)
-        if apart_keys(alone.buckets.values()) == apart_keys(month.buckets.values()):
+        if separately_billed_keys(alone.split_keys.values()) == separately_billed_keys(
+            month.split_keys.values()
+        ):
             assert allocate(alone)[currency].canonical == ledgers[currency].canonical

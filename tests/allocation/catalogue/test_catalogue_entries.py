@@ -19,7 +19,7 @@ from allocation.catalogue.wording import Entry
 from allocation.models import AllocationRun, CatalogueVersion
 from portal.accounts.models import AuditEntry
 from tests.allocation.bills import OPENAI, Bill, allocate, usage, utc
-from tests.allocation.test_methods import by_team, money, rules, teams
+from tests.allocation.runs.test_methods import by_team, money, rules, teams
 
 HEADER = "side,seen_provider,pattern,provider,model,token_class,tier\n"
 OWN = (

@@ -16,7 +16,7 @@ from allocation.rules.rule_sets import default_rules_text
 from allocation.rules.rules import RuleError, parse_rules
 from allocation.rules.schema import rules_schema
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 VALIDATOR = Draft202012Validator(rules_schema())
 
 

@@ -11,9 +11,10 @@ from typing import Any
 
 import pytest
 
-from allocation.charges.split_keys import Bucket, SourceSettings, into_pool
+from allocation.charges.split_keys import SourceSettings, SplitKey, into_pool
 from allocation.organisation.targets import FeaturePlace, Organisation, Owner, Target, at_level
-from allocation.plans.allocation_base import Given, Related
+from allocation.plans.allocation_base import AllocationBase, BaseCost
+from allocation.plans.drivers import DAY_USAGE, MONTH_USAGE, OTHER_DATA
 from allocation.plans.plan import Part, Plan
 from allocation.plans.shared import Splitter
 from allocation.rules.methods import Member, Split, parse_split, percent_text
@@ -39,9 +40,9 @@ def split_of(method: str, **keys: Any) -> Split:
     return parse_split(method, keys)
 
 
-def bucket(split: Split | None, **columns: Any) -> Bucket:
+def key_of(split: Split | None, **columns: Any) -> SplitKey:
     return replace(
-        Bucket(
+        SplitKey(
             SOURCE, "USD", "r", "fixed", "ai", None, None, "Usage", None, kind=None, split=split
         ),
         **columns,
@@ -58,11 +59,14 @@ class Book:
         self.places = places
         self.targets: list[Target] = []
         self.asked: list[date | None] = []
-        self.splitter = Splitter(TREE, self.measures, self.number)
+        self.splitter = Splitter(TREE, self, self.number)
 
-    def measures(self, split: Split, day: date | None) -> Measures:
+    def __call__(self, split: Split, day: date | None) -> Measures:
         self.asked.append(day)
         return Measures(self.days.get(day, {}), self.places, "seats")
+
+    def has_usage(self, split: Split, day: date) -> bool:
+        return day in self.days
 
     def number(self, target: Target) -> int:
         if target not in self.targets:
@@ -70,7 +74,7 @@ class Book:
         return self.targets.index(target)
 
     def plan(self, split: Split | None, day: date = DAY, **columns: Any) -> Plan:
-        return self.splitter.plan(bucket(split, **columns), day)
+        return self.splitter.plan(key_of(split, **columns), day)
 
     def shown(self, part: Part) -> list[tuple[Target, int, int]]:
         return [(self.targets[number], weight, rung) for number, weight, rung in part.entries]
@@ -177,8 +181,8 @@ def test_equal_shares_of_teams_and_of_members_who_are_the_same_target() -> None:
     assert every.parts == (Part(2, "adjustment", ((0, 1, 4), (1, 1, 4))),)
     assert every.driver == "equal shares"
     assert book.shown(twice.parts[0]) == [(A, 1, 4), (B, 2, 4)]
-    nobody = Splitter(Organisation({}, {}, {}), book.measures, book.number)
-    assert nobody.plan(bucket(split_of("even", among="teams")), DAY).note == "no driver data"
+    nobody = Splitter(Organisation({}, {}, {}), book, book.number)
+    assert nobody.plan(key_of(split_of("even", among="teams")), DAY).note == "no driver data"
 
 
 def test_a_driver_weighs_in_its_own_places_with_the_rung_of_what_says_so() -> None:
@@ -268,11 +272,11 @@ def test_a_members_name_means_who_had_it_on_the_day() -> None:
     )
     chat, tips = Target(team="a", feature="chat"), Target(team="b", feature="tips")
     book = Book({None: {chat: Measure(2, 1), tips: Measure(3, 1)}})
-    splitter = Splitter(tree, book.measures, book.number)
+    splitter = Splitter(tree, book, book.number)
     for member in ({"team": "chatters"}, {"feature": "talk"}):
         split = split_of("proportional", by="seats", among=[member, {"team": "ghost"}])
 
-        weights = [splitter.plan(bucket(split), day).parts[0].entries[0][1] for day in (DAY, NEXT)]
+        weights = [splitter.plan(key_of(split), day).parts[0].entries[0][1] for day in (DAY, NEXT)]
 
         assert weights == [2, 3]
 
@@ -358,6 +362,39 @@ def test_a_cap_alone_gives_nobody_a_minimum_and_says_how_far_the_driver_was_wide
     assert (plan.driver, plan.widened) == ("seats within bounds", "month")
 
 
+@pytest.mark.parametrize(
+    ("split", "data"),
+    [
+        (split_of("fixed", shares=[{"team": "a", "share": 100}]), ()),
+        (split_of("even", among="teams"), ()),
+        (split_of("proportional", by="cost"), ()),
+        (split_of("proportional", by="seats"), (OTHER_DATA,)),
+        (split_of("proportional", by="series", series="q"), (OTHER_DATA,)),
+        (split_of("proportional", by="gpu_seconds"), (OTHER_DATA,)),
+        (split_of("proportional", by="requests"), (DAY_USAGE,)),
+        (split_of("proportional", by="cached_tokens"), (DAY_USAGE,)),
+        (split_of("proportional", by="requests", weights="month"), (MONTH_USAGE,)),
+        (into_pool("calls"), (DAY_USAGE,)),
+        (into_pool("people"), (MONTH_USAGE, OTHER_DATA)),
+    ],
+)
+def test_a_plan_names_the_data_that_it_depends_on(split: Split, data: tuple[str, ...]) -> None:
+    """On a day without calls, those of the month."""
+    book = Book({DAY: {A: Measure(1, 1)}})
+    pools = {
+        "calls": (("calls", split_of("proportional", by="requests")),),
+        "people": (
+            ("calls", split_of("proportional", by="requests", weights="month")),
+            ("people", split_of("proportional", by="seats")),
+        ),
+    }
+    key = key_of(split, pools=pools[split.pools[0]] if split.pools else ())
+    of_month = tuple(MONTH_USAGE if name == DAY_USAGE else name for name in data)
+
+    assert book.splitter.goes_by(key, DAY) == tuple(sorted(data))
+    assert book.splitter.goes_by(key, EVE) == tuple(sorted(of_month))
+
+
 def test_pools_are_weighed_by_the_day_where_any_of_them_is() -> None:
     book = Book({DAY: {A: Measure(1, 1)}, EVE: {B: Measure(1, 1)}})
     daily = split_of("proportional", by="requests")
@@ -368,7 +405,7 @@ def test_pools_are_weighed_by_the_day_where_any_of_them_is() -> None:
     assert (book.shown(here.parts[0]), book.shown(there.parts[0])) == ([(A, 1, 1)], [(B, 1, 1)])
 
 
-def test_a_bucket_without_a_split_is_an_error_of_the_program() -> None:
+def test_a_split_key_without_a_split_is_an_error_of_the_program() -> None:
     with pytest.raises(LookupError, match=r"^rule r has no split$"):
         Book().plan(None)
 
@@ -376,17 +413,17 @@ def test_a_bucket_without_a_split_is_an_error_of_the_program() -> None:
 # ---------------------------------------------------------------- by other cost
 
 
-def costs(*rows: tuple[Bucket, Target, int]) -> Related:
-    given: dict[Bucket, list[tuple[Target, Given]]] = {}
+def base_of(*rows: tuple[SplitKey, Target, int]) -> AllocationBase:
+    costs: dict[SplitKey, list[tuple[Target, BaseCost]]] = {}
     for rung, (of, target, effective) in enumerate(rows, 1):
-        given.setdefault(of, []).append((target, Given(effective, rung=rung)))
-    return Related(given, 4)
+        costs.setdefault(of, []).append((target, BaseCost(effective, rung=rung)))
+    return AllocationBase(costs, 4)
 
 
 def test_cost_weighs_by_the_first_stage_or_by_the_rules_named() -> None:
-    first, second = bucket(None, rule="first"), bucket(None, rule="second", stage=1)
+    first, second = key_of(None, rule="first"), key_of(None, rule="second", stage=1)
     book = Book()
-    book.splitter.costs = costs(
+    book.splitter.base = base_of(
         (first, A._replace(feature="chat", model="gpt"), 30),
         (first, A._replace(feature="tips"), 40),
         (first, GHOST, 1000),
@@ -420,8 +457,8 @@ def test_what_was_given_against_the_sign_of_the_whole_weighs_nothing(
     given: tuple[int, int], weights: list[tuple[Target, int, int]] | None
 ) -> None:
     book = Book()
-    of = bucket(None, rule="first")
-    book.splitter.costs = costs((of, A, given[0]), (of, B, given[1]))
+    of = key_of(None, rule="first")
+    book.splitter.base = base_of((of, A, given[0]), (of, B, given[1]))
 
     plan = book.plan(split_of("proportional", by="cost"))
 

@@ -3,36 +3,28 @@
 from __future__ import annotations
 
 import random
-from datetime import date
 from decimal import Decimal as D
 
 import pytest
 from django.db import connection
 
-from allocation.catalogue.token_classes import SIDES, TOKEN_COLUMNS
+from allocation.catalogue.token_classes import SIDES
 from allocation.models import Source
-from allocation.usage.index import Key, Usage, UsageIndex
+from allocation.usage.index import TOKENS, UsageIndex, Weighing, token_label
 from tests.allocation.bills import OPENAI, Bill, allocate, billed_by_team, usage
+from tests.allocation.calls import DAY, GPT, index_of, used
 
-DAY = date(2026, 10, 5)
-GPT = Key("openai", "proj-1", "gpt-4o", False)
-INPUT = SIDES[0]
+INPUT = Weighing(GPT, DAY, TOKENS, SIDES[0])
 
 
-def day_of(*callers: tuple[int, int]) -> UsageIndex:
+def day_of(*callers: tuple[int, int], places: int = 0) -> UsageIndex:
     """One day's index of callers, each (input tokens, variance)."""
     rows = [
-        Usage(
-            number,
-            1,
-            tuple(tokens if name == "input_uncached" else 0 for name in TOKEN_COLUMNS),
-            None,
-            (variance, 0),
-        )
-        for number, (tokens, variance) in enumerate(callers)
-        if tokens
+        used(number, count)._replace(variance=(variance, 0))
+        for number, (count, variance) in enumerate(callers)
+        if count
     ]
-    return UsageIndex(0, list(range(10)), {GPT: {DAY: rows}})
+    return index_of({GPT: {DAY: rows}}, places=places)
 
 
 def sampled(chance: random.Random, calls: list[int]) -> tuple[int, int]:
@@ -48,7 +40,7 @@ def test_few_large_calls_get_their_share_on_average() -> None:
     draws = 3000
     for _ in range(draws):
         first, second = sampled(chance, few), sampled(chance, many)
-        weights = day_of(first, second).tokens(GPT, DAY, INPUT)
+        weights = day_of(first, second).weights(INPUT)
         corrected += (
             next((w for target, w, _ in weights.entries if target == 0), 0) / weights.total / draws
         )
@@ -59,20 +51,33 @@ def test_few_large_calls_get_their_share_on_average() -> None:
 
 
 def test_weights_are_tokens_and_their_variance_over_all_tokens() -> None:
-    found = day_of((600, 90_000), (400, 0)).tokens(GPT, DAY, INPUT)
+    index = day_of((600, 90_000), (400, 0))
+
+    found = index.weights(INPUT)
 
     assert [weight for _, weight, _ in found.entries] == [690, 400]
-    assert (found.total, found.name.endswith("corrected for sampling")) == (1090, True)
-    assert (
-        day_of((600, 90_000), (400, 0)).traced(GPT, DAY, INPUT) == 1000
-    )  # coverage is of what was traced
+    assert (found.total, found.name.endswith(" tokens, corrected for sampling")) == (1090, True)
+    assert index.facts.tokens(GPT, DAY, INPUT.columns) == 1000  # coverage is of what was traced
+
+
+def test_a_correction_is_rounded_to_the_last_place_of_the_weights() -> None:
+    """90,003 over 1,000 tokens, in whole ones and in hundredths."""
+    whole = day_of((600, 90_003), (400, 0)).weights(INPUT)
+    fine = day_of((60_000, 90_003), (40_000, 0), places=2).weights(INPUT)
+
+    assert [weight for _, weight, _ in whole.entries] == [690, 400]
+    assert [weight for _, weight, _ in fine.entries] == [69_000, 40_000]
+    assert [weight for _, weight, _ in day_of((3, 3), (1, 0)).weights(INPUT).entries] == [4, 1]
+    finer = day_of((300, 3), (100, 0), places=2).weights(INPUT)
+    assert [weight for _, weight, _ in finer.entries] == [375, 100]
 
 
 def test_weights_are_the_tokens_where_every_span_is_kept_or_one_pays_all() -> None:
-    assert [
-        weight for _, weight, _ in day_of((600, 0), (400, 0)).tokens(GPT, DAY, INPUT).entries
-    ] == [600, 400]
-    assert day_of((600, 90_000)).tokens(GPT, DAY, INPUT).total == 600
+    plain = day_of((600, 0), (400, 0)).weights(INPUT)
+
+    assert [weight for _, weight, _ in plain.entries] == [600, 400]
+    assert plain.name == token_label(INPUT.columns)
+    assert day_of((600, 90_000)).weights(INPUT).total == 600
 
 
 @pytest.fixture

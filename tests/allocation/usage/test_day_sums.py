@@ -6,7 +6,7 @@ import random
 import threading
 import time
 from collections.abc import Callable, Iterator
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from importlib import import_module
 from typing import Any
@@ -15,8 +15,8 @@ import pytest
 from django.db import connection, connections, transaction
 
 from allocation.models import UsageHourly
-from allocation.usage.index import names_sql, usage_sql
-from allocation.usage.month_usage import sum_day, sum_days
+from allocation.usage.keys import DeclaredUsage
+from allocation.usage.month_usage import MonthUsage, _fill_sql, declared_columns, sum_day, sum_days
 from portal.ingest.otlp.rollup.fold import fold
 from tests.allocation.bills import OCTOBER, usage, utc
 
@@ -48,49 +48,47 @@ def run(statement: str, values: list[Any] | None = None) -> list[tuple[Any, ...]
         return cursor.fetchall() if cursor.description else []
 
 
-def copied(statement: str) -> list[str]:
-    with connection.cursor() as cursor, cursor.copy(statement) as copy:
-        return bytes(b"".join(map(bytes, copy))).decode().splitlines()
-
-
-def read() -> list[str]:
-    """Usage as runs read it."""
-    return copied(usage_sql(START, END))
-
-
-def of_hours() -> list[str]:
-    """The same, with no day taken from the sums."""
-    return copied(usage_sql(START, END).replace("summed = version", "false"))
+def read(*, from_hours: bool = False) -> list[DeclaredUsage]:
+    """Usage as runs read it; with `from_hours`, no day of it from the sums."""
+    statement = _fill_sql(declared_columns(by_region=False))
+    assert "WHERE summed = version" in statement
+    if from_hours:
+        statement = statement.replace("WHERE summed = version", "WHERE false")
+    month = MonthUsage(START, END, by_region=False, caller_pays=True, entries=(), owners={})
+    with connection.cursor() as cursor:
+        cursor.execute(statement, {"start": START, "end": END})
+        try:
+            return month.read(list(month.digests))
+        finally:
+            cursor.execute("DROP TABLE run_usage")
 
 
 def measured() -> list[tuple[Any, ...]]:
-    """Calls and tokens by day and caller of every hour there is, by another statement than a run's."""
+    """Calls and tokens by day and caller of every hour there is, by another statement than a
+    run's.
+    """
     rows = run(
-        "SELECT (u.hour AT TIME ZONE 'UTC')::date::text, coalesce(d.team, '\\N'), sum(u.calls), sum(u.input_uncached),"
-        " sum(u.output_text) FROM usage_live u JOIN allocation_usagedimension d ON d.id = u.dimension_id"
+        "SELECT (u.hour AT TIME ZONE 'UTC')::date, coalesce(d.team, ''), sum(u.calls),"
+        " sum(u.input_uncached), sum(u.output_text)"
+        " FROM usage_live u JOIN allocation_usagedimension d ON d.id = u.dimension_id"
         " WHERE u.hour >= '2026-10-01Z' AND u.hour < '2026-11-01Z' GROUP BY 1, 2"
     )
     return sorted(rows)
 
 
-def told(lines: list[str]) -> list[tuple[Any, ...]]:
-    """As `measured`, of what a run reads. Columns: day, place in order, dimension, rung, calls,
-    tokens by class ...
-    """
-    rows = [line.split("\t") for line in lines]
-    names = dict(line.split("\t", 1) for line in copied(names_sql({cells[2] for cells in rows})))
-    sums: dict[tuple[str, str], list[Decimal]] = {}
-    for cells in rows:
-        team = names[cells[2]].split("\t")[5]
-        own = sums.setdefault((cells[0], team), [Decimal(0)] * 3)
-        for n, column in enumerate((4, 5, 9)):
-            own[n] += Decimal(cells[column])
+def by_team(rows: list[DeclaredUsage]) -> list[tuple[Any, ...]]:
+    """As `measured`, of what a run reads."""
+    sums: dict[tuple[date, str], list[Decimal]] = {}
+    for row in rows:
+        own = sums.setdefault((row.day, row.attributes[0] or ""), [Decimal(0)] * 3)
+        for n, text in enumerate((row.calls, row.tokens[0], row.tokens[4])):
+            own[n] += Decimal(text)
     return [(*key, *own) for key, own in sorted(sums.items())]
 
 
 def all_agree() -> bool:
-    lines = read()
-    return lines == of_hours() and told(lines) == measured()
+    rows = read()
+    return rows == read(from_hours=True) and by_team(rows) == measured()
 
 
 def some_usage() -> None:
@@ -119,9 +117,9 @@ def some_usage() -> None:
     usage("ads", at=utc(1, 0, month=11), input_uncached=1)
 
 
-def waits(day: int) -> None:
-    """Calls as those of ten o'clock come again, and are not merged yet."""
-    run(DELTA, [utc(day, 10)])
+def waits(hour: datetime) -> None:
+    """Calls as those of the hour come again, and are not merged yet."""
+    run(DELTA, [hour])
 
 
 def test_sums_say_what_the_hours_say_and_are_made_once() -> None:
@@ -149,7 +147,7 @@ def is_priced() -> None:
 
 
 def waits_and_is_merged() -> None:
-    waits(5)
+    waits(utc(5, 10))
     fold()
 
 
@@ -174,18 +172,18 @@ def test_a_day_that_changed_is_read_from_its_hours_until_it_is_summed_again(
 def test_calls_that_wait_to_be_merged_count_beside_the_sums() -> None:
     some_usage()
     sum_days(START, END)
-    waits(5)
-    waits(6)
+    waits(utc(5, 10))
+    waits(utc(6, 10))
 
     while_waiting = read()
 
     assert all_agree()
     assert sum_days(START, END) == 0
     fold()
-    assert told(read()) == told(while_waiting)
+    assert by_team(read()) == by_team(while_waiting)
     assert sum_days(START, END) == 2
     assert all_agree()
-    assert told(read()) == told(while_waiting)
+    assert by_team(read()) == by_team(while_waiting)
 
 
 def test_days_without_a_version_are_read_from_their_hours() -> None:
@@ -264,7 +262,7 @@ def test_a_sum_that_met_a_change_under_way_is_not_taken_for_new(beside: Beside) 
     sum_days(START, END)
     usage("ops", at=utc(5, 9), input_uncached=1)
     with transaction.atomic():
-        waits(5)
+        waits(utc(5, 10))
         fold()
         summing = beside(lambda: sum_day(date(2026, 10, 5)))
         until(WAITS)  # it summed what it can see, without what is merged here

@@ -1,4 +1,4 @@
-"""Late runs beside what changes meanwhile, what died, and what another engine left."""
+"""Runs beside what changes meanwhile and what died: the next one builds upon neither."""
 
 from __future__ import annotations
 
@@ -15,21 +15,22 @@ from allocation.models import (
     LedgerSlice,
     ProviderUsage,
     RuleSet,
-    RunGiven,
     RunSlice,
     SliceShare,
+    Source,
     UsageHourly,
 )
 from allocation.preview.preview import draft_runs
 from allocation.rules.rule_sets import latest_rule_set
-from allocation.runs import month as runs
+from allocation.runs import inputs, month
 from allocation.usage import driver_data
-from allocation.usage.facts import UsageReader
+from allocation.usage.month_usage import MonthUsage
 from tests.allocation.bills import NOW, OCTOBER, Bill, allocate, put_in_force, usage, utc
-from tests.allocation.late import (
-    CALLS_BY_MONTH,
+from tests.allocation.reruns import (
     around,
     late_bill,
+    owned,
+    reported,
     reported_month,
     rows_of,
     same_as_whole,
@@ -37,6 +38,7 @@ from tests.allocation.late import (
 )
 
 pytestmark = pytest.mark.django_db
+CALLS_BY_MONTH = "rules: [{name: calls, method: traced_usage, weights: month}]"
 
 
 def test_a_run_that_died_before_it_was_published_costs_nothing_but_a_clean_up(
@@ -51,8 +53,8 @@ def test_a_run_that_died_before_it_was_published_costs_nothing_but_a_clean_up(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as killed:
-        killed.setattr(runs, "balance_slices", dies)
-        killed.setattr(runs, "delete_rows", dies)
+        killed.setattr(month, "balance_slices", dies)
+        killed.setattr(month, "delete_rows", dies)
         with pytest.raises(KeyboardInterrupt):
             allocate()
     AllocationRun.objects.filter(is_current=False).update(status="running", detail="")
@@ -67,13 +69,30 @@ def test_a_run_that_died_before_it_was_published_costs_nothing_but_a_clean_up(
     assert same_as_whole(after)
 
 
-def test_a_comparison_that_has_to_read_the_month_after_all_leaves_no_run_behind(
-    ways: list[str],
+def test_a_run_that_failed_takes_its_own_slices_along_and_none_that_it_took_over(
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    traced_month()
+    first = allocate().runs[0]
+    before, slices = rows_of(first.run), set(LedgerSlice.objects.values_list("pk", flat=True))
+    late_bill("5", 6)
+
+    def fails() -> None:
+        raise RuntimeError("objects")
+
+    with pytest.raises(RuntimeError):
+        allocate(guard=fails)
+
+    assert rows_of(first.run) == before
+    assert set(LedgerSlice.objects.values_list("pk", flat=True)) == slices
+    assert same_as_whole(allocate().runs[0])
+
+
+def test_a_comparison_leaves_no_run_behind_and_builds_upon_the_current_one() -> None:
     traced_month()
     Bill("AWS").charge("7", at=utc(5), currency="EUR", provider_name="AWS")
     allocate()
-    late_bill("5", 6, quantity="100")  # a day of 35% asks how much is usual, once EUR is done
+    late_bill("5", 6, quantity="100")
     base = latest_rule_set()
     draft = RuleSet.objects.create(
         number=-1, text=base.text + "\n", content_sha256="draft", effective_from=date.min
@@ -88,47 +107,46 @@ def test_a_comparison_that_has_to_read_the_month_after_all_leaves_no_run_behind(
         progress=lambda _done, _total, _note: None,
     ) as pairs:
         assert [pair.currency for pair in pairs] == ["EUR", "USD"]
+        assert [pair.before.sha256 == pair.after.sha256 for pair in pairs] == [True, True]
 
-    assert ways == ["whole", "late", "whole", "whole"]
     assert set(AllocationRun.objects.values_list("pk", flat=True)) == before
+    held = set(RunSlice.objects.values_list("slice_id", flat=True))
+    assert set(LedgerSlice.objects.values_list("pk", flat=True)) == held
+    assert same_as_whole({run.currency: run for run in allocate().runs}["USD"])
 
 
+@pytest.mark.parametrize(
+    ("reading", "rules"), [("facts", None), ("read", None), ("read_month", CALLS_BY_MONTH)]
+)
 def test_usage_that_went_and_came_back_while_the_month_was_read_leaves_no_trace(
-    ways: list[str], monkeypatch: pytest.MonkeyPatch
+    monkeypatch: pytest.MonkeyPatch, reading: str, rules: str | None
 ) -> None:
-    put_in_force(CALLS_BY_MONTH)
+    """A run looks at usage as it stood at one moment."""
+    if rules:
+        put_in_force(rules)
     traced_month()
     allocate()
     late_bill("5", 6)
+    usage("ads", at=utc(6, 15), input_uncached=900)
     with monkeypatch.context() as beside:
-        hours = list(UsageHourly.objects.filter(hour=utc(5, 10)))
+        hours = list(UsageHourly.objects.filter(hour__gte=utc(6)))
         around(
             beside,
-            UsageReader,
-            "rest",
-            before=lambda: UsageHourly.objects.filter(hour=utc(5, 10)).delete(),
+            MonthUsage,
+            reading,
+            before=lambda: UsageHourly.objects.filter(hour__gte=utc(6)).delete(),
             after=lambda: UsageHourly.objects.bulk_create(hours),
         )
         allocate()
 
-    after = allocate().runs[0]
-
-    assert ways[:3] == ["whole", "late", "whole"]
-    assert same_as_whole(after)
+    assert same_as_whole(allocate().runs[0])
 
 
 def test_a_report_that_changed_and_changed_back_while_it_was_read_leaves_no_trace(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    reported_month(5, 6, 7)
-    ProviderUsage.objects.create(
-        day=utc(6).date(),
-        provider="openai",
-        project="proj-1",
-        model="gpt-4o",
-        api_key="key-2",
-        input_uncached=100,
-    )
+    reported_month()
+    reported(6, 100, key="key-2")
     allocate()
     late_bill("5", 6)
     day = ProviderUsage.objects.filter(day=utc(6).date(), api_key="key-1")
@@ -136,7 +154,7 @@ def test_a_report_that_changed_and_changed_back_while_it_was_read_leaves_no_trac
         around(
             beside,
             driver_data,
-            "load_reported",
+            "load_reports",
             before=lambda: day.update(input_uncached=900),
             after=lambda: day.update(input_uncached=100),
         )
@@ -146,40 +164,52 @@ def test_a_report_that_changed_and_changed_back_while_it_was_read_leaves_no_trac
 
 
 def test_whose_a_key_is_is_read_once_in_a_run(monkeypatch: pytest.MonkeyPatch) -> None:
-    IdentityOwner.objects.create(
-        provider="gateway",
-        kind="api_key",
-        value="key-1",
-        team="search",
-        valid_from=date(2026, 1, 1),
-    )
+    owned("key-1", "search", provider="gateway")
     traced_month()
     usage(None, at=utc(6, 10), input_uncached=90, about={"caller": "key-1"})
     with monkeypatch.context() as beside:
-        around(beside, UsageReader, "read", after=lambda: IdentityOwner.objects.update(team="ads"))
+        around(
+            beside,
+            inputs,
+            "read_driver_data",
+            before=lambda: IdentityOwner.objects.update(team="ads"),
+        )
         allocate()
 
     assert same_as_whole(allocate().runs[0])
 
 
-def test_runs_of_a_former_engine_are_not_built_upon(ways: list[str]) -> None:
-    """They kept no quantities of groups, nothing that was given by the day, and knew no version of
-    reports.
-    """
+@pytest.mark.parametrize("change", [{"untraced": "unallocated"}, {"name": "OpenAI, new"}])
+def test_settings_that_change_while_the_month_is_split_are_those_of_the_next_run(
+    monkeypatch: pytest.MonkeyPatch, change: dict[str, str]
+) -> None:
     traced_month()
-    run = AllocationRun.objects.get(pk=allocate().runs[0].run)
-    run.inputs["engine"] = "5"
-    del run.basis["reports"]
-    run.save()
-    RunGiven.objects.all().delete()
-    with connection.cursor() as cursor:
-        cursor.execute("UPDATE slice_group SET consumed_quantity = NULL, pricing_quantity = NULL")
-        cursor.execute(
-            "UPDATE ledger_slice SET content_sha256 = md5(content_sha256)"
-        )  # quantities are part of it now
-    for day in (6, 7):
-        late_bill("5", day)
-        after = allocate().runs[0]
+    allocate()
+    late_bill("5", 6)
+    with monkeypatch.context() as beside:
+        around(beside, month, "split_groups", before=lambda: Source.objects.update(**change))
+        allocate()
 
-    assert ways == ["whole", "whole", "late"]
+    after = allocate().runs[0]
+
+    assert not after.reused
+    assert same_as_whole(after)
+
+
+def test_a_bill_that_comes_while_the_month_is_split_is_that_of_the_next_run(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    traced_month()
+    before = allocate().runs[0]
+    usage("ads", at=utc(6, 15), input_uncached=900)
+    with monkeypatch.context() as beside:
+        around(beside, month, "split_groups", before=lambda: late_bill("5", 6))
+        between = allocate().runs[0]
+
+    after = allocate().runs[0]
+
+    assert len({before.sha256, between.sha256, after.sha256}) == 3
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT run_id, sum(billed_cost) FROM allocated_cost GROUP BY 1 ORDER BY 1")
+        assert [cost for _, cost in cursor.fetchall()] == [33, 33, 38]
     assert same_as_whole(after)

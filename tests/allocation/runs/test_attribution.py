@@ -27,7 +27,7 @@ from reports.queries.spend_filter import Spend
 from reports.queries.spend_usage import spend_usage
 from reports.scope import TeamScope
 from tests.allocation.bills import AWS, OPENAI, Bill, allocate, shares, usage, utc
-from tests.allocation.test_methods import by_team, money, rules, teams
+from tests.allocation.runs.test_methods import by_team, money, rules, teams
 
 pytestmark = pytest.mark.django_db
 
