@@ -1,4 +1,4 @@
-"""Cutting a charge group by its plan: who gets which amount, row by row in canonical order. Pure."""
+"""Cutting a charge group by its plan: who gets which amount, in canonical order. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The usage side of a run's rollup, so that a unit cost divides by the calls the run itself knew."""
+"""The usage side of a run's rollup: a unit cost divides by the calls the run itself knew."""
 
 from __future__ import annotations
 

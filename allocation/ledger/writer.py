@@ -377,11 +377,12 @@ def _group_line(group: ChargeGroup, split_key: SplitKey, plan: Plan) -> str:
     return "\t".join(map(str, cells)) + "\n"
 
 
-SHARE_COPY = """COPY slice_share (billing_month, slice_id, bucket, target_id, charge_kind, billed_cost, effective_cost,
-    list_cost, driver_quantity, evidence) FROM STDIN"""
-GROUP_COPY = """COPY slice_group (slice_id, bucket, charges, billed_cost, effective_cost, list_cost, quantity, driver,
-    driver_total, coverage, widened, note) FROM STDIN"""
-COST_COPY = "COPY slice_cost (slice_id, line_id, evidence, billed_cost, effective_cost, list_cost) FROM STDIN"
+SHARE_COPY = """COPY slice_share (billing_month, slice_id, bucket, target_id, charge_kind,
+    billed_cost, effective_cost, list_cost, driver_quantity, evidence) FROM STDIN"""
+GROUP_COPY = """COPY slice_group (slice_id, bucket, charges, billed_cost, effective_cost,
+    list_cost, quantity, driver, driver_total, coverage, widened, note) FROM STDIN"""
+COST_COPY = """COPY slice_cost (slice_id, line_id, evidence, billed_cost, effective_cost,
+    list_cost) FROM STDIN"""
 
 
 def _quantity(value: Fraction | None) -> str:

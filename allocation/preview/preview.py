@@ -2,8 +2,8 @@
 digit.
 
 A preview is recorded, carried out over unpublished runs, made by the real engine, balanced and
-hashed, and kept for a day. The differences of a source in a currency add up to zero, since both runs share
-out the same charges.
+hashed, and kept for a day. The differences of a source in a currency add up to zero, since both
+runs share out the same charges.
 """
 
 from __future__ import annotations
@@ -272,110 +272,3 @@ def _finding(finding: Finding) -> dict[str, Any]:
 
 
 # ---------------------------------------------------------------- differences
-
-CELLS_SQL = """
--- One row per source and everything a difference is told by: money of one run and of the other.
-SELECT source_id, team, product, model, feature, reason,
-    coalesce(sum(billed_cost) FILTER (WHERE run_id = %(before)s), 0),
-    coalesce(sum(billed_cost) FILTER (WHERE run_id = %(after)s), 0),
-    coalesce(sum(effective_cost) FILTER (WHERE run_id = %(before)s), 0),
-    coalesce(sum(effective_cost) FILTER (WHERE run_id = %(after)s), 0)
-FROM cost_daily WHERE run_id IN (%(before)s, %(after)s)
-GROUP BY 1, 2, 3, 4, 5, 6
-"""
-
-Amounts = tuple[
-    Decimal, Decimal, Decimal, Decimal
-]  # billed before, billed after, effective before, effective after
-ZEROS: Amounts = (Decimal(0),) * 4
-AMOUNT_NAMES = ("billed_before", "billed_after", "effective_before", "effective_after")
-
-
-class Part(NamedTuple):
-    """Whose money: `owner` is the feature's team; unallocated cost has a reason and no name."""
-
-    currency: str
-    name: str | None
-    owner: str | None = None
-    reason: str | None = None
-
-
-class Differences:
-    """Sums of both outcomes by every level; exact, and of one currency each."""
-
-    def __init__(self) -> None:
-        self.parts: dict[str, dict[Part, Amounts]] = {level: {} for level in LEVELS}
-        self.moved: dict[tuple[str, str], dict[str, Decimal]] = {}
-
-    def add(self, pair: RunPair) -> None:
-        """Raises NotBalanced where a source's differences miss zero, which would be a fault of the
-        program.
-        """
-        month = f"{pair.month:%Y-%m}"
-        by_source: dict[int, Amounts] = {}
-        by_team: dict[Part, Amounts] = {}
-        with connection.cursor() as cursor:
-            cursor.execute(CELLS_SQL, {"before": pair.before.run, "after": pair.after.run})
-            rows = cursor.fetchall()
-        for source, team, product, model, feature, reason, *money in rows:
-            amounts: Amounts = tuple(money)
-            owner = Part(pair.currency, team, reason=reason)
-            _plus(by_source, source, amounts)
-            _plus(by_team, owner, amounts)
-            _plus(self.parts["team"], owner, amounts)
-            _plus(self.parts["product"], Part(pair.currency, product), amounts)
-            _plus(self.parts["model"], Part(pair.currency, model), amounts)
-            _plus(
-                self.parts["feature"],
-                Part(pair.currency, feature, owner=team, reason=reason),
-                amounts,
-            )
-            _plus(self.parts["month"], Part(pair.currency, month), amounts)
-        for source, amounts in by_source.items():
-            if any(_differences(amounts)):
-                raise NotBalanced(
-                    f"source {source}, {month} {pair.currency}: the draft's cost differs by "
-                    f"{amounts}"
-                )
-        gains = [_differences(amounts) for amounts in by_team.values()]
-        self.moved[month, pair.currency] = {
-            metric: exact_sum(max(gain[n], Decimal(0)) for gain in gains)
-            for n, metric in enumerate(METRICS)
-        }
-
-    def as_json(self) -> dict[str, Any]:
-        """Lines that differ, biggest gain first within a currency; of months all, with the money
-        that changes hands.
-        """
-        found: dict[str, Any] = {}
-        for level, parts in self.parts.items():
-            lines = [
-                {**part._asdict(), **dict(zip(AMOUNT_NAMES, map(plain, amounts), strict=True))}
-                for part, amounts in sorted(parts.items(), key=_order)
-                if level == "month" or any(_differences(amounts))
-            ]
-            found[level] = lines
-        for line in found["month"]:
-            line["moved"] = _plain(self.moved[line["name"], line["currency"]])
-        return {"differences": found}
-
-
-def _order(item: tuple[Part, Amounts]) -> tuple[Any, ...]:
-    part, amounts = item
-    return (
-        part.currency,
-        -_differences(amounts)[1],
-        part.name or "",
-        part.owner or "",
-        part.reason or "",
-    )
-
-
-def _differences(amounts: Amounts) -> tuple[Decimal, Decimal]:
-    """Billed and effective, after minus before."""
-    return EXACT.subtract(amounts[1], amounts[0]), EXACT.subtract(amounts[3], amounts[2])
-
-
-def _plus(sums: dict[Any, Amounts], key: Any, amounts: Amounts) -> None:
-    known = sums.get(key, ZEROS)
-    sums[key] = tuple(EXACT.add(one, other) for one, other in zip(known, amounts, strict=True))  # type: ignore[assignment]
