@@ -270,8 +270,8 @@ def fill(*, charges: int, usage_rows: int) -> tuple[int, int]:
         values |= write_resources(resources, shape.copies)
         cursor.execute("SELECT ensure_charge_partition(%s)", [MONTH])
         for statement in (
-            TOKEN_DIMENSIONS, OTHER_DIMENSIONS, TOKEN_CHARGES, RESOURCE_CHARGES, MONTHLY_CHARGES, USAGE_DIMENSIONS, USAGE,
-            PROVIDER_USAGE, GPU_USAGE, SERIES,
+            TOKEN_DIMENSIONS, OTHER_DIMENSIONS, TOKEN_CHARGES, RESOURCE_CHARGES, MONTHLY_CHARGES,
+            USAGE_DIMENSIONS, USAGE, PROVIDER_USAGE, GPU_USAGE, SERIES,
         ):  # fmt: skip
             cursor.execute(statement, values)
     with connection.cursor() as cursor:

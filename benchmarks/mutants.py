@@ -125,7 +125,8 @@ def report(results: dict[str, dict[str, int | None]]) -> None:
     }
     for module, found in [*results.items(), ("all", everything)]:
         print(
-            f"{module:<12}{len(found):>9}{sum(map(is_found, found.values())):>7}{score(found):>7.1f}%"
+            f"{module:<12}{len(found):>9}{sum(map(is_found, found.values())):>7}"
+            f"{score(found):>7.1f}%"
         )
 
 

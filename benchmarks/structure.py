@@ -3,11 +3,12 @@
     .venv/bin/python benchmarks/structure.py [--before COMMIT] [--table docs/architecture.md]
 
 Reads imports, not running code. A module is a file with code of portal, reports or allocation;
-migrations and empty `__init__` files are none. What lies *under one executive figure* are the modules
-that the executive page, the command that allocates a month, and the loading of a FOCUS bill import,
-directly or not, inside functions too. *Floors* are the modules of the longest chain of imports inside
-allocation; *circles* groups of modules that import each other. With --before the same is measured of
-an earlier commit, for comparison; with --table the outcome replaces the table between the markers.
+migrations and empty `__init__` files are none. What lies *under one executive figure* are the
+modules that the executive page, the command that allocates a month, and the loading of a FOCUS bill
+import, directly or not, inside functions too. *Floors* are the modules of the longest chain of
+imports inside allocation; *circles* groups of modules that import each other. With --before the
+same is measured of an earlier commit, for comparison; with --table the outcome replaces the table
+between the markers.
 """
 
 from __future__ import annotations

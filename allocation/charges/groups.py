@@ -229,7 +229,7 @@ def groups_of(lines: Iterable[str]) -> list[ChargeGroup]:
 
 
 def merged(parts: Iterable[ChargeGroup]) -> list[ChargeGroup]:
-    """One group for each split key and day, in this order; may add to the groups that it is given."""
+    """One group for each split key and day, in this order; may add to groups that it is given."""
     groups: dict[tuple[int, date], ChargeGroup] = {}
     for part in parts:
         known = groups.get((part.split_key, part.day))

@@ -65,7 +65,7 @@ def dimension_rows(
 def month_dimensions(
     *, month: date, scopes: Sequence[int], tests: Sequence[RowTest] = ()
 ) -> list[DimensionRow]:
-    """Every dimension that the month's charges have, with each variant that the tests tell apart."""
+    """Every dimension that the month's charges have, with each variant of it."""
     variant = month_variant_sql(tests, month=month, scopes=scopes) if tests else None
     with day_sums(month=month, scopes=scopes, variant=variant) as sums:
         return list(dimension_rows(scopes=scopes, sums=sums, tests=tests))

@@ -1,5 +1,5 @@
-"""Charges with equal rule and split key form a split key; with a day, a charge group. Rules see each
-dimension once.
+"""Charges with equal rule and split key form a split key; with a day, a charge group. Rules see
+each dimension once.
 """
 
 from __future__ import annotations
@@ -420,8 +420,8 @@ def levels_of(split_key: SplitKey) -> tuple[Level, ...]:
 
 
 def followed_levels(split_key: SplitKey) -> tuple[Level, ...]:
-    """Where a split key that follows looks, narrow to wide: a commitment's users only, or what else it
-    relates to.
+    """Where a split key that follows looks, narrow to wide: a commitment's users only, or what else
+    it relates to.
     """
     wants_commitment = split_key.follows == COMMITMENT
     return tuple(

@@ -1,9 +1,11 @@
-"""Cutting a charge group by its plan: who gets which amount, row by row in canonical order. Pure."""
+"""Cutting a charge group by its plan: who gets which amount, in canonical order. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from functools import partial
+from operator import lt
+from typing import NamedTuple, TypeVar
 
 from allocation.charges.groups import Amount, ChargeGroup
 from allocation.plans.plan import Part, Plan
@@ -14,11 +16,15 @@ from allocation.values.split import split_quanta
 KINDS_OF_THEIR_OWN = ("unallocated", "untraced", "idle")
 
 
+T = TypeVar("T")
+Arrange = Callable[[list[int]], list[int]]
+
+
 class Layout(NamedTuple):
     """The rows that a plan cuts any amount into, in canonical order: columns of one length.
 
-    Every entry of the plan's parts makes a row, unless `entries` names those that each row adds up:
-    unallocated cost can come from two parts.
+    The entries of the plan's parts make a row each, in their order, unless `arrange` makes others
+    of their amounts.
     """
 
     parts: tuple[Part, ...]
@@ -27,7 +33,7 @@ class Layout(NamedTuple):
     kinds: list[str]
     quantities: list[str]  # of the driver, as text; "" where there is none
     rungs: list[int]
-    entries: list[list[int]] | None = None
+    arrange: Arrange | None = None
 
 
 def layout_of(
@@ -52,7 +58,19 @@ def layout_of(
 
 
 def _ordered(layout: Layout, rank: Sequence[int]) -> Layout:
-    """Canonical order, with entries of the same target and kind in one row."""
+    """Canonical order, with entries of the same target and kind in one row: unallocated cost can
+    come from two parts.
+    """
+    half = len(layout.targets) // 2
+    first, second = layout.kinds[:half], layout.kinds[half:]
+    if layout.targets[:half] == layout.targets[half:] and all(map(lt, first, second)):
+        return layout._replace(
+            targets=interleaved(layout.targets),
+            kinds=interleaved(layout.kinds),
+            quantities=interleaved(layout.quantities),
+            rungs=interleaved(layout.rungs),
+            arrange=interleaved,
+        )
     found: dict[tuple[int, str], list[int]] = {}
     for number, name in enumerate(zip(layout.targets, layout.kinds, strict=True)):
         found.setdefault(name, []).append(number)
@@ -63,8 +81,21 @@ def _ordered(layout: Layout, rank: Sequence[int]) -> Layout:
         kinds=[layout.kinds[n] for n in firsts],
         quantities=[layout.quantities[n] for n in firsts],
         rungs=[layout.rungs[n] for n in firsts],
-        entries=rows,
+        arrange=partial(added, rows),
     )
+
+
+def interleaved(column: list[T]) -> list[T]:
+    """The first half's values between those of the second: both parts of each target together."""
+    half = len(column) // 2
+    found = column.copy()
+    found[0::2], found[1::2] = column[:half], column[half:]
+    return found
+
+
+def added(rows: list[list[int]], amounts: list[int]) -> list[int]:
+    """The amounts of each row's entries."""
+    return [sum([amounts[n] for n in row]) if len(row) > 1 else amounts[row[0]] for row in rows]
 
 
 class Cut(NamedTuple):
@@ -93,8 +124,4 @@ def cut_amount(amount: Amount, layout: Layout) -> list[int]:
     of_parts = split_quanta(quanta, [part.weight for part in layout.parts])
     for part, weights in zip(of_parts, layout.weights, strict=True):
         shares += split_quanta(part, weights)
-    if layout.entries is None:
-        return shares
-    return [
-        shares[row[0]] if len(row) == 1 else sum([shares[n] for n in row]) for row in layout.entries
-    ]
+    return layout.arrange(shares) if layout.arrange else shares

@@ -5,7 +5,7 @@ the way.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import date
 from decimal import ROUND_HALF_EVEN, Decimal
 from fractions import Fraction
@@ -26,7 +26,7 @@ from allocation.storage.copy_text import NULL, copy_cell, fed_copy
 from allocation.values.money import LEAST_PLACES, exact_text, text_of, texts_of
 
 BLOCK = 5000  # rows joined into one write
-ROWS_AT_ONCE = 50_000  # of which the rollup is kept in memory
+ROWS_AT_ONCE = 25_000  # of which the rollup is kept in memory
 G = TypeVar("G", bound=tuple[ChargeGroup, *tuple[Any, ...]])  # with what it is split by
 COVERAGE_PLACES = Decimal("0.000001")
 
@@ -102,9 +102,9 @@ class RowTexts(NamedTuple):
 
     layout: Layout
     keys: list[CostKey]
-    share_starts: list[str]  # after the split key's id
+    share_starts: list[str]
     share_ends: list[str]
-    canonical_starts: list[str]  # after the split key's cells
+    canonical_starts: list[str]
     canonical_ends: list[str]
 
 
@@ -172,6 +172,21 @@ class Repeats:
         return first if all(one.plan == other.plan for one, other in pairs) else None
 
 
+class KindTexts:
+    """How rows of one charge kind begin, by the number of their target."""
+
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
+        self.share_starts: list[str] = []  # after the split key's id
+        self.canonical_starts: list[str] = []  # after the split key's cells
+
+    def extend(self, book: TargetBook) -> None:
+        """Know all targets that have an id."""
+        known = len(self.share_starts)
+        self.share_starts += [f"{pk}\t{self.kind}\t" for pk in book.ids[known:]]
+        self.canonical_starts += [f'{cells},"{self.kind}",' for cells in book.cells[known:]]
+
+
 Batch = list[tuple[Place, list[Planned]]]
 
 
@@ -184,21 +199,23 @@ class LedgerWriter:
         self.lines = LineBook(slices.currency)
         # Of the batch's plans, which many groups have: by identity, since comparing takes time.
         self._texts: dict[tuple[int, str | None], RowTexts] = {}
+        self._kinds: dict[str, KindTexts] = {}
 
     def write(
         self,
         part: int,
-        groups: Iterable[G],
+        groups: list[G],
         planned: Callable[[G], Planned],
         progress: Callable[[int], None],
     ) -> None:
         """Plan the groups of one stage and write them, so many at a time that their shares fit into
-        memory. They come by place, and within a place in canonical order.
+        memory. They come by place, and within a place in canonical order; the list is emptied.
         """
         by_place: dict[Place, list[G]] = {}
         for item in groups:
             group = item[0]
             by_place.setdefault(Place(part, group.day, group.is_spread), []).append(item)
+        groups.clear()
         slices = self.slices.reserve(part, by_place)
         repeats = Repeats()
         done = 0
@@ -209,12 +226,13 @@ class LedgerWriter:
         slices.close()
 
     def _batches(
-        self, by_place: Mapping[Place, list[G]], planned: Callable[[G], Planned]
+        self, by_place: dict[Place, list[G]], planned: Callable[[G], Planned]
     ) -> Iterator[Batch]:
+        """Empties what it is given on the way."""
         batch: Batch = []
         rows = 0
-        for place, items in by_place.items():
-            own = [planned(item) for item in items]
+        for place in list(by_place):
+            own = [planned(item) for item in by_place.pop(place)]
             batch.append((place, own))
             rows += sum(each.rows for each in own)
             if rows >= ROWS_AT_ONCE:
@@ -289,19 +307,31 @@ class LedgerWriter:
             for first, b, e, c, last in zip(*columns, strict=True)
         ]
 
+    def _kind(self, kind: str) -> KindTexts:
+        found = self._kinds.get(kind)
+        if found is None:
+            found = self._kinds[kind] = KindTexts(kind)
+        found.extend(self.book)
+        return found
+
     def _row_texts(self, plan: Plan, kind: str | None) -> RowTexts:
         book = self.book
         layout = layout_of(plan, kind, is_allocated=book.is_allocated, rank=book.rank)
-        _, _, targets, kinds, quantities, rungs, _ = layout
+        kinds = {kind: self._kind(kind) for kind in set(layout.kinds)}
+        named = [
+            (target, kinds[kind]) for target, kind in zip(layout.targets, layout.kinds, strict=True)
+        ]
+        measured = list(zip(layout.quantities, layout.rungs, strict=True))
         classes = self.lines.target_classes(book.targets)
-        named = list(zip(targets, kinds, strict=True))
-        measured = list(zip(quantities, rungs, strict=True))
         return RowTexts(
             layout=layout,
-            keys=[(classes[t], k, rung) for t, k, rung in zip(targets, kinds, rungs, strict=True)],
-            share_starts=[f"{book.ids[target]}\t{kind}\t" for target, kind in named],
+            keys=[
+                (classes[t], kind, rung)
+                for t, kind, rung in zip(layout.targets, layout.kinds, layout.rungs, strict=True)
+            ],
+            share_starts=[of.share_starts[target] for target, of in named],
             share_ends=[f"\t{quantity or NULL}\t{rung}\n" for quantity, rung in measured],
-            canonical_starts=[f'{book.cells[target]},"{kind}",' for target, kind in named],
+            canonical_starts=[of.canonical_starts[target] for target, of in named],
             canonical_ends=[f",{quantity},{rung}\n" for quantity, rung in measured],
         )
 
@@ -347,11 +377,12 @@ def _group_line(group: ChargeGroup, split_key: SplitKey, plan: Plan) -> str:
     return "\t".join(map(str, cells)) + "\n"
 
 
-SHARE_COPY = """COPY slice_share (billing_month, slice_id, bucket, target_id, charge_kind, billed_cost, effective_cost,
-    list_cost, driver_quantity, evidence) FROM STDIN"""
-GROUP_COPY = """COPY slice_group (slice_id, bucket, charges, billed_cost, effective_cost, list_cost, quantity, driver,
-    driver_total, coverage, widened, note) FROM STDIN"""
-COST_COPY = "COPY slice_cost (slice_id, line_id, evidence, billed_cost, effective_cost, list_cost) FROM STDIN"
+SHARE_COPY = """COPY slice_share (billing_month, slice_id, bucket, target_id, charge_kind,
+    billed_cost, effective_cost, list_cost, driver_quantity, evidence) FROM STDIN"""
+GROUP_COPY = """COPY slice_group (slice_id, bucket, charges, billed_cost, effective_cost,
+    list_cost, quantity, driver, driver_total, coverage, widened, note) FROM STDIN"""
+COST_COPY = """COPY slice_cost (slice_id, line_id, evidence, billed_cost, effective_cost,
+    list_cost) FROM STDIN"""
 
 
 def _quantity(value: Fraction | None) -> str:

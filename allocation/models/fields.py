@@ -41,7 +41,7 @@ class CostField(ExactNumericField):
 
 
 def within_range(*columns: str, name: str) -> models.CheckConstraint:
-    """A table constraint that keeps each column inside +/- 1e15; it refuses NaN and infinities too."""
+    """A table constraint that keeps each column inside +/- 1e15; it refuses NaN and infinities."""
     condition = models.Q()
     for column in columns:
         condition &= models.Q(**{f"{column}__lt": COST_LIMIT}) & models.Q(

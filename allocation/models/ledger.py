@@ -338,7 +338,7 @@ class ScopeCharges(models.Model):
         indexes = [models.Index(fields=["scope_id"], name="scope_charges_scope")]
 
 
-# ---------------------------------------------------------------- what readers see: each run with its own rows
+# ---------------------------------------------------------------- what readers see: runs with rows
 
 
 class ChargeBucket(SplitTold):

@@ -154,7 +154,7 @@ class UsageHourly(UsageMeasures):
 
 
 class LatencyDelta(models.Model):
-    """Calls per latency bucket of one batch. Bucket b holds durations in [2^(b/2), 2^((b+1)/2)) ms."""
+    """Calls per latency bin of one batch. Bin b holds durations in [2^(b/2), 2^((b+1)/2)) ms."""
 
     hour = models.DateTimeField()
     dimension_id = models.BigIntegerField()

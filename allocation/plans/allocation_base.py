@@ -15,6 +15,7 @@ from allocation.plans.plan import Part, Plan
 from allocation.values.vocabulary import NOTHING_TO_FOLLOW
 
 TAX = "Tax"
+DRIVER_NAMES = {"listed": "list", "effective": "effective", "billed": "billed"}
 
 
 @dataclass
@@ -128,7 +129,7 @@ class AllocationBase:
                     )
                     return Plan(
                         parts=(Part(1, split_key.kind or "shared", entries),),
-                        driver=f"{'list' if driver == 'listed' else driver} cost of related charges",
+                        driver=f"{DRIVER_NAMES[driver]} cost of related charges",
                         driver_total=sum(weights.values()),
                         places=self.places,
                         widened=level.name if widened else None,

@@ -21,8 +21,8 @@ BOOKED = "GPU-seconds booked"
 
 @dataclass(frozen=True)
 class GpuLine:
-    """A split key under GPU usage. `owner` pays for idle capacity, and for a node without any usage;
-    None: nobody.
+    """A split key under GPU usage. `owner` pays for idle capacity, and for a node without any
+    usage; None: nobody.
     """
 
     node: str | None

@@ -1,4 +1,4 @@
-"""What a draft of the rules changes, summed: who gains and who loses, exactly and by every level."""
+"""What a draft of the rules changes: who gains and who loses, exactly and by every level."""
 
 from __future__ import annotations
 

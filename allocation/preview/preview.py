@@ -2,8 +2,8 @@
 digit.
 
 A preview is recorded, carried out over unpublished runs, made by the real engine, balanced and
-hashed, and kept for a day. The differences of a source in a currency add up to zero, since both runs share
-out the same charges.
+hashed, and kept for a day. The differences of a source in a currency add up to zero, since both
+runs share out the same charges.
 """
 
 from __future__ import annotations

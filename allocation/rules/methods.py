@@ -239,7 +239,8 @@ def _member(item: Any, share: Fraction | None) -> Member:
         return Member(Owner(), pool=name_of("pool", item["pool"]), share=share)
     if unknown := sorted(set(map(str, item)) - set(TARGET_FIELDS)):
         raise ValueError(
-            f"a target has no {', '.join(unknown)}; it has {', '.join(TARGET_FIELDS)}, or a pool alone"
+            f"a target has no {', '.join(unknown)}; it has {', '.join(TARGET_FIELDS)}, or a pool "
+            "alone"
         )
     if not any(item.get(name) for name in ("team", "feature")):
         raise ValueError(f"who shares needs a team, a feature or a pool: {quoted(item)}")
@@ -301,7 +302,8 @@ def parse_capacity(item: Mapping[str, Any]) -> Capacity:
     told = item.get("weights")
     if not isinstance(told, dict) or not {"input", "output"} <= set(told) <= set(WEIGHT_NAMES):
         raise ValueError(
-            f"method capacity needs `weights`: a mapping of {', '.join(WEIGHT_NAMES)} (cached: as input)"
+            f"method capacity needs `weights`: a mapping of {', '.join(WEIGHT_NAMES)}"
+            " (cached: as input)"
         )
     weights = {name: _weight(name, value) for name, value in told.items()}
     if not any(weights.values()):
@@ -334,6 +336,7 @@ def _weight(name: str, value: Any) -> int:
         or not 0 <= millionths <= LARGEST_WEIGHT * 10**PLACES
     ):
         raise ValueError(
-            f"weight {name} is a number from 0 to {LARGEST_WEIGHT} of {PLACES} places, not {quoted(value)}"
+            f"weight {name} is a number from 0 to {LARGEST_WEIGHT} of {PLACES} places,"
+            f" not {quoted(value)}"
         )
     return int(millionths)

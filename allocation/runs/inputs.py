@@ -91,7 +91,7 @@ class UsageRows:
         self.month = month
         self.usage = usage
         self.resolver = resolver
-        self.days: dict[date, list[DeclaredUsage]] = {}
+        self._loaded: set[date] = set()
         facts = usage.facts(resolver.key)
         self.is_sampled = facts.is_sampled
         if self.is_sampled:
@@ -105,16 +105,14 @@ class UsageRows:
 
     def load(self, days: Iterable[date]) -> None:
         """Have the rows of these days, and ids and ranks for all who are in them."""
-        new = {day for day in days if day not in self.days and day in self.usage.digests}
+        new = set(days) & self.usage.digests.keys() - self._loaded
         if new:
             self.index.add(self._resolved(new, self.index.facts.places))
         self.resolver.book.settle()
 
     def _resolved(self, days: Collection[date], places: int) -> Iterator[Row]:
-        rows = self.usage.read(days)
-        for row in rows:
-            self.days.setdefault(row.day, []).append(row)
-        return self.resolver.rows(rows, places)
+        self._loaded.update(days)
+        return self.resolver.rows(self.usage.read(days), places)
 
 
 def read_month(month: date, usage: MonthUsage, resolver: Resolver, places: int) -> list[Row]:

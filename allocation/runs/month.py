@@ -355,8 +355,8 @@ def record_balances(run: AllocationRun, totals: Iterable[SourceTotal]) -> None:
             allocated, unallocated, other = shares[3 * n : 3 * n + 3]
             if exact_sum((allocated, unallocated)) != charges:
                 raise NotBalanced(
-                    f"source {total.source_id}, {run.currency} {metric}: charges {charges}, allocated {allocated}, "
-                    f"unallocated {unallocated}"
+                    f"source {total.source_id}, {run.currency} {metric}: charges {charges}, "
+                    f"allocated {allocated}, unallocated {unallocated}"
                 )
             rows.append(
                 RunSource(

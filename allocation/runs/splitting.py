@@ -11,7 +11,7 @@ from itertools import groupby
 from allocation.charges.groups import ChargeGroup
 from allocation.charges.split_keys import SplitKey
 from allocation.ledger.slices import SliceStore
-from allocation.ledger.usage_slices import daily_usage, write_usage_daily
+from allocation.ledger.usage_slices import usage_lines, write_usage_daily
 from allocation.ledger.writer import LedgerWriter, Planned
 from allocation.models import RunSlice
 from allocation.organisation.target_book import TargetBook
@@ -108,23 +108,17 @@ def _further(progress: Callable[[int], None], before: int, written: int) -> None
 
 def write_usage(month: MonthDrivers, slices: SliceStore) -> None:
     """The month's calls and tokens by target: what unit costs divide by."""
-    drivers, rows = month.drivers, month.rows
+    digests, rows = month.drivers.digests, month.rows
     whole = Period.month(slices.month)
-    days = [day for day in sorted(drivers.digests.usage) if whole.start <= day < whole.end]
+    changed = [day for day in sorted(digests.usage) if whole.start <= day < whole.end]
     is_shared = month.clustering is None  # how far sampling may be off is the run's own
     if is_shared:
-        of_day = drivers.digests.usage
-        changed = [
-            day
-            for day in days
-            if not slices.takes_over(USAGE, day, digest_of([drivers.digests.settings, of_day[day]]))
-        ]
-    else:
-        changed = days
+        made_of = {day: digest_of([digests.settings, digests.usage[day]]) for day in changed}
+        changed = [day for day in changed if not slices.takes_over(USAGE, day, made_of[day])]
     rows.load(changed)
-    own = [row for day in changed for row in rows.days.get(day, ())]
-    daily = daily_usage(own, period=whole, organisation=drivers.organisation)
-    write_usage_daily(slices, daily, is_shared=is_shared)
+    targets = month.drivers.book.targets
+    lines = {day: usage_lines(rows.index, targets, day) for day in changed}
+    write_usage_daily(slices, lines, is_shared=is_shared)
 
 
 BASE_SQL = """

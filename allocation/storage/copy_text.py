@@ -17,23 +17,25 @@ _TO_TEXT = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
 # Whole-month reads join tables that were filled a moment ago, of which the planner knows nothing
 # yet: hashing is right at every size, a nested loop never is; and sums of a million rows are worth
 # a second process, however many groups the planner expects.
-WHOLE_MONTH = (
-    "SET LOCAL enable_nestloop = off; SET LOCAL work_mem = '128MB'; SET LOCAL hash_mem_multiplier = 1;"
-    " SET LOCAL parallel_tuple_cost = 0.001;"
-    " SET LOCAL parallel_setup_cost = 100; SET LOCAL enable_gathermerge = off"
-)
+WHOLE_MONTH = {
+    "enable_nestloop": "off",
+    "work_mem": "'128MB'",
+    "hash_mem_multiplier": "1",
+    "parallel_tuple_cost": "0.001",
+    "parallel_setup_cost": "100",
+    "enable_gathermerge": "off",
+}
+SET = "; ".join(f"SET LOCAL {name} = {value}" for name, value in WHOLE_MONTH.items())
+RESET = "; ".join(f"RESET {name}" for name in WHOLE_MONTH)
 
 
 @contextmanager
 def whole_month_plans() -> Iterator[None]:
     """A transaction whose queries are planned for reading a whole month."""
     with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute(WHOLE_MONTH)
+        cursor.execute(SET)
         yield
-        cursor.execute(
-            "RESET enable_nestloop; RESET work_mem; RESET hash_mem_multiplier; RESET parallel_tuple_cost;"
-            " RESET parallel_setup_cost; RESET enable_gathermerge"
-        )
+        cursor.execute(RESET)
 
 
 def copy_lines(sql: str, values: Mapping[str, Any] | None = None) -> Iterator[str]:

@@ -41,7 +41,8 @@ def _known(
 ) -> dict[Any, int]:
     # One text instead of thousands of parameters, each of which would be quoted.
     statement = sql.SQL(
-        "SELECT {}, id FROM {} WHERE {} = ANY(ARRAY(SELECT decode(unnest(string_to_array(%s, ',')), 'hex')))"
+        "SELECT {}, id FROM {} WHERE {} ="
+        " ANY(ARRAY(SELECT decode(unnest(string_to_array(%s, ',')), 'hex')))"
     ).format(
         sql.SQL(", ").join(map(sql.Identifier, by)),
         sql.Identifier(model._meta.db_table),

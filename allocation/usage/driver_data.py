@@ -1,4 +1,5 @@
-"""Driver data that is no trace, as a run reads it, with one fingerprint that can be taken again later.
+"""Driver data that is no trace, as a run reads it, with one fingerprint that can be taken again
+later.
 
 A run keeps what it looked at and the fingerprint. The same look later gives the same fingerprint as
 long as a new run would see the same numbers, however often they were delivered.

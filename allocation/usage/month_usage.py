@@ -75,7 +75,8 @@ def sum_day(day: date) -> bool:
         cursor.execute("SELECT pg_advisory_xact_lock(hashtext('apportion usage days'))")
         # The version comes first: a day that changes meanwhile is stale again.
         cursor.execute(
-            "SELECT version FROM usage_day_version WHERE day = %s AND summed IS DISTINCT FROM version",
+            "SELECT version FROM usage_day_version"
+            " WHERE day = %s AND summed IS DISTINCT FROM version",
             [day],
         )
         stale = cursor.fetchone()

@@ -18,7 +18,10 @@ DELETE FROM usage_stale_hour WHERE hour IN (
 )
 RETURNING hour
 """
-KEY = "jsonb_build_array(d.provider, d.model, d.team, d.feature, d.service, d.prompt_version, d.environment)::text"
+KEY = (
+    "jsonb_build_array(d.provider, d.model, d.team, d.feature, d.service, d.prompt_version,"
+    " d.environment)::text"
+)
 NEW_SUBJECTS = f"""
 INSERT INTO usage_subject (key, provider, model, team, feature, service, prompt_version,
     environment)

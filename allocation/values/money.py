@@ -49,7 +49,7 @@ def text_of(quanta: int, places: int) -> str:
 
 
 def decimal_fraction(text: str) -> Fraction:
-    """Plain decimal text as a fraction, in less than half the time that Fraction takes to read it."""
+    """Plain decimal text as a fraction, in less than half the time that Fraction takes for it."""
     places = places_of(text)
     return Fraction(quanta_of(text, places), 10**places)
 

@@ -40,7 +40,7 @@ def name_key(text: str) -> str:
 
 
 def canonical_cells(values: Iterable[str | None]) -> str:
-    """Cells of a CSV line as COPY writes them with FORCE_QUOTE: NULL is empty, text always quoted."""
+    """Cells of a CSV line as COPY writes them with FORCE_QUOTE: NULL is empty, text is quoted."""
     return ",".join(
         ["" if value is None else '"' + value.replace('"', '""') + '"' for value in values]
     )
