@@ -51,7 +51,8 @@ test: setup
 # What holds of every split and month, on 100,000 made-up months. The longest tests begin; who runs dry takes over others.
 properties: setup
 	@$(BIN)/python -m pytest -n 2 --dist worksteal --hypothesis-profile longer tests/allocation/plans/test_month_properties.py \
-		tests/allocation/values/test_split_properties.py tests/allocation/values/test_split.py tests/allocation/plans/test_traced.py
+		tests/allocation/plans/test_shared_properties.py tests/allocation/values/test_split_properties.py \
+		tests/allocation/values/test_split.py tests/allocation/ledger/test_cutting.py
 
 # How many deliberate faults in what decides about money the tests find, by module.
 mutants: $(VENV)-mutants/.installed
