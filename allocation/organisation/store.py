@@ -23,15 +23,9 @@ from allocation.models import (
     TeamAlias,
     TeamPlacement,
 )
-from allocation.organisation.tree_file import (
-    NEVER_BEFORE,
-    Key,
-    Place,
-    Plan,
-    Problem,
-    Tree,
-    plan_changes,
-)
+from allocation.organisation.tree import NEVER_BEFORE, Key, Place, Tree
+from allocation.organisation.tree_changes import Plan, plan_changes
+from allocation.organisation.tree_file import Problem
 
 TABLES = (
     LegalEntity,
