@@ -78,8 +78,9 @@ def buckets(fields: Mapping[str, Any]) -> tuple[Buckets, str | None]:
     if not counts:
         return NOTHING, None
     check(counts)
-    total_in, total_out, shape = inclusive_sides(counts)
-    result = apart(counts, total_in, total_out)
+    cached = cached_parts(counts)
+    total_in, total_out, shape = inclusive_sides(counts, sum(cached))
+    result = apart(counts, cached, total_in, total_out)
     if sum(result) > MOST_TOKENS:
         raise BadTokenCount(f"token counts add up to {sum(result)}, more than 2^53")
     return result, shape
@@ -101,10 +102,10 @@ def cached_parts(counts: Mapping[str, int]) -> tuple[int, int, int]:
     return counts.get("cache_read", 0), counts.get("cache_write_5m", write), write_1h
 
 
-def inclusive_sides(counts: Mapping[str, int]) -> tuple[int, int, str]:
+def inclusive_sides(counts: Mapping[str, int], cached: int) -> tuple[int, int, str]:
     """All input, all output, and how they were told: each with the parts that it should hold."""
     shape = "inclusive"
-    cached, reasoning = sum(cached_parts(counts)), counts.get("reasoning", 0)
+    reasoning = counts.get("reasoning", 0)
     total_in, total_out, total = counts.get("input"), counts.get("output"), counts.get("total")
     if total is not None and (total_in is None or total_out is None):
         shape = "from_total"
@@ -126,10 +127,12 @@ def inclusive_sides(counts: Mapping[str, int]) -> tuple[int, int, str]:
     return total_in, total_out, shape
 
 
-def apart(counts: Mapping[str, int], total_in: int, total_out: int) -> Buckets:
+def apart(
+    counts: Mapping[str, int], cached: tuple[int, int, int], total_in: int, total_out: int
+) -> Buckets:
     """The sides cut into buckets; a modality never takes more than there is."""
     get = counts.get
-    cache_read, write_5m, write_1h = cached_parts(counts)
+    cache_read, write_5m, write_1h = cached
     reasoning = get("reasoning", 0)
     fresh = total_in - cache_read - write_5m - write_1h
     audio = min(max(get("input_audio", 0) - get("cache_read_audio", 0), 0), fresh)
