@@ -137,6 +137,7 @@ class Table:
                     if self._can_sort(column)
                     else "",
                     "aria": "ascending" if ascending else "descending" if descending else "",
+                    "arrow": "\u00a0↑" if ascending else "\u00a0↓" if descending else "",
                 }
             )
         return heads

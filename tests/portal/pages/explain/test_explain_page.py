@@ -33,7 +33,7 @@ from reports.queries.spend_filter import Spend
 from reports.scope import TeamScope
 from tests.allocation.bills import put_in_force
 from tests.factories import make_team, make_user
-from tests.portal.pages.operate.test_debug_page import text_of
+from tests.portal.pages.words import text_of
 
 pytestmark = pytest.mark.django_db
 MONTH = date(2026, 10, 1)
