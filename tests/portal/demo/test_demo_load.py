@@ -173,7 +173,9 @@ def vocabulary_of_a_gateway(settings: Settings) -> Iterator[None]:
 def test_attribution_is_as_accurate_as_promised(
     scenario: str, tmp_path: Path, settings: Settings
 ) -> None:
-    """The benchmark's scenarios, small; under the default policy for what no span explains (auto)."""
+    """The benchmark's scenarios, small; under the default policy for what no span explains
+    (auto).
+    """
     settings.SPAN_WINDOW_PAST_DAYS = 100_000  # always the same month, as sampling is chance
 
     found = result(

@@ -145,7 +145,10 @@ def test_fault_017_what_would_have_to_be_rounded_is_refused(tmp_path: Path) -> N
 def test_fault_023_nul_and_lone_surrogates_are_replaced_and_counted(tmp_path: Path) -> None:
     odd = row(
         ResourceName="a\0b",
-        Tags='{"team": "x\\u0000y", "half": "\\ud800", "escaped": "\\\\u0000", "pair": "\\ud83d\\ude00"}',
+        Tags=(
+            '{"team": "x\\u0000y", "half": "\\ud800", "escaped": "\\\\u0000", "pair": '
+            '"\\ud83d\\ude00"}'
+        ),
     )
 
     outcome = deliver(tmp_path, text(row(), odd))

@@ -42,7 +42,10 @@ from tests.factories import Costs, make_team
 pytestmark = pytest.mark.django_db
 
 OCTOBER = date(2026, 10, 1)
-GPU_HEADER = "hour,cluster,node,workload,run,gpu_model,team,capacity_seconds,booked_seconds,requested_seconds\n"
+GPU_HEADER = (
+    "hour,cluster,node,workload,run,gpu_model,team,capacity_seconds,booked_seconds,"
+    "requested_seconds\n"
+)
 
 
 File = tuple[DriverKind, Asked]

@@ -60,7 +60,9 @@ def counted(usage: Buckets) -> dict[str, int]:
 def cause_of_difference(
     entry: dict[str, Any], expected: dict[str, int], ours: dict[str, int]
 ) -> str:
-    """Why the expectation counts otherwise; every cause lies in how its extractor reads this body."""
+    """Why the expectation counts otherwise; every cause lies in how its extractor reads this
+    body.
+    """
     usage = entry["body"].get("usage", {})
     differing = {name for name in ours if expected.get(name, 0) != ours[name]}
     if not differing:
