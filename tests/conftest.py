@@ -205,9 +205,8 @@ def embedded_portal() -> Iterator[Portal]:
     """
     home = Path(tempfile.mkdtemp(prefix="apportion-portal-"))
     home.chmod(0o755)
-    portal = Portal(
-        home, JOB_LEASE_SECONDS="4"
-    )  # so that tests of killed workers need not wait half a minute
+    # So that tests of killed workers need not wait half a minute.
+    portal = Portal(home, JOB_LEASE_SECONDS="4")
     try:
         yield portal.start()
     finally:

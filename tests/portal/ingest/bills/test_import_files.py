@@ -64,9 +64,8 @@ def test_fault_010_every_gzip_member_is_read_and_trailing_bytes_are_refused(tmp_
     assert refused.status == "refused"
     assert "follow the end of the gzip data" in (refused.reason or "")
     assert loaded.rows_loaded == 4
-    assert (
-        deliver(tmp_path, text(*rows(4))).status == "unchanged"
-    )  # the hash is over the content, not the packing
+    # The hash is over the content, not the packing.
+    assert deliver(tmp_path, text(*rows(4))).status == "unchanged"
 
 
 @database
@@ -145,10 +144,9 @@ def test_fault_022_a_byte_order_mark_is_no_part_of_the_first_header(tmp_path: Pa
     assert outcome.rows_loaded == 1
 
 
+# Arrow warns beside the refusal.
 @database
-@pytest.mark.filterwarnings(
-    "ignore::pytest.PytestUnraisableExceptionWarning"
-)  # Arrow's, beside the refusal
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize(
     ("content", "fact"),
     [

@@ -292,9 +292,8 @@ def test_fault_048_spans_outside_the_window_are_kept_and_not_counted(start: date
 
 def test_span_of_the_future_moves_into_its_day_when_that_comes() -> None:
     secret = ingest_secret()
-    today = datetime(
-        2031, 3, 4, 12, 30, tzinfo=UTC
-    )  # partitions outlive a test: no other has spans of the day after
+    # Partitions outlive a test: no other has spans of the day after.
+    today = datetime(2031, 3, 4, 12, 30, tzinfo=UTC)
     tomorrow = today + timedelta(days=1)
     with time_machine.travel(today, tick=False):
         send(request([span(1, at=tomorrow)]), secret)

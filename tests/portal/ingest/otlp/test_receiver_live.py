@@ -125,9 +125,8 @@ def test_fault_036_gzip_bomb_is_refused_in_bounded_memory(
     embedded_portal: Portal, secret: str
 ) -> None:
     squeeze = zlib.compressobj(9, zlib.DEFLATED, 31)
-    bomb = (
-        b"".join(squeeze.compress(b"\0" * 2**20) for _ in range(1024)) + squeeze.flush()
-    )  # 1 GB in 1 MB
+    # 1 GB in 1 MB.
+    bomb = b"".join(squeeze.compress(b"\0" * 2**20) for _ in range(1024)) + squeeze.flush()
     before = web_memory(embedded_portal)
     peak = [before]
     stop = threading.Event()

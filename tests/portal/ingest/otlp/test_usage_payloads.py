@@ -25,9 +25,8 @@ from portal.ingest.otlp.traces.usage import Buckets, buckets
 SHARED = Path(settings.BASE_DIR).parent / "shared" / "data"
 PAYLOADS = SHARED / "llm_usage_payloads" / "usages.json.gz"
 CATALOGUE = SHARED / "llm_price_catalogue" / "genai_prices.json.gz"
-EXPECTED_AT = datetime(
-    2026, 8, 1, 12, tzinfo=UTC
-)  # the expectations name no date; most price changes are later
+# The expectations name no date; most price changes are later.
+EXPECTED_AT = datetime(2026, 8, 1, 12, tzinfo=UTC)
 
 pytestmark = pytest.mark.skipif(not PAYLOADS.exists(), reason=f"{PAYLOADS} is not there")
 
