@@ -227,7 +227,8 @@ def _stations(figures: MonthFigures) -> list[Station]:
         Station(
             "Imported",
             "trouble" if rejected else "done" if bills else "open",
-            f"bills: {grouped(bills)}, sources: {len(figures.loaded)}, rejected rows: {grouped(rejected)}",
+            f"bills: {grouped(bills)}, sources: {len(figures.loaded)},"
+            f" rejected rows: {grouped(rejected)}",
         ),
         Station("Reconciled", *_reconciled(figures, found)),
         Station(
