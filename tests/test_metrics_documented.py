@@ -51,7 +51,9 @@ def documented() -> tuple[set[str], set[str]]:
 
 
 def figures_of(body: str) -> set[str]:
-    """Heads of number columns and names of readings, without currency, unit, sort arrow and remark."""
+    """Heads of number columns and names of readings, without currency, unit, sort arrow and
+    remark.
+    """
     heads = re.findall(r'<th scope="col"[^>]*class="num[^>]*>(.*?)</th>', body, re.DOTALL)
     readings = re.findall(r"<dt[^>]*>(.*?)</dt>", body, re.DOTALL)
     texts = (html.unescape(re.sub(r"<[^>]+>", " ", found)) for found in [*heads, *readings])
