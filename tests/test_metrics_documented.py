@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from django.test import Client
 
-from tests.portal.two_teams import ALPHA, BRAVO, one_person_per_role, seed_company
+from tests.portal.canaries import ALPHA, BRAVO
+from tests.portal.two_teams import one_person_per_role, seed_company
 
 PAGES = [
     "/executive/",
