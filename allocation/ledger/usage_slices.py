@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from datetime import date
 from fractions import Fraction
+from functools import lru_cache
 
 from django.db import connection
 
@@ -43,10 +44,14 @@ def usage_lines(index: UsageIndex, targets: Sequence[Target], day: date) -> list
         known[:] = map(sum, zip(known, sums, strict=True))
     scale = 10**index.facts.places
     return sorted(
-        "\t".join([*map(copy_cell, names), _text(calls), _text(went_in, scale), _text(out, scale)])
-        + "\n"
+        f"{_cells(names)}\t{_text(calls)}\t{_text(went_in, scale)}\t{_text(out, scale)}\n"
         for names, (calls, went_in, out) in by_names.items()
     )
+
+
+@lru_cache(maxsize=100_000)  # days have the same names over and over
+def _cells(names: Names) -> str:
+    return "\t".join(map(copy_cell, names))
 
 
 def _text(number: Number, scale: int = 1) -> str:
