@@ -85,25 +85,29 @@ MISTAKES: list[tuple[str, tuple[str, ...]]] = [
     (
         "rules: [{name: a}]",
         (
-            "rule 1 (a): method is one of direct, traced_usage, provider_usage, capacity, gpu_usage, proportional, even, fixed, follow, unallocated, not None",
+            "rule 1 (a): method is one of direct, traced_usage, provider_usage, capacity, "
+            "gpu_usage, proportional, even, fixed, follow, unallocated, not None",
         ),
     ),
     (
         "rules: [{name: a, method: guess}]",
         (
-            "rule 1 (a): method is one of direct, traced_usage, provider_usage, capacity, gpu_usage, proportional, even, fixed, follow, unallocated, not 'guess'",
+            "rule 1 (a): method is one of direct, traced_usage, provider_usage, capacity, "
+            "gpu_usage, proportional, even, fixed, follow, unallocated, not 'guess'",
         ),
     ),
     (
         "rules: [{name: a, method: follow, colour: red, 5: x}]",
         (
-            "rule 1 (a): there is no 5, colour; a follow rule has by, follows, kind, method, name, note, of_rules, valid_from, valid_to, when",
+            "rule 1 (a): there is no 5, colour; a follow rule has by, follows, kind, method, name, "
+            "note, of_rules, valid_from, valid_to, when",
         ),
     ),
     (
         "rules: [{name: a, method: follow, kind: unallocated}]",
         (
-            "rule 1 (a): kind is one of direct, shared, idle, adjustment, tax, credit, commitment_unused, not 'unallocated'",
+            "rule 1 (a): kind is one of direct, shared, idle, adjustment, tax, credit, "
+            "commitment_unused, not 'unallocated'",
         ),
     ),
     (
@@ -141,7 +145,8 @@ MISTAKES: list[tuple[str, tuple[str, ...]]] = [
     (
         "rules: [{name: a, method: direct, target: {pool: p, team: x}}]",
         (
-            "rule 1 (a): a target has no pool; it has team, feature, product, environment, customer, phase",
+            "rule 1 (a): a target has no pool; it has team, feature, product, environment, "
+            "customer, phase",
         ),
     ),
     ("rules: [{name: a, method: direct, target: {pool: p}}]", ("rule 'a': there is no pool 'p'",)),
@@ -150,14 +155,16 @@ MISTAKES: list[tuple[str, tuple[str, ...]]] = [
         ("pool 'p': there is no pool 'q'",),
     ),
     (
-        "{rules: [{name: f, method: follow}, {name: a, method: proportional, by: cost, of_rules: [f, g]}]}",
+        "{rules: [{name: f, method: follow}, "
+        "{name: a, method: proportional, by: cost, of_rules: [f, g]}]}",
         (
             "rule 'a': 'f' follows other cost, so no cost can follow it",
             "rule 'a': there is no rule 'g'",
         ),
     ),
     (
-        "{rules: [{name: f, method: follow}], pools: [{name: p, method: proportional, by: cost, of_rules: f}]}",
+        "{rules: [{name: f, method: follow}], "
+        "pools: [{name: p, method: proportional, by: cost, of_rules: f}]}",
         ("pool 'p': 'f' follows other cost, so no cost can follow it",),
     ),
     (
@@ -187,25 +194,29 @@ MISTAKES: list[tuple[str, tuple[str, ...]]] = [
     (
         "rules: [{name: a, method: follow, when: {Colour: red}}]",
         (
-            "rule 1 (a): 'Colour' is neither a FOCUS column nor x_<name>, Tags.<key> or Catalogue.<what>",
+            "rule 1 (a): 'Colour' is neither a FOCUS column nor x_<name>, Tags.<key> or "
+            "Catalogue.<what>",
         ),
     ),
     (
         "rules: [{name: a, method: follow, when: {Catalogue.Mood: good}}]",
         (
-            "rule 1 (a): there is no Catalogue.Mood; the catalogue reads Provider, Project, Model, TokenClass, Tier, Kind",
+            "rule 1 (a): there is no Catalogue.Mood; the catalogue reads Provider, Project, Model, "
+            "TokenClass, Tier, Kind",
         ),
     ),
     (
         "rules: [{name: a, method: follow, when: {ServiceName: {like: x}}}]",
         (
-            "rule 1 (a): there is no operator 'like'; there are equals, in, prefix, contains, regex, missing, above, at_least, below, at_most",
+            "rule 1 (a): there is no operator 'like'; there are equals, in, prefix, contains, "
+            "regex, missing, above, at_least, below, at_most",
         ),
     ),
     (
         "rules: [{name: a, method: follow, when: {ServiceName: {}}}]",
         (
-            "rule 1 (a): an operator is missing; there are equals, in, prefix, contains, regex, missing, above, at_least, below, at_most",
+            "rule 1 (a): an operator is missing; there are equals, in, prefix, contains, regex, "
+            "missing, above, at_least, below, at_most",
         ),
     ),
     (
@@ -231,7 +242,8 @@ MISTAKES: list[tuple[str, tuple[str, ...]]] = [
     (
         "rules: [{name: a, method: follow, when: {BilledCost: {contains: 1}}}]",
         (
-            "rule 1 (a): BilledCost is a number: compare it by above, at_least, below, at_most, equals or missing",
+            "rule 1 (a): BilledCost is a number: compare it by above, at_least, below, at_most, "
+            "equals or missing",
         ),
     ),
     (
@@ -253,7 +265,8 @@ MISTAKES: list[tuple[str, tuple[str, ...]]] = [
     (
         "rules: [{name: a, method: follow, when: {x_size: {like: 1}}}]",
         (
-            "rule 1 (a): there is no operator 'like'; there are equals, in, prefix, contains, regex, missing, above, at_least, below, at_most",
+            "rule 1 (a): there is no operator 'like'; there are equals, in, prefix, contains, "
+            "regex, missing, above, at_least, below, at_most",
         ),
     ),
     (
@@ -307,7 +320,8 @@ MISTAKES: list[tuple[str, tuple[str, ...]]] = [
     (
         "rules: [{name: a, method: fixed, shares: [{pool: x, team: y, share: 100}]}]",
         (
-            "rule 1 (a): a target has no pool; it has team, feature, product, environment, customer, phase, or a pool alone",
+            "rule 1 (a): a target has no pool; it has team, feature, product, environment, "
+            "customer, phase, or a pool alone",
         ),
     ),
     (
@@ -329,7 +343,8 @@ MISTAKES: list[tuple[str, tuple[str, ...]]] = [
     (
         "rules: [{name: a, method: even, among: [{model: x, 4: y}]}]",
         (
-            "rule 1 (a): a target has no 4, model; it has team, feature, product, environment, customer, phase, or a pool alone",
+            "rule 1 (a): a target has no 4, model; it has team, feature, product, environment, "
+            "customer, phase, or a pool alone",
         ),
     ),
     (
@@ -339,7 +354,8 @@ MISTAKES: list[tuple[str, tuple[str, ...]]] = [
     (
         "rules: [{name: a, method: proportional, by: mood}]",
         (
-            "rule 1 (a): `by` is one of cost, requests, tokens, input_tokens, output_tokens, cached_tokens, gpu_seconds, seats, series, not 'mood'",
+            "rule 1 (a): `by` is one of cost, requests, tokens, input_tokens, output_tokens, "
+            "cached_tokens, gpu_seconds, seats, series, not 'mood'",
         ),
     ),
     (
@@ -391,7 +407,8 @@ MISTAKES: list[tuple[str, tuple[str, ...]]] = [
         ("rule 1 (a): `usage` is a mapping of provider, project, model, not 'x'",),
     ),
     (
-        "rules: [{name: a, method: proportional, by: seats, min_share: 60, among: [{team: x}, {team: y}]}]",
+        "rules: [{name: a, method: proportional, by: seats, min_share: 60, among: [{team: x}, "
+        "{team: y}]}]",
         ("rule 1 (a): a minimum of 60% for each of 2 is more than 100%",),
     ),
     (
@@ -462,12 +479,22 @@ def test_what_a_library_has_to_say_of_a_mistake_is_passed_on(text: str, start: s
 
 
 ANYTHING = st.recursive(
-    st.none() | st.booleans() | st.integers(-3, 200) | st.floats() | st.dates()
+    st.none()
+    | st.booleans()
+    | st.integers(-3, 200)
+    | st.floats()
+    | st.dates()
     | st.sampled_from(["", "a", "p", "teams", "cost", "leaf 0", "pool 0", "2026-10", "("]),
-    lambda inner: st.lists(inner, max_size=3)
-    | st.dictionaries(st.sampled_from(["team", "pool", "share", "all", "not", "in", 7, None]), inner, max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(["team", "pool", "share", "all", "not", "in", 7, None]),
+            inner,
+            max_size=3,
+        )
+    ),
     max_leaves=5,
-)  # fmt: skip
+)
 
 
 def places_in(node: Any) -> list[tuple[Any, Any]]:
