@@ -149,11 +149,6 @@ def charge_days(*, month: date, scopes: Sequence[int]) -> tuple[date, date]:
     )
 
 
-def id_list(ids: Iterable[int]) -> str:
-    """Ids as the inside of an array literal."""
-    return ",".join(str(int(pk)) for pk in ids)
-
-
 GROUPS = """
 -- One row per split key and UTC day; for charges that touch several days one per split key and
 -- period, clipped to the billing period.

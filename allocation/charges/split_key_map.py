@@ -9,7 +9,7 @@ from typing import Any
 
 from django.db import connection
 
-from allocation.catalogue.wording import Entries
+from allocation.catalogue.entries import Entries
 from allocation.charges.groups import day_sums
 from allocation.charges.split_keys import (
     DimensionRow,

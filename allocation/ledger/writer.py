@@ -409,7 +409,7 @@ COPY (
     JOIN bucket b ON b.id = a.bucket
     JOIN allocation_source s ON s.id = b.source_id
     JOIN allocation_target t ON t.id = a.target_id
-    WHERE a.billing_month = '{month}' AND r.run_id = {run}
+    WHERE a.billing_month = %(month)s AND r.run_id = %(run)s
     ORDER BY r.part, r.day, r.is_spread, b.content_hash,
         t.team COLLATE "C" NULLS FIRST, t.model COLLATE "C" NULLS FIRST,
         t.feature COLLATE "C" NULLS FIRST, t.product COLLATE "C" NULLS FIRST,
@@ -428,12 +428,14 @@ COPY (
 
 def stored_sha256(*, run_id: int, month: date) -> str:
     """The hash of a run, computed from what stands in the database."""
-    sql = CANONICAL_SQL.format(month=month.isoformat(), run=int(run_id))
     places = RunSlice.objects.filter(run_id=run_id, part__gte=0).values_list(
         "part", "day", "is_spread"
     )
     digests: dict[Place, Any] = {Place(*place): hashlib.sha256() for place in places}
-    with connection.cursor() as cursor, cursor.copy(sql) as copy:
+    with (
+        connection.cursor() as cursor,
+        cursor.copy(CANONICAL_SQL, {"month": month, "run": run_id}) as copy,
+    ):
         for row in copy:
             part, day, is_spread, line = bytes(row).split(b",", 3)
             place = Place(int(part), date.fromisoformat(day.decode()), is_spread == b"1")

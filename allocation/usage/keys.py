@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from datetime import date
 from typing import NamedTuple
 
-from allocation.catalogue.wording import TRACE, Entries, meaning
+from allocation.catalogue.entries import TRACE, Entries, meaning
 from allocation.organisation.targets import Owner
 from allocation.storage.copy_text import NULL, copy_cells
 

@@ -14,10 +14,11 @@ from allocation.charges.groups import pinned_scopes
 from allocation.charges.split_key_map import month_dimensions
 from allocation.models import AllocationRun, RuleSet
 from allocation.preview.world import check_draft, rule_reach
+from allocation.rules.accepting import accepted_rules
 from allocation.rules.conditions import Facts
 from allocation.rules.rule_sets import add_owner_rule, rule_set_for
 from allocation.rules.rules import RuleError, parse_rules
-from allocation.rules.suggestions import Suggestion, accepted_rules
+from allocation.rules.suggestions import Suggestion
 from allocation.values.money import plain
 from portal.accounts import audit
 from portal.ingest.bills.delivery import ask_for_allocation

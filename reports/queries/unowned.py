@@ -16,7 +16,8 @@ from django.db import connection
 from allocation.models import AllocationRun
 from allocation.organisation.load import load_organisation
 from allocation.rules.conditions import Facts
-from allocation.rules.suggestions import Bucket, Charges, TracedCalls, Unowned, unowned_cost
+from allocation.rules.evidence import Bucket, Charges, TracedCalls
+from allocation.rules.suggestions import Unowned, unowned_cost
 from allocation.storage.copy_text import whole_month_plans
 from allocation.values.money import exact_sum
 from reports.queries.kept import kept

@@ -259,7 +259,9 @@ class PageState:
         return found
 
     def spend_of_runs(self, runs: Sequence[MonthRun]) -> Spend:
-        """Runs of one currency, or of several where only calls are counted, for the reader's scope."""
+        """These runs for the reader's scope: of one currency, or of several where only calls are
+        counted.
+        """
         return self._spend(runs, self.scope)
 
     def runs_of(self, period: Period) -> list[MonthRun]:

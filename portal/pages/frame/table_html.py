@@ -101,7 +101,8 @@ def name_html(text: str) -> str:
 def change_html(now: Decimal | None, before: Decimal | None, places: int = 2) -> str:
     moved = readable.change(now, before, places)
     exact = readable.exact(moved.amount) or moved.word
-    return f'<span class="change change-{moved.word.replace(" ", "-")}" title="{exact}">{escape(str(moved))}</span>'
+    kind = moved.word.replace(" ", "-")
+    return f'<span class="change change-{kind}" title="{exact}">{escape(str(moved))}</span>'
 
 
 def _spark(points: str) -> str:

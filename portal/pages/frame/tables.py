@@ -1,4 +1,4 @@
-"""Tables of figures: sorted by the address, cut to their largest rows, downloaded exactly as shown."""
+"""Tables of figures: sorted by the address, cut to their largest rows, downloaded as shown."""
 
 from __future__ import annotations
 
@@ -135,6 +135,7 @@ class Table:
                     if self._can_sort(column)
                     else "",
                     "aria": "ascending" if ascending else "descending" if descending else "",
+                    "arrow": "\u00a0↑" if ascending else "\u00a0↓" if descending else "",
                 }
             )
         return heads

@@ -371,12 +371,14 @@ def spend_on(*days: int) -> None:
         ("team,search,,platform,4100,,,,,2026-10-15\n", {"search": Decimal(40)}),
         # Merged: from then on its name means the other team, and its feature has another owner.
         (
-            "team_alias,search,,ads,,,,,,2026-10-15\nfeature,chat,,ads,,shop,,high,yes,2026-10-15\n",
+            "team_alias,search,,ads,,,,,,2026-10-15\n"
+            "feature,chat,,ads,,shop,,high,yes,2026-10-15\n",
             {"search": Decimal(20), "ads": Decimal(20)},
         ),
         # Split: a new team takes over the feature.
         (
-            "team,bots,Bots,platform,,,,,,2026-10-15\nfeature,chat,,bots,,shop,,high,yes,2026-10-15\n",
+            "team,bots,Bots,platform,,,,,,2026-10-15\n"
+            "feature,chat,,bots,,shop,,high,yes,2026-10-15\n",
             {"search": Decimal(30), "bots": Decimal(10)},
         ),
     ],

@@ -222,9 +222,8 @@ scope: []
         ),
         (WARNING, 10, "pool 'p': nothing fills it"),
     ]
-    assert not [
-        level for level, _, _ in found(text) if level == ERROR
-    ]  # without a tree names are taken as told
+    # Without a tree names are taken as told.
+    assert not [level for level, _, _ in found(text) if level == ERROR]
 
 
 def test_series_that_nobody_uploaded_are_named_with_their_line_and_those_without_the_month() -> (

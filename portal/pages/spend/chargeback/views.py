@@ -30,10 +30,10 @@ from portal.exports import chargeback_file, export_formats
 from portal.pages.frame.render import render_page
 from portal.pages.frame.state import METRICS, PageState
 from portal.pages.frame.tables import Cell, Column, Row, Table, arranged, asked_download
-from portal.pages.reconcile.bridge import bridge_block
 from portal.pages.registry import page_address
 from portal.pages.spend.between import hosting_table, provided_table
 from portal.pages.spend.blocks import explain_address
+from portal.pages.spend.chargeback.bridge import bridge_block
 from reports.analysis.reconciled import difference, differences
 from reports.exports.format import NotAllocated
 from reports.queries.balances import SourceBalance, balances_of
@@ -226,7 +226,8 @@ def _stations(figures: MonthFigures) -> list[Station]:
         Station(
             "Imported",
             "trouble" if rejected else "done" if bills else "open",
-            f"bills: {grouped(bills)}, sources: {len(figures.loaded)}, rejected rows: {grouped(rejected)}",
+            f"bills: {grouped(bills)}, sources: {len(figures.loaded)},"
+            f" rejected rows: {grouped(rejected)}",
         ),
         Station("Reconciled", *_reconciled(figures, found)),
         Station(

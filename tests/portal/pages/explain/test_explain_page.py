@@ -19,7 +19,6 @@ from allocation.models import (
     ChargeScope,
     Import,
     Source,
-    Team,
     UsageDimension,
     UsageHourly,
 )
@@ -32,8 +31,8 @@ from reports.queries.rules_taken import charges_without_rule, rules_taken
 from reports.queries.spend_filter import Spend
 from reports.scope import TeamScope
 from tests.allocation.bills import put_in_force
-from tests.factories import make_team, make_user
-from tests.portal.pages.operate.test_debug_page import text_of
+from tests.factories import client_of, make_team, make_user
+from tests.portal.pages.words import text_of
 
 pytestmark = pytest.mark.django_db
 MONTH = date(2026, 10, 1)
@@ -156,12 +155,6 @@ def ledger() -> int:
 
 def asked(run: int, **filters: Any) -> Question:
     return Question(runs=(run,), months=(MONTH,), **filters)
-
-
-def client_of(role: Role, *teams: str) -> Client:
-    client = Client()
-    client.force_login(make_user(role, teams=list(Team.objects.filter(slug__in=teams))))
-    return client
 
 
 def explained(client: Client, query: str = "") -> Any:
@@ -306,7 +299,10 @@ def test_who_else_shares_a_split_is_not_told_to_a_lead(ledger: int) -> None:
     put_in_force(
         """
         rules: [{name: all, method: direct, target: {pool: platform}}]
-        pools: [{name: platform, method: fixed, shares: [{team: ads, share: 25}, {team: search, share: 75}]}]
+        pools:
+        - name: platform
+          method: fixed
+          shares: [{team: ads, share: 25}, {team: search, share: 75}]
         """
     )
     allocate_period(period=Period.month(MONTH), now=NOW)
