@@ -37,7 +37,8 @@ from allocation.rules.rule_sets import latest_rule_set
 from allocation.runs.month import RunOutcome, allocate_period
 from allocation.values.periods import Period
 from allocation.values.vocabulary import NO_RULE
-from benchmarks.ledger_rules import KEYS, Resource, ledger_rules
+from benchmarks.ledger_resources import KEYS, Resource
+from benchmarks.ledger_rules import ledger_rules
 from reports.queries.reconciliation import reconcile_period
 from reports.queries.rules_taken import rules_taken
 from reports.queries.spend_filter import Spend

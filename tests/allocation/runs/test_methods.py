@@ -410,9 +410,7 @@ BATCH: dict[str, Any] = {**OPENAI, "sku_meter": "gpt-4o batch input tokens"}
 TRACED_RULES = "rules: [{name: calls, method: traced_usage, owner: {team: {tag: team}}}]"
 
 
-def test_batch_jobs_without_traces_go_by_the_providers_report_and_never_to_interactive_calls() -> (
-    None
-):
+def test_batch_jobs_without_traces_go_by_the_providers_report_not_to_interactive_features() -> None:
     teams("chat", "nightly", "etl")
     rules(TRACED_RULES)
     usage("chat", model="gpt-4o", project="proj-1", input_uncached=1000, at=utc(5))
