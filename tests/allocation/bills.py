@@ -93,7 +93,7 @@ class Bill:
         extra: dict[str, str] | None = None,
         **columns: Any,
     ) -> None:
-        """A row of one hour unless `until` says otherwise; `columns` are those of ChargeDimension."""
+        """A row of one hour unless `until` says otherwise; `columns` are ChargeDimension's."""
         at = at or utc(5, 10)
         self.line += 1
         Charge.objects.create(

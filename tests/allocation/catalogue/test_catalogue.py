@@ -40,8 +40,10 @@ from allocation.catalogue.wording import bill_line, tokens_per_unit
         ("claude-3-haiku-20240307", "claude-3-haiku"),
         ("claude-opus-4-20250514", "claude-opus-4"),
         ("claude-opus-4-0", "claude-opus-4"),
-        ("arn:aws:bedrock:us-east-1:1:inference-profile/"
-         "us.anthropic.claude-haiku-4-5-20251001-v1:0", "claude-haiku-4-5"),
+        (
+            "arn:aws:bedrock:us-east-1:1:inference-profile/us.anthropic.claude-haiku-4-5-20251001-v1:0",
+            "claude-haiku-4-5",
+        ),
         ("meta.llama3-1-70b-instruct-v1:0", "llama-3.1-70b"),
         ("meta-llama/Llama-3.1-70B-Instruct", "llama-3.1-70b"),
         ("amazon.nova-pro-v1:0", "nova-pro"),
@@ -53,7 +55,7 @@ from allocation.catalogue.wording import bill_line, tokens_per_unit
         ("gemini-embedding-001", "gemini-embedding-001"),
         ("my-own-model", "my-own-model"),
     ],
-)  # fmt: skip
+)
 def test_a_model_has_one_name(name: str, model: str) -> None:
     assert canonical_model(name) == model
     assert canonical_model(model) == model
@@ -85,69 +87,91 @@ VERTEX = {"provider_name": "Google Cloud", "service_name": "Vertex AI"}
 AZURE = {"provider_name": "Microsoft", "service_name": "Azure OpenAI"}
 
 
-@pytest.mark.parametrize(
-    ("row", "meter", "provider", "model", "token_class", "tier"),
-    [
-        (OPENAI, "gpt-4o-2024-08-06, input", "openai", "gpt-4o", "input", None),
-        (OPENAI, "gpt-4o-2024-08-06, cached input", "openai", "gpt-4o", "cache_read", None),
-        (OPENAI, "gpt-4o-2024-08-06, output", "openai", "gpt-4o", "output", None),
-        (OPENAI, "gpt-4o-mini-2024-07-18 batch, input", "openai", "gpt-4o-mini", "input", "batch"),
-        (OPENAI, "o4-mini-2025-04-16, cached input", "openai", "o4-mini", "cache_read", None),
-        (OPENAI, "text-embedding-3-small, input", "openai", "text-embedding-3-small", "input",
-         None),
-        (ANTHROPIC, "Claude Sonnet 4.5 Usage - Input Tokens", "anthropic", "claude-sonnet-4-5",
-         "input", None),
-        (ANTHROPIC, "Claude Sonnet 4.5 Usage - Input Tokens, Cache Read", "anthropic",
-         "claude-sonnet-4-5", "cache_read", None),
-        (ANTHROPIC, "Claude Sonnet 4.5 Usage - Input Tokens, Cache Write (5m)", "anthropic",
-         "claude-sonnet-4-5", "cache_write_5m", None),
-        (ANTHROPIC, "Claude Haiku 4.5 Usage - Input Tokens, Cache Write (1h)", "anthropic",
-         "claude-haiku-4-5", "cache_write_1h", None),
-        (ANTHROPIC, "Claude 3.5 Sonnet Usage - Output Tokens", "anthropic", "claude-3-5-sonnet",
-         "output", None),
-        (BEDROCK, "USE1-Claude4.5Sonnet-input-tokens", "aws.bedrock", "claude-sonnet-4-5", "input",
-         None),
-        (BEDROCK, "USE1-Claude4.5Sonnet-output-tokens-batch", "aws.bedrock", "claude-sonnet-4-5",
-         "output", "batch"),
-        (BEDROCK, "USE1-Claude4.5Sonnet-cache-read-input-token-count", "aws.bedrock",
-         "claude-sonnet-4-5", "cache_read", None),
-        (BEDROCK, "USE1-Claude4.5Sonnet-cache-write-input-token-count", "aws.bedrock",
-         "claude-sonnet-4-5", "cache_write", None),
-        (BEDROCK, "USW2-NovaPro-input-tokens", "aws.bedrock", "nova-pro", "input", None),
-        (BEDROCK, "USE1-Llama3-1-70B-input-tokens", "aws.bedrock", "llama-3.1-70b", "input", None),
-        (VERTEX, "Gemini 2.5 Flash Input Text Tokens", "gcp.vertex_ai", "gemini-2.5-flash", "input",
-         None),
-        (VERTEX, "Gemini 2.5 Flash Output Text Tokens", "gcp.vertex_ai", "gemini-2.5-flash",
-         "output", None),
-        (VERTEX, "Gemini 2.5 Flash-Lite Text Input - Predictions", "gcp.vertex_ai",
-         "gemini-2.5-flash-lite", "input", None),
-        (VERTEX, "Gemini 2.5 Flash Input Text Caching", "gcp.vertex_ai", "gemini-2.5-flash",
-         "cache_read", None),
-        ({"provider_name": "Anthropic",
-         "service_name": "Claude Sonnet 4.5 (Amazon Bedrock Edition)"},
-         "USE1-Claude4.5Sonnet-input-tokens", "aws.bedrock", "claude-sonnet-4-5", "input", None),
-        ({"provider_name": "AWS Marketplace",
-         "service_name": "Claude 3.5 Sonnet (Amazon Bedrock Edition)"},
-         "USE1_OutputTokenCount-Units", "aws.bedrock", "claude-3-5-sonnet", "output", None),
-        (AZURE, "gpt-4o-0806-Inp-glbl Tokens", "azure.ai.openai", "gpt-4o", "input", None),
-        (AZURE, "gpt 4o 0806 cached Inp glbl Tokens", "azure.ai.openai", "gpt-4o", "cache_read",
-         None),
-        (AZURE, "gpt-4o-mini-0718-Outp-regnl Tokens", "azure.ai.openai", "gpt-4o-mini", "output",
-         None),
-    ],
-)  # fmt: skip
-def test_a_bill_line_says_what_was_called(
-    row: dict[str, str], meter: str, provider: str, model: str, token_class: str, tier: str | None
-) -> None:
-    for column in ("sku_meter", "charge_description"):
-        line = bill_line(row | {column: meter, "charge_category": "Usage"})
+MARKETPLACE = [
+    {"provider_name": seller, "service_name": f"{model} (Amazon Bedrock Edition)"}
+    for seller, model in (
+        ("Anthropic", "Claude Sonnet 4.5"),
+        ("AWS Marketplace", "Claude 3.5 Sonnet"),
+    )
+]
+# Wording of bills, and what it means: model, token class and tier.
+WORDING: tuple[tuple[dict[str, str], str, str], ...] = (
+    (
+        OPENAI,
+        "openai",
+        """
+        gpt-4o-2024-08-06, input                 -> gpt-4o input
+        gpt-4o-2024-08-06, cached input          -> gpt-4o cache_read
+        gpt-4o-2024-08-06, output                -> gpt-4o output
+        gpt-4o-mini-2024-07-18 batch, input      -> gpt-4o-mini input batch
+        o4-mini-2025-04-16, cached input         -> o4-mini cache_read
+        text-embedding-3-small, input            -> text-embedding-3-small input
+        """,
+    ),
+    (
+        ANTHROPIC,
+        "anthropic",
+        """
+        Claude Sonnet 4.5 Usage - Input Tokens                   -> claude-sonnet-4-5 input
+        Claude Sonnet 4.5 Usage - Input Tokens, Cache Read       -> claude-sonnet-4-5 cache_read
+        Claude Sonnet 4.5 Usage - Input Tokens, Cache Write (5m) -> claude-sonnet-4-5 cache_write_5m
+        Claude Haiku 4.5 Usage - Input Tokens, Cache Write (1h)  -> claude-haiku-4-5 cache_write_1h
+        Claude 3.5 Sonnet Usage - Output Tokens                  -> claude-3-5-sonnet output
+        """,
+    ),
+    (
+        BEDROCK,
+        "aws.bedrock",
+        """
+        USE1-Claude4.5Sonnet-input-tokens                  -> claude-sonnet-4-5 input
+        USE1-Claude4.5Sonnet-output-tokens-batch           -> claude-sonnet-4-5 output batch
+        USE1-Claude4.5Sonnet-cache-read-input-token-count  -> claude-sonnet-4-5 cache_read
+        USE1-Claude4.5Sonnet-cache-write-input-token-count -> claude-sonnet-4-5 cache_write
+        USW2-NovaPro-input-tokens                          -> nova-pro input
+        USE1-Llama3-1-70B-input-tokens                     -> llama-3.1-70b input
+        """,
+    ),
+    (
+        VERTEX,
+        "gcp.vertex_ai",
+        """
+        Gemini 2.5 Flash Input Text Tokens             -> gemini-2.5-flash input
+        Gemini 2.5 Flash Output Text Tokens            -> gemini-2.5-flash output
+        Gemini 2.5 Flash-Lite Text Input - Predictions -> gemini-2.5-flash-lite input
+        Gemini 2.5 Flash Input Text Caching            -> gemini-2.5-flash cache_read
+        """,
+    ),
+    (MARKETPLACE[0], "aws.bedrock", "USE1-Claude4.5Sonnet-input-tokens -> claude-sonnet-4-5 input"),
+    (MARKETPLACE[1], "aws.bedrock", "USE1_OutputTokenCount-Units -> claude-3-5-sonnet output"),
+    (
+        AZURE,
+        "azure.ai.openai",
+        """
+        gpt-4o-0806-Inp-glbl Tokens        -> gpt-4o input
+        gpt 4o 0806 cached Inp glbl Tokens -> gpt-4o cache_read
+        gpt-4o-mini-0718-Outp-regnl Tokens -> gpt-4o-mini output
+        """,
+    ),
+)
 
-        assert (line.provider, line.model, line.token_class, line.tier) == (
-            provider,
-            model,
-            token_class,
-            tier,
-        )
+
+@pytest.mark.parametrize(
+    ("row", "provider", "wording", "meaning"),
+    [
+        (row, provider, *map(str.strip, line.split("->")))
+        for row, provider, text in WORDING
+        for line in text.strip().splitlines()
+    ],
+)
+def test_a_bill_line_says_what_was_called(
+    row: dict[str, str], provider: str, wording: str, meaning: str
+) -> None:
+    model, token_class, tier = [*meaning.split(), None][:3]
+    for column in ("sku_meter", "charge_description"):
+        line = bill_line(row | {column: wording, "charge_category": "Usage"})
+
+        assert line.provider == provider
+        assert (line.model, line.token_class, line.tier) == (model, token_class, tier)
         assert line.is_model_usage
         assert not line.is_gpu
 
@@ -170,16 +194,25 @@ def test_accelerators_are_known_by_their_wording(row: dict[str, Any], is_gpu: bo
 
 @pytest.mark.parametrize(
     ("unit", "tokens"),
-    [("Tokens", 1), ("1K tokens", 1000), ("1M Tokens", 10**6), ("1,000 tokens", 1000),
-     ("M tokens", 10**6),
-     ("Hours", None), ("Requests", None), (", tokens", None), ("", None), (None, None)],
-)  # fmt: skip
+    [
+        ("Tokens", 1),
+        ("1K tokens", 1000),
+        ("1M Tokens", 10**6),
+        ("1,000 tokens", 1000),
+        ("M tokens", 10**6),
+        ("Hours", None),
+        ("Requests", None),
+        (", tokens", None),
+        ("", None),
+        (None, None),
+    ],
+)
 def test_units_convert_to_tokens_or_not_at_all(unit: str | None, tokens: int | None) -> None:
     assert tokens_per_unit(unit) == (None if tokens is None else Decimal(tokens))
 
 
 def test_units_that_are_one_number_of_tokens_are_written_alike() -> None:
-    """Else the hash of a bucket that has both depends on which the database happens to name
+    """Else the hash of a split key that has both depends on which the database happens to name
     first.
     """
     for units in (

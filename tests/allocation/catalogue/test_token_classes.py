@@ -14,9 +14,28 @@ def names(columns: tuple[int, ...]) -> set[str]:
 @pytest.mark.parametrize(
     ("token_class", "on_bill", "expected"),
     [
-        ("input", {"input"}, {"input_uncached", "cache_read", "cache_write_5m", "cache_write_1h", "input_audio", "input_image"}),
-        ("input", {"input", "cache_read"}, {"input_uncached", "cache_write_5m", "cache_write_1h", "input_audio", "input_image"}),
-        ("input", {"input", "cache_write", "input_audio"}, {"input_uncached", "cache_read", "input_image"}),
+        (
+            "input",
+            {"input"},
+            {
+                "input_uncached",
+                "cache_read",
+                "cache_write_5m",
+                "cache_write_1h",
+                "input_audio",
+                "input_image",
+            },
+        ),
+        (
+            "input",
+            {"input", "cache_read"},
+            {"input_uncached", "cache_write_5m", "cache_write_1h", "input_audio", "input_image"},
+        ),
+        (
+            "input",
+            {"input", "cache_write", "input_audio"},
+            {"input_uncached", "cache_read", "input_image"},
+        ),
         ("output", {"output"}, {"output_text", "reasoning", "output_audio", "output_image"}),
         ("output", {"output", "reasoning", "output_audio", "output_image"}, {"output_text"}),
         ("cache_write", {"cache_write"}, {"cache_write_5m", "cache_write_1h"}),
@@ -24,7 +43,7 @@ def names(columns: tuple[int, ...]) -> set[str]:
         ("cache_write_1h", {"cache_write_1h"}, {"cache_write_1h"}),
         ("reasoning", {"reasoning"}, {"reasoning"}),
     ],
-)  # fmt: skip
+)
 def test_a_class_takes_in_what_the_bill_has_no_line_for(
     token_class: str, on_bill: set[str], expected: set[str]
 ) -> None:

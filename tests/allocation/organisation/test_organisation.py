@@ -18,7 +18,8 @@ from allocation.organisation.store import (
     preview_organisation,
     read_tree,
 )
-from allocation.organisation.tree_file import Plan, Tree, plan_changes
+from allocation.organisation.tree import Tree
+from allocation.organisation.tree_changes import Plan, plan_changes
 from allocation.values.names import name_key, normal_name
 from tests.allocation.bills import AWS, OPENAI, Bill, allocate, billed_by_team, usage, utc
 
@@ -69,11 +70,17 @@ def test_a_file_builds_a_tree_and_the_tree_writes_the_file() -> None:
     [
         (
             "team,search,,platform,4100,,,,,2026-11-15",
-            ("moved", "search", 2,
-             "Search Engine: business unit commerce to platform, from 15 November 2026"),
+            (
+                "moved",
+                "search",
+                2,
+                "Search Engine: business unit commerce to platform, from 15 November 2026",
+            ),
         ),
-        ("team,search,Search & Find,,,,,,,",
-         ("renamed", "search", 2, "Search Engine becomes Search & Find")),
+        (
+            "team,search,Search & Find,,,,,,,",
+            ("renamed", "search", 2, "Search Engine becomes Search & Find"),
+        ),
         (
             "feature,chat,,ads,,shop,,high,yes,2026-10-15",
             ("moved", "chat", 2, "The Chat: team search to ads, from 15 October 2026"),
@@ -92,21 +99,28 @@ def test_a_file_builds_a_tree_and_the_tree_writes_the_file() -> None:
                 "changes what is recorded",
             ),
         ),
-        ("cost_center,4100,,acme,,,showback,,,", (
-            "rewritten",
-            "4100",
-            2,
-            "Commerce costs: mode chargeback to showback, at any time, which changes what is "
-            "recorded",
-        )),
+        (
+            "cost_center,4100,,acme,,,showback,,,",
+            (
+                "rewritten",
+                "4100",
+                2,
+                "Commerce costs: mode chargeback to showback, at any time, which changes what is "
+                "recorded",
+            ),
+        ),
         (
             "cost_center,4100,,acme,,,showback,,,2026-12-01",
-            ("moved", "4100", 2,
-             "Commerce costs: mode chargeback to showback, from 1 December 2026"),
+            (
+                "moved",
+                "4100",
+                2,
+                "Commerce costs: mode chargeback to showback, from 1 December 2026",
+            ),
         ),
         ("team_alias,Anzeigen,,ads,,,,,,", ("added", "anzeigen", 2, "Anzeigen (means ads)")),
     ],
-)  # fmt: skip
+)
 def test_each_difference_is_named(row: str, change: tuple[str, str, int, str]) -> None:
     assert changes(HEADER + row) == [change]
     assert problems(HEADER + row) == []
@@ -115,31 +129,42 @@ def test_each_difference_is_named(row: str, change: tuple[str, str, int, str]) -
 @pytest.mark.parametrize(
     ("row", "problem"),
     [
-        ("team,vision,Vision,nowhere,,,,,,2026-12-01",
-         "line 2: there is no business unit 'nowhere'"),
+        (
+            "team,vision,Vision,nowhere,,,,,,2026-12-01",
+            "line 2: there is no business unit 'nowhere'",
+        ),
         ("team,vision,Vision,commerce,99,,,,,2026-12-01", "line 2: there is no cost centre '99'"),
         ("feature,chat,,search,,gone,,,,2026-12-01", "line 2: there is no product 'gone'"),
         ("team_alias,Suchen,,serach,,,,,,", "line 2: there is no team 'serach'"),
-        ("team,search,,platform,4100,,,,,",
-         "line 2: valid_from is missing: from which day does search stand there?"),
+        (
+            "team,search,,platform,4100,,,,,",
+            "line 2: valid_from is missing: from which day does search stand there?",
+        ),
         (
             "business_unit,new,New,acme,,,,,,2026-12-01",
             "line 2: new is new: its first row has no valid_from and says where it stands before",
         ),
-        ("team,search,,platform,4100,,,,,15.11.26",
-         "line 2: valid_from is a day such as 2026-10-15, not '15.11.26'"),
+        (
+            "team,search,,platform,4100,,,,,15.11.26",
+            "line 2: valid_from is a day such as 2026-10-15, not '15.11.26'",
+        ),
         ("team,vision,,commerce,,,,,,2026-12-01", "line 2: team vision is new, so it needs a name"),
-        ("business_unit,new,New,,,,,,,",
-         "line 2: a business unit needs a parent, which is a legal entity"),
+        (
+            "business_unit,new,New,,,,,,,",
+            "line 2: a business unit needs a parent, which is a legal entity",
+        ),
         ("product,shop,Shop,acme,,,,,,", "line 2: a product has no parent"),
-        ("crew,x,X,,,,,,,",
-         "line 2: kind is one of legal_entity, business_unit, cost_center, team, product, feature, "
-            "team_alias, feature_alias, not 'crew'"),
-        ("team,a b,A,commerce,,,,,,2026-12-01",
-         "line 2: an id has up to 50 letters, digits, hyphens and underscores, "
-            "not 'a b'"),
+        (
+            "crew,x,X,,,,,,,",
+            "line 2: kind is one of legal_entity, business_unit, cost_center, team, product, "
+            "feature, team_alias, feature_alias, not 'crew'",
+        ),
+        (
+            "team,a b,A,commerce,,,,,,2026-12-01",
+            "line 2: an id has up to 50 letters, digits, hyphens and underscores, not 'a b'",
+        ),
     ],
-)  # fmt: skip
+)
 def test_each_problem_is_named_with_its_line(row: str, problem: str) -> None:
     assert problems(HEADER + row) == [problem]
 

@@ -1,4 +1,4 @@
-"""From charge groups to plans: stages, grounds, fingerprints, and who pays what nobody else does."""
+"""From charge groups to plans: stages, grounds, fingerprints, and who pays what is left over."""
 
 from __future__ import annotations
 

@@ -102,7 +102,8 @@ def test_a_split_reads_as_written_and_has_its_defaults() -> None:
 
     assert fixed == Split(
         "fixed",
-        '{"method": "fixed", "shares": [{"share": "66.6", "team": "a"}, {"pool": "p", "share": 33.4}]}',
+        '{"method": "fixed", "shares": [{"share": "66.6", "team": "a"}, '
+        '{"pool": "p", "share": 33.4}]}',
         members=(
             Member(Owner(team="a"), None, Fraction("66.6")),
             Member(Owner(), "p", Fraction("33.4")),

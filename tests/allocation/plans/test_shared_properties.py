@@ -29,8 +29,21 @@ Reckoned = tuple[dict[Target, Fraction], Fraction]
 
 
 def key_with(split: Split, pools: dict[str, Split], *, model: str | None = None) -> SplitKey:
-    return SplitKey(SOURCE, "USD", "r", split.method, "ai", None, None, "Usage", None, None, model=model, split=split,
-                  pools=tuple(pools.items()))  # fmt: skip
+    return SplitKey(
+        SOURCE,
+        "USD",
+        "r",
+        split.method,
+        "ai",
+        None,
+        None,
+        "Usage",
+        None,
+        None,
+        model=model,
+        split=split,
+        pools=tuple(pools.items()),
+    )
 
 
 class Readings:
@@ -85,8 +98,11 @@ def reckoned(
         if split.min_share is None and split.max_share is None:
             return {t: w / sum(found.values()) for t, w in found.items() if w}, Fraction(0)
         kept = {t: w for t, w in found.items() if members or w}
-        shares, left = bounded(list(kept.values()), least=(split.min_share or Fraction(0)) / 100,
-                               most=(Fraction(100) if split.max_share is None else split.max_share) / 100)  # fmt: skip
+        shares, left = bounded(
+            list(kept.values()),
+            least=(split.min_share or Fraction(0)) / 100,
+            most=(Fraction(100) if split.max_share is None else split.max_share) / 100,
+        )
         return {t: share for t, share in zip(kept, shares, strict=True) if share}, left
     parts: dict[Target, Fraction] = {}
     left = Fraction(0 if members else 1)

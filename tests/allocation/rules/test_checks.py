@@ -142,10 +142,13 @@ rules:
 """
 
     assert found(text, EC2, month=date(2026, 9, 1)) == [
-        (WARNING, 4, "rule 'EC2': shadowed in September 2026: earlier rules take everything that "
-                     "it would: "
-         "'until September'")
-    ]  # fmt: skip
+        (
+            WARNING,
+            4,
+            "rule 'EC2': shadowed in September 2026: earlier rules take everything that it would: "
+            "'until September'",
+        )
+    ]
     assert [line for _, line, _ in found(text, EC2)] == [3]  # it ended
 
 
@@ -237,7 +240,7 @@ rules:
   - {name: there, method: proportional, by: series, series: queries, when: {ServiceName: C}}
   - {name: later, method: proportional, by: seats, when: {ServiceName: D}, valid_from: 2026-11}
   - {name: filler, method: direct, target: {pool: q}, when: {ServiceName: E}}
-  - {name: November, method: direct, target: {pool: r}, when: {ServiceName: F}, valid_from: 2026-11}
+  - {name: next, method: direct, target: {pool: r}, when: {ServiceName: F}, valid_from: 2026-11}
 pools:
   - {name: q, method: fixed, shares: [{pool: p, share: 100}]}
   - {name: p, method: proportional, by: series, series: gigabytes}

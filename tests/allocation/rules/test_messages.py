@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from allocation.rules.rules import RuleError, Rules, parse_rules
 from tests.allocation.examples import times
 from tests.allocation.months import made_up
-from tests.allocation.rule_mistakes import MISTAKES
+from tests.allocation.rules.mistakes import MISTAKES
 
 
 @pytest.mark.parametrize(("text", "problems"), MISTAKES)

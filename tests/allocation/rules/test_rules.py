@@ -180,8 +180,8 @@ def test_targets(target: str, owner: Owner) -> None:
             "add up to 99.9%, not 100%",
         ),
         (
-            "rules: [{name: a, method: fixed, shares: [{team: x, share: 50}, {team: x, share: "
-            "50}]}]",
+            "rules: [{name: a, method: fixed, "
+            "shares: [{team: x, share: 50}, {team: x, share: 50}]}]",
             "x shares twice",
         ),
         (
@@ -201,8 +201,8 @@ def test_targets(target: str, owner: Owner) -> None:
             "`usage` goes with requests",
         ),
         (
-            "rules: [{name: a, method: proportional, by: seats, min_share: 60, among: [{team: "
-            "x}, {team: y}]}]",
+            "rules: [{name: a, method: proportional, by: seats, min_share: 60, among: [{team: x}, "
+            "{team: y}]}]",
             "a minimum of 60% for each of 2 is more than 100%",
         ),
         (
@@ -215,8 +215,8 @@ def test_targets(target: str, owner: Owner) -> None:
             "there is no rule 'b'",
         ),
         (
-            "rules: [{name: a, method: proportional, by: cost, of_rules: [b]}, {name: b, "
-            "method: follow}]",
+            "rules: [{name: a, method: proportional, by: cost, of_rules: [b]}, "
+            "{name: b, method: follow}]",
             "'b' follows other cost",
         ),
         ("rules: []\nagents: nobody", "`agents` says who pays for a call between teams"),
@@ -333,8 +333,8 @@ rules:
   - {name: by row, method: follow, when: {all: [{ServiceName: Amazon EC2}, {x_key: [a, b]}]}}
   - {name: by either, method: follow, when: {any: [{ServiceName: Amazon S3}, {Tags.team: search}]}}
   - {name: by none, method: follow, when: {not: {ServiceName: [Amazon EC2, Amazon S3]}}}
-  - {name: by service, method: follow,
-     when: {ServiceName: [Amazon EC2, Amazon S3], SubAccountId: "1"}}
+  - {name: by service, method: follow, when: {ServiceName: [Amazon EC2, Amazon S3],
+     SubAccountId: "1"}}
   - {name: by tag, method: follow, when: {Tags.team: {equals: ads}, SubAccountId: {prefix: "2"}}}
   - {name: by two rows, method: follow, when: {x_key: {missing: false}, BilledCost: {above: 1}}}
   - {name: by start, method: follow, when: {SubAccountId: {prefix: "3"}}}
@@ -370,51 +370,109 @@ def test_every_problem_is_reported_at_once() -> None:
 @pytest.mark.parametrize(
     ("row", "rule", "scope"),
     [
-        ({"provider_name": "OpenAI", "sku_meter": "gpt-4o-2024-08-06, input"}, "OpenAI model calls",
-            "ai"),
-        ({"provider_name": "Anthropic", "sku_meter": "Claude Haiku 4.5 Usage - Output Tokens"},
-            "Anthropic model calls", "ai"),
-        ({"service_name": "Amazon Bedrock", "sku_meter": "USE1-NovaPro-input-tokens"},
-            "Amazon Bedrock model calls", "ai"),
-        ({"provider_name": "Microsoft", "service_name": "Azure OpenAI",
-            "sku_meter": "gpt-4o-0806-Inp-glbl Tokens"},
-         "Azure OpenAI model calls", "ai"),
-        ({"provider_name": "Google Cloud", "service_name": "Vertex AI",
-            "sku_meter": "Gemini 2.5 Pro Input Text Tokens"},
-         "Vertex AI and Gemini model calls", "ai"),
+        (
+            {"provider_name": "OpenAI", "sku_meter": "gpt-4o-2024-08-06, input"},
+            "OpenAI model calls",
+            "ai",
+        ),
+        (
+            {"provider_name": "Anthropic", "sku_meter": "Claude Haiku 4.5 Usage - Output Tokens"},
+            "Anthropic model calls",
+            "ai",
+        ),
+        (
+            {"service_name": "Amazon Bedrock", "sku_meter": "USE1-NovaPro-input-tokens"},
+            "Amazon Bedrock model calls",
+            "ai",
+        ),
+        (
+            {
+                "provider_name": "Microsoft",
+                "service_name": "Azure OpenAI",
+                "sku_meter": "gpt-4o-0806-Inp-glbl Tokens",
+            },
+            "Azure OpenAI model calls",
+            "ai",
+        ),
+        (
+            {
+                "provider_name": "Google Cloud",
+                "service_name": "Vertex AI",
+                "sku_meter": "Gemini 2.5 Pro Input Text Tokens",
+            },
+            "Vertex AI and Gemini model calls",
+            "ai",
+        ),
         ({"resource_type": "p5.48xlarge"}, "GPU capacity by its tags", "ai"),
         ({"resource_type": "p5.48xlarge", "tags": {}}, None, "ai"),
-        ({"service_name": "Pinecone Vector Database"}, "Resources by their team tag",
-            "ai_supporting"),
+        (
+            {"service_name": "Pinecone Vector Database"},
+            "Resources by their team tag",
+            "ai_supporting",
+        ),
         ({"service_name": "Amazon S3"}, "Resources by their team tag", "other"),
         ({"charge_category": "Tax"}, "Tax follows what is taxed", "other"),
         ({"charge_category": "Credit"}, "Credits follow what they reduce", "other"),
         ({"service_name": "AWS Support (Business)"}, "Support follows what it covers", "other"),
-        ({"charge_description": "Enterprise discount 7%"}, "Discounts follow what they reduce",
-            "other"),
-        ({"charge_category": "Credit", "charge_description": "Enterprise discount 7%"},
-            "Discounts follow what they reduce", "other"),
-        ({"provider_name": "OpenAI", "charge_category": "Adjustment",
-            "charge_description": "Annual commitment shortfall"},
-         "Shortfalls of minimum commitments stay with who signed", "ai"),
-        ({"provider_name": "Microsoft", "service_name": "Azure OpenAI",
-            "sku_meter": "gpt-4o-mini ft hosting unit",
-                "charge_description": "Fine-tuned model hosting"},
-         "Hosting of own models stays with their owner", "ai"),
-        ({"provider_name": "Microsoft", "service_name": "Azure OpenAI",
-            "sku_meter": "Provisioned Managed Global Unit"},
-         "Reserved capacity goes to whom it served", "ai"),
-        ({"service_name": "Amazon Bedrock",
-            "sku_meter": "USE1-Claude4.5Sonnet-ProvisionedThroughput-ModelUnits"},
-         "Reserved capacity goes to whom it served", "ai"),
-        ({"provider_name": "AWS Marketplace",
-            "service_name": "Claude Sonnet 4.5 (Amazon Bedrock Edition)",
-                "sku_meter": "USE1_InputTokenCount-Units"},
-         "Amazon Bedrock model calls", "ai"),
+        (
+            {"charge_description": "Enterprise discount 7%"},
+            "Discounts follow what they reduce",
+            "other",
+        ),
+        (
+            {"charge_category": "Credit", "charge_description": "Enterprise discount 7%"},
+            "Discounts follow what they reduce",
+            "other",
+        ),
+        (
+            {
+                "provider_name": "OpenAI",
+                "charge_category": "Adjustment",
+                "charge_description": "Annual commitment shortfall",
+            },
+            "Shortfalls of minimum commitments stay with who signed",
+            "ai",
+        ),
+        (
+            {
+                "provider_name": "Microsoft",
+                "service_name": "Azure OpenAI",
+                "sku_meter": "gpt-4o-mini ft hosting unit",
+                "charge_description": "Fine-tuned model hosting",
+            },
+            "Hosting of own models stays with their owner",
+            "ai",
+        ),
+        (
+            {
+                "provider_name": "Microsoft",
+                "service_name": "Azure OpenAI",
+                "sku_meter": "Provisioned Managed Global Unit",
+            },
+            "Reserved capacity goes to whom it served",
+            "ai",
+        ),
+        (
+            {
+                "service_name": "Amazon Bedrock",
+                "sku_meter": "USE1-Claude4.5Sonnet-ProvisionedThroughput-ModelUnits",
+            },
+            "Reserved capacity goes to whom it served",
+            "ai",
+        ),
+        (
+            {
+                "provider_name": "AWS Marketplace",
+                "service_name": "Claude Sonnet 4.5 (Amazon Bedrock Edition)",
+                "sku_meter": "USE1_InputTokenCount-Units",
+            },
+            "Amazon Bedrock model calls",
+            "ai",
+        ),
         ({"commitment_discount_status": "Unused"}, "Unused commitments go to their owner", "other"),
         ({"service_name": "Amazon S3", "tags": None}, None, "other"),
     ],
-)  # fmt: skip
+)
 def test_the_built_in_rules_answer_for_well_known_bills(
     row: dict[str, Any], rule: str | None, scope: str
 ) -> None:

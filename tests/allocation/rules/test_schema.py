@@ -81,8 +81,8 @@ version: 1
 scope:
   - {name: s, scope: ai, when: {any: [{Catalogue.Kind: gpu}, {not: {Tags.team: {missing: true}}}]}}
 rules:
-  - {name: a, method: fixed, kind: shared, note: n,
-     shares: [{team: x, share: "33.5"}, {pool: p, share: 66.5}]}
+  - {name: a, method: fixed, kind: shared, note: n, shares: [{team: x, share: "33.5"}, {pool: p,
+     share: 66.5}]}
   - {name: b, method: even, among: teams, valid_from: "2026-10", valid_to: "2027-01"}
   - {name: c, method: proportional, by: requests, usage: {provider: openai, model: m},
      weights: month, level: team}
@@ -97,8 +97,8 @@ rules:
   - {name: h, method: traced_usage, when: {ServiceName: {regex: "^A"}, SubAccountId: 111}}
   - {name: i, method: follow, follows: commitment}
   - {name: j, method: direct, target: {pool: p}, when: {x_size: {at_least: "1.5"}}}
-  - {name: k, method: direct,
-     target: {team: {column: ResourceName, pattern: "^([a-z]+)-"}, phase: run}}
+  - {name: k, method: direct, target: {team: {column: ResourceName, pattern: "^([a-z]+)-"},
+     phase: run}}
   - {name: l, method: unallocated, reason: nobody knows, when: null}
   - {name: m, method: traced_usage, pool_cache_writes: true, weights: month, by_region: true}
   - {name: n, method: capacity, weights: {input: 1, output: "4.5", cached: 0},

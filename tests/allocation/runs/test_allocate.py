@@ -422,8 +422,11 @@ def test_fault_074_every_filter_is_a_partition_of_the_same_total() -> None:
     mixed_month()
     allocate()
 
-    for column in ("team", "product", "feature", "model", "environment", "phase", "charge_kind", "rule", "evidence",
-                   "ai_scope", "provider_name", "service_name", "day", "reason", "source_id"):  # fmt: skip
+    columns = (
+        "team product feature model environment phase charge_kind rule evidence ai_scope"
+        " provider_name service_name day reason source_id"
+    )
+    for column in columns.split():
         with connection.cursor() as cursor:
             cursor.execute(
                 f"SELECT {column}, sum(billed_cost), sum(effective_cost) FROM cost_daily GROUP BY 1"
@@ -446,7 +449,7 @@ def test_a_run_that_loses_money_is_not_published(monkeypatch: pytest.MonkeyPatch
     mixed_month()
     before = allocate().runs[0].run
     monkeypatch.setattr(
-        "allocation.ledger.writer.split_quanta",
+        "allocation.ledger.cutting.split_quanta",
         lambda quanta, weights: [quanta // 2] * len(weights),
     )
 

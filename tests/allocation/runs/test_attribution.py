@@ -109,7 +109,7 @@ def test_a_team_that_the_call_names_beats_the_key_and_a_key_is_its_owners_of_the
     assert by_team() == money(b="10", c="30")
 
 
-# ---------------------------------------------------------------- calls without usage, cancelled, retried
+# ------------------------------------------------------- calls without usage, cancelled, retried
 
 
 def test_calls_without_usage_dilute_nobodys_share_and_lower_the_coverage() -> None:
@@ -498,7 +498,8 @@ def test_only_what_the_named_rules_took_is_eligible() -> None:
     teams("a", "b")
     rules("""
     rules:
-      - {name: discount, when: {ChargeCategory: Credit}, method: follow, by: list_cost, of_rules: [eligible]}
+      - {name: discount, when: {ChargeCategory: Credit}, method: follow, by: list_cost,
+         of_rules: [eligible]}
       - {name: eligible, when: {ServiceName: Amazon EC2}, method: direct, target: {team: a}}
       - {name: rest, method: direct, target: {team: b}}
     """)

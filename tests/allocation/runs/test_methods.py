@@ -75,8 +75,8 @@ def money(**amounts: str) -> dict[str, Decimal]:
 def test_fixed_shares_cut_exactly() -> None:
     teams("a", "b")
     rules(
-        "rules: [{name: r, method: fixed, shares: [{team: a, share: 66.6}, {team: b, share: "
-        "33.4}]}]"
+        "rules: [{name: r, method: fixed, "
+        "shares: [{team: a, share: 66.6}, {team: b, share: 33.4}]}]"
     )
     Bill().charge("100.01", **AWS)
 
@@ -196,9 +196,7 @@ def test_fault_075_weights_of_zero_send_the_cost_to_unallocated_with_the_reason(
 
 
 def test_splits_chain_through_pools_in_a_computed_order() -> None:
-    """What AWS forbids: a split of a split. The platform's network half goes through a second
-    pool.
-    """
+    """What AWS forbids: a split of a split. Half of the platform goes through a second pool."""
     teams("a", "b", "c")
     rules("""
     rules:

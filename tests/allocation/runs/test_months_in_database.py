@@ -65,7 +65,10 @@ SEEN = {
             count(DISTINCT bucket)
         FROM charge_group WHERE run_id = %s GROUP BY 1
         """,
-    "calls": "SELECT day, sum(calls), sum(tokens_input + tokens_output) FROM usage_daily WHERE run_id = %s GROUP BY 1",
+    "calls": """
+        SELECT day, sum(calls), sum(tokens_input + tokens_output) FROM usage_daily
+        WHERE run_id = %s GROUP BY 1
+        """,
 }
 
 

@@ -410,17 +410,22 @@ pools:
 """
 
 
-@pytest.mark.parametrize("column", ["effective_cost", "billed_cost", "list_cost"])
-def test_what_is_weighted_by_other_cost_moves_on_all_days_with_it(column: str) -> None:
-    """Chains of splits, with a tax behind them; which is by list cost where it says so."""
-    by_list = ", by: list_cost}" if column == "list_cost" else "}"
-    put_in_force(BY_COST.replace("method: follow}", f"method: follow{by_list}"))
+def month_by_cost(rules: str = BY_COST) -> None:
+    """Fees of two teams, what is split by them in two stages, and a tax on all of it."""
+    put_in_force(rules)
     bill = Bill("AWS")
     for day, team in ((5, "ads"), (6, "search")):
         bill.charge("10", at=utc(day), listed="10", **FEE, tags={"team": team})
         for service in ("Office", "Pool", "Support"):
             bill.charge("7", at=utc(day), provider_name="AWS", service_name=service)
     bill.charge("2", at=utc(7), category="Tax", provider_name="AWS")
+
+
+@pytest.mark.parametrize("column", ["effective_cost", "billed_cost", "list_cost"])
+def test_what_is_weighted_by_other_cost_moves_on_all_days_with_it(column: str) -> None:
+    """Chains of splits, with a tax behind them; which is by list cost where it says so."""
+    by_list = ", by: list_cost}" if column == "list_cost" else "}"
+    month_by_cost(BY_COST.replace("method: follow}", f"method: follow{by_list}"))
     before = allocate().runs[0]
     late = Bill("AWS", delivery="append")
     late.charge("0", at=utc(6), listed="0", **FEE, tags={"team": "search"})
@@ -433,6 +438,20 @@ def test_what_is_weighted_by_other_cost_moves_on_all_days_with_it(column: str) -
     assert found.moved(BY_REPORTS + 1) == ({5, 6} if moves_splits else set())
     assert found.moved(BY_REPORTS + 2) == ({5, 6} if moves_splits else set())
     assert found.moved(FOLLOWERS) == (set() if column == "billed_cost" else {7})
+
+
+def test_what_is_split_by_cost_is_itself_a_base_of_what_comes_after_it() -> None:
+    month_by_cost()
+    before = allocate().runs[0]
+    late = Bill("AWS", delivery="append")
+    late.charge("5", at=utc(6), provider_name="AWS", service_name="Pool")
+
+    found = rerun_after_a_change(before)
+
+    assert found.moved(BY_DAY) == set()
+    assert found.moved(BY_REPORTS + 1) == {6}
+    assert found.moved(BY_REPORTS + 2) == {5, 6}
+    assert found.moved(FOLLOWERS) == {7}
 
 
 def test_the_weakest_evidence_behind_a_base_is_that_of_what_follows_it() -> None:

@@ -1,4 +1,4 @@
-"""Driver data that changes between two runs: providers' reports, owners of keys, GPU usage, series."""
+"""Driver data that changes between two runs: reports, owners of keys, GPU usage, series."""
 
 from __future__ import annotations
 

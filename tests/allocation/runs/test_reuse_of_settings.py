@@ -23,7 +23,7 @@ from allocation.models import (
     UsageHourly,
 )
 from allocation.runs import month as runs
-from allocation.values.vocabulary import BY_DAY
+from allocation.values.vocabulary import BY_DAY, FOLLOWERS
 from tests.allocation.bills import Bill, allocate, put_in_force, usage, utc
 from tests.allocation.reruns import (
     INPUT,
@@ -293,10 +293,9 @@ def test_settings_of_a_source_move_its_days_and_no_others(change: dict[str, Any]
 
 
 def corrupt(run: int) -> None:
-    """As if the run's engine had written something else."""
-    RunSlice.objects.filter(run_id=run, part=BY_DAY).exclude(day=date(2026, 10, 5)).update(
-        slice_id=RunSlice.objects.get(run_id=run, part=BY_DAY, day=date(2026, 10, 5)).slice_id
-    )
+    """As if the run's engine had written something else: what follows stands for what is used."""
+    other = RunSlice.objects.filter(run_id=run, part=FOLLOWERS).earliest("day").slice_id
+    RunSlice.objects.filter(run_id=run, part=BY_DAY).update(slice_id=other)
 
 
 def test_slices_of_another_engine_are_not_taken_over(monkeypatch: pytest.MonkeyPatch) -> None:

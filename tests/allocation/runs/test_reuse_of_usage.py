@@ -445,7 +445,8 @@ BY_THE_MONTH = """
 rules:
   - {name: reported, when: {SubAccountId: proj-1}, method: provider_usage, weights: month}
   - {name: calls, when: {SubAccountId: proj-2}, method: traced_usage, weights: month}
-  - {name: requests, when: {ServiceName: Platform}, method: proportional, by: requests, weights: month}
+  - {name: requests, when: {ServiceName: Platform}, method: proportional, by: requests,
+     weights: month}
   - {name: of each day, when: {ServiceName: Gateway}, method: proportional, by: tokens}
   - {name: others, when: {SubAccountId: proj-3}, method: traced_usage}
   - {name: by cost, when: {ServiceName: Office}, method: proportional, by: cost}

@@ -85,12 +85,18 @@ rules:
 
 
 def driver_data() -> None:
-    """A gateway's key, a reported key, GPU-seconds and seats, each with a bill that is split by it."""
+    """A gateway's key, a reported key, GPU-seconds and seats, each with a bill split by it."""
     usage(None, input_uncached=10, at=utc(5), about={"observer": "gateway", "caller": "vk-1"})
     ProviderUsage.objects.create(
-        day=date(2026, 10, 5), provider="openai", project="proj-1", model="gpt-4o", api_key="key-1", input_uncached=5,
-        requests=1, is_batch=False,
-    )  # fmt: skip
+        day=date(2026, 10, 5),
+        provider="openai",
+        project="proj-1",
+        model="gpt-4o",
+        api_key="key-1",
+        input_uncached=5,
+        requests=1,
+        is_batch=False,
+    )
     GpuUsage.objects.create(
         hour=utc(5), cluster="c", node="n", workload="w", team="ads", booked_seconds=60
     )

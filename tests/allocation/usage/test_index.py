@@ -122,12 +122,17 @@ def test_the_month_is_read_once_and_only_where_something_goes_by_it() -> None:
         (TOKENS, (0,), Usage(1, 1, tokens(input_uncached=50, cache_read=50), None, (12000, 0)), 80),
         (TOKENS, (4,), Usage(1, 1, tokens(output_text=50), None, (0, 3000)), 80),
         (TOKENS, (4,), Usage(1, 1, tokens(output_text=50), None, (3000, 0)), 50),
-        (TOKENS, (0, 4), Usage(1, 1, tokens(input_uncached=25, output_text=25), None, (1, 2999)), 80),
+        (
+            TOKENS,
+            (0, 4),
+            Usage(1, 1, tokens(input_uncached=25, output_text=25), None, (1, 2999)),
+            80,
+        ),
         (LIST_COST, (0,), Usage(1, 1, tokens(input_uncached=10, output_text=9), 50, (120, 0)), 80),
         (LIST_COST, (0,), Usage(1, 1, tokens(output_text=10), 50, (0, 120)), 80),
         (LIST_COST, (0,), Usage(1, 1, tokens(input_uncached=10, output_text=9), 50, (0, 120)), 50),
     ],
-)  # fmt: skip
+)
 def test_a_weight_is_corrected_by_the_variance_of_its_own_side(
     by: str, columns: tuple[int, ...], row: Usage, weight: int
 ) -> None:

@@ -112,7 +112,7 @@ def test_facts_by_sql_are_those_that_the_rows_add_up_to(seed: int) -> None:
 
 @pytest.mark.parametrize("seed", range(10))
 def test_rows_of_the_month_are_those_of_its_days_in_one(seed: int) -> None:
-    """Apart where they stand on both sides of a cut, or were seen by a gateway on some days only."""
+    """Apart on both sides of a cut, and where a gateway saw them on some days only."""
     chance = random.Random(seed)
     some_usage(chance)
     cut = date(2026, 10, 6)

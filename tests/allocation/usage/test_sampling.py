@@ -92,7 +92,8 @@ def two_teams(db: None) -> Bill:
 def recorded() -> dict[str, float]:
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT u.team, sum(u.cost_variance) FROM usage_daily u JOIN allocation_allocationrun r ON r.id = u.run_id"
+            "SELECT u.team, sum(u.cost_variance) FROM usage_daily u JOIN allocation_allocationrun "
+            "r ON r.id = u.run_id"
             " WHERE r.is_current GROUP BY 1"
         )
         return dict(cursor.fetchall())

@@ -30,7 +30,8 @@ def deliver(numbers: range, told: dict[str, Any], **resource: str) -> None:
 
 def by_subject() -> list[tuple[Any, ...]]:
     return rows(
-        "SELECT hour, provider, model, team, sum(calls), sum(errors), sum(input_tokens), sum(output_tokens),"
+        "SELECT hour, provider, model, team, sum(calls), sum(errors), sum(input_tokens), "
+        "sum(output_tokens),"
         " trim_scale(sum(list_cost)), sum(priced_calls), sum(unpriced_calls), sum(pending_calls)"
         " FROM usage_by_subject GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4"
     )
@@ -38,7 +39,8 @@ def by_subject() -> list[tuple[Any, ...]]:
 
 def latencies() -> list[tuple[Any, ...]]:
     return rows(
-        "SELECT hour, model, bucket, sum(calls) FROM latency_by_subject GROUP BY 1, 2, 3 ORDER BY 1, 2, 3"
+        "SELECT hour, model, bucket, sum(calls) FROM latency_by_subject GROUP BY 1, 2, 3 ORDER BY "
+        "1, 2, 3"
     )
 
 
