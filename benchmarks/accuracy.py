@@ -270,7 +270,7 @@ def found_conflicts(month: Any) -> dict[str, Any]:
     """Whether the accounts and nodes with another team's tag are named."""
     from portal.demo.cases import WRONG_ACCOUNT
     from portal.demo.company import FEATURES, PROJECTS
-    from reports.queries.tag_conflicts import tag_conflicts
+    from reports.queries.ownership.tag_conflicts import tag_conflicts
     from reports.scope import TeamScope
 
     found = tag_conflicts(month=month, scope=TeamScope.everything())

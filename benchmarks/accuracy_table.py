@@ -27,7 +27,7 @@ WHAT = {
     "service and resource name without its number, else same description) and accepted as rules with `prefix` "
     "conditions, as a FinOps admin would. Owners inferred from service accounts are not part of it.",
     "mistagged": "A Google Cloud project has another team's tag for the whole month, and two GPU nodes for some days of it, so the "
-    "error is that of wrong tags. Not the error counts here: `reports/queries/tag_conflicts.py` has to name each of them and "
+    "error is that of wrong tags. Not the error counts here: `reports/queries/ownership/tag_conflicts.py` has to name each of them and "
     "nothing else.",
 }  # fmt: skip
 HEAD = """# Accuracy of attribution

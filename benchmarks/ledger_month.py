@@ -38,8 +38,8 @@ from allocation.runs.month import RunOutcome, allocate_period
 from allocation.values.periods import Period
 from allocation.values.reasons import NO_RULE
 from benchmarks.ledger_rules import KEYS, Resource, ledger_rules
-from reports.queries.reconciliation import reconcile_period
-from reports.queries.rules_taken import rules_taken
+from reports.queries.costs.rules_taken import rules_taken
+from reports.queries.reconcile.ledger import reconcile_period
 from reports.queries.spend_filter import Spend
 from reports.scope import TeamScope
 

@@ -20,8 +20,8 @@ from allocation.rules.suggestions import Suggestion, accepted_rules
 from allocation.values.money import plain
 from portal.accounts import audit
 from portal.ingest.bills.delivery import ask_for_allocation
+from reports.queries.ownership.unowned import unowned
 from reports.queries.spend_filter import Spend
-from reports.queries.unowned import unowned
 from reports.scope import TeamScope
 
 

@@ -25,7 +25,7 @@ from portal.api.parameters import (
     parameters_of,
 )
 from reports.exports.chargeback_csv import NotAllocated, chargeback_csv
-from reports.queries.reconciliation import reconcile_period
+from reports.queries.reconcile.ledger import reconcile_period
 
 
 class RunParameters(PageParameters):

@@ -13,7 +13,7 @@ from rest_framework.response import Response
 from portal.api.allocation import MonthParameters
 from portal.api.callers import caller_of, reads_everything_of
 from portal.api.parameters import CostField, MonthField, parameters_of
-from reports.queries.gaps import SourceGap, month_gaps
+from reports.queries.reconcile.gaps import SourceGap, month_gaps
 from reports.queries.spend_coverage import current_runs
 
 

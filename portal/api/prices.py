@@ -14,8 +14,8 @@ from rest_framework.response import Response
 
 from portal.api.callers import caller_of, reads
 from portal.api.parameters import CostField, StrictSerializer, parameters_of
-from reports.queries.usage_filter import UsageFilter
-from reports.queries.usage_unpriced import usage_unpriced
+from reports.queries.usage.picked import UsageFilter
+from reports.queries.usage.unpriced import usage_unpriced
 from reports.window import Window
 
 

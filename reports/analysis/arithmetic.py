@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from decimal import Decimal
 
-from reports.queries.explain import Day
+from reports.queries.explain.amount import Day
 
 EVIDENCE_WORDS = {
     1: "traces",

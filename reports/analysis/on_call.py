@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from reports.analysis.latency import Histogram
 from reports.analysis.usual import Comparison, compare
-from reports.queries.usage_now import HourRow, LatencyRow
+from reports.queries.usage.now import HourRow, LatencyRow
 
 MINUTES = Decimal(60)
 Key = tuple[str | None, str | None]  # provider, model

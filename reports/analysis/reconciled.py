@@ -7,7 +7,7 @@ from decimal import Decimal
 
 from allocation.values.money import EXACT, exact_sum
 from reports.queries.balances import SourceBalance
-from reports.queries.month_sources import LoadedSource
+from reports.queries.reconcile.sources import LoadedSource
 
 ZERO = Decimal(0)
 

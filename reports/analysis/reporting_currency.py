@@ -15,13 +15,13 @@ from decimal import Decimal
 
 from allocation.values.money import EXACT
 from allocation.values.periods import Period
+from reports.queries.costs.calls import UsageCell
+from reports.queries.costs.trust import EvidenceShare
 from reports.queries.exchange_rates import MonthRate
 from reports.queries.spend_cells import SpendCell
 from reports.queries.spend_coverage import MonthRun
 from reports.queries.spend_days import Named, SpendDays
 from reports.queries.spend_parts import SpendPart
-from reports.queries.spend_usage import UsageCell
-from reports.queries.trust import EvidenceShare
 
 ONE = Decimal(1)
 

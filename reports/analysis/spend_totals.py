@@ -10,8 +10,8 @@ from decimal import Decimal, localcontext
 from typing import TypeVar
 
 from allocation.values.money import EXACT
+from reports.queries.costs.calls import UsageCell
 from reports.queries.spend_cells import SpendCell
-from reports.queries.spend_usage import UsageCell
 
 ZERO = Decimal(0)
 AI = ("ai", "ai_supporting")

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from decimal import Decimal
 
-from reports.queries.trace_spans import SpanRow
+from reports.queries.traces.spans import SpanRow
 
 # Reasons of portal.ingest.otlp for which a span's usage stands on another span.
 TOLD_ELSEWHERE = (

@@ -7,7 +7,7 @@ from decimal import Decimal
 
 from reports.analysis.latency import Histogram
 from reports.queries.rows import fetch
-from reports.queries.usage_filter import PICKED_DIMENSIONS, UsageFilter
+from reports.queries.usage.picked import PICKED_DIMENSIONS, UsageFilter
 from reports.scope import TeamScope
 from reports.window import Window
 

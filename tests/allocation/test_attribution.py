@@ -20,11 +20,11 @@ from allocation.models import (
 from allocation.rules.rule_sets import default_rules_text
 from allocation.values.periods import Period
 from reports.analysis.spend_totals import unit_costs
-from reports.queries.between_teams import between_teams, net_by_team
-from reports.queries.hosting_without_calls import hosting_without_calls
+from reports.queries.costs.between_teams import between_teams, net_by_team
+from reports.queries.costs.calls import spend_usage
+from reports.queries.costs.uncalled_hosting import hosting_without_calls
 from reports.queries.spend_cells import spend_cells
 from reports.queries.spend_filter import Spend
-from reports.queries.spend_usage import spend_usage
 from reports.scope import TeamScope
 from tests.allocation.bills import AWS, OPENAI, Bill, allocate, shares, usage, utc
 from tests.allocation.test_methods import by_team, money, rules, teams

@@ -24,7 +24,7 @@ from allocation.models import (
     UsageHourly,
 )
 from allocation.models import Bucket as BucketRow
-from reports.queries.reconciliation import reconcile_period
+from reports.queries.reconcile.ledger import reconcile_period
 from tests.allocation.bills import OCTOBER, Bill, allocate, put_in_force, usage, utc
 from tests.allocation.late import INPUT, late_bill, rows_of, same_as_whole, slices_of, traced_month
 

@@ -13,7 +13,7 @@ from allocation.charges import split_key_map as members
 from allocation.ledger.writer import stored_sha256
 from allocation.models import UsageHourly
 from portal.ingest.otlp.rollup.fold import fold
-from reports.queries.reconciliation import reconcile_period
+from reports.queries.reconcile.ledger import reconcile_period
 from tests.allocation.bills import OCTOBER, Bill, allocate, usage
 from tests.allocation.late import rows_of
 from tests.allocation.months import made_up

@@ -22,7 +22,7 @@ from allocation.models import (
     Team,
 )
 from allocation.values.periods import Period
-from reports.queries.gpu_days import gpu_days
+from reports.queries.usage.gpu_days import gpu_days
 from reports.scope import TeamScope
 from tests.allocation.bills import (
     AWS,

@@ -30,7 +30,7 @@ from allocation.organisation.owners import NAMED, Owner
 from allocation.organisation.targets import load_organisation, resolve
 from allocation.usage.measures import Reading
 from allocation.values.money import exact_sum, text_of
-from reports.queries.reconciliation import reconcile_period
+from reports.queries.reconcile.ledger import reconcile_period
 from tests.allocation import months
 from tests.allocation.bills import OCTOBER, Bill, allocate, put_in_force, usage
 from tests.allocation.months import FIRST, TEAMS, UNKNOWN, Month, made_up

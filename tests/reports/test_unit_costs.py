@@ -5,8 +5,8 @@ from __future__ import annotations
 from decimal import Decimal
 
 from reports.analysis.spend_totals import UnitCost, unit_costs
+from reports.queries.costs.calls import UsageCell
 from reports.queries.spend_cells import SpendCell
-from reports.queries.spend_usage import UsageCell
 
 
 def cost(

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 from allocation.values.money import exact_sum
 from reports.analysis.why_changed import why_changed
+from reports.queries.costs.calls import UsageCell
 from reports.queries.spend_cells import SpendCell
-from reports.queries.spend_usage import UsageCell
 
 
 def cell(

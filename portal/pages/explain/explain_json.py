@@ -8,7 +8,7 @@ from typing import Any
 from portal.pages.explain.explanation import Explanation, rule_number
 from portal.pages.frame.state import PageState
 from reports.analysis.arithmetic import steps
-from reports.queries.explain import BillRow, Day, Line
+from reports.queries.explain.amount import BillRow, Day, Line
 from reports.readable import exact
 
 # Whose the bill line is says nothing to a reader of some teams but other teams' names.

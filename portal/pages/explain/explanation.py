@@ -13,7 +13,7 @@ from django.http import Http404, HttpRequest
 from allocation.models import AllocationRun
 from portal.pages.frame.state import PageState
 from portal.pages.rules.views import rule_entries
-from reports.queries.explain import (
+from reports.queries.explain.amount import (
     BILL_ROWS,
     LINES,
     BillRow,

@@ -18,12 +18,12 @@ from reports.analysis.reporting_currency import (
     counting_runs,
 )
 from reports.analysis.spend_totals import ai_cells, total_of
+from reports.queries.costs.calls import UsageCell, spend_usage
+from reports.queries.costs.trust import EvidenceShare, evidence_shares
 from reports.queries.spend_cells import SpendCell, spend_cells
 from reports.queries.spend_days import SpendDays, spend_days
 from reports.queries.spend_filter import Spend
 from reports.queries.spend_parts import SpendPart, spend_parts
-from reports.queries.spend_usage import UsageCell, spend_usage
-from reports.queries.trust import EvidenceShare, evidence_shares
 
 
 def read_cells(state: PageState) -> list[SpendCell]:

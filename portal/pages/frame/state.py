@@ -22,9 +22,9 @@ from portal.accounts.access import team_scope
 from portal.accounts.models import User
 from reports.analysis.reporting_currency import Conversion, conversion
 from reports.queries.exchange_rates import exchange_rates
+from reports.queries.ownership.organisation import teams_of_unit
 from reports.queries.spend_coverage import MonthRun, cost_by_currency, current_runs
 from reports.queries.spend_filter import Spend
-from reports.queries.spend_scopes import teams_of_unit
 from reports.scope import TeamScope
 
 METRICS = {"effective_cost": "Effective", "billed_cost": "Billed"}

@@ -16,7 +16,13 @@ from portal.pages.frame.state import PageState
 from portal.pages.frame.tables import Cell, Column, Row, Table, arranged, asked_download
 from portal.pages.ownership.unowned import whole_month
 from portal.pages.ownership.views import tabs
-from reports.queries.tag_conflicts import BY_USAGE, LEAST, MOST, TagConflict, tag_conflicts
+from reports.queries.ownership.tag_conflicts import (
+    BY_USAGE,
+    LEAST,
+    MOST,
+    TagConflict,
+    tag_conflicts,
+)
 from reports.readable import percent
 
 

@@ -32,8 +32,8 @@ from portal.pages.frame.tables import Cell, Column, Kind, Row, Table, arranged, 
 from portal.pages.ownership.views import may_change, tabs
 from portal.pages.spend.blocks import explain_address
 from reports.charts.coverage_lines import coverage_lines
+from reports.queries.ownership.unowned import Coverage, coverage, unowned
 from reports.queries.spend_filter import Spend
-from reports.queries.unowned import Coverage, coverage, unowned
 from reports.readable import grouped, ratio
 
 MOST_MONTHS = 12

@@ -26,9 +26,9 @@ from portal.pages.spend.blocks import explain_address
 from reports.analysis.gap_causes import Cause
 from reports.charts.bridge import bridge
 from reports.queries.balances import SourceBalance, balances
-from reports.queries.gap_inputs import OffTheBill
-from reports.queries.gaps import MonthGaps, SourceGap, month_gaps
-from reports.queries.month_sources import LoadedSource, loaded_sources
+from reports.queries.reconcile.gap_inputs import OffTheBill
+from reports.queries.reconcile.gaps import MonthGaps, SourceGap, month_gaps
+from reports.queries.reconcile.sources import LoadedSource, loaded_sources
 from reports.readable import exact, ratio
 
 BILLED = "billed_cost"

@@ -18,7 +18,7 @@ from portal.accounts.access import page
 from portal.pages.frame.frame import render_page
 from portal.pages.frame.state import PageState
 from portal.pages.rules.versions import may_edit
-from reports.queries.rules_taken import RuleTake, charges_without_rule, rules_taken
+from reports.queries.costs.rules_taken import RuleTake, charges_without_rule, rules_taken
 
 METHOD_WORDS = {
     "direct": "direct: one owner pays",

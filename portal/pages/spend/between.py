@@ -11,8 +11,8 @@ from allocation.values.money import exact_sum
 from allocation.values.periods import Period
 from portal.pages.frame.state import PageState
 from portal.pages.frame.tables import Cell, Column, Row, Table, arranged
-from reports.queries.between_teams import Provided, between_teams
-from reports.queries.hosting_without_calls import hosting_without_calls
+from reports.queries.costs.between_teams import Provided, between_teams
+from reports.queries.costs.uncalled_hosting import hosting_without_calls
 from reports.queries.names import Names, names_of
 
 

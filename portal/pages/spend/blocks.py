@@ -24,8 +24,8 @@ from reports.charts.bridge import bridge
 from reports.charts.palette import OTHER, UNALLOCATED, shade_of
 from reports.charts.spark import spark_points
 from reports.charts.stacked_days import DaySeries, stacked_days
+from reports.queries.ownership.organisation import TeamInTree
 from reports.queries.spend_days import Named
-from reports.queries.spend_scopes import TeamInTree
 from reports.readable import ratio
 
 UNALLOCATED_NAME = "Unallocated"

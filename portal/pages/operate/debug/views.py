@@ -26,7 +26,7 @@ from reports.analysis.waterfall import Node, waterfall
 from reports.charts.histogram import Bar, LogScale, Mark, bars, percentile_marks
 from reports.queries.latency_by_model import latency_by_model
 from reports.queries.names import names_of
-from reports.queries.trace_calls import (
+from reports.queries.traces.calls import (
     SLICE,
     CallRow,
     costliest_calls,
@@ -35,13 +35,13 @@ from reports.queries.trace_calls import (
     slowest_calls,
     spans_outside_window,
 )
-from reports.queries.trace_costs import span_costs
-from reports.queries.trace_spans import LIMIT, trace_spans
-from reports.queries.usage_by_model import ModelUsage, usage_by_model
+from reports.queries.traces.costs import span_costs
+from reports.queries.traces.spans import LIMIT, trace_spans
+from reports.queries.usage.models import ModelUsage, usage_by_model
+from reports.queries.usage.now import known_telemetry
+from reports.queries.usage.picked import UsageFilter
+from reports.queries.usage.unpriced import usage_unpriced
 from reports.queries.usage_choices import Choices, usage_choices
-from reports.queries.usage_filter import UsageFilter
-from reports.queries.usage_now import known_telemetry
-from reports.queries.usage_unpriced import usage_unpriced
 from reports.window import Window
 
 HOURS = {

@@ -17,7 +17,7 @@ from portal.accounts.models import User
 from portal.pages.frame.frame import render_page
 from portal.pages.frame.state import PageState
 from portal.pages.frame.tables import Cell, Column, Row, Table, arranged, asked_download
-from reports.queries.gpu_days import GpuDay, gpu_days
+from reports.queries.usage.gpu_days import GpuDay, gpu_days
 from reports.readable import ratio
 
 SECONDS = ("capacity", "booked", "requested", "active", "unreported", "idle", "waste")

@@ -19,8 +19,8 @@ from portal.pages.frame.durations import milliseconds
 from portal.pages.frame.frame import key_step, render_page
 from portal.pages.frame.state import PageState
 from reports.analysis.on_call import OnCall, Reading, Subject, on_call
-from reports.queries.usage_filter import UsageFilter
-from reports.queries.usage_now import WEEKS, Known, known_telemetry, latency_now, usage_now
+from reports.queries.usage.now import WEEKS, Known, known_telemetry, latency_now, usage_now
+from reports.queries.usage.picked import UsageFilter
 from reports.readable import ago, count, money, percent
 
 HEADLINES = 3  # subjects told at the top; the table holds all of them

@@ -37,7 +37,7 @@ from portal.pages.spend.blocks import explain_address
 from reports.analysis.reconciled import difference, differences
 from reports.exports.chargeback_csv import NotAllocated, chargeback_csv
 from reports.queries.balances import SourceBalance, balances_of
-from reports.queries.month_sources import (
+from reports.queries.reconcile.sources import (
     CostCenterSpend,
     LoadedSource,
     cost_centers,

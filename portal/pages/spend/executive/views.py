@@ -37,13 +37,13 @@ from reports.analysis.spend_totals import (
 )
 from reports.analysis.why_changed import why_changed
 from reports.queries.balances import balances
-from reports.queries.month_sources import loaded_sources
+from reports.queries.costs.calls import UsageCell
+from reports.queries.costs.trust import Trust
 from reports.queries.names import names_of
+from reports.queries.ownership.organisation import TeamInTree, teams_in_tree
+from reports.queries.reconcile.sources import loaded_sources
 from reports.queries.spend_cells import SpendCell
 from reports.queries.spend_days import SpendDays
-from reports.queries.spend_scopes import TeamInTree, teams_in_tree
-from reports.queries.spend_usage import UsageCell
-from reports.queries.trust import Trust
 from reports.readable import ratio
 
 EVIDENCE_WORDS = {

@@ -48,12 +48,12 @@ from reports.analysis.spend_totals import (
 from reports.analysis.why_changed import why_changed
 from reports.charts.palette import OTHER, shade_of
 from reports.charts.stacked_days import DaySeries
+from reports.queries.costs.calls import UsageCell
 from reports.queries.names import Names, names_of
+from reports.queries.ownership.organisation import TeamInTree, teams_in_tree
 from reports.queries.spend_cells import SpendCell
 from reports.queries.spend_days import SpendDays
 from reports.queries.spend_parts import SpendPart
-from reports.queries.spend_scopes import TeamInTree, teams_in_tree
-from reports.queries.spend_usage import UsageCell
 from reports.readable import ratio
 
 KIND_WORDS = {

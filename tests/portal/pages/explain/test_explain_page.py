@@ -27,8 +27,8 @@ from allocation.runs.month import allocate_period
 from allocation.values.periods import Period
 from portal.accounts.models import Role
 from reports.analysis.arithmetic import product, steps
-from reports.queries.explain import Day, Question, explain_days, explain_lines, explain_parts
-from reports.queries.rules_taken import charges_without_rule, rules_taken
+from reports.queries.costs.rules_taken import charges_without_rule, rules_taken
+from reports.queries.explain.amount import Day, Question, explain_days, explain_lines, explain_parts
 from reports.queries.spend_filter import Spend
 from reports.scope import TeamScope
 from tests.allocation.bills import put_in_force

@@ -22,18 +22,18 @@ from portal.ingest.otlp.traces.nested import SAME_CALL
 from portal.ingest.otlp.traces.normalise import FETCHED, REPEATS_CALLS
 from reports.analysis.waterfall import TOLD_ELSEWHERE
 from reports.queries.latency_by_model import latency_by_model
-from reports.queries.trace_calls import (
+from reports.queries.traces.calls import (
     costliest_calls,
     errors_by_type,
     newest_spans,
     slowest_calls,
     spans_outside_window,
 )
-from reports.queries.trace_spans import trace_spans
-from reports.queries.usage_by_model import usage_by_model
+from reports.queries.traces.spans import trace_spans
+from reports.queries.usage.models import usage_by_model
+from reports.queries.usage.picked import UsageFilter
+from reports.queries.usage.unpriced import usage_unpriced
 from reports.queries.usage_choices import usage_choices
-from reports.queries.usage_filter import UsageFilter
-from reports.queries.usage_unpriced import usage_unpriced
 from reports.scope import TeamScope
 from reports.window import Window
 from tests.factories import make_team, make_user

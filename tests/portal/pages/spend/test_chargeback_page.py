@@ -12,7 +12,7 @@ from allocation.models import AllocationRun, ChargeScope, CostCenter, CostCenter
 from allocation.organisation.targets import load_organisation
 from allocation.rules.rule_sets import rule_set_for
 from portal.accounts.models import Role
-from reports.queries.bridge import bridges
+from reports.queries.reconcile.bridge import bridges
 from reports.scope import TeamScope
 from tests.allocation.bills import AWS, OCTOBER, OPENAI, Bill, allocate
 from tests.factories import Costs, make_source, make_team, make_user

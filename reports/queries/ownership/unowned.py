@@ -19,9 +19,9 @@ from allocation.rules.conditions import Facts
 from allocation.rules.suggestions import Bucket, Charges, TracedCalls, Unowned, unowned_cost
 from allocation.storage.copy_text import whole_month_plans
 from allocation.values.money import exact_sum
+from reports.queries.explain.run_variant import run_variant
 from reports.queries.kept import kept
 from reports.queries.rows import fetch
-from reports.queries.run_variant import run_variant
 from reports.queries.spend_filter import Spend
 from reports.readable import ratio
 

@@ -9,7 +9,7 @@ from decimal import Decimal
 from django.db import connection
 
 from reports.queries.rows import fetch
-from reports.queries.usage_filter import PICKED_DIMENSIONS, UsageFilter
+from reports.queries.usage.picked import PICKED_DIMENSIONS, UsageFilter
 from reports.scope import TeamScope
 
 WEEKS = 4

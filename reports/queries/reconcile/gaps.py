@@ -11,7 +11,7 @@ from datetime import date
 from reports.analysis.gap import Gap, gap_of
 from reports.analysis.gap_causes import Cause, causes_of
 from reports.queries.exchange_rates import exchange_rates
-from reports.queries.gap_inputs import OffTheBill, gap_inputs
+from reports.queries.reconcile.gap_inputs import OffTheBill, gap_inputs
 from reports.queries.spend_coverage import MonthRun
 from reports.scope import TeamScope
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from reports.queries.rows import fetch
-from reports.queries.usage_filter import PICKED_DIMENSIONS, UsageFilter
+from reports.queries.usage.picked import PICKED_DIMENSIONS, UsageFilter
 from reports.scope import TeamScope
 from reports.window import Window
 

@@ -11,8 +11,8 @@ from typing import Any
 from uuid import UUID
 
 from reports.queries.rows import fetch
-from reports.queries.trace_costs import span_costs
-from reports.queries.usage_filter import PICKED_DIMENSIONS, UsageFilter
+from reports.queries.traces.costs import span_costs
+from reports.queries.usage.picked import PICKED_DIMENSIONS, UsageFilter
 from reports.scope import TeamScope
 from reports.window import Window
 

@@ -33,9 +33,9 @@ from reports.analysis.gap import (
     TokenPrice,
     TracedTokens,
 )
+from reports.queries.explain.run_variant import run_variant
 from reports.queries.kept import kept
 from reports.queries.rows import fetch
-from reports.queries.run_variant import run_variant
 from reports.queries.spend_coverage import MonthRun
 from reports.scope import TeamScope
 
