@@ -8,7 +8,7 @@ from decimal import Decimal
 
 from django.db import connection
 
-from reports.queries.rows import fetch
+from reports.rows import fetch
 
 # One row per month and pair of currencies, newest month first.
 RATES = """

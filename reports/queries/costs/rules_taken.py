@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from reports.queries.kept import kept
-from reports.queries.rows import fetch
 from reports.queries.spend_filter import Spend
+from reports.rows import fetch
 
 LIMIT = 50
 

@@ -18,7 +18,7 @@ from allocation.models import AllocationRun
 from allocation.rules.row_tests import variant_sql
 from allocation.rules.rules import parse_rules
 from reports.queries.kept import kept
-from reports.queries.rows import fetch
+from reports.rows import fetch
 from reports.scope import TeamScope
 
 LINES = 12  # shown at once

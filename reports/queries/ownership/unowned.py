@@ -21,9 +21,9 @@ from allocation.storage.copy_text import whole_month_plans
 from allocation.values.money import exact_sum
 from reports.queries.explain.run_variant import run_variant
 from reports.queries.kept import kept
-from reports.queries.rows import fetch
 from reports.queries.spend_filter import Spend
 from reports.readable import ratio
+from reports.rows import fetch
 
 TEAM_TAGS = ("team", "owner_team", "app_team")  # the tags by which the built-in rules find a team
 

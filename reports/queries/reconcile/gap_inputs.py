@@ -35,8 +35,8 @@ from reports.analysis.gap import (
 )
 from reports.queries.explain.run_variant import run_variant
 from reports.queries.kept import kept
-from reports.queries.rows import fetch
 from reports.queries.spend_coverage import MonthRun
+from reports.rows import fetch
 from reports.scope import TeamScope
 
 ZERO = Decimal(0)

@@ -10,15 +10,15 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from reports.queries.rows import fetch
+from allocation.catalogue.token_classes import TOKEN_COLUMNS
 from reports.queries.traces.costs import span_costs
 from reports.queries.usage.picked import PICKED_DIMENSIONS, UsageFilter
-from reports.scope import TeamScope
+from reports.queries.usage.tokens import all_tokens
+from reports.rows import fetch
+from reports.scope import TeamScope, within_scope
 from reports.window import Window
 
-SLICE = (
-    5_000  # spans looked at, the newest of the window: pages read raw rows of a narrow slice only
-)
+SLICE = 5_000  # spans looked at, the newest of the window: pages read raw rows of a narrow slice
 SHOWN = 12
 
 
@@ -49,19 +49,18 @@ class CallRow:
     cost: Decimal | None = None  # USD at list prices; only `costliest_calls` tells it
 
 
-COLUMNS = """
-    s.span_day, s.trace_id, s.span_id, s.started_at, s.received_at, s.duration_us, s.name, s.status_code, s.error_type,
-    s.counted, s.not_counted, d.is_inference, d.provider, d.model, d.service, d.team, d.feature,
-    s.input_uncached + s.cache_read + s.cache_write_5m + s.cache_write_1h + s.output_text + s.reasoning
-        + s.input_audio + s.input_image + s.output_audio + s.output_image AS tokens,
-    s.adjusted_count, """
+COLUMNS = f"""
+    s.span_day, s.trace_id, s.span_id, s.started_at, s.received_at, s.duration_us, s.name,
+    s.status_code, s.error_type, s.counted, s.not_counted,
+    d.is_inference, d.provider, d.model, d.service, d.team, d.feature,
+    {all_tokens("s")} AS tokens, s.adjusted_count, """
 
 # One row per span, newest first.
 NEWEST = f"""
 SELECT {COLUMNS} s.tableoid = 'span_outside_window'::regclass
 FROM span s JOIN allocation_usagedimension d ON d.id = s.dimension_id
-WHERE s.span_day BETWEEN %(first_day)s AND %(last_day)s AND s.started_at >= %(start)s
-    AND s.started_at < %(end)s
+WHERE s.span_day BETWEEN %(first_day)s AND %(last_day)s
+    AND s.started_at >= %(start)s AND s.started_at < %(end)s
     AND {PICKED_DIMENSIONS}
 ORDER BY s.started_at DESC
 LIMIT %(shown)s
@@ -71,8 +70,8 @@ LIMIT %(shown)s
 SLOWEST = f"""
 WITH slice AS MATERIALIZED (
     SELECT * FROM span
-    WHERE span_day BETWEEN %(first_day)s AND %(last_day)s AND started_at >= %(start)s
-        AND started_at < %(end)s
+    WHERE span_day BETWEEN %(first_day)s AND %(last_day)s
+        AND started_at >= %(start)s AND started_at < %(end)s
     ORDER BY started_at DESC LIMIT %(slice)s
 )
 SELECT {COLUMNS} false
@@ -82,13 +81,18 @@ ORDER BY s.duration_us DESC, s.trace_id, s.span_id
 LIMIT %(shown)s
 """  # noqa: S608  no value is written into it
 
+UNIT_PRICES = ", ".join(
+    f"coalesce(max(per_million) FILTER (WHERE token_class = '{name}'), 0) AS {name}"
+    for name in TOKEN_COLUMNS
+)
+AT_UNIT_PRICES = " + ".join(f"s.{name} * unit.{name}" for name in TOKEN_COLUMNS)
 # One row per priced model call, dearest first, among the newest of the window. Ranked by the prices
 # of the window's last day; `span_costs` then says what each costs at its own time.
 COSTLIEST = f"""
 WITH slice AS MATERIALIZED (
     SELECT * FROM span
-    WHERE span_day BETWEEN %(first_day)s AND %(last_day)s AND started_at >= %(start)s
-        AND started_at < %(end)s
+    WHERE span_day BETWEEN %(first_day)s AND %(last_day)s
+        AND started_at >= %(start)s AND started_at < %(end)s
     ORDER BY started_at DESC LIMIT %(slice)s
 ), picked AS MATERIALIZED (
     SELECT d.* FROM allocation_usagedimension d
@@ -103,42 +107,23 @@ WITH slice AS MATERIALIZED (
         SELECT m.price_provider, m.price_model FROM allocation_pricematch m
         WHERE m.version_id = newest.id AND m.provider = coalesce(picked.provider, '')
             AND m.model_text IN (picked.model_answered, picked.model_requested)
-                AND m.price_model IS NOT NULL
+            AND m.price_model IS NOT NULL
         ORDER BY m.model_text = picked.model_answered DESC NULLS LAST LIMIT 1
     ) AS m
     JOIN allocation_price p ON p.version_id = newest.id AND p.provider = m.price_provider
-        AND p.model = m.price_model
-        AND (p.tier IS NULL OR p.tier = picked.tier) AND p.context_from <= picked.context_band
+        AND p.model = m.price_model AND (p.tier IS NULL OR p.tier = picked.tier)
+        AND p.context_from <= picked.context_band
         AND (p.valid_from IS NULL OR p.valid_from <= %(last_day)s)
     ORDER BY picked.id, p.token_class, p.tier IS NULL, p.valid_from DESC NULLS LAST,
         p.context_from DESC
 ), unit AS (
-    SELECT dimension_id,
-        coalesce(max(per_million) FILTER (WHERE token_class = 'input_uncached'),
-            0) AS input_uncached,
-        coalesce(max(per_million) FILTER (WHERE token_class = 'cache_read'), 0) AS cache_read,
-        coalesce(max(per_million) FILTER (WHERE token_class = 'cache_write_5m'),
-            0) AS cache_write_5m,
-        coalesce(max(per_million) FILTER (WHERE token_class = 'cache_write_1h'),
-            0) AS cache_write_1h,
-        coalesce(max(per_million) FILTER (WHERE token_class = 'output_text'), 0) AS output_text,
-        coalesce(max(per_million) FILTER (WHERE token_class = 'reasoning'), 0) AS reasoning,
-        coalesce(max(per_million) FILTER (WHERE token_class = 'input_audio'), 0) AS input_audio,
-        coalesce(max(per_million) FILTER (WHERE token_class = 'input_image'), 0) AS input_image,
-        coalesce(max(per_million) FILTER (WHERE token_class = 'output_audio'), 0) AS output_audio,
-        coalesce(max(per_million) FILTER (WHERE token_class = 'output_image'), 0) AS output_image
+    SELECT dimension_id, {UNIT_PRICES}
     FROM price GROUP BY dimension_id
 )
 SELECT {COLUMNS} false
 FROM slice s JOIN picked d ON d.id = s.dimension_id JOIN unit ON unit.dimension_id = s.dimension_id
 WHERE s.counted
-ORDER BY s.input_uncached * unit.input_uncached + s.cache_read * unit.cache_read
-    + s.cache_write_5m * unit.cache_write_5m + s.cache_write_1h * unit.cache_write_1h
-    + s.output_text * unit.output_text + s.reasoning * unit.reasoning + s.input_audio *
-        unit.input_audio
-    + s.input_image * unit.input_image + s.output_audio * unit.output_audio + s.output_image *
-        unit.output_image DESC,
-    s.trace_id, s.span_id
+ORDER BY {AT_UNIT_PRICES} DESC, s.trace_id, s.span_id
 LIMIT %(shown)s
 """  # noqa: S608  no value is written into it
 
@@ -146,7 +131,7 @@ LIMIT %(shown)s
 OUTSIDE = f"""
 SELECT {COLUMNS} true
 FROM span_outside_window s JOIN allocation_usagedimension d ON d.id = s.dimension_id
-WHERE (%(all_teams)s OR d.team = ANY(%(teams)s))
+WHERE {within_scope("d.team")}
 ORDER BY s.received_at DESC, s.trace_id, s.span_id
 LIMIT %(shown)s
 """  # noqa: S608  no value is written into it
@@ -166,14 +151,14 @@ class ErrorRow:
 ERRORS = f"""
 WITH slice AS MATERIALIZED (
     SELECT * FROM span
-    WHERE span_day BETWEEN %(first_day)s AND %(last_day)s AND started_at >= %(start)s
-        AND started_at < %(end)s
+    WHERE span_day BETWEEN %(first_day)s AND %(last_day)s
+        AND started_at >= %(start)s AND started_at < %(end)s
         AND (status_code = 2 OR error_type IS NOT NULL)
     ORDER BY started_at DESC LIMIT %(slice)s
 )
 SELECT s.error_type, sum(s.adjusted_count), string_agg(DISTINCT d.model, ', '), max(s.started_at),
-    (array_agg(s.span_day ORDER BY s.started_at DESC))[1], (array_agg(s.trace_id
-        ORDER BY s.started_at DESC))[1]
+    (array_agg(s.span_day ORDER BY s.started_at DESC))[1],
+    (array_agg(s.trace_id ORDER BY s.started_at DESC))[1]
 FROM slice s JOIN allocation_usagedimension d ON d.id = s.dimension_id
 WHERE s.counted AND {PICKED_DIMENSIONS}
 GROUP BY s.error_type
@@ -226,8 +211,4 @@ def spans_outside_window(*, teams: TeamScope) -> list[CallRow]:
     """The last 12 spans that arrived with a start outside the time window; kept, flagged and not
     counted.
     """
-    return fetch(
-        CallRow,
-        OUTSIDE,
-        {"shown": SHOWN, "all_teams": teams.is_everything, "teams": sorted(teams.teams or ())},
-    )
+    return fetch(CallRow, OUTSIDE, {"shown": SHOWN, "teams": teams.bound})

@@ -9,7 +9,8 @@ from decimal import Decimal
 from typing import Protocol
 from uuid import UUID
 
-from reports.queries.rows import fetch
+from allocation.catalogue.token_classes import TOKEN_COLUMNS
+from reports.rows import fetch
 
 
 class SpanKey(Protocol):
@@ -32,10 +33,11 @@ class CostRow:
 # same choices as allocation.catalogue.prices makes for the rollup: the model that answered before
 # the one asked for; of the price lines the tier's own, then the latest date, then the highest
 # context band. Multiplied, since a division rounds.
-SQL = """
+CLASSES = ", ".join(f"('{name}', s.{name})" for name in TOKEN_COLUMNS)
+SQL = f"""
 WITH wanted AS (
-    SELECT * FROM unnest(%(days)s::date[], %(traces)s::uuid[], %(spans)s::bigint[]) AS k(span_day,
-        trace_id, span_id)
+    SELECT * FROM unnest(%(days)s::date[], %(traces)s::uuid[], %(spans)s::bigint[])
+        AS k(span_day, trace_id, span_id)
 ), newest AS (
     SELECT max(id) AS id FROM allocation_priceversion
 )
@@ -44,8 +46,7 @@ SELECT s.trace_id, s.span_id,
         THEN sum(class.tokens * line.per_million) * 0.000001 END
 FROM wanted
 JOIN span s ON s.span_day = wanted.span_day AND s.trace_id = wanted.trace_id
-    AND s.span_id = wanted.span_id
-    AND s.span_day = ANY(%(days)s)
+    AND s.span_id = wanted.span_id AND s.span_day = ANY(%(days)s)
 JOIN allocation_usagedimension d ON d.id = s.dimension_id
 CROSS JOIN newest
 LEFT JOIN LATERAL (
@@ -55,13 +56,7 @@ LEFT JOIN LATERAL (
     ORDER BY m.model_text = d.model_answered DESC NULLS LAST LIMIT 1
 ) AS m ON true
 CROSS JOIN LATERAL (VALUES
-    ('input_uncached', s.input_uncached), ('cache_read', s.cache_read),
-        ('cache_write_5m', s.cache_write_5m),
-    ('cache_write_1h', s.cache_write_1h), ('output_text', s.output_text),
-        ('reasoning', s.reasoning),
-    ('input_audio', s.input_audio), ('input_image', s.input_image),
-        ('output_audio', s.output_audio),
-    ('output_image', s.output_image), ('calls', 1)
+    {CLASSES}, ('calls', 1)
 ) AS class(token_class, tokens)
 LEFT JOIN LATERAL (
     SELECT p.per_million FROM allocation_price p
@@ -76,10 +71,10 @@ LEFT JOIN LATERAL (
                 AND (s.started_at AT TIME ZONE 'UTC')::time < p.time_of_day_to END)
     ORDER BY p.tier IS NULL, p.valid_from DESC NULLS LAST, p.context_from DESC LIMIT 1
 ) AS line ON class.tokens > 0
-WHERE (d.is_inference OR s.counted) AND (class.token_class <> 'calls'
-    OR line.per_million IS NOT NULL)
+WHERE (d.is_inference OR s.counted)
+    AND (class.token_class <> 'calls' OR line.per_million IS NOT NULL)
 GROUP BY s.trace_id, s.span_id
-"""
+"""  # noqa: S608  names of columns
 
 
 def span_costs(spans: Iterable[SpanKey]) -> dict[tuple[UUID, int], Decimal | None]:

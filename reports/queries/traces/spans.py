@@ -9,8 +9,8 @@ from uuid import UUID
 
 from django.db import connection
 
-from reports.queries.rows import fetch
-from reports.scope import TeamScope
+from reports.rows import fetch
+from reports.scope import TeamScope, within_scope
 
 LIMIT = 2000  # a waterfall longer than this can't be read; the page says what is left out
 
@@ -51,12 +51,11 @@ class SpanRow:
 
 
 # One row per span, in the order they began.
-SQL = """
+SPANS = f"""
 SELECT s.span_day, s.trace_id, s.span_id, s.parent_span_id, s.name, s.started_at, s.duration_us,
-    s.status_code,
-    s.error_type, s.counted, s.not_counted, d.is_inference, d.operation, d.provider, d.model,
-        d.service, d.team,
-    d.feature, d.prompt_version, s.has_usage, s.usage_shape, s.adjusted_count,
+    s.status_code, s.error_type, s.counted, s.not_counted, d.is_inference, d.operation,
+    d.provider, d.model, d.service, d.team, d.feature, d.prompt_version,
+    s.has_usage, s.usage_shape, s.adjusted_count,
     s.input_uncached + s.input_audio + s.input_image,
     s.cache_read + s.cache_write_5m + s.cache_write_1h,
     s.output_text + s.reasoning + s.output_audio + s.output_image,
@@ -64,10 +63,10 @@ SELECT s.span_day, s.trace_id, s.span_id, s.parent_span_id, s.name, s.started_at
 FROM span s
 JOIN allocation_usagedimension d ON d.id = s.dimension_id
 WHERE s.span_day = ANY(%(days)s) AND s.trace_id = %(trace_id)s
-    AND (%(all_teams)s OR d.team = ANY(%(teams)s))
+    AND {within_scope("d.team")}
 ORDER BY s.started_at, s.span_id
 LIMIT %(limit)s
-"""
+"""  # noqa: S608  no value is written into it
 
 # The primary key begins with the day, so the day has to be known: from the link, else every day
 # that holds spans. One row per day; spans outside the time window have days of their own in the
@@ -88,13 +87,12 @@ def trace_spans(*, trace_id: UUID, day: date | None, teams: TeamScope) -> list[S
     """
     return fetch(
         SpanRow,
-        SQL,
+        SPANS,
         {
             "days": _days(trace_id, day),
             "trace_id": trace_id,
             "limit": LIMIT + 1,
-            "all_teams": teams.is_everything,
-            "teams": sorted(teams.teams or ()),
+            "teams": teams.bound,
         },
     )
 

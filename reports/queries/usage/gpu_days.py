@@ -8,7 +8,7 @@ from datetime import date
 from decimal import Decimal
 
 from allocation.values.periods import Period
-from reports.queries.rows import fetch
+from reports.rows import fetch
 from reports.scope import TeamScope
 
 # One row per cluster and day. Waste is counted where somebody says what was active, and is part of

@@ -1,12 +1,13 @@
-"""Calls, errors, tokens and list-price estimate of each model in a window."""
+"""Calls, errors, tokens, list-price estimate and latency of each model in a window."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from decimal import Decimal
 
-from reports.queries.rows import fetch
+from reports.analysis.latency import Histogram
 from reports.queries.usage.picked import PICKED_DIMENSIONS, UsageFilter
+from reports.rows import fetch
 from reports.scope import TeamScope
 from reports.window import Window
 
@@ -60,12 +61,10 @@ class ModelUsage:
 
 
 # One row per provider and model; hours [first, last).
-SQL = f"""
+MODELS = f"""
 SELECT d.provider, d.model, sum(d.calls), sum(d.errors), sum(d.calls_without_usage),
-    sum(d.input_tokens),
-    sum(d.cached_tokens), sum(d.output_tokens), sum(d.list_cost), sum(d.priced_calls),
-        sum(d.unpriced_calls),
-    sum(d.pending_calls)
+    sum(d.input_tokens), sum(d.cached_tokens), sum(d.output_tokens), sum(d.list_cost),
+    sum(d.priced_calls), sum(d.unpriced_calls), sum(d.pending_calls)
 FROM usage_by_subject d
 WHERE d.hour >= %(first)s AND d.hour < %(last)s AND {PICKED_DIMENSIONS}
 GROUP BY d.provider, d.model
@@ -76,4 +75,34 @@ ORDER BY sum(d.calls) DESC, d.model COLLATE "C", d.provider COLLATE "C"
 def usage_by_model(*, window: Window, picked: UsageFilter, teams: TeamScope) -> list[ModelUsage]:
     """One row per (provider, model), most calls first, over the whole hours that touch the window."""
     first, last = window.hours
-    return fetch(ModelUsage, SQL, {"first": first, "last": last, **picked.parameters(teams)})
+    return fetch(ModelUsage, MODELS, {"first": first, "last": last, **picked.parameters(teams)})
+
+
+@dataclass(frozen=True)
+class LatencyBin:
+    provider: str | None
+    model: str | None
+    bin: int
+    calls: Decimal
+
+
+# One row per provider, model and latency bin; hours [first, last).
+LATENCY = f"""
+SELECT d.provider, d.model, d.bucket, sum(d.calls)
+FROM latency_by_subject d
+WHERE d.hour >= %(first)s AND d.hour < %(last)s AND {PICKED_DIMENSIONS}
+GROUP BY d.provider, d.model, d.bucket
+"""  # noqa: S608  no value is written into it
+
+
+def latency_by_model(
+    *, window: Window, picked: UsageFilter, teams: TeamScope
+) -> dict[tuple[str | None, str | None], Histogram]:
+    """The histogram of each (provider, model) over the whole hours that touch the window."""
+    first, last = window.hours
+    counts: dict[tuple[str | None, str | None], list[tuple[int, Decimal]]] = {}
+    for row in fetch(
+        LatencyBin, LATENCY, {"first": first, "last": last, **picked.parameters(teams)}
+    ):
+        counts.setdefault((row.provider, row.model), []).append((row.bin, row.calls))
+    return {key: Histogram.of(pairs) for key, pairs in counts.items()}

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
-from reports.queries.rows import fetch
 from reports.queries.usage.picked import PICKED_DIMENSIONS, UsageFilter
+from reports.queries.usage.tokens import all_tokens
+from reports.rows import fetch
 from reports.scope import TeamScope
 from reports.window import Window
 
@@ -27,10 +28,7 @@ class UnpricedModel:
 # One row per provider, model asked for and model that answered; hours [first, last).
 SQL = f"""
 SELECT d.provider, d.model_requested, d.model_answered, sum(u.calls),
-    sum(u.input_uncached + u.cache_read + u.cache_write_5m + u.cache_write_1h + u.output_text +
-        u.reasoning
-        + u.input_audio + u.input_image + u.output_audio + u.output_image),
-    max(u.hour)
+    sum({all_tokens("u")}), max(u.hour)
 FROM usage_hourly u
 JOIN allocation_usagedimension d ON d.id = u.dimension_id
 WHERE u.hour >= %(first)s AND u.hour < %(last)s AND u.list_cost IS NULL

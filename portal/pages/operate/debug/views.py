@@ -24,7 +24,6 @@ from portal.pages.frame.state import PageState
 from reports.analysis.latency import Histogram
 from reports.analysis.waterfall import Node, waterfall
 from reports.charts.histogram import Bar, LogScale, Mark, bars, percentile_marks
-from reports.queries.latency_by_model import latency_by_model
 from reports.queries.names import names_of
 from reports.queries.traces.calls import (
     SLICE,
@@ -37,11 +36,10 @@ from reports.queries.traces.calls import (
 )
 from reports.queries.traces.costs import span_costs
 from reports.queries.traces.spans import LIMIT, trace_spans
-from reports.queries.usage.models import ModelUsage, usage_by_model
+from reports.queries.usage.models import ModelUsage, latency_by_model, usage_by_model
 from reports.queries.usage.now import known_telemetry
-from reports.queries.usage.picked import UsageFilter
+from reports.queries.usage.picked import Choices, UsageFilter, usage_choices
 from reports.queries.usage.unpriced import usage_unpriced
-from reports.queries.usage_choices import Choices, usage_choices
 from reports.window import Window
 
 HOURS = {

@@ -21,7 +21,6 @@ from portal.ingest.otlp.rollup.fold import fold
 from portal.ingest.otlp.traces.nested import SAME_CALL
 from portal.ingest.otlp.traces.normalise import FETCHED, REPEATS_CALLS
 from reports.analysis.waterfall import TOLD_ELSEWHERE
-from reports.queries.latency_by_model import latency_by_model
 from reports.queries.traces.calls import (
     costliest_calls,
     errors_by_type,
@@ -30,10 +29,9 @@ from reports.queries.traces.calls import (
     spans_outside_window,
 )
 from reports.queries.traces.spans import trace_spans
-from reports.queries.usage.models import usage_by_model
-from reports.queries.usage.picked import UsageFilter
+from reports.queries.usage.models import latency_by_model, usage_by_model
+from reports.queries.usage.picked import UsageFilter, usage_choices
 from reports.queries.usage.unpriced import usage_unpriced
-from reports.queries.usage_choices import usage_choices
 from reports.scope import TeamScope
 from reports.window import Window
 from tests.factories import make_team, make_user
