@@ -23,7 +23,7 @@ from reports.queries.cost_rollup import (
     UnknownDimension,
     cost_rollup,
 )
-from reports.queries.spend_coverage import current_runs
+from reports.cost_question.runs import current_runs
 
 
 def filter_field() -> serializers.CharField:

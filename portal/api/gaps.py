@@ -14,7 +14,7 @@ from portal.api.allocation import MonthParameters
 from portal.api.callers import caller_of, reads_everything_of
 from portal.api.parameters import CostField, MonthField, parameters_of
 from reports.queries.reconcile.gaps import SourceGap, month_gaps
-from reports.queries.spend_coverage import current_runs
+from reports.cost_question.runs import current_runs
 
 
 class GapCause(serializers.Serializer[Any]):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from decimal import Decimal
 
-from reports.queries.explain.amount import Day
+from reports.queries.explain.amount import ExplainedDay
 
 EVIDENCE_WORDS = {
     1: "traces",
@@ -63,7 +63,7 @@ def widened_words(method: str, widened: str | None) -> str | None:
     return WIDENED_WORDS.get(widened, f"Widened to {widened}.")
 
 
-def steps(method: str, day: Day) -> list[Step]:
+def steps(method: str, day: ExplainedDay) -> list[Step]:
     """The charge, the part of it this kind covers, and the driver's share. Their product is the
     amount, up to the last digit, which the largest remainders decide.
     """
@@ -102,17 +102,17 @@ def product(found: list[Step]) -> Decimal | None:
     return amount
 
 
-def _is_untraced(day: Day) -> bool:
+def _is_untraced(day: ExplainedDay) -> bool:
     return day.charge_kind == "untraced" or (
         day.charge_kind == "unallocated" and not _covers_by_driver(day)
     )
 
 
-def _covers_by_driver(day: Day) -> bool:
+def _covers_by_driver(day: ExplainedDay) -> bool:
     return day.note is None or "unallocated" not in day.note
 
 
-def _has_driver(day: Day) -> bool:
+def _has_driver(day: ExplainedDay) -> bool:
     """The untraced part of an owner, and what nobody owes, is not split by the driver."""
     if day.driver_total is None or not day.driver_total or day.driver_quantity is None:
         return False

@@ -8,21 +8,23 @@ ordered by their keys, as bytes.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from decimal import Decimal
-from typing import Any, Literal
+from typing import Literal
 
 from django.db import connection
 
-from allocation.models import AllocationRun
 from allocation.storage.copy_text import whole_month_plans
 from allocation.values.periods import Period
+from reports.cost_question.question import CostQuestion
+from reports.cost_question.runs import current_runs, runs_of_months
+from reports.cost_question.statement import parameters, rollup
+from reports.readable import FORMULA_STARTS, SKIPPED
 from reports.scope import TeamScope
 
 Basis = Literal["billed", "effective"]
 
 KEYS = (
-    "period", "cost_center", "team", "product", "model", "feature", "environment", "phase", "provider_name",
-    "service_name", "billing_currency", "charge_kind", "rule", "source",
+    "period", "cost_center", "team", "product", "model", "feature", "environment", "phase",
+    "provider_name", "service_name", "billing_currency", "charge_kind", "rule", "source",
 )  # fmt: skip
 MEASURES = ("billed_cost", "effective_cost", "list_cost", "evidence")
 COLUMNS = KEYS + MEASURES
@@ -36,11 +38,6 @@ EVIDENCE = {
     5: "inferred owner",
     6: "unallocated",
 }
-
-# Characters that a spreadsheet may skip before it looks for a formula, and those a formula starts
-# with.
-SKIPPED = " \u00a0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u200b\u202f\u205f\u3000\ufeff"
-FORMULA_STARTS = "=+-@\t\r\n＝＋－＠"
 
 
 def safe_cell(column: str) -> str:
@@ -74,33 +71,20 @@ def sort_key(columns: Iterable[str]) -> str:
 # joined to the sums, which are fewer.
 LINES = """
 COPY (
-    SELECT {cells}, trim_scale(billed_cost) AS billed_cost, trim_scale(effective_cost) AS
-        effective_cost,
-        trim_scale(list_cost) AS list_cost, {evidence} AS evidence
+    SELECT {cells}, trim_scale(billed_cost) AS billed_cost,
+        trim_scale(effective_cost) AS effective_cost, trim_scale(list_cost) AS list_cost,
+        {evidence} AS evidence
     FROM (
-        SELECT %(period)s AS period, c.code AS cost_center, s.name AS source, l.team, l.product,
-            l.model, l.feature,
-            l.environment, l.phase, l.provider_name, l.service_name,
-                l.currency AS billing_currency, l.charge_kind,
-            l.rule, summed.billed_cost, summed.effective_cost, summed.list_cost, summed.rung
+        SELECT %(period)s AS period, c.code AS cost_center, s.name AS source,
+            l.team, l.product, l.model, l.feature, l.environment, l.phase,
+            l.provider_name, l.service_name, l.currency AS billing_currency, l.charge_kind, l.rule,
+            summed.billed_cost, summed.effective_cost, summed.list_cost, summed.weakest_evidence
         FROM (
-            SELECT d.chargeback_key, p.cost_center_id, min(d.line_id) AS line_id,
-                sum(d.billed_cost) AS billed_cost,
-                sum(d.effective_cost) AS effective_cost,
-                CASE WHEN count(d.list_cost) = count(*) THEN sum(d.list_cost) END AS list_cost,
-                    max(d.evidence) AS rung
-            FROM cost_daily d
-            LEFT JOIN (
-                SELECT t.slug, p.valid_from, p.valid_to, p.cost_center_id
-                FROM team_placement_period p JOIN allocation_team t ON t.id = p.team_id
-            ) p ON p.slug = d.team AND d.day >= p.valid_from AND (p.valid_to IS NULL
-                OR d.day < p.valid_to)
-            WHERE d.run_id = ANY(%(runs)s) AND (%(everything)s OR d.team = ANY(%(teams)s))
-            GROUP BY 1, 2
+{summed}
         ) summed
-        JOIN cost_line l ON l.id = summed.line_id
+        JOIN cost_line l ON l.id = summed.any_line
         JOIN allocation_source s ON s.id = l.source_id
-        LEFT JOIN allocation_costcenter c ON c.id = summed.cost_center_id
+        LEFT JOIN allocation_costcenter c ON c.id = summed.cost_center
     ) x
     ORDER BY {order}
 ) TO STDOUT WITH (FORMAT csv, HEADER)
@@ -108,11 +92,10 @@ COPY (
 # One row per currency, under the same columns.
 TOTALS = """
 COPY (
-    SELECT {cells}, trim_scale(sum(billed_cost)), trim_scale(sum(effective_cost)),
-        CASE WHEN count(list_cost) = count(*) THEN trim_scale(sum(list_cost)) END, NULL
-    FROM cost_daily
-    WHERE run_id = ANY(%(runs)s) AND (%(everything)s OR team = ANY(%(teams)s))
-    GROUP BY currency
+    SELECT {cells}, trim_scale(billed_cost), trim_scale(effective_cost), trim_scale(list_cost), NULL
+    FROM (
+{summed}
+    ) summed
     ORDER BY currency COLLATE "C"
 ) TO STDOUT WITH (FORMAT csv)
 """
@@ -120,11 +103,6 @@ COPY (
 
 class NotAllocated(Exception):
     """The month has no current run, so there is nothing to charge back."""
-
-
-def current_run_ids(period: Period) -> list[int]:
-    runs = AllocationRun.objects.filter(billing_month=period.start, is_current=True)
-    return list(runs.order_by("currency").values_list("pk", flat=True))
 
 
 def chargeback_csv(*, period: Period, basis: Basis, scope: TeamScope) -> Iterator[bytes]:
@@ -136,31 +114,20 @@ def chargeback_csv(*, period: Period, basis: Basis, scope: TeamScope) -> Iterato
     """
     if basis not in ("billed", "effective"):
         raise ValueError(f"basis is billed or effective, not {basis!r}")
-    runs = current_run_ids(period)
+    runs = runs_of_months(current_runs(), [period.start])
     if not runs:
         raise NotAllocated(f"{period} is not allocated yet; allocate it first")
-    return _blocks(runs, period, scope)
+    return _blocks(CostQuestion(runs=runs, scope=scope, ai_only=False), period)
 
 
-def _blocks(runs: list[int], period: Period, scope: TeamScope) -> Iterator[bytes]:
-    texts = [name for name in KEYS if name != "period"]
-    rungs = " ".join(f"WHEN {rung} THEN '{text}'" for rung, text in EVIDENCE.items())
-    lines = LINES.format(
-        cells="period, " + ", ".join(f"{safe_cell(name)} AS {name}" for name in texts),
-        order=sort_key(texts),
-        evidence=f"CASE rung {rungs} END",
-    )
-    told = {"period": "%(control_total)s", "billing_currency": "currency"}
-    totals = TOTALS.format(cells=", ".join(told.get(name, "NULL") for name in KEYS))
-    values: dict[str, Any] = {
-        "runs": runs,
+def _blocks(question: CostQuestion, period: Period) -> Iterator[bytes]:
+    values = {
+        **parameters(question),
         "period": str(period),
-        "everything": scope.is_everything,
-        "teams": sorted(scope.teams or ()),
         "control_total": CONTROL_TOTAL,
         "skipped": SKIPPED,
     }
-    for statement in (lines, totals):
+    for statement in (lines_statement(question), totals_statement(question)):
         with (
             whole_month_plans(),
             connection.cursor() as cursor,
@@ -175,14 +142,24 @@ def _blocks(runs: list[int], period: Period, scope: TeamScope) -> Iterator[bytes
             yield bytes(block)
 
 
-def control_totals(*, period: Period, scope: TeamScope) -> list[tuple[str, Decimal, Decimal]]:
-    """(currency, billed, effective) of what the CSV holds, for pages that print them beside the
-    download.
-    """
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT currency, sum(billed_cost), sum(effective_cost) FROM cost_daily"
-            " WHERE run_id = ANY(%s) AND (%s OR team = ANY(%s)) GROUP BY 1 ORDER BY 1",
-            [current_run_ids(period), scope.is_everything, sorted(scope.teams or ())],
-        )
-        return [tuple(row) for row in cursor.fetchall()]
+def lines_statement(question: CostQuestion) -> str:
+    texts = [name for name in KEYS if name != "period"]
+    rungs = " ".join(f"WHEN {rung} THEN '{text}'" for rung, text in EVIDENCE.items())
+    summed = rollup(
+        question.by("chargeback_key", "cost_center"),
+        measures=("billed_cost", "effective_cost", "list_cost", "weakest_evidence", "any_line"),
+    )
+    return LINES.format(
+        cells="period, " + ", ".join(f"{safe_cell(name)} AS {name}" for name in texts),
+        order=sort_key(texts),
+        evidence=f"CASE weakest_evidence {rungs} END",
+        summed=summed,
+    )
+
+
+def totals_statement(question: CostQuestion) -> str:
+    named = {"period": "%(control_total)s", "billing_currency": "currency"}
+    summed = rollup(
+        question.by("currency"), measures=("billed_cost", "effective_cost", "list_cost")
+    )
+    return TOTALS.format(cells=", ".join(named.get(name, "NULL") for name in KEYS), summed=summed)

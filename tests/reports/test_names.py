@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from allocation.models import Feature, Team
-from reports.queries.names import Names, names_of
+from reports.queries.ownership.organisation import Names, names_of
 
 pytestmark = pytest.mark.django_db
 

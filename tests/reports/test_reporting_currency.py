@@ -17,16 +17,12 @@ from allocation.values.currencies import minor_units
 from allocation.values.money import EXACT, exact_sum
 from allocation.values.periods import Period
 from portal.accounts.models import Role
-from reports.analysis.reporting_currency import (
-    conversion,
-    converted_cells,
-    converted_days,
-    converted_parts,
-)
+from reports.cost_question.currency import conversion
+from reports.analysis.reporting_currency import converted_cells, converted_days, converted_parts
 from reports.analysis.spend_totals import total_of
-from reports.queries.exchange_rates import MonthRate
+from reports.cost_question.currency import MonthRate
 from reports.queries.spend_cells import SpendCell
-from reports.queries.spend_coverage import MonthRun
+from reports.cost_question.runs import MonthRun
 from reports.queries.spend_days import SpendDays
 from reports.queries.spend_parts import SpendPart
 from reports.readable import change, money

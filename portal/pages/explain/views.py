@@ -26,7 +26,7 @@ from portal.pages.frame.state import PageState
 from portal.pages.frame.tables import Cell, Column, Table, csv_response
 from reports.analysis.arithmetic import EVIDENCE_WORDS, METHOD_WORDS, Step, steps, widened_words
 from reports.queries.explain.amount import LINES, Day, Line, Part, explain_bill_rows
-from reports.queries.names import Names, names_of
+from reports.queries.ownership.organisation import Names, names_of
 
 KIND_WORDS = {
     "direct": "direct",

@@ -18,7 +18,7 @@ from portal.accounts.models import User
 from portal.pages.frame.reported import read_evidence, read_unconverted
 from portal.pages.frame.state import COMPARISONS, METRICS, PageState
 from reports.queries.costs.trust import Trust, trust
-from reports.queries.exchange_rates import MonthRate, reporting_currencies
+from reports.cost_question.currency import MonthRate, reporting_currencies
 from reports.queries.ownership.organisation import TeamInTree, environments, teams_in_tree
 from reports.readable import ago, percent
 

@@ -20,10 +20,11 @@ from allocation.values.names import quoted
 from allocation.values.periods import DAY, Period
 from portal.accounts.access import team_scope
 from portal.accounts.models import User
-from reports.analysis.reporting_currency import Conversion, conversion
-from reports.queries.exchange_rates import exchange_rates
+from reports.cost_question.currency import Conversion, conversion
+from reports.cost_question.currency import exchange_rates
 from reports.queries.ownership.organisation import teams_of_unit
-from reports.queries.spend_coverage import MonthRun, cost_by_currency, current_runs
+from reports.cost_question.runs import MonthRun, current_runs
+from reports.queries.spend_coverage import cost_by_currency
 from reports.queries.spend_filter import Spend
 from reports.scope import TeamScope
 

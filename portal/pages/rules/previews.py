@@ -34,7 +34,7 @@ from portal.pages.frame.tables import Cell, Column, Row, Table, arranged, asked_
 from portal.pages.operate.jobs.views import line as job_line
 from portal.pages.rules.findings import grouped
 from portal.pages.rules.versions import compared
-from reports.queries.names import Names, names_of
+from reports.queries.ownership.organisation import Names, names_of
 
 QUESTIONS = {
     "team": ("Team", "Which teams would pay more, which less?"),

@@ -13,7 +13,7 @@ from portal.pages.frame.state import PageState
 from portal.pages.frame.tables import Cell, Column, Row, Table, arranged
 from reports.queries.costs.between_teams import Provided, between_teams
 from reports.queries.costs.uncalled_hosting import hosting_without_calls
-from reports.queries.names import Names, names_of
+from reports.queries.ownership.organisation import Names, names_of
 
 
 def provided_table(request: HttpRequest, state: PageState, *, month: Period) -> Table:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 
-from reports.queries.kept import kept
-from reports.queries.spend_filter import Spend
-from reports.rows import fetch
+from django.db import connection
+
+from allocation.values.reasons import NO_RULE
+from reports.cost_question.answers import costs
+from reports.cost_question.question import CostQuestion
+from reports.rows import cached_by_run, fetch
 
 LIMIT = 50
 
@@ -24,28 +27,17 @@ class RuleTake:
     effective_cost: Decimal
 
 
-# One row per rule. Money is what the reader's teams were given, which for everything is all of the
-# charges' cost.
-SQL = """
-WITH money AS (
-    SELECT rule, sum(billed_cost) AS billed_cost, sum(effective_cost) AS effective_cost
-    FROM cost_daily
-    WHERE run_id = ANY(%(runs)s) AND (%(all_teams)s OR team = ANY(%(teams)s))
-    GROUP BY rule
-), counted AS (
-    SELECT b.rule, sum(g.charges) AS charges
-    FROM charge_bucket b JOIN charge_group g ON g.run_id = b.run_id AND g.bucket = b.bucket
-    WHERE b.run_id = ANY(%(runs)s) AND %(all_teams)s
-    GROUP BY b.rule
-)
-SELECT money.rule, counted.charges::bigint, money.billed_cost, money.effective_cost
-FROM money LEFT JOIN counted ON counted.rule = money.rule
-ORDER BY money.effective_cost DESC, money.rule COLLATE "C"
+# One row per rule.
+CHARGES = """
+SELECT b.rule, sum(g.charges)::bigint
+FROM charge_bucket b JOIN charge_group g ON g.run_id = b.run_id AND g.bucket = b.bucket
+WHERE b.run_id = ANY(%(runs)s)
+GROUP BY b.rule
 """
 
 
 @dataclass(frozen=True)
-class Untaken:
+class UnmatchedCharges:
     """Charges of one service that no rule took."""
 
     provider_name: str | None
@@ -58,41 +50,48 @@ class Untaken:
 
 
 # One row per provider, service and category of charges without a rule.
-UNTAKEN = """
+UNMATCHED = """
 SELECT b.provider_name, b.service_name, b.charge_category, source.name, sum(g.charges)::bigint,
-    sum(g.billed_cost),
-    sum(g.effective_cost)
+    sum(g.billed_cost), sum(g.effective_cost)
 FROM charge_bucket b
 JOIN charge_group g ON g.run_id = b.run_id AND g.bucket = b.bucket
 JOIN allocation_source source ON source.id = b.source_id
-WHERE b.run_id = ANY(%(runs)s) AND b.rule = %(no_rule)s AND %(all_teams)s
+WHERE b.run_id = ANY(%(runs)s) AND b.rule = %(no_rule)s
 GROUP BY b.provider_name, b.service_name, b.charge_category, source.name
 ORDER BY abs(sum(g.effective_cost)) DESC, b.provider_name COLLATE "C", b.service_name COLLATE "C"
 LIMIT %(limit)s
 """
 
 
-@kept
-def rules_taken(*, spend: Spend) -> list[RuleTake]:
-    """One row per rule that took something in these runs, most effective cost first. Runs must
-    share a currency.
+@cached_by_run
+def rules_taken(*, question: CostQuestion) -> list[RuleTake]:
+    """One row per rule that took something in the runs, most effective cost first. The money is
+    what the reader's teams were given, which for everything is all of the charges' cost.
     """
-    return fetch(RuleTake, SQL, _parameters(spend))
+    every_environment = replace(question, filters=(), ai_only=False).by("rule")
+    billed, effective = (
+        {row.key[0]: row.now for row in costs(replace(every_environment, metric=metric))}
+        for metric in ("billed_cost", "effective_cost")
+    )
+    counted = _charges_by_rule(question.run_ids) if question.scope.is_everything else {}
+    return [
+        RuleTake(rule, counted.get(rule), billed[rule], effective[rule])
+        for rule in sorted(effective, key=lambda rule: (-effective[rule], rule))
+    ]
 
 
-@kept
-def charges_without_rule(*, spend: Spend, no_rule: str) -> list[Untaken]:
+def _charges_by_rule(runs: list[int]) -> dict[str, int]:
+    with connection.cursor() as cursor:
+        cursor.execute(CHARGES, {"runs": runs})
+        return dict(cursor.fetchall())
+
+
+@cached_by_run
+def charges_without_rule(*, question: CostQuestion) -> list[UnmatchedCharges]:
     """At most 50 services whose charges no rule took, most effective cost first; nothing for a
     reader of some teams.
     """
-    return fetch(Untaken, UNTAKEN, {**_parameters(spend), "no_rule": no_rule, "limit": LIMIT})
-
-
-def _parameters(spend: Spend) -> dict[str, object]:
-    """Every environment: the page of rules is not narrowed to one."""
-    scope = spend.scope
-    return {
-        "runs": list(spend.runs),
-        "all_teams": scope.is_everything,
-        "teams": sorted(scope.teams or ()),
-    }
+    if not question.scope.is_everything:
+        return []
+    values = {"runs": question.run_ids, "no_rule": NO_RULE, "limit": LIMIT}
+    return fetch(UnmatchedCharges, UNMATCHED, values)

@@ -4,17 +4,18 @@ wrong.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from decimal import Decimal
 
 from django.db import connection
 
+from allocation.models import ChargeKind
 from allocation.values.money import exact_sum
-from allocation.values.periods import Period
-from reports.queries.kept import kept
-from reports.queries.spend_filter import Spend
+from reports.cost_question.answers import costs
+from reports.cost_question.question import CostQuestion
 from reports.readable import ratio
+from reports.rows import cached_by_run
 
 EXPLAINED_UP_TO = 4
 
@@ -52,18 +53,6 @@ SELECT coalesce(
 )
 """
 
-# One row per evidence rung and certainty. The untraced part is spread over traced shares, so it is
-# not explained.
-EVIDENCE = """
-SELECT evidence, charge_kind = 'untraced' AS is_untraced, reason IS NOT NULL AS is_unallocated,
-    sum(CASE %(metric)s WHEN 'billed_cost' THEN billed_cost ELSE effective_cost END)
-FROM cost_daily
-WHERE run_id = ANY(%(runs)s) AND ai_scope <> 'other' AND day >= %(start)s AND day < %(end)s
-    AND (%(teams)s::text[] IS NULL OR team = ANY(%(teams)s))
-    AND (%(environment)s::text IS NULL OR environment = %(environment)s)
-GROUP BY 1, 2, 3
-"""
-
 
 @dataclass(frozen=True)
 class SourceTrust:
@@ -82,9 +71,15 @@ class SourceTrust:
     def problem(self) -> str | None:
         """What is wrong with the newest delivery, and what to do; None where nothing is."""
         if self.is_refused:
-            return f"the newest {self.name} bill was {self.status}: see import {self.import_id} and deliver it again"
+            return (
+                f"the newest {self.name} bill was {self.status}: see import {self.import_id} and"
+                " deliver it again"
+            )
         if self.rows_rejected:
-            return f"{self.rows_rejected:,} rows of the newest {self.name} bill were rejected: see import {self.import_id}"
+            return (
+                f"{self.rows_rejected:,} rows of the newest {self.name} bill were rejected: see"
+                f" import {self.import_id}"
+            )
         return None
 
     @property
@@ -97,7 +92,10 @@ class SourceTrust:
                 f"the newest {self.name} bill is not in these figures, ask finance when it will be"
             )
         if self.rows_rejected:
-            return f"{self.rows_rejected:,} rows of the newest {self.name} bill are not in these figures, ask finance"
+            return (
+                f"{self.rows_rejected:,} rows of the newest {self.name} bill are not in these"
+                " figures, ask finance"
+            )
         return None
 
 
@@ -146,12 +144,12 @@ class Trust:
 
 
 def trust(
-    *, spend: Spend, every_run: Spend, period: Period, runs: tuple[int, ...], now: datetime
+    *, question: CostQuestion, every_run: CostQuestion, runs: tuple[int, ...], now: datetime
 ) -> Trust:
-    """Four statements. `every_run` is the current runs of all currencies, `runs` those of the
-    period, to be shown.
+    """`question` is about the cost that the page shows, `every_run` about the current runs of all
+    currencies; `runs` are those of the period, to be shown.
     """
-    reach = source_reach(spend=every_run, today=now.date())
+    reach = source_reach(question=every_run, today=now.date())
     with connection.cursor() as cursor:
         cursor.execute(SOURCES)
         sources = [
@@ -160,22 +158,25 @@ def trust(
         cursor.execute(LAST_TRACE, {"today": now.date(), "now": now})
         traces_at = cursor.fetchone()[0]
     sources.sort(key=lambda source: (-(source.through or date.min).toordinal(), source.name))
-    evidence = evidence_shares(spend=spend, period=period)
-    return Trust(sources=sources, traces_at=traces_at, evidence=evidence, runs=runs)
+    return Trust(sources, traces_at, evidence_shares(question), runs)
 
 
-@kept
-def source_reach(*, spend: Spend, today: date) -> dict[str, date]:
+@cached_by_run
+def source_reach(*, question: CostQuestion, today: date) -> dict[str, date]:
     """The last charge day of each source, up to today. Of the whole organisation: it tells no
     amount.
     """
     with connection.cursor() as cursor:
-        cursor.execute(REACH, {"runs": list(spend.runs), "today": today})
+        cursor.execute(REACH, {"runs": question.run_ids, "today": today})
         return dict(cursor.fetchall())
 
 
-@kept
-def evidence_shares(*, spend: Spend, period: Period) -> list[EvidenceShare]:
-    with connection.cursor() as cursor:
-        cursor.execute(EVIDENCE, {**spend.bound(), "start": period.start, "end": period.end})
-        return [EvidenceShare(*row) for row in cursor.fetchall()]
+def evidence_shares(question: CostQuestion) -> list[EvidenceShare]:
+    """The cost by what it rests on. The untraced part is spread over traced shares, so it is not
+    explained.
+    """
+    return [
+        EvidenceShare(rung, kind == ChargeKind.UNTRACED, reason is not None, row.now)
+        for row in costs(replace(question, compare=None).by("evidence", "charge_kind", "reason"))
+        for rung, kind, reason in [row.key]
+    ]

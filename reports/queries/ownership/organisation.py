@@ -1,10 +1,12 @@
-"""The scopes a reader can choose from: business units and teams of the tree, and environments seen
-in costs.
+"""The organisation as pages show it: teams in their place, the names of teams and features, and
+the environments that costs were seen in.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from datetime import date
 
 from django.db import connection
@@ -33,10 +35,17 @@ JOIN allocation_businessunit AS unit ON unit.id = placed.business_unit_id
 WHERE unit.slug = %(unit)s
 """
 
-# Distinct environments of some runs by a loose index-like walk: the rollup holds few of them.
+# One row per environment.
 ENVIRONMENTS = """
 SELECT DISTINCT environment FROM allocation_target WHERE environment IS NOT NULL
     ORDER BY environment LIMIT 50
+"""
+
+
+NAMES = """
+SELECT 'team', slug, name FROM allocation_team WHERE slug = ANY(%(teams)s)
+UNION ALL
+SELECT 'feature', slug, name FROM allocation_feature WHERE slug = ANY(%(features)s)
 """
 
 
@@ -68,3 +77,45 @@ def environments() -> list[str]:
     with connection.cursor() as cursor:
         cursor.execute(ENVIRONMENTS)
         return [row[0] for row in cursor.fetchall()]
+
+
+@dataclass(frozen=True)
+class Names:
+    """By slug. What the tree does not know is called as bills and traces tell it."""
+
+    teams: Mapping[str, str] = field(default_factory=dict)
+    features: Mapping[str, str] = field(default_factory=dict)
+
+    def team(self, slug: str | None) -> str:
+        return self.teams.get(slug, slug) if slug else "no team"
+
+    def feature(self, slug: str | None) -> str:
+        return self.features.get(slug, slug) if slug else "no feature"
+
+
+def names_of(*, teams: Iterable[str | None] = (), features: Iterable[str | None] = ()) -> Names:
+    """Of slugs that the caller already read within its scope, so none is asked for here.
+
+    Where two of them share a name, or one is named as another's slug, each bears its slug, too: no
+    two read the same.
+    """
+    asked = {
+        "teams": {slug for slug in teams if slug},
+        "features": {slug for slug in features if slug},
+    }
+    if not any(asked.values()):
+        return Names()
+    with connection.cursor() as cursor:
+        cursor.execute(NAMES, {kind: sorted(slugs) for kind, slugs in asked.items()})
+        rows = cursor.fetchall()
+    return Names(
+        teams=_apart({slug: name for kind, slug, name in rows if kind == "team"}, asked["teams"]),
+        features=_apart(
+            {slug: name for kind, slug, name in rows if kind == "feature"}, asked["features"]
+        ),
+    )
+
+
+def _apart(names: Mapping[str, str], slugs: Iterable[str]) -> dict[str, str]:
+    shown = Counter(names.get(slug, slug) for slug in slugs)
+    return {slug: name if shown[name] == 1 else f"{name} ({slug})" for slug, name in names.items()}

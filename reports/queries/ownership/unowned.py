@@ -1,6 +1,4 @@
-"""What nobody owns in some runs, who might, and how much is allocated, tagged and traced. The one
-place whose SQL joins charges with the groups that a run put them in.
-"""
+"""What nobody owns in some runs, who might, and how much is allocated, tagged and traced."""
 
 from __future__ import annotations
 
@@ -13,26 +11,26 @@ from typing import Any
 
 from django.db import connection
 
-from allocation.models import AllocationRun
+from allocation.models import AllocationRun, ChargeKind
 from allocation.organisation.targets import load_organisation
 from allocation.rules.conditions import Facts
 from allocation.rules.suggestions import Bucket, Charges, TracedCalls, Unowned, unowned_cost
 from allocation.storage.copy_text import whole_month_plans
 from allocation.values.money import exact_sum
-from reports.queries.explain.run_variant import run_variant
-from reports.queries.kept import kept
-from reports.queries.spend_filter import Spend
+from reports.cost_question.answers import costs
+from reports.cost_question.question import CostQuestion, cost_of
+from reports.queries.explain.variants import NO_VARIANT, run_scopes, run_variant
 from reports.readable import ratio
-from reports.rows import fetch
+from reports.rows import cached_by_run, fetch
 
+ON_TRACES = 2  # the weakest evidence that rests on traces
 TEAM_TAGS = ("team", "owner_team", "app_team")  # the tags by which the built-in rules find a team
 
 # One row per bucket of AI spend and owner (a team, or the reason why there is none).
-OWNERS = """
+OWNERS = f"""
 WITH shares AS (
-    SELECT run_id, bucket, target_id,
-        sum(CASE WHEN %(metric)s = 'billed_cost' THEN billed_cost ELSE effective_cost END) AS cost
-    FROM allocated_cost
+    SELECT run_id, bucket, target_id, sum({cost_of("a")}) AS cost
+    FROM allocated_cost AS a
     WHERE run_id = ANY(%(runs)s) AND billing_month = ANY(%(months)s)
     GROUP BY 1, 2, 3
 )
@@ -44,13 +42,13 @@ JOIN charge_bucket b ON b.run_id = shares.run_id AND b.bucket = shares.bucket
 JOIN allocation_target t ON t.id = shares.target_id
 GROUP BY b.run_id, b.bucket, b.rule, b.method, b.split_key ->> 'untraced', t.team, t.reason
 ORDER BY b.run_id, b.bucket, t.team COLLATE "C" NULLS LAST, t.reason COLLATE "C"
-"""
+"""  # noqa: S608  no value is written into it
 
 # One row per source, distinct charge columns and variant of a run: whole snapshots where no rule
 # tests single rows,
 OF_SNAPSHOTS = """
     SELECT scope.source_id, c.dimension_id, 0::bigint AS variant, sum(c.charges)::bigint AS charges,
-        sum(c.billed_cost) AS billed, sum(c.effective_cost) AS effective
+        sum(c.billed_cost) AS billed_cost, sum(c.effective_cost) AS effective_cost
     FROM scope_charges c JOIN allocation_chargescope scope ON scope.id = c.scope_id
     WHERE c.scope_id = ANY(%(scopes)s)
     GROUP BY 1, 2
@@ -58,21 +56,19 @@ OF_SNAPSHOTS = """
 # else the rows themselves.
 OF_ROWS = """
     SELECT scope.source_id, c.dimension_id, {variant} AS variant, count(*) AS charges,
-        sum(c.billed_cost) AS billed, sum(c.effective_cost) AS effective
+        sum(c.billed_cost) AS billed_cost, sum(c.effective_cost) AS effective_cost
     FROM charge c JOIN allocation_chargescope scope ON scope.id = c.scope_id
     WHERE c.billing_month = %(month)s AND c.scope_id = ANY(%(scopes)s)
     GROUP BY 1, 2, 3
 """
 # One row per bucket of AI spend and distinct charge columns in it.
 CHARGES = """
-SELECT m.run_id, m.bucket, source.name, sums.charges,
-    CASE WHEN %(metric)s = 'billed_cost' THEN sums.billed ELSE sums.effective END,
+SELECT m.run_id, m.bucket, source.name, sums.charges, {cost},
     d.provider_name, d.service_name, d.sub_account_id, d.resource_id, d.resource_name,
-        d.principal_id, d.tags
+    d.principal_id, d.tags
 FROM ({sums}) AS sums
 JOIN bucket_member m ON m.run_id = %(run)s AND m.source_id = sums.source_id
-    AND m.dimension_id = sums.dimension_id
-    AND m.variant = sums.variant
+    AND m.dimension_id = sums.dimension_id AND m.variant = sums.variant
 JOIN charge_bucket b ON b.run_id = m.run_id AND b.bucket = m.bucket AND b.ai_scope <> 'other'
 JOIN allocation_source source ON source.id = m.source_id
 JOIN allocation_chargedimension d ON d.id = m.dimension_id
@@ -107,18 +103,6 @@ JOIN (
 WHERE b.run_id = ANY(%(runs)s) AND b.ai_scope <> 'other'
 """
 
-# One row per run: cost of AI spend, with an owner, and on traces.
-SPENT = """
-SELECT coalesce(sum(cost), 0), coalesce(sum(cost) FILTER (WHERE reason IS NULL), 0),
-    coalesce(sum(cost) FILTER (WHERE reason IS NULL AND evidence <= 2
-        AND charge_kind <> 'untraced'), 0)
-FROM (
-    SELECT reason, evidence, charge_kind,
-        CASE WHEN %(metric)s = 'billed_cost' THEN billed_cost ELSE effective_cost END AS cost
-    FROM cost_daily WHERE run_id = ANY(%(runs)s) AND ai_scope <> 'other'
-) AS spent
-"""
-
 
 @dataclass(frozen=True)
 class Coverage:
@@ -144,31 +128,38 @@ class Coverage:
         return ratio(Decimal(getattr(self, f"{by}_{what}")), Decimal(getattr(self, by)))
 
 
-def unowned(*, spend: Spend, months: Sequence[date], currency: str) -> Unowned:
+def unowned(*, question: CostQuestion, months: Sequence[date], currency: str) -> Unowned:
     """Unowned AI cost of some months' runs, with suggestions; nothing for a reader of some teams
     only.
 
     The runs share the currency. A whole organisation's figures: charges without an owner belong to
     no team.
     """
-    if not spend.scope.is_everything or not spend.runs:
+    if not question.scope.is_everything or not question.runs:
         return Unowned((), ())
     return _unowned(
-        spend=spend, months=tuple(months), currency=currency, traces=traced_calls(months=months)
+        question=question,
+        months=tuple(months),
+        currency=currency,
+        traces=traced_calls(months=months),
     )
 
 
-@kept
+@cached_by_run
 def _unowned(
-    *, spend: Spend, months: tuple[date, ...], currency: str, traces: tuple[TracedCalls, ...]
+    *,
+    question: CostQuestion,
+    months: tuple[date, ...],
+    currency: str,
+    traces: tuple[TracedCalls, ...],
 ) -> Unowned:
-    buckets, charges = buckets_of(spend=spend, months=months), charges_of(spend=spend)
+    buckets, charges = buckets_of(question=question, months=months), charges_of(question=question)
     return unowned_cost(buckets=buckets, charges=charges, traces=traces, currency=currency)
 
 
-def buckets_of(*, spend: Spend, months: Sequence[date]) -> list[Bucket]:
+def buckets_of(*, question: CostQuestion, months: Sequence[date]) -> list[Bucket]:
     found: dict[tuple[int, int], Bucket] = {}
-    for run, number, rule, method, untraced, team, reason, cost in _rows(OWNERS, spend, months):
+    for run, number, rule, method, untraced, team, reason, cost in _rows(OWNERS, question, months):
         bucket = found.get((run, number))
         if bucket is None:
             bucket = found[run, number] = Bucket((run, number), rule, method, untraced, {}, {})
@@ -178,19 +169,23 @@ def buckets_of(*, spend: Spend, months: Sequence[date]) -> list[Bucket]:
     return list(found.values())
 
 
-def charges_of(*, spend: Spend) -> list[Charges]:
+def charges_of(*, question: CostQuestion) -> list[Charges]:
     """Charges of AI spend by bucket and distinct columns; each of them in one bucket."""
-    runs = AllocationRun.objects.filter(pk__in=spend.runs).select_related("rule_set").order_by("pk")
-    return [_charges(*row) for run in runs for row in _charges_of_run(run, spend.metric)]
+    runs = (
+        AllocationRun.objects.filter(pk__in=question.run_ids)
+        .select_related("rule_set")
+        .order_by("pk")
+    )
+    return [_charges(*row) for run in runs for row in _charges_of_run(run, question.metric)]
 
 
 def _charges_of_run(run: AllocationRun, metric: str) -> list[Any]:
-    scopes: list[int] = run.inputs.get("scopes", [])
+    scopes = run_scopes(run)
     variant = run_variant(run, scopes)
-    sums = OF_ROWS.replace("{variant}", variant) if variant else OF_SNAPSHOTS
+    sums = OF_SNAPSHOTS if variant == NO_VARIANT else OF_ROWS.format(variant=variant)
     with whole_month_plans(), connection.cursor() as cursor:
         cursor.execute(
-            CHARGES.replace("{sums}", sums),
+            CHARGES.format(sums=sums, cost=cost_of("sums")),
             {"run": run.pk, "month": run.billing_month, "scopes": scopes, "metric": metric},
         )
         return list(cursor.fetchall())
@@ -225,37 +220,42 @@ def traced_calls(*, months: Sequence[date]) -> tuple[TracedCalls, ...]:
     )
 
 
-def coverage(*, spend: Spend, month: date) -> Coverage | None:
+def coverage(*, question: CostQuestion, month: date) -> Coverage | None:
     """One month's coverage; None where it has no run in this currency, or for a reader of some
     teams only.
     """
-    if not spend.scope.is_everything or not spend.runs:
+    if not question.scope.is_everything or not question.runs:
         return None
-    return _coverage(spend=spend, month=month)
+    return _coverage(question=question, month=month)
 
 
-@kept
-def _coverage(*, spend: Spend, month: date) -> Coverage:
-    charges = charges_of(spend=spend)
+@cached_by_run
+def _coverage(*, question: CostQuestion, month: date) -> Coverage:
+    charges = charges_of(question=question)
     tagged = [one for one in charges if any(tag in one.tags for tag in TEAM_TAGS)]
-    ((counted, counted_allocated, counted_traced),) = _rows(COUNTED, spend, [month])
-    ((cost, cost_allocated, cost_traced),) = _rows(SPENT, spend, [month])
+    ((counted, counted_allocated, counted_traced),) = _rows(COUNTED, question, [month])
+    spent = [(*row.key, row.now) for row in costs(question.by("reason", "evidence", "charge_kind"))]
+    owned = [each for each in spent if each[0] is None]
     return Coverage(
         month=month,
         charges=counted,
         charges_allocated=counted_allocated,
         charges_tagged=sum(one.charges for one in tagged),
         charges_traced=counted_traced,
-        cost=cost,
-        cost_allocated=cost_allocated,
+        cost=exact_sum(cost for *_, cost in spent),
+        cost_allocated=exact_sum(cost for *_, cost in owned),
         cost_tagged=exact_sum(one.cost for one in tagged),
-        cost_traced=cost_traced,
+        cost_traced=exact_sum(
+            cost
+            for _, evidence, kind, cost in owned
+            if evidence <= ON_TRACES and kind != ChargeKind.UNTRACED
+        ),
     )
 
 
-def _rows(sql: str, spend: Spend, months: Sequence[date]) -> list[Any]:
+def _rows(sql: str, question: CostQuestion, months: Sequence[date]) -> list[Any]:
     with whole_month_plans(), connection.cursor() as cursor:
         cursor.execute(
-            sql, {"runs": list(spend.runs), "months": list(months), "metric": spend.metric}
+            sql, {"runs": list(question.runs), "months": list(months), "metric": question.metric}
         )
         return list(cursor.fetchall())

@@ -10,9 +10,9 @@ from datetime import date
 
 from reports.analysis.gap import Gap, gap_of
 from reports.analysis.gap_causes import Cause, causes_of
-from reports.queries.exchange_rates import exchange_rates
+from reports.cost_question.currency import exchange_rates
+from reports.cost_question.runs import MonthRun
 from reports.queries.reconcile.gap_inputs import OffTheBill, gap_inputs
-from reports.queries.spend_coverage import MonthRun
 from reports.scope import TeamScope
 
 

@@ -1,27 +1,27 @@
-"""What was imported for billing months: per source its bills, rows, rejected rows and loaded
-totals.
-"""
+"""What became of bills: what was loaded of each source, and what the runs made of it."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 
-from django.db import connection
-
-from reports.queries.kept import kept
-from reports.queries.spend_filter import Spend
+from allocation.models import ChargeKind
+from allocation.values.money import EXACT, exact_sum
+from reports.cost_question.answers import costs
+from reports.cost_question.question import NOT_AI, CostQuestion
+from reports.rows import fetch
 from reports.scope import TeamScope
 
-# One row per source and currency with a current snapshot in the months; totals as kept when it was
-# loaded.
+ZERO = Decimal(0)
+
+# One row per source and currency with a current snapshot in the months; totals as they were kept
+# when it was loaded.
 LOADED = """
 SELECT source.name, total ->> 'currency' AS currency, count(DISTINCT scope.id), sum(scope.rows),
     coalesce((SELECT sum(rows_rejected) FROM allocation_import AS delivered
-        WHERE delivered.id = ANY(array_agg(
-        DISTINCT scope.bill_import_id))), 0),
+        WHERE delivered.id = ANY(array_agg(DISTINCT scope.bill_import_id))), 0),
     sum((total ->> %(metric)s)::numeric), max(scope.published_at)
 FROM allocation_chargescope AS scope
 JOIN allocation_source AS source ON source.id = scope.source_id
@@ -29,38 +29,6 @@ CROSS JOIN LATERAL jsonb_array_elements(scope.totals) AS total
 WHERE scope.state = 'current' AND scope.billing_month = ANY(%(months)s)
 GROUP BY source.name, total ->> 'currency'
 ORDER BY source.name, currency
-"""
-
-# One row per team and day of some runs, and whether it is of those that are asked about now.
-TEAM_DAYS = """
-SELECT team, day, sum(CASE %(metric)s WHEN 'billed_cost' THEN billed_cost ELSE effective_cost END),
-    run_id = ANY(%(runs_now)s) AS is_now
-FROM cost_daily
-WHERE run_id = ANY(%(runs)s)
-    AND (run_id = ANY(%(runs_now)s) OR %(before_until)s::date IS NULL OR day < %(before_until)s)
-    AND (%(teams)s::text[] IS NULL OR team = ANY(%(teams)s))
-GROUP BY team, day, run_id = ANY(%(runs_now)s)
-"""
-
-# One row per cost centre (and one without); a team belongs where it stood on the charge day.
-COST_CENTERS = """
-SELECT center.code, center.name, coalesce(since.mode, center.mode),
-    costs.team IS NULL AS is_unallocated,
-    coalesce(sum(costs.cost) FILTER (WHERE costs.is_now), 0),
-    coalesce(sum(costs.cost) FILTER (WHERE NOT costs.is_now), 0)
-FROM unnest(%(teams)s::text[], %(days)s::date[], %(costs)s::numeric[], %(are_now)s::boolean[])
-    AS costs (team, day, cost, is_now)
-LEFT JOIN allocation_team AS team ON team.slug = costs.team
-LEFT JOIN team_placement_period AS placed ON placed.team_id = team.id
-    AND placed.valid_from <= costs.day AND (placed.valid_to IS NULL OR placed.valid_to > costs.day)
-LEFT JOIN allocation_costcenter AS center ON center.id = placed.cost_center_id
-LEFT JOIN LATERAL (
-    SELECT later.mode FROM allocation_costcenterplacement AS later
-    WHERE later.cost_center_id = center.id AND later.valid_from <= %(mode_on)s
-    ORDER BY later.valid_from DESC LIMIT 1
-) AS since ON true
-GROUP BY center.code, center.name, coalesce(since.mode, center.mode), costs.team IS NULL
-ORDER BY 5 DESC, center.code
 """
 
 
@@ -76,69 +44,61 @@ class LoadedSource:
 
 
 @dataclass(frozen=True)
-class CostCenterSpend:
-    """`code` None: no owner (unallocated), or a team without a cost centre."""
+class AllocatedSource:
+    """What runs made of one source's charges in one currency; `other` is the part that is not AI."""
 
-    code: str | None
-    name: str | None
-    mode: str | None
-    is_unallocated: bool
-    now: Decimal
-    before: Decimal
+    source: str
+    currency: str
+    allocated: Decimal
+    unallocated: Decimal
+    other: Decimal
+
+    @property
+    def cost(self) -> Decimal:
+        return EXACT.add(self.allocated, self.unallocated)
 
 
-def loaded_sources(
-    *, months: Sequence[date], currency: str, metric: str, scope: TeamScope
-) -> list[LoadedSource]:
-    """In one currency (all, where it is ""). Whole bills, so nothing for a reader who sees only
-    some teams.
-    """
+def loaded_sources(*, months: Sequence[date], metric: str, scope: TeamScope) -> list[LoadedSource]:
+    """Of bills of these months. Whole bills, so nothing for a reader who sees only some teams."""
     if not scope.is_everything:
         return []
-    with connection.cursor() as cursor:
-        cursor.execute(LOADED, {"months": list(months), "metric": metric})
-        loaded = [LoadedSource(*row) for row in cursor.fetchall()]
-    return [source for source in loaded if source.currency == currency or not currency]
+    return fetch(LoadedSource, LOADED, {"months": list(months), "metric": metric})
 
 
-def cost_centers(
-    *, spend: Spend, spend_before: Spend, before_until: date | None, mode_on: date
-) -> list[CostCenterSpend]:
-    """Everything in the runs, not only AI, so that the lines make the bills' total. Largest first.
-
-    Modes are those of the day `mode_on`. `before_until` cuts the compared runs, days before it
-    only, for a month that is still running. Costs of a run are kept; where a team stands may be
-    edited any time, so it is read anew.
-    """
-    both = replace(
-        spend,
-        runs=spend.runs + spend_before.runs,
-        run_hashes=spend.run_hashes + spend_before.run_hashes if spend.is_final else (),
-    )
-    found = team_days(spend=both, runs_now=spend.runs, before_until=before_until)
-    teams, days, costs, are_now = zip(*found, strict=True) if found else ((), (), (), ())
-    with connection.cursor() as cursor:
-        cursor.execute(
-            COST_CENTERS,
-            {
-                "teams": list(teams),
-                "days": list(days),
-                "costs": list(costs),
-                "are_now": list(are_now),
-                "mode_on": mode_on,
-            },
+def allocated_sources(question: CostQuestion) -> list[AllocatedSource]:
+    """Of everything in the question's runs, AI or not. Nothing for a reader of some teams."""
+    if not question.scope.is_everything:
+        return []
+    parts: dict[tuple[str, str], dict[tuple[str, str], Decimal]] = {}
+    for row in costs(question.by("source", "currency", "charge_kind", "ai_scope")):
+        source, currency, kind, ai_scope = row.key
+        parts.setdefault((source, currency), {})[kind, ai_scope] = row.now
+    return [
+        AllocatedSource(
+            *key,
+            allocated=exact_sum(
+                cost for (kind, _), cost in own.items() if kind != ChargeKind.UNALLOCATED
+            ),
+            unallocated=exact_sum(
+                cost for (kind, _), cost in own.items() if kind == ChargeKind.UNALLOCATED
+            ),
+            other=exact_sum(cost for (_, ai_scope), cost in own.items() if ai_scope == NOT_AI),
         )
-        return [CostCenterSpend(*row) for row in cursor.fetchall()]
+        for key, own in parts.items()
+    ]
 
 
-@kept
-def team_days(
-    *, spend: Spend, runs_now: tuple[int, ...], before_until: date | None
-) -> list[tuple[str | None, date, Decimal, bool]]:
-    """(team, day, cost, is now) of the runs, AI or not; of runs that are not now only days before
-    `before_until`.
+def difference(loaded: LoadedSource | None, made: AllocatedSource | None) -> Decimal:
+    """Loaded minus allocated minus unallocated; nothing on either side counts as zero."""
+    return EXACT.subtract(loaded.cost if loaded else ZERO, made.cost if made else ZERO)
+
+
+def differences(
+    loaded: Iterable[LoadedSource], allocated: Iterable[AllocatedSource]
+) -> dict[tuple[str, str], Decimal]:
+    """Per source and currency of either side. Anything but zero: a bill changed after the run, or
+    was never allocated.
     """
-    with connection.cursor() as cursor:
-        values = {**spend.bound(), "runs_now": list(runs_now), "before_until": before_until}
-        cursor.execute(TEAM_DAYS, values)
-        return [(team, day, cost, is_now) for team, day, cost, is_now in cursor.fetchall()]
+    bills = {(one.source, one.currency): one for one in loaded}
+    made = {(one.source, one.currency): one for one in allocated}
+    return {key: difference(bills.get(key), made.get(key)) for key in sorted({*bills, *made})}

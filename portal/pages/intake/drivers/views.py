@@ -31,7 +31,7 @@ from portal.pages.frame.frame import render_page
 from portal.pages.frame.posts import sent_from
 from portal.pages.frame.state import PageState
 from portal.pages.intake.imports.views import with_decimals
-from reports.queries.exchange_rates import exchange_rates
+from reports.cost_question.currency import exchange_rates
 from reports.queries.usage.drivers_known import KnownDriver, drivers_known
 from reports.readable import ago
 

@@ -24,7 +24,7 @@ from portal.pages.frame.state import PageState
 from reports.analysis.latency import Histogram
 from reports.analysis.waterfall import Node, waterfall
 from reports.charts.histogram import Bar, LogScale, Mark, bars, percentile_marks
-from reports.queries.names import names_of
+from reports.queries.ownership.organisation import names_of
 from reports.queries.traces.calls import (
     SLICE,
     CallRow,

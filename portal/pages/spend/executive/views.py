@@ -39,7 +39,7 @@ from reports.analysis.why_changed import why_changed
 from reports.queries.balances import balances
 from reports.queries.costs.calls import UsageCell
 from reports.queries.costs.trust import Trust
-from reports.queries.names import names_of
+from reports.queries.ownership.organisation import names_of
 from reports.queries.ownership.organisation import TeamInTree, teams_in_tree
 from reports.queries.reconcile.sources import loaded_sources
 from reports.queries.spend_cells import SpendCell

@@ -49,7 +49,7 @@ from reports.analysis.why_changed import why_changed
 from reports.charts.palette import OTHER, shade_of
 from reports.charts.stacked_days import DaySeries
 from reports.queries.costs.calls import UsageCell
-from reports.queries.names import Names, names_of
+from reports.queries.ownership.organisation import Names, names_of
 from reports.queries.ownership.organisation import TeamInTree, teams_in_tree
 from reports.queries.spend_cells import SpendCell
 from reports.queries.spend_days import SpendDays

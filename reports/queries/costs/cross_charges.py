@@ -6,38 +6,36 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal, localcontext
 
-from django.db import connection
-
 from allocation.rules.rules import CALLER
 from allocation.values.money import EXACT
-from reports.queries.kept import kept
-from reports.queries.spend_filter import Spend
+from reports.cost_question.question import CostQuestion
+from reports.rows import cached_by_run, fetch
+from reports.scope import within_scope
 
 # One row per providing and consuming side, team and feature each, with the targets turned where the
 # caller pays. Most targets have no partner, so few rows are left.
-BETWEEN = """
+CROSS_CHARGES = f"""
 SELECT
-    CASE WHEN caller_pays THEN partner_team ELSE team END, CASE WHEN caller_pays
-        THEN partner_feature ELSE feature END,
-    CASE WHEN caller_pays THEN team ELSE partner_team END, CASE WHEN caller_pays THEN feature
-        ELSE partner_feature END,
+    CASE WHEN caller_pays THEN partner_team ELSE team END,
+    CASE WHEN caller_pays THEN partner_feature ELSE feature END,
+    CASE WHEN caller_pays THEN team ELSE partner_team END,
+    CASE WHEN caller_pays THEN feature ELSE partner_feature END,
     sum(billed_cost), sum(effective_cost)
 FROM (
-    SELECT t.*, a.billed_cost, a.effective_cost, coalesce(r.inputs ->> 'agents',
-        %(caller)s) = %(caller)s AS caller_pays
+    SELECT t.*, a.billed_cost, a.effective_cost,
+        coalesce(r.inputs ->> 'agents', %(caller)s) = %(caller)s AS caller_pays
     FROM allocation_allocationrun r
     JOIN allocated_cost a ON a.billing_month = r.billing_month AND a.run_id = r.id
     JOIN allocation_target t ON t.id = a.target_id
     WHERE r.id = ANY(%(runs)s) AND (t.partner_team IS NOT NULL OR t.partner_feature IS NOT NULL)
-        AND (%(teams)s::text[] IS NULL OR t.team = ANY(%(teams)s)
-            OR t.partner_team = ANY(%(teams)s))
+        AND ({within_scope("t.team")} OR {within_scope("t.partner_team")})
 ) AS shared
 GROUP BY 1, 2, 3, 4
-"""
+"""  # noqa: S608  no value is written into it
 
 
 @dataclass(frozen=True)
-class Provided:
+class CrossCharge:
     """Cost of what the first team's feature served for the second's; None where a side is not
     known.
     """
@@ -54,19 +52,18 @@ class Provided:
         return self.from_team, self.from_feature, self.to_team, self.to_feature
 
 
-@kept
-def between_teams(*, spend: Spend) -> list[Provided]:
+@cached_by_run
+def cross_charges(*, question: CostQuestion) -> list[CrossCharge]:
     """Of whole billing months, ordered by the providing, then the consuming side; for a reader of
     some teams what these provided or consumed. Exact amounts, whichever of the two sides the rules
     let pay.
     """
-    with connection.cursor() as cursor:
-        cursor.execute(BETWEEN, {**spend.bound(), "caller": CALLER})
-        found = [Provided(*row) for row in cursor.fetchall()]
+    values = {"runs": question.run_ids, "teams": question.scope.bound, "caller": CALLER}
+    found = fetch(CrossCharge, CROSS_CHARGES, values)
     return sorted(found, key=lambda row: [text or "" for text in row.sides])
 
 
-def net_by_team(rows: Iterable[Provided]) -> dict[str | None, Decimal]:
+def net_by_team(rows: Iterable[CrossCharge]) -> dict[str | None, Decimal]:
     """Effective cost provided less consumed, by team; over all rows it is zero."""
     net: dict[str | None, Decimal] = {}
     with localcontext(EXACT):
