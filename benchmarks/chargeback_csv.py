@@ -28,7 +28,7 @@ from django.db import connection, connections  # noqa: E402
 from allocation.models import AllocationRun, LedgerSlice, RunSlice, Source  # noqa: E402
 from allocation.rules.rule_sets import first_rule_set  # noqa: E402
 from allocation.values.periods import Period  # noqa: E402
-from reports.exports.chargeback_csv import chargeback_csv  # noqa: E402
+from reports.exports.csv.chargeback import chargeback_csv  # noqa: E402
 from reports.scope import TeamScope  # noqa: E402
 
 OCTOBER = Period.parse("2026-10")

@@ -9,7 +9,9 @@ Whoever offers a choice asks for all specs of the package; nothing else lists th
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from importlib import import_module
+from pathlib import Path
 from pkgutil import iter_modules
 from typing import Protocol, TypeVar
 
@@ -50,3 +52,20 @@ def spec_of(folder: str, kind: type[Spec]) -> Spec:
     if len(specs) != 1:
         raise BadRegistration(f"{folder} holds {len(specs)} of {kind.__name__}, not one")
     return specs[0]
+
+
+def modules_called(name: str, package: str) -> list[str]:
+    """The modules of this name in the package and in those below it, in order. Imports only the
+    package itself.
+    """
+
+    def below(prefix: str, paths: Iterable[str]) -> Iterator[str]:
+        for each in iter_modules(paths):
+            if each.ispkg:
+                yield from below(
+                    f"{prefix}.{each.name}", [str(Path(path, each.name)) for path in paths]
+                )
+            elif each.name == name:
+                yield f"{prefix}.{name}"
+
+    return sorted(below(package, import_module(package).__path__))

@@ -252,6 +252,9 @@ CELERY_BEAT_SCHEDULE = {
 WEB_WORKERS = env.integer("WEB_WORKERS", 2)
 WORKER_PROCESSES = env.integer("WORKER_PROCESSES", 2)
 JOB_LEASE_SECONDS = env.integer("JOB_LEASE_SECONDS", 30)
+JOB_PACKAGES = [
+    "portal"
+]  # kinds of jobs are found in their modules `job_kinds` (portal/jobs/kinds.py)
 
 # ---------------------------------------------------------------- limits and attribution
 

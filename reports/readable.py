@@ -1,5 +1,5 @@
-"""Numbers and names as a reader sees them, on a page or in a spreadsheet. Pages round here and
-nowhere else; exact values travel beside, for hover and CSV.
+"""Numbers as a reader sees them. Pages round here and nowhere else; exact values travel beside, for
+hover and CSV.
 """
 
 from __future__ import annotations
@@ -14,14 +14,6 @@ MINUS = "\u2212"
 UNKNOWN = "\u2013"
 JUST_BELOW = "just below 0"
 LARGE_RISE = Decimal("0.01")
-
-# Characters that a spreadsheet may skip before it looks for a formula, and those that a formula
-# starts with.
-SKIPPED = (
-    " \u00a0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a"
-    "\u200b\u202f\u205f\u3000\ufeff"
-)
-FORMULA_STARTS = "=+-@\t\r\n＝＋－＠"
 
 
 def exact(value: Decimal | int | None) -> str:
@@ -178,9 +170,3 @@ def ago(then: datetime, now: datetime) -> str:
     if gone < timedelta(days=2):
         return f"{int(gone.total_seconds() // 3600)} h ago"
     return f"{gone.days} days ago"
-
-
-def safe_text(text: str) -> str:
-    """The text, which no spreadsheet reads as a formula."""
-    start = text.lstrip(SKIPPED)[:1]
-    return f"'{text}" if start and start in FORMULA_STARTS else text

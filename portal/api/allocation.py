@@ -24,7 +24,8 @@ from portal.api.parameters import (
     StrictSerializer,
     parameters_of,
 )
-from reports.exports.chargeback_csv import NotAllocated, chargeback_csv
+from portal.exports import chargeback_file, export_formats
+from reports.exports.format import NotAllocated
 from reports.queries.reconcile.ledger import reconcile_period
 
 
@@ -108,27 +109,39 @@ def reconcile(request: Request) -> Response:
     )
 
 
+class ExportField(serializers.ChoiceField):
+    """One of the registered formats. Each request gets a field of its own, with those of then."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(choices=list(export_formats()), **options)
+
+
 class ChargebackParameters(MonthParameters):
     basis = serializers.ChoiceField(choices=["effective", "billed"], default="effective")
+    export = ExportField(default="csv", help_text="which kind of file")
 
 
 @extend_schema(
     parameters=[ChargebackParameters],
-    responses={(200, "text/csv"): OpenApiTypes.BINARY},
+    responses={
+        (200, each.content_type.split(";")[0]): OpenApiTypes.BINARY
+        for each in export_formats().values()
+    },
     operation_id="chargeback",
 )
 @api_view(["GET"])
 @permission_classes([reads("showback")])
 def chargeback(request: Request) -> StreamingHttpResponse:
-    """The chargeback CSV of the caller's teams, exact; its last rows are control totals, one for
-    each currency.
+    """The chargeback of the caller's teams, exact; its last rows are control totals, one for each
+    currency.
     """
     asked = parameters_of(request, ChargebackParameters)
-    period = Period.month(asked["period"])
     try:
-        blocks = chargeback_csv(period=period, basis=asked["basis"], scope=caller_of(request).scope)
+        return chargeback_file(
+            export_formats()[asked["export"]],
+            period=Period.month(asked["period"]),
+            basis=asked["basis"],
+            scope=caller_of(request).scope,
+        )
     except NotAllocated as missing:
         raise Http404(str(missing)) from missing
-    name = f"chargeback-{period}-{asked['basis']}.csv"
-    headers = {"Content-Disposition": f'attachment; filename="{name}"'}
-    return StreamingHttpResponse(blocks, content_type="text/csv; charset=utf-8", headers=headers)

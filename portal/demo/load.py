@@ -28,7 +28,7 @@ from portal.demo.provider_reports import load_provider_reports
 from portal.demo.settings import DemoSettings, demo_settings
 from portal.errors import Refused
 from portal.ingest.bills.delivery import load_bill
-from portal.ingest.otlp.jobs import import_packaged_prices
+from portal.ingest.otlp.job_kinds import import_packaged_prices
 from portal.ingest.otlp.rollup.fold import fold
 from portal.ingest.otlp.traces.files import import_traces
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from django.db import models
 from django.db.models import Q
 
+SCHEDULE = "schedule"  # `created_by` of periodic work
+
 
 class JobStatus(models.TextChoices):
     QUEUED = "queued"

@@ -6,7 +6,14 @@ from __future__ import annotations
 
 from django.db import connection, transaction
 
-from portal.jobs import jobs, registry
+from portal.jobs.kinds import job_kinds
+from portal.jobs.models import SCHEDULE
+from portal.jobs.queue import nudge
+
+SEND_AGAIN_SECONDS = 60  # a message may be lost with the broker's memory
+UNSENT_SECONDS = 5  # leave the request that wrote the row this long to send its own message
+SWEEP_ROWS = 500
+KEEP_PERIODIC_HOURS = 6
 
 EXPIRED = """
 UPDATE jobs_job
@@ -35,12 +42,11 @@ RETURNING id
 # One open job of a kind at a time, and one job of a slot for ever: a late or second beat adds
 # nothing.
 DUE = """
-INSERT INTO jobs_job (kind, payload, dedupe_key, created_by, created_at, status, attempts,
-    max_attempts, fence,
-    progress_done, progress_note)
+INSERT INTO jobs_job (kind, payload, dedupe_key, created_by, created_at, status,
+    attempts, max_attempts, fence, progress_done, progress_note)
 SELECT %(kind)s, '{}'::jsonb, %(kind)s || '@' || slot, %(schedule)s, now(), 'queued', 0, 1, 0, 0, ''
-FROM (SELECT floor(extract(epoch FROM now()) / %(seconds)s)::bigint * %(seconds)s AS slot) AS
-    current_slot
+FROM (SELECT floor(extract(epoch FROM now()) / %(seconds)s)::bigint * %(seconds)s AS slot)
+    AS current_slot
 WHERE NOT EXISTS (
     SELECT FROM jobs_job
     WHERE kind = %(kind)s AND created_by = %(schedule)s
@@ -65,14 +71,14 @@ def sweep() -> list[int]:
         cursor.execute(
             UNSENT,
             {
-                "unsent": jobs.UNSENT_SECONDS,
-                "again": jobs.SEND_AGAIN_SECONDS,
-                "rows": jobs.SWEEP_ROWS,
+                "unsent": UNSENT_SECONDS,
+                "again": SEND_AGAIN_SECONDS,
+                "rows": SWEEP_ROWS,
             },
         )
         found = [row[0] for row in cursor.fetchall()]
     for number, job_id in enumerate(found):
-        if not jobs.nudge(job_id):
+        if not nudge(job_id):
             forget_sending(found[number:])
             break
     return found
@@ -89,15 +95,16 @@ def forget_sending(job_ids: list[int]) -> None:
 
 def enqueue_due() -> list[int]:
     """Write and hint the periodic jobs whose slot has none yet; tidy away old ones. The new ids."""
-    registry.load()
     new = []
     with transaction.atomic(), connection.cursor() as cursor:
-        for periodic in jobs.PERIODIC.values():
+        for kind in job_kinds().values():
+            if kind.every_seconds is None:
+                continue
             cursor.execute(
-                DUE, {"kind": periodic.kind, "seconds": periodic.seconds, "schedule": jobs.SCHEDULE}
+                DUE, {"kind": kind.name, "seconds": kind.every_seconds, "schedule": SCHEDULE}
             )
             new += [row[0] for row in cursor.fetchall()]
-        cursor.execute(TIDY, {"schedule": jobs.SCHEDULE, "hours": jobs.KEEP_PERIODIC_HOURS})
+        cursor.execute(TIDY, {"schedule": SCHEDULE, "hours": KEEP_PERIODIC_HOURS})
     for job_id in new:
-        jobs.nudge(job_id)
+        nudge(job_id)
     return new

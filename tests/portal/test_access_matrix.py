@@ -214,7 +214,7 @@ ROUTES: dict[str, Route] = {
         "showback", "/showback/alpha/", foreign=("/showback/bravo/", "/showback/bravo/?team=alpha")
     ),
     "chargeback": page("chargeback", "/chargeback/", "/chargeback/?team=bravo"),
-    "chargeback_csv": page("chargeback", f"/chargeback/lines.csv?period={PERIOD}&basis=billed"),
+    "chargeback_file": page("chargeback", f"/chargeback/lines.csv?period={PERIOD}&basis=billed"),
     "reconciliation": page(
         "reconciliation", "/reconciliation/", f"/reconciliation/?period={PERIOD}&team=bravo"
     ),

@@ -25,8 +25,8 @@ from portal.ingest.bills.load.batches import Rows
 from portal.ingest.bills.load.loader import Loaded, Loader, check_totals
 from portal.ingest.problems import BillRefused, Problem
 from portal.ingest.rejected import keep_rejected
-from portal.jobs.jobs import enqueue
 from portal.jobs.models import JobStatus
+from portal.jobs.queue import enqueue
 
 MOST_REJECTED_PERCENT = 5
 REJECTED_SHOWN = 20

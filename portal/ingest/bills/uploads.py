@@ -17,8 +17,8 @@ from portal.ingest.bills.delivery import month_of, source_of
 from portal.ingest.bills.files.stream import first_bytes
 from portal.ingest.bills.formats import AUTO, check_format
 from portal.ingest.problems import BillRefused
-from portal.jobs.jobs import enqueue
 from portal.jobs.models import Job
+from portal.jobs.queue import enqueue
 
 JOB_KIND = "import_bill"
 DIGEST = re.compile(r"[0-9a-f]{64}", re.ASCII)

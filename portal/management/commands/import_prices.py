@@ -7,7 +7,7 @@ from typing import Any
 from allocation.catalogue.prices import match_models
 from allocation.models import Price
 from portal.commands import PortalCommand
-from portal.ingest.otlp.jobs import import_packaged_prices
+from portal.ingest.otlp.job_kinds import import_packaged_prices
 
 
 class Command(PortalCommand):

@@ -12,7 +12,7 @@ from django.utils import timezone
 from allocation.organisation.store import OrganisationError, preview_organisation, read_tree
 from allocation.organisation.tree_file import ACTIONS, Plan
 from portal.commands import PortalCommand, Refused
-from portal.organisation import apply_file
+from portal.decisions.organisation import apply_file
 
 
 class Command(PortalCommand):

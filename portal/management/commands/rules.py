@@ -20,8 +20,8 @@ from allocation.values.errors import AllocationBusy
 from allocation.values.money import EXACT, plain
 from allocation.values.periods import Period
 from portal.commands import PortalCommand, Refused
+from portal.decisions.rules import apply_previewed
 from portal.ingest.otlp.rollup.fold import fold
-from portal.jobs.rule_jobs import apply_previewed
 from portal.management.periods import month_argument
 from portal.pages.rules.findings import grouped
 

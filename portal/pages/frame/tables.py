@@ -11,7 +11,7 @@ from typing import Any, Literal
 from django.http import HttpRequest, HttpResponse
 
 from allocation.values.money import exact_sum
-from reports.exports.chargeback_csv import FORMULA_STARTS, SKIPPED
+from reports.exports.formulas import safe_text
 from reports.readable import change, exact
 
 # "whole" is money without decimals, "unit" small money with significant digits, "change" an amount
@@ -225,12 +225,6 @@ def asked_download(
         if table.name == wanted:
             return csv_response(table, file_name=file_name)
     return None
-
-
-def safe_text(text: str) -> str:
-    """The text, which no spreadsheet reads as a formula."""
-    start = text.lstrip(SKIPPED)[:1]
-    return f"'{text}" if start and start in FORMULA_STARTS else text
 
 
 def _csv_value(column: Column, cell: Cell) -> str:

@@ -22,7 +22,7 @@ from allocation.values.money import exact_sum
 from allocation.values.periods import Period
 from portal.accounts.access import page
 from portal.accounts.models import User
-from portal.owners import OwnerError, accept_owner
+from portal.decisions.owners import OwnerError, accept_owner
 from portal.pages.frame.chart import Chart, drawn
 from portal.pages.frame.frame import render_page
 from portal.pages.frame.posts import sent_from

@@ -16,7 +16,7 @@ from allocation.organisation.store import OrganisationError, preview_organisatio
 from allocation.organisation.tree_file import ACTIONS, ALIAS_OF, NEVER_BEFORE, Plan, Tree
 from portal.accounts.access import page, pages_of
 from portal.accounts.models import User
-from portal.organisation import apply_file
+from portal.decisions.organisation import apply_file
 from portal.pages.frame.frame import Crumb, render_page
 from portal.pages.frame.posts import sent_from
 from portal.pages.frame.state import PageState

@@ -21,10 +21,11 @@ from portal.accounts.models import User
 from portal.pages.frame.chart import Chart, drawn
 from portal.pages.frame.frame import page_address, render_page
 from portal.pages.frame.state import PageState
-from portal.pages.frame.tables import Cell, Column, Row, Table, arranged, asked_download, safe_text
+from portal.pages.frame.tables import Cell, Column, Row, Table, arranged, asked_download
 from portal.pages.spend.blocks import explain_address
 from reports.analysis.gap_causes import Cause
 from reports.charts.bridge import bridge
+from reports.exports.formulas import safe_text
 from reports.queries.balances import SourceBalance, balances
 from reports.queries.reconcile.gap_inputs import OffTheBill
 from reports.queries.reconcile.gaps import MonthGaps, SourceGap, month_gaps

@@ -26,7 +26,7 @@ from allocation.rules.text import MOST_CHARACTERS
 from allocation.values.periods import Period
 from portal.accounts.access import page
 from portal.accounts.models import User
-from portal.jobs.rule_jobs import ask_for_preview
+from portal.decisions.rules import ask_for_preview
 from portal.pages.frame.frame import Crumb, render_page
 from portal.pages.frame.posts import sent_from
 from portal.pages.frame.state import PageState

@@ -23,9 +23,9 @@ from allocation.values.currencies import minor_units
 from allocation.values.money import exact_sum
 from portal.accounts.access import page, pages_of
 from portal.accounts.models import User
+from portal.decisions.rules import apply_previewed, job_of
 from portal.ingest.bills.delivery import ask_for_allocation
 from portal.jobs.models import JobStatus
-from portal.jobs.rule_jobs import apply_previewed, job_of
 from portal.pages.frame.frame import Crumb, render_page
 from portal.pages.frame.posts import sent_from
 from portal.pages.frame.reasons import reason_words

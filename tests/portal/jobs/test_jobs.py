@@ -3,28 +3,39 @@
 from __future__ import annotations
 
 import time
-from typing import Any
+from typing import Any, Protocol
 
 import pytest
 from django.db import OperationalError, connection, transaction
 from pytest_django import DjangoCaptureOnCommitCallbacks
 
 from portal.errors import Refused
-from portal.jobs import jobs, sweep, work
-from portal.jobs.jobs import JobContext, LostLease, Temporary, enqueue
+from portal.jobs import claims, sweep, worker
+from portal.jobs.claims import JobContext, LostLease, Temporary
+from portal.jobs.kinds import Handler, JobKind
 from portal.jobs.models import Job, JobStatus
+from portal.jobs.queue import enqueue
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
+class AddKind(Protocol):
+    def __call__(
+        self, name: str, handler: Handler, every_seconds: int | None = None, /
+    ) -> None: ...
+
+
 @pytest.fixture(autouse=True)
-def handlers(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    """The registry, with what a test adds taken out again."""
-    added: dict[str, Any] = {}
-    monkeypatch.setattr(jobs, "HANDLERS", added)
-    monkeypatch.setattr(jobs, "PERIODIC", {})
-    monkeypatch.setattr("portal.jobs.registry.MODULES", ())
-    return added
+def add_kind(monkeypatch: pytest.MonkeyPatch) -> AddKind:
+    """Adds a kind of job. There is no other in these tests."""
+    added: dict[str, JobKind] = {}
+    monkeypatch.setattr(worker, "job_kinds", lambda: added)
+    monkeypatch.setattr(sweep, "job_kinds", lambda: added)
+
+    def add(name: str, handler: Handler, every_seconds: int | None = None, /) -> None:
+        added[name] = JobKind(name, handler, every_seconds)
+
+    return add
 
 
 def age(job_id: int, column: str, seconds: int) -> None:
@@ -35,16 +46,16 @@ def age(job_id: int, column: str, seconds: int) -> None:
         )
 
 
-def test_a_job_runs_once_and_keeps_its_result(handlers: dict[str, Any]) -> None:
+def test_a_job_runs_once_and_keeps_its_result(add_kind: AddKind) -> None:
     def greet(context: JobContext) -> dict[str, Any]:
         context.progress(3, 4, "nearly")
         return {"hello": context.payload["name"]}
 
-    handlers["greet"] = greet
+    add_kind("greet", greet)
     job = enqueue("greet", {"name": "Ada"})
 
-    assert work.run(job.pk) == JobStatus.SUCCEEDED
-    assert work.run(job.pk) is None
+    assert worker.run(job.pk) == JobStatus.SUCCEEDED
+    assert worker.run(job.pk) is None
 
     job.refresh_from_db()
     assert (job.status, job.attempts, job.result) == ("succeeded", 1, {"hello": "Ada"})
@@ -52,7 +63,7 @@ def test_a_job_runs_once_and_keeps_its_result(handlers: dict[str, Any]) -> None:
     assert job.finished_at is not None
 
 
-def test_progress_is_seen_while_the_handlers_transaction_is_open(handlers: dict[str, Any]) -> None:
+def test_progress_is_seen_while_the_handlers_transaction_is_open(add_kind: AddKind) -> None:
     seen = []
 
     def load(context: JobContext) -> dict[str, Any]:
@@ -63,8 +74,8 @@ def test_progress_is_seen_while_the_handlers_transaction_is_open(handlers: dict[
             seen.append(Job.objects.get(pk=context.job_id).progress_done)
         return {}
 
-    handlers["load"] = load
-    work.run(enqueue("load", {}).pk)
+    add_kind("load", load)
+    worker.run(enqueue("load", {}).pk)
 
     assert seen == [10]
 
@@ -77,11 +88,11 @@ def test_job_is_not_kept_when_its_transaction_is_not() -> None:
     assert Job.objects.count() == 0
 
 
-def test_one_open_job_per_key(handlers: dict[str, Any]) -> None:
-    handlers["greet"] = lambda context: {}
+def test_one_open_job_per_key(add_kind: AddKind) -> None:
+    add_kind("greet", lambda context: {})
     first = enqueue("greet", {"n": 1}, dedupe_key="door")
     second = enqueue("greet", {"n": 2}, dedupe_key="door")
-    work.run(first.pk)
+    worker.run(first.pk)
     third = enqueue("greet", {"n": 3}, dedupe_key="door")
 
     assert second.pk == first.pk
@@ -89,7 +100,7 @@ def test_one_open_job_per_key(handlers: dict[str, Any]) -> None:
 
 
 def test_refusal_is_recorded_and_not_retried_but_a_temporary_error_is(
-    handlers: dict[str, Any],
+    add_kind: AddKind,
 ) -> None:
     def refuse(context: JobContext) -> dict[str, Any]:
         raise Refused("bill.csv, line 7: no BilledCost. Deliver the column.")
@@ -97,46 +108,47 @@ def test_refusal_is_recorded_and_not_retried_but_a_temporary_error_is(
     def pass_by(context: JobContext) -> dict[str, Any]:
         raise Temporary("busy")
 
-    handlers |= {"refuse": refuse, "pass": pass_by}
+    add_kind("refuse", refuse)
+    add_kind("pass", pass_by)
     refused, retried = enqueue("refuse", {}), enqueue("pass", {})
 
-    assert work.run(refused.pk) == JobStatus.FAILED
-    assert work.run(retried.pk) == JobStatus.QUEUED
+    assert worker.run(refused.pk) == JobStatus.FAILED
+    assert worker.run(retried.pk) == JobStatus.QUEUED
 
     refused.refresh_from_db()
     retried.refresh_from_db()
     assert refused.error == "bill.csv, line 7: no BilledCost. Deliver the column."
     assert retried.run_after is not None
-    assert work.run(retried.pk) is None  # not due yet
+    assert worker.run(retried.pk) is None  # not due yet
 
 
-def test_temporary_errors_end_at_the_last_attempt(handlers: dict[str, Any]) -> None:
+def test_temporary_errors_end_at_the_last_attempt(add_kind: AddKind) -> None:
     def deadlock(context: JobContext) -> dict[str, Any]:
         raise OperationalError("deadlock detected")
 
-    handlers["deadlock"] = deadlock
+    add_kind("deadlock", deadlock)
     job = enqueue("deadlock", {})
     statuses = []
     for _ in range(job.max_attempts):
         Job.objects.filter(pk=job.pk).update(run_after=None)
-        statuses.append(work.run(job.pk))
+        statuses.append(worker.run(job.pk))
 
     job.refresh_from_db()
     assert statuses == [JobStatus.QUEUED] * 4 + [JobStatus.FAILED]
     assert job.error == "OperationalError: deadlock detected (after 5 attempts)"
 
 
-def test_fault_057_the_worker_that_lost_its_lease_cannot_write(handlers: dict[str, Any]) -> None:
+def test_fault_057_the_worker_that_lost_its_lease_cannot_write(add_kind: AddKind) -> None:
     """Two workers get one job: the first stalls past its lease, the second finishes, the first's
     write is refused.
     """
     job = enqueue("write", {})
-    slow = jobs.claim(job.pk, worker="slow")
+    slow = claims.claim(job.pk, worker="slow")
     assert slow is not None
-    assert jobs.claim(job.pk, worker="early") is None
+    assert claims.claim(job.pk, worker="early") is None
 
     age(job.pk, "lease_until", 1)
-    quick = jobs.claim(job.pk, worker="quick")
+    quick = claims.claim(job.pk, worker="quick")
     assert quick is not None
     assert quick.fence == slow.fence + 1
 
@@ -148,13 +160,13 @@ def test_fault_057_the_worker_that_lost_its_lease_cannot_write(handlers: dict[st
     with pytest.raises(LostLease):
         last_write(slow, "written by the loser")
     with pytest.raises(LostLease):
-        jobs.finish(slow, {})
+        claims.finish(slow, {})
     with pytest.raises(LostLease):
-        jobs.fail(slow, "late")
+        claims.fail(slow, "late")
     with pytest.raises(LostLease):
-        jobs.renew(slow)
+        claims.renew(slow)
     last_write(quick, "written by the winner")
-    jobs.finish(quick, {"by": "quick"})
+    claims.finish(quick, {"by": "quick"})
 
     job.refresh_from_db()
     assert (job.status, job.result, job.worker) == ("succeeded", {"by": "quick"}, "quick")
@@ -163,9 +175,7 @@ def test_fault_057_the_worker_that_lost_its_lease_cannot_write(handlers: dict[st
     }
 
 
-def test_a_stalled_handler_learns_that_its_lease_is_lost(
-    handlers: dict[str, Any], settings: Any
-) -> None:
+def test_a_stalled_handler_learns_that_its_lease_is_lost(add_kind: AddKind, settings: Any) -> None:
     settings.JOB_LEASE_SECONDS = 2
 
     def stall(context: JobContext) -> dict[str, Any]:
@@ -175,27 +185,25 @@ def test_a_stalled_handler_learns_that_its_lease_is_lost(
             context.progress(1)
         return {}
 
-    handlers["stall"] = stall
+    add_kind("stall", stall)
     job = enqueue("stall", {})
 
-    assert work.run(job.pk) is None
+    assert worker.run(job.pk) is None
     job.refresh_from_db()
     assert job.status == "running"  # as the other worker left it
 
 
-def test_the_lease_is_renewed_while_the_handler_works(
-    handlers: dict[str, Any], settings: Any
-) -> None:
+def test_the_lease_is_renewed_while_the_handler_works(add_kind: AddKind, settings: Any) -> None:
     settings.JOB_LEASE_SECONDS = 2
 
     def work_long(context: JobContext) -> dict[str, Any]:
         time.sleep(3)
-        return {"others": jobs.claim(context.job_id, worker="other") is not None}
+        return {"others": claims.claim(context.job_id, worker="other") is not None}
 
-    handlers["long"] = work_long
+    add_kind("long", work_long)
     job = enqueue("long", {})
 
-    assert work.run(job.pk) == JobStatus.SUCCEEDED
+    assert worker.run(job.pk) == JobStatus.SUCCEEDED
     job.refresh_from_db()
     assert job.result == {"others": False}
 
@@ -227,7 +235,7 @@ def test_fault_060_a_message_that_the_broker_forgot_is_sent_again(
 def test_an_expired_lease_is_taken_back_and_the_last_attempt_fails() -> None:
     again, dead = Job.objects.create(kind="greet"), Job.objects.create(kind="greet", attempts=4)
     for job in (again, dead):
-        assert jobs.claim(job.pk, worker="host:1") is not None
+        assert claims.claim(job.pk, worker="host:1") is not None
         age(job.pk, "lease_until", 1)
         age(job.pk, "created_at", 60)
 
@@ -240,13 +248,12 @@ def test_an_expired_lease_is_taken_back_and_the_last_attempt_fails() -> None:
     )
 
 
-def test_periodic_work_is_queued_once_per_slot(handlers: dict[str, Any]) -> None:
-    handlers["fold"] = lambda context: {}
-    jobs.PERIODIC["fold"] = jobs.Periodic("fold", 3600)
+def test_periodic_work_is_queued_once_per_slot(add_kind: AddKind) -> None:
+    add_kind("fold", lambda context: {}, 3600)
 
     first = sweep.enqueue_due()
     assert sweep.enqueue_due() == []  # open
-    work.run(first[0])
+    worker.run(first[0])
     assert sweep.enqueue_due() == []  # done in this slot
     Job.objects.filter(pk=first[0]).update(dedupe_key="fold@0")
 
@@ -263,10 +270,10 @@ def test_old_periodic_jobs_are_tidied_away_and_others_kept() -> None:
     assert list(Job.objects.values_list("created_by", flat=True)) == ["someone"]
 
 
-def test_run_due_does_everything_that_is_queued(handlers: dict[str, Any]) -> None:
-    handlers["greet"] = lambda context: {}
+def test_run_due_does_everything_that_is_queued(add_kind: AddKind) -> None:
+    add_kind("greet", lambda context: {})
     for _ in range(3):
         enqueue("greet", {})
 
-    assert work.run_due() == 3
+    assert worker.run_due() == 3
     assert set(Job.objects.values_list("status", flat=True)) == {"succeeded"}

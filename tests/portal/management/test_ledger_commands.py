@@ -28,9 +28,9 @@ from allocation.models import (
 from allocation.rules.rule_sets import default_rules_text
 from allocation.values.errors import AllocationBusy
 from portal.accounts.models import AuditEntry
-from portal.jobs.jobs import enqueue
 from portal.jobs.models import Job
-from portal.jobs.work import run as run_job
+from portal.jobs.queue import enqueue
+from portal.jobs.worker import run as run_job
 from tests.allocation.bills import AWS, OPENAI, Bill, allocate, billed_by_team, usage
 
 Captured = pytest.CaptureFixture[str]
@@ -172,14 +172,11 @@ def test_export_writes_the_file_whole_or_not_at_all(capsys: Captured, tmp_path: 
 
 
 @pytest.mark.django_db(databases=["default", "owner"])
-@pytest.mark.parametrize("name", ["xlsx", "journal", "focus"])
-def test_formats_that_come_later_are_refused_as_wrong_usage(name: str, tmp_path: Path) -> None:
-    with pytest.raises(CommandError, match="--format csv") as refused:
+def test_a_format_that_is_not_registered_is_wrong_usage(tmp_path: Path) -> None:
+    with pytest.raises(CommandError, match="--format: invalid choice: 'pdf'"):
         call_command(
-            "export_chargeback", "2026-10", "--format", name, "--output", str(tmp_path / "x")
+            "export_chargeback", "2026-10", "--format", "pdf", "--output", str(tmp_path / "x")
         )
-
-    assert refused.value.returncode == 2
 
 
 @pytest.mark.django_db(databases=["default", "owner"])

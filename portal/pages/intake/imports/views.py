@@ -50,7 +50,7 @@ from portal.pages.frame.frame import Crumb, render_page
 from portal.pages.frame.posts import sent_from
 from portal.pages.frame.state import PageState
 from portal.pages.operate.jobs.views import JobLine, line, page_key
-from reports.exports.chargeback_csv import FORMULA_STARTS, SKIPPED
+from reports.exports.formulas import safe_text
 from reports.readable import ago
 
 PAGE_SIZE = 30
@@ -348,17 +348,10 @@ def rejected_lines(found: Import) -> Iterator[bytes]:
             return
         out = io.StringIO()
         csv.writer(out).writerows(
-            (line, *(safe_cell(text) for text in texts)) for line, *texts, _ in block
+            (line, *(safe_text(text or "") for text in texts)) for line, *texts, _ in block
         )
         yield out.getvalue().encode()
         last_line, last_id = block[-1][0], block[-1][4]
-
-
-def safe_cell(text: str | None) -> str:
-    """The text, which no spreadsheet reads as a formula."""
-    text = text or ""
-    start = text.lstrip(SKIPPED)[:1]
-    return f"'{text}" if start and start in FORMULA_STARTS else text
 
 
 def import_or_404(import_id: int) -> Import:

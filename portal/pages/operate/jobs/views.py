@@ -14,8 +14,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_safe
 
 from portal.accounts.access import page
-from portal.jobs.jobs import SCHEDULE
-from portal.jobs.models import Job, JobStatus
+from portal.jobs.models import SCHEDULE, Job, JobStatus
 from portal.pages.frame.durations import seconds
 from portal.pages.frame.frame import render_page
 from portal.pages.frame.state import PageState

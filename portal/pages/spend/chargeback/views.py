@@ -17,7 +17,6 @@ from django.http import (
     HttpRequest,
     HttpResponseBadRequest,
     HttpResponseBase,
-    StreamingHttpResponse,
 )
 from django.urls import path, reverse
 
@@ -28,6 +27,7 @@ from allocation.values.money import exact_sum
 from allocation.values.periods import Period
 from portal.accounts.access import page, team_scope
 from portal.accounts.models import User
+from portal.exports import chargeback_file, export_formats
 from portal.pages.frame.frame import page_address, render_page
 from portal.pages.frame.state import METRICS, PageState
 from portal.pages.frame.tables import Cell, Column, Row, Table, arranged, asked_download
@@ -35,7 +35,7 @@ from portal.pages.reconcile.bridge import bridge_block
 from portal.pages.spend.between import hosting_table, provided_table
 from portal.pages.spend.blocks import explain_address
 from reports.analysis.reconciled import difference, differences
-from reports.exports.chargeback_csv import NotAllocated, chargeback_csv
+from reports.exports.format import NotAllocated
 from reports.queries.balances import SourceBalance, balances_of
 from reports.queries.reconcile.sources import (
     CostCenterSpend,
@@ -271,11 +271,15 @@ def _reconciled(figures: MonthFigures, found: Sequence[Decimal]) -> tuple[str, s
 
 
 def _downloads(state: PageState) -> list[tuple[str, str]]:
-    """(label, address) of the month's statement, for either basis."""
-    address = reverse("chargeback_csv")
+    """(label, address) of the month's file in each format, for either basis."""
     month = f"{state.period.start:%Y-%m}"
     return [
-        (f"{label} chargeback CSV", f"{address}?{urlencode({'period': month, 'basis': basis})}")
+        (
+            f"{label} chargeback {each.label}",
+            f"{reverse('chargeback_file', args=[each.name])}?"
+            f"{urlencode({'period': month, 'basis': basis})}",
+        )
+        for each in export_formats().values()
         for basis, label in BASES.items()
     ]
 
@@ -286,28 +290,27 @@ class DownloadForm(forms.Form):
 
 
 @page("chargeback")
-def download_csv(request: HttpRequest) -> HttpResponseBase:
+def download(request: HttpRequest, format: str) -> HttpResponseBase:
     """The month's lines with control totals, streamed; 404 where the month is not allocated."""
-    form = DownloadForm(request.GET)
+    wanted, form = export_formats().get(format), DownloadForm(request.GET)
+    if wanted is None:
+        raise Http404
     if not form.is_valid():
         return HttpResponseBadRequest(
             "period is a month such as 2026-10, basis is billed or effective\n"
         )
-    month, basis = form.cleaned_data["period"], form.cleaned_data["basis"]
     try:
-        blocks = chargeback_csv(
-            period=Period.month(date.fromisoformat(f"{month}-01")),
-            basis=basis,
+        return chargeback_file(
+            wanted,
+            period=Period.parse(form.cleaned_data["period"]),
+            basis=form.cleaned_data["basis"],
             scope=team_scope(cast(User, request.user)),
         )
     except NotAllocated:
         raise Http404 from None
-    response = StreamingHttpResponse(blocks, content_type="text/csv; charset=utf-8")
-    response["Content-Disposition"] = f'attachment; filename="chargeback-{month}-{basis}.csv"'
-    return response
 
 
 urlpatterns = [
     path("chargeback/", chargeback, name="chargeback"),
-    path("chargeback/lines.csv", download_csv, name="chargeback_csv"),
+    path("chargeback/lines.<slug:format>", download, name="chargeback_file"),
 ]

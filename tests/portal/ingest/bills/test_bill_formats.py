@@ -29,7 +29,7 @@ from portal.ingest.bills.formats import (
 )
 from portal.ingest.bills.load.columns import KNOWN
 from portal.ingest.bills.load.validation import REQUIRED_NUMBERS, REQUIRED_TEXTS
-from portal.jobs.work import run_due
+from portal.jobs.worker import run_due
 from tests.factories import client_of
 from tests.folders import one_more_folder
 from tests.portal.bills import deliver, published

@@ -27,7 +27,7 @@ from allocation.models import ChargeScope, Import, ImportStatus, Source
 from portal.accounts.models import Membership, Role, User
 from portal.ingest.bills.delivery import close_abandoned
 from portal.ingest.bills.uploads import accept_upload, plain_name, upload_folder
-from portal.jobs import work
+from portal.jobs import worker
 from portal.jobs.models import Job, JobStatus
 from tests.portal.bills import deliver, published, row, rows, text
 from tests.portals import CHECKOUT
@@ -62,7 +62,7 @@ def test_fault_008_a_month_named_with_an_upload_is_checked_by_its_job() -> None:
     other_month = client.post(
         "/imports/upload/", {**form, "file": bill(text(row())), "month": "2026-10"}
     )
-    work.run(Job.objects.get(kind="import_bill").pk)
+    worker.run(Job.objects.get(kind="import_bill").pk)
 
     assert not_a_month.status_code == 400
     assert b"is not a month" in not_a_month.content
@@ -81,7 +81,7 @@ def test_an_upload_becomes_a_job_and_the_job_an_import() -> None:
     job = Job.objects.get(kind="import_bill")
     page = client.get("/imports/").content.decode()
     assert "What is being loaded?" in page
-    work.run(job.pk)
+    worker.run(job.pk)
 
     job.refresh_from_db()
     assert (job.status, (job.result or {})["rows_loaded"]) == (JobStatus.SUCCEEDED, 1)
@@ -101,7 +101,7 @@ def test_a_refused_upload_fails_the_job_with_the_reason() -> None:
         created_by="me",
     )
 
-    work.run(job.pk)
+    worker.run(job.pk)
 
     job.refresh_from_db()
     assert job.status == JobStatus.FAILED
@@ -152,7 +152,7 @@ def test_fault_002_twenty_uploads_at_one_instant_are_one_job_and_one_import() ->
         jobs = set(pool.map(send, range(20)))
 
     (job,) = jobs
-    work.run(job)
+    worker.run(job)
     assert published()["USD"][0] == 30
     assert Import.objects.count() == 1
 
@@ -198,13 +198,12 @@ def test_fault_110_rejected_rows_download_without_formulas(tmp_path: Path) -> No
 KILLED = """
 import os, sys, django
 django.setup()
-from pathlib import Path
-from portal.jobs import jobs, registry
-registry.load()
+from portal.jobs.claims import claim
+from portal.jobs.kinds import job_kinds
 django.conf.settings.MEDIA_ROOT = sys.argv[2]
-context = jobs.claim(int(sys.argv[1]), worker="doomed")
+context = claim(int(sys.argv[1]), worker="doomed")
 context.progress = lambda done, total, note: os.kill(os.getpid(), 9)
-jobs.HANDLERS[context.kind](context)
+job_kinds()[context.kind].handler(context)
 """
 
 
@@ -230,7 +229,7 @@ def test_a_worker_killed_while_loading_leaves_nothing_and_the_retry_is_exact(set
     assert not ChargeScope.objects.exists()
 
     deadline = time.monotonic() + 20
-    while work.run(job.pk) is None and time.monotonic() < deadline:
+    while worker.run(job.pk) is None and time.monotonic() < deadline:
         time.sleep(0.2)
 
     job.refresh_from_db()

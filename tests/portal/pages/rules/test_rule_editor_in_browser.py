@@ -13,7 +13,7 @@ from playwright.sync_api import Browser, Page, expect
 from pytest_django.live_server_helper import LiveServer
 
 from allocation.models import RuleSet, Team
-from portal.jobs.work import run_due
+from portal.jobs.worker import run_due
 from tests.allocation.bills import AWS, Bill, allocate
 from tests.portal.browser import NARROW, Walk, chromium, new_context, sign_in
 from tests.portal.two_teams import one_person_per_role

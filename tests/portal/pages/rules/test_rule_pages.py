@@ -14,7 +14,7 @@ from django.test import Client
 from allocation.models import AllocationRun, RulePreview, RuleSet, Team
 from portal.accounts.models import AuditEntry, Role
 from portal.jobs.models import Job
-from portal.jobs.work import run as run_job
+from portal.jobs.worker import run as run_job
 from tests.allocation.bills import AWS, Bill, allocate, put_in_force
 from tests.portal.two_teams import person
 

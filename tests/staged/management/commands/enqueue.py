@@ -10,7 +10,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandParser
 from django.db import transaction
 
-from portal.jobs.jobs import enqueue
+from portal.jobs.queue import enqueue
 
 
 class Command(BaseCommand):

@@ -8,7 +8,7 @@ ordered by their keys, as bytes.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Literal
+from textwrap import indent
 
 from django.db import connection
 
@@ -17,10 +17,9 @@ from allocation.values.periods import Period
 from reports.cost_question.question import CostQuestion
 from reports.cost_question.runs import current_runs, runs_of_months
 from reports.cost_question.statement import parameters, rollup
-from reports.readable import FORMULA_STARTS, SKIPPED
+from reports.exports.format import BASES, Basis, NotAllocated
+from reports.exports.formulas import SKIPPED, safe_cell
 from reports.scope import TeamScope
-
-Basis = Literal["billed", "effective"]
 
 KEYS = (
     "period", "cost_center", "team", "product", "model", "feature", "environment", "phase",
@@ -38,21 +37,6 @@ EVIDENCE = {
     5: "inferred owner",
     6: "unallocated",
 }
-
-
-def safe_cell(column: str) -> str:
-    """SQL for a text column that cannot be read as a formula. Few cells pass the first test, which
-    is the cheap one.
-    """
-    return (
-        f"CASE WHEN ascii({column}) IN ({code_points(FORMULA_STARTS + SKIPPED)})"
-        f" AND ascii(ltrim({column}, %(skipped)s)) IN ({code_points(FORMULA_STARTS)})"
-        f" THEN '''' || {column} ELSE {column} END"
-    )
-
-
-def code_points(characters: str) -> str:
-    return ", ".join(str(ord(character)) for character in characters)
 
 
 def sort_key(columns: Iterable[str]) -> str:
@@ -101,8 +85,6 @@ COPY (
 """
 
 
-class NotAllocated(Exception):
-    """The month has no current run, so there is nothing to charge back."""
 
 
 def chargeback_csv(*, period: Period, basis: Basis, scope: TeamScope) -> Iterator[bytes]:
@@ -112,7 +94,7 @@ def chargeback_csv(*, period: Period, basis: Basis, scope: TeamScope) -> Iterato
     other seen; `basis` only says which one the reader charges by. Control totals are sums over the
     reader's own lines.
     """
-    if basis not in ("billed", "effective"):
+    if basis not in BASES:
         raise ValueError(f"basis is billed or effective, not {basis!r}")
     runs = runs_of_months(current_runs(), [period.start])
     if not runs:
@@ -153,7 +135,7 @@ def lines_statement(question: CostQuestion) -> str:
         cells="period, " + ", ".join(f"{safe_cell(name)} AS {name}" for name in texts),
         order=sort_key(texts),
         evidence=f"CASE weakest_evidence {rungs} END",
-        summed=summed,
+        summed=indent(summed, " " * 12),
     )
 
 
@@ -162,4 +144,4 @@ def totals_statement(question: CostQuestion) -> str:
     summed = rollup(
         question.by("currency"), measures=("billed_cost", "effective_cost", "list_cost")
     )
-    return TOTALS.format(cells=", ".join(named.get(name, "NULL") for name in KEYS), summed=summed)
+    return TOTALS.format(cells=", ".join(named.get(name, "NULL") for name in KEYS), summed=indent(summed, " " * 8))

@@ -8,10 +8,11 @@ from portal.errors import Refused
 from portal.ingest.bills.delivery import close_abandoned, load_bill
 from portal.ingest.bills.formats import AUTO
 from portal.ingest.bills.uploads import JOB_KIND, stored_path
-from portal.jobs.jobs import JobContext, every, handles
+from portal.jobs.claims import JobContext
+from portal.jobs.kinds import job_kind
 
 
-@handles(JOB_KIND)
+@job_kind(JOB_KIND)
 def import_bill(context: JobContext) -> dict[str, Any]:
     """Load an uploaded bill. A worker that dies leaves nothing; the next one starts over and gets
     exact totals.
@@ -33,8 +34,7 @@ def import_bill(context: JobContext) -> dict[str, Any]:
     return outcome.to_json()
 
 
-@every(seconds=300)
-@handles("close_abandoned_imports")
+@job_kind("close_abandoned_imports", every_seconds=300)
 def close_abandoned_imports(context: JobContext) -> dict[str, Any]:
     """Imports whose loader died are shown as failed, not as loading for ever."""
     return {"closed": close_abandoned()}

@@ -20,8 +20,9 @@ from django.db import (
 )
 
 from portal.errors import Refused
-from portal.jobs import jobs, registry
-from portal.jobs.jobs import JobContext, LostLease
+from portal.jobs import claims, queue
+from portal.jobs.claims import JobContext, LostLease
+from portal.jobs.kinds import job_kinds
 from portal.jobs.models import Job, JobStatus
 
 log = logging.getLogger(__name__)
@@ -73,7 +74,7 @@ class Heartbeat:
                 continue
             written = self.context.reported
             try:
-                jobs.renew(self.context)
+                claims.renew(self.context)
                 renewed = time.monotonic()
             except LostLease:
                 self.context.lost.set()
@@ -88,10 +89,9 @@ def run(job_id: int) -> JobStatus | None:
     """Do one job, if it is there to be done. What became of it, or None when it is not this
     worker's to do.
     """
-    registry.load()
     close_old_connections()
     worker = f"{socket.gethostname()}:{os.getpid()}"
-    context = patiently(lambda: jobs.claim(job_id, worker=worker))
+    context = patiently(lambda: claims.claim(job_id, worker=worker))
     if context is None:
         return None
     try:
@@ -108,42 +108,42 @@ def attempt(context: JobContext) -> JobStatus:
     another worker.
     """
     try:
-        handler = jobs.HANDLERS.get(context.kind)
-        if handler is None:
+        kind = job_kinds().get(context.kind)
+        if kind is None:
             raise Refused(
                 f"no handler for jobs of kind {context.kind!r} is installed in this worker"
             )
         with Heartbeat(context):
-            result = handler(context)
+            result = kind.handler(context)
     except LostLease:
         raise
-    except jobs.TEMPORARY as error:
+    except claims.TEMPORARY as error:
         return retry_or_fail(context, error)
     except Refused as refusal:
         reason = str(refusal)
-        patiently(lambda: jobs.fail(context, reason))
+        patiently(lambda: claims.fail(context, reason))
         return JobStatus.FAILED
     except Exception as error:
         log.exception("job %s (%s) failed", context.job_id, context.kind)
-        reason = jobs.describe(error)
-        patiently(lambda: jobs.fail(context, reason))
+        reason = describe(error)
+        patiently(lambda: claims.fail(context, reason))
         return JobStatus.FAILED
-    patiently(lambda: jobs.finish(context, result))
+    patiently(lambda: claims.finish(context, result))
     return JobStatus.SUCCEEDED
 
 
 def retry_or_fail(context: JobContext, error: Exception) -> JobStatus:
     """Queue the job again, unless this was its last attempt."""
-    reason = jobs.describe(error)
+    reason = describe(error)
     if context.attempt >= context.max_attempts:
         log.error(
             "job %s (%s) failed at its last attempt: %s", context.job_id, context.kind, reason
         )
-        patiently(lambda: jobs.fail(context, f"{reason} (after {context.attempt} attempts)"))
+        patiently(lambda: claims.fail(context, f"{reason} (after {context.attempt} attempts)"))
         return JobStatus.FAILED
     log.warning("job %s (%s) will be tried again: %s", context.job_id, context.kind, reason)
-    delay = patiently(lambda: jobs.put_back(context, reason))
-    jobs.nudge(context.job_id, delay=delay)
+    delay = patiently(lambda: claims.put_back(context, reason))
+    queue.nudge(context.job_id, delay=delay)
     return JobStatus.QUEUED
 
 
@@ -163,3 +163,8 @@ def run_due(kind: str | None = None) -> int:
             return count
         run(job.pk)
         count += 1
+
+
+def describe(error: BaseException) -> str:
+    """A refusal as it is; anything else with its kind."""
+    return str(error) if isinstance(error, Refused) else f"{type(error).__name__}: {error}".strip()

@@ -8,10 +8,11 @@ from typing import Any
 from django.contrib.auth.models import Group
 from django.db import transaction
 
-from portal.jobs.jobs import JobContext, handles
+from portal.jobs.claims import JobContext
+from portal.jobs.kinds import job_kind
 
 
-@handles("staged_load")
+@job_kind("staged_load")
 def staged_load(context: JobContext) -> dict[str, Any]:
     """Write `rows` rows named after the payload's mark, slowly and in one transaction, as a loader
     does.

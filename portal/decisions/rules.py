@@ -1,27 +1,21 @@
-"""Previewing and applying rules: the job that carries a preview out, and the one way to apply with
-an audit entry.
-"""
+"""Asking for a preview of rules, and the one way to apply them with an audit entry."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import date
-from typing import Any
 
 from django.db import transaction
 from django.utils import timezone
 
 from allocation.models import RulePreview, RuleSet
 from allocation.preview.apply import apply_rules
-from allocation.preview.preview import carry_out_preview, record_preview
-from allocation.values.errors import AllocationBusy
+from allocation.preview.preview import record_preview
 from portal.accounts import audit
-from portal.errors import Refused
-from portal.ingest.otlp.rollup.fold import fold
-from portal.jobs.jobs import JobContext, Temporary, enqueue, handles
 from portal.jobs.models import Job
+from portal.jobs.queue import enqueue
 
-KIND = "preview_rules"
+PREVIEW_RULES = "preview_rules"
 
 
 def ask_for_preview(
@@ -36,33 +30,19 @@ def ask_for_preview(
             created_by=asked_by,
             now=timezone.now(),
         )
-        enqueue(KIND, {"preview": preview.pk}, dedupe_key=key_of(preview), created_by=asked_by)
+        enqueue(
+            PREVIEW_RULES, {"preview": preview.pk}, dedupe_key=key_of(preview), created_by=asked_by
+        )
     return preview
 
 
 def key_of(preview: RulePreview) -> str:
-    return f"{KIND}:{preview.pk}"
+    return f"{PREVIEW_RULES}:{preview.pk}"
 
 
 def job_of(preview: RulePreview) -> Job | None:
     """The newest job of the preview."""
     return Job.objects.filter(dedupe_key=key_of(preview)).order_by("-pk").first()
-
-
-@handles(KIND)
-def preview_rules(context: JobContext) -> dict[str, Any]:
-    """Carry out the preview of the payload, {"preview": id}."""
-    preview = RulePreview.objects.filter(pk=context.payload["preview"]).first()
-    if preview is None:
-        raise Refused("the preview has expired; ask for another")
-    fold()  # as before an allocation, so that both see the same usage
-    try:
-        carry_out_preview(
-            preview, now=timezone.now(), progress=context.progress, guard=context.finish_guard
-        )
-    except AllocationBusy as busy:
-        raise Temporary(str(busy)) from busy
-    return {"preview": preview.pk, "sha256": preview.content_sha256}
 
 
 def apply_previewed(

@@ -13,7 +13,9 @@ from allocation.models import PriceVersion
 from allocation.usage.summary import summarise
 from portal.ingest.otlp.rollup.fold import fold
 from portal.ingest.otlp.rollup.retention import prepare, retain
-from portal.jobs.jobs import JobContext, enqueue, every, handles
+from portal.jobs.claims import JobContext
+from portal.jobs.kinds import job_kind
+from portal.jobs.queue import enqueue
 
 REPRICE = "reprice_usage"
 
@@ -34,15 +36,13 @@ def import_packaged_prices(created_by: str | None = None) -> tuple[PriceVersion,
     return version, is_new
 
 
-@every(seconds=10)
-@handles("fold_usage")
+@job_kind("fold_usage", every_seconds=10)
 def fold_usage(context: JobContext) -> dict[str, Any]:
     """Merge what arrived since the last time. Safe to run twice: each delta is taken once."""
     return {"deltas": fold(), "hours_summarised": summarise()}
 
 
-@every(seconds=3600)
-@handles("retain_spans")
+@job_kind("retain_spans", every_seconds=3600)
 def retain_spans(context: JobContext) -> dict[str, Any]:
     """Make room for tomorrow, take away what is older than the setting says."""
     today = timezone.now().date()
@@ -51,15 +51,14 @@ def retain_spans(context: JobContext) -> dict[str, Any]:
     return {"days_sealed": sealed, "days_dropped": dropped}
 
 
-@every(seconds=600)
-@handles("import_prices")
+@job_kind("import_prices", every_seconds=600)
 def import_prices(context: JobContext) -> dict[str, Any]:
     """Brings the first list in soon after the first start, and a newer one after an upgrade."""
     version, is_new = import_packaged_prices()
     return {"version": version.pk, "source": version.source, "is_new": is_new}
 
 
-@handles(REPRICE)
+@job_kind(REPRICE)
 def reprice_usage(context: JobContext) -> dict[str, Any]:
     version = int(context.payload["version"])
     rows = reprice(version, lambda done, total: context.progress(done, total, "days priced"))

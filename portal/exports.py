@@ -1,0 +1,27 @@
+"""Chargeback files for those who ask over HTTP, in any registered format."""
+
+from __future__ import annotations
+
+from django.http import StreamingHttpResponse
+
+from allocation.values.periods import Period
+from portal.registry import registered
+from reports.exports.format import Basis, ExportFormat
+from reports.scope import TeamScope
+
+EXPORTS = "reports.exports"
+
+
+def export_formats() -> dict[str, ExportFormat]:
+    """Every registered format, by name."""
+    return registered(EXPORTS, ExportFormat)
+
+
+def chargeback_file(
+    wanted: ExportFormat, *, period: Period, basis: Basis, scope: TeamScope
+) -> StreamingHttpResponse:
+    """The file as a download. Raises NotAllocated."""
+    blocks = wanted.write(period=period, basis=basis, scope=scope)
+    name = f"chargeback-{period}-{basis}.{wanted.name}"
+    headers = {"Content-Disposition": f'attachment; filename="{name}"'}
+    return StreamingHttpResponse(blocks, content_type=wanted.content_type, headers=headers)
