@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from allocation.models import AllocationRun
 from allocation.rules.rule_sets import rule_set_for
 from allocation.runs.changes import Change, bill_changes, setting_changes
+
+
+def changes_since_runs(runs: Iterable[int]) -> list[Change]:
+    """The same of several runs, by id, in the order in which they were made."""
+    found = AllocationRun.objects.filter(pk__in=runs).order_by("pk")
+    return [change for run in found for change in changes_since(run)]
 
 
 def changes_since(run: AllocationRun) -> list[Change]:

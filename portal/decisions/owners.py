@@ -11,7 +11,7 @@ from decimal import Decimal
 from django.db import transaction
 
 from allocation.charges.groups import dimension_rows, pinned_scopes
-from allocation.models import AllocationRun, RuleSet
+from allocation.models import RuleSet
 from allocation.preview.world import check_draft, rule_reach
 from allocation.rules.conditions import Facts
 from allocation.rules.rule_sets import add_owner_rule, rule_set_for
@@ -20,8 +20,9 @@ from allocation.rules.suggestions import Suggestion, accepted_rules
 from allocation.values.money import plain
 from portal.accounts import audit
 from portal.ingest.bills.delivery import ask_for_allocation
+from reports.cost_question.question import CostQuestion
+from reports.cost_question.runs import current_runs
 from reports.queries.ownership.unowned import unowned
-from reports.queries.spend_filter import Spend
 from reports.scope import TeamScope
 
 
@@ -94,13 +95,9 @@ def accept_owner(
 
 def suggested(*, identity: str, month: date, currency: str) -> Suggestion:
     """The suggestion as it stands now; raises OwnerError where it is gone."""
-    runs = AllocationRun.objects.filter(billing_month=month, currency=currency, is_current=True)
-    spend = Spend(
-        runs=tuple(runs.values_list("pk", flat=True)),
-        scope=TeamScope.everything(),
-        metric="effective_cost",
-    )
-    found = unowned(spend=spend, months=[month], currency=currency).suggestions
+    runs = (run for run in current_runs() if (run.month, run.currency) == (month, currency))
+    question = CostQuestion(runs=tuple(runs), scope=TeamScope.everything())
+    found = unowned(question=question, months=[month], currency=currency).suggestions
     for suggestion in found:
         if suggestion.identity == identity:
             return suggestion

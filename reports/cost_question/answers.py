@@ -4,7 +4,7 @@ for one.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
@@ -99,6 +99,29 @@ def spend_parts(question: CostQuestion) -> list[SpendPart]:
     return sorted(parts, key=lambda part: (-part.cost, part.kind, part.rule, part.reason or ""))
 
 
+@dataclass(frozen=True)
+class Unconverted:
+    """Cost that no sum of a converted question holds, in its own currency."""
+
+    month: date
+    currency: str
+    now: Decimal
+    before: Decimal
+
+
+def unconverted_costs(question: CostQuestion) -> list[Unconverted]:
+    """One line per month and currency without a rate that has cost in the period or the compared
+    one, newest month first.
+    """
+    lines = []
+    for run in question.currency.unconverted if question.currency else ():
+        asked = replace(question, runs=(run,), currency=None)
+        for row in costs(asked.by()):
+            if row.now or row.before:
+                lines.append(Unconverted(run.month, run.currency, row.now, row.before))
+    return sorted(lines, key=lambda line: (line.month, line.currency), reverse=True)
+
+
 @cached_by_run
 def _billed(*, question: CostQuestion) -> list[CostRow]:
     return _read(question)
@@ -106,11 +129,17 @@ def _billed(*, question: CostQuestion) -> list[CostRow]:
 
 @cached_by_run
 def _converted(*, question: CostQuestion) -> list[CostRow]:
-    """The exact sums of all runs at their rates; raises decimal.Inexact rather than round."""
+    return converted([(_billed(question=part), factor) for part, factor in rated_parts(question)])
+
+
+def converted(parts: Iterable[tuple[Sequence[CostRow], Decimal]]) -> list[CostRow]:
+    """The exact sums of all rows at their factors, by key; raises decimal.Inexact rather than
+    round.
+    """
     now: dict[tuple[Any, ...], Decimal] = {}
     before: dict[tuple[Any, ...], Decimal] = {}
-    for part, factor in rated_parts(question):
-        for row in _billed(question=part):
+    for rows, factor in parts:
+        for row in rows:
             now[row.key] = EXACT.add(now.get(row.key, ZERO), EXACT.multiply(row.now, factor))
             before[row.key] = EXACT.add(
                 before.get(row.key, ZERO), EXACT.multiply(row.before, factor)

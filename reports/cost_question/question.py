@@ -132,8 +132,12 @@ class CostQuestion:
 
     def where(self, **values: Value | None) -> CostQuestion:
         """The part of it in which the named dimensions have these values; None means any."""
-        chosen = ((name, value) for name, value in values.items() if value is not None)
-        return replace(self, filters=(*self.filters, *chosen))
+        chosen = {name: value for name, value in values.items() if value is not None}
+        return replace(self, filters=tuple((dict(self.filters) | chosen).items()))
+
+    def value(self, dimension: str) -> str | None:
+        """What a filter asks of the dimension, as text; None where there is no such filter."""
+        return next((str(value) for name, value in self.filters if name == dimension), None)
 
     @property
     def run_ids(self) -> list[int]:

@@ -52,8 +52,8 @@ def rollup(question: CostQuestion, *, measures: Sequence[str]) -> str:
             "SELECT",
             ",\n".join(f"    {column}" for column in columns),
             "FROM (",
-            "    SELECT " + ",\n        ".join(_daily(question)),
-            "    FROM cost_daily AS line",
+            "    SELECT " + ",\n        ".join(_daily(question, measures)),
+            "    FROM cost_daily AS c",
             ") AS daily",
             *_joins(question),
             "WHERE " + "\n    AND ".join(_conditions(question)),
@@ -83,10 +83,13 @@ def _places(question: CostQuestion) -> str:
     return ", ".join(str(place) for place in range(1, len(question.dimensions) + 1))
 
 
-def _daily(question: CostQuestion) -> Iterator[str]:
-    """The rollup with the cost of the metric, and of which period each row is."""
+def _daily(question: CostQuestion, measures: Sequence[str]) -> Iterator[str]:
+    """The rollup with the cost of the metric, where it is measured, and of which period each row
+    is.
+    """
     yield "*"
-    yield f"{cost_of('line')} AS cost"
+    if "cost" in measures:
+        yield f"{cost_of('c')} AS cost"
     if question.period:
         yield _within(NOW, "is_now")
     if question.compare:

@@ -17,14 +17,9 @@ from allocation.values.currencies import minor_units
 from allocation.values.money import EXACT, exact_sum
 from allocation.values.periods import Period
 from portal.accounts.models import Role
-from reports.cost_question.currency import conversion
-from reports.analysis.reporting_currency import converted_cells, converted_days, converted_parts
-from reports.analysis.spend_totals import total_of
-from reports.cost_question.currency import MonthRate
-from reports.queries.spend_cells import SpendCell
+from reports.cost_question.answers import CostRow, converted
+from reports.cost_question.currency import MonthRate, conversion
 from reports.cost_question.runs import MonthRun
-from reports.queries.spend_days import SpendDays
-from reports.queries.spend_parts import SpendPart
 from reports.readable import change, money
 from tests.factories import Costs, make_team, make_user
 from tests.ledger_rows import add_usage
@@ -39,12 +34,6 @@ def rate(month: date, base: str, quote: str, value: str) -> MonthRate:
 
 def run(number: int, month: date, currency: str) -> MonthRun:
     return MonthRun(number, month, currency, month, Decimal(1), None)
-
-
-def cell(now: str | Decimal, before: str | Decimal = "0") -> SpendCell:
-    return SpendCell(
-        "ai", "search", None, None, None, "direct", None, Decimal(now), Decimal(before)
-    )
 
 
 RUNS = [
@@ -89,27 +78,27 @@ def test_each_run_takes_the_rate_of_its_own_month_and_direction() -> None:
     )
 )
 def test_the_sum_is_that_of_the_exact_products(pairs: list[tuple[Decimal, Decimal]]) -> None:
-    converted = converted_cells(
-        [([cell(amount, amount.copy_negate())], factor) for amount, factor in pairs]
-    )
-    parts = converted_parts(
-        [([SpendPart("direct", "rule", None, amount)], factor) for amount, factor in pairs]
-    )
-    days = converted_days(
-        [(SpendDays({"search": {OCTOBER: amount}}, {}, {}), factor) for amount, factor in pairs]
+    rows = converted(
+        [([CostRow(("search",), amount, amount.copy_negate())], rate) for amount, rate in pairs]
     )
 
-    expected = exact_sum(EXACT.multiply(amount, factor) for amount, factor in pairs)
-    assert total_of(converted).now == expected
-    assert total_of(converted).before == expected.copy_negate()
-    assert exact_sum(part.cost for part in parts) == expected
-    assert exact_sum(days.by_team.get("search", {}).values()) == expected
+    expected = exact_sum(EXACT.multiply(amount, rate) for amount, rate in pairs)
+    assert exact_sum(row.now for row in rows) == expected
+    assert exact_sum(row.before for row in rows) == expected.copy_negate()
+    assert len(rows) == bool(pairs)
+
+
+def test_converted_rows_keep_their_keys_apart_and_in_order() -> None:
+    one, two = Decimal(1), Decimal(2)
+
+    rows = converted([([CostRow((None,), one, one)], two), ([CostRow(("a",), one, two)], one)])
+
+    assert rows == [CostRow(("a",), one, two), CostRow((None,), two, two)]
 
 
 def test_fault_020_minor_units_are_those_of_the_currency() -> None:
-    assert [minor_units(code) for code in ("USD", "EUR", "JPY", "KRW", "KWD", "BHD", "CLF", "", None)] == [
-        2, 2, 0, 0, 3, 3, 4, 2, 2,
-    ]  # fmt: skip
+    codes = ("USD", "EUR", "JPY", "KRW", "KWD", "BHD", "CLF", "", None)
+    assert [minor_units(code) for code in codes] == [2, 2, 0, 0, 3, 3, 4, 2, 2]
     amount = Decimal("1234.5678")
     assert [money(amount, minor_units(code)) for code in ("JPY", "USD", "KWD")] == [
         "1,235",

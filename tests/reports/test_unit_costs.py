@@ -5,15 +5,15 @@ from __future__ import annotations
 from decimal import Decimal
 
 from reports.analysis.spend_totals import UnitCost, unit_costs
+from reports.cost_question.answers import SpendCell
 from reports.queries.costs.calls import UsageCell
-from reports.queries.spend_cells import SpendCell
 
 
 def cost(
     now: int, before: int = 0, *, model: str | None = "gpt-4o", feature: str = "chat"
 ) -> SpendCell:
     return SpendCell(
-        "ai", "search", feature, model, "OpenAI", "shared", None, Decimal(now), Decimal(before)
+        "search", feature, model, "OpenAI", "shared", None, Decimal(now), Decimal(before)
     )
 
 

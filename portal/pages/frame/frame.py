@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any, cast
 
@@ -15,10 +15,10 @@ from django.utils import timezone
 from allocation.values.periods import Period
 from portal.accounts.access import pages_of
 from portal.accounts.models import User
-from portal.pages.frame.reported import read_evidence, read_unconverted
 from portal.pages.frame.state import COMPARISONS, METRICS, PageState
-from reports.queries.costs.trust import Trust, trust
+from reports.cost_question.answers import unconverted_costs
 from reports.cost_question.currency import MonthRate, reporting_currencies
+from reports.queries.costs.trust import Trust, trust
 from reports.queries.ownership.organisation import TeamInTree, environments, teams_in_tree
 from reports.readable import ago, percent
 
@@ -91,14 +91,12 @@ class Crumb:
 
 
 def read_trust(state: PageState) -> Trust:
-    known = trust(
-        spend=state.spend(),
-        every_run=state.every_run(),
-        period=state.elapsed,
+    return trust(
+        question=state.question,
+        every_run=state.every_run,
         runs=tuple(run.id for run in state.runs_of(state.period)),
         now=timezone.now(),
     )
-    return replace(known, evidence=read_evidence(state)) if state.conversion else known
 
 
 def page_address(page: str) -> str | None:
@@ -150,7 +148,7 @@ def render_page(
         "rail": _rail(opened, page, state),
         "bar": _bar(state, teams, CHOICES.get(page, ()) if choices is None else choices),
         "rates": _rates(state),
-        "unconverted": read_unconverted(state),
+        "unconverted": unconverted_costs(state.question),
         "teams": teams,
         "trust": known,
         "elsewhere": _elsewhere(page, state),

@@ -41,7 +41,7 @@ def show_tag_conflicts(request: HttpRequest) -> HttpResponseBase:
         "table": table,
         "cost": exact_sum(conflict.effective_cost for conflict in own),
         "elsewhere": sorted({conflict.currency for conflict in found} - {state.currency}),
-        "has_runs": bool(state.run_ids(state.period)),
+        "has_runs": bool(state.billed_in(state.period).runs),
         "most": MOST,
         "least": LEAST,
     }

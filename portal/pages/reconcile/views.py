@@ -15,21 +15,26 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.urls import path, reverse
 
 from allocation.values.currencies import minor_units
-from allocation.values.money import EXACT, exact_sum
 from portal.accounts.access import page, pages_of
 from portal.accounts.models import User
-from portal.pages.frame.chart import Chart, drawn
+from portal.pages.frame.chart import Chart
 from portal.pages.frame.frame import page_address, render_page
 from portal.pages.frame.state import PageState
 from portal.pages.frame.tables import Cell, Column, Row, Table, arranged, asked_download
 from portal.pages.spend.blocks import explain_address
 from reports.analysis.gap_causes import Cause
-from reports.charts.bridge import bridge
+from reports.charts.spend import bridge
+from reports.cost_question.runs import runs_of_months
 from reports.exports.formulas import safe_text
-from reports.queries.balances import SourceBalance, balances
 from reports.queries.reconcile.gap_inputs import OffTheBill
 from reports.queries.reconcile.gaps import MonthGaps, SourceGap, month_gaps
-from reports.queries.reconcile.sources import LoadedSource, loaded_sources
+from reports.queries.reconcile.sources import (
+    AllocatedSource,
+    LoadedSource,
+    allocated_sources,
+    difference,
+    loaded_sources,
+)
 from reports.readable import exact, ratio
 
 BILLED = "billed_cost"
@@ -67,8 +72,8 @@ class GapBlock:
 def reconciliation(request: HttpRequest) -> HttpResponseBase:
     state = PageState.from_request(request).whole_month("reconciliation")
     month = state.period.start
-    runs = tuple(run for run in state.runs if run.month == month)
-    loaded = loaded_sources(months=[month], currency="", metric=BILLED, scope=state.reader_scope)
+    runs = runs_of_months(state.runs, [month])
+    loaded = loaded_sources(months=[month], metric=BILLED, scope=state.reader_scope)
     frame = {
         "page": "reconciliation",
         "title": f"Reconciliation, {state.period.words}",
@@ -76,7 +81,7 @@ def reconciliation(request: HttpRequest) -> HttpResponseBase:
     }
     if not (loaded or runs):
         return render_page(request, "reconcile/empty.html", {}, **frame)  # type: ignore[arg-type]
-    made = balances(runs=tuple(run.id for run in runs), scope=state.reader_scope, metric=BILLED)
+    made = allocated_sources(runs=runs, metric=BILLED, scope=state.reader_scope)
     gaps = month_gaps(month=month, runs=runs, scope=state.reader_scope)
     sources = _sources_table(request, state, loaded, made)
     blocks = [_block(request, state, source) for source in gaps.sources]
@@ -97,11 +102,11 @@ def reconciliation(request: HttpRequest) -> HttpResponseBase:
 
 
 def _sources_table(
-    request: HttpRequest, state: PageState, loaded: list[LoadedSource], made: list[SourceBalance]
+    request: HttpRequest, state: PageState, loaded: list[LoadedSource], made: list[AllocatedSource]
 ) -> Table:
     """One line per source and currency, so that nothing is added over currencies."""
-    bills = {(source.source, source.currency): source for source in loaded}
-    runs = {(balance.source, balance.currency): balance for balance in made}
+    bills = {(one.source, one.currency): one for one in loaded}
+    runs = {(one.source, one.currency): one for one in made}
     columns = [
         Column("source", "Source"),
         Column("currency", "Currency"),
@@ -121,7 +126,7 @@ def _sources_table(
 
 
 def _source_row(
-    state: PageState, key: tuple[str, str], bill: LoadedSource | None, balance: SourceBalance | None
+    state: PageState, key: tuple[str, str], bill: LoadedSource | None, made: AllocatedSource | None
 ) -> Row:
     name, currency = key
     places = minor_units(currency)
@@ -132,17 +137,15 @@ def _source_row(
             "rejected": Cell(value=bill.rejected),
             "loaded": Cell(value=bill.cost, places=places),
         }
-    parts = (balance.allocated, balance.unallocated) if balance else (ZERO, ZERO)
-    if balance:
+    if made:
         href = explain_address(
             state, source=name, kind="unallocated", whole="1", currency=currency, metric=BILLED
         )
         row |= {
-            "allocated": Cell(value=balance.allocated, places=places),
-            "unallocated": Cell(value=balance.unallocated, href=href, explain=True, places=places),
+            "allocated": Cell(value=made.allocated, places=places),
+            "unallocated": Cell(value=made.unallocated, href=href, explain=True, places=places),
         }
-    difference = EXACT.subtract(bill.cost if bill else ZERO, exact_sum(parts))
-    row["difference"] = Cell(value=difference, places=places)
+    row["difference"] = Cell(value=difference(bill, made), places=places)
     return row
 
 
@@ -165,7 +168,7 @@ def _block(request: HttpRequest, state: PageState, source: SourceGap) -> GapBloc
     still = {cause.label for cause in source.causes if not _is_shown(cause)}
     return GapBlock(
         source,
-        Chart(name, question, drawn(figure), table, short),
+        Chart(name, question, figure, table, short),
         table,
         moving=replace(table, rows=[row for row in table.rows if row["cause"].value not in still]),
         still=replace(

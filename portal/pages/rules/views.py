@@ -13,7 +13,6 @@ from django.urls import path
 from django.views.decorators.http import require_safe
 
 from allocation.models import RuleSet
-from allocation.values.reasons import NO_RULE
 from portal.accounts.access import page
 from portal.pages.frame.frame import render_page
 from portal.pages.frame.state import PageState
@@ -64,9 +63,9 @@ def show_rules(request: HttpRequest) -> HttpResponse:
     state = PageState.from_request(request)
     month = max(state.period.months())
     rule_set = RuleSet.objects.filter(effective_from__lte=month).order_by("-number").first()
-    spend = state.spend_of(state.period)
-    taken = rules_taken(spend=spend)
-    lines = rule_lines(rule_set.text, taken, state.metric, bool(spend.runs)) if rule_set else []
+    question = state.billed_in(state.period)
+    taken = rules_taken(question=question)
+    lines = rule_lines(rule_set.text, taken, state.metric, bool(question.runs)) if rule_set else []
     known = {line.name for line in lines}
     context = {
         "rule_set": rule_set,
@@ -81,9 +80,9 @@ def show_rules(request: HttpRequest) -> HttpResponse:
         ],
         "total": sum((getattr(take, state.metric) for take in taken), Decimal(0)),
         "charges": sum(take.charges or 0 for take in taken) if state.scope.is_everything else None,
-        "untaken": charges_without_rule(spend=spend, no_rule=NO_RULE),
+        "untaken": charges_without_rule(question=question),
         "is_billed": state.metric == "billed_cost",
-        "has_runs": bool(spend.runs),
+        "has_runs": bool(question.runs),
         "may_edit": may_edit(request),
     }
     return render_page(

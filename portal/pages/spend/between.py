@@ -11,14 +11,14 @@ from allocation.values.money import exact_sum
 from allocation.values.periods import Period
 from portal.pages.frame.state import PageState
 from portal.pages.frame.tables import Cell, Column, Row, Table, arranged
-from reports.queries.costs.between_teams import Provided, between_teams
-from reports.queries.costs.uncalled_hosting import hosting_without_calls
+from reports.queries.costs.cross_charges import CrossCharge, cross_charges
+from reports.queries.costs.uncalled_hosting import uncalled_hosting
 from reports.queries.ownership.organisation import Names, names_of
 
 
 def provided_table(request: HttpRequest, state: PageState, *, month: Period) -> Table:
     """Who served whose calls; by the whole billing month, since that is what a run covers."""
-    found = between_teams(spend=state.spend_of(month))
+    found = cross_charges(question=state.billed_in(month))
     names = names_of(
         teams={team for row in found for team in (row.from_team, row.to_team)},
         features={feature for row in found for feature in (row.from_feature, row.to_feature)},
@@ -48,7 +48,7 @@ def provided_table(request: HttpRequest, state: PageState, *, month: Period) -> 
 
 
 def hosting_table(request: HttpRequest, state: PageState, *, month: Period) -> Table:
-    found = hosting_without_calls(spend=state.spend_of(month))
+    found = uncalled_hosting(question=state.billed_in(month))
     names = names_of(teams={row.team for row in found})
     costs = [
         row.billed_cost if state.metric == "billed_cost" else row.effective_cost for row in found
@@ -70,7 +70,7 @@ def hosting_table(request: HttpRequest, state: PageState, *, month: Period) -> T
     )
 
 
-def _cost(row: Provided, state: PageState) -> Decimal:
+def _cost(row: CrossCharge, state: PageState) -> Decimal:
     return row.billed_cost if state.metric == "billed_cost" else row.effective_cost
 
 

@@ -14,18 +14,16 @@ from django.urls import reverse
 
 from allocation.values.money import exact_sum
 from allocation.values.periods import Period
-from portal.pages.frame.chart import Chart, drawn
+from portal.pages.frame.chart import Chart
 from portal.pages.frame.frame import page_address
 from portal.pages.frame.state import PageState
 from portal.pages.frame.tables import Cell, Column, Row, Table, arranged
 from reports.analysis.spend_totals import Amounts, UnitCost
 from reports.analysis.why_changed import ChangePart
-from reports.charts.bridge import bridge
-from reports.charts.palette import OTHER, UNALLOCATED, shade_of
-from reports.charts.spark import spark_points
-from reports.charts.stacked_days import DaySeries, stacked_days
+from reports.charts.spend import DaySeries, bridge, spark_points, stacked_days
+from reports.charts.style import OTHER, UNALLOCATED, shade_of
+from reports.cost_question.answers import Named
 from reports.queries.ownership.organisation import TeamInTree
-from reports.queries.spend_days import Named
 from reports.readable import ratio
 
 UNALLOCATED_NAME = "Unallocated"
@@ -98,7 +96,7 @@ def day_chart(
         "total": Cell(value=exact_sum(one.total for one in ordered)),
     }
     table = Table("days", question, columns, rows, total=total)
-    figure = drawn(stacked_days(series, days=days, currency=state.shown_currency))
+    figure = stacked_days(series, days=days, currency=state.shown_currency)
     return Chart("days", question, figure, arranged(table, request), height)
 
 
@@ -137,7 +135,7 @@ def change_chart(
     ]
     whole = {"part": Cell(value=after_label), "amount": Cell(value=total.now)}
     table = Table("why", "Why it changed", columns, rows, total=whole, sortable=False)
-    return Chart("why", "Why did it change?", drawn(figure), arranged(table, request), "tall")
+    return Chart("why", "Why did it change?", figure, arranged(table, request), "tall")
 
 
 def spend_table(

@@ -8,7 +8,6 @@ ordered by their keys, as bytes.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from textwrap import indent
 
 from django.db import connection
 
@@ -85,8 +84,6 @@ COPY (
 """
 
 
-
-
 def chargeback_csv(*, period: Period, basis: Basis, scope: TeamScope) -> Iterator[bytes]:
     """Blocks of the month's CSV for a reader; raises NotAllocated before the first one.
 
@@ -109,7 +106,7 @@ def _blocks(question: CostQuestion, period: Period) -> Iterator[bytes]:
         "control_total": CONTROL_TOTAL,
         "skipped": SKIPPED,
     }
-    for statement in (lines_statement(question), totals_statement(question)):
+    for statement in (_lines(question), _totals(question)):
         with (
             whole_month_plans(),
             connection.cursor() as cursor,
@@ -124,24 +121,31 @@ def _blocks(question: CostQuestion, period: Period) -> Iterator[bytes]:
             yield bytes(block)
 
 
-def lines_statement(question: CostQuestion) -> str:
-    texts = [name for name in KEYS if name != "period"]
-    rungs = " ".join(f"WHEN {rung} THEN '{text}'" for rung, text in EVIDENCE.items())
-    summed = rollup(
+def line_sums(question: CostQuestion) -> str:
+    """One row per line of the file."""
+    return rollup(
         question.by("chargeback_key", "cost_center"),
         measures=("billed_cost", "effective_cost", "list_cost", "weakest_evidence", "any_line"),
     )
+
+
+def total_sums(question: CostQuestion) -> str:
+    """One row per currency."""
+    return rollup(question.by("currency"), measures=("billed_cost", "effective_cost", "list_cost"))
+
+
+def _lines(question: CostQuestion) -> str:
+    texts = [name for name in KEYS if name != "period"]
+    rungs = " ".join(f"WHEN {rung} THEN '{text}'" for rung, text in EVIDENCE.items())
     return LINES.format(
         cells="period, " + ", ".join(f"{safe_cell(name)} AS {name}" for name in texts),
         order=sort_key(texts),
         evidence=f"CASE weakest_evidence {rungs} END",
-        summed=indent(summed, " " * 12),
+        summed=line_sums(question),
     )
 
 
-def totals_statement(question: CostQuestion) -> str:
+def _totals(question: CostQuestion) -> str:
     named = {"period": "%(control_total)s", "billing_currency": "currency"}
-    summed = rollup(
-        question.by("currency"), measures=("billed_cost", "effective_cost", "list_cost")
-    )
-    return TOTALS.format(cells=", ".join(named.get(name, "NULL") for name in KEYS), summed=indent(summed, " " * 8))
+    cells = ", ".join(named.get(name, "NULL") for name in KEYS)
+    return TOTALS.format(cells=cells, summed=total_sums(question))

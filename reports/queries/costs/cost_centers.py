@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
 
@@ -51,8 +51,10 @@ def cost_centers(
     that of the day `mode_on`. `before_until` leaves out later days of the compared one, for a month
     that is still running.
 
-    Costs of a run are cached; where a team stands may be edited any time, so it is read anew.
+    Of every environment, so that the lines make the bills' total. Costs of a run are cached; where
+    a team stands may be edited any time, so it is read anew.
     """
+    question, before = replace(question, filters=()), replace(before, filters=())
     days = [(*row.key, row.now, True) for row in costs(question.by("team", "day"))]
     days += [
         (team, day, cost, False)

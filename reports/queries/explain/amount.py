@@ -104,14 +104,17 @@ OFFSET %(offset)s LIMIT %(limit)s
 @cached_by_run
 def explain_lines(*, question: CostQuestion, offset: int = 0) -> list[ExplainedLine]:
     """The bill lines behind the amount, largest first; at most 13, one more than a page shows."""
-    sql = LINE_ROWS.format(
+    values = {**_parameters(question), "offset": offset, "limit": LINES + 1}
+    return fetch(ExplainedLine, lines_statement(question), values)
+
+
+def lines_statement(question: CostQuestion) -> str:
+    return LINE_ROWS.format(
         bucket=_where(_of_bucket(question)),
         target=_where(_of_target(question)),
         share=_where(_of_share(question)),
         cost=cost_of("a"),
     )
-    values = {**_parameters(question), "offset": offset, "limit": LINES + 1}
-    return fetch(ExplainedLine, sql, values)
 
 
 @dataclass(frozen=True)
@@ -154,13 +157,17 @@ ORDER BY a.day, a.charge_kind COLLATE "C", a.evidence
 @cached_by_run
 def explain_days(*, question: CostQuestion, run: int, bucket: int) -> list[ExplainedDay]:
     """The days of one line, with what each was split by."""
-    sql = DAYS.format(
+    values = {**_parameters(question), "run": run, "bucket": bucket}
+    return fetch(ExplainedDay, days_statement(question), values)
+
+
+def days_statement(question: CostQuestion) -> str:
+    return DAYS.format(
         share=_where(_of_share(question)),
         target=_where(_of_target(question)),
         cost=cost_of("a"),
         group_cost=cost_of("g"),
     )
-    return fetch(ExplainedDay, sql, {**_parameters(question), "run": run, "bucket": bucket})
 
 
 def _parameters(question: CostQuestion) -> dict[str, Any]:

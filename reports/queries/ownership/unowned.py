@@ -256,6 +256,6 @@ def _coverage(*, question: CostQuestion, month: date) -> Coverage:
 def _rows(sql: str, question: CostQuestion, months: Sequence[date]) -> list[Any]:
     with whole_month_plans(), connection.cursor() as cursor:
         cursor.execute(
-            sql, {"runs": list(question.runs), "months": list(months), "metric": question.metric}
+            sql, {"runs": question.run_ids, "months": list(months), "metric": question.metric}
         )
         return list(cursor.fetchall())

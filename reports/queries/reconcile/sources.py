@@ -11,6 +11,7 @@ from allocation.models import ChargeKind
 from allocation.values.money import EXACT, exact_sum
 from reports.cost_question.answers import costs
 from reports.cost_question.question import NOT_AI, CostQuestion
+from reports.cost_question.runs import MonthRun
 from reports.rows import fetch
 from reports.scope import TeamScope
 
@@ -65,10 +66,13 @@ def loaded_sources(*, months: Sequence[date], metric: str, scope: TeamScope) -> 
     return fetch(LoadedSource, LOADED, {"months": list(months), "metric": metric})
 
 
-def allocated_sources(question: CostQuestion) -> list[AllocatedSource]:
-    """Of everything in the question's runs, AI or not. Nothing for a reader of some teams."""
-    if not question.scope.is_everything:
+def allocated_sources(
+    *, runs: Sequence[MonthRun], metric: str, scope: TeamScope
+) -> list[AllocatedSource]:
+    """Of everything in the runs, AI or not. Nothing for a reader of some teams."""
+    if not scope.is_everything:
         return []
+    question = CostQuestion(runs=tuple(runs), scope=scope, metric=metric, ai_only=False)
     parts: dict[tuple[str, str], dict[tuple[str, str], Decimal]] = {}
     for row in costs(question.by("source", "currency", "charge_kind", "ai_scope")):
         source, currency, kind, ai_scope = row.key

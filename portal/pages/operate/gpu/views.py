@@ -5,6 +5,7 @@ what was wasted.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from decimal import Decimal
 from typing import cast
 
@@ -35,14 +36,8 @@ MOST_DAYS = 62  # lines of the table before the rest is added up
 @page("gpu")
 def gpu(request: HttpRequest) -> HttpResponseBase:
     state = PageState.from_request(request)
-    runs = state.runs_of(state.period)
-    days = gpu_days(
-        period=state.period,
-        runs=[run.id for run in runs],
-        months=[run.month for run in runs],
-        metric=state.metric,
-        scope=state.reader_scope,
-    )
+    asked = state.billed_in(state.period)
+    days = gpu_days(replace(asked, scope=state.reader_scope, period=state.period, filters=()))
     whole = {name: total(days, name) for name in (*SECONDS, *COSTS)}
     tables = {
         "clusters": _table(request, state, days, whole, by_cluster=True),
