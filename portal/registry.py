@@ -11,9 +11,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from importlib import import_module
+from importlib.machinery import FileFinder
 from pathlib import Path
-from pkgutil import iter_modules
-from typing import Protocol, TypeVar
+from pkgutil import ModuleInfo, iter_modules
+from typing import Protocol, TypeVar, cast
 
 
 class Registered(Protocol):
@@ -39,7 +40,35 @@ def registered(package: str, kind: type[Spec]) -> dict[str, Spec]:
     folder that comes to that path later, as in a test, is found, too.
     """
     folders = [each.name for each in iter_modules(import_module(package).__path__) if each.ispkg]
-    specs = [spec_of(f"{package}.{folder}", kind) for folder in folders]
+    return by_name(package, [spec_of(f"{package}.{folder}", kind) for folder in folders])
+
+
+def registered_below(package: str, kind: type[Spec]) -> dict[str, Spec]:
+    """As `registered`, from all folders at any depth. One that holds no spec only groups others."""
+    folders = [module.name for module in modules_below(package) if module.ispkg]
+    return by_name(package, [spec for folder in folders for spec in specs_of(folder, kind)])
+
+
+def modules_called(name: str, package: str) -> list[str]:
+    """The modules of this name in the package and at any depth below it, not imported yet."""
+    ending = f".{name}"
+    below = modules_below(package)
+    return [each.name for each in below if not each.ispkg and each.name.endswith(ending)]
+
+
+def modules_below(package: str, paths: Iterable[str] | None = None) -> Iterator[ModuleInfo]:
+    """Modules and packages below this one, by their whole names. Imports only the package itself,
+    where its paths are not given.
+    """
+    for each in iter_modules(import_module(package).__path__ if paths is None else paths):
+        found = each._replace(name=f"{package}.{each.name}")
+        yield found
+        if found.ispkg:
+            folder = Path(cast(FileFinder, found.module_finder).path, each.name)
+            yield from modules_below(found.name, [str(folder)])
+
+
+def by_name(package: str, specs: list[Spec]) -> dict[str, Spec]:
     found = {spec.name: spec for spec in sorted(specs, key=lambda spec: (spec.position, spec.name))}
     if len(found) < len(specs):
         raise BadRegistration(f"{package}: two folders register one name")
@@ -48,24 +77,11 @@ def registered(package: str, kind: type[Spec]) -> dict[str, Spec]:
 
 def spec_of(folder: str, kind: type[Spec]) -> Spec:
     """The one spec of this kind that the folder's `__init__.py` holds."""
-    specs = [each for each in vars(import_module(folder)).values() if isinstance(each, kind)]
+    specs = specs_of(folder, kind)
     if len(specs) != 1:
         raise BadRegistration(f"{folder} holds {len(specs)} of {kind.__name__}, not one")
     return specs[0]
 
 
-def modules_called(name: str, package: str) -> list[str]:
-    """The modules of this name in the package and in those below it, in order. Imports only the
-    package itself.
-    """
-
-    def below(prefix: str, paths: Iterable[str]) -> Iterator[str]:
-        for each in iter_modules(paths):
-            if each.ispkg:
-                yield from below(
-                    f"{prefix}.{each.name}", [str(Path(path, each.name)) for path in paths]
-                )
-            elif each.name == name:
-                yield f"{prefix}.{name}"
-
-    return sorted(below(package, import_module(package).__path__))
+def specs_of(folder: str, kind: type[Spec]) -> list[Spec]:
+    return [each for each in vars(import_module(folder)).values() if isinstance(each, kind)]

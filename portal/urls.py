@@ -1,10 +1,12 @@
-"""Every address of the portal."""
+"""Every address of the portal. Those of pages are declared with the page (portal/pages/spec.py)."""
 
 from __future__ import annotations
 
 from django.urls import URLPattern, URLResolver, include, path
 
 from portal import health
+from portal.pages.frame.home import home
+from portal.pages.registry import page_urls
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("healthz", health.healthz, name="healthz"),
@@ -12,7 +14,8 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("accounts/", include("portal.accounts.urls")),
     path("", include("portal.ingest.otlp.http.urls")),
     path("api/v1/", include("portal.api.urls")),
-    path("", include("portal.pages.urls")),
+    path("", home, name="home"),
+    *page_urls(),
 ]
 
 handler500 = "portal.health.server_error"

@@ -118,8 +118,6 @@ def check_rules(text: str, *, effective_from: date, world: World) -> Checked:
         return Checked(
             tuple(_located(problem, entries) for problem in error.problems), entries=entries
         )
-    except RecursionError:
-        return Checked((Finding(ERROR, "the document", "its conditions are nested too deeply"),))
     taken = Taken(
         rules,
         world.shapes,

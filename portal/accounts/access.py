@@ -1,5 +1,5 @@
-"""The one checked doorway: which pages and which teams a user may read. Asked on every request,
-never cached.
+"""The one checked doorway: which roles a user has and which teams they may read. Asked on every
+request, never cached.
 """
 
 from __future__ import annotations
@@ -18,27 +18,6 @@ from reports.scope import TeamScope
 
 # Roles that read every team's numbers.
 ORGANISATION_WIDE = {Role.EXECUTIVE, Role.FINANCE, Role.ON_CALL, Role.FINOPS_ADMIN}
-
-# Which roles open which page, in the order of the left rail. Superusers are nobody special here.
-PAGES: dict[str, frozenset[Role]] = {
-    "executive": frozenset({Role.EXECUTIVE, Role.FINANCE, Role.FINOPS_ADMIN}),
-    "showback": frozenset({Role.EXECUTIVE, Role.TEAM_LEAD, Role.FINANCE, Role.FINOPS_ADMIN}),
-    "chargeback": frozenset({Role.FINANCE, Role.FINOPS_ADMIN}),
-    "reconciliation": frozenset({Role.EXECUTIVE, Role.FINANCE, Role.FINOPS_ADMIN}),
-    "on-call": frozenset({Role.ON_CALL, Role.FINOPS_ADMIN}),
-    "debug": frozenset({Role.ON_CALL, Role.FINOPS_ADMIN}),
-    "gpu": frozenset({Role.FINANCE, Role.ON_CALL, Role.FINOPS_ADMIN}),
-    "imports": frozenset({Role.FINANCE, Role.FINOPS_ADMIN}),
-    "drivers": frozenset({Role.FINANCE, Role.FINOPS_ADMIN}),
-    "rules": frozenset({Role.EXECUTIVE, Role.FINANCE, Role.FINOPS_ADMIN}),
-    "rules-edit": frozenset({Role.FINANCE, Role.FINOPS_ADMIN}),
-    "rules-apply": frozenset({Role.FINOPS_ADMIN}),
-    "ownership": frozenset({Role.EXECUTIVE, Role.FINANCE, Role.FINOPS_ADMIN}),
-    "ownership-change": frozenset({Role.FINOPS_ADMIN}),  # no page of its own: the forms on it
-    "jobs": frozenset({Role.FINANCE, Role.FINOPS_ADMIN}),
-    "explain": frozenset({Role.EXECUTIVE, Role.TEAM_LEAD, Role.FINANCE, Role.FINOPS_ADMIN}),
-    "admin": frozenset({Role.FINOPS_ADMIN}),
-}
 
 View = Callable[..., HttpResponseBase]
 
@@ -75,14 +54,8 @@ def team_for_user(user: User, slug: str) -> Team:
         raise Http404 from None
 
 
-def pages_of(user: User) -> list[str]:
-    roles = roles_of(user)
-    return [page for page, allowed in PAGES.items() if roles & allowed]
-
-
-def page(name: str) -> Callable[[View], View]:
-    """Guards a view: sign-in first, then 404 unless one of the user's roles opens the page."""
-    allowed = PAGES[name]
+def opened_to(allowed: frozenset[Role]) -> Callable[[View], View]:
+    """Guards a view: sign-in first, then 404 unless one of the user's roles is among these."""
 
     def decorate(view: View) -> View:
         @wraps(view)

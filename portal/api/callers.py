@@ -13,13 +13,12 @@ from rest_framework.request import Request
 from rest_framework.views import APIView
 
 from allocation.models import Team
-from portal.accounts.access import PAGES, pages_of, team_scope
-from portal.accounts.models import ApiKey, KeyScope, User
+from portal.accounts.access import team_scope
+from portal.accounts.models import ApiKey, KeyScope, Role, User
 from portal.api.authentication import KeyHolder
+from portal.pages.registry import held_by, rights, rights_of
 from reports.scope import TeamScope
 
-# What a key that is bound to a team may read: the same as the lead of that team.
-TEAM_PAGES = frozenset({"showback", "explain"})
 READING_SCOPES = {KeyScope.READ, KeyScope.ADMIN}
 UPLOADING_SCOPES = {KeyScope.INGEST, KeyScope.ADMIN}
 
@@ -40,21 +39,20 @@ def caller_of(request: Request) -> Caller:
     if isinstance(request.user, KeyHolder):
         return caller_of_key(request.user.key)
     user = cast(User, request.user)
-    pages = frozenset(pages_of(user))
+    pages = frozenset(rights_of(user))
     return Caller(
         name=user.username, scope=team_scope(user), pages=pages, may_upload="imports" in pages
     )
 
 
 def caller_of_key(key: ApiKey) -> Caller:
-    reads = key.scope in READING_SCOPES
-    pages = (TEAM_PAGES if key.team else frozenset(PAGES)) if reads else frozenset()
-    if not reads:
-        scope = TeamScope(teams=frozenset())
-    elif key.team:
-        scope = TeamScope(teams=frozenset({key.team.slug}))
-    else:
-        scope = TeamScope.everything()
+    pages: frozenset[str] = frozenset()
+    scope = TeamScope(teams=frozenset())
+    if key.scope in READING_SCOPES:
+        # A key that is bound to a team reads what the lead of that team reads.
+        pages = frozenset(held_by(frozenset({Role.TEAM_LEAD})) if key.team else rights())
+        teams = frozenset({key.team.slug}) if key.team else None
+        scope = TeamScope(teams=teams)
     uploads = key.scope in UPLOADING_SCOPES and key.team is None  # a bill speaks of every team
     return Caller(name=f"key {key.prefix}", scope=scope, pages=pages, may_upload=uploads)
 
@@ -115,4 +113,4 @@ class MayChangeDrivers(BasePermission):
     def has_permission(self, request: Request, view: APIView) -> bool:
         caller = caller_of(request)
         is_key = isinstance(request.user, KeyHolder)
-        return caller.may_upload and (is_key or "admin" in caller.pages)
+        return caller.may_upload and (is_key or "drivers-change" in caller.pages)

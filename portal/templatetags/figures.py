@@ -15,10 +15,10 @@ from django.utils.safestring import SafeString, mark_safe
 
 from allocation.values import currencies
 from allocation.values import names as quoting
-from portal.pages.frame.frame import page_address
 from portal.pages.frame.reasons import reason_words
 from portal.pages.frame.table_html import body_html, change_html, row_html
 from portal.pages.frame.tables import Table
+from portal.pages.registry import page_address
 from reports import readable
 
 register = template.Library()
@@ -146,10 +146,9 @@ def name(text: str | None, length: int = 28, unknown: str = "unknown") -> SafeSt
 
 @register.simple_tag
 def explain_link(state: Any, **filters: str | None) -> str:
-    """The Explain address for one amount of this view, or "" while that page has no address."""
-    address = page_address("explain")
+    """The Explain address for one amount of this view."""
     chosen = {key: value for key, value in filters.items() if value is not None}
-    return f"{address}?{urlencode({**state.parameters(), **chosen})}" if address else ""
+    return f"{page_address('explain')}?{urlencode({**state.parameters(), **chosen})}"
 
 
 @register.simple_tag

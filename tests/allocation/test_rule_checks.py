@@ -49,7 +49,7 @@ def found(text: str, *shapes: Shape, **world: Any) -> list[tuple[str, int | None
 @pytest.mark.parametrize(
     ("text", "line", "words"),
     [
-        ("rules:\n- {name: a\n- b", 3, "the document: not valid YAML: expected ',' or '}'"),
+        ("rules:\n- {name: a\n- b", 3, "the document: not valid YAML: did not find expected ','"),
         (
             "rules:\n- name: a\n  method: follow\n  when: {A: b}",
             2,
@@ -98,7 +98,7 @@ def found(text: str, *shapes: Shape, **world: Any) -> list[tuple[str, int | None
             3,
             "pool 'p': stands twice",
         ),
-        ("a: [" * 3000, None, "the document"),
+        ("a: [" * 3000, 1, "the document: it is nested too deeply"),
     ],
 )
 def test_errors_stand_at_their_line(text: str, line: int | None, words: str) -> None:

@@ -1,6 +1,7 @@
 """Fault 108: every route, asked by everybody, about their own and about somebody else's objects.
 
-ROUTES names each address of the portal once; a route that is missing here fails the suite. For
+ROUTES names each address of the portal once, those of pages as they are declared; a route that is
+missing here fails the suite. For
 every route and actor the answer is as the table says, and whoever may read only team alpha finds
 nothing of team bravo in it: no name, no amount, no sum that contains one.
 """
@@ -8,19 +9,19 @@ nothing of team bravo in it: no name, no amount, no sum that contains one.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
 from django.http import HttpResponseBase
 from django.test import Client
-from django.urls import URLPattern, URLResolver, get_resolver
+from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
 from allocation.models import RulePreview, RuleSet, Team
-from portal.accounts.access import PAGES
 from portal.accounts.keys import create_key
 from portal.accounts.models import ApiKey, AuditEntry, Membership, Role, User
 from portal.jobs.models import Job
+from portal.pages.registry import pages, rights
 from tests.portal.two_teams import (
     ALPHA,
     BRAVO,
@@ -55,9 +56,9 @@ KNOWS_ALL_TEAMS = {"executive", "finance", "on_call", "finops_admin", *READ_EVER
 REFUSALS = {302, 401, 403, 404}
 
 
-def holders(page: str) -> set[str]:
-    """The people whose role opens the page."""
-    return {name for name, role in ROLE_OF.items() if role in PAGES[page]}
+def holders(right: str) -> set[str]:
+    """The people whose role opens the page, or gives the right to do something on it."""
+    return {name for name, role in ROLE_OF.items() if role in rights()[right]}
 
 
 @dataclass(frozen=True)
@@ -78,10 +79,14 @@ class Route:
     answers: set[int] = field(default_factory=lambda: {200})
 
 
-def page(
-    name: str, *own: str, foreign: tuple[str, ...] = (), answers: tuple[int, ...] = (200,)
-) -> Route:
-    return Route(own=list(own), foreign=list(foreign), open_to=holders(name), answers=set(answers))
+def page(*own: str, foreign: tuple[str, ...] = (), answers: tuple[int, ...] = (200,)) -> Route:
+    """An address of a page; who may open it is in the page's declaration."""
+    return Route(own=list(own), open_to=set(), foreign=list(foreign), answers=set(answers))
+
+
+def post(address: str, *, answers: tuple[int, ...] = (200, 302), **data: Any) -> Route:
+    """What a page's form is sent to."""
+    return Route(own=[address], open_to=set(), method="post", data=data, answers=set(answers))
 
 
 def api(
@@ -101,26 +106,6 @@ def api_of_everything(name: str, *own: str, answers: tuple[int, ...] = (200,)) -
 
 def signed_in(*own: str, answers: tuple[int, ...] = (200, 302)) -> Route:
     return Route(own=list(own), open_to=set(PEOPLE) - {"anonymous"}, answers=set(answers))
-
-
-def admin_post(address: str, **data: Any) -> Route:
-    return Route(
-        own=[address], open_to=holders("admin"), method="post", data=data, answers={200, 302}
-    )
-
-
-def rules_post(name: str, address: str, **data: Any) -> Route:
-    return Route(own=[address], open_to=holders(name), method="post", data=data, answers={200, 302})
-
-
-def ownership_post(address: str, **data: Any) -> Route:
-    return Route(
-        own=[address],
-        open_to=holders("ownership-change"),
-        method="post",
-        data=data,
-        answers={200, 302, 400},
-    )
 
 
 PERIOD = f"{MONTH:%Y-%m}"
@@ -205,22 +190,21 @@ ROUTES: dict[str, Route] = {
         method="post",
         data={"name": "seats"},
     ),
-    # Pages.
-    "executive": page(
-        "executive", "/executive/", "/executive/?sort.teams=name", "/executive/?team=bravo"
-    ),
-    "showback": page("showback", "/showback/", answers=(200, 302)),
+}
+
+# What is asked of pages, by the name of the address. One that is not here and needs no arguments is
+# asked for as it stands.
+PAGE_ROUTES: dict[str, Route] = {
+    "executive": page("/executive/", "/executive/?sort.teams=name", "/executive/?team=bravo"),
+    "showback": page("/showback/", answers=(200, 302)),
     "showback_team": page(
-        "showback", "/showback/alpha/", foreign=("/showback/bravo/", "/showback/bravo/?team=alpha")
+        "/showback/alpha/", foreign=("/showback/bravo/", "/showback/bravo/?team=alpha")
     ),
-    "chargeback": page("chargeback", "/chargeback/", "/chargeback/?team=bravo"),
-    "chargeback_file": page("chargeback", f"/chargeback/lines.csv?period={PERIOD}&basis=billed"),
-    "reconciliation": page(
-        "reconciliation", "/reconciliation/", f"/reconciliation/?period={PERIOD}&team=bravo"
-    ),
-    "reconciliation_csv": page("reconciliation", f"/reconciliation/gap.csv?period={PERIOD}"),
+    "chargeback": page("/chargeback/", "/chargeback/?team=bravo"),
+    "chargeback_file": page(f"/chargeback/lines.csv?period={PERIOD}&basis=billed"),
+    "reconciliation": page("/reconciliation/", f"/reconciliation/?period={PERIOD}&team=bravo"),
+    "reconciliation_csv": page(f"/reconciliation/gap.csv?period={PERIOD}"),
     "explain": page(
-        "explain",
         "/explain/",
         f"/explain/?feature={BRAVO.word}&whole=1&bill=0-0",
         "/explain/?format=json&line={run}-{bravo_bucket}&bill=0-0",
@@ -230,73 +214,69 @@ ROUTES: dict[str, Route] = {
             "/explain/?team=bravo&bill=0-0",
         ),
     ),
-    "on-call": page("on-call", "/on-call/", "/on-call/?team=bravo"),
-    "debug": page("debug", "/debug/", "/debug/?team=bravo"),
-    "gpu": page("gpu", "/gpu/", "/gpu/?team=bravo"),
-    "debug-newest": page("debug", "/debug/newest/"),
-    "debug-calls": page("debug", "/debug/calls/"),
-    "debug-trace": page("debug", "/debug/trace/{bravo_trace}/"),
-    "imports": page("imports", "/imports/"),
-    "import": page("imports", "/imports/{bill_import}/"),
-    "import_rejected_csv": page("imports", "/imports/{bill_import}/rejected.csv"),
-    "import_upload": Route(
-        own=["/imports/upload/"],
-        open_to=holders("imports"),
-        method="post",
-        data={"source": "cloud"},
-        answers={302, 400},
-    ),
-    "drivers": page("drivers", "/drivers/"),
-    "driver_upload": admin_post("/drivers/upload/series/", name="seats"),
-    "driver_allocate": admin_post("/drivers/allocate/", month=PERIOD),
-    "rules": page("rules", "/rules/"),
-    "rules_versions": page("rules", "/rules/versions/"),
-    "rules_version": page("rules", "/rules/versions/1/", "/rules/versions/1/?against=1"),
-    "rules_version_file": page("rules", "/rules/versions/1/rules.yaml"),
-    "rules_edit": page(
-        "rules-edit", "/rules/edit/", "/rules/edit/?set=1", "/rules/edit/?preview={preview}"
-    ),
-    "rules_check": rules_post("rules-edit", "/rules/edit/check/", text="rules: []"),
-    "rules_preview_draft": rules_post(
-        "rules-edit", "/rules/edit/preview/", text="rules: []", effective_from=PERIOD
-    ),
+    "on-call": page("/on-call/", "/on-call/?team=bravo"),
+    "debug": page("/debug/", "/debug/?team=bravo"),
+    "gpu": page("/gpu/", "/gpu/?team=bravo"),
+    "debug-trace": page("/debug/trace/{bravo_trace}/"),
+    "import": page("/imports/{bill_import}/"),
+    "import_rejected_csv": page("/imports/{bill_import}/rejected.csv"),
+    "import_upload": post("/imports/upload/", answers=(302, 400), source="cloud"),
+    "driver_upload": post("/drivers/upload/series/", name="seats"),
+    "driver_allocate": post("/drivers/allocate/", month=PERIOD),
+    "rules_version": page("/rules/versions/1/", "/rules/versions/1/?against=1"),
+    "rules_version_file": page("/rules/versions/1/rules.yaml"),
+    "rules_edit": page("/rules/edit/", "/rules/edit/?set=1", "/rules/edit/?preview={preview}"),
+    "rules_check": post("/rules/edit/check/", text="rules: []"),
+    "rules_preview_draft": post("/rules/edit/preview/", text="rules: []", effective_from=PERIOD),
     "rules_preview": page(
-        "rules-edit",
         "/rules/previews/{preview}/",
         "/rules/previews/{preview}/?download=team&currency=USD",
     ),
-    "rules_apply": rules_post("rules-apply", "/rules/previews/{preview}/apply/", sha256="2" * 64),
-    "ownership": page("ownership", "/ownership/", "/ownership/?download=teams"),
-    "ownership_csv": page("ownership", "/ownership/organisation.csv"),
-    "ownership_unowned": page(
-        "ownership", "/ownership/unowned/", "/ownership/unowned/?download=lines"
-    ),
-    "ownership_tags": page("ownership", "/ownership/tags/", "/ownership/tags/?download=tags"),
+    "rules_apply": post("/rules/previews/{preview}/apply/", sha256="2" * 64),
+    "ownership": page("/ownership/", "/ownership/?download=teams"),
+    "ownership_csv": page("/ownership/organisation.csv"),
+    "ownership_unowned": page("/ownership/unowned/", "/ownership/unowned/?download=lines"),
+    "ownership_tags": page("/ownership/tags/", "/ownership/tags/?download=tags"),
     "ownership_coverage": page(
-        "ownership", "/ownership/coverage/", "/ownership/coverage/?download=coverage-cost"
+        "/ownership/coverage/", "/ownership/coverage/?download=coverage-cost"
     ),
-    "ownership_preview": ownership_post("/ownership/preview/"),
-    "ownership_apply": ownership_post("/ownership/apply/", text="kind,id\n", previewed="x"),
-    "ownership_accept": ownership_post(
-        "/ownership/unowned/accept/", suggestion="0" * 24, month=PERIOD, currency="USD"
+    "ownership_preview": post("/ownership/preview/", answers=(200, 302, 400)),
+    "ownership_apply": post(
+        "/ownership/apply/", text="kind,id\n", previewed="x", answers=(200, 302, 400)
     ),
-    "jobs": page("jobs", "/jobs/"),
-    "admin": page("admin", "/admin/"),
-    "admin_add_user": admin_post("/admin/users/", username="eve"),
-    "admin_grant": admin_post("/admin/users/{nobody}/grant/", role="finops_admin"),
-    "admin_withdraw": admin_post("/admin/users/{nobody}/withdraw/", membership="1"),
-    "admin_activate": admin_post("/admin/users/{nobody}/activate/"),
-    "admin_deactivate": admin_post("/admin/users/{nobody}/deactivate/"),
-    "admin_second_factor": page(
-        "admin", "/admin/users/{nobody}/second-factor/", answers=(200, 302)
+    "ownership_accept": post(
+        "/ownership/unowned/accept/",
+        suggestion="0" * 24,
+        month=PERIOD,
+        currency="USD",
+        answers=(200, 302, 400),
     ),
-    "admin_remove-second-factor": admin_post(
+    "admin_add_user": post("/admin/users/", username="eve"),
+    "admin_grant": post("/admin/users/{nobody}/grant/", role="finops_admin"),
+    "admin_withdraw": post("/admin/users/{nobody}/withdraw/", membership="1"),
+    "admin_activate": post("/admin/users/{nobody}/activate/"),
+    "admin_deactivate": post("/admin/users/{nobody}/deactivate/"),
+    "admin_second_factor": page("/admin/users/{nobody}/second-factor/", answers=(200, 302)),
+    "admin_remove-second-factor": post(
         "/admin/users/{nobody}/remove-second-factor/", username="nobody"
     ),
-    "admin_password": admin_post("/admin/users/{nobody}/password/"),
-    "admin_add_key": admin_post("/admin/keys/", name="mine", scope="admin", expires=""),
-    "admin_revoke_key": admin_post("/admin/keys/{key}/revoke/"),
+    "admin_password": post("/admin/users/{nobody}/password/"),
+    "admin_add_key": post("/admin/keys/", name="mine", scope="admin", expires=""),
+    "admin_revoke_key": post("/admin/keys/{key}/revoke/"),
 }
+
+
+def routes_of_pages() -> Iterator[tuple[str, Route]]:
+    """Each address that a page declares, with whom its declaration opens it to."""
+    for spec in pages().values():
+        for right in spec.all_rights():
+            for url in right.urls:
+                name = str(url.name)
+                route = PAGE_ROUTES.get(name) or page(reverse(name))
+                yield name, replace(route, open_to=holders(right.name))
+
+
+ROUTES |= dict(routes_of_pages())
 
 
 def routes_of_the_portal() -> dict[str, str]:

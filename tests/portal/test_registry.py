@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from portal.registry import BadRegistration, registered
+from portal.registry import BadRegistration, modules_called, registered, registered_below
 
 PACKAGE = "growing"
 
@@ -75,3 +75,30 @@ def test_two_folders_with_one_name_are_refused(package: Path) -> None:
 
     with pytest.raises(BadRegistration, match="two folders register one name"):
         registered(PACKAGE, Tool)
+
+
+def test_folders_at_any_depth_register_and_others_only_group(package: Path) -> None:
+    put(package, "hand")
+    put(package / "hand", "saw", "'saw', 2")
+    put(package, "vice", "'vice', 1")
+
+    assert list(registered_below(PACKAGE, Tool)) == ["vice", "saw"]
+    assert registered_below(f"{PACKAGE}.vice", Tool) == {}
+
+
+def test_two_folders_with_one_name_are_refused_at_any_depth(package: Path) -> None:
+    put(package, "hand")
+    put(package / "hand", "saw", "'saw'")
+    put(package, "saw", "'saw'")
+
+    with pytest.raises(BadRegistration, match="two folders register one name"):
+        registered_below(PACKAGE, Tool)
+
+
+def test_modules_of_a_name_are_found_at_any_depth_without_importing_them(package: Path) -> None:
+    put(package, "hand")
+    put(package, "sharpen")  # a package is no module of that name
+    (package / "sharpen" / "again.py").touch()
+    (package / "hand" / "sharpen.py").write_text("raise RuntimeError", encoding="utf-8")
+
+    assert modules_called("sharpen", PACKAGE) == [f"{PACKAGE}.hand.sharpen"]

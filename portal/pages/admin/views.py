@@ -12,13 +12,12 @@ from django.contrib.auth.validators import UnicodeUsernameValidator
 from django.db.models import Exists, OuterRef, Prefetch, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
-from django.urls import path, reverse
+from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.debug import sensitive_variables
 from django.views.decorators.http import require_safe
 
 from allocation.models import Team
-from portal.accounts.access import page
 from portal.accounts.keys import create_key, revoke_key
 from portal.accounts.models import ApiKey, AuditEntry, KeyScope, Membership, Role, User
 from portal.accounts.people import (
@@ -31,8 +30,8 @@ from portal.accounts.people import (
     set_active,
     withdraw,
 )
-from portal.pages.frame.frame import Crumb, render_page
 from portal.pages.frame.posts import sent_from
+from portal.pages.frame.render import Crumb, render_page
 from portal.pages.frame.state import PageState
 
 SCOPE_NAMES = {
@@ -90,13 +89,11 @@ class KeyForm(forms.Form):
         return now + timedelta(days=int(days)) if days else None
 
 
-@page("admin")
 @require_safe
 def show_admin(request: HttpRequest) -> HttpResponse:
     return admin_page(request)
 
 
-@page("admin")
 @sent_from("admin")
 @sensitive_variables("password")
 def add_user(request: HttpRequest) -> HttpResponse:
@@ -111,7 +108,6 @@ def add_user(request: HttpRequest) -> HttpResponse:
     return admin_page(request, shown_once=password, shown_for=f"The password of {user.username}")
 
 
-@page("admin")
 @sent_from("admin")
 @sensitive_variables("password")
 def change_user(request: HttpRequest, user_id: int, action: str) -> HttpResponse:
@@ -179,7 +175,6 @@ CHANGES = {
 }
 
 
-@page("admin")
 @require_safe
 def confirm_removal(request: HttpRequest, user_id: int) -> HttpResponse:
     """Says what the removal of a second factor does, and asks for the name."""
@@ -200,7 +195,6 @@ def confirm_removal(request: HttpRequest, user_id: int) -> HttpResponse:
     )
 
 
-@page("admin")
 @sent_from("admin")
 @sensitive_variables("secret")
 def add_key(request: HttpRequest) -> HttpResponse:
@@ -218,7 +212,6 @@ def add_key(request: HttpRequest) -> HttpResponse:
     return admin_page(request, shown_once=secret, shown_for=f"The key {key.name}")
 
 
-@page("admin")
 @sent_from("admin")
 def revoke(request: HttpRequest, key_id: int) -> HttpResponse:
     revoke_key(get_object_or_404(ApiKey, pk=key_id), acting(request).username)
@@ -273,21 +266,3 @@ def admin_page(
 
 def acting(request: HttpRequest) -> User:
     return cast(User, request.user)
-
-
-urlpatterns = [
-    path("admin/", show_admin, name="admin"),
-    path("admin/users/", add_user, name="admin_add_user"),
-    path("admin/users/<int:user_id>/second-factor/", confirm_removal, name="admin_second_factor"),
-    *(
-        path(
-            f"admin/users/<int:user_id>/{action}/",
-            change_user,
-            {"action": action},
-            name=f"admin_{action}",
-        )
-        for action in (*CHANGES, "password")
-    ),
-    path("admin/keys/", add_key, name="admin_add_key"),
-    path("admin/keys/<int:key_id>/revoke/", revoke, name="admin_revoke_key"),
-]

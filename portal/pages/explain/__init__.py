@@ -1,0 +1,18 @@
+"""The explain page: where a figure comes from. Figures lead to it, the rail does not."""
+
+from __future__ import annotations
+
+from django.urls import path
+
+from portal.accounts.models import Role
+from portal.pages.explain.views import show_explain
+from portal.pages.spec import PageSpec
+
+EXPLAIN = PageSpec(
+    name="explain",
+    label=None,
+    position=130,
+    roles=frozenset({Role.EXECUTIVE, Role.TEAM_LEAD, Role.FINANCE, Role.FINOPS_ADMIN}),
+    urls=(path("explain/", show_explain, name="explain"),),
+    choices=("period", "range", "metric", "currency", "unit", "team", "environment"),
+)

@@ -8,22 +8,21 @@ import json
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from typing import Any, cast
+from typing import Any
 from urllib.parse import urlencode
 
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
 from django.shortcuts import render
-from django.urls import path, reverse
+from django.urls import reverse
 from django.views.decorators.http import require_safe
 
-from portal.accounts.access import page, pages_of
-from portal.accounts.models import User
 from portal.pages.explain.explain_json import as_json
 from portal.pages.explain.explanation import Explanation, explain, page_offset, rule_number
-from portal.pages.frame.frame import Crumb, render_page
 from portal.pages.frame.reasons import reason_words
+from portal.pages.frame.render import Crumb, render_page
 from portal.pages.frame.state import PageState
 from portal.pages.frame.tables import Cell, Column, Table, csv_response
+from portal.pages.registry import holds
 from reports.analysis.arithmetic import EVIDENCE_WORDS, METHOD_WORDS, Step, steps, widened_words
 from reports.queries.explain.amount import LINES, ExplainedDay, ExplainedLine, ExplainedPart
 from reports.queries.explain.evidence import bill_rows
@@ -78,7 +77,6 @@ class DayText:
     widened: str | None
 
 
-@page("explain")
 @require_safe
 def show_explain(request: HttpRequest) -> HttpResponseBase:
     state = PageState.from_request(request)
@@ -156,7 +154,7 @@ def describe(found: Explanation, request: HttpRequest, state: PageState) -> dict
         "bill_csv_query": query(place, found.line, offset, download="bill"),
         "page_query": here,
         "json_query": query(place, found.line, offset, format="json", bill="0-0"),
-        "opens_traces": "debug" in pages_of(cast(User, request.user)),
+        "opens_traces": holds(request, "debug"),
     }
 
 
@@ -263,6 +261,3 @@ def day_text(method: str, day: ExplainedDay) -> DayText:
         steps=steps(method, day),
         widened=widened_words(method, day.widened),
     )
-
-
-urlpatterns = [path("explain/", show_explain, name="explain")]

@@ -1,0 +1,37 @@
+"""The ownership pages: who owns what, what has no owner, and where tags disagree."""
+
+from __future__ import annotations
+
+from django.urls import path
+
+from portal.accounts.models import Role
+from portal.pages.ownership.tag_conflicts import show_tag_conflicts
+from portal.pages.ownership.unowned import accept, show_coverage, show_unowned
+from portal.pages.ownership.views import apply, export_csv, preview, show_ownership
+from portal.pages.spec import PageSpec, Right
+
+OWNERSHIP = PageSpec(
+    name="ownership",
+    label="Ownership",
+    position=110,
+    roles=frozenset({Role.EXECUTIVE, Role.FINANCE, Role.FINOPS_ADMIN}),
+    urls=(
+        path("ownership/", show_ownership, name="ownership"),
+        path("ownership/organisation.csv", export_csv, name="ownership_csv"),
+        path("ownership/unowned/", show_unowned, name="ownership_unowned"),
+        path("ownership/coverage/", show_coverage, name="ownership_coverage"),
+        path("ownership/tags/", show_tag_conflicts, name="ownership_tags"),
+    ),
+    choices=("period", "metric", "currency"),
+    rights=(
+        Right(
+            "ownership-change",
+            frozenset({Role.FINOPS_ADMIN}),
+            (
+                path("ownership/preview/", preview, name="ownership_preview"),
+                path("ownership/apply/", apply, name="ownership_apply"),
+                path("ownership/unowned/accept/", accept, name="ownership_accept"),
+            ),
+        ),
+    ),
+)

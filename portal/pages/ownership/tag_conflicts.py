@@ -5,13 +5,11 @@ from __future__ import annotations
 from datetime import date
 
 from django.http import HttpRequest, HttpResponseBase
-from django.urls import path
 from django.views.decorators.http import require_safe
 
 from allocation.models import Team
 from allocation.values.money import exact_sum
-from portal.accounts.access import page
-from portal.pages.frame.frame import render_page
+from portal.pages.frame.render import render_page
 from portal.pages.frame.state import PageState
 from portal.pages.frame.tables import Cell, Column, Row, Table, arranged, asked_download
 from portal.pages.ownership.unowned import whole_month
@@ -26,7 +24,6 @@ from reports.queries.ownership.tag_conflicts import (
 from reports.readable import percent
 
 
-@page("ownership")
 @require_safe
 def show_tag_conflicts(request: HttpRequest) -> HttpResponseBase:
     state = whole_month(PageState.from_request(request))
@@ -124,6 +121,3 @@ def fix_words(found: TagConflict, tagged: str, likely: str) -> str:
     return (
         f"Tag {where} “{found.likely_team}” at {found.source} and load the corrected bill. {until}"
     )
-
-
-urlpatterns = [path("ownership/tags/", show_tag_conflicts, name="ownership_tags")]

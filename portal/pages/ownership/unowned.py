@@ -12,7 +12,7 @@ from typing import cast
 from django import forms
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponseBase, HttpResponseRedirect
-from django.urls import path, reverse
+from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
@@ -20,13 +20,12 @@ from allocation.models import Team
 from allocation.rules.suggestions import LEAST_CONFIDENCE, Suggestion, Unowned, WorkLine
 from allocation.values.money import exact_sum
 from allocation.values.periods import Period
-from portal.accounts.access import page
 from portal.accounts.models import User
 from portal.decisions.owners import OwnerError, accept_owner
 from portal.pages.frame.chart import Chart
-from portal.pages.frame.frame import render_page
 from portal.pages.frame.posts import sent_from
 from portal.pages.frame.reasons import reason_words
+from portal.pages.frame.render import render_page
 from portal.pages.frame.state import PageState
 from portal.pages.frame.tables import Cell, Column, Kind, Row, Table, arranged, asked_download
 from portal.pages.ownership.views import may_change, tabs
@@ -51,7 +50,6 @@ class SuggestionLine:
     where: str
 
 
-@page("ownership")
 @require_safe
 def show_unowned(request: HttpRequest) -> HttpResponseBase:
     state = whole_month(PageState.from_request(request))
@@ -175,7 +173,6 @@ class AcceptForm(forms.Form):
     currency = forms.RegexField(r"^[A-Z]{3}$")
 
 
-@page("ownership-change")
 @sent_from("ownership_unowned")
 def accept(request: HttpRequest) -> HttpResponseBase:
     """Makes a rule of one suggestion and goes back to the list."""
@@ -212,7 +209,6 @@ def accept(request: HttpRequest) -> HttpResponseBase:
 # ---------------------------------------------------------------- coverage
 
 
-@page("ownership")
 @require_safe
 def show_coverage(request: HttpRequest) -> HttpResponseBase:
     state = PageState.from_request(request)
@@ -286,10 +282,3 @@ def coverage_chart(
             )
     table = Table(f"coverage-{by}", question, columns, rows, total=total, sortable=False)
     return Chart(table.name, question, figure, arranged(table, request))
-
-
-urlpatterns = [
-    path("ownership/unowned/", show_unowned, name="ownership_unowned"),
-    path("ownership/unowned/accept/", accept, name="ownership_accept"),
-    path("ownership/coverage/", show_coverage, name="ownership_coverage"),
-]

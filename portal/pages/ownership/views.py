@@ -8,19 +8,19 @@ from typing import Any, cast
 from django import forms
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
-from django.urls import path, reverse
+from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
 from allocation.organisation.store import OrganisationError, preview_organisation, read_tree
 from allocation.organisation.tree_file import ACTIONS, ALIAS_OF, NEVER_BEFORE, Plan, Tree
-from portal.accounts.access import page, pages_of
 from portal.accounts.models import User
 from portal.decisions.organisation import apply_file
-from portal.pages.frame.frame import Crumb, render_page
 from portal.pages.frame.posts import sent_from
+from portal.pages.frame.render import Crumb, render_page
 from portal.pages.frame.state import PageState
 from portal.pages.frame.tables import Cell, Column, Row, Table, arranged, asked_download
+from portal.pages.registry import holds
 
 MOST_BYTES = 1_000_000
 CHANGES_SHOWN = 300
@@ -48,7 +48,7 @@ def tabs(state: PageState, here: str) -> list[Tab]:
 
 
 def may_change(request: HttpRequest) -> bool:
-    return "ownership-change" in pages_of(cast(User, request.user))
+    return holds(request, "ownership-change")
 
 
 class FileForm(forms.Form):
@@ -75,7 +75,6 @@ class ApplyForm(forms.Form):
     rewrite = forms.BooleanField(required=False)
 
 
-@page("ownership")
 @require_safe
 def show_ownership(request: HttpRequest) -> HttpResponseBase:
     return ownership_page(request, FileForm())
@@ -286,7 +285,6 @@ def _next(tree: Tree, key: tuple[str, str], state: PageState) -> str:
     return f"{min(days).isoformat()} to {_name(tree, 'business_unit' if key[0] == 'team' else 'team', to)}"
 
 
-@page("ownership")
 @require_safe
 def export_csv(_request: HttpRequest) -> HttpResponse:
     """The whole organisation as the file that can be changed and loaded again."""
@@ -298,7 +296,6 @@ def export_csv(_request: HttpRequest) -> HttpResponse:
 # ---------------------------------------------------------------- changing
 
 
-@page("ownership-change")
 @sent_from("ownership")
 def preview(request: HttpRequest) -> HttpResponseBase:
     """What the file would change; nothing is stored."""
@@ -314,7 +311,6 @@ def preview(request: HttpRequest) -> HttpResponseBase:
     return preview_page(request, text, plan, name=form.cleaned_data["file"].name)
 
 
-@page("ownership-change")
 @sent_from("ownership")
 def apply(request: HttpRequest) -> HttpResponseBase:
     """Does what was previewed and goes back to the page; shows the difference again where it can't."""
@@ -366,11 +362,3 @@ def preview_page(
         status=status,
         choices=(),
     )
-
-
-urlpatterns = [
-    path("ownership/", show_ownership, name="ownership"),
-    path("ownership/organisation.csv", export_csv, name="ownership_csv"),
-    path("ownership/preview/", preview, name="ownership_preview"),
-    path("ownership/apply/", apply, name="ownership_apply"),
-]

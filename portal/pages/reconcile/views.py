@@ -12,15 +12,15 @@ from decimal import Decimal
 from typing import cast
 
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
-from django.urls import path, reverse
+from django.urls import reverse
 
 from allocation.values.currencies import minor_units
-from portal.accounts.access import page, pages_of
 from portal.accounts.models import User
 from portal.pages.frame.chart import Chart
-from portal.pages.frame.frame import page_address, render_page
+from portal.pages.frame.render import render_page
 from portal.pages.frame.state import PageState
 from portal.pages.frame.tables import Cell, Column, Row, Table, arranged, asked_download
+from portal.pages.registry import page_address, rights_of
 from portal.pages.spend.blocks import explain_address
 from reports.analysis.gap_causes import Cause
 from reports.charts.spend import bridge
@@ -68,7 +68,6 @@ class GapBlock:
         return self.source.gap.total > 0
 
 
-@page("reconciliation")
 def reconciliation(request: HttpRequest) -> HttpResponseBase:
     state = PageState.from_request(request).whole_month("reconciliation")
     month = state.period.start
@@ -188,7 +187,7 @@ def _is_shown(cause: Cause) -> bool:
 
 def _gap_table(request: HttpRequest, state: PageState, source: SourceGap, name: str) -> Table:
     gap, bill = source.gap, source.gap.bill
-    opened = pages_of(cast(User, request.user))
+    held = rights_of(cast(User, request.user))
     start = Cell(value="Traces at list price" if gap.is_compared else "Bill at its own list price")
     rows: list[Row] = [
         {
@@ -204,7 +203,7 @@ def _gap_table(request: HttpRequest, state: PageState, source: SourceGap, name: 
                 "amount": Cell(value=cause.amount),
                 "share": Cell(value=ratio(cause.amount, bill.billed)),
                 "evidence": Cell(value=cause.evidence),
-                "fix": Cell(value=cause.fix, href=_fix_address(state, source, cause, opened)),
+                "fix": Cell(value=cause.fix, href=_fix_address(state, source, cause, held)),
             }
         )
     columns = [
@@ -233,9 +232,9 @@ def _gap_table(request: HttpRequest, state: PageState, source: SourceGap, name: 
     )
 
 
-def _fix_address(state: PageState, source: SourceGap, cause: Cause, opened: list[str]) -> str:
+def _fix_address(state: PageState, source: SourceGap, cause: Cause, held: list[str]) -> str:
     """Where the fix begins, for a reader who may open it."""
-    if cause.page is None or cause.page not in opened:
+    if cause.page is None or cause.page not in held:
         return ""
     bill = source.gap.bill
     if cause.page == "explain":
@@ -247,12 +246,8 @@ def _fix_address(state: PageState, source: SourceGap, cause: Cause, opened: list
             currency=bill.currency,
             metric=BILLED,
         )
-    address = page_address(cause.page)
-    return (
-        f"{address}?{state.query_string(currency=bill.currency, metric=BILLED, team=None)}"
-        if address
-        else ""
-    )
+    query = state.query_string(currency=bill.currency, metric=BILLED, team=None)
+    return f"{page_address(cause.page)}?{query}"
 
 
 def _off_the_bill_table(request: HttpRequest, found: tuple[OffTheBill, ...]) -> Table:
@@ -293,7 +288,6 @@ CSV_COLUMNS = (
 )  # fmt: skip
 
 
-@page("reconciliation")
 def download_csv(request: HttpRequest) -> HttpResponseBase:
     """Every gap of the month, exact: per source and currency the start, its causes and what was
     billed.
@@ -326,9 +320,3 @@ def _csv_rows(month: date, gaps: MonthGaps) -> Iterator[list[str]]:
                 *words,
             ]
         yield [*head, "billed", exact(bill.billed), "", "", ""]
-
-
-urlpatterns = [
-    path("reconciliation/", reconciliation, name="reconciliation"),
-    path("reconciliation/gap.csv", download_csv, name="reconciliation_csv"),
-]

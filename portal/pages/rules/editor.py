@@ -11,7 +11,7 @@ from typing import Any, cast
 from django import forms
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
-from django.urls import path, reverse
+from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_POST
 
@@ -24,11 +24,10 @@ from allocation.rules.rule_sets import latest_rule_set
 from allocation.rules.rules import RuleError
 from allocation.rules.text import MOST_CHARACTERS
 from allocation.values.periods import Period
-from portal.accounts.access import page
 from portal.accounts.models import User
 from portal.decisions.rules import ask_for_preview
-from portal.pages.frame.frame import Crumb, render_page
 from portal.pages.frame.posts import sent_from
+from portal.pages.frame.render import Crumb, render_page
 from portal.pages.frame.state import PageState
 from portal.pages.rules.findings import grouped
 
@@ -89,7 +88,6 @@ class ReachLine:
     effective_cost: Decimal
 
 
-@page("rules-edit")
 @require_http_methods(["GET", "HEAD", "POST"])
 def edit_rules(request: HttpRequest) -> HttpResponse:
     """The editor; a POST brings a text or a file to look at, and stores nothing."""
@@ -103,7 +101,6 @@ def edit_rules(request: HttpRequest) -> HttpResponse:
     return editor_page(request, state, posted_draft(form, state))
 
 
-@page("rules-edit")
 @require_POST
 def check_rules_text(request: HttpRequest) -> HttpResponse:
     """What is found about the text so far, as a part of the editor's page."""
@@ -116,7 +113,6 @@ def check_rules_text(request: HttpRequest) -> HttpResponse:
     return render(request, "rules/checks.html", checks_of(posted_draft(form, state), state))
 
 
-@page("rules-edit")
 @sent_from("rules_edit")
 def preview_draft(request: HttpRequest) -> HttpResponse:
     """Asks for the preview and leads to its page; back to the editor with every error where there
@@ -261,10 +257,3 @@ def reach_lines(checked: Checked, month: date) -> list[ReachLine]:
             )
         )
     return lines
-
-
-urlpatterns = [
-    path("rules/edit/", edit_rules, name="rules_edit"),
-    path("rules/edit/check/", check_rules_text, name="rules_check"),
-    path("rules/edit/preview/", preview_draft, name="rules_preview_draft"),
-]

@@ -9,7 +9,7 @@ from typing import Any, cast
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
-from django.urls import path, reverse
+from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
@@ -21,19 +21,20 @@ from allocation.rules.rule_sets import latest_rule_set, rule_set_for
 from allocation.rules.rules import RuleError
 from allocation.values.currencies import minor_units
 from allocation.values.money import exact_sum
-from portal.accounts.access import page, pages_of
 from portal.accounts.models import User
 from portal.decisions.rules import apply_previewed, job_of
 from portal.ingest.bills.delivery import ask_for_allocation
 from portal.jobs.models import JobStatus
-from portal.pages.frame.frame import Crumb, render_page
 from portal.pages.frame.posts import sent_from
 from portal.pages.frame.reasons import reason_words
+from portal.pages.frame.render import Crumb, render_page
 from portal.pages.frame.state import PageState
 from portal.pages.frame.tables import Cell, Column, Row, Table, arranged, asked_download
 from portal.pages.operate.jobs.views import line as job_line
+from portal.pages.registry import holds
 from portal.pages.rules.findings import grouped
 from portal.pages.rules.versions import compared
+from portal.pages.spec import Choice
 from reports.queries.ownership.organisation import Names, names_of
 
 QUESTIONS = {
@@ -43,11 +44,10 @@ QUESTIONS = {
     "model": ("Model", "Which models?"),
 }
 ROWS_SHOWN = 12
-PREVIEW_CHOICES = ("metric", "currency")
+PREVIEW_CHOICES: tuple[Choice, ...] = ("metric", "currency")
 HALF_CENT = Decimal("0.005")  # less than that is shown as nothing, so it shares one line
 
 
-@page("rules-edit")
 @require_safe
 def show_preview(request: HttpRequest, preview_id: int) -> HttpResponse:
     """The differences, or how far the job is; for htmx only that."""
@@ -127,7 +127,7 @@ def outcome_page(
         "obstacle": obstacle(preview),
         "is_in_force": rule_set_for(preview.effective_from).content_sha256
         == preview.content_sha256,
-        "may_apply": "rules-apply" in pages_of(cast(User, request.user)),
+        "may_apply": holds(request, "rules-apply"),
         "crumbs": crumbs(state, preview),
     }
     return render_page(
@@ -150,7 +150,6 @@ def obstacle(preview: RulePreview) -> str:
     return ""
 
 
-@page("rules-apply")
 @sent_from("rules")
 def apply_preview(request: HttpRequest, preview_id: int) -> HttpResponse:
     """Puts the previewed text in force and asks for its months to be allocated anew; none before
@@ -366,9 +365,3 @@ def untaken_table(tried: dict[str, Any], currency: str, metric: str) -> Table:
         empty="None: every charge is taken.",
         lines=True,
     )
-
-
-urlpatterns = [
-    path("rules/previews/<int:preview_id>/", show_preview, name="rules_preview"),
-    path("rules/previews/<int:preview_id>/apply/", apply_preview, name="rules_apply"),
-]

@@ -7,14 +7,13 @@ from typing import NamedTuple
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404
-from django.urls import path, reverse
+from django.urls import reverse
 from django.views.decorators.http import require_safe
 
 from allocation.models import RuleSet
-from portal.accounts.access import page, pages_of
-from portal.accounts.models import User
-from portal.pages.frame.frame import Crumb, render_page
+from portal.pages.frame.render import Crumb, render_page
 from portal.pages.frame.state import PageState
+from portal.pages.registry import holds
 
 VERSIONS_SHOWN = 200
 CONTEXT_LINES = 3
@@ -30,7 +29,6 @@ class DiffLine(NamedTuple):
 KINDS = {"+": "added", "-": "removed", "@": "place", " ": "same"}
 
 
-@page("rules")
 @require_safe
 def show_versions(request: HttpRequest) -> HttpResponse:
     state = PageState.from_request(request)
@@ -50,7 +48,6 @@ def show_versions(request: HttpRequest) -> HttpResponse:
     )
 
 
-@page("rules")
 @require_safe
 def show_version(request: HttpRequest, number: int) -> HttpResponse:
     """One version, compared with `?against=`, else with the one before it."""
@@ -83,7 +80,6 @@ def show_version(request: HttpRequest, number: int) -> HttpResponse:
     )
 
 
-@page("rules")
 @require_safe
 def download_version(request: HttpRequest, number: int) -> HttpResponse:
     """The text as a file, byte for byte."""
@@ -100,11 +96,4 @@ def compared(old: str, new: str) -> list[DiffLine]:
 
 
 def may_edit(request: HttpRequest) -> bool:
-    return isinstance(request.user, User) and "rules-edit" in pages_of(request.user)
-
-
-urlpatterns = [
-    path("rules/versions/", show_versions, name="rules_versions"),
-    path("rules/versions/<int:number>/", show_version, name="rules_version"),
-    path("rules/versions/<int:number>/rules.yaml", download_version, name="rules_version_file"),
-]
+    return holds(request, "rules-edit")

@@ -9,12 +9,10 @@ from typing import Any
 
 import yaml
 from django.http import HttpRequest, HttpResponse
-from django.urls import path
 from django.views.decorators.http import require_safe
 
 from allocation.models import RuleSet
-from portal.accounts.access import page
-from portal.pages.frame.frame import render_page
+from portal.pages.frame.render import render_page
 from portal.pages.frame.state import PageState
 from portal.pages.rules.versions import may_edit
 from reports.queries.costs.rules_taken import RuleTake, charges_without_rule, rules_taken
@@ -57,7 +55,6 @@ class RuleLine:
     cost: Decimal | None
 
 
-@page("rules")
 @require_safe
 def show_rules(request: HttpRequest) -> HttpResponse:
     state = PageState.from_request(request)
@@ -150,6 +147,3 @@ def _operator(name: str, operator: str, operand: Any) -> str:
         return f"{name} is {'missing' if operand else 'present'}"
     words = " or ".join(map(str, operand)) if isinstance(operand, list) else str(operand)
     return f"{name} {VERBS[operator]} {words}"
-
-
-urlpatterns = [path("rules/", show_rules, name="rules")]

@@ -15,9 +15,9 @@ from django.urls import reverse
 from allocation.values.money import exact_sum
 from allocation.values.periods import Period
 from portal.pages.frame.chart import Chart
-from portal.pages.frame.frame import page_address
 from portal.pages.frame.state import PageState
 from portal.pages.frame.tables import Cell, Column, Row, Table, arranged
+from portal.pages.registry import page_address
 from reports.analysis.spend_totals import Amounts, UnitCost
 from reports.analysis.why_changed import ChangePart
 from reports.charts.spend import DaySeries, bridge, spark_points, stacked_days
@@ -48,11 +48,10 @@ def explain_address(state: PageState, **filters: str | None) -> str:
     """Where one amount of this view is explained; "" without a filter, since nothing can be asked
     about "unknown".
     """
-    address = page_address("explain")
     chosen = {key: value for key, value in filters.items() if value}
-    if not address or not chosen:
+    if not chosen:
         return ""
-    return f"{address}?{urlencode({**state.parameters(), **chosen})}"
+    return f"{page_address('explain')}?{urlencode({**state.parameters(), **chosen})}"
 
 
 def team_address(state: PageState, slug: str) -> str:

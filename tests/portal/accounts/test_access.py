@@ -6,8 +6,9 @@ import pytest
 from django.http import Http404
 
 from allocation.models import Team
-from portal.accounts.access import pages_of, roles_of, team_for_user, team_scope
+from portal.accounts.access import roles_of, team_for_user, team_scope
 from portal.accounts.models import Membership, Role
+from portal.pages.registry import rights_of
 from reports.scope import TeamScope
 from tests.portal.two_teams import person
 
@@ -25,7 +26,7 @@ def test_a_lead_of_two_teams_reads_these_two() -> None:
 
     assert team_scope(lead) == TeamScope(teams=frozenset({"ads", "chat"}))
     assert [team_for_user(lead, slug).slug for slug in ("ads", "chat")] == ["ads", "chat"]
-    assert pages_of(lead) == ["showback", "explain"]
+    assert rights_of(lead) == ["showback", "explain"]
     for slug in ("search", "no-such-team", "", "ADS"):
         with pytest.raises(Http404):
             team_for_user(lead, slug)
@@ -36,8 +37,8 @@ def test_another_role_adds_what_it_reads() -> None:
     Membership.objects.create(user=lead, role=Role.FINANCE)
 
     assert team_scope(lead).is_everything
-    assert "chargeback" in pages_of(lead)
-    assert "admin" not in pages_of(lead)
+    assert "chargeback" in rights_of(lead)
+    assert "admin" not in rights_of(lead)
 
 
 def test_a_deactivated_or_roleless_user_reads_nothing_and_a_superuser_is_nobody_special() -> None:
@@ -49,7 +50,7 @@ def test_a_deactivated_or_roleless_user_reads_nothing_and_a_superuser_is_nobody_
     for user in (gone, superuser, person("nobody")):
         assert roles_of(user) == frozenset()
         assert team_scope(user) == TeamScope(teams=frozenset())
-        assert pages_of(user) == []
+        assert rights_of(user) == []
 
 
 def test_a_role_that_this_version_does_not_know_opens_nothing() -> None:

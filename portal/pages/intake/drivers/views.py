@@ -13,12 +13,10 @@ from django import forms
 from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
-from django.urls import path
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
 from allocation.values.periods import BadPeriod, Period
-from portal.accounts.access import page, pages_of
 from portal.accounts.models import User
 from portal.errors import Refused
 from portal.ingest.bills.delivery import ask_for_allocation
@@ -27,10 +25,11 @@ from portal.ingest.drivers.delivery import REJECTED_SHOWN, Outcome, deliver
 from portal.ingest.drivers.kinds import Ask, DriverKind, driver_kinds
 from portal.ingest.drivers.outdated import outdated_months
 from portal.ingest.drivers.table import MOST_BYTES
-from portal.pages.frame.frame import render_page
 from portal.pages.frame.posts import sent_from
+from portal.pages.frame.render import render_page
 from portal.pages.frame.state import PageState
 from portal.pages.intake.imports.views import with_decimals
+from portal.pages.registry import holds
 from reports.cost_question.currency import exchange_rates
 from reports.queries.usage.drivers_known import KnownDriver, drivers_known
 from reports.readable import ago
@@ -108,7 +107,6 @@ class DriverLine:
     loaded: str
 
 
-@page("drivers")
 @require_safe
 def show_drivers(request: HttpRequest) -> HttpResponse:
     asked = request.GET.get("open", "")
@@ -128,6 +126,7 @@ def drivers_page(
     state = PageState.from_request(request)
     now = timezone.now()
     known, kinds = drivers_known(scope=state.reader_scope), driver_kinds()
+    may_change = holds(request, "drivers-change")
     context = {
         "lines": [
             DriverLine(
@@ -146,10 +145,8 @@ def drivers_page(
         "outcome_kind": kinds[outcome.kind].label if outcome else "",
         "problem": problem,
         "opened": opened,
-        "uploads": upload_forms(known, given or {}, state.period.start)
-        if may_change(request)
-        else [],
-        "may_change": may_change(request),
+        "uploads": upload_forms(known, given or {}, state.period.start) if may_change else [],
+        "may_change": may_change,
     }
     return render_page(
         request,
@@ -179,19 +176,13 @@ def upload_forms(
     ]
 
 
-def may_change(request: HttpRequest) -> bool:
-    """Driver data moves what every team pays, so it is changed by those who may grant access, too."""
-    return "admin" in pages_of(cast(User, request.user))
-
-
-@page("drivers")
 @sent_from("drivers")
 def upload_driver(request: HttpRequest, kind: str) -> HttpResponse:
     """Takes one file and says at once what became of it; 400 with the bad rows where it was
     refused.
     """
     wanted = driver_kinds().get(kind)
-    if not may_change(request) or wanted is None:
+    if wanted is None:
         raise Http404
     form = DriverFileForm(wanted, request.POST, request.FILES)
     if not form.is_valid():
@@ -223,12 +214,9 @@ def problems_of(form: forms.Form) -> str:
     return " ".join(f"{name}: {text}" for name, texts in form.errors.items() for text in texts)
 
 
-@page("drivers")
 @sent_from("drivers")
 def allocate_month(request: HttpRequest) -> HttpResponse:
     """Asks for the allocation of a month again, so that its run uses the driver data of now."""
-    if not may_change(request):
-        raise Http404
     try:
         period = Period.parse(request.POST.get("month", ""))
     except BadPeriod:
@@ -238,10 +226,3 @@ def allocate_month(request: HttpRequest) -> HttpResponse:
         request, f"{period.start:%B %Y} is being allocated again; Jobs shows how far it is."
     )
     return redirect("drivers")
-
-
-urlpatterns: list[Any] = [
-    path("drivers/", show_drivers, name="drivers"),
-    path("drivers/allocate/", allocate_month, name="driver_allocate"),
-    path("drivers/upload/<slug:kind>/", upload_driver, name="driver_upload"),
-]

@@ -22,7 +22,7 @@ from django.http import (
     StreamingHttpResponse,
 )
 from django.shortcuts import render
-from django.urls import path, reverse
+from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.csrf import csrf_exempt, csrf_protect
 from django.views.decorators.http import require_safe
@@ -38,7 +38,6 @@ from allocation.models import (
     Source,
     SourceRole,
 )
-from portal.accounts.access import page
 from portal.accounts.models import User
 from portal.errors import Refused
 from portal.ingest.bills.formats import AUTO, bill_formats
@@ -46,8 +45,8 @@ from portal.ingest.bills.uploads import JOB_KIND, accept_upload
 from portal.ingest.drivers.kinds import driver_kinds
 from portal.jobs.models import Job, JobStatus
 from portal.pages.frame.durations import seconds
-from portal.pages.frame.frame import Crumb, render_page
 from portal.pages.frame.posts import sent_from
+from portal.pages.frame.render import Crumb, render_page
 from portal.pages.frame.state import PageState
 from portal.pages.operate.jobs.views import JobLine, line, page_key
 from reports.exports.formulas import safe_text
@@ -124,7 +123,6 @@ class UploadForm(forms.Form):
     confirm_shrink = forms.BooleanField(required=False)
 
 
-@page("imports")
 @require_safe
 def show_imports(request: HttpRequest) -> HttpResponse:
     """The page; for htmx only the parts that change while something is loading."""
@@ -233,7 +231,6 @@ def time_left(job: Job, now: datetime) -> str:
 
 
 @csrf_exempt  # until it is known who asks: the token stands in the body, which may be gigabytes
-@page("imports")
 @sent_from("imports")
 @csrf_protect
 def upload(request: HttpRequest) -> HttpResponse:
@@ -262,7 +259,6 @@ def upload(request: HttpRequest) -> HttpResponse:
     return HttpResponseRedirect(reverse("imports"))
 
 
-@page("imports")
 @require_safe
 def show_import(request: HttpRequest, import_id: int) -> HttpResponse:
     state = PageState.from_request(request)
@@ -323,7 +319,6 @@ def with_decimals(amounts: Any) -> Any:
     }
 
 
-@page("imports")
 @require_safe
 def rejected_csv(request: HttpRequest, import_id: int) -> HttpResponseBase:
     """Every problem of every rejected row; streamed."""
@@ -359,11 +354,3 @@ def import_or_404(import_id: int) -> Import:
     if found is None:
         raise Http404
     return found
-
-
-urlpatterns = [
-    path("imports/", show_imports, name="imports"),
-    path("imports/upload/", upload, name="import_upload"),
-    path("imports/<int:import_id>/", show_import, name="import"),
-    path("imports/<int:import_id>/rejected.csv", rejected_csv, name="import_rejected_csv"),
-]

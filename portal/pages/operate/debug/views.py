@@ -6,20 +6,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
-from typing import Any, cast
+from typing import Any
 from uuid import UUID
 
 from django import forms
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
-from django.urls import path, re_path, reverse
+from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
-from portal.accounts.access import page
-from portal.accounts.models import User
 from portal.pages.frame.durations import milliseconds
-from portal.pages.frame.frame import Crumb, key_step, render_page
+from portal.pages.frame.render import Crumb, key_step, render_page
 from portal.pages.frame.state import PageState
 from reports.analysis.latency import Histogram
 from reports.analysis.waterfall import Node, waterfall
@@ -99,7 +97,6 @@ class ModelPanel:
     query: str
 
 
-@page("debug")
 @require_safe
 def show_debug(request: HttpRequest) -> HttpResponse:
     state = PageState.from_request(request)
@@ -126,7 +123,7 @@ def show_debug(request: HttpRequest) -> HttpResponse:
         "last_query": state.query_string(
             until=f"{newest_end:%Y-%m-%dT%H:%M}" if newest_end else None
         ),
-        "key_step": key_step(cast(User, request.user)),
+        "key_step": key_step(request),
         "total": total,
         "total_latency": latency_texts(
             Histogram.of(pair for h in histograms.values() for pair in h.counts)
@@ -142,7 +139,6 @@ def show_debug(request: HttpRequest) -> HttpResponse:
     )
 
 
-@page("debug")
 @require_safe
 def show_newest(request: HttpRequest) -> HttpResponse:
     """The part of the debug page that asks for itself every five seconds."""
@@ -154,7 +150,6 @@ def show_newest(request: HttpRequest) -> HttpResponse:
     )
 
 
-@page("debug")
 @require_safe
 def show_calls(request: HttpRequest) -> HttpResponse:
     """Single calls, read from raw spans: the debug page takes them in after its figures; a page
@@ -311,7 +306,6 @@ class Line:
     width: float = 0
 
 
-@page("debug")
 @require_safe
 def show_trace(request: HttpRequest, trace: str) -> HttpResponse:
     """`trace` is 32 hex digits; `day` in the address (of any of its spans) makes the look-up
@@ -359,11 +353,3 @@ def line_of(node: Node | None, closes: bool) -> Line:
         x=round(node.start * 100, 3),
         width=round(max(node.width * 100, 0.4), 3),
     )
-
-
-urlpatterns = [
-    path("debug/", show_debug, name="debug"),
-    path("debug/newest/", show_newest, name="debug-newest"),
-    path("debug/calls/", show_calls, name="debug-calls"),
-    re_path(r"^debug/trace/(?P<trace>[0-9a-fA-F]{32})/$", show_trace, name="debug-trace"),
-]

@@ -7,17 +7,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from decimal import Decimal
-from typing import cast
 
 from django.http import HttpRequest, HttpResponseBase
-from django.urls import path
 
 from allocation.values.money import exact_sum
-from portal.accounts.access import page, pages_of
-from portal.accounts.models import User
-from portal.pages.frame.frame import render_page
+from portal.pages.frame.render import render_page
 from portal.pages.frame.state import PageState
 from portal.pages.frame.tables import Cell, Column, Row, Table, arranged, asked_download
+from portal.pages.registry import holds
 from reports.queries.usage.gpu_days import GpuDay, gpu_days
 from reports.readable import ratio
 
@@ -33,7 +30,6 @@ HOUR = Decimal(3600)
 MOST_DAYS = 62  # lines of the table before the rest is added up
 
 
-@page("gpu")
 def gpu(request: HttpRequest) -> HttpResponseBase:
     state = PageState.from_request(request)
     asked = state.billed_in(state.period)
@@ -47,7 +43,7 @@ def gpu(request: HttpRequest) -> HttpResponseBase:
     context = {
         **tables,
         "has_usage": bool(days),
-        "may_load": "admin" in pages_of(cast(User, request.user)),
+        "may_load": holds(request, "drivers-change"),
         "whole": {name: hours(whole[name]) if name in SECONDS else whole[name] for name in whole},
         "idle_share": ratio(whole["idle"], whole["capacity"]),
         "unreported_share": ratio(whole["unreported"], whole["requested"]),
@@ -129,6 +125,3 @@ def _cells(values: dict[str, Decimal | None]) -> Row:
         part: Cell(value=hours(value) if part in SECONDS else value)
         for part, value in values.items()
     }
-
-
-urlpatterns = [path("gpu/", gpu, name="gpu")]

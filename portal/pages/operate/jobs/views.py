@@ -9,14 +9,12 @@ from typing import Any
 from django.db.models import Q
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
-from django.urls import path
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
-from portal.accounts.access import page
 from portal.jobs.models import SCHEDULE, Job, JobStatus
 from portal.pages.frame.durations import seconds
-from portal.pages.frame.frame import render_page
+from portal.pages.frame.render import render_page
 from portal.pages.frame.state import PageState
 from reports.readable import ago, grouped
 
@@ -53,7 +51,6 @@ class JobLine:
     created_by: str | None
 
 
-@page("jobs")
 @require_safe
 def show_jobs(request: HttpRequest) -> HttpResponse:
     """The page; for htmx only the lists, which refresh themselves while something is open."""
@@ -160,6 +157,3 @@ def pace_words(job: Job, now: datetime) -> str:
     if job.progress_total and job.progress_total > job.progress_done:
         words += f", about {seconds((job.progress_total - job.progress_done) / rate)} left"
     return words
-
-
-urlpatterns = [path("jobs/", show_jobs, name="jobs")]

@@ -5,18 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from typing import Any, cast
+from typing import Any
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
-from django.urls import path
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
-from portal.accounts.access import page
-from portal.accounts.models import User
 from portal.pages.frame.durations import milliseconds
-from portal.pages.frame.frame import key_step, render_page
+from portal.pages.frame.render import key_step, render_page
 from portal.pages.frame.state import PageState
 from reports.analysis.on_call import OnCall, Reading, Subject, on_call
 from reports.queries.usage.now import WEEKS, Known, known_telemetry, latency_now, usage_now
@@ -58,7 +55,6 @@ class Headline:
     readings: list[ReadingText]
 
 
-@page("on-call")
 @require_safe
 def show_on_call(request: HttpRequest) -> HttpResponse:
     """The page; for htmx only the part that refreshes itself."""
@@ -78,7 +74,7 @@ def show_on_call(request: HttpRequest) -> HttpResponse:
         "own_query": state.query_string(at=request.GET.get("at")),
         "now_query": state.query_string(),
         "last_query": state.query_string(at=last_busy(known)),
-        "key_step": key_step(cast(User, request.user)),
+        "key_step": key_step(request),
     }
     if request.headers.get("HX-Request") and not request.headers.get("HX-Boosted"):
         return render(request, "operate/on_call/now.html", {"state": state, **context})
@@ -219,6 +215,3 @@ def gauge(reading: Reading) -> dict[str, float] | None:
         "usual": at(comparison.usual),
         "now": at(comparison.now),
     }
-
-
-urlpatterns = [path("on-call/", show_on_call, name="on-call")]

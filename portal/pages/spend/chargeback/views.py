@@ -18,19 +18,20 @@ from django.http import (
     HttpResponseBadRequest,
     HttpResponseBase,
 )
-from django.urls import path, reverse
+from django.urls import reverse
 
 from allocation.runs.changes import Change
 from allocation.runs.staleness import changes_since_runs
 from allocation.values.money import exact_sum
 from allocation.values.periods import Period
-from portal.accounts.access import page, team_scope
+from portal.accounts.access import team_scope
 from portal.accounts.models import User
 from portal.exports import chargeback_file, export_formats
-from portal.pages.frame.frame import page_address, render_page
+from portal.pages.frame.render import render_page
 from portal.pages.frame.state import PageState
 from portal.pages.frame.tables import Cell, Column, Row, Table, arranged, asked_download
 from portal.pages.reconcile.bridge import bridge_block
+from portal.pages.registry import page_address
 from portal.pages.spend.between import hosting_table, provided_table
 from portal.pages.spend.blocks import explain_address
 from reports.exports.format import NotAllocated
@@ -67,7 +68,6 @@ class MonthFigures:
     changes: list[Change]
 
 
-@page("chargeback")
 def chargeback(request: HttpRequest) -> HttpResponseBase:
     state = PageState.from_request(request).whole_month("chargeback")
     month = state.period.start
@@ -289,7 +289,6 @@ class DownloadForm(forms.Form):
     basis = forms.ChoiceField(choices=list(BASES.items()))
 
 
-@page("chargeback")
 def download(request: HttpRequest, format: str) -> HttpResponseBase:
     """The month's lines with control totals, streamed; 404 where the month is not allocated."""
     wanted, form = export_formats().get(format), DownloadForm(request.GET)
@@ -308,9 +307,3 @@ def download(request: HttpRequest, format: str) -> HttpResponseBase:
         )
     except NotAllocated:
         raise Http404 from None
-
-
-urlpatterns = [
-    path("chargeback/", chargeback, name="chargeback"),
-    path("chargeback/lines.<slug:format>", download, name="chargeback_file"),
-]

@@ -8,14 +8,13 @@ from decimal import Decimal
 from operator import attrgetter
 
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
-from django.urls import path
 
 from allocation.values.money import exact_sum
-from portal.accounts.access import page
 from portal.pages.frame.chart import Chart
-from portal.pages.frame.frame import read_trust, render_page
+from portal.pages.frame.render import render_page
 from portal.pages.frame.state import PageState
 from portal.pages.frame.tables import Cell, Column, Row, Table, arranged, asked_download
+from portal.pages.frame.trust_line import read_trust
 from portal.pages.spend.blocks import (
     UNALLOCATED_NAME,
     change_chart,
@@ -58,7 +57,6 @@ class Figures:
     known: Trust
 
 
-@page("executive")
 def executive(request: HttpRequest) -> HttpResponseBase:
     state = PageState.from_request(request, converts=True)
     if not state.has_data:
@@ -266,6 +264,3 @@ def _largest(figures: Figures) -> tuple[str, Decimal | None] | None:
     for provider, amounts in providers.items():
         return provider or "unknown", ratio(amounts.now, total)
     return None
-
-
-urlpatterns = [path("executive/", executive, name="executive")]

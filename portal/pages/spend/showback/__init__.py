@@ -1,0 +1,22 @@
+"""The showback pages: what each team uses and costs."""
+
+from __future__ import annotations
+
+from django.urls import path
+
+from portal.accounts.models import Role
+from portal.pages.spec import ALL_CHOICES, PageSpec
+from portal.pages.spend.showback.views import showback, showback_team
+
+SHOWBACK = PageSpec(
+    name="showback",
+    label="Showback",
+    position=20,
+    roles=frozenset({Role.EXECUTIVE, Role.TEAM_LEAD, Role.FINANCE, Role.FINOPS_ADMIN}),
+    urls=(
+        path("showback/", showback, name="showback"),
+        path("showback/<slug:slug>/", showback_team, name="showback_team"),
+    ),
+    choices=ALL_CHOICES,
+    sums_money=True,
+)

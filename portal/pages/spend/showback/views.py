@@ -13,17 +13,17 @@ from typing import cast
 
 from django.http import HttpRequest, HttpResponseBase
 from django.shortcuts import redirect
-from django.urls import path
 
 from allocation.values.money import exact_sum
 from allocation.values.periods import Period
-from portal.accounts.access import page, team_for_user
+from portal.accounts.access import team_for_user
 from portal.accounts.models import User
 from portal.pages.frame.chart import Chart
-from portal.pages.frame.frame import Crumb, page_address, render_page
 from portal.pages.frame.reasons import reason_words
+from portal.pages.frame.render import Crumb, render_page
 from portal.pages.frame.state import PageState
 from portal.pages.frame.tables import Cell, Column, Row, Table, arranged, asked_download
+from portal.pages.registry import page_address
 from portal.pages.spend.between import provided_table
 from portal.pages.spend.blocks import (
     UNALLOCATED_NAME,
@@ -73,7 +73,6 @@ KIND_WORDS = {
 MATRIX_MODELS = 6
 
 
-@page("showback")
 def showback(request: HttpRequest) -> HttpResponseBase:
     """Every team the reader may see; a lead of one team goes straight to it."""
     state = PageState.from_request(request, converts=True)
@@ -157,7 +156,6 @@ class TeamFigures:
         return names_of(features=told)
 
 
-@page("showback")
 def showback_team(request: HttpRequest, slug: str) -> HttpResponseBase:
     team = team_for_user(cast(User, request.user), slug)
     state = PageState.from_request(request, team=slug, converts=True)
@@ -400,9 +398,3 @@ def _kinds(parts: Sequence[SpendPart]) -> list[tuple[str, Decimal, Decimal | Non
         (words, cost, ratio(cost, whole))
         for words, cost in sorted(sums.items(), key=lambda kind: -abs(kind[1]))
     ]
-
-
-urlpatterns = [
-    path("showback/", showback, name="showback"),
-    path("showback/<slug:slug>/", showback_team, name="showback_team"),
-]
