@@ -1,15 +1,16 @@
 """How exactly cost is attributed, against the demo's truth. One JSON line for each scenario and
 seed, each on a database of its own; with `--table` a page for docs/ too.
 
-    .venv/bin/python benchmarks/accuracy.py [--scale X] [--policy auto|spread|owner|unallocated] [SCENARIO ...]
+    .venv/bin/python benchmarks/accuracy.py [--scale X] [SCENARIO ...]
+        [--policy auto|spread|owner|unallocated]
     .venv/bin/python benchmarks/accuracy.py --table docs/accuracy.md [--results FILE]
 
 A scenario is one whole month. The figure is the weighted absolute error of effective cost, sum
 |allocated - true| / sum |true|, over teams, models, features, and all three together
-(benchmarks.attribution_errors); `model_calls` is the same over what names a model, as GPU nodes, which have
-tags, would hide an error in it. Both must be within the limit, for each of team, model and feature:
-a fixed share, or for sampled traces 1.5 times the error that the portal shows. `ok` is of the
-currencies together, as the error of a currency in which one bill line is shared is one draw.
+(benchmarks.attribution_errors); `model_calls` is the same over what names a model, as GPU nodes,
+which have tags, would hide an error in it. Both must be within the limit, for each of team, model
+and feature: a fixed share, or for sampled traces 1.5 times the error that the portal shows. `ok` is
+of the currencies together, as the error of a currency in which one bill line is shared is one draw.
 """
 
 from __future__ import annotations
@@ -43,9 +44,8 @@ class Scenario:
     sampling: str | float = "none"
     lost: float = 0.0
     case: str | None = None
-    policy: str | None = (
-        None  # for what no trace shows, where the situation calls for another one than asked for
-    )
+    # For what no trace shows, where the situation calls for another one than asked for.
+    policy: str | None = None
     seeds: int = 1
 
 

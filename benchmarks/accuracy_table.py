@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 Line = dict[str, Any]
@@ -14,40 +15,39 @@ WHAT = {
     "lost": "A tenth of all spans is lost at random.",
     "sampled": "A tenth of the traces is kept at the head, told by `ot=th` in tracestate.",
     "sampled-1": "A hundredth of the traces is kept at the head.",
-    "tail": "Traces with errors, and those 2.5 times slower than usual, are kept, and a tenth of the rest; each span says in "
-    "tracestate how many it stands for.",
-    "gateway": "Three OpenAI projects are one, behind a gateway with one key. The gateway's log names each call's virtual key, "
-    "read as team and feature by two settings; embeddings pass it unlogged and are split by the provider's report by user "
-    "(`provider_usage`, with owners of identities); 4% of the tokens are the gateway's own calls, in no log, and go to "
-    "the gateway's owner, which is what `untraced: owner` says.",
-    "cache": "Features of several teams share two prompt caches: two write them, three only read. Truth: each bucket is its caller's.",
-    "batch": "Nightly batch jobs without traces, two in one OpenAI project beside interactive calls and two in one AWS account. "
-    "On the bill they are batch lines at half the price; the provider's report knows keys and roles, which have owners.",
-    "tags": "Every resource lacks its tags on three days in ten, two GPU nodes always. Owners are inferred from rows that have tags (same sub-account, "
-    "service and resource name without its number, else same description) and accepted as rules with `prefix` "
-    "conditions, as a FinOps admin would. Owners inferred from service accounts are not part of it.",
-    "mistagged": "A Google Cloud project has another team's tag for the whole month, and two GPU nodes for some days of it, so the "
-    "error is that of wrong tags. Not the error counts here: `reports/queries/ownership/tag_conflicts.py` has to name each of them and "
-    "nothing else.",
-}  # fmt: skip
-HEAD = """# Accuracy of attribution
-
-How far allocated cost is from the truth, on the demo company, which knows what really caused each dollar of its bills. Made by
-
-    make accuracy
-
-(`benchmarks/accuracy.py --table docs/accuracy.md`) on {made}, for {month}, with {seeds}, scale {scale}, and policy `{policy}` for
-what no trace explains, where nothing else is said. A limit that is missed says **no**.
-
-The figure is the weighted absolute error of effective cost: sum of |allocated - true| over sum of |true|, over teams, models or
-features. Unallocated cost counts twice, as it is missing in one place and too much in another, so a split that knows nothing has
-200%. Dollars and euros are brought together at the contract's rate. *Model calls* leaves out what names no model: GPU nodes have
-tags of their own, and as most of the demo's cost they would hide an error. Both have to be within the limit.
-
-Beside it stand two simpler ways on the same data: *by tags* gives each row of the bill to its team tag; *list price* adds up what the
-traced calls would have cost at public prices and looks at no bill (it also knows nothing but model calls). A model's cost is named
-by the bill, so every way that reads bills has it nearly right.
-"""
+    "tail": (
+        "Traces with errors, and those 2.5 times slower than usual, are kept, and a tenth of the "
+        "rest; each span says in tracestate how many it stands for."
+    ),
+    "gateway": (
+        "Three OpenAI projects are one, behind a gateway with one key. The gateway's log names "
+        "each call's virtual key, read as team and feature by two settings; embeddings pass it "
+        "unlogged and are split by the provider's report by user (`provider_usage`, with owners of "
+        "identities); 4% of the tokens are the gateway's own calls, in no log, and go to the "
+        "gateway's owner, which is what `untraced: owner` says."
+    ),
+    "cache": (
+        "Features of several teams share two prompt caches: two write them, three only read. "
+        "Truth: each bucket is its caller's."
+    ),
+    "batch": (
+        "Nightly batch jobs without traces, two in one OpenAI project beside interactive calls and "
+        "two in one AWS account. On the bill they are batch lines at half the price; the "
+        "provider's report knows keys and roles, which have owners."
+    ),
+    "tags": (
+        "Every resource lacks its tags on three days in ten, two GPU nodes always. Owners are "
+        "inferred from rows that have tags (same sub-account, service and resource name without "
+        "its number, else same description) and accepted as rules with `prefix` conditions, as a "
+        "FinOps admin would. Owners inferred from service accounts are not part of it."
+    ),
+    "mistagged": (
+        "A Google Cloud project has another team's tag for the whole month, and two GPU nodes for "
+        "some days of it, so the error is that of wrong tags. Not the error counts here: "
+        "`reports/queries/ownership/tag_conflicts.py` has to name each of them and nothing else."
+    ),
+}
+HEAD = Path(__file__).with_name("accuracy_page.md").read_text(encoding="utf-8")
 
 
 def page(lines: Sequence[Line], *, scale: float, policy: str) -> str:
@@ -121,15 +121,27 @@ def met(runs: Sequence[Line], subset: str) -> str:
 def what_each_is(scenarios: dict[str, list[Line]]) -> Iterable[str]:
     yield "## Scenarios"
     yield ""
-    yield "Each is one whole month, loaded through the doors that a user has: bills and traces as files, then allocated."
-    yield "The provider's reports are written into their table, as no reader of a provider's API fills it yet."
+    yield (
+        "Each is one whole month, loaded through the doors that a user has: bills and traces as "
+        "files, then allocated."
+    )
+    yield (
+        "The provider's reports come as driver files, as no reader of a provider's API brings "
+        "them yet."
+    )
     yield ""
     for name, runs in scenarios.items():
         run = runs[0]
-        cost = f"{run['spans']:,} spans, model calls of {run['model_calls']['usd']:,.0f} USD of {run['all_cost']['usd']:,.0f} USD"
+        cost = (
+            f"{run['spans']:,} spans, model calls of {run['model_calls']['usd']:,.0f} USD of "
+            f"{run['all_cost']['usd']:,.0f} USD"
+        )
         text = f"- `{name}`: {WHAT[name]} {cost}, policy `{run['untraced_policy']}`."
         if "conflicts" in run:
-            text += f" Named (what, by its tag, by what it does): {'; '.join(run['conflicts']) or 'nothing'}."
+            text += (
+                " Named (what, by its tag, by what it does): "
+                f"{'; '.join(run['conflicts']) or 'nothing'}."
+            )
             text += f" Not named: {'; '.join(run['missed'])}." if run["missed"] else ""
         yield text
 
@@ -137,7 +149,10 @@ def what_each_is(scenarios: dict[str, list[Line]]) -> Iterable[str]:
 def by_currency(scenarios: dict[str, list[Line]]) -> Iterable[str]:
     yield "## By currency"
     yield ""
-    yield "The error over team, model and feature together. In euro there is one bill only, of few features."
+    yield (
+        "The error over team, model and feature together. In euro there is one bill only, of few "
+        "features."
+    )
     yield ""
     currencies = sorted(
         next(iter(scenarios.values()))[0]["all_cost"]["all"]["by_currency"], reverse=True
@@ -161,7 +176,10 @@ def by_seed(sampled: dict[str, list[Line]]) -> Iterable[str]:
     """How often the error shown is kept: it is a standard error, and each seed is one draw."""
     yield "## Sampling error, seed by seed"
     yield ""
-    yield "The error of model calls over the sampling error that the portal shows for them; the limit is 1.5. A standard"
+    yield (
+        "The error of model calls over the sampling error that the portal shows for them; the "
+        "limit is 1.5. A standard"
+    )
     yield "error of a single share is kept by two draws in three, 1.5 of them by seven in eight."
     yield ""
     yield "| Scenario | Seed | Team | Feature | Team, model and feature together |"

@@ -115,7 +115,8 @@ def baseline() -> tuple[float, int]:
         cursor.execute(BASELINE)
         seconds = time.monotonic() - began
         cursor.execute(
-            "SELECT count(*), sum(billed_cost) = (SELECT sum(billed_cost) FROM charge) FROM baseline_cost"
+            "SELECT count(*), sum(billed_cost) = (SELECT sum(billed_cost) FROM charge) FROM "
+            "baseline_cost"
         )
         rows, is_exact = cursor.fetchone()
         cursor.execute("DROP TABLE baseline_cost; RESET work_mem")

@@ -1,9 +1,10 @@
 """How far allocated cost is from the demo's truth.
 
-The weighted absolute error is sum |allocated - true| / sum |true| over the teams, the models, the features, or all three together,
-of a month's runs, for charges whose scope is ai or ai_supporting. Cost of no team keeps its model, which the bill names, and has
-no feature: what is unallocated where the truth knows a team counts twice, as it is missing in one place and too much in another.
-Two currencies are brought together at the rate of the demo's contract, for this figure only.
+The weighted absolute error is sum |allocated - true| / sum |true| over the teams, the models, the
+features, or all three together, of a month's runs, for charges whose scope is ai or ai_supporting.
+Cost of no team keeps its model, which the bill names, and has no feature: what is unallocated where
+the truth knows a team counts twice, as it is missing in one place and too much in another. Two
+currencies are brought together at the rate of the demo's contract, for this figure only.
 """
 
 from __future__ import annotations
@@ -25,7 +26,8 @@ BY: dict[str, tuple[int, ...]] = {"team": (0,), "model": (1,), "feature": (2,), 
 RATES = {"USD": Decimal(1), "EUR": EUR_PER_USD}
 METRICS = ("billed_cost", "effective_cost")
 ALLOCATED_SQL = """
--- One row per currency, team, model and feature over the current runs; cost of no team has no feature.
+-- One row per currency, team, model and feature over the current runs; cost of no team has no
+-- feature.
 SELECT d.currency, d.team, d.model, CASE WHEN d.team IS NOT NULL THEN d.feature END,
     sum(d.billed_cost), sum(d.effective_cost)
 FROM cost_daily d JOIN allocation_allocationrun r ON r.id = d.run_id
@@ -135,7 +137,8 @@ def largest_differences(
 
 
 SAMPLING_SQL = """
--- One row per currency, team, model and feature: the variance by sampling of its effective cost over the current runs.
+-- One row per currency, team, model and feature: the variance by sampling of its effective cost
+-- over the current runs.
 SELECT r.currency, u.team, u.model, u.feature, sum(u.cost_variance)
 FROM usage_daily u JOIN allocation_allocationrun r ON r.id = u.run_id
 WHERE r.is_current
@@ -144,9 +147,11 @@ GROUP BY 1, 2, 3, 4
 
 
 def sampling_errors(by: str = "all") -> dict[str, float]:
-    """By currency, in USD: the sum of the standard errors that the portal shows for each team, model or feature.
+    """By currency, in USD: the sum of the standard errors that the portal shows for each team,
+    model or feature.
 
-    Pages take the shares of one group as independent (reports.analysis.sampling_error), and so does this.
+    Pages take the shares of one group as independent (reports.analysis.sampling_error), and so does
+    this.
     """
     variances: dict[tuple[str | None, ...], float] = defaultdict(float)
     with connection.cursor() as cursor:

@@ -1,7 +1,9 @@
-"""Two simpler ways to say who spent what, on the same imported data, to be compared with the ledger.
+"""Two simpler ways to say who spent what, on the same imported data, to be compared with the
+ledger.
 
-`tag_only`: each row of the bill is its team tag's, and what has none is nobody's. `list_price`: what the traced calls would have
-cost at public prices; no bill is looked at. Both by currency, in effective cost.
+`tag_only`: each row of the bill is its team tag's, and what has none is nobody's. `list_price`:
+what the traced calls would have cost at public prices; no bill is looked at. Both by currency, in
+effective cost.
 """
 
 from __future__ import annotations
@@ -29,12 +31,14 @@ FROM allocation_allocationrun r
 JOIN bucket_member m ON m.run_id = r.id
 JOIN charge_bucket b ON b.run_id = r.id AND b.bucket = m.bucket
 JOIN allocation_chargescope s ON s.source_id = m.source_id AND s.state = 'current'
-JOIN charge c ON c.billing_month = r.billing_month AND c.scope_id = s.id AND c.dimension_id = m.dimension_id
+JOIN charge c ON c.billing_month = r.billing_month AND c.scope_id = s.id
+    AND c.dimension_id = m.dimension_id
 WHERE r.is_current AND r.billing_month = %(month)s AND b.ai_scope IN ('ai', 'ai_supporting')
 GROUP BY 1, 2
 """
 LIST_PRICE_SQL = """
--- One row per provider, team, feature and model: list price of the calls of some hours, in USD. Sampled calls are extrapolated.
+-- One row per provider, team, feature and model: list price of the calls of some hours, in USD.
+-- Sampled calls are extrapolated.
 SELECT d.provider, d.team, d.feature, d.model, sum(u.list_cost)
 FROM usage_hourly u JOIN allocation_usagedimension d ON d.id = u.dimension_id
 WHERE u.hour >= %(start)s AND u.hour < %(end)s AND u.list_cost IS NOT NULL
@@ -66,7 +70,8 @@ def list_price(month: date) -> Costs:
     organisation = load_organisation()
     found: Costs = defaultdict(lambda: defaultdict(Decimal))
     start, end = (
-        datetime(day.year, day.month, day.day, tzinfo=UTC) for day in (month, Period.month(month).end)
+        datetime(day.year, day.month, day.day, tzinfo=UTC) for day in (month,
+            Period.month(month).end)
     )  # fmt: skip
     with connection.cursor() as cursor:
         cursor.execute(LIST_PRICE_SQL, {"start": start, "end": end})

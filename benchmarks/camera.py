@@ -14,13 +14,16 @@ from playwright.sync_api import TimeoutError as PlaywrightTimeout
 LATE_MS = 10_000  # for charts and other parts that are asked for once the page has loaded
 WATCH_POLICY = """
 document.addEventListener("securitypolicyviolation", (event) => {
-  console.error("policy: " + event.violatedDirective + " " + event.blockedURI + " " + (event.sample || ""));
+  console.error(
+    "policy: " + event.violatedDirective + " " + event.blockedURI + " " + (event.sample || "")
+  );
 });
 """
 # Labels of tables wider than what holds them, where that can't be scrolled.
 CUT_TABLES = """
 () => [...document.querySelectorAll(".table-wrap")]
-  .filter(wrap => getComputedStyle(wrap).overflowX === "clip" && wrap.scrollWidth > wrap.clientWidth + 1)
+  .filter(wrap => getComputedStyle(wrap).overflowX === "clip"
+    && wrap.scrollWidth > wrap.clientWidth + 1)
   .map(wrap => wrap.getAttribute("aria-label"))
 """
 

@@ -89,7 +89,9 @@ def servers() -> Iterator[None]:
 
 
 def answering(measured: Callable[[str], list[Any]]) -> None:
-    """In the child: say that it is ready, and answer each line of standard input until that ends."""
+    """In the child: say that it is ready, and answer each line of standard input until that
+    ends.
+    """
     print(READY, flush=True)
     for line in sys.stdin:
         print(json.dumps(measured(line.strip())), flush=True)

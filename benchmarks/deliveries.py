@@ -14,13 +14,14 @@ from playwright.sync_api import Browser, Page
 from benchmarks.camera import Visitor, sign_in
 
 HEAD = (
-    "BilledCost,EffectiveCost,ListCost,ContractedCost,BillingAccountId,BillingCurrency,BillingPeriodStart,"
-    "BillingPeriodEnd,ChargePeriodStart,ChargePeriodEnd,ChargeCategory,ChargeDescription,ProviderName,PublisherName,"
-    "InvoiceIssuerName,ServiceCategory,ServiceName\n"
+    "BilledCost,EffectiveCost,ListCost,ContractedCost,BillingAccountId,BillingCurrency,"
+    "BillingPeriodStart,BillingPeriodEnd,ChargePeriodStart,ChargePeriodEnd,ChargeCategory,"
+    "ChargeDescription,ProviderName,PublisherName,InvoiceIssuerName,ServiceCategory,ServiceName\n"
 )
 GOOD = (
     "1.5,1.5,2,1.5,acct-7,USD,2026-10-01T00:00:00Z,2026-11-01T00:00:00Z,2026-10-0{day}T00:00:00Z,"
-    "2026-10-0{next}T00:00:00Z,Usage,gpu hours,Azure,Azure,Azure,AI and Machine Learning,Azure OpenAI\n"
+    "2026-10-0{next}T00:00:00Z,Usage,gpu hours,Azure,Azure,Azure,AI and Machine Learning,Azure "
+    "OpenAI\n"
 )
 ROWS = [GOOD.format(day=day, next=day + 1) for day in range(1, 9)]
 REPAIRED = [
@@ -43,8 +44,8 @@ BILLS = {
 }
 NODE = "staging-g6-07"  # of the demo company's platform, by the name that its bill tells
 GPU_HEAD = (
-    "hour,cluster,node,workload,gpu_model,team,feature,capacity_seconds,booked_seconds,requested_seconds,"
-    "active_seconds\n"
+    "hour,cluster,node,workload,gpu_model,team,feature,capacity_seconds,booked_seconds,"
+    "requested_seconds,active_seconds\n"
 )
 RULES = """  - name: GPU nodes by use
     when: {ResourceName: staging-g6-07}
@@ -89,11 +90,17 @@ def driver_files(day: date) -> dict[str, tuple[str, dict[str, str]]]:
         f"{of},USD,EUR,0.9{number}03,ECB monthly average\n"
         for number, of in enumerate((before, month), 2)
     )
-    identities = "openai,api_key,key_1,search,,2026-01-01\nanthropic,workspace,default,support,chat-assistant,2026-10-01"
+    identities = (
+        "openai,api_key,key_1,search,,2026-01-01\n"
+        "anthropic,workspace,default,support,chat-assistant,2026-10-01"
+    )
     return {
         "exchange_rates": (f"month,base,quote,rate,source\n{rates}", {}),
         "series": (
-            f"team,feature,day,quantity\nsearch,,,120\nsupport,chat-assistant,{day},8.5\nnobody,,,4\n",
+            "team,feature,day,quantity\n"
+            "search,,,120\n"
+            f"support,chat-assistant,{day},8.5\n"
+            "nobody,,,4\n",
             {"name": "seats", "month": month},
         ),
         "gpu_usage": (
@@ -102,7 +109,8 @@ def driver_files(day: date) -> dict[str, tuple[str, dict[str, str]]]:
             {},
         ),
         "provider_usage": (
-            f"day,model,batch,api_key,requests,input_uncached,output_text\n{day},gpt-4o-2024-08-06,true,key_1,2,100,10\n",
+            "day,model,batch,api_key,requests,input_uncached,output_text\n"
+            f"{day},gpt-4o-2024-08-06,true,key_1,2,100,10\n",
             {"provider": "openai"},
         ),
         "identity_owners": (f"provider,kind,value,team,feature,valid_from\n{identities}\n", {}),
@@ -110,13 +118,16 @@ def driver_files(day: date) -> dict[str, tuple[str, dict[str, str]]]:
 
 
 def gpu_day(day: date) -> str:
-    """Four hours of a node: a training, a service of another team, and a quarter that nobody books."""
+    """Four hours of a node: a training, a service of another team, and a quarter that nobody
+    books.
+    """
     lines = []
     for hour in range(0, 24, 6):
         at = f"{day}T{hour:02d}:00:00Z,west,{NODE}"
         active = 6000 if day.day % 2 else ""
         lines.append(
-            f"{at},,H100,,,28800,,,\n{at},train,H100,vision,visual-search-training,,14400,14400,9000\n"
+            f"{at},,H100,,,28800,,,\n"
+            f"{at},train,H100,vision,visual-search-training,,14400,14400,9000\n"
             f"{at},serve,H100,search,semantic-search,,7200,7200,{active}\n"
         )
     return "".join(lines)

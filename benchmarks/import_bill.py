@@ -36,13 +36,14 @@ SERVICES = (
 )
 PRICES = (0.0000004, 0.008, 0.0416, 3.06, 0.023, 0.00000025)
 HEADER = (
-    "AvailabilityZone,BilledCost,BillingAccountId,BillingAccountName,BillingCurrency,BillingPeriodEnd,"
-    "BillingPeriodStart,ChargeCategory,ChargeClass,ChargeDescription,ChargeFrequency,ChargePeriodEnd,ChargePeriodStart,"
-    "CommitmentDiscountCategory,CommitmentDiscountId,CommitmentDiscountName,CommitmentDiscountStatus,"
-    "CommitmentDiscountType,ConsumedQuantity,ConsumedUnit,ContractedCost,ContractedUnitPrice,EffectiveCost,"
-    "InvoiceIssuerName,ListCost,ListUnitPrice,PricingCategory,PricingQuantity,PricingUnit,ProviderName,PublisherName,"
-    "RegionId,RegionName,ResourceId,ResourceName,ResourceType,ServiceCategory,ServiceName,SkuId,SkuPriceId,"
-    "SubAccountId,SubAccountName,Tags"
+    "AvailabilityZone,BilledCost,BillingAccountId,BillingAccountName,BillingCurrency,"
+    "BillingPeriodEnd,BillingPeriodStart,ChargeCategory,ChargeClass,ChargeDescription,"
+    "ChargeFrequency,ChargePeriodEnd,ChargePeriodStart,CommitmentDiscountCategory,"
+    "CommitmentDiscountId,CommitmentDiscountName,CommitmentDiscountStatus,CommitmentDiscountType,"
+    "ConsumedQuantity,ConsumedUnit,ContractedCost,ContractedUnitPrice,EffectiveCost,"
+    "InvoiceIssuerName,ListCost,ListUnitPrice,PricingCategory,PricingQuantity,PricingUnit,"
+    "ProviderName,PublisherName,RegionId,RegionName,ResourceId,ResourceName,ResourceType,"
+    "ServiceCategory,ServiceName,SkuId,SkuPriceId,SubAccountId,SubAccountName,Tags"
 )
 
 
@@ -171,8 +172,9 @@ def lines(rows: int, seed: int = 1) -> Iterator[str]:
         quantity = numbers.randrange(1, 10**9) / 10**6
         cost, discounted = f"{quantity * price:.11f}", f"{quantity * price * 0.72:.11f}"
         yield (
-            f"{before[0]},{cost},{before[1]},{hours[hour + 1]},{hours[hour]},,,,,,{quantity:.6f},Hours,{discounted},"
-            f'{price:.10f},{discounted},"Amazon Web Services, Inc.",{cost},{price:.10f},Standard,{quantity:.6f},'
+            f"{before[0]},{cost},{before[1]},{hours[hour + 1]},{hours[hour]},,,,,,"
+            f"{quantity:.6f},Hours,{discounted},{price:.10f},{discounted},"
+            f'"Amazon Web Services, Inc.",{cost},{price:.10f},Standard,{quantity:.6f},'
             f"{middle}{after}\n"
         )
 
@@ -201,8 +203,9 @@ def made_resource(numbers: random.Random, number: int) -> tuple[tuple[str, str],
     )
     middle = f'Hours,AWS,"Amazon Web Services, Inc.",{region},US {region},'
     after = (
-        f"arn:aws:{service.lower().replace(' ', '')}:{region}:{account}:resource/{name},res-{name[-8:]},Instance,"
-        f"{category},{service},SKU{sku:05d},SKU{sku:05d}.JRTCKXETXF.{sku:04d},{account},Account {account},{written}"
+        f"arn:aws:{service.lower().replace(' ', '')}:{region}:{account}:resource/{name},"
+        f"res-{name[-8:]},Instance,{category},{service},SKU{sku:05d},"
+        f"SKU{sku:05d}.JRTCKXETXF.{sku:04d},{account},Account {account},{written}"
     )
     return before, price, middle, after
 

@@ -160,7 +160,8 @@ def following() -> Iterator[Taking]:
     yield Taking(named("Other credits", {"ChargeCategory": "Credit"}, "follow", kind="credit"))
     for n, cloud in enumerate(CLOUDS):
         when = {"all": [{"ProviderName": cloud}, {"any": [{"ServiceName": {"contains": "support"}},
-                {"ChargeDescription": {"contains": ["support plan", "premium support"]}}]}]}  # fmt: skip
+                {"ChargeDescription": {"contains": ["support plan",
+                    "premium support"]}}]}]}  # fmt: skip
         fee = resource(
             n, f"{cloud} Premium Support", provider_name=cloud, sub_account_id=f"account-{n}"
         )
@@ -248,14 +249,20 @@ def traced() -> Iterator[Taking]:
     first = {"SubAccountId": [f"proj-{n}" for n in range(1, 4)]}
     special: dict[str, tuple[Spec, Spec]] = {
         "GPT-4o by the month": ({"Catalogue.Model": "gpt-4o"}, {"weights": "month"}),
-        "GPT-4o mini": ({"Catalogue.Model": "gpt-4o-mini", "Catalogue.TokenClass": ["input", "cache_read"]}, {}),
+        "GPT-4o mini": ({"Catalogue.Model": "gpt-4o-mini", "Catalogue.TokenClass": ["input",
+            "cache_read"]}, {}),
         "GPT-4o mini output": ({"SkuMeter": {"regex": "^gpt-4o-mini, out"}}, {}),
-        "GPT-4.1, pooled caches": ({"SkuMeter": {"prefix": ["gpt-4.1, ", "gpt-4-1, "]}}, {"pool_cache_writes": True}),
-        "o3 mini": ({"all": [{"Catalogue.Provider": "openai"}, {"Catalogue.Model": {"prefix": "o3"}}]}, {}),
-        "Sonnet with pooled caches": ({"Catalogue.Model": {"contains": "sonnet"}}, {"pool_cache_writes": True}),
-        "Haiku": ({"Catalogue.Model": {"regex": "^claude-haiku-[0-9]"}, "ResourceId": {"missing": False}}, {}),
+        "GPT-4.1, pooled caches": ({"SkuMeter": {"prefix": ["gpt-4.1, ", "gpt-4-1, "]}},
+            {"pool_cache_writes": True}),
+        "o3 mini": ({"all": [{"Catalogue.Provider": "openai"},
+            {"Catalogue.Model": {"prefix": "o3"}}]}, {}),
+        "Sonnet with pooled caches": ({"Catalogue.Model": {"contains": "sonnet"}},
+            {"pool_cache_writes": True}),
+        "Haiku": ({"Catalogue.Model": {"regex": "^claude-haiku-[0-9]"},
+            "ResourceId": {"missing": False}}, {}),
         "Opus by the month": ({"Catalogue.Model": {"contains": ["opus"]}}, {"weights": "month"}),
-        "Flash by region": ({"Catalogue.Model": {"contains": "2.5-flash"}, "not": {"SkuId": "x"}}, {"by_region": True}),
+        "Flash by region": ({"Catalogue.Model": {"contains": "2.5-flash"}, "not": {"SkuId": "x"}},
+            {"by_region": True}),
         "Flash 2.0": ({"ServiceName": "Vertex AI", "SkuMeter": {"contains": "2.0-flash"}}, {}),
         "Gemini Pro": ({"Catalogue.Model": {"regex": "gemini-[0-9.]+-pro"}}, {"weights": "month"}),
     }  # fmt: skip
@@ -609,5 +616,6 @@ SCOPE: tuple[Spec, ...] = (
     {"name": "By tag", "scope": "ai_supporting", "when": {"Tags.feature": {"missing": False}}},
 )
 FAMILIES: tuple[Callable[[], Iterator[Taking]], ...] = (
-    following, token_rows, traced, reserved, clusters, direct, fixed, even, proportional, pooled, the_rest,
+    following, token_rows, traced, reserved, clusters, direct, fixed, even, proportional, pooled,
+        the_rest,
 )  # fmt: skip

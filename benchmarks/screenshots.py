@@ -8,7 +8,8 @@ repaired, one partly rejected, two refused), a driver file of each kind and rule
 them. A FinOps admin goes through both, makes mistakes in forms and sets up a second factor; a team
 lead goes through the second, too, and the other roles in one look. Of a running portal:
 
-    .venv/bin/python benchmarks/screenshots.py --user finance --password ... [--address URL] [PATH ...]
+    .venv/bin/python benchmarks/screenshots.py --user finance --password ... [PATH ...]
+        [--address URL]
 
 takes the paths, or every page of the left rail and what lies behind it. Files go to var/screenshots
 (not under version control). Exits 1 where a page logs to the console, breaks its content policy,

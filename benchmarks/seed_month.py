@@ -195,8 +195,8 @@ def seed_month(*, month: date, charges: int, usage_rows: int) -> Seeded:
             "SELECT ensure_charge_partition(%(month)s), ensure_span_partition(%(day)s)", values
         )
         cursor.execute(
-            "INSERT INTO allocation_priceversion (source, content_sha256, imported_at) VALUES ('seed', 'seed', now())"
-            " RETURNING id"
+            "INSERT INTO allocation_priceversion (source, content_sha256, imported_at) VALUES "
+            "('seed', 'seed', now()) RETURNING id"
         )
         values["price"] = cursor.fetchone()[0]
         values["openai"], values["aws"] = (

@@ -219,7 +219,9 @@ def answering(body: str) -> Callable[[Route], None]:
 
 
 def errors(camera: Camera) -> None:
-    """The pages that stand alone, made from their templates, at an address that answers with them."""
+    """The pages that stand alone, made from their templates, at an address that answers with
+    them.
+    """
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "portal.settings")
     import django
     from django.conf import settings

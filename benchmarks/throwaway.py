@@ -16,7 +16,9 @@ CHECKOUT = Path(__file__).resolve().parent.parent
 
 
 def set_up() -> Path:
-    """Point Django at a new home and load it; call before importing anything that needs settings."""
+    """Point Django at a new home and load it; call before importing anything that needs
+    settings.
+    """
     home = Path(tempfile.mkdtemp(prefix="apportion-bench-"))
     home.chmod(0o755)
     sys.path.insert(0, str(CHECKOUT))

@@ -1,8 +1,8 @@
 """The base of the portal's management commands: servers, JSON, and exit statuses.
 
     class Command(PortalCommand):
-        def run(self, **options) -> dict[str, Any]:        # the JSON object; raise Refused("what, where, what to do")
-            ...
+        def run(self, **options) -> dict[str, Any]:        # the JSON object
+            raise Refused("what, where, what to do")
         def show(self, outcome: dict[str, Any]) -> str:    # what a person reads without --json
             ...
 

@@ -60,7 +60,9 @@ def sha256_of(entries: Entries) -> str:
 
 
 def read_catalogue(text: str) -> Entries:
-    """The entries of CSV text; raises CatalogueError with every problem found, each with its line."""
+    """The entries of CSV text; raises CatalogueError with every problem found, each with its
+    line.
+    """
     reader = csv.DictReader(io.StringIO(text.lstrip("\ufeff")), strict=True)
     entries: list[Entry] = []
     problems: list[str] = []
@@ -90,7 +92,8 @@ def _entry(row: dict[str, str | None]) -> Entry:
         raise ValueError(f"a cell has at most {LONGEST_TEXT} characters, and no NUL")
     if any(value[0] in "=+-@\t\r" for value in values.values() if value):
         raise ValueError(
-            "no cell starts with = + - or @, which spreadsheets take for a formula; write [=] in a pattern"
+            "no cell starts with = + - or @, which spreadsheets take for a formula; write [=] in a "
+            "pattern"
         )
     if entry.side not in (BILL, TRACE):
         raise ValueError(f"side is {BILL} or {TRACE}, not {quoted(entry.side)}")
@@ -103,7 +106,8 @@ def _entry(row: dict[str, str | None]) -> Entry:
         entry.side == TRACE or entry.token_class not in CLASS_COLUMNS
     ):
         raise ValueError(
-            f"token_class is, on bills only, one of {', '.join(CLASS_COLUMNS)}, not {quoted(entry.token_class)}"
+            f"token_class is, on bills only, one of {', '.join(CLASS_COLUMNS)}, not "
+            f"{quoted(entry.token_class)}"
         )
     if entry.tier is not None and entry.tier not in TIERS:
         raise ValueError(f"tier is one of {', '.join(TIERS)}, not {quoted(entry.tier)}")

@@ -137,8 +137,8 @@ def match_models(version: int, prices: PriceList | None = None) -> int:
         for provider, model in sorted(unknown):
             price_provider, price_model = prices.find(provider or None, model) or (None, None)
             cursor.execute(
-                "INSERT INTO allocation_pricematch (version_id, provider, model_text, price_provider, price_model)"
-                " VALUES (%s, %s, %s, %s, %s) ON CONFLICT DO NOTHING",
+                "INSERT INTO allocation_pricematch (version_id, provider, model_text, "
+                "price_provider, price_model) VALUES (%s, %s, %s, %s, %s) ON CONFLICT DO NOTHING",
                 [version, provider, model, price_provider, price_model],
             )
     return len(unknown)

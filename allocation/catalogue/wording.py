@@ -168,10 +168,12 @@ MODEL_ALIASES = {
 _CLAUDE_SIZES = "opus|sonnet|haiku|instant"
 _CLAUDE = re.compile(
     rf"^claude[- ]?(?:(?P<size_first>{_CLAUDE_SIZES})[- ]?(?P<version_last>\d+(?:[.-]\d{{1,2}})?)"
-    rf"|(?P<version_first>\d+(?:[.-]\d{{1,2}})?)[- ]?(?P<size_last>{_CLAUDE_SIZES}))(?P<rest>(?:-.*)?)$"
+    rf"|(?P<version_first>\d+(?:[.-]\d{{1,2}})?)[- ]?(?P<size_last>{_CLAUDE_SIZES}))"
+    r"(?P<rest>(?:-.*)?)$"
 )
 _LLAMA = re.compile(
-    r"^(?:meta-?)?llama-?(?P<version>\d+(?:[.-]\d(?=[.-]))?)-?(?P<size>\d+b|scout.*|maverick.*)(?P<rest>.*)$"
+    r"^(?:meta-?)?llama-?(?P<version>\d+(?:[.-]\d(?=[.-]))?)-?(?P<size>\d+b|scout.*|maverick.*)"
+    r"(?P<rest>.*)$"
 )
 _REGION_PREFIX = re.compile(r"^(?:us|eu|apac|au|ca|jp|sa|global|us-gov)\.(?=[a-z0-9]+\.)")
 _VENDOR_PREFIX = re.compile(
@@ -209,13 +211,11 @@ def canonical_model(name: str) -> str:
     'claude-sonnet-4-5'
     """
     text = name.strip().lower()
-    if text.startswith(
-        "ft:"
-    ):  # ft:gpt-4o-mini-2024-07-18:org::id: priced apart from its base model
+    # ft:gpt-4o-mini-2024-07-18:org::id: priced apart from its base model.
+    if text.startswith("ft:"):
         return "ft:" + canonical_model(text.split(":")[1])
-    text = text.rsplit("/", 1)[
-        -1
-    ]  # models/..., publishers/google/models/..., arn:...:inference-profile/..., openai/...
+    # models/..., publishers/google/models/..., arn:...:inference-profile/..., openai/...
+    text = text.rsplit("/", 1)[-1]
     text = re.sub(r":(?:free|nitro|beta|thinking|extended|batch)$", "", text)
     text = re.sub(r"[\s_]+", "-", text)
     text = _REGION_PREFIX.sub("", text)
@@ -239,7 +239,9 @@ def canonical_model(name: str) -> str:
 
 
 def _claude(text: str) -> str | None:
-    """claude-sonnet-4-5 from 4 on, claude-3-5-sonnet before, from either order of size and version."""
+    """claude-sonnet-4-5 from 4 on, claude-3-5-sonnet before, from either order of size and
+    version.
+    """
     found = _CLAUDE.match(text)
     if not found:
         return None
@@ -280,17 +282,16 @@ class BillLine:
     is_gpu: bool
     tokens_per_consumed_unit: Decimal | None  # None: ConsumedQuantity does not convert to tokens
     tokens_per_pricing_unit: Decimal | None
-    region: str | None = (
-        None  # RegionId, with "global" behind it where a global inference profile answered
-    )
-    is_tiered: bool = (
-        False  # a step of a free or volume tier: its price says nothing about who used it
-    )
+    # RegionId, with "global" behind it where a global inference profile answered.
+    region: str | None = None
+    # A step of a free or volume tier: its price says nothing about who used it.
+    is_tiered: bool = False
     is_hosting: bool = False  # keeps a model of one's own ready, called or not
 
 
 _UNIT = re.compile(
-    r"^(?:(?P<count>\d[\d,]*(?:\.\d+)?)\s*(?P<scale>k|m|b|thousand|million|billion)?\s*)?(?:tokens?|[a-z ]*tokens?)$"
+    r"^(?:(?P<count>\d[\d,]*(?:\.\d+)?)\s*(?P<scale>k|m|b|thousand|million|billion)?\s*)?"
+    r"(?:tokens?|[a-z ]*tokens?)$"
 )
 _UNIT_SCALES = {
     "k": 10**3,
@@ -391,21 +392,25 @@ _MODEL_WORDING: tuple[re.Pattern[str], ...] = (
         r"|\d+(?:[.-]\d{1,2})?[- ]?(?:opus|sonnet|haiku|instant))(?:-20\d{6})?"
     ),
     re.compile(
-        r"gemini[- ]?\d(?:[.-]\d)?[- ](?:pro|flash[- ]lite|flash[- ]image|flash|ultra|nano)(?:[- ]preview)?"
+        r"gemini[- ]?\d(?:[.-]\d)?[- ](?:pro|flash[- ]lite|flash[- ]image|flash|ultra|nano)"
+        r"(?:[- ]preview)?"
         r"|gemini[- ]embedding(?:[- ]\d{3})?"
     ),
     re.compile(r"text[- ]embedding[- ](?:3[- ](?:small|large)|ada(?:[- ]002)?|00\d)"),
     re.compile(
         r"(?:chat)?gpt[- ]?(?:35|3\.5|4\.1|4\.5|4o|4|5\.\d|5|image-1|oss)"
-        r"(?:[- ](?:mini|nano|turbo|pro|codex|chat|audio|realtime|search|transcribe|tts|vision|preview|120b|20b)\b)*"
+        r"(?:[- ](?:mini|nano|turbo|pro|codex|chat|audio|realtime|search|transcribe|tts|vision"
+        r"|preview|120b|20b)\b)*"
         r"(?:[- ]20\d{2}-\d{2}-\d{2}|[- ]\d{4}(?!\d))?"
     ),
     re.compile(
-        r"\bo[134](?:[- ](?:mini|pro|preview|deep-research))*(?:-20\d{2}-\d{2}-\d{2}|[- ]\d{4}(?!\d))?(?=[ ,_-]|$)"
+        r"\bo[134](?:[- ](?:mini|pro|preview|deep-research))*"
+        r"(?:-20\d{2}-\d{2}-\d{2}|[- ]\d{4}(?!\d))?(?=[ ,_-]|$)"
     ),
     re.compile(r"nova[- ]?(?:pro|lite|micro|premier|canvas|reel|sonic)"),
     re.compile(
-        r"titan[- ]?embed(?:ding)?s?[\w-]*?v2-text|titan[- ]?embed(?:ding)?s?(?:[- ]text)?(?:[- ]v\d)?"
+        r"titan[- ]?embed(?:ding)?s?[\w-]*?v2-text"
+        r"|titan[- ]?embed(?:ding)?s?(?:[- ]text)?(?:[- ]v\d)?"
     ),
     re.compile(
         r"llama[- ]?\d(?:[.-]\d(?=[-. ]))?[- ]?(?:\d+b|scout[\w-]*|maverick[\w-]*)(?:[- ]instruct)?"

@@ -170,8 +170,8 @@ def _check(plan: Plan, previewed: str, rewrite: bool) -> None:
     if plan.rewrites and not rewrite:
         first = plan.rewrites[0]
         raise OrganisationError(
-            f"{len(plan.rewrites)} rows change what is recorded of the past (line {first.line}: {first.words});"
-            " say that this is meant, or give them a later valid_from"
+            f"{len(plan.rewrites)} rows change what is recorded of the past (line {first.line}: "
+            f"{first.words}); say that this is meant, or give them a later valid_from"
         )
 
 

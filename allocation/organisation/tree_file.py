@@ -36,7 +36,8 @@ COLUMNS = (
 MODES = ("showback", "chargeback")
 NEVER_BEFORE = date.min  # where "always" sorts: an undated row stands from the beginning
 SLUG = re.compile(r"[-a-zA-Z0-9_]{1,50}")
-FORMULA_STARTS = "=+-@\uff1d\uff0b\uff0d\uff20"  # a cell that a spreadsheet would run is written with an apostrophe
+# A cell that a spreadsheet would run is written with an apostrophe.
+FORMULA_STARTS = "=+-@\uff1d\uff0b\uff0d\uff20"
 INVISIBLE = " \t\r\n\u00a0\u200b\u3000\ufeff"  # what it may skip before
 
 

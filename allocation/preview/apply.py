@@ -1,4 +1,6 @@
-"""Putting previewed rules in force: exactly the text that was previewed, upon what it was previewed on."""
+"""Putting previewed rules in force: exactly the text that was previewed, upon what it was previewed
+on.
+"""
 
 from __future__ import annotations
 

@@ -268,7 +268,8 @@ class Differences:
         for source, amounts in by_source.items():
             if any(_differences(amounts)):
                 raise NotBalanced(
-                    f"source {source}, {month} {pair.currency}: the draft's cost differs by {amounts}"
+                    f"source {source}, {month} {pair.currency}: the draft's cost differs by "
+                    f"{amounts}"
                 )
         gains = [_differences(amounts) for amounts in by_team.values()]
         self.moved[month, pair.currency] = {

@@ -39,7 +39,8 @@ def parse_capacity(item: Mapping[str, Any]) -> Capacity:
     told = item.get("weights")
     if not isinstance(told, dict) or not {"input", "output"} <= set(told) <= set(WEIGHT_NAMES):
         raise ValueError(
-            f"method capacity needs `weights`: a mapping of {', '.join(WEIGHT_NAMES)} (cached: as input)"
+            f"method capacity needs `weights`: a mapping of {', '.join(WEIGHT_NAMES)} (cached: as "
+            "input)"
         )
     weights = {name: _weight(name, value) for name, value in told.items()}
     if not any(weights.values()):
@@ -72,6 +73,7 @@ def _weight(name: str, value: Any) -> int:
         or not 0 <= millionths <= LARGEST_WEIGHT * 10**PLACES
     ):
         raise ValueError(
-            f"weight {name} is a number from 0 to {LARGEST_WEIGHT} of {PLACES} places, not {quoted(value)}"
+            f"weight {name} is a number from 0 to {LARGEST_WEIGHT} of {PLACES} places, not "
+            f"{quoted(value)}"
         )
     return int(millionths)

@@ -190,12 +190,18 @@ def _unknown_names(entries: RuleText, world: World) -> Iterator[Finding]:
         for spec in _owners_of(entry.spec):
             for team in _told(spec, "team"):
                 if not world.knows_team(team):
-                    what = f"there is no team {quoted(team)} in the tree, so its cost would stay unallocated"
+                    what = (
+                        f"there is no team {quoted(team)} in the tree, so its cost would stay "
+                        "unallocated"
+                    )
                     remedy = "write it as the tree does, or add the team first"
                     yield Finding(ERROR, _subject(entry), what, remedy, entry.line_of(team))
             for feature in _told(spec, "feature"):
                 if not world.knows_feature(feature):
-                    what = f"there is no feature {quoted(feature)} in the tree, so it has neither product nor owner"
+                    what = (
+                        f"there is no feature {quoted(feature)} in the tree, so it has neither "
+                        "product nor owner"
+                    )
                     remedy = "write it as the tree does, or add the feature"
                     yield Finding(WARNING, _subject(entry), what, remedy, entry.line_of(feature))
 
@@ -238,7 +244,10 @@ def _missing_series(rules: Rules, entries: RuleText, world: World) -> Iterator[F
         line = entry.line_of_key("series" if split.driver == SERIES else "by")
         if series not in world.series:
             there = ", ".join(map(quoted, sorted(world.series)[:SERIES_NAMED]))
-            what = f"there is no series {quoted(series)} for any month, so its cost would stay unallocated"
+            what = (
+                f"there is no series {quoted(series)} for any month, so its cost would stay "
+                "unallocated"
+            )
             remedy = (
                 f"upload it first, or take one that is there: {there}"
                 if there
@@ -247,7 +256,10 @@ def _missing_series(rules: Rules, entries: RuleText, world: World) -> Iterator[F
             yield Finding(ERROR, _subject(entry), what, remedy, line)
         elif is_asked:
             month = f"{world.month:%B %Y}"
-            what = f"series {quoted(series)} has nothing for {month}, so its cost of that month would stay unallocated"
+            what = (
+                f"series {quoted(series)} has nothing for {month}, so its cost of that month would "
+                "stay unallocated"
+            )
             newest = max(world.series[series])
             yield Finding(
                 WARNING,
@@ -290,7 +302,10 @@ def _bounds(rules: Rules, entries: RuleText, world: World) -> Iterator[Finding]:
         if split.method != PROPORTIONAL or not count:
             continue
         if _times(split.min_share, count) > WHOLE:
-            what = f"a minimum of {percent_text(split.min_share or WHOLE)}% for each of {count} teams is more than 100%"
+            what = (
+                f"a minimum of {percent_text(split.min_share or WHOLE)}% for each of {count} teams "
+                "is more than 100%"
+            )
             yield Finding(
                 ERROR,
                 f"{kind} {quoted(name)}",
@@ -346,12 +361,18 @@ def _unmatched(
     for number, (rule, entry) in enumerate(zip(rules.rules, written, strict=True)):
         subject, line = _subject(entry), entry.line
         if rule.valid_to is not None and rule.valid_to <= effective_from:
-            what = f"it ends before {effective_from:%B %Y}, from which on these rules shall be in force"
+            what = (
+                f"it ends before {effective_from:%B %Y}, from which on these rules shall be in "
+                "force"
+            )
             yield Finding(WARNING, subject, what, "take it out, or give it later months", line)
             continue
         cover = _covering(rule, entry, list(zip(rules.rules, written, strict=True))[:number])
         if cover is not None:
-            what = f"shadowed by {_subject(cover)} (line {cover.line}), whose condition holds wherever this one does"
+            what = (
+                f"shadowed by {_subject(cover)} (line {cover.line}), whose condition holds "
+                "wherever this one does"
+            )
             yield Finding(
                 WARNING, subject, what, "move it before that rule, or narrow that one", line
             )

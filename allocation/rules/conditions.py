@@ -19,14 +19,17 @@ from allocation.catalogue.wording import BillLine, Entries, bill_line, compiled
 from allocation.values.names import normal_name, quoted
 
 COLUMNS = frozenset(
-    """AllocatedMethodId AllocatedResourceId AllocatedResourceName AvailabilityZone BillingAccountId BillingAccountName
-    BillingAccountType BillingCurrency CapacityReservationId CapacityReservationStatus ChargeCategory ChargeClass
-    ChargeDescription ChargeFrequency CommitmentDiscountCategory CommitmentDiscountId CommitmentDiscountName
-    CommitmentDiscountStatus CommitmentDiscountType CommitmentDiscountUnit ConsumedUnit HostProviderName
-    InvoiceDetailId InvoiceId InvoiceIssuerName PricingCategory PricingCurrency PricingUnit PrincipalId ProviderName
-    PublisherName RegionId RegionName ResourceId ResourceName ResourceType ServiceCategory ServiceName
-    ServiceProviderName ServiceSubcategory SkuId SkuMeter SkuPriceDetails SkuPriceId SubAccountId SubAccountName
-    SubAccountType""".split()  # noqa: SIM905 - sixty names read better without sixty pairs of quotes
+    """
+    AllocatedMethodId AllocatedResourceId AllocatedResourceName AvailabilityZone BillingAccountId
+    BillingAccountName BillingAccountType BillingCurrency CapacityReservationId
+    CapacityReservationStatus ChargeCategory ChargeClass ChargeDescription ChargeFrequency
+    CommitmentDiscountCategory CommitmentDiscountId CommitmentDiscountName CommitmentDiscountStatus
+    CommitmentDiscountType CommitmentDiscountUnit ConsumedUnit HostProviderName InvoiceDetailId
+    InvoiceId InvoiceIssuerName PricingCategory PricingCurrency PricingUnit PrincipalId ProviderName
+    PublisherName RegionId RegionName ResourceId ResourceName ResourceType ServiceCategory
+    ServiceName ServiceProviderName ServiceSubcategory SkuId SkuMeter SkuPriceDetails SkuPriceId
+    SubAccountId SubAccountName SubAccountType
+    """.split()  # noqa: SIM905 - sixty names read better without sixty pairs of quotes
 )
 # Of each row, by their column of `charge`.
 ROW_COLUMNS = {
@@ -191,7 +194,9 @@ def row_tests(when: Any) -> frozenset[RowTest]:
 
 
 class Need(NamedTuple):
-    """What a condition cannot hold without: a row test passed, or a column with one of some texts."""
+    """What a condition cannot hold without: a row test passed, or a column with one of some
+    texts.
+    """
 
     test: RowTest | None = None
     column: str = ""
@@ -265,7 +270,8 @@ def row_test(column: str, name: str, operand: Any) -> RowTest:
     if column in ROW_COLUMNS:
         if name != "equals":
             raise ValueError(
-                f"{column} is a number: compare it by {', '.join(RANGE_OPERATORS)}, equals or missing"
+                f"{column} is a number: compare it by {', '.join(RANGE_OPERATORS)}, equals or "
+                "missing"
             )
         return RowTest(column, name, (str(_number(name, operand)),))
     words = words_of(name, operand)

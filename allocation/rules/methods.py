@@ -238,7 +238,8 @@ def _member(item: Any, share: Fraction | None) -> Member:
         return Member(Owner(), pool=name_of("pool", item["pool"]), share=share)
     if unknown := sorted(set(map(str, item)) - set(TARGET_FIELDS)):
         raise ValueError(
-            f"a target has no {', '.join(unknown)}; it has {', '.join(TARGET_FIELDS)}, or a pool alone"
+            f"a target has no {', '.join(unknown)}; it has {', '.join(TARGET_FIELDS)}, or a pool "
+            "alone"
         )
     if not any(item.get(name) for name in ("team", "feature")):
         raise ValueError(f"who shares needs a team, a feature or a pool: {quoted(item)}")

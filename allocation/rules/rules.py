@@ -201,7 +201,9 @@ KINDS = ("direct", "shared", "idle", "adjustment", "tax", "credit", "commitment_
 
 
 def parse_rules(text: str) -> Rules:
-    """The rules of a YAML document; raises RuleError with every problem found, not only the first."""
+    """The rules of a YAML document; raises RuleError with every problem found, not only the
+    first.
+    """
     try:
         document = meaning(text)
     except BadText as bad:
@@ -216,7 +218,8 @@ def parse_rules(text: str) -> Rules:
     agents = document.get("agents", CALLER)
     if agents not in (CALLER, CALLEE):
         problems.append(
-            f"`agents` says who pays for a call between teams, {CALLER} or {CALLEE}, not {quoted(agents)}"
+            f"`agents` says who pays for a call between teams, {CALLER} or {CALLEE}, not "
+            f"{quoted(agents)}"
         )
     scopes = _entries(document.get("scope") or [], "scope", _scope_rule, problems)
     rules = _entries(document["rules"], "rule", _rule, problems)
@@ -270,7 +273,8 @@ def _unknown_names(rules: list[Rule], pools: Mapping[str, Split]) -> list[str]:
         for other in rule.of_rules:
             if other not in names:
                 problems.append(
-                    f"rule {quoted(rule.name)}: there is no rule {quoted(other)} that it could follow"
+                    f"rule {quoted(rule.name)}: there is no rule {quoted(other)} that it could "
+                    "follow"
                 )
     return problems
 

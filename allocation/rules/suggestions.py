@@ -119,7 +119,9 @@ class Suggestion:
 
 @dataclass(frozen=True)
 class WorkLine:
-    """Unowned cost of one reason, rule, service and sub-account, and the largest suggestion for it."""
+    """Unowned cost of one reason, rule, service and sub-account, and the largest suggestion for
+    it.
+    """
 
     source: str
     provider: str | None
@@ -137,7 +139,9 @@ class WorkLine:
 
 @dataclass(frozen=True)
 class Evidence:
-    """A property of a charge: `value` is compared, `words` say it, `condition` finds it in a rule."""
+    """A property of a charge: `value` is compared, `words` say it, `condition` finds it in a
+    rule.
+    """
 
     kind: str
     value: tuple[str, ...]

@@ -113,7 +113,9 @@ def meaning(text: str) -> Any:
 
 @dataclass(slots=True)
 class _Open:
-    """A list or mapping whose end was not read yet; `size` counts its nodes, aliases written out."""
+    """A list or mapping whose end was not read yet; `size` counts its nodes, aliases written
+    out.
+    """
 
     anchor: str | None
     line: int
@@ -121,7 +123,9 @@ class _Open:
 
 
 def _check_events(events: Iterator[Any]) -> None:
-    """Refuses what is nested too deeply, names what holds it, or grows by aliases; builds nothing."""
+    """Refuses what is nested too deeply, names what holds it, or grows by aliases; builds
+    nothing.
+    """
     sizes: dict[str | None, int] = {}
     opened = [_Open(None, 1)]
     for event in events:

@@ -95,7 +95,10 @@ def reads_everything_of(page: str) -> type[BasePermission]:
 
 
 class MayUpload(BasePermission):
-    message = "Uploading needs the finance or FinOps admin role, or a key of scope ingest or admin without a team."
+    message = (
+        "Uploading needs the finance or FinOps admin role, or a key of scope ingest or admin "
+        "without a team."
+    )
 
     def has_permission(self, request: Request, view: APIView) -> bool:
         return caller_of(request).may_upload

@@ -142,7 +142,9 @@ class BillUpload(StrictSerializer):
 @permission_classes([MayUpload])
 @parser_classes([MultiPartParser])
 def upload_bill(request: Request) -> Response:
-    """202 with the job that loads the file; what becomes of it is told by the job and its import."""
+    """202 with the job that loads the file; what becomes of it is told by the job and its
+    import.
+    """
     parameters_of(request, NoParameters)
     checked = BillUpload(data=request.data)
     checked.is_valid(raise_exception=True)

@@ -57,7 +57,8 @@ def accept_owner(
         in_force = RuleSet.objects.select_for_update().get(pk=rule_set_for(month).pk)
         if RuleSet.objects.filter(effective_from__gt=month, number__gt=in_force.number).exists():
             raise OwnerError(
-                f"other rules follow those of {month:%B %Y}; accept the owner in the month they begin"
+                f"other rules follow those of {month:%B %Y}; accept the owner in the month they "
+                "begin"
             )
         text, rule = _rules_with(
             in_force.text, suggestion, note=f"accepted {today:%-d %B %Y}: {suggestion.words}"
@@ -102,7 +103,8 @@ def suggested(*, identity: str, month: date, currency: str) -> Suggestion:
         if suggestion.identity == identity:
             return suggestion
     raise OwnerError(
-        "this is no longer suggested: the month was allocated again since; look at the list as it is now"
+        "this is no longer suggested: the month was allocated again since; look at the list as it "
+        "is now"
     )
 
 
@@ -134,6 +136,6 @@ def _check_reach(before: str, after: str, *, rule: str, month: date) -> None:
         )
     if outside:
         raise OwnerError(
-            f"the rule would also take {outside} kinds of charges outside the AI scope, which look the same;"
-            " write a narrower rule by hand"
+            f"the rule would also take {outside} kinds of charges outside the AI scope, which look "
+            "the same; write a narrower rule by hand"
         )

@@ -1,4 +1,6 @@
-"""The rules that the demo's FinOps admin has accepted before the month is allocated: none, but in two of the cases."""
+"""The rules that the demo's FinOps admin has accepted before the month is allocated: none, but in
+two of the cases.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +33,8 @@ def accept_rules(settings: DemoSettings, month: date) -> None:
         accepted = _owners_of_untagged(month)
         document["rules"][:0] = accepted
         document["scope"].append(
-            {"name": "What has an accepted owner", "scope": "ai_supporting", "when": {"any": [r["when"] for r in accepted]}}
+            {"name": "What has an accepted owner", "scope": "ai_supporting",
+                "when": {"any": [r["when"] for r in accepted]}}
         )  # fmt: skip
     elif settings.case == cases.GATEWAY:
         project = PROJECTS[cases.GATEWAY_PROJECT].identifier
@@ -55,7 +58,9 @@ def accept_rules(settings: DemoSettings, month: date) -> None:
 
 
 def _owners_of_untagged(month: date) -> list[dict[str, Any]]:
-    """A rule for each name that had tags on other days, where they all agree: read off the bill, as an admin would."""
+    """A rule for each name that had tags on other days, where they all agree: read off the bill, as
+    an admin would.
+    """
     owners: dict[When, set[tuple[str | None, ...]]] = defaultdict(set)
     untagged: set[When] = set()
     for row in dimension_rows(month=month, scopes=pinned_scopes(month), tests=()):
@@ -76,8 +81,11 @@ def _owners_of_untagged(month: date) -> list[dict[str, Any]]:
 
 
 def _same_thing(columns: Mapping[str, Any]) -> When:
-    """The columns that a thing has on the bill with its tags or without: where it runs, and how it is called."""
-    found = [(name, columns[column]) for name, column in (("SubAccountId", "sub_account_id"), ("ServiceName", "service_name"))]  # fmt: skip
+    """The columns that a thing has on the bill with its tags or without: where it runs, and how it
+    is called.
+    """
+    found = [(name, columns[column]) for name, column in (("SubAccountId", "sub_account_id"),
+        ("ServiceName", "service_name"))]  # fmt: skip
     name = columns.get("resource_name")
     if name:
         return (*found, ("ResourceName", OWN_NUMBER.sub("", name)))

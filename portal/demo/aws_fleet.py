@@ -1,8 +1,9 @@
-"""AWS besides Bedrock: GPU instances by tag, a savings plan, vector index and storage, and an ordinary cloud bill.
+"""AWS besides Bedrock: GPU instances by tag, a savings plan, vector index and storage, and an
+ordinary cloud bill.
 
-GPU jobs follow the shape of cluster logs (Philly 2017: most jobs are small and short, a few run for days): one node
-trains round the clock under a commitment, retraining comes in weekly bursts, evaluations in short nightly ones, and
-serving nodes run always.
+GPU jobs follow the shape of cluster logs (Philly 2017: most jobs are small and short, a few run for
+days): one node trains round the clock under a commitment, retraining comes in weekly bursts,
+evaluations in short nightly ones, and serving nodes run always.
 """
 
 from __future__ import annotations
@@ -94,7 +95,9 @@ def _random(settings: DemoSettings, day: date, what: int) -> np.random.Generator
 
 
 def _plan_hours(settings: DemoSettings, day: date) -> Decimal:
-    """Hours of the committed node on a day: now and then it waits for data, and the commitment goes unused."""
+    """Hours of the committed node on a day: now and then it waits for data, and the commitment goes
+    unused.
+    """
     rng = _random(settings, day, 1)
     return Decimal(24 - int(rng.integers(3, 9))) if rng.random() < 0.12 else Decimal(24)
 
@@ -121,8 +124,9 @@ def _node_lines(
     identity = (
         f"i-{sum((n + 7) * ord(c) for n, c in enumerate(node.name)) * 0x9E3779B97F4A7 % 2**68:017x}"
     )
+    account_id = PROJECTS[node.account].identifier
     columns = {
-        "ResourceId": f"arn:aws:ec2:us-east-1:{PROJECTS[node.account].identifier}:instance/{identity}",
+        "ResourceId": f"arn:aws:ec2:us-east-1:{account_id}:instance/{identity}",
         "ResourceName": node.name,
         "ResourceType": "Instance",
         "SkuId": f"BoxUsage:{node.instance}",
@@ -130,16 +134,41 @@ def _node_lines(
         "x_Operation": "RunInstances",
     }
     if not node.committed:
-        yield _usage(account, month, day, node.account, "Amazon Elastic Compute Cloud", "Compute",
-                     f"${listed} per On Demand Linux {node.instance} Instance Hour", hours, "Hours", listed, contracted,
-                     tags, columns, _cause(node.feature))  # fmt: skip
+        yield _usage(
+            account,
+            month,
+            day,
+            node.account,
+            "Amazon Elastic Compute Cloud",
+            "Compute",
+            f"${listed} per On Demand Linux {node.instance} Instance Hour",
+            hours,
+            "Hours",
+            listed,
+            contracted,
+            tags,
+            columns,
+            _cause(node.feature),
+        )
         return
     line = _usage(
-        account, month, day, node.account, "Amazon Elastic Compute Cloud", "Compute",
-        f"Linux {node.instance} Instance Hour, covered by Compute Savings Plan", hours, "Hours", listed, contracted, tags,
-        columns | _plan_columns("Used") | {"PricingCategory": "Committed"}, _cause(node.feature),
-        billed=Decimal(0), effective=hours * _PLAN_RATE,
-    )  # fmt: skip
+        account,
+        month,
+        day,
+        node.account,
+        "Amazon Elastic Compute Cloud",
+        "Compute",
+        f"Linux {node.instance} Instance Hour, covered by Compute Savings Plan",
+        hours,
+        "Hours",
+        listed,
+        contracted,
+        tags,
+        columns | _plan_columns("Used") | {"PricingCategory": "Committed"},
+        _cause(node.feature),
+        billed=Decimal(0),
+        effective=hours * _PLAN_RATE,
+    )
     yield line
 
 
@@ -163,16 +192,51 @@ def _commitment_lines(
     """The plan's recurring fee, what of it nobody used, and the vector index's prepaid year."""
     feature = "visual-search-training"
     fee = 24 * _PLAN_RATE
-    yield _plain(account, month, day, day + timedelta(days=1), "ml-training", "Savings Plans for AWS Compute usage", "Compute",
-                 "1 year No Upfront Compute Savings Plan, recurring fee", "Purchase", fee, Decimal(0), tags_of(feature),
-                 _plan_columns(None) | {"ChargeFrequency": "Recurring", "PricingQuantity": "24", "PricingUnit": "Hours",
-                                        "PricingCategory": "Committed"}, _cause(feature, "ai"))  # fmt: skip
+    yield _plain(
+        account,
+        month,
+        day,
+        day + timedelta(days=1),
+        "ml-training",
+        "Savings Plans for AWS Compute usage",
+        "Compute",
+        "1 year No Upfront Compute Savings Plan, recurring fee",
+        "Purchase",
+        fee,
+        Decimal(0),
+        tags_of(feature),
+        _plan_columns(None)
+        | {
+            "ChargeFrequency": "Recurring",
+            "PricingQuantity": "24",
+            "PricingUnit": "Hours",
+            "PricingCategory": "Committed",
+        },
+        _cause(feature, "ai"),
+    )
     idle = 24 - _plan_hours(settings, day)
     if idle:
-        yield _plain(account, month, day, day + timedelta(days=1), "ml-training", "Savings Plans for AWS Compute usage", "Compute",
-                     "Compute Savings Plan, unused", "Usage", Decimal(0), idle * _PLAN_RATE, tags_of(feature),
-                     _plan_columns("Unused") | {"PricingCategory": "Committed", "PricingQuantity": plain(idle), "PricingUnit": "Hours"},
-                     _cause(feature, "ai"))  # fmt: skip
+        yield _plain(
+            account,
+            month,
+            day,
+            day + timedelta(days=1),
+            "ml-training",
+            "Savings Plans for AWS Compute usage",
+            "Compute",
+            "Compute Savings Plan, unused",
+            "Usage",
+            Decimal(0),
+            idle * _PLAN_RATE,
+            tags_of(feature),
+            _plan_columns("Unused")
+            | {
+                "PricingCategory": "Committed",
+                "PricingQuantity": plain(idle),
+                "PricingUnit": "Hours",
+            },
+            _cause(feature, "ai"),
+        )
     index = {
         "CommitmentDiscountCategory": "Usage",
         "CommitmentDiscountId": _INDEX_ID,
@@ -180,37 +244,140 @@ def _commitment_lines(
         "CommitmentDiscountType": "Reserved Instance",
     }
     if day == settings.first_day + timedelta(days=4):
-        yield _plain(account, month, day, day + timedelta(days=365), "ml-serving", "Amazon OpenSearch Service", "Databases",
-                     "OpenSearch r7g.2xlarge.search reserved for 1 year, all upfront", "Purchase", 365 * _INDEX_PER_DAY, Decimal(0),
-                     tags_of("semantic-search"), index | {"PricingQuantity": "1", "PricingUnit": "Commitment"},
-                     _cause("semantic-search", "ai_supporting"))  # fmt: skip
+        yield _plain(
+            account,
+            month,
+            day,
+            day + timedelta(days=365),
+            "ml-serving",
+            "Amazon OpenSearch Service",
+            "Databases",
+            "OpenSearch r7g.2xlarge.search reserved for 1 year, all upfront",
+            "Purchase",
+            365 * _INDEX_PER_DAY,
+            Decimal(0),
+            tags_of("semantic-search"),
+            index | {"PricingQuantity": "1", "PricingUnit": "Commitment"},
+            _cause("semantic-search", "ai_supporting"),
+        )
     if day >= settings.first_day + timedelta(days=4):
         yield _usage(
-            account, month, day, "ml-serving", "Amazon OpenSearch Service", "Databases",
-            "r7g.2xlarge.search vector index hours, reserved", Decimal(72), "Hours", Decimal("0.668"), Decimal("0.61456"),
-            tags_of("semantic-search"), index | {"CommitmentDiscountStatus": "Used", "PricingCategory": "Committed",
-                                                 "ResourceName": "search-vectors", "ResourceId": "arn:aws:es:us-east-1:410022120777:domain/search-vectors"},
-            _cause("semantic-search", "ai_supporting"), billed=Decimal(0), effective=_INDEX_PER_DAY,
-        )  # fmt: skip
+            account,
+            month,
+            day,
+            "ml-serving",
+            "Amazon OpenSearch Service",
+            "Databases",
+            "r7g.2xlarge.search vector index hours, reserved",
+            Decimal(72),
+            "Hours",
+            Decimal("0.668"),
+            Decimal("0.61456"),
+            tags_of("semantic-search"),
+            index
+            | {
+                "CommitmentDiscountStatus": "Used",
+                "PricingCategory": "Committed",
+                "ResourceName": "search-vectors",
+                "ResourceId": "arn:aws:es:us-east-1:410022120777:domain/search-vectors",
+            },
+            _cause("semantic-search", "ai_supporting"),
+            billed=Decimal(0),
+            effective=_INDEX_PER_DAY,
+        )
 
 
 # service, category, description, unit, units a day, list price, account, cause, daily noise
 _SERVICES = (
-    ("Amazon OpenSearch Service", "Databases", "r7g.large.search knowledge index hours", "Hours", 96, "0.167", "ml-serving",
-     _cause("knowledge-index", "ai_supporting"), 0.0),
-    ("Amazon Simple Storage Service", "Storage", "TimedStorage-ByteHrs training images", "GB-Mo", 620, "0.023", "ml-training",
-     _cause("visual-search-training", "ai_supporting"), 0.02),
-    ("AWS Lambda", "Compute", "Lambda-GB-Second store set-up tools", "GB-Seconds", 260000, "0.0000166667", "ai-prod",
-     _cause("store-setup", "ai_supporting"), 0.25),
-    ("Amazon SageMaker", "AI and Machine Learning", "Studio notebooks ml.m5.4xlarge hours", "Hours", 38, "0.922", "ml-training",
-     UNTAGGED, 0.2),
-    ("Amazon Elastic Compute Cloud", "Compute", "$0.384 per On Demand Linux m6i.2xlarge Instance Hour", "Hours", 480, "0.384",
-     "shared-services", OTHER, 0.05),
-    ("Amazon Relational Database Service", "Databases", "db.r6g.2xlarge PostgreSQL Multi-AZ hours", "Hours", 120, "1.80",
-     "shared-services", OTHER, 0.0),
-    ("Amazon CloudFront", "Networking", "US-DataTransfer-Out-Bytes", "GB", 980, "0.085", "shared-services", OTHER, 0.15),
-    ("AmazonCloudWatch", "Management and Governance", "USE1-DataProcessing-Bytes", "GB", 55, "0.50", "shared-services", OTHER, 0.1),
-)  # fmt: skip
+    (
+        "Amazon OpenSearch Service",
+        "Databases",
+        "r7g.large.search knowledge index hours",
+        "Hours",
+        96,
+        "0.167",
+        "ml-serving",
+        _cause("knowledge-index", "ai_supporting"),
+        0.0,
+    ),
+    (
+        "Amazon Simple Storage Service",
+        "Storage",
+        "TimedStorage-ByteHrs training images",
+        "GB-Mo",
+        620,
+        "0.023",
+        "ml-training",
+        _cause("visual-search-training", "ai_supporting"),
+        0.02,
+    ),
+    (
+        "AWS Lambda",
+        "Compute",
+        "Lambda-GB-Second store set-up tools",
+        "GB-Seconds",
+        260000,
+        "0.0000166667",
+        "ai-prod",
+        _cause("store-setup", "ai_supporting"),
+        0.25,
+    ),
+    (
+        "Amazon SageMaker",
+        "AI and Machine Learning",
+        "Studio notebooks ml.m5.4xlarge hours",
+        "Hours",
+        38,
+        "0.922",
+        "ml-training",
+        UNTAGGED,
+        0.2,
+    ),
+    (
+        "Amazon Elastic Compute Cloud",
+        "Compute",
+        "$0.384 per On Demand Linux m6i.2xlarge Instance Hour",
+        "Hours",
+        480,
+        "0.384",
+        "shared-services",
+        OTHER,
+        0.05,
+    ),
+    (
+        "Amazon Relational Database Service",
+        "Databases",
+        "db.r6g.2xlarge PostgreSQL Multi-AZ hours",
+        "Hours",
+        120,
+        "1.80",
+        "shared-services",
+        OTHER,
+        0.0,
+    ),
+    (
+        "Amazon CloudFront",
+        "Networking",
+        "US-DataTransfer-Out-Bytes",
+        "GB",
+        980,
+        "0.085",
+        "shared-services",
+        OTHER,
+        0.15,
+    ),
+    (
+        "AmazonCloudWatch",
+        "Management and Governance",
+        "USE1-DataProcessing-Bytes",
+        "GB",
+        55,
+        "0.50",
+        "shared-services",
+        OTHER,
+        0.1,
+    ),
+)
 
 
 def _service_lines(
@@ -228,16 +395,45 @@ def _service_lines(
         )
         listed = Decimal(price)
         yield _usage(
-            account, month, day, project, service, category, description, used, unit, listed, listed * CONTRACT["aws"], tags,
-            {"SkuId": description.split()[0], "RegionId": "us-east-1", "RegionName": "US East (N. Virginia)"}, cause,
-        )  # fmt: skip
+            account,
+            month,
+            day,
+            project,
+            service,
+            category,
+            description,
+            used,
+            unit,
+            listed,
+            listed * CONTRACT["aws"],
+            tags,
+            {
+                "SkuId": description.split()[0],
+                "RegionId": "us-east-1",
+                "RegionName": "US East (N. Virginia)",
+            },
+            cause,
+        )
 
 
 def _usage(
-    account: Account, month: date, day: date, project: str, service: str, category: str, description: str, quantity: Decimal,
-    unit: str, listed: Decimal, contracted: Decimal, tags: dict[str, str], columns: dict[str, str], cause: Cause,
-    billed: Decimal | None = None, effective: Decimal | None = None,
-) -> Line:  # fmt: skip
+    account: Account,
+    month: date,
+    day: date,
+    project: str,
+    service: str,
+    category: str,
+    description: str,
+    quantity: Decimal,
+    unit: str,
+    listed: Decimal,
+    contracted: Decimal,
+    tags: dict[str, str],
+    columns: dict[str, str],
+    cause: Cause,
+    billed: Decimal | None = None,
+    effective: Decimal | None = None,
+) -> Line:
     cost = contracted * quantity
     return Line(
         account=account,
@@ -271,12 +467,36 @@ def _usage(
 
 
 def _plain(
-    account: Account, month: date, start: date, end: date, project: str, service: str, service_category: str, description: str,
-    category: str, billed: Decimal, effective: Decimal, tags: dict[str, str], columns: dict[str, str], cause: Cause,
-) -> Line:  # fmt: skip
+    account: Account,
+    month: date,
+    start: date,
+    end: date,
+    project: str,
+    service: str,
+    service_category: str,
+    description: str,
+    category: str,
+    billed: Decimal,
+    effective: Decimal,
+    tags: dict[str, str],
+    columns: dict[str, str],
+    cause: Cause,
+) -> Line:
     return Line(
-        account=account, month=month, start=start, end=end, category=category, service=service,
-        service_category=service_category, description=description, billed=billed, effective=effective,
-        listed=billed, contracted=billed, project=(PROJECTS[project].identifier, PROJECTS[project].name), tags=tags,
-        columns=columns, causes={cause: 1},
-    )  # fmt: skip
+        account=account,
+        month=month,
+        start=start,
+        end=end,
+        category=category,
+        service=service,
+        service_category=service_category,
+        description=description,
+        billed=billed,
+        effective=effective,
+        listed=billed,
+        contracted=billed,
+        project=(PROJECTS[project].identifier, PROJECTS[project].name),
+        tags=tags,
+        columns=columns,
+        causes={cause: 1},
+    )

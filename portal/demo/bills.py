@@ -1,4 +1,6 @@
-"""The three providers' bills: OpenAI (FOCUS 1.2), AWS (FOCUS 1.0, gzip) and Google Cloud (FOCUS 1.3, in euro)."""
+"""The three providers' bills: OpenAI (FOCUS 1.2), AWS (FOCUS 1.0, gzip) and Google Cloud (FOCUS
+1.3, in euro).
+"""
 
 from __future__ import annotations
 
@@ -75,7 +77,9 @@ class Usage:
                 self.tokens[key][Cause(feature.team, model, feature.slug)] += tokens
 
     def add_unseen(self, settings: DemoSettings, days: Iterable[date]) -> None:
-        """What no feature calls: staff trying models, and in a case of its own the gateway trying its routes."""
+        """What no feature calls: staff trying models, and in a case of its own the gateway trying
+        its routes.
+        """
         self._add_playground(settings, days)
         if settings.case == cases.GATEWAY:
             for (_, project, _, model, _, _), causes in self.tokens.items():
@@ -119,7 +123,9 @@ class BillFile:
 def bill_files(
     settings: DemoSettings, usage: Usage, months: Iterable[date], truth: Truth
 ) -> Iterator[BillFile]:
-    """Every source's bill of these months, and their truth. `usage` must hold the whole of each month."""
+    """Every source's bill of these months, and their truth. `usage` must hold the whole of each
+    month.
+    """
     for month in months:
         for account in ACCOUNTS.values():
             lines = month_lines(settings, usage, account, month, truth)
@@ -151,8 +157,9 @@ def month_lines(
 
 
 def _tell(truth: Truth, line: Line) -> None:
-    """A charge of several days belongs to them equally, clipped to its billing period (outside of it: to its first
-    day)."""
+    """A charge of several days belongs to them equally, clipped to its billing period (outside of
+    it: to its first day).
+    """
     end = month_after(line.month)
     first, until = max(line.start, line.month), min(line.end, end)
     days = [first + timedelta(days=n) for n in range((until - first).days)] or [line.start]
@@ -299,8 +306,9 @@ _WORDINGS = {"openai": _openai_wording, "aws": _aws_wording, "google-cloud": _go
 def _following_lines(
     settings: DemoSettings, account: Account, month: date, lines: list[Line]
 ) -> Iterator[Line]:
-    """Tax, support and credits of a bill; the month's totals must be known for them, so the running month has no tax
-    yet."""
+    """Tax, support and credits of a bill; the month's totals must be known for them, so the running
+    month has no tax yet.
+    """
     billed = sum((line.billed for line in lines), Decimal(0))
     end = month_after(month)
 
@@ -311,15 +319,18 @@ def _following_lines(
         listed = cents if category == "Usage" else Decimal(0)
         return Line(
             account=account, month=month, start=month, end=end, category=category, service=service,
-            service_category="Other", description=description, billed=cents, effective=cents, listed=listed,
+            service_category="Other", description=description, billed=cents, effective=cents,
+                listed=listed,
             contracted=listed, columns=columns,
         )  # fmt: skip
 
     is_invoiced = end <= settings.now.date()
     if account is AWS and is_invoiced:
         yield monthly(
-            "Usage", "AWS Support", "AWS Business Support, percentage of monthly AWS usage", billed * _SUPPORT_SHARE,
-            PricingQuantity="1", PricingUnit="Month", ConsumedQuantity="1", ConsumedUnit="Month", SkuId="AWS-Support-Business",
+            "Usage", "AWS Support", "AWS Business Support, percentage of monthly AWS usage",
+                billed * _SUPPORT_SHARE,
+            PricingQuantity="1", PricingUnit="Month", ConsumedQuantity="1", ConsumedUnit="Month",
+                SkuId="AWS-Support-Business",
         )  # fmt: skip
         yield monthly(
             "Credit", "Amazon Bedrock", "AWS Migration Acceleration Program credit", Decimal("-900")

@@ -1,9 +1,10 @@
-"""The population of model calls: every request of every feature and day, whether its trace is kept or not.
+"""The population of model calls: every request of every feature and day, whether its trace is kept
+or not.
 
-Token counts are lognormal and arrivals follow an hour-of-day profile, as in public request traces (Azure 2023
-conversations: sigma of log input 0.99, of log output 0.86; Mooncake: 1.20, and 37% of prompt blocks seen before). Drawn
-by numpy from a generator seeded by (seed, day, traffic), so a day is the same whenever it is made, and a demo started
-later only adds days.
+Token counts are lognormal and arrivals follow an hour-of-day profile, as in public request traces
+(Azure 2023 conversations: sigma of log input 0.99, of log output 0.86; Mooncake: 1.20, and 37% of
+prompt blocks seen before). Drawn by numpy from a generator seeded by (seed, day, traffic), so a day
+is the same whenever it is made, and a demo started later only adds days.
 """
 
 from __future__ import annotations
@@ -43,7 +44,9 @@ _LONGEST_INPUT = 190_000  # below the next price tier of every demo model
 
 @dataclass(frozen=True)
 class Kept:
-    """Calls whose trace is kept, call by call; `request` numbers the requests, `step` the calls of one request."""
+    """Calls whose trace is kept, call by call; `request` numbers the requests, `step` the calls of
+    one request.
+    """
 
     request: Ints
     step: Ints
@@ -64,7 +67,9 @@ class Kept:
 
 @dataclass(frozen=True)
 class TrafficDay:
-    """What one feature asked one model on one day: the population's token sums, and the calls whose trace is kept."""
+    """What one feature asked one model on one day: the population's token sums, and the calls whose
+    trace is kept.
+    """
 
     feature: DemoFeature
     traffic: Traffic

@@ -1,10 +1,14 @@
-"""Difficulties that the accuracy benchmark looks at one by one: what each changes in a company that is complete.
+"""Difficulties that the accuracy benchmark looks at one by one: what each changes in a company that
+is complete.
 
-- `gateway`: three teams' projects are one, behind a gateway with one key of the provider. Its log names the virtual key
-  of each call; embeddings pass it unlogged, and its own calls to try its routes are in no log.
+- `gateway`: three teams' projects are one, behind a gateway with one key of the provider. Its log
+  names the virtual key of each call; embeddings pass it unlogged, and its own calls to try its
+  routes are in no log.
 - `cache`: features share a prompt cache, which one of them writes and the others only read.
-- `batch`: nightly batch jobs without traces, two of them in one project. The provider's report knows their keys.
-- `tags`: each resource lacks its tags on three days in ten, two nodes always; a sibling's name tells whose they are.
+- `batch`: nightly batch jobs without traces, two of them in one project. The provider's report
+  knows their keys.
+- `tags`: each resource lacks its tags on three days in ten, two nodes always; a sibling's name
+  tells whose they are.
 - `mistagged`: an account has another team's tag, and so have Vision's serving nodes for some days.
 """
 
@@ -35,10 +39,14 @@ _READ_ONLY = (
     "store-setup",
 )  # code-agent and agent-triage write what they read
 _BATCH_JOBS = {
-    "product-descriptions": Traffic("gpt-5.4-mini", "merchant-prod", 60, 3200, 900, traced=False, batch=True, rhythm="night"),
-    "campaign-copy": Traffic("gpt-5.4-mini", "merchant-prod", 25, 5200, 1400, traced=False, batch=True, rhythm="night"),
-    "bundle-ideas": Traffic("nova-pro", "ai-prod", 40, 9000, 800, traced=False, batch=True, rhythm="night"),
-    "sentiment-tags": Traffic("nova-pro", "ai-prod", 90, 2100, 300, traced=False, batch=True, rhythm="night"),
+    "product-descriptions": Traffic("gpt-5.4-mini", "merchant-prod", 60, 3200, 900, traced=False,
+        batch=True, rhythm="night"),
+    "campaign-copy": Traffic("gpt-5.4-mini", "merchant-prod", 25, 5200, 1400, traced=False,
+        batch=True, rhythm="night"),
+    "bundle-ideas": Traffic("nova-pro", "ai-prod", 40, 9000, 800, traced=False, batch=True,
+        rhythm="night"),
+    "sentiment-tags": Traffic("nova-pro", "ai-prod", 90, 2100, 300, traced=False, batch=True,
+        rhythm="night"),
 }  # fmt: skip
 UNTAGGED_SHARE = 0.3
 _NEVER_TAGGED = ("embed-g6-02", "vision-g6-02")

@@ -1,10 +1,12 @@
-"""The demo company: Larkspur, which sells customer-service and commerce software, and what it builds with AI.
+"""The demo company: Larkspur, which sells customer-service and commerce software, and what it
+builds with AI.
 
-Amounts are chosen so that the whole is believable for a company of a few hundred people: some 20,000 to 30,000 a month
-for model usage, about twice that for GPU instances, and an ordinary cloud bill beside them. Services with tens of
-thousands of calls a day sample their traces at the head (`keep_one_in`, told in tracestate), as such services do; the
-others send every span. So the call population behind the bills is simulated whole, while a laptop has to store only
-some hundred thousand spans.
+Amounts are chosen so that the whole is believable for a company of a few hundred people: some
+20,000 to 30,000 a month for model usage, about twice that for GPU instances, and an ordinary cloud
+bill beside them. Services with tens of thousands of calls a day sample their traces at the head
+(`keep_one_in`, told in tracestate), as such services do; the others send every span. So the call
+population behind the bills is simulated whole, while a laptop has to store only some hundred
+thousand spans.
 """
 
 from __future__ import annotations
@@ -68,11 +70,16 @@ PRODUCTS = {
 }
 
 CUSTOMERS = (
-    "abbey-road-bikes", "acre-and-vine", "alpenglow", "baltic-timber", "birchbox-home", "blue-heron", "bruecke-moebel",
-    "cedar-and-co", "coral-swim", "dune-outdoor", "eastgate", "elbe-optik", "fern-and-moss", "field-notes-cafe",
-    "garnet-jewels", "greenline", "harbor-freight-co", "hazel-books", "iris-beauty", "juniper-kids", "kestrel-audio",
-    "lindenhof", "maple-and-main", "nordlicht", "oakwell", "otter-surf", "pine-street", "quarry-stone", "redwood-gear",
-    "rhein-kaffee", "saltmarsh", "silverbirch", "sonnenhut", "tidepool", "umber-paint", "vesper-wine", "willow-pets",
+    "abbey-road-bikes", "acre-and-vine", "alpenglow", "baltic-timber", "birchbox-home",
+        "blue-heron", "bruecke-moebel",
+    "cedar-and-co", "coral-swim", "dune-outdoor", "eastgate", "elbe-optik", "fern-and-moss",
+        "field-notes-cafe",
+    "garnet-jewels", "greenline", "harbor-freight-co", "hazel-books", "iris-beauty", "juniper-kids",
+        "kestrel-audio",
+    "lindenhof", "maple-and-main", "nordlicht", "oakwell", "otter-surf", "pine-street",
+        "quarry-stone", "redwood-gear",
+    "rhein-kaffee", "saltmarsh", "silverbirch", "sonnenhut", "tidepool", "umber-paint",
+        "vesper-wine", "willow-pets",
     "yarrow-health", "zephyr-sails", "zugspitze-sport",
 )  # fmt: skip
 
@@ -226,7 +233,8 @@ MODELS = {
             350,
             4.0,
         ),
-        # Larkspur's own model on its own GPUs: the bill knows the instances, no price list knows the model.
+        # Larkspur's own model on its own GPUs: the bill knows the instances, no price list knows
+        # the model.
         Model(
             "larkspur-ranker-3",
             "larkspur",
@@ -245,7 +253,9 @@ MODELS = {
 
 @dataclass(frozen=True)
 class Traffic:
-    """One feature's use of one model: the population of requests, and how much of it the traces keep."""
+    """One feature's use of one model: the population of requests, and how much of it the traces
+    keep.
+    """
 
     model: str
     project: str
@@ -257,7 +267,8 @@ class Traffic:
     cached: float = 0.0  # share of the input read from the cache on a hit; four calls in five hit
     calls: float = 1.0  # mean model calls per request (agents)
     rhythm: str = "us"  # us, eu, flat, night
-    spread: float = 0.8  # sigma of log tokens: public request traces have 0.9 to 1.2 over all users, less per feature
+    # sigma of log tokens: public request traces have 0.9 to 1.2 over all users, less per feature
+    spread: float = 0.8
     first_day: int | None = None  # relative to the first day of the demo's running month
     last_day: int | None = None
     dialect: str = "otel"  # otel, otel_old, openinference: three generations of attribute names
@@ -295,7 +306,8 @@ FEATURES: tuple[DemoFeature, ...] = (
     # Support
     _feature(
         "chat-assistant", "Chat assistant", "support", "desk",
-        Traffic("gpt-5.4-mini", "support-prod", 52000, 3400, 260, keep_one_in=512, cached=0.55, spread=0.6),
+        Traffic("gpt-5.4-mini", "support-prod", 52000, 3400, 260, keep_one_in=512, cached=0.55,
+            spread=0.6),
         criticality="high", has_sla=True, customers=40,
     ),
     _feature(
@@ -305,12 +317,14 @@ FEATURES: tuple[DemoFeature, ...] = (
     ),
     _feature(
         "agent-triage", "Ticket triage agent", "support", "desk",
-        Traffic("claude-sonnet-4-5", "ai-prod", 9, 52000, 820, shape="agent", calls=4, cached=0.7, spread=0.5),
+        Traffic("claude-sonnet-4-5", "ai-prod", 9, 52000, 820, shape="agent", calls=4, cached=0.7,
+            spread=0.5),
         criticality="high", customers=25,
     ),
     _feature(
         "knowledge-index", "Knowledge base index", "support", "desk",
-        Traffic("text-embedding-3-large", "support-prod", 6, 880000, 0, shape="embed", rhythm="night", spread=0.3),
+        Traffic("text-embedding-3-large", "support-prod", 6, 880000, 0, shape="embed",
+            rhythm="night", spread=0.3),
     ),
     _feature(
         "refund-check", "Refund check", "support", "desk",
@@ -320,43 +334,51 @@ FEATURES: tuple[DemoFeature, ...] = (
     _feature(
         "reply-suggest", "Reply suggestions", "conversations", "desk",
         Traffic(
-            "claude-haiku-4-5", "ai-conversations", 22000, 3000, 170, keep_one_in=256, cached=0.5, rhythm="flat", spread=0.6,
+            "claude-haiku-4-5", "ai-conversations", 22000, 3000, 170, keep_one_in=256, cached=0.5,
+                rhythm="flat", spread=0.6,
             missing_usage=0.02,
         ),
         criticality="high", has_sla=True, customers=40,
     ),
     _feature(
         "call-summary", "Call summary", "conversations", "desk",
-        Traffic("claude-sonnet-4-5", "ai-conversations", 1700, 9500, 700, keep_one_in=32, spread=0.5),
+        Traffic("claude-sonnet-4-5", "ai-conversations", 1700, 9500, 700, keep_one_in=32,
+            spread=0.5),
         criticality="medium", customers=30,
     ),
     _feature(
         "sentiment-tags", "Sentiment tags", "conversations", "desk",
-        Traffic("nova-pro", "ai-conversations", 16000, 820, 24, keep_one_in=512, rhythm="flat", spread=0.5), customers=40,
+        Traffic("nova-pro", "ai-conversations", 16000, 820, 24, keep_one_in=512, rhythm="flat",
+            spread=0.5), customers=40,
     ),
     _feature(
         "voice-cleanup", "Transcript clean-up", "conversations", "desk",
-        Traffic("gemini-2.5-flash", "catalog-prod", 7, 24000, 6200, dialect="openinference"), customers=20,
+        Traffic("gemini-2.5-flash", "catalog-prod", 7, 24000, 6200, dialect="openinference"),
+            customers=20,
     ),
     # Search
     _feature(
         "query-understanding", "Query understanding", "search", "storefront",
-        Traffic("gpt-5.4-mini", "search-prod", 62000, 640, 42, keep_one_in=2048, cached=0.3, spread=0.5),
+        Traffic("gpt-5.4-mini", "search-prod", 62000, 640, 42, keep_one_in=2048, cached=0.3,
+            spread=0.5),
         criticality="high", has_sla=True, customers=40,
     ),
     _feature(
         "answer-cards", "Answer cards", "search", "storefront",
-        Traffic("gpt-5.4", "search-prod", 3600, 4300, 190, shape="rag", keep_one_in=128, cached=0.15, spread=0.5),
+        Traffic("gpt-5.4", "search-prod", 3600, 4300, 190, shape="rag", keep_one_in=128,
+            cached=0.15, spread=0.5),
         criticality="medium", customers=40,
     ),
     _feature(
         "semantic-search", "Semantic search", "search", "storefront",
-        Traffic("text-embedding-3-large", "search-prod", 8, 680000, 0, shape="embed", rhythm="flat", spread=0.3),
+        Traffic("text-embedding-3-large", "search-prod", 8, 680000, 0, shape="embed", rhythm="flat",
+            spread=0.3),
         criticality="high", has_sla=True,
     ),
     _feature(
         "catalog-enrichment", "Catalog enrichment", "search", "merchant",
-        Traffic("gemini-2.5-flash", "catalog-prod", 1400, 9000, 1500, keep_one_in=64, rhythm="night", spread=0.5),
+        Traffic("gemini-2.5-flash", "catalog-prod", 1400, 9000, 1500, keep_one_in=64,
+            rhythm="night", spread=0.5),
     ),
     # Recommendations
     _feature(
@@ -367,7 +389,8 @@ FEATURES: tuple[DemoFeature, ...] = (
     _feature("ranker-retrain", "Ranker retraining", "recommendations", "storefront"),
     _feature(
         "why-recommended", "Why recommended", "recommendations", "storefront",
-        Traffic("claude-haiku-4-5", "ai-prod", 4200, 1900, 90, keep_one_in=128, cached=0.4, spread=0.5), customers=40,
+        Traffic("claude-haiku-4-5", "ai-prod", 4200, 1900, 90, keep_one_in=128, cached=0.4,
+            spread=0.5), customers=40,
     ),
     _feature(
         "bundle-ideas", "Bundle ideas", "recommendations", "merchant",
@@ -376,13 +399,16 @@ FEATURES: tuple[DemoFeature, ...] = (
     # Merchant tools
     _feature(
         "product-descriptions", "Product descriptions", "merchant-tools", "merchant",
-        Traffic("gpt-4o", "merchant-prod", 3200, 1900, 620, keep_one_in=128, spread=0.5, last_day=-45),
-        Traffic("gpt-5.4-mini", "merchant-prod", 3200, 1900, 640, keep_one_in=128, cached=0.3, spread=0.5, first_day=-44),
+        Traffic("gpt-4o", "merchant-prod", 3200, 1900, 620, keep_one_in=128, spread=0.5,
+            last_day=-45),
+        Traffic("gpt-5.4-mini", "merchant-prod", 3200, 1900, 640, keep_one_in=128, cached=0.3,
+            spread=0.5, first_day=-44),
         criticality="medium", customers=40,
     ),
     _feature(
         "store-setup", "Store set-up agent", "merchant-tools", "merchant",
-        Traffic("claude-sonnet-4-5", "ai-prod", 7, 62000, 1500, shape="agent", calls=5, cached=0.75, spread=0.5, dialect="openinference"),
+        Traffic("claude-sonnet-4-5", "ai-prod", 7, 62000, 1500, shape="agent", calls=5, cached=0.75,
+            spread=0.5, dialect="openinference"),
         criticality="medium", customers=30,
     ),
     _feature(
@@ -391,19 +417,23 @@ FEATURES: tuple[DemoFeature, ...] = (
     ),
     _feature(
         "review-digest", "Review digest", "merchant-tools", "merchant",
-        Traffic("gpt-5.4-mini", "merchant-prod", 8, 46000, 700, rhythm="night", dialect="otel_old"), customers=20,
+        Traffic("gpt-5.4-mini", "merchant-prod", 8, 46000, 700, rhythm="night", dialect="otel_old"),
+            customers=20,
     ),
     # Vision
     _feature("visual-search-training", "Visual search training", "vision", "storefront"),
-    _feature("visual-search", "Visual search", "vision", "storefront", criticality="high", has_sla=True),
+    _feature("visual-search", "Visual search", "vision", "storefront", criticality="high",
+        has_sla=True),
     _feature(
         "photo-quality", "Photo quality check", "vision", "merchant",
-        Traffic("gemini-2.5-flash", "catalog-prod", 3600, 2600, 120, keep_one_in=128, spread=0.5), customers=40,
+        Traffic("gemini-2.5-flash", "catalog-prod", 3600, 2600, 120, keep_one_in=128, spread=0.5),
+            customers=40,
     ),
     # Developer tools
     _feature(
         "code-agent", "Code agent", "developer-tools", "internal",
-        Traffic("claude-sonnet-4-5", "ai-dev", 11, 112000, 1900, shape="agent", calls=9, cached=0.85, spread=0.4),
+        Traffic("claude-sonnet-4-5", "ai-dev", 11, 112000, 1900, shape="agent", calls=9,
+            cached=0.85, spread=0.4),
     ),
     _feature(
         "code-review", "Code review", "developer-tools", "internal",
@@ -411,7 +441,8 @@ FEATURES: tuple[DemoFeature, ...] = (
     ),
     _feature(
         "test-writer", "Test writer", "developer-tools", "internal",
-        Traffic("claude-sonnet-4-5", "ai-dev", 4, 76000, 2400, shape="agent", calls=5, cached=0.8, spread=0.4),
+        Traffic("claude-sonnet-4-5", "ai-dev", 4, 76000, 2400, shape="agent", calls=5, cached=0.8,
+            spread=0.4),
     ),
     _feature(
         "docs-bot", "Documentation bot", "developer-tools", "internal",
@@ -427,7 +458,8 @@ FEATURES: tuple[DemoFeature, ...] = (
         Traffic("claude-sonnet-4-5", "ai-dev", 12, 88000, 900, rhythm="night", spread=0.5),
         Traffic("nova-pro", "ai-dev", 8, 88000, 900, rhythm="night", spread=0.5),
     ),
-    _feature("embedding-service", "Embedding service", "ml-platform", "internal", criticality="high"),
+    _feature("embedding-service", "Embedding service", "ml-platform", "internal",
+        criticality="high"),
     _feature(
         "staging-inference", "Staging inference", "ml-platform", "internal",
         Traffic("larkspur-ranker-3", "ml-serving", 8, 900, 40, last_day=-62, environment="staging"),
@@ -439,30 +471,35 @@ FEATURES: tuple[DemoFeature, ...] = (
     ),
     _feature(
         "lead-research", "Lead research agent", "growth", "internal",
-        Traffic("gpt-5.4", "growth-prod", 5, 44000, 900, shape="agent", calls=4, cached=0.5, spread=0.5),
+        Traffic("gpt-5.4", "growth-prod", 5, 44000, 900, shape="agent", calls=4, cached=0.5,
+            spread=0.5),
     ),
     _feature(
         "hackweek-copilot", "Hack week copilot", "growth", "internal",
         Traffic(
-            "gpt-5.4", "growth-prod", 288, 30000, 1100, keep_one_in=16, rhythm="flat", first_day=-84, spread=0.2, environment="experiment"
+            "gpt-5.4", "growth-prod", 288, 30000, 1100, keep_one_in=16, rhythm="flat",
+                first_day=-84, spread=0.2, environment="experiment"
         ),
         criticality="low",
     ),
     # Documents
     _feature(
         "contract-review", "Contract review", "documents", "docs",
-        Traffic("gemini-2.5-pro", "docs-prod", 14, 118000, 5200, shape="agent", calls=3, rhythm="eu", spread=0.4),
+        Traffic("gemini-2.5-pro", "docs-prod", 14, 118000, 5200, shape="agent", calls=3,
+            rhythm="eu", spread=0.4),
         criticality="high", customers=18,
     ),
     _feature(
         "invoice-extraction", "Invoice extraction", "documents", "docs",
-        Traffic("gemini-2.5-flash", "docs-prod", 6400, 5200, 700, keep_one_in=256, rhythm="eu", spread=0.5, first_day=-53),
+        Traffic("gemini-2.5-flash", "docs-prod", 6400, 5200, 700, keep_one_in=256, rhythm="eu",
+            spread=0.5, first_day=-53),
         criticality="medium", customers=30,
     ),
     # Localization
     _feature(
         "translate", "Translation", "localization", "docs",
-        Traffic("gemini-2.5-flash", "l10n-prod", 24000, 1700, 1500, keep_one_in=512, rhythm="eu", spread=0.5),
+        Traffic("gemini-2.5-flash", "l10n-prod", 24000, 1700, 1500, keep_one_in=512, rhythm="eu",
+            spread=0.5),
         criticality="high", has_sla=True, customers=40,
     ),
     _feature(
@@ -472,7 +509,8 @@ FEATURES: tuple[DemoFeature, ...] = (
     # Compliance
     _feature(
         "kyc-screening", "KYC screening", "compliance", "docs",
-        Traffic("gemini-2.5-pro", "compliance-prod", 1500, 7400, 800, keep_one_in=64, rhythm="eu", spread=0.5),
+        Traffic("gemini-2.5-pro", "compliance-prod", 1500, 7400, 800, keep_one_in=64, rhythm="eu",
+            spread=0.5),
         criticality="high", has_sla=True, customers=25,
     ),
     _feature(

@@ -1,4 +1,6 @@
-"""Things worth finding, each placed relative to the demo's anchor, so that they lie where a reader looks."""
+"""Things worth finding, each placed relative to the demo's anchor, so that they lie where a reader
+looks.
+"""
 
 from __future__ import annotations
 
@@ -82,7 +84,9 @@ def earlier_error_burst(settings: DemoSettings) -> tuple[str, datetime, datetime
 
 
 def latency_regression(settings: DemoSettings) -> tuple[str, datetime]:
-    """Model and start: Gemini 2.5 Pro answers almost three times slower since the day before the anchor."""
+    """Model and start: Gemini 2.5 Pro answers almost three times slower since the day before the
+    anchor.
+    """
     return "gemini-2.5-pro", settings.anchor - timedelta(hours=30)
 
 

@@ -16,25 +16,26 @@ from portal.demo.settings import month_after
 from portal.demo.truth import Cause
 
 _1_0 = (
-    "AvailabilityZone BilledCost BillingAccountId BillingAccountName BillingCurrency BillingPeriodEnd BillingPeriodStart "
-    "ChargeCategory ChargeClass ChargeDescription ChargeFrequency ChargePeriodEnd ChargePeriodStart "
-    "CommitmentDiscountCategory CommitmentDiscountId CommitmentDiscountName CommitmentDiscountStatus "
-    "CommitmentDiscountType ConsumedQuantity ConsumedUnit ContractedCost ContractedUnitPrice EffectiveCost "
-    "InvoiceIssuerName ListCost ListUnitPrice PricingCategory PricingQuantity PricingUnit ProviderName PublisherName "
-    "RegionId RegionName ResourceId ResourceName ResourceType ServiceCategory ServiceName SkuId SkuPriceId SubAccountId "
-    "SubAccountName Tags"
+    "AvailabilityZone BilledCost BillingAccountId BillingAccountName BillingCurrency "
+    "BillingPeriodEnd BillingPeriodStart ChargeCategory ChargeClass ChargeDescription "
+    "ChargeFrequency ChargePeriodEnd ChargePeriodStart CommitmentDiscountCategory "
+    "CommitmentDiscountId CommitmentDiscountName CommitmentDiscountStatus CommitmentDiscountType "
+    "ConsumedQuantity ConsumedUnit ContractedCost ContractedUnitPrice EffectiveCost "
+    "InvoiceIssuerName ListCost ListUnitPrice PricingCategory PricingQuantity PricingUnit "
+    "ProviderName PublisherName RegionId RegionName ResourceId ResourceName ResourceType "
+    "ServiceCategory ServiceName SkuId SkuPriceId SubAccountId SubAccountName Tags"
 )
 _1_1 = (
-    "CapacityReservationId CapacityReservationStatus CommitmentDiscountQuantity CommitmentDiscountUnit "
-    "ServiceSubcategory SkuMeter SkuPriceDetails"
+    "CapacityReservationId CapacityReservationStatus CommitmentDiscountQuantity "
+    "CommitmentDiscountUnit ServiceSubcategory SkuMeter SkuPriceDetails"
 )
 _1_2 = (
-    "BillingAccountType InvoiceId PricingCurrency PricingCurrencyContractedUnitPrice PricingCurrencyEffectiveCost "
-    "PricingCurrencyListUnitPrice SubAccountType"
+    "BillingAccountType InvoiceId PricingCurrency PricingCurrencyContractedUnitPrice "
+    "PricingCurrencyEffectiveCost PricingCurrencyListUnitPrice SubAccountType"
 )
 _1_3 = (
-    "AllocatedMethodDetails AllocatedMethodId AllocatedResourceId AllocatedResourceName AllocatedTags ContractApplied "
-    "HostProviderName ServiceProviderName"
+    "AllocatedMethodDetails AllocatedMethodId AllocatedResourceId AllocatedResourceName "
+    "AllocatedTags ContractApplied HostProviderName ServiceProviderName"
 )
 COLUMNS = {
     "1.0": tuple(_1_0.split()),
@@ -126,7 +127,9 @@ def focus_row(line: Line) -> dict[str, str]:
 
 
 def focus_csv(lines: Sequence[Line], *, version: str, extra: Sequence[str] = ()) -> bytes:
-    """The lines as a FOCUS CSV file of this version, with the provider's own x_ columns after the standard ones."""
+    """The lines as a FOCUS CSV file of this version, with the provider's own x_ columns after the
+    standard ones.
+    """
     out = io.StringIO()
     writer = csv.DictWriter(
         out, (*COLUMNS[version], *extra), extrasaction="ignore", lineterminator="\n"

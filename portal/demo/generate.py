@@ -1,5 +1,6 @@
-"""The demo's files: one OTLP request (protobuf, gzip) for each week, three FOCUS bills for each month, and the
-truth."""
+"""The demo's files: one OTLP request (protobuf, gzip) for each week, three FOCUS bills for each
+month, and the truth.
+"""
 
 from __future__ import annotations
 
@@ -40,7 +41,8 @@ def write_files(
     first_new = since.date() if since else settings.first_day
     months = settings.months
     if since:
-        # Bills grow by whole days; a closed month is new until its last day has been billed by the slowest provider.
+        # Bills grow by whole days; a closed month is new until its last day has been billed by the
+        # slowest provider.
         is_another_day = since.date() < settings.now.date()
         months = [
             month

@@ -1,4 +1,6 @@
-"""While the demo runs, its services go on calling models: their new spans are sent over HTTP, as an exporter would."""
+"""While the demo runs, its services go on calling models: their new spans are sent over HTTP, as an
+exporter would.
+"""
 
 from __future__ import annotations
 

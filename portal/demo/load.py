@@ -1,10 +1,10 @@
-"""Loads the demo company through the doors a user has: traces and bills are written as files and imported, then
-allocated.
+"""Loads the demo company through the doors a user has: traces and bills are written as files and
+imported, then allocated.
 
-What stands in the demo's folder under APPORTION_HOME: state.json (what was loaded, up to when), traces/ and bills/. A
-later start adds what has happened since: new spans, a longer bill of the running month, new months. Loading twice
-changes nothing, since spans are known by their ids and bills by their content; so a load that was cut short is simply
-done again.
+What stands in the demo's folder under APPORTION_HOME: state.json (what was loaded, up to when),
+traces/ and bills/. A later start adds what has happened since: new spans, a longer bill of the
+running month, new months. Loading twice changes nothing, since spans are known by their ids and
+bills by their content; so a load that was cut short is simply done again.
 """
 
 from __future__ import annotations
@@ -58,7 +58,9 @@ def load_demo(
     truth: Path | None = None,
     say: Say,
 ) -> DemoLoad:
-    """Make or continue the demo of this folder. Raises Refused where another demo than asked for lives there."""
+    """Make or continue the demo of this folder. Raises Refused where another demo than asked for
+    lives there.
+    """
     state_file = folder / "state.json"
     known = read_state(state_file)
     if known is None:
@@ -89,11 +91,12 @@ def load_settings(
     say: Say,
     untraced: str = Untraced.SPREAD,
 ) -> DemoLoad:
-    """Write the files, import them, allocate their months. `untraced` is the policy of sources that are new.
+    """Write the files, import them, allocate their months. `untraced` is the policy of sources that
+    are new.
 
-    Most calls are of services that sample at the head: a day's extrapolated tokens miss the bill's by chance, either
-    way, so by default what is missing belongs to those who were seen. Where nothing is traced at all, nobody gets it
-    even so.
+    Most calls are of services that sample at the head: a day's extrapolated tokens miss the bill's
+    by chance, either way, so by default what is missing belongs to those who were seen. Where
+    nothing is traced at all, nobody gets it even so.
     """
     with step(
         say,
@@ -205,8 +208,8 @@ class State:
         ):
             if asked is not None and asked != had:
                 raise Refused(
-                    f"--{name} {asked}: the demo in {folder} was made with {had}. Leave the option out to go on with it, "
-                    "or name another APPORTION_HOME for another demo"
+                    f"--{name} {asked}: the demo in {folder} was made with {had}. Leave the option "
+                    "out to go on with it, or name another APPORTION_HOME for another demo"
                 )
         return DemoSettings(
             anchor=self.anchor,

@@ -1,4 +1,6 @@
-"""The demo company's tree in the ledger: entities, units, cost centres, teams, products, features and who owns them."""
+"""The demo company's tree in the ledger: entities, units, cost centres, teams, products, features
+and who owns them.
+"""
 
 from __future__ import annotations
 

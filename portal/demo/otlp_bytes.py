@@ -1,8 +1,8 @@
 """OTLP spans written straight as protobuf bytes.
 
-A demo has some hundred thousand spans whose attributes mostly repeat; joining cached pieces is several times faster
-than building message objects. Field numbers are those of opentelemetry-proto trace/v1/trace.proto, and a test reads the
-bytes back with it.
+A demo has some hundred thousand spans whose attributes mostly repeat; joining cached pieces is
+several times faster than building message objects. Field numbers are those of opentelemetry-proto
+trace/v1/trace.proto, and a test reads the bytes back with it.
 """
 
 from __future__ import annotations
@@ -90,7 +90,9 @@ def span(
 
 
 def resource_spans(resource: dict[str, str], scope: str, spans: Iterable[bytes]) -> bytes:
-    """One `resource_spans` field of an ExportTraceServiceRequest; requests are such fields joined."""
+    """One `resource_spans` field of an ExportTraceServiceRequest; requests are such fields
+    joined.
+    """
     attributes = b"".join(attribute(1, name, value) for name, value in resource.items())
     scoped = _field(1, _field(1, scope.encode())) + b"".join(_field(2, each) for each in spans)
     return _field(1, _field(1, attributes) + _field(2, scoped))

@@ -1,4 +1,6 @@
-"""List prices of the demo's models, from genai-prices, and what Larkspur's contracts take off them."""
+"""List prices of the demo's models, from genai-prices, and what Larkspur's contracts take off
+them.
+"""
 
 from __future__ import annotations
 
@@ -25,8 +27,9 @@ EUR_PER_USD = Decimal("0.91")
 
 @cache
 def list_price(model: Model, token_class: str) -> Decimal | None:
-    """USD per million tokens; None where the model has no such class. The lowest tier: no demo call reaches the next
-    one."""
+    """USD per million tokens; None where the model has no such class. The lowest tier: no demo call
+    reaches the next one.
+    """
     if model.listed is None:
         return None
     provider_id, model_id = model.listed

@@ -8,13 +8,14 @@ from datetime import UTC, date, datetime, timedelta
 
 @dataclass(frozen=True)
 class DemoSettings:
-    """`anchor` is when the demo was first made: everything worth finding is placed relative to it. `now` is where it
-    ends.
+    """`anchor` is when the demo was first made: everything worth finding is placed relative to it.
+    `now` is where it ends.
 
-    Spans: `sampling` is "declared" (each service as company.py says), "none" (every span kept; the population is shrunk
-    to what would have been kept), "tail" (of such a shrunk population, traces with errors and slow ones are kept, and
-    few of the rest), or a probability for all of it. `lost` is the share of spans lost at random. `complete` leaves out
-    every gap in tags and spans (mis-tagged account, unknown and missing teams, lost usage). `case` is one difficulty of
+    Spans: `sampling` is "declared" (each service as company.py says), "none" (every span kept; the
+    population is shrunk to what would have been kept), "tail" (of such a shrunk population, traces
+    with errors and slow ones are kept, and few of the rest), or a probability for all of it. `lost`
+    is the share of spans lost at random. `complete` leaves out every gap in tags and spans
+    (mis-tagged account, unknown and missing teams, lost usage). `case` is one difficulty of
     portal.demo.cases, beside a company that is otherwise complete.
     """
 
@@ -65,7 +66,9 @@ def demo_settings(
     complete: bool = False,
     case: str | None = None,
 ) -> DemoSettings:
-    """Settings that end at `now` and start three whole months before the running one, or `days` days ago."""
+    """Settings that end at `now` and start three whole months before the running one, or `days`
+    days ago.
+    """
     now = now.astimezone(UTC)
     anchor = (anchor or now).astimezone(UTC)
     if days is None:

@@ -1,8 +1,9 @@
-"""Traces of the kept calls: spans of one call (chat), of a retrieval (rag) or of an agent's loop, as OTLP requests.
+"""Traces of the kept calls: spans of one call (chat), of a retrieval (rag) or of an agent's loop,
+as OTLP requests.
 
-Three generations of attribute names are spoken, one per service: today's OpenTelemetry names, those of before 2025
-(gen_ai.system, prompt_tokens) and OpenInference's. Agent spans repeat the sum of their calls' tokens, as
-instrumentations do: a portal that counts both doubles the cost.
+Three generations of attribute names are spoken, one per service: today's OpenTelemetry names, those
+of before 2025 (gen_ai.system, prompt_tokens) and OpenInference's. Agent spans repeat the sum of
+their calls' tokens, as instrumentations do: a portal that counts both doubles the cost.
 """
 
 from __future__ import annotations
@@ -142,7 +143,9 @@ _DIALECTS: dict[str, Names] = {
 
 @lru_cache(maxsize=256)
 def sampling_threshold(probability: float) -> tuple[str, int]:
-    """(tracestate, rejection threshold) of consistent head sampling; the trace id's low 56 bits are at or above it."""
+    """(tracestate, rejection threshold) of consistent head sampling; the trace id's low 56 bits are
+    at or above it.
+    """
     if probability >= 1.0:
         return "", 0
     threshold = 2**56 - round(probability * 2**56)
@@ -206,8 +209,10 @@ class _Writer:
                     continue  # a gateway sees nothing but model calls
                 pieces.append(
                     span(
-                        trace_id=trace_id, span_id=next(ids), parent_id=root, name=name, kind=kind, start_ns=begins,
-                        end_ns=ends, attributes=[*attributes, *common], trace_state=trace_state, status=status,
+                        trace_id=trace_id, span_id=next(ids), parent_id=root, name=name, kind=kind,
+                            start_ns=begins,
+                        end_ns=ends, attributes=[*attributes, *common], trace_state=trace_state,
+                            status=status,
                     )
                 )  # fmt: skip
         if root:
@@ -252,7 +257,8 @@ class _Writer:
                 text_attribute("gen_ai.agent.name", slug),
             ]
         return span(
-            trace_id=trace_id, span_id=root, parent_id=b"", name=name, kind=kind, start_ns=start_ns, end_ns=end_ns,
+            trace_id=trace_id, span_id=root, parent_id=b"", name=name, kind=kind, start_ns=start_ns,
+                end_ns=end_ns,
             attributes=[*attributes, *common], trace_state=trace_state,
             status=ERROR if bool(kept.failed[first:end].all()) else UNSET,
         )  # fmt: skip
@@ -275,8 +281,9 @@ class _Writer:
     def _calls(
         self, kept: Kept, index: int, at_ns: int, draw: int
     ) -> Iterator[tuple[str, list[bytes], int, int, int, int]]:
-        """(name, attributes, kind, start, end, status) of one model call and what belongs to it, one after the
-        other."""
+        """(name, attributes, kind, start, end, status) of one model call and what belongs to it,
+        one after the other.
+        """
         model, traffic = self.model, self.found.traffic
         speed = float(kept.speed[index])
         if kept.embedding[index]:
@@ -378,7 +385,9 @@ def requests_of_day(
     since: datetime | None = None,
     until: datetime | None = None,
 ) -> Iterator[bytes]:
-    """OTLP requests (protobuf) of one day's traffic: spans starting in [since, until), some thousands in each."""
+    """OTLP requests (protobuf) of one day's traffic: spans starting in [since, until), some
+    thousands in each.
+    """
     since_ns = int(since.timestamp() * 1e9) if since else 0
     until_ns = int((until or settings.now).timestamp() * 1e9)
     request: list[bytes] = []

@@ -1,18 +1,18 @@
 """What really caused each dollar of the demo's bills.
 
-A line's cause is known where calls caused it: every call has a team and a feature, traced or not. Where nobody in
-particular caused a line, the truth is what the stated rule says:
+A line's cause is known where calls caused it: every call has a team and a feature, traced or not.
+Where nobody in particular caused a line, the truth is what the stated rule says:
 
-- capacity (GPU nodes, the idle one too, indexes, storage) belongs to the team and feature that runs it, used or not; so
-does a
-  commitment, its unused part included;
-- tax, support and credits follow the charges of their source and month (of their project, where they name one), in
-proportion
-  to effective cost; in the basis of billed cost likewise;
-- people trying models in the staff playground, and notebooks that everyone uses, have no feature: unallocated;
+- capacity (GPU nodes, the idle one too, indexes, storage) belongs to the team and feature that runs
+  it, used or not; so does a commitment, its unused part included;
+- tax, support and credits follow the charges of their source and month (of their project, where
+  they name one), in proportion to effective cost; in the basis of billed cost likewise;
+- people trying models in the staff playground, and notebooks that everyone uses, have no feature:
+  unallocated;
 - services that have nothing to do with AI are one line, `other`.
 
-Each entry adds up: over all causes the truth is the bill, exactly, per source, currency, month and metric.
+Each entry adds up: over all causes the truth is the bill, exactly, per source, currency, month and
+metric.
 """
 
 from __future__ import annotations
@@ -96,7 +96,9 @@ class Truth:
                         self.amounts[Entry(month, day, source, currency, cause)][metric] += share
 
     def weights(self, *, month: date, source: str) -> dict[Cause, int]:
-        """Effective cost by cause, of one source and month; what tax, support and credits follow."""
+        """Effective cost by cause, of one source and month; what tax, support and credits
+        follow.
+        """
         found: dict[Cause, int] = defaultdict(int)
         for entry, (_, effective) in self.amounts.items():
             if entry.month == month and entry.source == source:

@@ -28,7 +28,9 @@ class Layout:
 
     @property
     def sockets(self) -> Path:
-        """A short path: a Unix socket's address holds 107 bytes. One folder for each user and home."""
+        """A short path: a Unix socket's address holds 107 bytes. One folder for each user and
+        home.
+        """
         return Path("/tmp") / f"apportion-{os.getuid()}-{self.mark}"  # noqa: S108 - its owner is checked
 
     @property

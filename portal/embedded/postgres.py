@@ -67,7 +67,9 @@ def own_options(layout: Layout) -> dict[str, str]:
 
 
 def prepare(layout: Layout) -> tuple[list[str | Path], Account]:
-    """Make the database folder at the first start; the command that serves it, and whom it runs as."""
+    """Make the database folder at the first start; the command that serves it, and whom it runs
+    as.
+    """
     account = server_account()
     programs = places.postgres_programs(account) / "bin"
     data = places.data_folder(layout, account)

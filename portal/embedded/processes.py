@@ -52,7 +52,8 @@ def server_account() -> Account:
             continue
         return Account(entry.pw_name, entry.pw_uid, entry.pw_gid)
     raise EmbeddedError(
-        "run as a user other than root: no account named nobody or daemon exists to run PostgreSQL as"
+        "run as a user other than root: no account named nobody or daemon exists to run PostgreSQL "
+        "as"
     )
 
 
@@ -79,7 +80,9 @@ def can(account: Account, path: Path, mode: int) -> bool:
 
 
 def end_with_parent(number: signal.Signals) -> None:
-    """Ask the kernel to send the signal to this process when the parent is gone, however it went."""
+    """Ask the kernel to send the signal to this process when the parent is gone, however it
+    went.
+    """
     parent = os.getppid()
     LIBC.prctl(PR_SET_PDEATHSIG, int(number), 0, 0, 0)
     if os.getppid() != parent:

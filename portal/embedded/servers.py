@@ -77,7 +77,8 @@ def start_keeper(layout: Layout, name: str, say: Callable[[str], None]) -> None:
         if waited - spoken >= 10:
             spoken = waited
             say(
-                f"Waiting for {name} ({waited:.0f} s); after a crash it first recovers. Log: {layout.logs / name}.log"
+                f"Waiting for {name} ({waited:.0f} s); after a crash it first recovers. Log: "
+                f"{layout.logs / name}.log"
             )
         time.sleep(0.05)
 

@@ -138,7 +138,9 @@ class Child:
         if self.quick_ends >= QUICK_ENDS and not self.has_worked:
             tail = "\n".join(self.log.read_text(errors="replace").splitlines()[-8:])
             raise Refused(
-                f"{self.program.name} ended {QUICK_ENDS} times right after its start. {self.log} says:\n{tail}"
+                f"{self.program.name} ended {QUICK_ENDS} times right after its start. {self.log} "
+                "says:\n"
+                f"{tail}"
             )
         self.not_before = time.monotonic() + min(0.5 * self.quick_ends, LONGEST_PAUSE_SECONDS)
         self.say(
@@ -204,8 +206,8 @@ def only_portal(address: str) -> Iterator[None]:
         except BlockingIOError:
             lock.seek(0)
             raise Refused(
-                f"a portal already runs on {settings.APPORTION_HOME} ({lock.read().strip()}): stop it first, "
-                "or set another APPORTION_HOME and --port"
+                f"a portal already runs on {settings.APPORTION_HOME} ({lock.read().strip()}): stop "
+                "it first, or set another APPORTION_HOME and --port"
             ) from None
         lock.truncate(0)
         lock.write(f"process {os.getpid()}, {address}\n")
@@ -257,11 +259,13 @@ def set_up(say: Say) -> None:
     elsewhere = where(settings.EMBEDDED) if settings.EMBEDDED_POSTGRES else None
     if elsewhere:
         say(
-            f"The database is kept in {elsewhere}, as its account can't reach {settings.APPORTION_HOME}."
+            f"The database is kept in {elsewhere}, as its account can't reach "
+            f"{settings.APPORTION_HOME}."
         )
     if not settings.EMBEDDED_POSTGRES and not settings.DATABASE_OWNER_URL:
         say(
-            "Warning: without DATABASE_OWNER_URL the web server's role owns the tables. See docs/settings.md."
+            "Warning: without DATABASE_OWNER_URL the web server's role owns the tables. See "
+            "docs/settings.md."
         )
     migrate_if_needed()
     call_command("check", stdout=io.StringIO())
@@ -269,7 +273,9 @@ def set_up(say: Say) -> None:
 
 
 def supervise(host: str, port: int, say: Say, on_ready: Callable[[str], None] | None) -> None:
-    """Keep everything running until a signal stops the portal; no child is left, however this ends."""
+    """Keep everything running until a signal stops the portal; no child is left, however this
+    ends.
+    """
     from portal.commands import servers_needed
 
     children = [Child(program, say) for program in programs(host, port)]

@@ -40,7 +40,9 @@ LONGEST_VALUE_SHOWN = 200
 
 
 def shown(value: str | None) -> str | None:
-    """The value as it is kept for the list of rejected rows: cut to a length that a page can hold."""
+    """The value as it is kept for the list of rejected rows: cut to a length that a page can
+    hold.
+    """
     if value is None or len(value) <= LONGEST_VALUE_SHOWN:
         return value
     return value[:LONGEST_VALUE_SHOWN] + "…"

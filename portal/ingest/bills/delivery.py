@@ -142,7 +142,9 @@ def load_bill(
 
 
 def source_of(name: str, delivery: str | None) -> Source:
-    """The source of this name, made when new. Raises BillRefused where it is delivered another way."""
+    """The source of this name, made when new. Raises BillRefused where it is delivered another
+    way.
+    """
     if delivery is not None and delivery not in Delivery.values:
         raise BillRefused(
             f"delivery {quoted(delivery)} is not known; use one of {', '.join(Delivery.values)}"
@@ -265,8 +267,8 @@ class Attempt:
                 )
             )
             raise BillRefused(
-                f"the file was delivered as the bill of {self.month:%Y-%m}, but holds {held}. Nothing was loaded; "
-                "deliver it as what it is, or deliver the right file"
+                f"the file was delivered as the bill of {self.month:%Y-%m}, but holds {held}. "
+                "Nothing was loaded; deliver it as what it is, or deliver the right file"
             )
 
     def _publish(self) -> None:

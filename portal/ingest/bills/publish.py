@@ -115,8 +115,9 @@ def refuse_overlaps_within(scopes: list[LoadedScope]) -> None:
             and second.billing_period_start < first.billing_period_end
         ):
             raise BillRefused(
-                f"billing account {first.billing_account_id}: the file holds the billing periods {days(first)} "
-                f"and {days(second)}, which overlap; deliver one of them, or declare the source append"
+                f"billing account {first.billing_account_id}: the file holds the billing periods "
+                f"{days(first)} and {days(second)}, which overlap; deliver one of them, or declare "
+                "the source append"
             )
 
 
@@ -159,17 +160,17 @@ def refuse_overlap(source: Source, scope: LoadedScope, other: ChargeScope) -> No
     amount = ", ".join(f"{each['billed_cost']} {each['currency']}" for each in other.totals)
     if other.source_id == source.pk:
         raise BillRefused(
-            f"billing account {scope.billing_account_id}: the billing period {days(scope)} overlaps {days(other)}, "
-            f"which import {other.bill_import_id} loaded with {amount} billed; deliver it again to replace it, "
-            "or declare the source append"
+            f"billing account {scope.billing_account_id}: the billing period {days(scope)} "
+            f"overlaps {days(other)}, which import {other.bill_import_id} loaded with {amount} "
+            "billed; deliver it again to replace it, or declare the source append"
         )
     shared = providers(scope.id, scope.billing_month) & providers(other.pk, other.billing_month)
     if shared:
         raise BillRefused(
-            f"billing account {scope.billing_account_id}, {', '.join(sorted(shared))}: {days(scope)} overlaps "
-            f"{days(other)}, which the source {other.source.name} already bills with {amount} (import "
-            f"{other.bill_import_id}); the same money would count twice. Use that source, or give one of the two "
-            "the role usage detail"
+            f"billing account {scope.billing_account_id}, {', '.join(sorted(shared))}: "
+            f"{days(scope)} overlaps {days(other)}, which the source {other.source.name} already "
+            f"bills with {amount} (import {other.bill_import_id}); the same money would count "
+            "twice. Use that source, or give one of the two the role usage detail"
         )
 
 
@@ -213,8 +214,8 @@ def refuse_shrinking(changes: list[Replacement]) -> None:
 
 def shrunk(change: Replacement, what: str) -> str:
     return (
-        f"billing account {change.new.billing_account_id}, {days(change.new)}: {what}, less than half of what is "
-        "published; if that is right, load it with --confirm-shrink"
+        f"billing account {change.new.billing_account_id}, {days(change.new)}: {what}, less than "
+        "half of what is published; if that is right, load it with --confirm-shrink"
     )
 
 

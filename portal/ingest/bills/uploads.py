@@ -49,7 +49,9 @@ def stored_path(sha256: str) -> Path:
 
 
 def keep(file: Delivered) -> str:
-    """Stores the bytes once, under their own digest, never to be written again. Returns the digest."""
+    """Stores the bytes once, under their own digest, never to be written again. Returns the
+    digest.
+    """
     digest = hashlib.sha256()
     incoming = upload_folder() / f"incoming-{uuid4().hex}"
     try:

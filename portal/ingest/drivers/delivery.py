@@ -235,7 +235,8 @@ def unknown_teams(rows: Iterable[Delivered], organisation: Organisation) -> list
         return []
     more = f" and {len(unknown) - NAMES_SHOWN} more" if len(unknown) > NAMES_SHOWN else ""
     return [
-        f"not a team of the organisation, so its share stays unallocated: {', '.join(unknown[:NAMES_SHOWN])}{more}"
+        "not a team of the organisation, so its share stays unallocated: "
+        f"{', '.join(unknown[:NAMES_SHOWN])}{more}"
     ]
 
 

@@ -93,7 +93,8 @@ def decoded(content: bytes) -> str:
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         raise Refused(
-            f"line {line}: byte {error.start} is not UTF-8; save the file as CSV in UTF-8. Nothing was replaced"
+            f"line {line}: byte {error.start} is not UTF-8; save the file as CSV in UTF-8. Nothing "
+            "was replaced"
         ) from None
 
 
@@ -122,7 +123,8 @@ def header(names: Sequence[str], columns: Sequence[Column]) -> dict[str, int]:
         name = told.strip().lower()
         if name not in known:
             raise Refused(
-                f"line 1: the column {quoted(told)} is not known; the file has {', '.join(c.name for c in columns)}"
+                f"line 1: the column {quoted(told)} is not known; the file has "
+                f"{', '.join(c.name for c in columns)}"
             )
         if name in places:
             raise Refused(f"line 1: the column {name} stands twice; nothing was replaced")

@@ -58,8 +58,8 @@ class Command(PortalCommand):
 
     def show(self, outcome: dict[str, Any]) -> str:
         lines = [
-            f"run {run['run']}: {run['rows']} rows in {run['currency']}, rule set {run['rule_set']},"
-            f" sha256 {run['sha256']}"
+            f"run {run['run']}: {run['rows']} rows in {run['currency']}, rule set "
+            f"{run['rule_set']}, sha256 {run['sha256']}"
             for run in outcome["runs"]
         ]
         return "\n".join(lines) or f"no bill has a charge in {outcome['period']}"

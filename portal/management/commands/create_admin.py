@@ -16,7 +16,10 @@ from portal.commands import PortalCommand, Refused
 
 
 class Command(PortalCommand):
-    help = "Make a FinOps admin, who gives everyone else access at /admin/, and print a random password, once"
+    help = (
+        "Make a FinOps admin, who gives everyone else access at /admin/, and print a random "
+        "password, once"
+    )
 
     def add_arguments(self, parser: CommandParser) -> None:
         super().add_arguments(parser)
@@ -34,4 +37,7 @@ class Command(PortalCommand):
         return {"username": username, "role": "finops_admin", "password": password}
 
     def show(self, outcome: dict[str, Any]) -> str:
-        return f"{outcome['username']} may sign in as FinOps admin. Password, shown this once: {outcome['password']}"
+        return (
+            f"{outcome['username']} may sign in as FinOps admin. Password, shown this once: "
+            f"{outcome['password']}"
+        )

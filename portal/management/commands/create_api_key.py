@@ -14,7 +14,10 @@ from portal.commands import PortalCommand, Refused
 
 
 class Command(PortalCommand):
-    help = "Make an API key and print its secret, once. It goes into the header Authorization: Bearer SECRET"
+    help = (
+        "Make an API key and print its secret, once. It goes into the header Authorization: Bearer "
+        "SECRET"
+    )
 
     def add_arguments(self, parser: CommandParser) -> None:
         super().add_arguments(parser)
@@ -38,4 +41,7 @@ class Command(PortalCommand):
 
     def show(self, outcome: dict[str, Any]) -> str:
         whom = f"team {outcome['team']}" if outcome["team"] else "every team"
-        return f"{outcome['key']}\nKey {quoted(outcome['name'])} for {whom}, shown this once: Authorization: Bearer KEY"
+        return (
+            f"{outcome['key']}\n"
+            f"Key {quoted(outcome['name'])} for {whom}, shown this once: Authorization: Bearer KEY"
+        )

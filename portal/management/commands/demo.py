@@ -95,7 +95,9 @@ class Command(BaseCommand):
         LiveTraffic(settings=self.loaded.settings, address=address, key=self.key).start()
         self.say_logins()
         self.say(
-            f"\nThe portal is at {address} (Ctrl-C stops it; the data stays in {settings.APPORTION_HOME})"
+            "\n"
+            f"The portal is at {address} (Ctrl-C stops it; the data stays in "
+            f"{settings.APPORTION_HOME})"
         )
 
     def say_logins(self) -> None:

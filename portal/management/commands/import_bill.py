@@ -64,7 +64,8 @@ class Command(PortalCommand):
             f"{outcome['rows_rejected']:,} rejected, in {outcome['seconds']:.1f} s"
         )
         lines += [
-            f"{total['currency']}: billed {total['billed_cost']}, effective {total['effective_cost']}"
+            f"{total['currency']}: billed {total['billed_cost']}, effective "
+            f"{total['effective_cost']}"
             for total in outcome["totals"]
         ]
         lines += [f"repaired: {rule} {count:,} times" for rule, count in outcome["repairs"].items()]

@@ -11,7 +11,10 @@ from portal.ingest.otlp.job_kinds import import_packaged_prices
 
 
 class Command(PortalCommand):
-    help = "Import the installed genai-prices as a new version of the list prices, and price known usage by it."
+    help = (
+        "Import the installed genai-prices as a new version of the list prices, and price known "
+        "usage by it."
+    )
 
     def run(self, **options: Any) -> dict[str, Any]:
         version, is_new = import_packaged_prices(created_by="import_prices")

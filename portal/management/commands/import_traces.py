@@ -12,7 +12,10 @@ from portal.ingest.otlp.traces.files import import_traces
 
 
 class Command(PortalCommand):
-    help = "Load OTLP traces from a file: JSON, JSON lines (collector file exporter) or one protobuf request, also .gz."
+    help = (
+        "Load OTLP traces from a file: JSON, JSON lines (collector file exporter) or one protobuf "
+        "request, also .gz."
+    )
 
     def add_arguments(self, parser: CommandParser) -> None:
         super().add_arguments(parser)
@@ -26,7 +29,8 @@ class Command(PortalCommand):
             f"import {outcome['import']}: {outcome['status']}",
             f"{outcome['spans_read']:,} spans read, {outcome['spans_stored']:,} stored, "
             f"{outcome['spans_duplicate']:,} known before, {outcome['spans_rejected']:,} rejected, "
-            f"{outcome['spans_outside_window']:,} outside the time window, in {outcome['seconds']:.1f} s",
+            f"{outcome['spans_outside_window']:,} outside the time window, in "
+            f"{outcome['seconds']:.1f} s",
         ]
         lines += [f"line {each['line']}: {each['reason']}" for each in outcome["rejected"]]
         return "\n".join(lines)

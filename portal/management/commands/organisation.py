@@ -16,7 +16,10 @@ from portal.decisions.organisation import apply_file
 
 
 class Command(PortalCommand):
-    help = "export: write the organisation as CSV; preview: what a file would change; apply: do what was previewed."
+    help = (
+        "export: write the organisation as CSV; preview: what a file would change; apply: do what "
+        "was previewed."
+    )
 
     def add_arguments(self, parser: CommandParser) -> None:
         super().add_arguments(parser)

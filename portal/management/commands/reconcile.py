@@ -74,8 +74,9 @@ class Command(PortalCommand):
 
     def show(self, outcome: dict[str, Any]) -> str:
         lines = [
-            f"{row['source']} {row['currency']} {row['metric']}: charges {row['charges']},"
-            f" allocated {row['allocated']}, unallocated {row['unallocated']}, difference {row['difference']}"
+            f"{row['source']} {row['currency']} {row['metric']}: charges {row['charges']}, "
+            f"allocated {row['allocated']}, unallocated {row['unallocated']}, difference "
+            f"{row['difference']}"
             for row in outcome["rows"]
         ]
         lines += [

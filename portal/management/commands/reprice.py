@@ -15,7 +15,10 @@ from portal.commands import PortalCommand, Refused
 
 
 class Command(PortalCommand):
-    help = "Price all known usage by a version of the list prices, the one in force unless another is named."
+    help = (
+        "Price all known usage by a version of the list prices, the one in force unless another is "
+        "named."
+    )
 
     def add_arguments(self, parser: CommandParser) -> None:
         super().add_arguments(parser)
@@ -31,7 +34,8 @@ class Command(PortalCommand):
                 str(pk) for pk in PriceVersion.objects.order_by("pk").values_list("pk", flat=True)
             )
             raise Refused(
-                f"no price list has the id {number}: known are {known or 'none'}; import one by import_prices"
+                f"no price list has the id {number}: known are {known or 'none'}; import one by "
+                "import_prices"
             )
         before = unpriced_calls()
         rows = reprice(version.pk)

@@ -27,7 +27,10 @@ from portal.pages.rules.findings import grouped
 
 
 class Command(PortalCommand):
-    help = "export: write the rules in force; preview: what a file's rules would change; apply: put them in force."
+    help = (
+        "export: write the rules in force; preview: what a file's rules would change; apply: put "
+        "them in force."
+    )
 
     def add_arguments(self, parser: CommandParser) -> None:
         super().add_arguments(parser)
@@ -43,7 +46,7 @@ class Command(PortalCommand):
             "--month",
             type=month_argument,
             metavar="YYYY-MM",
-            help="export: in force when; preview, apply: in force from (default: the running month)",
+            help="export: in force when; preview, apply: from when (default: the running month)",
         )
         parser.add_argument(
             "--through",
@@ -163,11 +166,13 @@ def shown_preview(outcome: dict[str, Any]) -> str:
         moved = EXACT.subtract(Decimal(row["effective_after"]), Decimal(row["effective_before"]))
         whose = row["name"] or f"unallocated, {row['reason']}"
         lines.append(
-            f"{whose}: {'pays less by' if moved < 0 else 'pays more by'} {plain(abs(moved))} {row['currency']}"
+            f"{whose}: {'pays less by' if moved < 0 else 'pays more by'} {plain(abs(moved))} "
+            f"{row['currency']}"
         )
     lines.append(
-        f"preview {outcome['preview']} of {', '.join(outcome['months']) or 'no month'}, sha256 {outcome['sha256']},"
-        f" good until {outcome['expires_at'][:16]} UTC for: rules apply FILE --month {outcome['effective_from']}"
+        f"preview {outcome['preview']} of {', '.join(outcome['months']) or 'no month'}, sha256 "
+        f"{outcome['sha256']}, good until {outcome['expires_at'][:16]} UTC for: rules apply FILE "
+        f"--month {outcome['effective_from']}"
     )
     return "\n".join(lines)
 

@@ -13,7 +13,10 @@ from portal.errors import Refused
 
 
 class Command(BaseCommand):
-    help = "Start embedded servers if none are named, migrate, and run web, worker and beat until Ctrl-C."
+    help = (
+        "Start embedded servers if none are named, migrate, and run web, worker and beat until "
+        "Ctrl-C."
+    )
     requires_system_checks: list[str] = []
 
     def add_arguments(self, parser: CommandParser) -> None:

@@ -1,1 +1,3 @@
-"""Delivered files as batches of rows of texts: CSV, CSV.gz and Parquet, whatever their columns mean."""
+"""Delivered files as batches of rows of texts: CSV, CSV.gz and Parquet, whatever their columns
+mean.
+"""

@@ -1,4 +1,6 @@
-"""Batches of rows of a CSV file, as texts, each row with the line of the file on which it starts."""
+"""Batches of rows of a CSV file, as texts, each row with the line of the file on which it
+starts.
+"""
 
 from __future__ import annotations
 
@@ -81,7 +83,8 @@ class CsvRows:
         end = _record_end(start, text_start)
         if end is None:
             raise BillRefused(
-                f"{self.path.name}, line {self._next_line}: no end of the header within a megabyte; this is no CSV"
+                f"{self.path.name}, line {self._next_line}: no end of the header within a "
+                "megabyte; this is no CSV"
             )
         record = start[text_start:end]
         try:
@@ -178,8 +181,8 @@ class CsvRows:
         lengths = pc.binary_length(array.cast(pa.string())).fill_null(0)
         row = int(np.argmax(lengths.to_numpy(zero_copy_only=False)))
         raise BillRefused(
-            f"{self.path.name}, about line {self._next_line + row}, column {name}: a field longer than "
-            f"{LONGEST_FIELD:,} bytes; look for a quote that is opened there and never closed"
+            f"{self.path.name}, about line {self._next_line + row}, column {name}: a field longer "
+            f"than {LONGEST_FIELD:,} bytes; look for a quote that is opened there and never closed"
         )
 
     def _explained(self, error: pa.ArrowInvalid) -> BillRefused:
@@ -187,13 +190,14 @@ class CsvRows:
             return self._not_utf8(offset)
         if len(self._invalid) > MOST_MALFORMED:
             return BillRefused(
-                f"{self.path.name}, after line {self._next_line}: more than {MOST_MALFORMED:,} rows with the "
-                "wrong number of columns; this is no FOCUS bill, or its columns are not separated by commas"
+                f"{self.path.name}, after line {self._next_line}: more than {MOST_MALFORMED:,} "
+                "rows with the wrong number of columns; this is no FOCUS bill, or its columns are "
+                "not separated by commas"
             )
         if "straddling" in str(error):
             return BillRefused(
-                f"{self.path.name}, at or after line {self._next_line}: a row longer than {BLOCK_BYTES:,} bytes; "
-                "look for a quote that is opened there and never closed"
+                f"{self.path.name}, at or after line {self._next_line}: a row longer than "
+                f"{BLOCK_BYTES:,} bytes; look for a quote that is opened there and never closed"
             )
         return BillRefused(
             f"{self.path.name}, at or after line {self._next_line}: not readable as CSV: {error}"
@@ -216,8 +220,9 @@ class CsvRows:
         if broken:
             line, what = broken
             raise BillRefused(
-                f"{self.path.name}, line {line}: {what}; rows can't be told apart after it, so nothing was loaded. "
-                'Double the quotes inside quoted fields ("") and deliver the file again'
+                f"{self.path.name}, line {line}: {what}; rows can't be told apart after it, so "
+                'nothing was loaded. Double the quotes inside quoted fields ("") and deliver the '
+                "file again"
             )
 
 

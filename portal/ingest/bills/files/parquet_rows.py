@@ -122,7 +122,10 @@ class ParquetRows:
         if status == parquet_child.BAD_FILE:
             why = said
         elif status < 0:
-            why = f"reading it ended with signal {-status}: it asks for too much memory or time, or is forged"
+            why = (
+                f"reading it ended with signal {-status}: it asks for too much memory or time, or "
+                "is forged"
+            )
         else:
             why = f"reading it failed ({said.splitlines()[-1] if said else error})"
         return BillRefused(

@@ -155,16 +155,16 @@ class BillStream(io.RawIOBase):
             )
         if len(part) >= FLOOD_MATTERS_FROM and part.count(b"\n") * SHORTEST_LINE > len(part):
             raise BillRefused(
-                f"{self.name}: most lines are blank or nearly so around byte {self.bytes_out:,} of the content; "
-                "this is no bill, export it again"
+                f"{self.name}: most lines are blank or nearly so around byte {self.bytes_out:,} of "
+                "the content; this is no bill, export it again"
             )
         if (
             self.bytes_out > RATIO_MATTERS_FROM
             and self.bytes_out > settings.IMPORT_MAX_RATIO * self.bytes_in
         ):
             raise BillRefused(
-                f"{self.name}: unpacks to more than {settings.IMPORT_MAX_RATIO} times its size, as no bill does; "
-                "deliver it uncompressed, or raise IMPORT_MAX_RATIO"
+                f"{self.name}: unpacks to more than {settings.IMPORT_MAX_RATIO} times its size, as "
+                "no bill does; deliver it uncompressed, or raise IMPORT_MAX_RATIO"
             )
         if b"\0" in part:
             self.nuls += part.count(b"\0")
@@ -191,15 +191,15 @@ class BillStream(io.RawIOBase):
                 self._start_member()
             elif not has_input:
                 raise BillRefused(
-                    f"{self.name}: the gzip data ends in the middle, after {self.bytes_out:,} bytes of content; "
-                    "nothing was loaded, deliver the whole file again"
+                    f"{self.name}: the gzip data ends in the middle, after {self.bytes_out:,} "
+                    "bytes of content; nothing was loaded, deliver the whole file again"
                 )
             try:
                 part = self._inflate.decompress(self._input, wanted)
             except zlib.error as error:
                 raise BillRefused(
-                    f"{self.name}: the gzip data is damaged after {self.bytes_out:,} bytes of content ({error}); "
-                    "nothing was loaded, deliver the file again"
+                    f"{self.name}: the gzip data is damaged after {self.bytes_out:,} bytes of "
+                    f"content ({error}); nothing was loaded, deliver the file again"
                 ) from error
             if self._inflate.eof:
                 self._input = self._inflate.unused_data
@@ -216,8 +216,8 @@ class BillStream(io.RawIOBase):
             self._input += more
         if not self._input.startswith(GZIP):
             raise BillRefused(
-                f"{self.name}: {len(self._input):,} or more bytes follow the end of the gzip data and are not gzip; "
-                "nothing was loaded, deliver the file again"
+                f"{self.name}: {len(self._input):,} or more bytes follow the end of the gzip data "
+                "and are not gzip; nothing was loaded, deliver the file again"
             )
         self._inflate = zlib.decompressobj(wbits=31)
         self._between_members = False

@@ -95,7 +95,9 @@ class Loaded:
 
 
 class TotalsDiffer(Exception):
-    """What the database sums up is not what the file holds. The transaction must not be committed."""
+    """What the database sums up is not what the file holds. The transaction must not be
+    committed.
+    """
 
 
 def added(first: Costs | None, second: Costs) -> Costs:
@@ -338,7 +340,9 @@ GROUP BY c.scope_id, d.billing_currency
 
 
 def check_totals(loaded: Loaded) -> None:
-    """Compares rows and sums of each scope and currency with the database's. Raises TotalsDiffer."""
+    """Compares rows and sums of each scope and currency with the database's. Raises
+    TotalsDiffer.
+    """
     with connection.cursor() as cursor:
         # Nothing is known yet about rows that are not committed; a plan made for two rows takes
         # three times as long.
@@ -357,6 +361,7 @@ def check_totals(loaded: Loaded) -> None:
         }
         if rows[scope.id] != scope.rows or sums != scope.totals:
             raise TotalsDiffer(
-                f"billing account {scope.billing_account_id}, period from {scope.billing_period_start:%Y-%m-%d}: "
-                f"the file holds {scope.rows} rows and {scope.totals}, the database {rows[scope.id]} and {sums}"
+                f"billing account {scope.billing_account_id}, period from "
+                f"{scope.billing_period_start:%Y-%m-%d}: the file holds {scope.rows} rows and "
+                f"{scope.totals}, the database {rows[scope.id]} and {sums}"
             )

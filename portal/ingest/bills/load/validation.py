@@ -152,7 +152,9 @@ class Validator:
         return pc.replace_with_mask(array, is_odd, read), refused
 
     def _extra(self, batch: RowBatch) -> pa.Array | None:
-        """Columns FOCUS does not know as one JSON text per row; null where a row has none of them."""
+        """Columns FOCUS does not know as one JSON text per row; null where a row has none of
+        them.
+        """
         parts = []
         for name in self.header.unknown:
             array = batch.columns[name]

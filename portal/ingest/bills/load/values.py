@@ -68,7 +68,10 @@ def read_number(text: str) -> Cell:
         if len(plain.rpartition(".")[2]) > MAX_DECIMALS:
             return Cell(
                 None,
-                reason=f"more than {MAX_DECIMALS} digits after the point, which would have to be rounded",
+                reason=(
+                    f"more than {MAX_DECIMALS} digits after the point, which would have to be "
+                    "rounded"
+                ),
             )
     return Cell(plain.rstrip(".") if plain.endswith(".") else plain)
 
@@ -93,7 +96,10 @@ def _number_hint(text: str) -> str:
         return "not a number: leave out the underscores"
     if re.search(r"[$€£¥]|[A-Za-z]{3}", text):
         return "not a number: leave out the currency, it has a column of its own"
-    return "not a number: digits, an optional minus sign, a decimal point or E notation (1.5E-7) are read"
+    return (
+        "not a number: digits, an optional minus sign, a decimal point or E notation (1.5E-7) are "
+        "read"
+    )
 
 
 def read_time(text: str) -> Cell:
@@ -197,7 +203,10 @@ def read_tags(text: str) -> Cell:
         if isinstance(value, dict | list):
             return Cell(
                 None,
-                reason=f"the tag {quoted(key)} holds an object or a list; FOCUS tags are flat keys and values",
+                reason=(
+                    f"the tag {quoted(key)} holds an object or a list; FOCUS tags are flat keys "
+                    "and values"
+                ),
             )
     return _rewritten(content)
 

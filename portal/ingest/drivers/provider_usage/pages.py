@@ -57,7 +57,9 @@ class Wrong(ValueError):
 
 
 def page_records(content: bytes, problems: Problems) -> list[Reported]:
-    """Every result of every page; raises Refused where the pages are no report, or not all of one."""
+    """Every result of every page; raises Refused where the pages are no report, or not all of
+    one.
+    """
     pages = list(pages_of(decoded(content)))
     check_complete(pages)
     found = [record for line, page in pages for record in records_of(line, page, problems)]
@@ -101,7 +103,8 @@ def no_constant(name: str) -> Any:
 def as_page(found: Any, line: int) -> dict[str, Any]:
     if not isinstance(found, dict) or not isinstance(found.get("data"), list):
         raise Refused(
-            f'line {line}: not a page of a usage report: it has no list "data". Nothing was replaced'
+            f'line {line}: not a page of a usage report: it has no list "data". Nothing was '
+            "replaced"
         )
     return found
 
@@ -110,7 +113,8 @@ def check_complete(pages: list[tuple[int, dict[str, Any]]]) -> None:
     """The days of a file are replaced, so a page that is missing would take usage away."""
     if pages and pages[-1][1].get("has_more"):
         raise Refused(
-            "the last page says that more follow (has_more); put all pages in the file. Nothing was replaced"
+            "the last page says that more follow (has_more); put all pages in the file. Nothing "
+            "was replaced"
         )
 
 

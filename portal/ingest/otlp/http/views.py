@@ -108,7 +108,9 @@ def source(request: HttpRequest) -> Readable:
 
 
 def accepted(media_type: str, refused: list[str], stored: Stored) -> HttpResponse:
-    """Success; how many spans were refused and why, and what else the sender may want to look at."""
+    """Success; how many spans were refused and why, and what else the sender may want to look
+    at.
+    """
     answer = ExportTraceServiceResponse()
     notes = [f"{count} rejected: {reason}" for reason, count in Counter(refused).most_common(5)]
     if stored.outside_window:
@@ -117,7 +119,8 @@ def accepted(media_type: str, refused: list[str], stored: Stored) -> HttpRespons
         )
     if stored.conflicts:
         notes.append(
-            f"{stored.conflicts} repeat an earlier span id with different content: the first is kept"
+            f"{stored.conflicts} repeat an earlier span id with different content: the first is "
+            "kept"
         )
     if notes:
         answer.partial_success.rejected_spans = len(refused)
@@ -128,7 +131,9 @@ def accepted(media_type: str, refused: list[str], stored: Stored) -> HttpRespons
 
 
 def problem(media_type: str, status: int, code: int, message: str) -> HttpResponse:
-    """An error with a google.rpc.Status body (code = 1, message = 2) in the request's own encoding."""
+    """An error with a google.rpc.Status body (code = 1, message = 2) in the request's own
+    encoding.
+    """
     if media_type == PROTOBUF:
         text = message.encode()[:16_000]
         content = bytes([0x08, code, 0x12]) + varint(len(text)) + text

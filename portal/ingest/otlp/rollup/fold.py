@@ -24,12 +24,12 @@ WAIT_LOCK: Final[LiteralString] = (
     "SELECT pg_advisory_xact_lock(hashtext('apportion fold')) IS NOT NULL"
 )
 
-SUMS: Final[
-    LiteralString
-] = """hour, dimension_id, sum(spans), sum(calls), sum(calls_without_usage), sum(errors),
-    sum(input_uncached), sum(cache_read), sum(cache_write_5m), sum(cache_write_1h), sum(output_text), sum(reasoning),
-    sum(input_audio), sum(input_image), sum(output_audio), sum(output_image), sum(duration_us),
-    sum(variance_input), sum(variance_output), sum(covariance)"""
+SUMS: Final[LiteralString] = """
+    hour, dimension_id, sum(spans), sum(calls), sum(calls_without_usage), sum(errors),
+    sum(input_uncached), sum(cache_read), sum(cache_write_5m), sum(cache_write_1h),
+    sum(output_text), sum(reasoning), sum(input_audio), sum(input_image), sum(output_audio),
+    sum(output_image), sum(duration_us), sum(variance_input), sum(variance_output), sum(covariance)
+"""
 
 FOLD_USAGE: Final[LiteralString] = (
     """

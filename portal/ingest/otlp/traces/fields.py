@@ -20,7 +20,9 @@ Fields = dict[str, Any]
 
 
 def read_fields(attributes: Mapping[str, Any], words: Vocabulary) -> Fields:
-    """Field -> value, the best-ranked name present for each; metadata objects are looked into last."""
+    """Field -> value, the best-ranked name present for each; metadata objects are looked into
+    last.
+    """
     fields: Fields = {}
     ranks: dict[str, int] = {}
     meanings = words.meanings
@@ -88,7 +90,9 @@ def shorten(value: str, field: str, cut: list[str]) -> str | None:
 def kept_attributes(
     attributes: Mapping[str, Any], kept: frozenset[str], cut: list[str]
 ) -> str | None:
-    """The allow-listed attributes as JSON; `truncated` names every field of the span that was cut."""
+    """The allow-listed attributes as JSON; `truncated` names every field of the span that was
+    cut.
+    """
     found = {
         name: short_value(name, value, cut) for name, value in attributes.items() if name in kept
     }

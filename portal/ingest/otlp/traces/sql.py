@@ -77,17 +77,18 @@ GROUP BY 1, 2, 3
 """
 
 # Columns as sent, with their types; `started_us` becomes started_at.
-SENT: Final[
-    LiteralString
-] = """unnest($1::date[], $2::uuid[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[],
-    $7::bigint[], $8::text[], $9::smallint[], $10::text[], $11::boolean[], $12::text[], $13::numeric[],
-    $14::bigint[], $15::bigint[], $16::bigint[], $17::bigint[], $18::bigint[],
-    $19::bigint[], $20::bigint[], $21::bigint[], $22::bigint[], $23::bigint[],
-    $24::boolean[], $25::text[], $26::text[], $27::text[], $28::bigint[], $29::text[], $30::numeric[], $31::jsonb[])
-  AS sent(span_day, trace_id, span_id, parent_span_id, dimension_id, started_us, duration_us, name, status_code,
-    error_type, counted, not_counted, adjusted_count, input_uncached, cache_read, cache_write_5m, cache_write_1h,
-    output_text, reasoning, input_audio, input_image, output_audio, output_image, has_usage, usage_shape, session_id,
-    response_id, time_to_first_chunk_us, finish_reason, client_cost, attributes)"""
+SENT: Final[LiteralString] = """
+unnest($1::date[], $2::uuid[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[],
+    $7::bigint[], $8::text[], $9::smallint[], $10::text[], $11::boolean[], $12::text[],
+    $13::numeric[], $14::bigint[], $15::bigint[], $16::bigint[], $17::bigint[], $18::bigint[],
+    $19::bigint[], $20::bigint[], $21::bigint[], $22::bigint[], $23::bigint[], $24::boolean[],
+    $25::text[], $26::text[], $27::text[], $28::bigint[], $29::text[], $30::numeric[], $31::jsonb[])
+  AS sent(span_day, trace_id, span_id, parent_span_id, dimension_id, started_us, duration_us, name,
+    status_code, error_type, counted, not_counted, adjusted_count, input_uncached, cache_read,
+    cache_write_5m, cache_write_1h, output_text, reasoning, input_audio, input_image, output_audio,
+    output_image, has_usage, usage_shape, session_id, response_id, time_to_first_chunk_us,
+    finish_reason, client_cost, attributes)
+"""
 
 STARTED_AT: Final[LiteralString] = "timestamptz 'epoch' + started_us * interval '1 microsecond'"
 
@@ -95,19 +96,18 @@ INSERT_SPANS: Final[LiteralString] = (
     """
 WITH new AS (
     INSERT INTO span (span_day, trace_id, span_id, parent_span_id, dimension_id, started_at,
-        duration_us, received_at,
-        name, status_code, error_type, counted, not_counted, adjusted_count, """
+        duration_us, received_at, name, status_code, error_type, counted, not_counted,
+        adjusted_count, """
     + TOKENS
-    + """, has_usage,
-        usage_shape, session_id, response_id, time_to_first_chunk_us, finish_reason, client_cost,
-            attributes)
+    + """, has_usage, usage_shape, session_id, response_id, time_to_first_chunk_us,
+        finish_reason, client_cost, attributes)
     SELECT span_day, trace_id, span_id, parent_span_id, dimension_id, """
     + STARTED_AT
-    + """, duration_us, now(),
-        name, status_code, error_type, counted, not_counted, adjusted_count, """
+    + """, duration_us, now(), name, status_code, error_type, counted, not_counted,
+        adjusted_count, """
     + TOKENS
-    + """, has_usage,
-        usage_shape, session_id, response_id, time_to_first_chunk_us, finish_reason, client_cost, attributes
+    + """, has_usage, usage_shape, session_id, response_id, time_to_first_chunk_us,
+        finish_reason, client_cost, attributes
     FROM """
     + SENT
     + """
@@ -135,8 +135,9 @@ CONFLICTS: Final[LiteralString] = (
     + SENT
     + """
 JOIN span USING (span_day, trace_id, span_id)
-WHERE (span.dimension_id, span.started_at, span.duration_us, span.name, span.status_code, span.input_uncached,
-        span.cache_read, span.cache_write_5m, span.cache_write_1h, span.output_text, span.reasoning)
+WHERE (span.dimension_id, span.started_at, span.duration_us, span.name, span.status_code,
+        span.input_uncached, span.cache_read, span.cache_write_5m, span.cache_write_1h,
+        span.output_text, span.reasoning)
     IS DISTINCT FROM (sent.dimension_id, """
     + STARTED_AT
     + """, sent.duration_us, sent.name, sent.status_code, sent.input_uncached,
@@ -191,7 +192,8 @@ WHERE s.span_day = ANY($1::date[]) AND s.trace_id = ANY($2::uuid[])
 """
 
 CHANGED: Final[LiteralString] = """
-unnest($1::date[], $2::uuid[], $3::bigint[], $4::text[]) AS change(span_day, trace_id, span_id, reason)
+unnest($1::date[], $2::uuid[], $3::bigint[], $4::text[])
+    AS change(span_day, trace_id, span_id, reason)
 """
 
 RECOUNT: Final[LiteralString] = (
@@ -200,7 +202,8 @@ UPDATE span SET counted = change.reason IS NULL, not_counted = change.reason
 FROM """
     + CHANGED
     + """
-WHERE span.span_day = change.span_day AND span.trace_id = change.trace_id AND span.span_id = change.span_id
+WHERE span.span_day = change.span_day AND span.trace_id = change.trace_id
+    AND span.span_id = change.span_id
 """
 )
 

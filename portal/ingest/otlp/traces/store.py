@@ -349,7 +349,9 @@ def day_after(day: str) -> str:
 
 @transaction.atomic
 def settle_stored(traces: Sequence[str], days: Sequence[str]) -> None:
-    """Make the stored spans of these traces count as `decide` says; the rollup gets the difference."""
+    """Make the stored spans of these traces count as `decide` says; the rollup gets the
+    difference.
+    """
     with cursor() as c:
         for trace in traces:  # in order, so that two of these never wait for each other in a circle
             c.execute(

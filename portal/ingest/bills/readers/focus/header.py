@@ -76,7 +76,8 @@ def understand_header(delivered: list[str], line: int) -> Header:
     if len(delivered) == 1 and (found := re.search(r"[;\t|]", delivered[0])):
         separator = {"\t": "a tab"}.get(found[0], found[0])
         raise BillRefused(
-            f"line {line}: the header is separated by {separator}, not by commas; export comma-separated CSV"
+            f"line {line}: the header is separated by {separator}, not by commas; export "
+            "comma-separated CSV"
         )
     names: list[str] = []
     recased = 0
@@ -84,7 +85,8 @@ def understand_header(delivered: list[str], line: int) -> Header:
         stripped = text.strip()
         if not stripped:
             raise BillRefused(
-                f"line {line}, column {position}: the header has no name there; name or remove the column"
+                f"line {line}, column {position}: the header has no name there; name or remove the "
+                "column"
             )
         name = BY_FOLDED.get(stripped.lower(), stripped)
         recased += name != text
@@ -92,8 +94,8 @@ def understand_header(delivered: list[str], line: int) -> Header:
     repeated = sorted({name for name in names if names.count(name) > 1})
     if repeated:
         raise BillRefused(
-            f"line {line}: the header names {', '.join(repeated)} more than once; which one counts can't be known, "
-            "so remove or rename the repeated column"
+            f"line {line}: the header names {', '.join(repeated)} more than once; which one counts "
+            "can't be known, so remove or rename the repeated column"
         )
     present = set(names)
     absent = [name for name in ESSENTIAL if name not in present]
@@ -101,8 +103,8 @@ def understand_header(delivered: list[str], line: int) -> Header:
         absent.append("ProviderName or ServiceProviderName")
     if absent:
         raise BillRefused(
-            f"line {line}: the header lacks {', '.join(absent)}; a FOCUS Cost and Usage file has them, "
-            "so check that this is one and export it with all mandatory columns"
+            f"line {line}: the header lacks {', '.join(absent)}; a FOCUS Cost and Usage file has "
+            "them, so check that this is one and export it with all mandatory columns"
         )
     version = focus_version(present)
     return Header(
