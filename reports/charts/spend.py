@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
+from functools import cache
 from typing import Any
 
 from allocation.values.currencies import minor_units
@@ -184,16 +185,21 @@ def _signed(amount: Decimal) -> str:
 
 
 def spark_points(values: Sequence[Decimal]) -> str:
-    """Zero is the base line unless a value is negative; "" where fewer than two values could make a
-    line.
+    """The points of a small inline SVG polyline in a box of 100 by 20. Zero is the base line unless
+    a value is negative; "" where fewer than two values could make a line.
     """
     if len(values) < 2:
         return ""
     numbers = [float(value) for value in values]
     low, high = min(0.0, *numbers), max(0.0, *numbers)
     span = high - low or 1.0
-    step = 100 / (len(numbers) - 1)
     return " ".join(
-        f"{index * step:.1f},{18.5 - 17 * (number - low) / span:.1f}"
-        for index, number in enumerate(numbers)
+        f"{place},{18.5 - 17 * (number - low) / span:.1f}"
+        for place, number in zip(_places(len(numbers)), numbers, strict=True)
     )
+
+
+@cache
+def _places(count: int) -> tuple[str, ...]:
+    """Where so many points stand from left to right: the same for every line of a table."""
+    return tuple(f"{index * (100 / (count - 1)):.1f}" for index in range(count))

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import date
+from functools import cached_property
 from typing import Any, cast
 from urllib.parse import urlencode
 
@@ -170,7 +171,7 @@ class PageState:
         }
         return {name: value for name, value in values.items() if value}
 
-    @property
+    @cached_property
     def period_parameters(self) -> dict[str, str | None]:
         if self.period.is_month:
             return {"period": f"{self.period.start:%Y-%m}"}
@@ -203,7 +204,7 @@ class PageState:
         """Bills do not reach the end of the period yet."""
         return self.elapsed != self.period
 
-    @property
+    @cached_property
     def comparison_known(self) -> bool:
         """Some run covers the compared time, so that nothing spent there means zero and not
         unknown.
@@ -216,7 +217,7 @@ class PageState:
             return self.conversion.covers(self.compare)
         return bool(runs_of_months(self._own_runs, self.compare.months()))
 
-    @property
+    @cached_property
     def question(self) -> CostQuestion:
         """The AI cost that the page shows: of every current run of its currency, since charge days
         cross billing months; with a conversion, of every run that has a rate.
@@ -253,7 +254,7 @@ class PageState:
         """
         return runs_of_months(self.question.runs, period.months())
 
-    @property
+    @cached_property
     def _own_runs(self) -> tuple[MonthRun, ...]:
         return tuple(run for run in self.runs if run.currency == self.currency)
 

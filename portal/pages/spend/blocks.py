@@ -13,7 +13,6 @@ from django.http import HttpRequest
 from django.urls import reverse
 
 from allocation.values.money import exact_sum
-from allocation.values.periods import Period
 from portal.pages.frame.chart import Chart
 from portal.pages.frame.state import PageState
 from portal.pages.frame.tables import Cell, Column, Row, Table, arranged
@@ -181,6 +180,7 @@ def spend_table(
         exact_sum(one.now for one in totals.values()),
         exact_sum(one.before for one in totals.values()),
     )
+    shown_days = list(state.elapsed.days())
     rows: list[Row] = []
     for key, amounts in totals.items():
         row = {
@@ -194,7 +194,7 @@ def spend_table(
         if second:
             row["second"] = Cell(value=second[1](key))
         if days is not None:
-            row["trend"] = Cell(points=_trend(days.get(key, {}), state.elapsed))
+            row["trend"] = Cell(points=_trend(days.get(key, {}), shown_days))
         if units is not None and key in units:
             row["unit"] = Cell(value=units[key].now)
         rows.append(row)
@@ -210,5 +210,5 @@ def spend_table(
     )
 
 
-def _trend(costs: Mapping[date, Decimal], period: Period) -> str:
-    return spark_points([costs.get(day, ZERO) for day in period.days()])
+def _trend(costs: Mapping[date, Decimal], days: Sequence[date]) -> str:
+    return spark_points([costs.get(day, ZERO) for day in days])

@@ -19,14 +19,27 @@ from reports.rows import cached_by_run
 
 EXPLAINED_UP_TO = 4
 
-# One row per source of bills with its newest delivery.
-SOURCES = """
-SELECT source.name, newest.id, newest.status, newest.rows_rejected
-FROM allocation_source AS source
-JOIN LATERAL (
-    SELECT id, status, rows_rejected FROM allocation_import
-    WHERE source_id = source.id AND kind = 'bill' ORDER BY created_at DESC LIMIT 1
-) AS newest ON true
+# One row per source of bills with its newest delivery, or one without a source; in each when the
+# newest span came, by the start index of two partitions, else the newest hour with usage.
+ARRIVED = """
+SELECT traces.at, source.name, newest.id, newest.status, newest.rows_rejected
+FROM (
+    SELECT coalesce(
+        (SELECT max(received_at) FROM span
+            WHERE span_day BETWEEN %(today)s::date - 1 AND %(today)s::date AND started_at >= (
+                SELECT max(started_at) FROM span
+                WHERE span_day BETWEEN %(today)s::date - 1 AND %(today)s::date)),
+        (SELECT max(hour) + interval '1 hour' FROM usage_hourly WHERE hour <= %(now)s),
+        (SELECT max(hour) FROM usage_delta WHERE hour <= %(now)s)
+    ) AS at
+) AS traces
+LEFT JOIN (
+    allocation_source AS source
+    JOIN LATERAL (
+        SELECT id, status, rows_rejected FROM allocation_import
+        WHERE source_id = source.id AND kind = 'bill' ORDER BY created_at DESC LIMIT 1
+    ) AS newest ON true
+) ON true
 ORDER BY source.name
 """
 
@@ -38,19 +51,6 @@ JOIN charge_group ON charge_group.run_id = bucket.run_id AND charge_group.bucket
 JOIN allocation_source AS source ON source.id = bucket.source_id
 WHERE bucket.run_id = ANY(%(runs)s) AND charge_group.day <= %(today)s
 GROUP BY source.name
-"""
-
-# The newest span of the last two days by the start index of two partitions, else the newest hour
-# with usage.
-LAST_TRACE = """
-SELECT coalesce(
-    (SELECT max(received_at) FROM span
-        WHERE span_day BETWEEN %(today)s::date - 1 AND %(today)s::date AND started_at >= (
-            SELECT max(started_at) FROM span WHERE span_day BETWEEN %(today)s::date - 1
-                AND %(today)s::date)),
-    (SELECT max(hour) + interval '1 hour' FROM usage_hourly WHERE hour <= %(now)s),
-    (SELECT max(hour) FROM usage_delta WHERE hour <= %(now)s)
-)
 """
 
 
@@ -151,14 +151,11 @@ def trust(
     """
     reach = source_reach(question=every_run, today=now.date())
     with connection.cursor() as cursor:
-        cursor.execute(SOURCES)
-        sources = [
-            SourceTrust(name, reach.get(name), *newest) for name, *newest in cursor.fetchall()
-        ]
-        cursor.execute(LAST_TRACE, {"today": now.date(), "now": now})
-        traces_at = cursor.fetchone()[0]
+        cursor.execute(ARRIVED, {"today": now.date(), "now": now})
+        arrived = cursor.fetchall()
+    sources = [SourceTrust(name, reach.get(name), *newest) for _, name, *newest in arrived if name]
     sources.sort(key=lambda source: (-(source.through or date.min).toordinal(), source.name))
-    return Trust(sources, traces_at, evidence_shares(question), runs)
+    return Trust(sources, arrived[0][0], evidence_shares(question), runs)
 
 
 @cached_by_run

@@ -54,7 +54,7 @@ def test_matrix_puts_features_against_models(teams: list[Team]) -> None:
     assert rows["ranking"]["model:gpt-4o"].value == Decimal("10.5")
     assert rows["ranking"]["model:o3"].value == Decimal(2)
     assert rows["no feature"]["other-models"].value == Decimal(3)
-    assert [head["column"].label for head in response.context["matrix"].heads][-2:] == [
+    assert [head.column.label for head in response.context["matrix"].heads][-2:] == [
         "no model",
         "All, USD",
     ]
