@@ -16,7 +16,6 @@ from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
-from allocation.models import Team
 from allocation.rules.suggestions import LEAST_CONFIDENCE, Suggestion, Unowned, WorkLine
 from allocation.values.money import exact_sum
 from allocation.values.periods import Period
@@ -32,6 +31,7 @@ from portal.pages.ownership.views import may_change, tabs
 from portal.pages.spend.blocks import explain_address
 from reports.charts.coverage_lines import coverage_lines
 from reports.cost_question.question import CostQuestion
+from reports.queries.ownership.organisation import team_names
 from reports.queries.ownership.unowned import Coverage, coverage, unowned
 from reports.readable import grouped, ratio
 
@@ -53,7 +53,7 @@ class SuggestionLine:
 @require_safe
 def show_unowned(request: HttpRequest) -> HttpResponseBase:
     state = whole_month(PageState.from_request(request))
-    names = dict(Team.objects.values_list("slug", "name"))
+    names = team_names()
     question = everything(state, state.period)
     found = unowned(question=question, months=[state.period.start], currency=state.currency)
     table = work_table(request, state, found, names)

@@ -8,7 +8,7 @@ from typing import Any, cast
 
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import get_object_or_404, redirect, render
+from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_safe
@@ -25,6 +25,7 @@ from portal.accounts.models import User
 from portal.decisions.rules import apply_previewed, job_of
 from portal.ingest.bills.delivery import ask_for_allocation
 from portal.jobs.models import JobStatus
+from portal.pages.frame.doorway import found
 from portal.pages.frame.posts import sent_from
 from portal.pages.frame.reasons import reason_words
 from portal.pages.frame.render import Crumb, render_page
@@ -35,6 +36,7 @@ from portal.pages.registry import holds
 from portal.pages.rules.findings import grouped
 from portal.pages.rules.versions import compared
 from portal.pages.spec import Choice
+from reports.queries.explain.rule_sets import rule_preview
 from reports.queries.ownership.organisation import Names, names_of
 
 QUESTIONS = {
@@ -51,7 +53,7 @@ HALF_CENT = Decimal("0.005")  # less than that is shown as nothing, so it shares
 @require_safe
 def show_preview(request: HttpRequest, preview_id: int) -> HttpResponse:
     """The differences, or how far the job is; for htmx only that."""
-    preview = get_object_or_404(RulePreview, pk=preview_id)
+    preview = found(rule_preview(preview_id))
     state = PageState.from_request(request)
     if preview.outcome is None:
         return progress_page(request, preview, state)
@@ -155,7 +157,7 @@ def apply_preview(request: HttpRequest, preview_id: int) -> HttpResponse:
     """Puts the previewed text in force and asks for its months to be allocated anew; none before
     them.
     """
-    preview = get_object_or_404(RulePreview, pk=preview_id)
+    preview = found(rule_preview(preview_id))
     user = cast(User, request.user).get_username()
     note = request.POST.get("note", "")[:500]
     if request.POST.get("sha256") != preview.content_sha256:

@@ -11,11 +11,11 @@ import yaml
 from django.http import HttpRequest, HttpResponse
 from django.views.decorators.http import require_safe
 
-from allocation.models import RuleSet
 from portal.pages.frame.render import render_page
 from portal.pages.frame.state import PageState
 from portal.pages.rules.versions import may_edit
 from reports.queries.costs.rules_taken import RuleTake, charges_without_rule, rules_taken
+from reports.queries.explain.rule_sets import next_rule_set, rule_set_in_force
 
 METHOD_WORDS = {
     "direct": "direct: one owner pays",
@@ -59,16 +59,14 @@ class RuleLine:
 def show_rules(request: HttpRequest) -> HttpResponse:
     state = PageState.from_request(request)
     month = max(state.period.months())
-    rule_set = RuleSet.objects.filter(effective_from__lte=month).order_by("-number").first()
+    rule_set = rule_set_in_force(month)
     question = state.billed_in(state.period)
     taken = rules_taken(question=question)
     lines = rule_lines(rule_set.text, taken, state.metric, bool(question.runs)) if rule_set else []
     known = {line.name for line in lines}
     context = {
         "rule_set": rule_set,
-        "newer": RuleSet.objects.filter(effective_from__gt=month)
-        .order_by("effective_from", "number")
-        .first(),
+        "newer": next_rule_set(month),
         "lines": lines,
         "earlier": [
             (take.rule, take.charges, getattr(take, state.metric))

@@ -41,7 +41,6 @@ SELECT DISTINCT environment FROM allocation_target WHERE environment IS NOT NULL
     ORDER BY environment LIMIT 50
 """
 
-
 NAMES = """
 SELECT 'team', slug, name FROM allocation_team WHERE slug = ANY(%(teams)s)
 UNION ALL
@@ -64,6 +63,13 @@ def teams_in_tree(*, scope: TeamScope, day: date) -> list[TeamInTree]:
     with connection.cursor() as cursor:
         cursor.execute(TEAMS, {"day": day})
         return [TeamInTree(*row) for row in cursor.fetchall() if scope.allows(row[0])]
+
+
+def team_names() -> dict[str, str]:
+    """Of every team, by slug, for readers of the whole organisation."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT slug, name FROM allocation_team")
+        return dict(cursor.fetchall())
 
 
 def teams_of_unit(*, unit: str, today: date) -> frozenset[str]:
