@@ -18,9 +18,18 @@ EVIDENCE_WORDS = {
 METHOD_WORDS = {
     "direct": "Direct: the whole charge goes to one owner.",
     "traced_usage": "Traced usage: each caller pays in proportion to what its spans say it used.",
-    "provider_usage": "Provider usage: each key's owner pays in proportion to what the provider says the key used.",
-    "capacity": "Capacity: each caller pays for what its calls took of reserved capacity; the rest is its owner's.",
-    "gpu_usage": "GPU usage: each workload pays for the GPU-seconds it booked; what nobody booked is idle capacity.",
+    "provider_usage": (
+        "Provider usage: each key's owner pays in proportion to what the provider says the "
+        "key used."
+    ),
+    "capacity": (
+        "Capacity: each caller pays for what its calls took of reserved capacity; the rest "
+        "is its owner's."
+    ),
+    "gpu_usage": (
+        "GPU usage: each workload pays for the GPU-seconds it booked; what nobody booked "
+        "is idle capacity."
+    ),
     "proportional": "Proportional: split in proportion to a driver.",
     "even": "Even: equal shares.",
     "fixed": "Fixed: shares set by the rule.",
@@ -29,17 +38,31 @@ METHOD_WORDS = {
 }
 WIDENED_WORDS = {
     "month": "Nothing was measured on that day, so the whole month decides.",
-    "model": "No spans with this token class, so all usage of the model decides, weighted by list price.",
-    "model, month": "No spans of this model and class on that day, so the model's whole month decides.",
-    "region": "No spans of this region on that day or in the month, so those of all regions decide.",
+    "model": (
+        "No spans with this token class, so all usage of the model decides, weighted by list price."
+    ),
+    "model, month": (
+        "No spans of this model and class on that day, so the model's whole month decides. "
+    ),
+    "region": (
+        "No spans of this region on that day or in the month, so those of all regions decide."
+    ),
     "region, month": "No spans of this region, so the month's spans of all regions decide.",
     "any tier": "No span says that reserved capacity served it, so all spans of the model decide.",
-    "any tier, month": "No span says that reserved capacity served it, so the model's whole month decides.",
+    "any tier, month": (
+        "No span says that reserved capacity served it, so the model's whole month decides."
+    ),
     "provider": "No spans of this model, so all models of this provider and project decide.",
-    "provider, month": "No spans of this model, so the month's usage of this provider and project decides.",
+    "provider, month": (
+        "No spans of this model, so the month's usage of this provider and project decides."
+    ),
     "service": "Related charges of the same service.",
-    "sub-account": "No related charge of the same service, so those of the same sub-account decide.",
-    "provider-wide": "No related charge of the same sub-account, so those of the same provider decide.",
+    "sub-account": (
+        "No related charge of the same service, so those of the same sub-account decide. "
+    ),
+    "provider-wide": (
+        "No related charge of the same sub-account, so those of the same provider decide. "
+    ),
     "source": "No related charge of the same provider, so those of the same source decide.",
 }
 

@@ -25,8 +25,8 @@ DUST = Decimal(
 WORKING_DIGITS = 60
 
 CauseKey = Literal[
-    "untraced", "silent", "cached", "reasoning", "batch", "prices", "discount", "credit", "late", "rounding",
-    "remainder",
+    "untraced", "silent", "cached", "reasoning", "batch", "prices", "discount", "credit", "late",
+    "rounding", "remainder",
 ]  # fmt: skip
 REPRICED: tuple[CauseKey, ...] = ("untraced", "silent", "cached", "reasoning", "batch", "prices")
 ON_THE_BILL: tuple[CauseKey, ...] = ("discount", "credit", "late", "rounding", "remainder")
@@ -238,7 +238,7 @@ def gap_of(bill: SourceBill, *, rate: Decimal | None = None) -> Gap:
 
 @dataclass(frozen=True)
 class Steps:
-    """`listed` is the model at the bill's list prices; estimate + amounts + not_by_token make it."""
+    """`listed`, the model at the bill's list prices, is estimate + amounts + not_by_token."""
 
     amounts: Mapping[CauseKey, Decimal]
     listed: Decimal

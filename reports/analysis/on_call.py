@@ -1,4 +1,4 @@
-"""The on-call view: burn, errors, latency and traffic of the last 60 minutes, most unusual first."""
+"""The on-call view: burn, errors, latency and traffic of the last hour, most unusual first."""
 
 from __future__ import annotations
 

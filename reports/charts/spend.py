@@ -1,5 +1,5 @@
-"""Charts of spend: bars per day, the waterfall of a difference, and lines in a table. Pure functions
-from exact costs to figures; floats are for pixels.
+"""Charts of spend: bars per day, the waterfall of a difference, and lines in a table. Pure
+functions from exact costs to figures; floats are for pixels.
 """
 
 from __future__ import annotations

@@ -30,7 +30,8 @@ def cost_of(alias: str) -> str:
 
 @dataclass(frozen=True)
 class Dimension:
-    """What costs can be summed by: a column of the rollup `daily`, or of what `join` puts beside it.
+    """What costs can be summed by: a column of the rollup `daily`, or of what `join` puts beside
+    it.
 
     What a run says never changes. `is_of_run` is false where other rows have a part in the answer,
     so that it must not be cached.

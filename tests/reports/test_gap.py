@@ -159,7 +159,8 @@ def test_the_bill_lists_another_price() -> None:
 def test_a_model_without_a_price_is_a_matter_of_the_price_list_and_not_of_traces() -> None:
     unknown = ModelUsage(
         "openai", "p", "m", (line("input", 100, "200"),),
-        traced={"input_uncached": TracedTokens(D(100), D(0), D(0))}, prices={}, calls=D(3), unpriced_calls=D(3),
+        traced={"input_uncached": TracedTokens(D(100), D(0), D(0))}, prices={},
+        calls=D(3), unpriced_calls=D(3),
     )  # fmt: skip
 
     gap = gap_of(bill(unknown))
@@ -207,9 +208,7 @@ def test_quantities_that_are_no_tokens_stay_in_the_remainder() -> None:
     assert (told(gap), gap.not_by_token) == ({"remainder": D(80)}, D(80))
 
 
-def test_fault_035_without_a_rate_a_bill_of_another_currency_is_not_compared_and_never_taken_for_zero() -> (
-    None
-):
+def test_fault_035_a_bill_of_a_currency_without_a_rate_is_not_compared_and_never_zero() -> None:
     euro = bill(
         usage(
             [line("input", 100, "180", contracted_cost=D(162), billed_cost=D(162))],

@@ -123,8 +123,9 @@ def test_fault_035_usage_of_a_day_without_a_price_is_unpriced_and_shown_and_neve
     )
     with connection.cursor() as cursor:
         cursor.execute(
-            "INSERT INTO allocation_price (version_id, provider, model, token_class, context_from, valid_from,"
-            " is_undated, per_million) VALUES (%s, 'openai', 'gpt-4o', 'input_uncached', 0, '2026-10-10', false, 2.5)",
+            "INSERT INTO allocation_price (version_id, provider, model, token_class,"
+            " context_from, valid_from, is_undated, per_million)"
+            " VALUES (%s, 'openai', 'gpt-4o', 'input_uncached', 0, '2026-10-10', false, 2.5)",
             [version.pk],
         )
     bill = Bill()

@@ -1,4 +1,4 @@
-"""What a thousand calls cost: the cost and the calls of the same models, in each period for itself."""
+"""What a thousand calls cost: the cost and the calls of the same models, each period for itself."""
 
 from __future__ import annotations
 

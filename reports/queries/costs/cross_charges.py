@@ -1,4 +1,6 @@
-"""What did teams provide to each other: calls that one team's agents served for another's features?"""
+"""What did teams provide to each other: calls that one team's agents served for another's
+features?
+"""
 
 from __future__ import annotations
 

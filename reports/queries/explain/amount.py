@@ -63,7 +63,7 @@ def explain_parts(question: CostQuestion) -> list[ExplainedPart]:
 
 @dataclass(frozen=True)
 class ExplainedLine:
-    """One charge bucket: bill charges with equal rule and split key, and the reader's share of it."""
+    """One charge bucket, charges of equal rule and split key, and the reader's share of it."""
 
     run: int
     bucket: int

@@ -1,4 +1,4 @@
-"""Accounts and resources whose tags name one team while everything else about them names another."""
+"""Accounts and resources whose tags name one team while everything else about them is another's."""
 
 from __future__ import annotations
 

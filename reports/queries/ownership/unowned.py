@@ -124,7 +124,7 @@ class Coverage:
     cost_traced: Decimal
 
     def share(self, what: str, by: str) -> Decimal | None:
-        """`what`: allocated, tagged or traced; `by`: charges or cost. None where there is nothing."""
+        """`what`: allocated, tagged or traced; `by`: charges or cost. None where there is none."""
         return ratio(Decimal(getattr(self, f"{by}_{what}")), Decimal(getattr(self, by)))
 
 

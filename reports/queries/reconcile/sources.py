@@ -46,7 +46,7 @@ class LoadedSource:
 
 @dataclass(frozen=True)
 class AllocatedSource:
-    """What runs made of one source's charges in one currency; `other` is the part that is not AI."""
+    """What runs made of one source's charges in one currency; `other` is what is not AI."""
 
     source: str
     currency: str

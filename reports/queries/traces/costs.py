@@ -1,4 +1,4 @@
-"""What single calls cost at list prices, by the newest imported price list and the call's own time."""
+"""What single calls cost at list prices, by the newest price list and the call's own time."""
 
 from __future__ import annotations
 

@@ -83,7 +83,7 @@ class GpuDay:
 
 
 def gpu_days(question: CostQuestion) -> list[GpuDay]:
-    """Days of the question's period; its runs share a currency. Nothing for a reader of some teams."""
+    """Days of the question's period; its runs share a currency. None for a reader of some teams."""
     if not question.scope.is_everything:
         return []
     months = sorted({run.month for run in question.runs})

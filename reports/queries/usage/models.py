@@ -73,7 +73,7 @@ ORDER BY sum(d.calls) DESC, d.model COLLATE "C", d.provider COLLATE "C"
 
 
 def usage_by_model(*, window: Window, picked: UsageFilter, teams: TeamScope) -> list[ModelUsage]:
-    """One row per (provider, model), most calls first, over the whole hours that touch the window."""
+    """One row per (provider, model), most calls first, over whole hours that touch the window."""
     first, last = window.hours
     return fetch(ModelUsage, MODELS, {"first": first, "last": last, **picked.parameters(teams)})
 

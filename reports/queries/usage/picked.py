@@ -27,7 +27,7 @@ class UsageFilter:
 
     @property
     def is_unpicked(self) -> bool:
-        """Nothing chosen on the page itself; team and environment belong to every page's top bar."""
+        """Nothing chosen on the page itself; team and environment belong to the top bar."""
         return not (self.model or self.feature or self.version or self.service)
 
     def parameters(self, teams: TeamScope) -> dict[str, Any]:
