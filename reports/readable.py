@@ -110,7 +110,7 @@ def count(value: Decimal | int | None) -> str:
 
 
 @dataclass(frozen=True)
-class Change:
+class AmountChange:
     """How an amount moved against a comparison. `word` says it without colour: up, down, new,
     ended, same.
     """
@@ -141,21 +141,21 @@ class Change:
         )
 
 
-def change(now: Decimal | None, before: Decimal | None, places: int = 2) -> Change:
+def change(now: Decimal | None, before: Decimal | None, places: int = 2) -> AmountChange:
     """Compared with `before`; None there means nothing is known of that time, and 0 that nothing
     was spent.
     """
     if before is None or now is None:
-        return Change("no comparison", None, None)
+        return AmountChange("no comparison", None, None)
     amount = EXACT.subtract(now, before)
     if amount == 0:
-        return Change("same", amount, None)
+        return AmountChange("same", amount, None)
     if before == 0:
-        return Change("new", amount, None, places)
+        return AmountChange("new", amount, None, places)
     if now == 0:
-        return Change("ended", amount, None, places)
+        return AmountChange("ended", amount, None, places)
     word = "up" if amount > 0 else "down"
-    return Change(word, amount, amount / before if before > 0 else None, places)
+    return AmountChange(word, amount, amount / before if before > 0 else None, places)
 
 
 def middle_cut(text: str, length: int = 28) -> str:

@@ -15,8 +15,8 @@ from reports.analysis.gap import (
     OUTPUT_CLASSES,
     OUTPUT_COLUMNS,
     CauseKey,
+    ComparedModel,
     Gap,
-    ModelUsage,
 )
 from reports.readable import count, grouped, money, percent, ratio
 
@@ -38,7 +38,7 @@ LABELS: dict[CauseKey, str] = {
 
 
 @dataclass(frozen=True)
-class Cause:
+class NamedCause:
     """One line of the gap. `amount` is in the bill's currency; `page` names a page where the fix
     begins.
     """
@@ -51,12 +51,12 @@ class Cause:
     page: str | None = None
 
 
-def causes_of(gap: Gap) -> tuple[Cause, ...]:
+def causes_of(gap: Gap) -> tuple[NamedCause, ...]:
     """Every cause that can be told, also those of zero, remainder last; the amounts add up to
     `gap.total`.
     """
     return tuple(
-        Cause(key, LABELS[key], gap.amounts[key], EVIDENCE[key](gap), *_fix(gap, key))
+        NamedCause(key, LABELS[key], gap.amounts[key], EVIDENCE[key](gap), *_fix(gap, key))
         for key in CAUSES
         if key in gap.amounts
     )
@@ -287,12 +287,12 @@ def _largest(gap: Gap, key: CauseKey) -> str:
     return f" Largest: {model.model or 'no model'}{where}, {_amount(gap, amount)}."
 
 
-def _billed_input(model: ModelUsage) -> Decimal:
+def _billed_input(model: ComparedModel) -> Decimal:
     classes = frozenset(line.token_class or "" for line in model.lines) - OUTPUT_CLASSES - {""}
     return model.billed_of(classes)
 
 
-def _sum(gap: Gap, figure: Callable[[ModelUsage], Decimal]) -> Decimal:
+def _sum(gap: Gap, figure: Callable[[ComparedModel], Decimal]) -> Decimal:
     return sum((figure(model) for model in gap.bill.models), ZERO)
 
 

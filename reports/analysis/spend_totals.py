@@ -61,7 +61,7 @@ class UnitCost:
     calls_before: Decimal
 
 
-class Caller(NamedTuple):
+class CallTarget(NamedTuple):
     """Whose calls of which model, as costs and usage both know them."""
 
     team: str | None
@@ -85,7 +85,7 @@ class _Made:
 def unit_costs(
     cells: Sequence[SpendCell],
     usage: Sequence[UsageCell],
-    key: Callable[[Caller], str | None],
+    key: Callable[[CallTarget], str | None],
 ) -> dict[str | None, UnitCost]:
     """Per key: cost of the callers that have both cost and calls in a period, over these calls,
     x 1,000.
@@ -112,18 +112,18 @@ def unit_costs(
     }
 
 
-def _by_caller(rows: Iterable[R], amount: Callable[[R], Decimal]) -> dict[Caller, Decimal]:
-    sums: dict[Caller, Decimal] = {}
+def _by_caller(rows: Iterable[R], amount: Callable[[R], Decimal]) -> dict[CallTarget, Decimal]:
+    sums: dict[CallTarget, Decimal] = {}
     for row in rows:
-        caller = Caller(row.team, row.feature, row.model)
+        caller = CallTarget(row.team, row.feature, row.model)
         sums[caller] = sums.get(caller, ZERO) + amount(row)
     return sums
 
 
 def _made(
-    key: Callable[[Caller], str | None],
-    costs: dict[Caller, Decimal],
-    calls: dict[Caller, Decimal],
+    key: Callable[[CallTarget], str | None],
+    costs: dict[CallTarget, Decimal],
+    calls: dict[CallTarget, Decimal],
 ) -> dict[str | None, _Made]:
     made: dict[str | None, _Made] = {}
     for caller, own in calls.items():

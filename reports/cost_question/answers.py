@@ -39,17 +39,17 @@ def costs(question: CostQuestion) -> list[CostRow]:
 
 
 @dataclass(frozen=True)
-class CostPage:
+class RowsPage:
     """Some of the rows, and whether more follow them."""
 
     rows: list[CostRow]
     has_more: bool
 
 
-def cost_page(question: CostQuestion, *, limit: int, offset: int) -> CostPage:
+def cost_page(question: CostQuestion, *, limit: int, offset: int) -> RowsPage:
     """At most `limit` rows after the first `offset`; read every time."""
     found = _read(question, {"limit": limit + 1, "offset": offset})
-    return CostPage(found[:limit], len(found) > limit)
+    return RowsPage(found[:limit], len(found) > limit)
 
 
 class SpendCell(NamedTuple):

@@ -29,7 +29,7 @@ def cost_of(alias: str) -> str:
 
 
 @dataclass(frozen=True)
-class Dimension:
+class CostDimension:
     """What costs can be summed by: a column of the rollup `daily`, or of what `join` puts beside
     it.
 
@@ -51,26 +51,26 @@ PLACED = """LEFT JOIN (
     ) AS placed ON placed.slug = daily.team AND daily.day >= placed.valid_from
         AND (placed.valid_to IS NULL OR daily.day < placed.valid_to)"""
 
-DIMENSIONS: Mapping[str, Dimension] = {
-    "ai_scope": Dimension("daily.ai_scope"),
-    "team": Dimension("daily.team"),
-    "feature": Dimension("daily.feature"),
-    "model": Dimension("daily.model"),
-    "product": Dimension("daily.product"),
-    "provider": Dimension("daily.provider_name"),
-    "service": Dimension("daily.service_name"),
-    "environment": Dimension("daily.environment"),
-    "phase": Dimension("daily.phase"),
-    "charge_kind": Dimension("daily.charge_kind"),
-    "rule": Dimension("daily.rule"),
-    "reason": Dimension("daily.reason"),
-    "evidence": Dimension("daily.evidence"),
-    "source": Dimension("source.name", SOURCE),
-    "currency": Dimension("daily.currency"),
-    "day": Dimension("daily.day"),
+DIMENSIONS: Mapping[str, CostDimension] = {
+    "ai_scope": CostDimension("daily.ai_scope"),
+    "team": CostDimension("daily.team"),
+    "feature": CostDimension("daily.feature"),
+    "model": CostDimension("daily.model"),
+    "product": CostDimension("daily.product"),
+    "provider": CostDimension("daily.provider_name"),
+    "service": CostDimension("daily.service_name"),
+    "environment": CostDimension("daily.environment"),
+    "phase": CostDimension("daily.phase"),
+    "charge_kind": CostDimension("daily.charge_kind"),
+    "rule": CostDimension("daily.rule"),
+    "reason": CostDimension("daily.reason"),
+    "evidence": CostDimension("daily.evidence"),
+    "source": CostDimension("source.name", SOURCE),
+    "currency": CostDimension("daily.currency"),
+    "day": CostDimension("daily.day"),
     # What the chargeback shows as one line, and whom it is charged to.
-    "chargeback_key": Dimension("daily.chargeback_key"),
-    "cost_center": Dimension("placed.cost_center_id", PLACED, is_of_run=False),
+    "chargeback_key": CostDimension("daily.chargeback_key"),
+    "cost_center": CostDimension("placed.cost_center_id", PLACED, is_of_run=False),
 }
 
 # `{among}` is empty, or a FILTER clause that picks the rows of one period.

@@ -26,7 +26,7 @@ from portal.pages.registry import holds
 from reports.analysis.arithmetic import EVIDENCE_WORDS, METHOD_WORDS, Step, steps, widened_words
 from reports.queries.explain.amount import LINES, ExplainedDay, ExplainedLine, ExplainedPart
 from reports.queries.explain.evidence import bill_rows
-from reports.queries.ownership.organisation import Names, names_of
+from reports.queries.ownership.organisation import OrganisationNames, names_of
 
 KIND_WORDS = {
     "direct": "direct",
@@ -196,7 +196,7 @@ def _plain(value: str | int | Decimal | datetime | None) -> str | int | Decimal 
     return value.isoformat() if isinstance(value, datetime) else value
 
 
-def names_in(found: Explanation) -> Names:
+def names_in(found: Explanation) -> OrganisationNames:
     """Of the question's team and feature, of the lines' and of the sample traces'. Where nothing
     was found, the question's words stay as they are: whose feature it is may be nothing that the
     reader may know.
@@ -216,7 +216,7 @@ def names_in(found: Explanation) -> Names:
     )
 
 
-def subject(found: Explanation, names: Names, state: PageState) -> str:
+def subject(found: Explanation, names: OrganisationNames, state: PageState) -> str:
     """What the amount is of: `Support, gpt-4o, untraced`, or `everything`."""
     value = found.question.value
     team, feature, kind = value("team"), value("feature"), value("charge_kind")
@@ -233,7 +233,7 @@ def subject(found: Explanation, names: Names, state: PageState) -> str:
     )
 
 
-def line_words(line: ExplainedLine, names: Names) -> tuple[str, str]:
+def line_words(line: ExplainedLine, names: OrganisationNames) -> tuple[str, str]:
     """What the bill line is about, and where on the bill it stands."""
     key = json.loads(line.split_key)
     about = [key.get("model"), (key.get("token_class") or "").replace("_", " "), key.get("tier")]

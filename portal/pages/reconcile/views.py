@@ -22,7 +22,7 @@ from portal.pages.frame.state import PageState
 from portal.pages.frame.tables import Cell, Column, Row, Table, arranged, asked_download
 from portal.pages.registry import page_address, rights_of
 from portal.pages.spend.blocks import explain_address
-from reports.analysis.gap_causes import Cause
+from reports.analysis.gap_causes import NamedCause
 from reports.charts.spend import bridge
 from reports.cost_question.runs import runs_of_months
 from reports.exports.formulas import safe_text
@@ -180,7 +180,7 @@ def _block(request: HttpRequest, state: PageState, source: SourceGap) -> GapBloc
     )
 
 
-def _is_shown(cause: Cause) -> bool:
+def _is_shown(cause: NamedCause) -> bool:
     """Causes that move nothing stand aside; that nothing remains is worth a line."""
     return bool(cause.amount) or cause.key == "remainder"
 
@@ -232,7 +232,7 @@ def _gap_table(request: HttpRequest, state: PageState, source: SourceGap, name: 
     )
 
 
-def _fix_address(state: PageState, source: SourceGap, cause: Cause, held: list[str]) -> str:
+def _fix_address(state: PageState, source: SourceGap, cause: NamedCause, held: list[str]) -> str:
     """Where the fix begins, for a reader who may open it."""
     if cause.page is None or cause.page not in held:
         return ""

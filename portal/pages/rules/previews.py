@@ -37,7 +37,7 @@ from portal.pages.rules.findings import grouped
 from portal.pages.rules.versions import compared
 from portal.pages.spec import Choice
 from reports.queries.explain.rule_sets import rule_preview
-from reports.queries.ownership.organisation import Names, names_of
+from reports.queries.ownership.organisation import OrganisationNames, names_of
 
 QUESTIONS = {
     "team": ("Team", "Which teams would pay more, which less?"),
@@ -211,7 +211,7 @@ def change_columns(currency: str) -> tuple[Column, ...]:
 
 
 def level_table(
-    level: str, outcome: dict[str, Any], currency: str, metric: str, names: Names
+    level: str, outcome: dict[str, Any], currency: str, metric: str, names: OrganisationNames
 ) -> Table:
     """Lines that change, in one currency; those that stay as they are would hide them."""
     label, question = QUESTIONS[level]
@@ -245,7 +245,7 @@ def level_table(
     )
 
 
-def names_in(outcome: dict[str, Any]) -> Names:
+def names_in(outcome: dict[str, Any]) -> OrganisationNames:
     lines = outcome["differences"]
     owners = (line["owner"] for line in lines["feature"])
     return names_of(
@@ -254,7 +254,7 @@ def names_in(outcome: dict[str, Any]) -> Names:
     )
 
 
-def name_of(line: dict[str, Any], level: str, names: Names) -> str:
+def name_of(line: dict[str, Any], level: str, names: OrganisationNames) -> str:
     if line["name"] is not None:
         named = {"team": names.team, "feature": names.feature}.get(level, str)
         return named(str(line["name"]))
@@ -265,7 +265,7 @@ def name_of(line: dict[str, Any], level: str, names: Names) -> str:
     )
 
 
-def owner_of(line: dict[str, Any], names: Names) -> str:
+def owner_of(line: dict[str, Any], names: OrganisationNames) -> str:
     if line["owner"] is not None:
         return names.team(str(line["owner"]))
     return f"Unallocated: {reason_words(line['reason'])}" if line["reason"] else "no team"

@@ -13,7 +13,7 @@ from portal.pages.frame.state import PageState
 from portal.pages.frame.tables import Cell, Column, Row, Table, arranged
 from reports.queries.costs.cross_charges import CrossCharge, cross_charges
 from reports.queries.costs.uncalled_hosting import uncalled_hosting
-from reports.queries.ownership.organisation import Names, names_of
+from reports.queries.ownership.organisation import OrganisationNames, names_of
 
 
 def provided_table(request: HttpRequest, state: PageState, *, month: Period) -> Table:
@@ -74,5 +74,5 @@ def _cost(row: CrossCharge, state: PageState) -> Decimal:
     return row.billed_cost if state.metric == "billed_cost" else row.effective_cost
 
 
-def _side(names: Names, team: str | None, feature: str | None) -> str:
+def _side(names: OrganisationNames, team: str | None, feature: str | None) -> str:
     return f"{names.team(team)} / {names.feature(feature)}" if feature else names.team(team)

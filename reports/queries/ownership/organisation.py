@@ -86,7 +86,7 @@ def environments() -> list[str]:
 
 
 @dataclass(frozen=True)
-class Names:
+class OrganisationNames:
     """By slug. What the tree does not know is called as bills and traces tell it."""
 
     teams: Mapping[str, str] = field(default_factory=dict)
@@ -99,7 +99,9 @@ class Names:
         return self.features.get(slug, slug) if slug else "no feature"
 
 
-def names_of(*, teams: Iterable[str | None] = (), features: Iterable[str | None] = ()) -> Names:
+def names_of(
+    *, teams: Iterable[str | None] = (), features: Iterable[str | None] = ()
+) -> OrganisationNames:
     """Of slugs that the caller already read within its scope, so none is asked for here.
 
     Where two of them share a name, or one is named as another's slug, each bears its slug, too: no
@@ -110,11 +112,11 @@ def names_of(*, teams: Iterable[str | None] = (), features: Iterable[str | None]
         "features": {slug for slug in features if slug},
     }
     if not any(asked.values()):
-        return Names()
+        return OrganisationNames()
     with connection.cursor() as cursor:
         cursor.execute(NAMES, {kind: sorted(slugs) for kind, slugs in asked.items()})
         rows = cursor.fetchall()
-    return Names(
+    return OrganisationNames(
         teams=_apart({slug: name for kind, slug, name in rows if kind == "team"}, asked["teams"]),
         features=_apart(
             {slug: name for kind, slug, name in rows if kind == "feature"}, asked["features"]

@@ -9,7 +9,7 @@ from decimal import Decimal, localcontext
 
 from allocation.usage.index import ANY_PROJECT
 from allocation.values.money import exact_sum
-from reports.analysis.gap import WORKING_DIGITS, BilledLine, ModelUsage, SourceBill
+from reports.analysis.gap import WORKING_DIGITS, BilledLine, ComparedModel, SourceBill
 from reports.cost_question.runs import MonthRun
 from reports.queries.reconcile.gap_charges import BilledSource, Name, billed_sources
 from reports.queries.reconcile.gap_usage import TracedModel, UsageRow, month_usage
@@ -116,12 +116,12 @@ class SourceUsage:
 
 def _model_usage(
     name: Name, lines: tuple[BilledLine, ...], traced: TracedModel | None
-) -> ModelUsage:
+) -> ComparedModel:
     if traced is None:
-        return ModelUsage(*name, lines=lines)
+        return ComparedModel(*name, lines=lines)
     with localcontext(prec=WORKING_DIGITS):
         prices = traced.prices()
-    return ModelUsage(
+    return ComparedModel(
         *name,
         lines=lines,
         traced=traced.tokens(),

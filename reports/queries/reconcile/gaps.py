@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import date
 
 from reports.analysis.gap import Gap, gap_of
-from reports.analysis.gap_causes import Cause, causes_of
+from reports.analysis.gap_causes import NamedCause, causes_of
 from reports.cost_question.currency import exchange_rates
 from reports.cost_question.runs import MonthRun
 from reports.queries.reconcile.gap_inputs import OffTheBill, gap_inputs
@@ -23,7 +23,7 @@ class SourceGap:
     """
 
     gap: Gap
-    causes: tuple[Cause, ...]
+    causes: tuple[NamedCause, ...]
     through: date | None
 
 

@@ -16,7 +16,7 @@ from reports.queries.usage.picked import PICKED_DIMENSIONS, UsageFilter
 from reports.queries.usage.tokens import all_tokens
 from reports.rows import fetch
 from reports.scope import TeamScope, within_scope
-from reports.window import Window
+from reports.window import HourWindow
 
 SLICE = 5_000  # spans looked at, the newest of the window: pages read raw rows of a narrow slice
 SHOWN = 12
@@ -167,7 +167,7 @@ LIMIT %(shown)s
 """  # noqa: S608  no value is written into it
 
 
-def _parameters(window: Window, picked: UsageFilter, teams: TeamScope) -> dict[str, Any]:
+def _parameters(window: HourWindow, picked: UsageFilter, teams: TeamScope) -> dict[str, Any]:
     first_day, last_day = window.days
     return {
         "start": window.start,
@@ -180,17 +180,17 @@ def _parameters(window: Window, picked: UsageFilter, teams: TeamScope) -> dict[s
     }
 
 
-def newest_spans(*, window: Window, picked: UsageFilter, teams: TeamScope) -> list[CallRow]:
+def newest_spans(*, window: HourWindow, picked: UsageFilter, teams: TeamScope) -> list[CallRow]:
     """The last 12 spans that began in the window, of any kind."""
     return fetch(CallRow, NEWEST, _parameters(window, picked, teams))
 
 
-def slowest_calls(*, window: Window, picked: UsageFilter, teams: TeamScope) -> list[CallRow]:
+def slowest_calls(*, window: HourWindow, picked: UsageFilter, teams: TeamScope) -> list[CallRow]:
     """The 12 longest model calls among the newest 5,000 spans of the window."""
     return fetch(CallRow, SLOWEST, _parameters(window, picked, teams))
 
 
-def costliest_calls(*, window: Window, picked: UsageFilter, teams: TeamScope) -> list[CallRow]:
+def costliest_calls(*, window: HourWindow, picked: UsageFilter, teams: TeamScope) -> list[CallRow]:
     """The 12 dearest priced model calls among the newest 5,000 spans of the window, each with its
     cost.
     """
@@ -202,7 +202,7 @@ def costliest_calls(*, window: Window, picked: UsageFilter, teams: TeamScope) ->
     )
 
 
-def errors_by_type(*, window: Window, picked: UsageFilter, teams: TeamScope) -> list[ErrorRow]:
+def errors_by_type(*, window: HourWindow, picked: UsageFilter, teams: TeamScope) -> list[ErrorRow]:
     """Failed model calls by type of error, among the newest 5,000 failed spans of the window."""
     return fetch(ErrorRow, ERRORS, _parameters(window, picked, teams))
 

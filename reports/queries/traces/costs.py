@@ -23,7 +23,7 @@ class SpanKey(Protocol):
 
 
 @dataclass(frozen=True)
-class CostRow:
+class SpanCost:
     trace_id: UUID
     span_id: int
     cost: Decimal | None
@@ -83,7 +83,7 @@ def span_costs(spans: Iterable[SpanKey]) -> dict[tuple[UUID, int], Decimal | Non
     """
     keys = list(spans)
     rows = fetch(
-        CostRow,
+        SpanCost,
         SQL,
         {
             "days": [key.span_day for key in keys],

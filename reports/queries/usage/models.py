@@ -9,7 +9,7 @@ from reports.analysis.latency import Histogram
 from reports.queries.usage.picked import PICKED_DIMENSIONS, UsageFilter
 from reports.rows import fetch
 from reports.scope import TeamScope
-from reports.window import Window
+from reports.window import HourWindow
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,9 @@ ORDER BY sum(d.calls) DESC, d.model COLLATE "C", d.provider COLLATE "C"
 """  # noqa: S608  no value is written into it
 
 
-def usage_by_model(*, window: Window, picked: UsageFilter, teams: TeamScope) -> list[ModelUsage]:
+def usage_by_model(
+    *, window: HourWindow, picked: UsageFilter, teams: TeamScope
+) -> list[ModelUsage]:
     """One row per (provider, model), most calls first, over whole hours that touch the window."""
     first, last = window.hours
     return fetch(ModelUsage, MODELS, {"first": first, "last": last, **picked.parameters(teams)})
@@ -96,7 +98,7 @@ GROUP BY d.provider, d.model, d.bucket
 
 
 def latency_by_model(
-    *, window: Window, picked: UsageFilter, teams: TeamScope
+    *, window: HourWindow, picked: UsageFilter, teams: TeamScope
 ) -> dict[tuple[str | None, str | None], Histogram]:
     """The histogram of each (provider, model) over the whole hours that touch the window."""
     first, last = window.hours

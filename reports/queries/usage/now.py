@@ -40,7 +40,7 @@ class LatencyRow:
 
 
 @dataclass(frozen=True)
-class Known:
+class KnownTelemetry:
     """What telemetry there is at all."""
 
     first_hour: datetime | None
@@ -126,8 +126,8 @@ def latency_now(*, now: datetime, picked: UsageFilter, teams: TeamScope) -> list
     return fetch(LatencyRow, LATENCY, _parameters(now, picked, teams))
 
 
-def known_telemetry(*, now: datetime) -> Known:
+def known_telemetry(*, now: datetime) -> KnownTelemetry:
     """First and last hour with calls, and when the newest span of yesterday or today began."""
     with connection.cursor() as cursor:
         cursor.execute(KNOWN, {"yesterday": now.date() - timedelta(days=1), "today": now.date()})
-        return Known(*cursor.fetchone())
+        return KnownTelemetry(*cursor.fetchone())

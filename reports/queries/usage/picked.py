@@ -9,7 +9,7 @@ from typing import Any
 
 from reports.rows import fetch
 from reports.scope import TeamScope, within_scope
-from reports.window import Window
+from reports.window import HourWindow
 
 MOST_CHOICES = 200  # of a kind; a longer list is not a menu any more
 
@@ -85,7 +85,7 @@ WHERE place <= %(limit)s ORDER BY kind, place
 """  # noqa: S608  no value is written into it
 
 
-def usage_choices(*, window: Window, teams: TeamScope) -> Choices:
+def usage_choices(*, window: HourWindow, teams: TeamScope) -> Choices:
     """At most 200 values of each kind."""
     first, last = window.hours
     values = {"first": first, "last": last, "limit": MOST_CHOICES, "teams": teams.bound}

@@ -10,7 +10,7 @@ from reports.queries.usage.picked import PICKED_DIMENSIONS, UsageFilter
 from reports.queries.usage.tokens import all_tokens
 from reports.rows import fetch
 from reports.scope import TeamScope
-from reports.window import Window
+from reports.window import HourWindow
 
 LIMIT = 100
 
@@ -40,7 +40,9 @@ LIMIT %(limit)s
 """  # noqa: S608  no value is written into it
 
 
-def usage_unpriced(*, window: Window, picked: UsageFilter, teams: TeamScope) -> list[UnpricedModel]:
+def usage_unpriced(
+    *, window: HourWindow, picked: UsageFilter, teams: TeamScope
+) -> list[UnpricedModel]:
     """At most 100 unpriced models with calls in the window, most calls first."""
     first, last = window.hours
     return fetch(

@@ -56,7 +56,12 @@ from reports.cost_question.answers import (
     spend_parts,
 )
 from reports.queries.costs.calls import UsageCell, usage_cells
-from reports.queries.ownership.organisation import Names, TeamInTree, names_of, teams_in_tree
+from reports.queries.ownership.organisation import (
+    OrganisationNames,
+    TeamInTree,
+    names_of,
+    teams_in_tree,
+)
 from reports.readable import ratio
 
 KIND_WORDS = {
@@ -147,7 +152,7 @@ class TeamFigures:
     parts: list[SpendPart]
 
     @cached_property
-    def names(self) -> Names:
+    def names(self) -> OrganisationNames:
         told = {
             *(cell.feature for cell in self.cells),
             *(use.feature for use in self.usage),
@@ -360,7 +365,10 @@ def _parts_table(
 
 
 def _units_table(
-    request: HttpRequest, state: PageState, units: dict[str | None, UnitCost], names: Names
+    request: HttpRequest,
+    state: PageState,
+    units: dict[str | None, UnitCost],
+    names: OrganisationNames,
 ) -> Table:
     columns = [
         Column("feature", "Feature"),

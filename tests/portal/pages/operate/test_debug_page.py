@@ -33,7 +33,7 @@ from reports.queries.usage.models import latency_by_model, usage_by_model
 from reports.queries.usage.picked import UsageFilter, usage_choices
 from reports.queries.usage.unpriced import usage_unpriced
 from reports.scope import TeamScope
-from reports.window import Window
+from reports.window import HourWindow
 from tests.factories import make_team, make_user
 from tests.portal.bills import SHARED
 from tests.portal.ingest.otlp.sending import CALL, NOW, ingest_secret, request, send, span
@@ -41,7 +41,7 @@ from tests.portal.ingest.otlp.sending import CALL, NOW, ingest_secret, request, 
 pytestmark = pytest.mark.django_db
 
 EXAMPLE = SHARED / "otlp_examples/trace.json"
-DAY = Window(NOW - timedelta(hours=24), NOW + timedelta(minutes=1))
+DAY = HourWindow(NOW - timedelta(hours=24), NOW + timedelta(minutes=1))
 EVERYTHING = TeamScope.everything()
 AGENT = {
     "gen_ai.operation.name": "invoke_agent",
