@@ -269,7 +269,8 @@ def compared(scenario: Scenario, truth: Any, month: Any) -> dict[str, Any]:
 def found_conflicts(month: Any) -> dict[str, Any]:
     """Whether the accounts and nodes with another team's tag are named."""
     from portal.demo.cases import WRONG_ACCOUNT
-    from portal.demo.company import FEATURES, PROJECTS
+    from portal.demo.company import PROJECTS
+    from portal.demo.features import FEATURES
     from reports.queries.ownership.tag_conflicts import tag_conflicts
     from reports.scope import TeamScope
 

@@ -36,7 +36,8 @@ from allocation.rules.rule_sets import latest_rule_set
 from allocation.runs.month import RunOutcome, allocate_period
 from allocation.values.periods import Period
 from allocation.values.reasons import NO_RULE
-from benchmarks.ledger_rules import KEYS, Resource, ledger_rules
+from benchmarks.ledger_resources import KEYS, Resource
+from benchmarks.ledger_rules import ledger_rules
 from reports.cost_question.question import CostQuestion
 from reports.cost_question.runs import current_runs
 from reports.queries.costs.rules_taken import rules_taken

@@ -62,7 +62,7 @@ TIERS: dict[str | None, dict[str, str]] = {
     "fast": {"service_tier": "fast"},
 }
 
-# Normalised provider names (allocation.catalogue.wording) to the package's ids, where they differ.
+# Normalised provider names (allocation.catalogue.canonical) to the package's ids, where they differ.
 PACKAGE_PROVIDERS = {
     "aws.bedrock": "aws",
     "azure.ai.openai": "azure",

@@ -13,7 +13,7 @@ from typing import Any
 
 from django.db import connection
 
-from allocation.catalogue.wording import Entries
+from allocation.catalogue.entries import Entries
 from allocation.charges.groups import Extent, described, dimension_rows, read_members
 from allocation.charges.split_keys import (
     Bucket,

@@ -15,7 +15,7 @@ from fractions import Fraction
 from functools import cached_property
 from typing import Any, NamedTuple, TypeVar
 
-from allocation.catalogue.wording import Entries
+from allocation.catalogue.entries import Entries
 from allocation.organisation.owners import TARGET_FIELDS, Owner
 from allocation.rules.capacity import Capacity
 from allocation.rules.conditions import Facts, RowTest

@@ -25,7 +25,7 @@ class UsageDimension(models.Model):
     model_answered = models.TextField(null=True)
     model = models.TextField(
         null=True
-    )  # canonical name, shared with the bill side (allocation.catalogue.wording)
+    )  # canonical name, shared with the bill side (allocation.catalogue.canonical)
     tier = models.TextField(null=True)  # standard, batch, priority, flex
     context_band = models.IntegerField(
         default=0

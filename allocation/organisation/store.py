@@ -4,7 +4,7 @@ it was shown.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import date
 
 from django.db import connection, transaction
@@ -23,15 +23,9 @@ from allocation.models import (
     TeamAlias,
     TeamPlacement,
 )
-from allocation.organisation.tree_file import (
-    NEVER_BEFORE,
-    Key,
-    Place,
-    Plan,
-    Problem,
-    Tree,
-    plan_changes,
-)
+from allocation.organisation.tree import NEVER_BEFORE, Key, Place, Tree
+from allocation.organisation.tree_changes import Plan, plan_changes
+from allocation.organisation.tree_file import Problem
 
 TABLES = (
     LegalEntity,
@@ -64,42 +58,66 @@ def read_tree() -> Tree:
     """The whole organisation as it stands; twelve statements."""
     names: dict[Key, str] = {}
     places: dict[Key, dict[date, Place]] = {}
-
-    def add(
-        kind: str, own: str, name: str, day: date | None = None, place: Place | None = None
-    ) -> None:
+    for kind, own, name, day, place in _rows():
         names[kind, own] = name
         if place is not None:
             places.setdefault((kind, own), {})[day or NEVER_BEFORE] = place
+    return Tree(names, places)
 
+
+Standing = tuple[str, str, str, date | None, Place | None]  # kind, id, name, since when, where
+
+
+def _rows() -> Iterator[Standing]:
+    """Everything with its name, and where it stands from which day on (None: always)."""
     for slug, name in LegalEntity.objects.values_list("slug", "name"):
-        add("legal_entity", slug, name)
-    for slug, name, entity in BusinessUnit.objects.values_list(
-        "slug", "name", "legal_entity__slug"
-    ):
-        add("business_unit", slug, name, place=Place(parent=entity))
-    for slug, name, since, entity in BusinessUnitPlacement.objects.values_list(
-        "business_unit__slug", "business_unit__name", "valid_from", "legal_entity__slug"
-    ):
-        add("business_unit", slug, name, since, Place(parent=entity))
-    for code, name, entity, mode in CostCenter.objects.values_list(
-        "code", "name", "legal_entity__slug", "mode"
-    ):
-        add("cost_center", code, name, place=Place(parent=entity, mode=mode))
-    for code, name, since, entity, mode in CostCenterPlacement.objects.values_list(
-        "cost_center__code", "cost_center__name", "valid_from", "legal_entity__slug", "mode"
-    ):
-        add("cost_center", code, name, since, Place(parent=entity, mode=mode))
+        yield "legal_entity", slug, name, None, None
+    yield from _business_units()
+    yield from _cost_centers()
     for slug, name in Team.objects.values_list("slug", "name"):
-        add("team", slug, name)
+        yield "team", slug, name, None, None
     for slug, name, since, unit, center in TeamPlacement.objects.values_list(
         "team__slug", "team__name", "valid_from", "business_unit__slug", "cost_center__code"
     ):
-        add("team", slug, name, since, Place(parent=unit, cost_center=center))
+        yield "team", slug, name, since, Place(parent=unit, cost_center=center)
     for slug, name in Product.objects.values_list("slug", "name"):
-        add("product", slug, name)
+        yield "product", slug, name, None, None
+    yield from _features()
+    for key, name, day, team in TeamAlias.objects.values_list(
+        "name_key", "name", "valid_from", "team__slug"
+    ):
+        yield "team_alias", key, name, day, Place(parent=team)
+    for key, name, day, feature in FeatureAlias.objects.values_list(
+        "name_key", "name", "valid_from", "feature__slug"
+    ):
+        yield "feature_alias", key, name, day, Place(parent=feature)
+
+
+def _business_units() -> Iterator[Standing]:
+    for slug, name, entity in BusinessUnit.objects.values_list(
+        "slug", "name", "legal_entity__slug"
+    ):
+        yield "business_unit", slug, name, None, Place(parent=entity)
+    for slug, name, since, entity in BusinessUnitPlacement.objects.values_list(
+        "business_unit__slug", "business_unit__name", "valid_from", "legal_entity__slug"
+    ):
+        yield "business_unit", slug, name, since, Place(parent=entity)
+
+
+def _cost_centers() -> Iterator[Standing]:
+    for code, name, entity, mode in CostCenter.objects.values_list(
+        "code", "name", "legal_entity__slug", "mode"
+    ):
+        yield "cost_center", code, name, None, Place(parent=entity, mode=mode)
+    for code, name, since, entity, mode in CostCenterPlacement.objects.values_list(
+        "cost_center__code", "cost_center__name", "valid_from", "legal_entity__slug", "mode"
+    ):
+        yield "cost_center", code, name, since, Place(parent=entity, mode=mode)
+
+
+def _features() -> Iterator[Standing]:
     for slug, name in Feature.objects.values_list("slug", "name"):
-        add("feature", slug, name)
+        yield "feature", slug, name, None, None
     for slug, name, since, team, product, criticality, sla in FeaturePlacement.objects.values_list(
         "feature__slug",
         "feature__name",
@@ -109,19 +127,9 @@ def read_tree() -> Tree:
         "criticality",
         "has_sla",
     ):
-        place = Place(
-            parent=team, product=product, criticality=criticality, sla="yes" if sla else "no"
-        )
-        add("feature", slug, name, since, place)
-    for key, name, day, team in TeamAlias.objects.values_list(
-        "name_key", "name", "valid_from", "team__slug"
-    ):
-        add("team_alias", key, name, day, Place(parent=team))
-    for key, name, day, feature in FeatureAlias.objects.values_list(
-        "name_key", "name", "valid_from", "feature__slug"
-    ):
-        add("feature_alias", key, name, day, Place(parent=feature))
-    return Tree(names, places)
+        has_sla = "yes" if sla else "no"
+        place = Place(parent=team, product=product, criticality=criticality, sla=has_sla)
+        yield "feature", slug, name, since, place
 
 
 def preview_organisation(*, text: str, today: date) -> Plan:

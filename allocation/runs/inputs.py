@@ -10,7 +10,7 @@ from functools import partial
 
 from django.db import connection
 
-from allocation.catalogue.wording import Entries
+from allocation.catalogue.entries import Entries
 from allocation.charges.split_keys import Bucket, apart_keys
 from allocation.ledger.usage_slices import DailyKey, Number, daily_usage
 from allocation.organisation.target_book import TargetBook

@@ -19,8 +19,8 @@ from typing import Any
 
 from django.db import connection, transaction
 
+from allocation.catalogue.entries import Entries
 from allocation.catalogue.own_entries import own_catalogue
-from allocation.catalogue.wording import Entries
 from allocation.charges.groups import SourceTotal, pinned_scopes, read_groups, source_totals
 from allocation.charges.split_key_map import Members, Namer, all_members
 from allocation.charges.split_keys import SourceSettings

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from django.db import connection
 
-from allocation.catalogue.wording import Entries
+from allocation.catalogue.entries import Entries
 from allocation.storage.copy_text import copy_lines
 from allocation.usage.day_sums import sum_days
 from allocation.usage.driver_data import Reports

@@ -12,8 +12,8 @@ from fractions import Fraction
 from functools import cached_property
 from typing import Any, NamedTuple
 
+from allocation.catalogue.entries import TRACE, Entries, meaning
 from allocation.catalogue.token_classes import ALL_COLUMNS, OUTPUT_SIDE, SIDES, TOKEN_COLUMNS
-from allocation.catalogue.wording import TRACE, Entries, meaning
 from allocation.organisation.owners import Owner
 from allocation.storage.copy_text import NULL, copy_cells
 

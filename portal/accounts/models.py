@@ -46,6 +46,11 @@ class Membership(models.Model):
             ),
         ]
 
+    def __str__(self) -> str:
+        """ "Finance", "Team lead of Search"."""
+        role = self.get_role_display()
+        return f"{role} of {self.team.name}" if self.team else role
+
 
 class KeyScope(models.TextChoices):
     INGEST = "ingest"

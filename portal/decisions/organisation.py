@@ -7,7 +7,7 @@ from datetime import date
 from django.db import transaction
 
 from allocation.organisation.store import apply_organisation
-from allocation.organisation.tree_file import ACTIONS, Plan
+from allocation.organisation.tree_changes import ACTIONS, Plan
 from portal.accounts import audit
 
 LINES_AUDITED = 200

@@ -13,10 +13,11 @@ from django.db import transaction
 from allocation.charges.groups import dimension_rows, pinned_scopes
 from allocation.models import RuleSet
 from allocation.preview.world import check_draft, rule_reach
+from allocation.rules.accepting import accepted_rules
 from allocation.rules.conditions import Facts
 from allocation.rules.rule_sets import add_owner_rule, rule_set_for
 from allocation.rules.rules import RuleError, parse_rules
-from allocation.rules.suggestions import Suggestion, accepted_rules
+from allocation.rules.suggestions import Suggestion
 from allocation.values.money import plain
 from portal.accounts import audit
 from portal.ingest.bills.delivery import ask_for_allocation

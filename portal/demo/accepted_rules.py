@@ -33,9 +33,12 @@ def accept_rules(settings: DemoSettings, month: date) -> None:
         accepted = _owners_of_untagged(month)
         document["rules"][:0] = accepted
         document["scope"].append(
-            {"name": "What has an accepted owner", "scope": "ai_supporting",
-                "when": {"any": [r["when"] for r in accepted]}}
-        )  # fmt: skip
+            {
+                "name": "What has an accepted owner",
+                "scope": "ai_supporting",
+                "when": {"any": [r["when"] for r in accepted]},
+            }
+        )
     elif settings.case == cases.GATEWAY:
         project = PROJECTS[cases.GATEWAY_PROJECT].identifier
         rule = {
@@ -84,8 +87,10 @@ def _same_thing(columns: Mapping[str, Any]) -> When:
     """The columns that a thing has on the bill with its tags or without: where it runs, and how it
     is called.
     """
-    found = [(name, columns[column]) for name, column in (("SubAccountId", "sub_account_id"),
-        ("ServiceName", "service_name"))]  # fmt: skip
+    found = [
+        (name, columns[column])
+        for name, column in (("SubAccountId", "sub_account_id"), ("ServiceName", "service_name"))
+    ]
     name = columns.get("resource_name")
     if name:
         return (*found, ("ResourceName", OWN_NUMBER.sub("", name)))

@@ -16,9 +16,10 @@ from allocation.values.money import plain
 from portal.demo import cases, events
 from portal.demo.aws_fleet import aws_lines
 from portal.demo.calls import EMBEDDING_MODEL, TrafficDay
-from portal.demo.company import MODELS, PROJECTS, Model
+from portal.demo.company import PROJECTS
 from portal.demo.focus_rows import Account, Line, billed_through, focus_csv, gzipped
 from portal.demo.google_support import google_lines
+from portal.demo.models import MODELS, Model
 from portal.demo.prices import CONTRACT, EUR_PER_USD, TOKEN_CLASSES, list_price
 from portal.demo.settings import DemoSettings, month_after
 from portal.demo.truth import PLAYGROUND, Cause, Truth
@@ -46,9 +47,16 @@ AWS = Account(
     lag_days=1,
 )
 GOOGLE = Account(
-    "google-cloud", "1.3", "01A7F4-B2C9D0-3E58F1", "Larkspur Europe GmbH", "EUR", "Google Cloud",
-    "Google Cloud EMEA Limited", "Project", lag_days=2,
-)  # fmt: skip
+    "google-cloud",
+    "1.3",
+    "01A7F4-B2C9D0-3E58F1",
+    "Larkspur Europe GmbH",
+    "EUR",
+    "Google Cloud",
+    "Google Cloud EMEA Limited",
+    "Project",
+    lag_days=2,
+)
 ACCOUNTS = {account.source: account for account in (OPENAI, AWS, GOOGLE)}
 
 _SALES_TAX = {"openai": Decimal("0.0625"), "aws": Decimal("0.018")}
@@ -318,20 +326,34 @@ def _following_lines(
         cents = amount.quantize(Decimal("0.01"))
         listed = cents if category == "Usage" else Decimal(0)
         return Line(
-            account=account, month=month, start=month, end=end, category=category, service=service,
-            service_category="Other", description=description, billed=cents, effective=cents,
-                listed=listed,
-            contracted=listed, columns=columns,
-        )  # fmt: skip
+            account=account,
+            month=month,
+            start=month,
+            end=end,
+            category=category,
+            service=service,
+            service_category="Other",
+            description=description,
+            billed=cents,
+            effective=cents,
+            listed=listed,
+            contracted=listed,
+            columns=columns,
+        )
 
     is_invoiced = end <= settings.now.date()
     if account is AWS and is_invoiced:
         yield monthly(
-            "Usage", "AWS Support", "AWS Business Support, percentage of monthly AWS usage",
-                billed * _SUPPORT_SHARE,
-            PricingQuantity="1", PricingUnit="Month", ConsumedQuantity="1", ConsumedUnit="Month",
-                SkuId="AWS-Support-Business",
-        )  # fmt: skip
+            "Usage",
+            "AWS Support",
+            "AWS Business Support, percentage of monthly AWS usage",
+            billed * _SUPPORT_SHARE,
+            PricingQuantity="1",
+            PricingUnit="Month",
+            ConsumedQuantity="1",
+            ConsumedUnit="Month",
+            SkuId="AWS-Support-Business",
+        )
         yield monthly(
             "Credit", "Amazon Bedrock", "AWS Migration Acceleration Program credit", Decimal("-900")
         )

@@ -17,16 +17,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from portal.demo import cases, events
-from portal.demo.company import FEATURES, MODELS, PROJECTS, DemoFeature, Traffic
+from portal.demo.company import PROJECTS
+from portal.demo.features import FEATURES, DemoFeature, Traffic
+from portal.demo.models import MODELS
 from portal.demo.settings import DemoSettings, at
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 
-EMBEDDING_MODEL = (
-    "text-embedding-3-large"  # what a retrieval asks first, where the project is OpenAI's
-)
+# What a retrieval asks first, where the project is OpenAI's.
+EMBEDDING_MODEL = "text-embedding-3-large"
 
 # Requests by hour of the UTC day, relative.
 _HOURS = {
@@ -111,18 +112,63 @@ def expected_requests(settings: DemoSettings, traffic: Traffic, day: date) -> fl
     return requests * (1.0 + _GROWTH_PER_DAY * (day - settings.first_day).days)
 
 
+@dataclass(frozen=True)
+class _Asked:
+    """Every call of a day's requests, in columns; `start` is its request's."""
+
+    request: Ints
+    step: Ints
+    start: Floats
+    uncached: Ints
+    read: Ints
+    write: Ints
+    output: Ints
+    embedding: Ints
+    failed: Flags
+    retried: Flags
+
+
 def _traffic_day(
     settings: DemoSettings, feature: DemoFeature, traffic: Traffic, number: int, day: date
 ) -> TrafficDay:
     rng = np.random.Generator(np.random.PCG64([settings.seed, day.toordinal(), number]))
     requests = int(rng.poisson(expected_requests(settings, traffic, day)))
-    start = _arrivals(rng, traffic.rhythm, requests)
+    asked = _asked(rng, settings, feature, traffic, day, _arrivals(rng, traffic.rhythm, requests))
+    probability = np.full(requests, keep_probability(settings, traffic, day))
+    speed: Floats | None = None
+    if settings.sampling == "tail":
+        draws = np.random.Generator(np.random.PCG64([settings.seed, day.toordinal(), number, 1]))
+        speed = _speeds(draws, traffic, day, settings, asked.start)
+        probability[~_stands_out(asked, traffic, speed, requests)] = TAIL_PROBABILITY
+    keep = (rng.random(requests) < probability)[asked.request]
+    if settings.lost:
+        keep &= rng.random(len(asked.request)) >= settings.lost
+    keep &= traffic.traced
+    kept = _kept(rng, settings, traffic, day, asked, keep, probability, speed)
+    tokens = {
+        "input": int(asked.uncached.sum()),
+        "cache_read": int(asked.read.sum()),
+        "cache_write": int(asked.write.sum()),
+        "output": int(asked.output.sum()),
+    }
+    return TrafficDay(feature, traffic, day, requests, tokens, int(asked.embedding.sum()), kept)
+
+
+def _asked(
+    rng: np.random.Generator,
+    settings: DemoSettings,
+    feature: DemoFeature,
+    traffic: Traffic,
+    day: date,
+    start: Floats,
+) -> _Asked:
+    """The calls of requests that start so."""
+    requests = len(start)
     calls = np.ones(requests, np.int64)
     if traffic.shape == "agent":
         calls += rng.poisson(traffic.calls - 1.0, requests)
     request = np.repeat(np.arange(requests), calls)
     step = np.arange(len(request)) - np.repeat(np.cumsum(calls) - calls, calls)
-
     uncached, read, write, output = _tokens(
         rng, feature, traffic, day, settings, step, calls[request]
     )
@@ -132,56 +178,62 @@ def _traffic_day(
     embedding = np.zeros(len(request), np.int64)
     if traffic.shape == "rag" and PROJECTS[traffic.project].source == "openai":
         embedding = np.where(step == 0, rng.integers(12, 90, len(request)), 0)
-
-    probability = np.full(requests, keep_probability(settings, traffic, day))
-    speed: Floats | None = None
-    if settings.sampling == "tail":
-        draws = np.random.Generator(np.random.PCG64([settings.seed, day.toordinal(), number, 1]))
-        speed = _speeds(draws, traffic, day, settings, start[request])
-        late = _latency_ms(traffic, uncached, output) * speed
-        told = np.bincount(request, weights=failed | retried, minlength=requests) > 0
-        told |= np.bincount(request, weights=late, minlength=requests) > SLOW * _usual_latency_ms(
-            traffic
-        )
-        probability[~told] = TAIL_PROBABILITY
-    keep = (rng.random(requests) < probability)[request]
-    if settings.lost:
-        keep &= rng.random(len(request)) >= settings.lost
-    keep &= traffic.traced
-    thinks = MODELS[traffic.model].thinks
-    kept_output = output[keep]
-    size = int(keep.sum())
-    loses_usage = (
-        np.zeros(size, bool) if settings.complete else rng.random(size) < traffic.missing_usage
+    return _Asked(
+        request, step, start[request], uncached, read, write, output, embedding, failed, retried
     )
-    kept = Kept(
-        request=request[keep],
-        step=step[keep],
-        start=start[request][keep],
-        uncached=uncached[keep],
-        cache_read=read[keep],
-        cache_write=write[keep],
-        output=kept_output,
-        reasoning=(kept_output * np.clip(rng.normal(thinks, 0.08, size), 0, 0.9)).astype(np.int64)
-        if thinks
-        else np.zeros(size, np.int64),
-        embedding=embedding[keep],
-        failed=failed[keep],
-        retried=retried[keep],
+
+
+def _stands_out(asked: _Asked, traffic: Traffic, speed: Floats, requests: int) -> Flags:
+    """Of each request: whether it is slow or has an error, so that a sampler at the tail keeps
+    it.
+    """
+    late = _latency_ms(traffic, asked.uncached, asked.output) * speed
+    errors = np.bincount(asked.request, weights=asked.failed | asked.retried, minlength=requests)
+    latency = np.bincount(asked.request, weights=late, minlength=requests)
+    flags: Flags = (errors > 0) | (latency > SLOW * _usual_latency_ms(traffic))
+    return flags
+
+
+def _kept(
+    rng: np.random.Generator,
+    settings: DemoSettings,
+    traffic: Traffic,
+    day: date,
+    asked: _Asked,
+    keep: Flags,
+    probability: Floats,
+    speed: Floats | None,
+) -> Kept:
+    """The calls whose trace is kept. What is drawn for each is drawn in this order."""
+    size = int(keep.sum())
+    loses_usage = np.zeros(size, bool)
+    if not settings.complete:
+        loses_usage = rng.random(size) < traffic.missing_usage
+    output = asked.output[keep]
+    reasoning = np.zeros(size, np.int64)
+    if thinks := MODELS[traffic.model].thinks:
+        reasoning = (output * np.clip(rng.normal(thinks, 0.08, size), 0, 0.9)).astype(np.int64)
+    if speed is None:
+        own_speed = _speeds(rng, traffic, day, settings, asked.start[keep])
+    else:
+        own_speed = speed[keep]
+    return Kept(
+        request=asked.request[keep],
+        step=asked.step[keep],
+        start=asked.start[keep],
+        uncached=asked.uncached[keep],
+        cache_read=asked.read[keep],
+        cache_write=asked.write[keep],
+        output=output,
+        reasoning=reasoning,
+        embedding=asked.embedding[keep],
+        failed=asked.failed[keep],
+        retried=asked.retried[keep],
         loses_usage=loses_usage,
-        probability=probability[request][keep],
-        speed=_speeds(rng, traffic, day, settings, start[request][keep])
-        if speed is None
-        else speed[keep],
+        probability=probability[asked.request][keep],
+        speed=own_speed,
         random=rng.integers(1, 2**64 - 1, (size, 5), dtype=np.uint64),
     )
-    tokens = {
-        "input": int(uncached.sum()),
-        "cache_read": int(read.sum()),
-        "cache_write": int(write.sum()),
-        "output": int(output.sum()),
-    }
-    return TrafficDay(feature, traffic, day, requests, tokens, int(embedding.sum()), kept)
 
 
 def _arrivals(rng: np.random.Generator, rhythm: str, requests: int) -> Floats:

@@ -18,7 +18,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 from zlib import crc32
 
-from portal.demo.company import MODELS, PROJECTS, DemoFeature, Traffic
+from portal.demo.company import PROJECTS
+from portal.demo.features import DemoFeature, Traffic
+from portal.demo.models import MODELS
 from portal.demo.settings import DemoSettings, month_after
 
 if TYPE_CHECKING:

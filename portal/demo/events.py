@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 
-from portal.demo.company import DemoFeature, Traffic
+from portal.demo.features import DemoFeature, Traffic
 from portal.demo.settings import DemoSettings, at
 
 # Offsets are days from the first day of the anchor's month.

@@ -29,24 +29,46 @@ class _Service:
 
 _SERVICES = (
     _Service(
-        "Vertex AI Vector Search", "AI and Machine Learning",
-            "Vector Search index serving e2-standard-16 Frankfurt", "Hours",
-        Decimal(24), Decimal("0.86"), "docs-prod", Cause("documents", None, "contract-review",
-            "ai"),
+        "Vertex AI Vector Search",
+        "AI and Machine Learning",
+        "Vector Search index serving e2-standard-16 Frankfurt",
+        "Hours",
+        Decimal(24),
+        Decimal("0.86"),
+        "docs-prod",
+        Cause("documents", None, "contract-review", "ai"),
     ),
     _Service(
-        "Cloud Storage", "Storage", "Standard Storage Frankfurt", "GB-Months", Decimal(310),
-            Decimal("0.021"), "docs-prod",
+        "Cloud Storage",
+        "Storage",
+        "Standard Storage Frankfurt",
+        "GB-Months",
+        Decimal(310),
+        Decimal("0.021"),
+        "docs-prod",
         Cause("documents", None, "invoice-extraction", "ai_supporting"),
     ),
-    _Service("BigQuery", "Analytics", "Analysis (europe-west3)", "TB", Decimal(11), Decimal("5.92"),
-        "compliance-prod", OTHER),
     _Service(
-        "Kubernetes Engine", "Compute", "E2 Instance Core running in Frankfurt", "Hours",
-            Decimal(960), Decimal("0.0256"),
-        "docs-prod", OTHER,
+        "BigQuery",
+        "Analytics",
+        "Analysis (europe-west3)",
+        "TB",
+        Decimal(11),
+        Decimal("5.92"),
+        "compliance-prod",
+        OTHER,
     ),
-)  # fmt: skip
+    _Service(
+        "Kubernetes Engine",
+        "Compute",
+        "E2 Instance Core running in Frankfurt",
+        "Hours",
+        Decimal(960),
+        Decimal("0.0256"),
+        "docs-prod",
+        OTHER,
+    ),
+)
 
 
 def google_lines(account: Account, month: date, days: list[date]) -> Iterator[Line]:

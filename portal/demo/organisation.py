@@ -19,6 +19,7 @@ from allocation.models import (
     TeamPlacement,
 )
 from portal.demo import company
+from portal.demo.features import FEATURES
 
 
 @transaction.atomic
@@ -55,7 +56,7 @@ def ensure_organisation(*, valid_from: date) -> None:
         slug: Product.objects.get_or_create(slug=slug, defaults={"name": name})[0]
         for slug, name in company.PRODUCTS.items()
     }
-    for feature in company.FEATURES:
+    for feature in FEATURES:
         feature_row, created = Feature.objects.get_or_create(
             slug=feature.slug, defaults={"name": feature.name}
         )

@@ -9,7 +9,7 @@ from functools import cache
 
 from genai_prices import data
 
-from portal.demo.company import Model
+from portal.demo.models import Model
 
 TOKEN_CLASSES = ("input", "cache_read", "cache_write", "output")
 _LISTED_AS = {

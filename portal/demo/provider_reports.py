@@ -12,7 +12,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from allocation.models import ImportKind, ImportStatus, UsageIdentity
 from portal.demo import cases
 from portal.demo.calls import EMBEDDING_MODEL, TrafficDay, traffic_days
-from portal.demo.company import MODELS, PROJECTS
+from portal.demo.company import PROJECTS
+from portal.demo.models import MODELS
 from portal.demo.settings import DemoSettings
 from portal.errors import Refused
 from portal.ingest.drivers.delivery import deliver

@@ -12,12 +12,15 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date, datetime
 from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 
 from portal.demo import cases, events
-from portal.demo.calls import EMBEDDING_MODEL, Kept, TrafficDay
-from portal.demo.company import CUSTOMERS, MODELS, PROJECTS, DemoFeature, Model, Traffic
+from portal.demo.calls import EMBEDDING_MODEL, Ints, Kept, TrafficDay
+from portal.demo.company import CUSTOMERS, PROJECTS
+from portal.demo.features import DemoFeature, Traffic
+from portal.demo.models import MODELS, Model
 from portal.demo.otlp_bytes import (
     CLIENT,
     ERROR,
@@ -41,6 +44,17 @@ _TOOLS = (
     "query_catalog",
 )
 _ERRORS = ("429", "ThrottlingException", "timeout", "503")
+
+
+class Step(NamedTuple):
+    """One span to be: a call, or what belongs to one."""
+
+    name: str
+    attributes: list[bytes]
+    kind: int
+    start_ns: int
+    end_ns: int
+    status: int
 
 
 @dataclass(frozen=True)
@@ -209,12 +223,18 @@ class _Writer:
                     continue  # a gateway sees nothing but model calls
                 pieces.append(
                     span(
-                        trace_id=trace_id, span_id=next(ids), parent_id=root, name=name, kind=kind,
-                            start_ns=begins,
-                        end_ns=ends, attributes=[*attributes, *common], trace_state=trace_state,
-                            status=status,
+                        trace_id=trace_id,
+                        span_id=next(ids),
+                        parent_id=root,
+                        name=name,
+                        kind=kind,
+                        start_ns=begins,
+                        end_ns=ends,
+                        attributes=[*attributes, *common],
+                        trace_state=trace_state,
+                        status=status,
                     )
-                )  # fmt: skip
+                )
         if root:
             yield self._root(trace_id, root, trace_state, start_ns, at_ns, common, kept, first, end)
         yield from pieces
@@ -239,29 +259,24 @@ class _Writer:
                 [text_attribute("http.request.method", "POST")],
             )
         else:
-            tokens = Tokens(
-                *(
-                    int(column[first:end].sum())
-                    for column in (
-                        kept.uncached,
-                        kept.cache_read,
-                        kept.cache_write,
-                        kept.output,
-                        kept.reasoning,
-                    )
-                )
-            )
+            tokens = Tokens(*(int(column[first:end].sum()) for column in token_columns(kept)))
             name, kind = f"invoke_agent {slug}", INTERNAL
             attributes = [
                 *self.names(self.model, "invoke_agent", tokens),
                 text_attribute("gen_ai.agent.name", slug),
             ]
         return span(
-            trace_id=trace_id, span_id=root, parent_id=b"", name=name, kind=kind, start_ns=start_ns,
-                end_ns=end_ns,
-            attributes=[*attributes, *common], trace_state=trace_state,
+            trace_id=trace_id,
+            span_id=root,
+            parent_id=b"",
+            name=name,
+            kind=kind,
+            start_ns=start_ns,
+            end_ns=end_ns,
+            attributes=[*attributes, *common],
+            trace_state=trace_state,
             status=ERROR if bool(kept.failed[first:end].all()) else UNSET,
-        )  # fmt: skip
+        )
 
     def _common(self, draw: int) -> list[bytes]:
         """What every span of a request carries: customer and session."""
@@ -278,38 +293,13 @@ class _Writer:
             ]
         return out
 
-    def _calls(
-        self, kept: Kept, index: int, at_ns: int, draw: int
-    ) -> Iterator[tuple[str, list[bytes], int, int, int, int]]:
-        """(name, attributes, kind, start, end, status) of one model call and what belongs to it,
-        one after the other.
-        """
+    def _calls(self, kept: Kept, index: int, at_ns: int, draw: int) -> Iterator[Step]:
+        """One model call and what belongs to it, one after the other."""
         model, traffic = self.model, self.found.traffic
         speed = float(kept.speed[index])
-        if kept.embedding[index]:
-            embedder = MODELS[EMBEDDING_MODEL]
-            ends = at_ns + int(embedder.first_token_ms * speed * 1e6)
-            tokens = Tokens(int(kept.embedding[index]), 0, 0, 0, 0)
-            yield (
-                f"embeddings {embedder.requested}",
-                _otel(embedder, "embeddings", tokens),
-                CLIENT,
-                at_ns,
-                ends,
-                UNSET,
-            )
-            at_ns = ends + 1_000_000
-        if traffic.shape == "rag":
-            ends = at_ns + int(45 * speed * 1e6)
-            yield (
-                "retrieval knowledge",
-                [text_attribute("gen_ai.operation.name", "retrieval")],
-                CLIENT,
-                at_ns,
-                ends,
-                UNSET,
-            )
-            at_ns = ends + 1_000_000
+        for step in self._retrieval(kept, index, at_ns):
+            yield step
+            at_ns = step.end_ns + 1_000_000
         operation = "embeddings" if traffic.shape == "embed" else "chat"
         name = f"{operation} {model.requested}"
         if kept.failed[index] or kept.retried[index]:
@@ -319,14 +309,11 @@ class _Writer:
                 *self.prompt,
                 text_attribute("error.type", _ERRORS[draw % len(_ERRORS)]),
             ]
-            yield name, failure, CLIENT, at_ns, ends, ERROR
+            yield Step(name, failure, CLIENT, at_ns, ends, ERROR)
             if kept.failed[index]:
                 return
             at_ns = ends + 500_000_000
-        tokens = Tokens(
-            int(kept.uncached[index]), int(kept.cache_read[index]), int(kept.cache_write[index]),
-            int(kept.output[index]), int(kept.reasoning[index]),
-        )  # fmt: skip
+        tokens = Tokens(*(int(column[index]) for column in token_columns(kept)))
         first_token_ms = (model.first_token_ms + tokens.uncached * 0.012) * speed
         ends = at_ns + int((first_token_ms + tokens.output * model.ms_per_token * speed) * 1e6)
         attributes = [
@@ -335,20 +322,40 @@ class _Writer:
             number_attribute("gen_ai.response.time_to_first_chunk", first_token_ms / 1000),
             text_attribute("gen_ai.response.id", f"resp_{kept.random[index][4]:016x}"),
         ]
-        yield name, attributes, CLIENT, at_ns, ends, UNSET
-        if (
-            traffic.shape == "agent"
-            and index + 1 < len(kept.request)
-            and kept.request[index + 1] == kept.request[index]
-            and draw % 3
-        ):
-            tool = _TOOLS[draw % len(_TOOLS)]
-            tool_ends = ends + int((80 + draw % 4000) * 1e6)
-            attributes = [
-                text_attribute("gen_ai.operation.name", "execute_tool"),
-                text_attribute("gen_ai.tool.name", tool),
-            ]
-            yield f"execute_tool {tool}", attributes, INTERNAL, ends + 1_000_000, tool_ends, UNSET
+        yield Step(name, attributes, CLIENT, at_ns, ends, UNSET)
+        has_more = index + 1 < len(kept.request) and kept.request[index + 1] == kept.request[index]
+        if traffic.shape == "agent" and has_more and draw % 3:
+            yield _tool(ends, draw)
+
+    def _retrieval(self, kept: Kept, index: int, at_ns: int) -> Iterator[Step]:
+        """What comes before the answer where it rests on documents."""
+        speed = float(kept.speed[index])
+        if kept.embedding[index]:
+            embedder = MODELS[EMBEDDING_MODEL]
+            name = f"embeddings {embedder.requested}"
+            ends = at_ns + int(embedder.first_token_ms * speed * 1e6)
+            tokens = Tokens(int(kept.embedding[index]), 0, 0, 0, 0)
+            yield Step(name, _otel(embedder, "embeddings", tokens), CLIENT, at_ns, ends, UNSET)
+            at_ns = ends + 1_000_000
+        if self.found.traffic.shape == "rag":
+            attributes = [text_attribute("gen_ai.operation.name", "retrieval")]
+            ends = at_ns + int(45 * speed * 1e6)
+            yield Step("retrieval knowledge", attributes, CLIENT, at_ns, ends, UNSET)
+
+
+def _tool(begins_ns: int, draw: int) -> Step:
+    tool = _TOOLS[draw % len(_TOOLS)]
+    attributes = [
+        text_attribute("gen_ai.operation.name", "execute_tool"),
+        text_attribute("gen_ai.tool.name", tool),
+    ]
+    ends = begins_ns + int((80 + draw % 4000) * 1e6)
+    return Step(f"execute_tool {tool}", attributes, INTERNAL, begins_ns + 1_000_000, ends, UNSET)
+
+
+def token_columns(kept: Kept) -> tuple[Ints, ...]:
+    """In the order of Tokens."""
+    return kept.uncached, kept.cache_read, kept.cache_write, kept.output, kept.reasoning
 
 
 def _ids(base: int) -> Iterator[bytes]:

@@ -7,13 +7,9 @@ from typing import Any
 
 import pytest
 
-from allocation.catalogue.wording import (
-    Entry,
-    bill_line,
-    canonical_model,
-    canonical_provider,
-    tokens_per_unit,
-)
+from allocation.catalogue.canonical import canonical_model, canonical_provider
+from allocation.catalogue.entries import Entry
+from allocation.catalogue.wording import bill_line, tokens_per_unit
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,8 @@ from allocation.organisation.store import (
     read_tree,
 )
 from allocation.organisation.targets import load_organisation
-from allocation.organisation.tree_file import Plan, Tree, plan_changes
+from allocation.organisation.tree import Tree
+from allocation.organisation.tree_changes import Plan, plan_changes
 from allocation.values.names import name_key, normal_name
 from tests.allocation.bills import AWS, OPENAI, Bill, allocate, billed_by_team, usage, utc
 

@@ -14,19 +14,13 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from allocation.rules.accepting import accepted_rules
 from allocation.rules.conditions import Facts
 from allocation.rules.edits import with_rule
+from allocation.rules.evidence import Bucket, Charges, TracedCalls
 from allocation.rules.rule_sets import default_rules_text
 from allocation.rules.rules import RuleError, parse_rules
-from allocation.rules.suggestions import (
-    Bucket,
-    Charges,
-    Suggestion,
-    TracedCalls,
-    Unowned,
-    accepted_rules,
-    unowned_cost,
-)
+from allocation.rules.suggestions import Suggestion, Unowned, unowned_cost
 from allocation.values.money import exact_sum
 from tests.allocation.bills import OCTOBER
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import date, timedelta
 from decimal import localcontext
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.db import DatabaseError, connection, transaction
 from django.utils import timezone
@@ -109,36 +109,48 @@ def load_bill(
     attempt = Attempt(
         bill_import, source, path, format, confirm_shrink, said, progress, finish_guard
     )
-    try:
-        with localcontext(EXACT):
-            attempt.run()
-        status, reason, same_as = ImportStatus.LOADED, None, None
-    except Unchanged as found:
-        status, reason, same_as = ImportStatus.UNCHANGED, str(found), found.same.pk
-    except BillRefused as refusal:
-        status, reason, same_as = ImportStatus.REFUSED, str(refusal), None
-    except BaseException as error:
-        with suppress(
-            DatabaseError
-        ):  # where the database is what failed, `close_abandoned` says so later
-            attempt.record(ImportStatus.FAILED, f"{type(error).__name__}: {error}")
-        raise
-    if status != ImportStatus.LOADED:
-        attempt.record(status, reason)
+    ended = carry_out(attempt)
     loaded = attempt.loaded
     return ImportOutcome(
         import_id=bill_import.pk,
-        status=status.value,
+        status=ended.status.value,
         rows_read=loaded.rows_read,
-        rows_loaded=loaded.rows_loaded if status == ImportStatus.LOADED else 0,
+        rows_loaded=loaded.rows_loaded if ended.status == ImportStatus.LOADED else 0,
         rows_rejected=loaded.rows_rejected,
         repairs=dict(sorted(attempt.repairs.items())),
         totals=bill_import.totals,
         rejected=loaded.problems[:REJECTED_SHOWN],
         seconds=time.monotonic() - began,
-        reason=reason,
-        same_as=same_as,
+        reason=ended.reason,
+        same_as=ended.same_as,
     )
+
+
+class Ended(NamedTuple):
+    """How an attempt ended, and why it was not loaded."""
+
+    status: ImportStatus
+    reason: str | None = None
+    same_as: int | None = None
+
+
+def carry_out(attempt: Attempt) -> Ended:
+    """Runs the attempt, and records what became of it where that was not its last step."""
+    try:
+        with localcontext(EXACT):
+            attempt.run()
+        return Ended(ImportStatus.LOADED)
+    except Unchanged as found:
+        ended = Ended(ImportStatus.UNCHANGED, str(found), found.same.pk)
+    except BillRefused as refusal:
+        ended = Ended(ImportStatus.REFUSED, str(refusal))
+    except BaseException as error:
+        # Where the database is what failed, `close_abandoned` says so later.
+        with suppress(DatabaseError):
+            attempt.record(ImportStatus.FAILED, f"{type(error).__name__}: {error}")
+        raise
+    attempt.record(ended.status, ended.reason)
+    return ended
 
 
 def source_of(name: str, delivery: str | None) -> Source:

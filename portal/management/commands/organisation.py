@@ -10,7 +10,7 @@ from django.core.management.base import CommandParser
 from django.utils import timezone
 
 from allocation.organisation.store import OrganisationError, preview_organisation, read_tree
-from allocation.organisation.tree_file import ACTIONS, Plan
+from allocation.organisation.tree_changes import ACTIONS, Plan
 from portal.commands import PortalCommand, Refused
 from portal.decisions.organisation import apply_file
 

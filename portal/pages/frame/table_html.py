@@ -15,7 +15,7 @@ from reports import readable
 NAME_LENGTH = 28
 
 
-ARROWS = {"ascending": "&nbsp;↑", "descending": "&nbsp;↓"}
+ARROWS = {"ascending": "\u00a0↑", "descending": "\u00a0↓"}
 
 
 def head_html(table: Table) -> str:

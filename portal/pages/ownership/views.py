@@ -13,7 +13,8 @@ from django.utils import timezone
 from django.views.decorators.http import require_safe
 
 from allocation.organisation.store import OrganisationError, preview_organisation, read_tree
-from allocation.organisation.tree_file import ACTIONS, ALIAS_OF, NEVER_BEFORE, Plan, Tree
+from allocation.organisation.tree import ALIAS_OF, NEVER_BEFORE, Tree
+from allocation.organisation.tree_changes import ACTIONS, Plan
 from portal.accounts.models import User
 from portal.decisions.organisation import apply_file
 from portal.pages.frame.posts import sent_from

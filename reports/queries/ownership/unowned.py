@@ -14,7 +14,8 @@ from django.db import connection
 from allocation.models import AllocationRun, ChargeKind
 from allocation.organisation.targets import load_organisation
 from allocation.rules.conditions import Facts
-from allocation.rules.suggestions import Bucket, Charges, TracedCalls, Unowned, unowned_cost
+from allocation.rules.evidence import Bucket, Charges, TracedCalls
+from allocation.rules.suggestions import Unowned, unowned_cost
 from allocation.storage.copy_text import whole_month_plans
 from allocation.values.money import exact_sum
 from reports.cost_question.answers import costs

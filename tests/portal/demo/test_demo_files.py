@@ -16,8 +16,10 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from portal.demo import events
-from portal.demo.company import FEATURES, MODELS, TEAMS
+from portal.demo.company import TEAMS
+from portal.demo.features import FEATURES
 from portal.demo.generate import DemoFiles, write_files
+from portal.demo.models import MODELS
 from portal.demo.settings import DemoSettings, demo_settings
 
 NOW = datetime(2026, 11, 22, 9, 30, tzinfo=UTC)

@@ -106,6 +106,18 @@ class DriverLine:
     unit: str
     loaded: str
 
+    @property
+    def covers(self) -> str:
+        """The first and the last day, or month of a series; owners hold from a day on."""
+        first, last = self.known.first, self.known.last
+        if last is None:
+            return f"from {first.day} {first:%b %Y} on"
+        if self.known.kind == "series":
+            ends = [f"{first:%b %Y}", f"{last:%b %Y}"]
+        else:
+            ends = [f"{first.day} {first:%b %Y}", f"{last.day} {last:%b %Y}"]
+        return ends[0] if first == last else " to ".join(ends)
+
 
 @require_safe
 def show_drivers(request: HttpRequest) -> HttpResponse:

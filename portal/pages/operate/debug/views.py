@@ -48,6 +48,9 @@ HOURS = {
     "168": "Last 7 days",
 }
 DEFAULT_HOURS = 24
+OUTSIDE_CAPTION = (
+    "The last 12 to arrive: kept and listed, counted nowhere. Usually a wrong clock or an old file."
+)
 HISTOGRAMS = 6  # models drawn; the table holds all of them
 
 
@@ -96,6 +99,14 @@ class ModelPanel:
     marks: list[Mark]
     query: str
 
+    @property
+    def in_words(self) -> str:
+        """What the histogram shows, for who does not see it."""
+        return (
+            f"Latency of {self.usage.model or 'unknown model'}: half of the calls within {self.p50},"
+            f" 95% within {self.p95}, 99% within {self.p99}"
+        )
+
 
 @require_safe
 def show_debug(request: HttpRequest) -> HttpResponse:
@@ -131,6 +142,7 @@ def show_debug(request: HttpRequest) -> HttpResponse:
         "models": model_panels(usage, histograms, scale, state, picked),
         "axis": scale.axis() if scale else [],
         "outside": named(spans_outside_window(teams=state.scope)),
+        "outside_caption": OUTSIDE_CAPTION,
         "unpriced": usage_unpriced(window=picked.window, picked=picked.filter, teams=state.scope),
         "clear_query": state.query_string(),
     }

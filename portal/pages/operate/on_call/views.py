@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
+from urllib.parse import quote
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
@@ -38,6 +39,14 @@ class ReadingText:
     is_estimate: bool
     gauge: dict[str, float] | None
 
+    @property
+    def heading(self) -> str:
+        return f"{self.title}, {self.unit}" if self.unit else self.title
+
+    @property
+    def now_with_unit(self) -> str:
+        return f"{self.now} {self.unit}" if self.unit else self.now
+
 
 @dataclass(frozen=True)
 class ModelText:
@@ -45,6 +54,11 @@ class ModelText:
     model: str | None
     readings: list[ReadingText]
     is_off: bool
+
+    @property
+    def query(self) -> str:
+        """What the address of the debug page takes to show this model alone."""
+        return f"&model={quote(self.model, safe='')}" if self.model else ""
 
 
 @dataclass(frozen=True)

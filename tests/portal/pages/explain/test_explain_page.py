@@ -39,7 +39,7 @@ from reports.scope import TeamScope
 from tests.allocation.bills import put_in_force
 from tests.factories import make_team, make_user
 from tests.ledger_rows import asked_about
-from tests.portal.pages.operate.test_debug_page import text_of
+from tests.portal.pages.words import text_of
 
 pytestmark = pytest.mark.django_db
 MONTH = date(2026, 10, 1)

@@ -30,6 +30,7 @@ from portal.ingest.bills.uploads import accept_upload, plain_name, upload_folder
 from portal.jobs import worker
 from portal.jobs.models import Job, JobStatus
 from tests.portal.bills import deliver, published, row, rows, text
+from tests.portal.pages.words import text_of
 from tests.portals import CHECKOUT
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -164,7 +165,7 @@ def test_one_import_shows_totals_changes_and_rejected_rows(tmp_path: Path) -> No
         tmp_path, text(*rows(100), row(BilledCost="x", ServiceName="<b>"), row(BilledCost="2.5"))
     )
 
-    page = client.get(f"/imports/{second.import_id}/").content.decode()
+    page = text_of(client.get(f"/imports/{second.import_id}/").content)
 
     for fact in (
         "127.50",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -37,6 +36,7 @@ from reports.window import HourWindow
 from tests.factories import make_team, make_user
 from tests.portal.bills import SHARED
 from tests.portal.ingest.otlp.sending import CALL, NOW, ingest_secret, request, send, span
+from tests.portal.pages.words import text_of
 
 pytestmark = pytest.mark.django_db
 
@@ -68,12 +68,6 @@ def reader() -> Client:
 def deliver(spans: list[dict[str, Any]], **resource: str) -> None:
     told = {"service.name": "chat-api", "team": "search", "feature": "answers", **resource}
     assert send(request(spans, told), ingest_secret()).status_code == 200
-
-
-def text_of(html: bytes | str) -> str:
-    """The words of a page, spaces made one."""
-    content = html.decode() if isinstance(html, bytes) else html
-    return " ".join(re.sub(r"<[^>]+>", " ", content).split())
 
 
 def test_a_call_shows_before_it_is_folded_and_priced(reader: Client) -> None:

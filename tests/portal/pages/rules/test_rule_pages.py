@@ -16,6 +16,7 @@ from portal.accounts.models import AuditEntry, Role
 from portal.jobs.models import Job
 from portal.jobs.worker import run as run_job
 from tests.allocation.bills import AWS, Bill, allocate, put_in_force
+from tests.portal.pages.words import text_of
 from tests.portal.two_teams import person
 
 TEXT = "rules:\n- {name: all to ads, method: direct, target: {team: ads}}\n"
@@ -66,10 +67,7 @@ def test_a_draft_is_previewed_applied_and_allocated() -> None:
     assert preview.text == TEXT
     assert preview.content_sha256 in page
     assert "Apply rule set 2 from October 2026" in page
-    assert (
-        '<span class="n" title="60.5">60.50</span> USD would move between teams in October 2026'
-        in page
-    )
+    assert "60.50 USD would move between teams in October 2026" in text_of(page)
     assert "Rule set 2 is in force from October 2026" in applied.content.decode()
     made = RuleSet.objects.get(number=2)
     assert (made.text, made.created_by, made.note) == (TEXT, "finops_admin", "simpler")
@@ -205,10 +203,11 @@ def test_the_editor_shows_what_each_rule_and_what_none_takes() -> None:
     )
 
     assert "What would each rule take in October 2026?" in checks
-    assert '<span class="n" title="80">80.00</span>' in checks
+    checks = text_of(checks)
+    assert "80.00" in checks
     assert "Amazon EC2" in checks
-    assert '<span class="n" title="20">20.00</span> USD' in checks
-    assert '<span class="n" title="7">7.00</span> EUR' in checks
+    assert "20.00 USD" in checks
+    assert "7.00 EUR" in checks
 
 
 @pytest.mark.django_db

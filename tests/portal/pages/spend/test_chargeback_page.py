@@ -16,6 +16,7 @@ from reports.queries.reconcile.bridge import bridges
 from reports.scope import TeamScope
 from tests.allocation.bills import AWS, OCTOBER, OPENAI, Bill, allocate
 from tests.factories import Costs, make_source, make_team, make_user
+from tests.portal.pages.words import text_of
 
 pytestmark = pytest.mark.django_db
 
@@ -191,7 +192,7 @@ def test_billed_leads_to_effective_by_named_parts_that_add_up_exactly() -> None:
         "OpenAI": [7, 0, 0, 0, 0, 7],
         "Total": [117, -100, tiny, 25, Decimal("2.5"), tiny + Decimal("44.5")],
     }
-    body = response.content.decode()
+    body = text_of(response.content)
     for words in ("Effective cost is", "below billed cost.", "Commitment unused: what"):
         assert words in body
     lines = (
