@@ -12,8 +12,7 @@ from dataclasses import dataclass, replace
 
 from allocation.values.names import quoted
 from allocation.values.periods import Period
-from reports.cost_question.currency import Conversion
-from reports.cost_question.runs import MonthRun
+from reports.cost_question.runs import Conversion, MonthRun
 from reports.scope import TeamScope
 
 METRICS = ("effective_cost", "billed_cost")

@@ -18,8 +18,7 @@ from allocation.values.money import EXACT, exact_sum
 from allocation.values.periods import Period
 from portal.accounts.models import Role
 from reports.cost_question.answers import CostRow, converted
-from reports.cost_question.currency import MonthRate, conversion
-from reports.cost_question.runs import MonthRun
+from reports.cost_question.runs import MonthRate, MonthRun, conversion
 from reports.readable import change, money
 from tests.factories import Costs, make_team, make_user
 from tests.ledger_rows import add_usage

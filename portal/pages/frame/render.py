@@ -17,7 +17,7 @@ from portal.pages.frame.trust_line import read_trust, trust_parts
 from portal.pages.registry import holds, page_address, pages, rights_of
 from portal.pages.spec import Choice
 from reports.cost_question.answers import unconverted_costs
-from reports.cost_question.currency import MonthRate
+from reports.cost_question.runs import MonthRate
 from reports.queries.costs.trust import Trust
 from reports.queries.ownership.organisation import TeamInTree, teams_in_tree
 

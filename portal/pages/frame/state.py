@@ -20,9 +20,15 @@ from allocation.values.periods import DAY, Period
 from portal.accounts.access import team_scope
 from portal.accounts.models import User
 from reports.cost_question.answers import costs
-from reports.cost_question.currency import Conversion, conversion, exchange_rates
 from reports.cost_question.question import CostQuestion
-from reports.cost_question.runs import MonthRun, current_runs, runs_of_months
+from reports.cost_question.runs import (
+    Conversion,
+    MonthRun,
+    conversion,
+    current_runs,
+    exchange_rates,
+    runs_of_months,
+)
 from reports.queries.ownership.organisation import teams_of_unit
 from reports.scope import TeamScope
 

@@ -9,7 +9,7 @@ from typing import Any
 from allocation.values.periods import Period
 from portal.pages.frame.state import COMPARISONS, METRICS, PageState
 from portal.pages.spec import Choice
-from reports.cost_question.currency import reporting_currencies
+from reports.cost_question.runs import reporting_currencies
 from reports.queries.ownership.organisation import TeamInTree, environments
 
 

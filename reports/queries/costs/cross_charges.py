@@ -4,12 +4,10 @@ features?
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
-from decimal import Decimal, localcontext
+from decimal import Decimal
 
 from allocation.rules.rules import CALLER
-from allocation.values.money import EXACT
 from reports.cost_question.question import CostQuestion
 from reports.rows import cached_by_run, fetch
 from reports.scope import within_scope
@@ -63,13 +61,3 @@ def cross_charges(*, question: CostQuestion) -> list[CrossCharge]:
     values = {"runs": question.run_ids, "teams": question.scope.bound, "caller": CALLER}
     found = fetch(CrossCharge, CROSS_CHARGES, values)
     return sorted(found, key=lambda row: [text or "" for text in row.sides])
-
-
-def net_by_team(rows: Iterable[CrossCharge]) -> dict[str | None, Decimal]:
-    """Effective cost provided less consumed, by team; over all rows it is zero."""
-    net: dict[str | None, Decimal] = {}
-    with localcontext(EXACT):
-        for row in rows:
-            net[row.from_team] = net.get(row.from_team, Decimal(0)) + row.effective_cost
-            net[row.to_team] = net.get(row.to_team, Decimal(0)) - row.effective_cost
-    return net

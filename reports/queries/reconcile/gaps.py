@@ -10,8 +10,7 @@ from datetime import date
 
 from reports.analysis.gap import Gap, gap_of
 from reports.analysis.gap_causes import NamedCause, causes_of
-from reports.cost_question.currency import exchange_rates
-from reports.cost_question.runs import MonthRun
+from reports.cost_question.runs import MonthRun, exchange_rates
 from reports.queries.reconcile.gap_inputs import OffTheBill, gap_inputs
 from reports.scope import TeamScope
 
