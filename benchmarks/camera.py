@@ -56,9 +56,8 @@ class Camera:
         self.page.on("request", lambda request: self.check_host(request.url))
 
     def hear(self, message: ConsoleMessage) -> None:
-        if not re.search(
-            "status of (40[034]|503)", message.text
-        ):  # refusals and errors are among the pictures
+        # Refusals and errors are among the pictures.
+        if not re.search("status of (40[034]|503)", message.text):
             self.complain(f"console: {message.text}")
 
     def check_host(self, address: str) -> None:

@@ -57,9 +57,8 @@ def main() -> None:
     parser.add_argument(
         "--gzip", action="store_true", help="import the gzip form; COPY still gets the plain one"
     )
-    parser.add_argument(
-        "--load", nargs=2, metavar=("FILE", "SOURCE"), help=argparse.SUPPRESS
-    )  # the measured process
+    # The measured process.
+    parser.add_argument("--load", nargs=2, metavar=("FILE", "SOURCE"), help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.load:
         load(Path(options.load[0]), options.load[1])

@@ -166,9 +166,8 @@ def tour(camera: Camera) -> None:
     links: list[str] = []
     opened = rail(camera.page)
     if any(path.startswith("/debug/") for path in opened):
-        opened.append(
-            "/debug/calls/"
-        )  # the debug page takes it in once loaded, so no link leads there
+        # The debug page takes it in once loaded, so no link leads there.
+        opened.append("/debug/calls/")
     for path in opened:
         links += camera.open(path)
     for pattern, most in BEHIND:

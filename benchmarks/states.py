@@ -74,9 +74,8 @@ def drafts(camera: Camera) -> None:
             page.fill("#rules-text", draft)
         camera.take(f"rules-edit-{name}")
     camera.press("Preview what changes")
-    if (
-        "/rules/previews/" not in page.url
-    ):  # an empty portal has none of the series that the draft goes by
+    # An empty portal has none of the series that the draft goes by.
+    if "/rules/previews/" not in page.url:
         camera.take("rules-preview-unknown-series", whole=False)
         page.fill("#rules-text", f"{text}\n# as it stands\n")
         camera.press("Preview what changes")
@@ -229,9 +228,8 @@ def errors(camera: Camera) -> None:
     from django.test import override_settings
 
     django.setup()
-    plain = {
-        "BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"
-    }  # this process collected no files
+    # This process collected no files.
+    plain = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
     for status in (403, 500, 503):
         with override_settings(STORAGES={**settings.STORAGES, "staticfiles": plain}):
             body = render_to_string(f"{status}.html", {"error_id": "4b1540fd"})

@@ -9,7 +9,7 @@ class PortalConfig(AppConfig):
     def ready(self) -> None:
         from portal.grants import grant_to_application
 
-        # Once for each run of `migrate`. An application without models, as this one, sends no signal.
+        # Once for each run of `migrate`. This application has no models, so it sends no signal.
         sender = apps.get_app_config("accounts")
         post_migrate.connect(
             grant_to_application, sender=sender, dispatch_uid="grant_to_application"

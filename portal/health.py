@@ -20,9 +20,8 @@ from kombu import Connection
 RETRY_AFTER_SECONDS = 5
 log = logging.getLogger(__name__)
 MACHINES = ("/api/", "/v1/")
-MIGRATED: set[str] = (
-    set()
-)  # databases seen complete: migrations are not undone under a running process
+# Databases seen complete: migrations are not undone under a running process.
+MIGRATED: set[str] = set()
 
 
 def unapplied_migrations(alias: str) -> bool:

@@ -29,7 +29,7 @@ EMBEDDED_REDIS = not CELERY_BROKER_URL
 
 
 def database(url: str) -> dict[str, object]:
-    """One Django database from a `postgresql://user:password@host:port/name?option=value` address."""
+    """One Django database from a `postgresql://user:password@host:port/name?option=value`."""
     parts = urlsplit(url)
     if parts.scheme not in ("postgresql", "postgres"):
         raise ImproperlyConfigured(
@@ -225,7 +225,9 @@ REST_FRAMEWORK = {
 }
 SPECTACULAR_SETTINGS = {
     "TITLE": "Apportion API",
-    "DESCRIPTION": "AI cost showback and chargeback. Amounts are decimal strings, currencies ISO 4217.",
+    "DESCRIPTION": (
+        "AI cost showback and chargeback. Amounts are decimal strings, currencies ISO 4217."
+    ),
     "VERSION": "1",
     "SERVE_INCLUDE_SCHEMA": False,
 }

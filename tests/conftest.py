@@ -55,7 +55,13 @@ LONG_FILES = (
     "test_charts_in_browser.py",
     "test_gap.py",
 )
-FAST = "fsync = off\nfull_page_writes = off\nsynchronous_commit = off\nshared_buffers = 128MB\nmax_wal_size = 1GB\n"
+FAST = (
+    "fsync = off\n"
+    "full_page_writes = off\n"
+    "synchronous_commit = off\n"
+    "shared_buffers = 128MB\n"
+    "max_wal_size = 1GB\n"
+)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -213,9 +219,8 @@ def embedded_portal() -> Iterator[Portal]:
     """
     home = Path(tempfile.mkdtemp(prefix="apportion-portal-"))
     home.chmod(0o755)
-    portal = Portal(
-        home, JOB_LEASE_SECONDS="4"
-    )  # so that tests of killed workers need not wait half a minute
+    # So that tests of killed workers need not wait half a minute.
+    portal = Portal(home, JOB_LEASE_SECONDS="4")
     try:
         yield portal.start()
     finally:

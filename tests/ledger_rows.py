@@ -26,8 +26,10 @@ from reports.scope import TeamScope
 
 _numbers = itertools.count(1)
 NAMES = Names(
-    currency="USD", source_id=0, ai_scope="ai", provider_name=None, service_name=None, team=None, product=None,
-    feature=None, model=None, environment=None, phase=None, charge_kind="direct", rule="by tag", reason=None,
+    currency="USD", source_id=0, ai_scope="ai", provider_name=None, service_name=None, team=None,
+        product=None,
+    feature=None, model=None, environment=None, phase=None, charge_kind="direct", rule="by tag",
+        reason=None,
 )  # fmt: skip
 
 

@@ -95,7 +95,8 @@ class Portal:
     def manage(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [sys.executable, "manage.py", *arguments],
-            cwd=CHECKOUT, env=self.environment, capture_output=True, text=True, timeout=300, check=False,
+            cwd=CHECKOUT, env=self.environment, capture_output=True, text=True, timeout=300,
+                check=False,
         )  # fmt: skip
 
     def enqueue(self, kind: str, **payload: Any) -> int:

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from django.test import Client
 
-from tests.portal.two_teams import ALPHA, BRAVO, one_person_per_role, seed_company
+from tests.portal.canaries import ALPHA, BRAVO
+from tests.portal.two_teams import one_person_per_role, seed_company
 
 PAGES = [
     "/executive/",
@@ -50,7 +51,9 @@ def documented() -> tuple[set[str], set[str]]:
 
 
 def figures_of(body: str) -> set[str]:
-    """Heads of number columns and names of readings, without currency, unit, sort arrow and remark."""
+    """Heads of number columns and names of readings, without currency, unit, sort arrow and
+    remark.
+    """
     heads = re.findall(r'<th scope="col"[^>]*class="num[^>]*>(.*?)</th>', body, re.DOTALL)
     readings = re.findall(r"<dt[^>]*>(.*?)</dt>", body, re.DOTALL)
     texts = (html.unescape(re.sub(r"<[^>]+>", " ", found)) for found in [*heads, *readings])

@@ -80,8 +80,7 @@ def test_partitions_have_their_parents_primary_keys_and_checks() -> None:
 def test_no_model_lacks_a_migration() -> None:
     said = StringIO()
 
-    call_command(
-        "makemigrations", check=True, dry_run=True, stdout=said
-    )  # exits where one is missing
+    # Exits where one is missing.
+    call_command("makemigrations", check=True, dry_run=True, stdout=said)
 
     assert said.getvalue() == "No changes detected\n"

@@ -218,9 +218,8 @@ FROM cost_daily WHERE run_id IN (%(before)s, %(after)s)
 GROUP BY 1, 2, 3, 4, 5, 6
 """
 
-Amounts = tuple[
-    Decimal, Decimal, Decimal, Decimal
-]  # billed before, billed after, effective before, effective after
+# Billed before, billed after, effective before, effective after.
+Amounts = tuple[Decimal, Decimal, Decimal, Decimal]
 ZEROS: Amounts = (Decimal(0),) * 4
 AMOUNT_NAMES = ("billed_before", "billed_after", "effective_before", "effective_after")
 

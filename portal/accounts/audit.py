@@ -12,5 +12,7 @@ from portal.accounts.models import AuditEntry
 def record(
     actor: str | None, action: str, subject: str, detail: dict[str, Any] | None = None
 ) -> None:
-    """`actor` is a user name, or None for the command line. Detail names ids and roles, no secrets."""
+    """Write down one change. `actor` is a user name, None for the command line; `detail` names ids
+    and roles, no secrets.
+    """
     AuditEntry.objects.create(actor=actor, action=action, subject=subject, detail=detail or {})

@@ -40,7 +40,7 @@ def add_person(*, username: str, full_name: str, email: str, acting_user: User) 
 
 @transaction.atomic
 def add_admin(*, username: str) -> tuple[User, str]:
-    """A FinOps admin and a random password. The first admin of a portal can be made no other way."""
+    """A FinOps admin and a random password. The first admin of a portal is made in no other way."""
     user, password = _add(username, "", "", actor=COMMAND_LINE)
     Membership.objects.create(user=user, role=Role.FINOPS_ADMIN)
     audit.record(COMMAND_LINE, "role granted", username, role_detail(Role.FINOPS_ADMIN, None))

@@ -31,15 +31,17 @@ GATEWAY, CACHE, BATCH, TAGS, MISTAGGED = CASES = ("gateway", "cache", "batch", "
 GATEWAY_PROJECT, GATEWAY_TEAM = "gateway", "ml-platform"
 OWN_CALLS = 0.04  # of the gateway's tokens: its own calls
 _BEHIND_GATEWAY = ("merchant-prod", "growth-prod", "devtools")
+# Their embeddings pass the gateway without a log.
 _UNLOGGED = (
     "semantic-search",
     "knowledge-index",
-)  # their embeddings pass the gateway without a log
+)
+# Code-agent and agent-triage write what they read.
 _READ_ONLY = (
     "test-writer",
     "eval-harness",
     "store-setup",
-)  # code-agent and agent-triage write what they read
+)
 _BATCH_JOBS = {
     "product-descriptions": Traffic("gpt-5.4-mini", "merchant-prod", 60, 3200, 900, traced=False,
         batch=True, rhythm="night"),

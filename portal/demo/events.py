@@ -12,20 +12,23 @@ from portal.demo.features import DemoFeature, Traffic
 from portal.demo.settings import DemoSettings, at
 
 # Offsets are days from the first day of the anchor's month.
+# A prompt release that writes everything to the log, and reads it again.
 VERBOSE_RELEASE = (
     "ticket-summary",
     -17,
-)  # a prompt release that writes everything to the log, and reads it again
+)
+# A team dissolved in a reorganisation; its service still says so.
 UNKNOWN_TEAM = (
     "policy-qa",
     -20,
     "trust-safety",
-)  # a team dissolved in a reorganisation; its service still says so
+)
+# A retry loop starts the same training again, on three more nodes.
 RUNAWAY_RETRAIN = (
     "ranker-retrain",
     -18,
     -14,
-)  # a retry loop starts the same training again, on three more nodes
+)
 IDLE_NODE = ("staging-inference", -62)  # last traffic; the node stays
 MISTAGGED = (-24, -13)  # Vision's serving nodes carry Search's team tag after a template was copied
 HACKWEEK = "hackweek-copilot"  # began in a hack week, calls itself round the clock since

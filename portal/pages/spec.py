@@ -56,7 +56,7 @@ class PageSpec:
     are nobody special.
 
     `choices` are those of the top bar that the page heeds. One without an effect is not offered; it
-    stays in the address all the same. `sums_money`: the page states sums in one currency, so that it
+    stays in the address all the same. `sums_money`: the page states sums in one currency, so it
     leads to the same view in the others.
     """
 

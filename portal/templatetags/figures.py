@@ -164,9 +164,7 @@ def table_head(table: Table) -> SafeString:
 
 @register.simple_tag
 def table_body(table: Table) -> SafeString:
-    """The rows of a `portal.pages.frame.tables.Table`, and the line that adds up those not shown where
-    something adds up.
-    """
+    """The rows of a table, and the line that adds up those not shown where something adds up."""
     rest = (
         row_html(table.rest_cells, marked="rest", labelled=table.is_labelled)
         if table.rest and len(table.rest) > 1

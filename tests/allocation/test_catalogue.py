@@ -40,7 +40,8 @@ from allocation.catalogue.wording import bill_line, tokens_per_unit
         ("claude-3-haiku-20240307", "claude-3-haiku"),
         ("claude-opus-4-20250514", "claude-opus-4"),
         ("claude-opus-4-0", "claude-opus-4"),
-        ("arn:aws:bedrock:us-east-1:1:inference-profile/us.anthropic.claude-haiku-4-5-20251001-v1:0", "claude-haiku-4-5"),
+        ("arn:aws:bedrock:us-east-1:1:inference-profile/"
+         "us.anthropic.claude-haiku-4-5-20251001-v1:0", "claude-haiku-4-5"),
         ("meta.llama3-1-70b-instruct-v1:0", "llama-3.1-70b"),
         ("meta-llama/Llama-3.1-70B-Instruct", "llama-3.1-70b"),
         ("amazon.nova-pro-v1:0", "nova-pro"),
@@ -92,27 +93,47 @@ AZURE = {"provider_name": "Microsoft", "service_name": "Azure OpenAI"}
         (OPENAI, "gpt-4o-2024-08-06, output", "openai", "gpt-4o", "output", None),
         (OPENAI, "gpt-4o-mini-2024-07-18 batch, input", "openai", "gpt-4o-mini", "input", "batch"),
         (OPENAI, "o4-mini-2025-04-16, cached input", "openai", "o4-mini", "cache_read", None),
-        (OPENAI, "text-embedding-3-small, input", "openai", "text-embedding-3-small", "input", None),
-        (ANTHROPIC, "Claude Sonnet 4.5 Usage - Input Tokens", "anthropic", "claude-sonnet-4-5", "input", None),
-        (ANTHROPIC, "Claude Sonnet 4.5 Usage - Input Tokens, Cache Read", "anthropic", "claude-sonnet-4-5", "cache_read", None),
-        (ANTHROPIC, "Claude Sonnet 4.5 Usage - Input Tokens, Cache Write (5m)", "anthropic", "claude-sonnet-4-5", "cache_write_5m", None),
-        (ANTHROPIC, "Claude Haiku 4.5 Usage - Input Tokens, Cache Write (1h)", "anthropic", "claude-haiku-4-5", "cache_write_1h", None),
-        (ANTHROPIC, "Claude 3.5 Sonnet Usage - Output Tokens", "anthropic", "claude-3-5-sonnet", "output", None),
-        (BEDROCK, "USE1-Claude4.5Sonnet-input-tokens", "aws.bedrock", "claude-sonnet-4-5", "input", None),
-        (BEDROCK, "USE1-Claude4.5Sonnet-output-tokens-batch", "aws.bedrock", "claude-sonnet-4-5", "output", "batch"),
-        (BEDROCK, "USE1-Claude4.5Sonnet-cache-read-input-token-count", "aws.bedrock", "claude-sonnet-4-5", "cache_read", None),
-        (BEDROCK, "USE1-Claude4.5Sonnet-cache-write-input-token-count", "aws.bedrock", "claude-sonnet-4-5", "cache_write", None),
+        (OPENAI, "text-embedding-3-small, input", "openai", "text-embedding-3-small", "input",
+         None),
+        (ANTHROPIC, "Claude Sonnet 4.5 Usage - Input Tokens", "anthropic", "claude-sonnet-4-5",
+         "input", None),
+        (ANTHROPIC, "Claude Sonnet 4.5 Usage - Input Tokens, Cache Read", "anthropic",
+         "claude-sonnet-4-5", "cache_read", None),
+        (ANTHROPIC, "Claude Sonnet 4.5 Usage - Input Tokens, Cache Write (5m)", "anthropic",
+         "claude-sonnet-4-5", "cache_write_5m", None),
+        (ANTHROPIC, "Claude Haiku 4.5 Usage - Input Tokens, Cache Write (1h)", "anthropic",
+         "claude-haiku-4-5", "cache_write_1h", None),
+        (ANTHROPIC, "Claude 3.5 Sonnet Usage - Output Tokens", "anthropic", "claude-3-5-sonnet",
+         "output", None),
+        (BEDROCK, "USE1-Claude4.5Sonnet-input-tokens", "aws.bedrock", "claude-sonnet-4-5", "input",
+         None),
+        (BEDROCK, "USE1-Claude4.5Sonnet-output-tokens-batch", "aws.bedrock", "claude-sonnet-4-5",
+         "output", "batch"),
+        (BEDROCK, "USE1-Claude4.5Sonnet-cache-read-input-token-count", "aws.bedrock",
+         "claude-sonnet-4-5", "cache_read", None),
+        (BEDROCK, "USE1-Claude4.5Sonnet-cache-write-input-token-count", "aws.bedrock",
+         "claude-sonnet-4-5", "cache_write", None),
         (BEDROCK, "USW2-NovaPro-input-tokens", "aws.bedrock", "nova-pro", "input", None),
         (BEDROCK, "USE1-Llama3-1-70B-input-tokens", "aws.bedrock", "llama-3.1-70b", "input", None),
-        (VERTEX, "Gemini 2.5 Flash Input Text Tokens", "gcp.vertex_ai", "gemini-2.5-flash", "input", None),
-        (VERTEX, "Gemini 2.5 Flash Output Text Tokens", "gcp.vertex_ai", "gemini-2.5-flash", "output", None),
-        (VERTEX, "Gemini 2.5 Flash-Lite Text Input - Predictions", "gcp.vertex_ai", "gemini-2.5-flash-lite", "input", None),
-        (VERTEX, "Gemini 2.5 Flash Input Text Caching", "gcp.vertex_ai", "gemini-2.5-flash", "cache_read", None),
-        ({"provider_name": "Anthropic", "service_name": "Claude Sonnet 4.5 (Amazon Bedrock Edition)"}, "USE1-Claude4.5Sonnet-input-tokens", "aws.bedrock", "claude-sonnet-4-5", "input", None),
-        ({"provider_name": "AWS Marketplace", "service_name": "Claude 3.5 Sonnet (Amazon Bedrock Edition)"}, "USE1_OutputTokenCount-Units", "aws.bedrock", "claude-3-5-sonnet", "output", None),
+        (VERTEX, "Gemini 2.5 Flash Input Text Tokens", "gcp.vertex_ai", "gemini-2.5-flash", "input",
+         None),
+        (VERTEX, "Gemini 2.5 Flash Output Text Tokens", "gcp.vertex_ai", "gemini-2.5-flash",
+         "output", None),
+        (VERTEX, "Gemini 2.5 Flash-Lite Text Input - Predictions", "gcp.vertex_ai",
+         "gemini-2.5-flash-lite", "input", None),
+        (VERTEX, "Gemini 2.5 Flash Input Text Caching", "gcp.vertex_ai", "gemini-2.5-flash",
+         "cache_read", None),
+        ({"provider_name": "Anthropic",
+         "service_name": "Claude Sonnet 4.5 (Amazon Bedrock Edition)"},
+         "USE1-Claude4.5Sonnet-input-tokens", "aws.bedrock", "claude-sonnet-4-5", "input", None),
+        ({"provider_name": "AWS Marketplace",
+         "service_name": "Claude 3.5 Sonnet (Amazon Bedrock Edition)"},
+         "USE1_OutputTokenCount-Units", "aws.bedrock", "claude-3-5-sonnet", "output", None),
         (AZURE, "gpt-4o-0806-Inp-glbl Tokens", "azure.ai.openai", "gpt-4o", "input", None),
-        (AZURE, "gpt 4o 0806 cached Inp glbl Tokens", "azure.ai.openai", "gpt-4o", "cache_read", None),
-        (AZURE, "gpt-4o-mini-0718-Outp-regnl Tokens", "azure.ai.openai", "gpt-4o-mini", "output", None),
+        (AZURE, "gpt 4o 0806 cached Inp glbl Tokens", "azure.ai.openai", "gpt-4o", "cache_read",
+         None),
+        (AZURE, "gpt-4o-mini-0718-Outp-regnl Tokens", "azure.ai.openai", "gpt-4o-mini", "output",
+         None),
     ],
 )  # fmt: skip
 def test_a_bill_line_says_what_was_called(
@@ -149,7 +170,8 @@ def test_accelerators_are_known_by_their_wording(row: dict[str, Any], is_gpu: bo
 
 @pytest.mark.parametrize(
     ("unit", "tokens"),
-    [("Tokens", 1), ("1K tokens", 1000), ("1M Tokens", 10**6), ("1,000 tokens", 1000), ("M tokens", 10**6),
+    [("Tokens", 1), ("1K tokens", 1000), ("1M Tokens", 10**6), ("1,000 tokens", 1000),
+     ("M tokens", 10**6),
      ("Hours", None), ("Requests", None), (", tokens", None), ("", None), (None, None)],
 )  # fmt: skip
 def test_units_convert_to_tokens_or_not_at_all(unit: str | None, tokens: int | None) -> None:
@@ -157,7 +179,9 @@ def test_units_convert_to_tokens_or_not_at_all(unit: str | None, tokens: int | N
 
 
 def test_units_that_are_one_number_of_tokens_are_written_alike() -> None:
-    """Else the hash of a bucket that has both depends on which the database happens to name first."""
+    """Else the hash of a bucket that has both depends on which the database happens to name
+    first.
+    """
     for units in (
         ("1K tokens", "1.0K tokens", "1,000 tokens", "1000.00 tokens"),
         ("0.5K tokens", "500 tokens"),

@@ -64,7 +64,10 @@ def by_team(metric: str = "effective") -> dict[str | None, Decimal]:
     return {name: amount for name, amount in found.items() if amount}
 
 
-TAGGED = "{name: tagged, when: {Tags.team: {missing: false}}, method: direct, target: {team: {tag: team}}}"
+TAGGED = (
+    "{name: tagged, when: {Tags.team: {missing: false}}, method: direct, "
+    "target: {team: {tag: team}}}"
+)
 
 
 # ---------------------------------------------------------------- Koku
@@ -188,7 +191,8 @@ def test_opencosts_negative_coefficient_no_share_of_a_cost_is_against_its_sign(
     """
     rules(f"""
     rules:
-      - {{name: platform, when: {{ServiceName: Platform}}, method: proportional, by: cost, level: team}}
+      - {{name: platform, when: {{ServiceName: Platform}}, method: proportional, by: cost,
+          level: team}}
       - {TAGGED}
     """)
     bill = Bill()
@@ -207,7 +211,8 @@ def test_opencosts_filtered_totals_a_view_of_some_teams_shows_the_shares_of_the_
     """
     rules(f"""
     rules:
-      - {{name: platform, when: {{ServiceName: Platform}}, method: proportional, by: cost, level: team}}
+      - {{name: platform, when: {{ServiceName: Platform}}, method: proportional, by: cost,
+          level: team}}
       - {TAGGED}
     """)
     bill = Bill()
@@ -257,7 +262,8 @@ def test_finops_toolkits_fan_out_no_name_that_stands_twice_multiplies_a_row() ->
         DriverPoint.objects.create(series="seats", month=OCTOBER.start, team=name, quantity=D(1))
     for batch in (True, False):
         ProviderUsage.objects.create(
-            day=date(2026, 10, 5), provider="openai", project="proj-1", model="gpt-4o", is_batch=batch,
+            day=date(2026, 10, 5), provider="openai", project="proj-1", model="gpt-4o",
+                is_batch=batch,
             api_key="key", user="me", workspace="lab", input_uncached=D(10),
         )  # fmt: skip
     version, _ = ensure_prices()
@@ -311,9 +317,13 @@ def test_what_aws_forbids_a_split_of_a_split_of_a_split_adds_up() -> None:
       - {name: bill, method: direct, target: {pool: company}}
     pools:
       - {name: team a, method: even, among: [{team: a, feature: x}, {team: a, feature: y}]}
-      - {name: platform, method: fixed, shares: [{pool: team a, share: "33.3"}, {pool: network, share: "66.7"}]}
+      - name: platform
+        method: fixed
+        shares: [{pool: team a, share: "33.3"}, {pool: network, share: "66.7"}]
       - {name: network, method: fixed, shares: [{team: b, share: 50}, {pool: team a, share: 50}]}
-      - {name: company, method: fixed, shares: [{pool: platform, share: 90}, {team: ops, share: 10}]}
+      - name: company
+        method: fixed
+        shares: [{pool: platform, share: 90}, {team: ops, share: 10}]
     """)
     Bill().charge("1000", **AWS)
 
@@ -361,7 +371,8 @@ EXAMPLES = SHARED / "focus_spec_commitment_examples"
 JANUARY = Period.parse("2023-01")
 COMMITMENT_RULES = """
 rules:
-  - {name: purchases follow their commitment, when: {ChargeCategory: Purchase}, method: follow, follows: commitment}
+  - {name: purchases follow their commitment, when: {ChargeCategory: Purchase}, method: follow,
+     follows: commitment}
   - name: unused goes to the owner
     when: {CommitmentDiscountStatus: Unused}
     method: direct
@@ -370,7 +381,9 @@ rules:
   - name: resources
     method: direct
     target:
-      team: {column: ResourceId, map: {<my-resource-id>: a, <my-large-vm-id>: b, <my-medium-vm-id>: c}}
+      team:
+        column: ResourceId
+        map: {<my-resource-id>: a, <my-large-vm-id>: b, <my-medium-vm-id>: c}
 """
 # By file: billed and effective cost by team, and the steps of the bridge that are not zero.
 FOLLOWED: dict[str, tuple[dict[str, str], dict[str, str], dict[str, str]]] = {
@@ -381,14 +394,18 @@ FOLLOWED: dict[str, tuple[dict[str, str], dict[str, str], dict[str, str]]] = {
     "one_hundred_percent_utilization_without_commitment_discount_flexibility": (
         {"b": "1.5"}, {"b": "1.5"}, {"purchases": "1.5", "commitment_used": "-1.5"}),
     "zero_percent_utilization_without_commitment_discount_flexibility": (
-        {"ops": "1.5", "c": "2"}, {"ops": "1.5", "c": "2"}, {"purchases": "1.5", "commitment_unused": "-1.5"}),
-    "commitment_discount_purchase_scenario_1": ({"nothing to follow": "8760"}, {}, {"purchases": "8760"}),
+        {"ops": "1.5", "c": "2"}, {"ops": "1.5", "c": "2"}, {"purchases": "1.5",
+            "commitment_unused": "-1.5"}),
+    "commitment_discount_purchase_scenario_1": ({"nothing to follow": "8760"}, {},
+        {"purchases": "8760"}),
     "commitment_discount_purchase_scenario_2": ({"nothing to follow": "3"}, {}, {"purchases": "3"}),
-    "commitment_discount_purchase_scenario_3": ({"nothing to follow": "4381.5"}, {}, {"purchases": "4381.5"}),
+    "commitment_discount_purchase_scenario_3": ({"nothing to follow": "4381.5"}, {},
+        {"purchases": "4381.5"}),
     "commitment_discount_usage_scenario_1": ({}, {"a": "1"}, {"commitment_used": "-1"}),
     "commitment_discount_usage_scenario_2": ({}, {"ops": "1"}, {"commitment_unused": "-1"}),
     "commitment_discount_usage_scenario_3": (
-        {}, {"a": "0.75", "ops": "0.25"}, {"commitment_used": "-0.75", "commitment_unused": "-0.25"}),
+        {}, {"a": "0.75", "ops": "0.25"}, {"commitment_used": "-0.75",
+            "commitment_unused": "-0.25"}),
     "commitment_discount_usage_scenario_4": ({"a": "0.5"}, {"a": "1.5"}, {"commitment_used": "-1"}),
 }  # fmt: skip
 
@@ -456,11 +473,13 @@ def test_the_bridge_is_printed_with_the_reconciliation(capsys: pytest.CaptureFix
     call_command("reconcile", "2026-10", "--bridge", "--json")
 
     assert (
-        "openai USD: billed 110 = effective 107 + purchases 100 + commitment used -70 + commitment unused -25"
+        "openai USD: billed 110 = effective 107 + purchases 100 + commitment used -70 + "
+        "commitment unused -25"
         " + amortised -2.5 + other 0.5\n"
     ) in printed
     (bridge,) = json.load(StringIO(capsys.readouterr().out))["bridges"]
     assert bridge == {
-        "source": "openai", "currency": "USD", "effective_cost": "107", "purchases": "100", "commitment_used": "-70",
+        "source": "openai", "currency": "USD", "effective_cost": "107", "purchases": "100",
+        "commitment_used": "-70",
         "commitment_unused": "-25", "amortised": "-2.5", "other": "0.5", "billed_cost": "110",
     }  # fmt: skip

@@ -75,7 +75,8 @@ def money(**amounts: str) -> dict[str, Decimal]:
 def test_fixed_shares_cut_exactly() -> None:
     teams("a", "b")
     rules(
-        "rules: [{name: r, method: fixed, shares: [{team: a, share: 66.6}, {team: b, share: 33.4}]}]"
+        "rules: [{name: r, method: fixed, shares: [{team: a, share: 66.6}, {team: b, share: "
+        "33.4}]}]"
     )
     Bill().charge("100.01", **AWS)
 
@@ -195,7 +196,9 @@ def test_fault_075_weights_of_zero_send_the_cost_to_unallocated_with_the_reason(
 
 
 def test_splits_chain_through_pools_in_a_computed_order() -> None:
-    """What AWS forbids: a split of a split. The platform's network half goes through a second pool."""
+    """What AWS forbids: a split of a split. The platform's network half goes through a second
+    pool.
+    """
     teams("a", "b", "c")
     rules("""
     rules:
@@ -255,7 +258,8 @@ def test_bounds_hold_and_what_they_move_is_shared_by_the_rest(
 def test_a_minimum_reaches_members_whom_the_driver_does_not_know() -> None:
     teams("a", "b")
     rules(
-        "rules: [{name: r, method: proportional, by: seats, min_share: 10, among: [{team: a}, {team: b}]}]"
+        "rules: [{name: r, method: proportional, by: seats, min_share: 10, among: [{team: a}, "
+        "{team: b}]}]"
     )
     series("seats", (None, "a", "8"))
     Bill().charge("100", **AWS)
@@ -403,9 +407,7 @@ BATCH: dict[str, Any] = {**OPENAI, "sku_meter": "gpt-4o batch input tokens"}
 TRACED_RULES = "rules: [{name: calls, method: traced_usage, owner: {team: {tag: team}}}]"
 
 
-def test_batch_jobs_without_traces_go_by_the_providers_report_and_never_to_interactive_features() -> (
-    None
-):
+def test_batch_jobs_without_traces_go_by_the_providers_report_not_to_interactive_features() -> None:
     teams("chat", "nightly", "etl")
     rules(TRACED_RULES)
     usage("chat", model="gpt-4o", project="proj-1", input_uncached=1000, at=utc(5))

@@ -70,9 +70,11 @@ def test_a_file_builds_a_tree_and_the_tree_writes_the_file() -> None:
     [
         (
             "team,search,,platform,4100,,,,,2026-11-15",
-            ("moved", "search", 2, "Search Engine: business unit commerce to platform, from 15 November 2026"),
+            ("moved", "search", 2,
+             "Search Engine: business unit commerce to platform, from 15 November 2026"),
         ),
-        ("team,search,Search & Find,,,,,,,", ("renamed", "search", 2, "Search Engine becomes Search & Find")),
+        ("team,search,Search & Find,,,,,,,",
+         ("renamed", "search", 2, "Search Engine becomes Search & Find")),
         (
             "feature,chat,,ads,,shop,,high,yes,2026-10-15",
             ("moved", "chat", 2, "The Chat: team search to ads, from 15 October 2026"),
@@ -87,18 +89,21 @@ def test_a_file_builds_a_tree_and_the_tree_writes_the_file() -> None:
                 "rewritten",
                 "search",
                 2,
-                "Search Engine: business unit commerce to platform from 1 January 2026, which changes what is recorded",
+                "Search Engine: business unit commerce to platform from 1 January 2026, which "
+                "changes what is recorded",
             ),
         ),
         ("cost_center,4100,,acme,,,showback,,,", (
             "rewritten",
             "4100",
             2,
-            "Commerce costs: mode chargeback to showback, at any time, which changes what is recorded",
+            "Commerce costs: mode chargeback to showback, at any time, which changes what is "
+            "recorded",
         )),
         (
             "cost_center,4100,,acme,,,showback,,,2026-12-01",
-            ("moved", "4100", 2, "Commerce costs: mode chargeback to showback, from 1 December 2026"),
+            ("moved", "4100", 2,
+             "Commerce costs: mode chargeback to showback, from 1 December 2026"),
         ),
         ("team_alias,Anzeigen,,ads,,,,,,", ("added", "anzeigen", 2, "Anzeigen (means ads)")),
     ],
@@ -111,22 +116,28 @@ def test_each_difference_is_named(row: str, change: tuple[str, str, int, str]) -
 @pytest.mark.parametrize(
     ("row", "problem"),
     [
-        ("team,vision,Vision,nowhere,,,,,,2026-12-01", "line 2: there is no business unit 'nowhere'"),
+        ("team,vision,Vision,nowhere,,,,,,2026-12-01",
+         "line 2: there is no business unit 'nowhere'"),
         ("team,vision,Vision,commerce,99,,,,,2026-12-01", "line 2: there is no cost centre '99'"),
         ("feature,chat,,search,,gone,,,,2026-12-01", "line 2: there is no product 'gone'"),
         ("team_alias,Suchen,,serach,,,,,,", "line 2: there is no team 'serach'"),
-        ("team,search,,platform,4100,,,,,", "line 2: valid_from is missing: from which day does search stand there?"),
+        ("team,search,,platform,4100,,,,,",
+         "line 2: valid_from is missing: from which day does search stand there?"),
         (
             "business_unit,new,New,acme,,,,,,2026-12-01",
             "line 2: new is new: its first row has no valid_from and says where it stands before",
         ),
-        ("team,search,,platform,4100,,,,,15.11.26", "line 2: valid_from is a day such as 2026-10-15, not '15.11.26'"),
+        ("team,search,,platform,4100,,,,,15.11.26",
+         "line 2: valid_from is a day such as 2026-10-15, not '15.11.26'"),
         ("team,vision,,commerce,,,,,,2026-12-01", "line 2: team vision is new, so it needs a name"),
-        ("business_unit,new,New,,,,,,,", "line 2: a business unit needs a parent, which is a legal entity"),
+        ("business_unit,new,New,,,,,,,",
+         "line 2: a business unit needs a parent, which is a legal entity"),
         ("product,shop,Shop,acme,,,,,,", "line 2: a product has no parent"),
-        ("crew,x,X,,,,,,,", "line 2: kind is one of legal_entity, business_unit, cost_center, team, product, feature, "
+        ("crew,x,X,,,,,,,",
+         "line 2: kind is one of legal_entity, business_unit, cost_center, team, product, feature, "
             "team_alias, feature_alias, not 'crew'"),
-        ("team,a b,A,commerce,,,,,,2026-12-01", "line 2: an id has up to 50 letters, digits, hyphens and underscores, "
+        ("team,a b,A,commerce,,,,,,2026-12-01",
+         "line 2: an id has up to 50 letters, digits, hyphens and underscores, "
             "not 'a b'"),
     ],
 )  # fmt: skip
@@ -337,12 +348,14 @@ def spend_on(*days: int) -> None:
         ("team,search,,platform,4100,,,,,2026-10-15\n", {"search": Decimal(40)}),
         # Merged: from then on its name means the other team, and its feature has another owner.
         (
-            "team_alias,search,,ads,,,,,,2026-10-15\nfeature,chat,,ads,,shop,,high,yes,2026-10-15\n",
+            "team_alias,search,,ads,,,,,,2026-10-15\n"
+            "feature,chat,,ads,,shop,,high,yes,2026-10-15\n",
             {"search": Decimal(20), "ads": Decimal(20)},
         ),
         # Split: a new team takes over the feature.
         (
-            "team,bots,Bots,platform,,,,,,2026-10-15\nfeature,chat,,bots,,shop,,high,yes,2026-10-15\n",
+            "team,bots,Bots,platform,,,,,,2026-10-15\n"
+            "feature,chat,,bots,,shop,,high,yes,2026-10-15\n",
             {"search": Decimal(30), "bots": Decimal(10)},
         ),
     ],

@@ -57,6 +57,5 @@ def test_a_month_is_told_apart_as_row_by_row(most: int, monkeypatch: pytest.Monk
         found = cursor.fetchall()
 
     assert [row[0] for row in found] == [row[1] for row in found]
-    assert (
-        len({row[0] for row in found}) == 7
-    )  # the first two rows have nothing, and are alike but for their cost
+    # The first two rows have nothing, and are alike but for their cost.
+    assert len({row[0] for row in found}) == 7

@@ -128,7 +128,8 @@ rules:
         (
             WARNING,
             4,
-            "rule 'EC2': shadowed by rule 'all of AWS' (line 3), whose condition holds wherever this one does",
+            "rule 'EC2': shadowed by rule 'all of AWS' (line 3), whose condition holds wherever "
+            "this one does",
         )
     ]
 
@@ -141,7 +142,8 @@ rules:
 """
 
     assert found(text, EC2, month=date(2026, 9, 1)) == [
-        (WARNING, 4, "rule 'EC2': shadowed in September 2026: earlier rules take everything that it would: "
+        (WARNING, 4, "rule 'EC2': shadowed in September 2026: earlier rules take everything that "
+                     "it would: "
          "'until September'")
     ]  # fmt: skip
     assert [line for _, line, _ in found(text, EC2)] == [3]  # it ended
@@ -161,7 +163,8 @@ rules:
         (
             WARNING,
             4,
-            "rule 'servers': shadowed in October 2026: earlier rules take everything that it would: 'compute'",
+            "rule 'servers': shadowed in October 2026: earlier rules take everything that it "
+            "would: 'compute'",
         ),
         (WARNING, 5, "rule 'support': matches no charge of October 2026"),
         (
@@ -206,7 +209,8 @@ scope: []
         (
             WARNING,
             6,
-            "rule 'a': there is no feature 'chatt' in the tree, so it has neither product nor owner",
+            "rule 'a': there is no feature 'chatt' in the tree, so it has neither product nor "
+            "owner",
         ),
         (
             WARNING,
@@ -215,9 +219,8 @@ scope: []
         ),
         (WARNING, 10, "pool 'p': nothing fills it"),
     ]
-    assert not [
-        level for level, _, _ in found(text) if level == ERROR
-    ]  # without a tree names are taken as told
+    # Without a tree names are taken as told.
+    assert not [level for level, _, _ in found(text) if level == ERROR]
 
 
 def test_series_that_nobody_uploaded_are_named_with_their_line_and_those_without_the_month() -> (
@@ -234,7 +237,7 @@ rules:
   - {name: there, method: proportional, by: series, series: queries, when: {ServiceName: C}}
   - {name: later, method: proportional, by: seats, when: {ServiceName: D}, valid_from: 2026-11}
   - {name: filler, method: direct, target: {pool: q}, when: {ServiceName: E}}
-  - {name: in November, method: direct, target: {pool: r}, when: {ServiceName: F}, valid_from: 2026-11}
+  - {name: November, method: direct, target: {pool: r}, when: {ServiceName: F}, valid_from: 2026-11}
 pools:
   - {name: q, method: fixed, shares: [{pool: p, share: 100}]}
   - {name: p, method: proportional, by: series, series: gigabytes}
@@ -269,7 +272,8 @@ pools:
             WARNING,
             8,
             "rule 'seats'",
-            "series 'seats' has nothing for October 2026, so its cost of that month would stay unallocated",
+            "series 'seats' has nothing for October 2026, so its cost of that month would stay "
+            "unallocated",
             "upload October 2026; its newest month is September 2026",
         ),
     ]
@@ -280,8 +284,10 @@ def test_minimums_and_caps_are_counted_over_every_team() -> None:
     text = """
 rules:
   - {name: a, method: proportional, by: seats, among: teams, min_share: 34, when: {ServiceName: A}}
-  - {name: b, method: proportional, by: seats, among: teams, min_share: 33, max_share: 33.25, when: {ServiceName: B}}
-  - {name: c, method: proportional, by: seats, among: [{team: ads}, {team: web}], max_share: 50, when: {ServiceName: C}}
+  - {name: b, method: proportional, by: seats, among: teams, min_share: 33, max_share: 33.25,
+     when: {ServiceName: B}}
+  - {name: c, method: proportional, by: seats, among: [{team: ads}, {team: web}], max_share: 50,
+     when: {ServiceName: C}}
   - {name: d, method: proportional, by: seats, max_share: 10}
 """
 

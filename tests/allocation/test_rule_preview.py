@@ -48,7 +48,8 @@ RUN_TABLES = (
 )
 DRAFT = """
 rules:
-  - {name: EC2 is shared, method: fixed, when: {ServiceName: Amazon EC2}, shares: [{team: search, share: 25}, {team: ads, share: 75}]}
+  - {name: EC2 is shared, method: fixed, when: {ServiceName: Amazon EC2},
+     shares: [{team: search, share: 25}, {team: ads, share: 75}]}
   - {name: models, method: traced_usage, when: {Catalogue.Kind: model_usage}}
 """
 
@@ -314,7 +315,8 @@ def test_expired_previews_go_and_with_them_drafts_that_died_on_the_way() -> None
     AllocationRun.objects.create(billing_month=MONTH, currency="USD", rule_set=draft)
 
     record_preview(
-        text=DRAFT.replace("fixed", "fixed "), effective_from=MONTH, months=[MONTH], created_by=None,
+        text=DRAFT.replace("fixed", "fixed "), effective_from=MONTH, months=[MONTH],
+            created_by=None,
         now=NOW + timedelta(days=2),
     )  # fmt: skip
 
@@ -369,17 +371,22 @@ def test_what_each_rule_takes_and_what_none_takes() -> None:
 @pytest.mark.parametrize(
     ("text", "named"),
     [
-        ("rules:\n- {name: a, method: fixed, shares: [{team: ads, share: 99}]}", "line 2: rule 'a': the shares add up to 99%"),
+        ("rules:\n- {name: a, method: fixed, shares: [{team: ads, share: 99}]}",
+            "line 2: rule 'a': the shares add up to 99%"),
         (
-            "rules:\n- {name: a, method: follow, valid_to: 2026-12}\n- {name: a, method: follow, valid_from: 2026-11}",
+            "rules:\n- {name: a, method: follow, valid_to: 2026-12}\n"
+            "- {name: a, method: follow, valid_from: 2026-11}",
             "line 3: rule 'a': stands twice for the same months",
         ),
         (
-            "rules: []\npools:\n- {name: p, method: even, among: [{pool: q}]}\n- {name: q, method: even, among: [{pool: p}]}",
+            "rules: []\npools:\n- {name: p, method: even, among: [{pool: q}]}\n"
+            "- {name: q, method: even, among: [{pool: p}]}",
             "line 3: pool 'p': circle pool p > pool q > pool p",
         ),
-        ("rules:\n- {name: a, method: direct, target: {team: adz}}", "line 2: rule 'a': there is no team 'adz'"),
-        ("rules:\n- {name: a, method: proportional, by: seats}", "line 2: rule 'a': there is no series 'seats'"),
+        ("rules:\n- {name: a, method: direct, target: {team: adz}}",
+         "line 2: rule 'a': there is no team 'adz'"),
+        ("rules:\n- {name: a, method: proportional, by: seats}",
+         "line 2: rule 'a': there is no series 'seats'"),
     ],
 )  # fmt: skip
 def test_fault_076_bad_shares_overlaps_and_circles_are_refused_before_saving(

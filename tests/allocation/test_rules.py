@@ -180,7 +180,8 @@ def test_targets(target: str, owner: Owner) -> None:
             "add up to 99.9%, not 100%",
         ),
         (
-            "rules: [{name: a, method: fixed, shares: [{team: x, share: 50}, {team: x, share: 50}]}]",
+            "rules: [{name: a, method: fixed, shares: [{team: x, share: 50}, {team: x, share: "
+            "50}]}]",
             "x shares twice",
         ),
         (
@@ -200,7 +201,8 @@ def test_targets(target: str, owner: Owner) -> None:
             "`usage` goes with requests",
         ),
         (
-            "rules: [{name: a, method: proportional, by: seats, min_share: 60, among: [{team: x}, {team: y}]}]",
+            "rules: [{name: a, method: proportional, by: seats, min_share: 60, among: [{team: "
+            "x}, {team: y}]}]",
             "a minimum of 60% for each of 2 is more than 100%",
         ),
         (
@@ -213,7 +215,8 @@ def test_targets(target: str, owner: Owner) -> None:
             "there is no rule 'b'",
         ),
         (
-            "rules: [{name: a, method: proportional, by: cost, of_rules: [b]}, {name: b, method: follow}]",
+            "rules: [{name: a, method: proportional, by: cost, of_rules: [b]}, {name: b, "
+            "method: follow}]",
             "'b' follows other cost",
         ),
         ("rules: []\nagents: nobody", "`agents` says who pays for a call between teams"),
@@ -244,7 +247,8 @@ def test_targets(target: str, owner: Owner) -> None:
             "`weights` are all zero",
         ),
         (
-            "rules: [{name: a, method: capacity, weights: {input: 1, output: 4}, tokens_per_unit: 0}]",
+            "rules: [{name: a, method: capacity, weights: {input: 1, output: 4}, "
+            "tokens_per_unit: 0}]",
             "`tokens_per_unit` is a number above zero",
         ),
     ],
@@ -329,7 +333,8 @@ rules:
   - {name: by row, method: follow, when: {all: [{ServiceName: Amazon EC2}, {x_key: [a, b]}]}}
   - {name: by either, method: follow, when: {any: [{ServiceName: Amazon S3}, {Tags.team: search}]}}
   - {name: by none, method: follow, when: {not: {ServiceName: [Amazon EC2, Amazon S3]}}}
-  - {name: by service, method: follow, when: {ServiceName: [Amazon EC2, Amazon S3], SubAccountId: "1"}}
+  - {name: by service, method: follow,
+     when: {ServiceName: [Amazon EC2, Amazon S3], SubAccountId: "1"}}
   - {name: by tag, method: follow, when: {Tags.team: {equals: ads}, SubAccountId: {prefix: "2"}}}
   - {name: by two rows, method: follow, when: {x_key: {missing: false}, BilledCost: {above: 1}}}
   - {name: by start, method: follow, when: {SubAccountId: {prefix: "3"}}}
@@ -365,31 +370,46 @@ def test_every_problem_is_reported_at_once() -> None:
 @pytest.mark.parametrize(
     ("row", "rule", "scope"),
     [
-        ({"provider_name": "OpenAI", "sku_meter": "gpt-4o-2024-08-06, input"}, "OpenAI model calls", "ai"),
-        ({"provider_name": "Anthropic", "sku_meter": "Claude Haiku 4.5 Usage - Output Tokens"}, "Anthropic model calls", "ai"),
-        ({"service_name": "Amazon Bedrock", "sku_meter": "USE1-NovaPro-input-tokens"}, "Amazon Bedrock model calls", "ai"),
-        ({"provider_name": "Microsoft", "service_name": "Azure OpenAI", "sku_meter": "gpt-4o-0806-Inp-glbl Tokens"},
+        ({"provider_name": "OpenAI", "sku_meter": "gpt-4o-2024-08-06, input"}, "OpenAI model calls",
+            "ai"),
+        ({"provider_name": "Anthropic", "sku_meter": "Claude Haiku 4.5 Usage - Output Tokens"},
+            "Anthropic model calls", "ai"),
+        ({"service_name": "Amazon Bedrock", "sku_meter": "USE1-NovaPro-input-tokens"},
+            "Amazon Bedrock model calls", "ai"),
+        ({"provider_name": "Microsoft", "service_name": "Azure OpenAI",
+            "sku_meter": "gpt-4o-0806-Inp-glbl Tokens"},
          "Azure OpenAI model calls", "ai"),
-        ({"provider_name": "Google Cloud", "service_name": "Vertex AI", "sku_meter": "Gemini 2.5 Pro Input Text Tokens"},
+        ({"provider_name": "Google Cloud", "service_name": "Vertex AI",
+            "sku_meter": "Gemini 2.5 Pro Input Text Tokens"},
          "Vertex AI and Gemini model calls", "ai"),
         ({"resource_type": "p5.48xlarge"}, "GPU capacity by its tags", "ai"),
         ({"resource_type": "p5.48xlarge", "tags": {}}, None, "ai"),
-        ({"service_name": "Pinecone Vector Database"}, "Resources by their team tag", "ai_supporting"),
+        ({"service_name": "Pinecone Vector Database"}, "Resources by their team tag",
+            "ai_supporting"),
         ({"service_name": "Amazon S3"}, "Resources by their team tag", "other"),
         ({"charge_category": "Tax"}, "Tax follows what is taxed", "other"),
         ({"charge_category": "Credit"}, "Credits follow what they reduce", "other"),
         ({"service_name": "AWS Support (Business)"}, "Support follows what it covers", "other"),
-        ({"charge_description": "Enterprise discount 7%"}, "Discounts follow what they reduce", "other"),
-        ({"charge_category": "Credit", "charge_description": "Enterprise discount 7%"}, "Discounts follow what they reduce", "other"),
-        ({"provider_name": "OpenAI", "charge_category": "Adjustment", "charge_description": "Annual commitment shortfall"},
+        ({"charge_description": "Enterprise discount 7%"}, "Discounts follow what they reduce",
+            "other"),
+        ({"charge_category": "Credit", "charge_description": "Enterprise discount 7%"},
+            "Discounts follow what they reduce", "other"),
+        ({"provider_name": "OpenAI", "charge_category": "Adjustment",
+            "charge_description": "Annual commitment shortfall"},
          "Shortfalls of minimum commitments stay with who signed", "ai"),
-        ({"provider_name": "Microsoft", "service_name": "Azure OpenAI", "sku_meter": "gpt-4o-mini ft hosting unit", "charge_description": "Fine-tuned model hosting"},
+        ({"provider_name": "Microsoft", "service_name": "Azure OpenAI",
+            "sku_meter": "gpt-4o-mini ft hosting unit",
+                "charge_description": "Fine-tuned model hosting"},
          "Hosting of own models stays with their owner", "ai"),
-        ({"provider_name": "Microsoft", "service_name": "Azure OpenAI", "sku_meter": "Provisioned Managed Global Unit"},
+        ({"provider_name": "Microsoft", "service_name": "Azure OpenAI",
+            "sku_meter": "Provisioned Managed Global Unit"},
          "Reserved capacity goes to whom it served", "ai"),
-        ({"service_name": "Amazon Bedrock", "sku_meter": "USE1-Claude4.5Sonnet-ProvisionedThroughput-ModelUnits"},
+        ({"service_name": "Amazon Bedrock",
+            "sku_meter": "USE1-Claude4.5Sonnet-ProvisionedThroughput-ModelUnits"},
          "Reserved capacity goes to whom it served", "ai"),
-        ({"provider_name": "AWS Marketplace", "service_name": "Claude Sonnet 4.5 (Amazon Bedrock Edition)", "sku_meter": "USE1_InputTokenCount-Units"},
+        ({"provider_name": "AWS Marketplace",
+            "service_name": "Claude Sonnet 4.5 (Amazon Bedrock Edition)",
+                "sku_meter": "USE1_InputTokenCount-Units"},
          "Amazon Bedrock model calls", "ai"),
         ({"commitment_discount_status": "Unused"}, "Unused commitments go to their owner", "other"),
         ({"service_name": "Amazon S3", "tags": None}, None, "other"),

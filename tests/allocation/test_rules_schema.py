@@ -81,23 +81,28 @@ version: 1
 scope:
   - {name: s, scope: ai, when: {any: [{Catalogue.Kind: gpu}, {not: {Tags.team: {missing: true}}}]}}
 rules:
-  - {name: a, method: fixed, kind: shared, note: n, shares: [{team: x, share: "33.5"}, {pool: p, share: 66.5}]}
+  - {name: a, method: fixed, kind: shared, note: n,
+     shares: [{team: x, share: "33.5"}, {pool: p, share: 66.5}]}
   - {name: b, method: even, among: teams, valid_from: "2026-10", valid_to: "2027-01"}
-  - {name: c, method: proportional, by: requests, usage: {provider: openai, model: m}, weights: month, level: team}
+  - {name: c, method: proportional, by: requests, usage: {provider: openai, model: m},
+     weights: month, level: team}
   - {name: d, method: proportional, by: cost, of_rules: [a, b], min_share: 1, max_share: 50}
   - {name: e, method: proportional, by: series, series: desks, among: [{team: x, feature: f}]}
   - name: f
     method: provider_usage
     owner: {team: {tag: [a, b]}, feature: {inferred: f}}
     when: {BilledCost: {above: 1}}
-  - {name: g, method: gpu_usage, owner: {team: {column: SubAccountId, map: {1: x}}}, when: {x_a: [b, c]}}
+  - {name: g, method: gpu_usage, owner: {team: {column: SubAccountId, map: {1: x}}},
+     when: {x_a: [b, c]}}
   - {name: h, method: traced_usage, when: {ServiceName: {regex: "^A"}, SubAccountId: 111}}
   - {name: i, method: follow, follows: commitment}
   - {name: j, method: direct, target: {pool: p}, when: {x_size: {at_least: "1.5"}}}
-  - {name: k, method: direct, target: {team: {column: ResourceName, pattern: "^([a-z]+)-"}, phase: run}}
+  - {name: k, method: direct,
+     target: {team: {column: ResourceName, pattern: "^([a-z]+)-"}, phase: run}}
   - {name: l, method: unallocated, reason: nobody knows, when: null}
   - {name: m, method: traced_usage, pool_cache_writes: true, weights: month, by_region: true}
-  - {name: n, method: capacity, weights: {input: 1, output: "4.5", cached: 0}, tokens_per_unit: 150000}
+  - {name: n, method: capacity, weights: {input: 1, output: "4.5", cached: 0},
+     tokens_per_unit: 150000}
   - {name: o, method: follow, by: list_cost, of_rules: a}
 agents: callee
 pools:

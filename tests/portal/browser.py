@@ -42,7 +42,8 @@ VARIANTS = 5  # sets of parameters with which a walk opens one path
 # silent.
 WATCH_POLICY = """
 document.addEventListener("securitypolicyviolation", (event) => {
-  console.error("policy: " + event.violatedDirective + " " + event.blockedURI + " " + (event.sample || ""));
+  const blocked = [event.violatedDirective, event.blockedURI, event.sample || ""];
+  console.error("policy: " + blocked.join(" "));
 });
 """
 
@@ -51,12 +52,23 @@ document.addEventListener("securitypolicyviolation", (event) => {
 SETTLED = """
 () => new Promise((resolve, reject) => {
   let pause;
-  const busy = () => document.querySelector(".htmx-request, .htmx-swapping, .htmx-settling, [data-chart] .skeleton");
-  const end = (report) => { observer.disconnect(); clearTimeout(pause); clearTimeout(limit); report(); };
-  const wait = () => { clearTimeout(pause); pause = setTimeout(() => busy() ? wait() : end(resolve), 100); };
-  const limit = setTimeout(() => end(() => reject(new Error("the page did not come to rest"))), 15000);
+  const unsettled = ".htmx-request, .htmx-swapping, .htmx-settling, [data-chart] .skeleton";
+  const busy = () => document.querySelector(unsettled);
+  const end = (report) => {
+    observer.disconnect();
+    clearTimeout(pause);
+    clearTimeout(limit);
+    report();
+  };
+  const wait = () => {
+    clearTimeout(pause);
+    pause = setTimeout(() => busy() ? wait() : end(resolve), 100);
+  };
+  const late = () => reject(new Error("the page did not come to rest"));
+  const limit = setTimeout(() => end(late), 15000);
   const observer = new MutationObserver(wait);
-  observer.observe(document, { subtree: true, childList: true, characterData: true, attributes: true });
+  const everything = { subtree: true, childList: true, characterData: true, attributes: true };
+  observer.observe(document, everything);
   wait();
 })
 """
@@ -187,7 +199,7 @@ def open_page(walk: Walk, page: Page, address: str) -> bool:
 
 
 def use_page(page: Page) -> None:
-    """Opens what is folded, asks for some explanations and switches the theme, as a reader would."""
+    """Opens what is folded, asks for some explanations and switches the theme, as readers do."""
     for number in range(page.locator("main details > summary:visible").count()):
         page.locator("main details > summary:visible").nth(number).dispatch_event("click")
     asking = page.locator(
@@ -211,7 +223,7 @@ def links_of(page: Page, origin: str) -> list[str]:
 
 
 def shape(address: str) -> str:
-    """Addresses of one shape show the same kind of page: ids and values of parameters do not count."""
+    """What addresses of one kind of page share: all but ids and values of parameters."""
     names = {
         name.split(".")[0] for name, _ in parse_qsl(urlsplit(address).query, keep_blank_values=True)
     }

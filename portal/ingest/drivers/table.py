@@ -14,7 +14,7 @@ from typing import Any
 
 from allocation.values.names import quoted
 from portal.errors import Refused
-from portal.ingest.bills.load.values import CURRENCY, read_number, read_time
+from portal.ingest.cells import CURRENCY, read_number, read_time
 from portal.ingest.problems import Problem, shown
 
 MOST_BYTES = 32 << 20

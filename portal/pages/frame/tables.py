@@ -1,4 +1,4 @@
-"""Tables of figures: sorted by the address, cut to their largest rows, downloaded exactly as shown."""
+"""Tables of figures: sorted by the address, cut to their largest rows, downloaded as shown."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The line under a page's title: how far its data reach, how much they explain, and by which runs."""
+"""The line under a page's title: how far its data reach, what they explain, and by which runs."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ TRACES_STALE_AFTER = timedelta(hours=1)
 
 @dataclass(frozen=True)
 class TrustPart:
-    """One statement of the trust line; `advice`, what this reader can do about it, makes it amber."""
+    """One statement of the trust line; `advice`, what its reader can do, turns it amber."""
 
     text: str
     href: str | None

@@ -106,7 +106,10 @@ def day_words(first: date, last: date) -> str:
 
 def evidence_words(found: TagConflict, likely: str) -> str:
     if found.evidence == BY_USAGE:
-        return f"{percent(found.share)} of what traces and usage reports explain of this account was used by {likely}"
+        return (
+            f"{percent(found.share)} of what traces and usage reports explain of this account was"
+            f" used by {likely}"
+        )
     return f"tagged {likely} on {percent(found.share)} of its days"
 
 
@@ -114,10 +117,16 @@ def fix_words(found: TagConflict, tagged: str, likely: str) -> str:
     """Where to put it right, and who pays until then."""
     if found.evidence == BY_USAGE:
         where = f"sub-account {found.sub_account}"
-        until = f"What usage explains is with its users already; until then {tagged} pays what it does not explain."
+        until = (
+            f"What usage explains is with its users already; until then {tagged} pays what it does"
+            " not explain."
+        )
     else:
         where = f"{found.resource_name} for these days"
-        until = f"Until then {tagged} pays for them, unless a rule names {likely} before the one that reads the tag."
+        until = (
+            f"Until then {tagged} pays for them, unless a rule names {likely} before the one that"
+            " reads the tag."
+        )
     return (
         f"Tag {where} “{found.likely_team}” at {found.source} and load the corrected bill. {until}"
     )

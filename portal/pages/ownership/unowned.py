@@ -198,8 +198,8 @@ def accept(request: HttpRequest) -> HttpResponseBase:
         messages.success(
             request,
             f"Rule set {made.rule_set} has the rule “{made.rule}” from {month:%B %Y} on. It takes"
-            f" {grouped(made.charges)} charges of the month, {grouped(made.billed_cost, 2)} {made.currency} billed"
-            f"{kept}; the month is being allocated again.",
+            f" {grouped(made.charges)} charges of the month, {grouped(made.billed_cost, 2)}"
+            f" {made.currency} billed{kept}; the month is being allocated again.",
         )
     return HttpResponseRedirect(
         f"{reverse('ownership_unowned')}?period={given['month']}&currency={given['currency']}"

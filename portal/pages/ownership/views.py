@@ -260,7 +260,10 @@ def aliases_table(request: HttpRequest, tree: Tree) -> Table:
         Column("means", "Means", is_key=True),
         Column("since", "From"),
     ]
-    empty = "None. Names are compared without case, width, accents' form and spaces; other words need a row here."
+    empty = (
+        "None. Names are compared without case, width, accents' form and spaces; other words need a"
+        " row here."
+    )
     table = Table(
         "aliases", "Other names", columns, rows, sort="name", limit=30, empty=empty, lines=True
     )
@@ -283,7 +286,8 @@ def _next(tree: Tree, key: tuple[str, str], state: PageState) -> str:
     if not days:
         return ""
     to = timeline[min(days)].parent
-    return f"{min(days).isoformat()} to {_name(tree, 'business_unit' if key[0] == 'team' else 'team', to)}"
+    kind = "business_unit" if key[0] == "team" else "team"
+    return f"{min(days).isoformat()} to {_name(tree, kind, to)}"
 
 
 @require_safe
@@ -314,7 +318,7 @@ def preview(request: HttpRequest) -> HttpResponseBase:
 
 @sent_from("ownership")
 def apply(request: HttpRequest) -> HttpResponseBase:
-    """Does what was previewed and goes back to the page; shows the difference again where it can't."""
+    """Does what was previewed and goes back to the page; where it can't, shows the difference."""
     form = ApplyForm(request.POST)
     if not form.is_valid():
         messages.error(request, "Choose a file and look at what it changes first.")

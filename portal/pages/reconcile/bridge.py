@@ -30,11 +30,17 @@ LABELS = {
     OTHER: "Other",
 }
 REASONS = {
-    PURCHASES: "bought in this month and used up in this or later ones: billed now, effective as it is used",
+    PURCHASES: (
+        "bought in this month and used up in this or later ones: billed now, effective as it is"
+        " used"
+    ),
     USED: "usage of this month that a commitment paid for, which is billed as a purchase or a fee",
     UNUSED: "what commitments offered this month and nobody used",
     AMORTISED: "other cost of this month that was paid for earlier",
-    OTHER: "charges whose two costs differ without being prepaid, such as discounts that only one of them has",
+    OTHER: (
+        "charges whose two costs differ without being prepaid, such as discounts that only one of"
+        " them has"
+    ),
 }
 
 

@@ -284,8 +284,15 @@ def _off_the_bill_table(request: HttpRequest, found: tuple[OffTheBill, ...]) -> 
 # ---------------------------------------------------------------- download
 
 CSV_COLUMNS = (
-    "BillingMonth", "Source", "BillingCurrency", "Line", "Amount", "ShareOfBilled", "Evidence", "Fix",
-)  # fmt: skip
+    "BillingMonth",
+    "Source",
+    "BillingCurrency",
+    "Line",
+    "Amount",
+    "ShareOfBilled",
+    "Evidence",
+    "Fix",
+)
 
 
 def download_csv(request: HttpRequest) -> HttpResponseBase:

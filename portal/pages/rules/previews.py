@@ -1,4 +1,4 @@
-"""/rules/previews/: what a draft would change, and the one button that puts exactly that in force."""
+"""/rules/previews/: what a draft would change, and the one button that puts just that in force."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ VERBS = {
 
 @dataclass(frozen=True)
 class RuleLine:
-    """One rule in order, and what it took; `charges` and `cost` None where no run has used it yet."""
+    """One rule in order, and what it took; `charges` and `cost` None while no run has used it."""
 
     number: int
     name: str

@@ -1,4 +1,4 @@
-"""Tables that pages share: what teams provided to each other, and hosted models that nobody calls."""
+"""Tables of what teams provided to each other, and of hosted models that nobody calls."""
 
 from __future__ import annotations
 

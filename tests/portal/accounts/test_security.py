@@ -19,7 +19,8 @@ from django.views.debug import SafeExceptionReporterFilter
 from allocation.models import Team
 from portal.accounts.keys import create_key
 from portal.accounts.models import Role, User
-from tests.portal.two_teams import MONTH, PASSWORD, one_person_per_role, person, seed_company
+from tests.portal.canaries import MONTH
+from tests.portal.two_teams import PASSWORD, one_person_per_role, person, seed_company
 
 pytestmark = pytest.mark.django_db
 

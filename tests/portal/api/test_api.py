@@ -15,16 +15,8 @@ from portal.accounts.keys import create_key, revoke_key
 from portal.accounts.models import Role
 from portal.jobs.models import Job
 from tests.ledger_rows import add_cost
-from tests.portal.two_teams import (
-    ALPHA,
-    BRAVO,
-    DAY,
-    MONTH,
-    Company,
-    gives_away,
-    person,
-    seed_company,
-)
+from tests.portal.canaries import ALPHA, BRAVO, DAY, MONTH, gives_away
+from tests.portal.two_teams import Company, person, seed_company
 
 TOTAL = "102030.769615345"  # ALPHA + BRAVO, added by hand
 
@@ -199,8 +191,8 @@ def test_unknown_group_by_is_answered_with_what_is_allowed(
 
     assert body == {
         "group_by": [
-            "'colour' is no dimension; choose from team, feature, model, product, provider, service, environment,"
-            " phase, charge_kind, rule, reason, day."
+            "'colour' is no dimension; choose from team, feature, model, product, provider, "
+            "service, environment, phase, charge_kind, rule, reason, day."
         ]
     }
 

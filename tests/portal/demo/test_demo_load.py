@@ -67,9 +67,8 @@ def test_every_demo_month_reconciles_to_the_files_with_difference_zero(tmp_path:
     }
 
     assert found == {key: (amount, amount) for key, amount in exact_sums(files).items()}
-    assert (
-        len(found) >= 18
-    )  # three sources, two metrics, three closed months and perhaps the running one
+    # Three sources, two metrics, three closed months and perhaps the running one.
+    assert len(found) >= 18
     errors = weighted_errors(files.truth)
     assert set(errors) == {"USD", "EUR"}
     assert Team.objects.count() == 12
@@ -173,7 +172,9 @@ def vocabulary_of_a_gateway(settings: Settings) -> Iterator[None]:
 def test_attribution_is_as_accurate_as_promised(
     scenario: str, tmp_path: Path, settings: Settings
 ) -> None:
-    """The benchmark's scenarios, small; under the default policy for what no span explains (auto)."""
+    """The benchmark's scenarios, small; under the default policy for what no span explains
+    (auto).
+    """
     settings.SPAN_WINDOW_PAST_DAYS = 100_000  # always the same month, as sampling is chance
 
     found = result(

@@ -1,4 +1,6 @@
-"""With servers named in the environment nothing embedded is started, and less is taken for granted."""
+"""With servers named in the environment nothing embedded is started, and less is taken for
+granted.
+"""
 
 from __future__ import annotations
 

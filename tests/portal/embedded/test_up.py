@@ -64,9 +64,9 @@ def test_a_taken_port_is_named(new_portal: Callable[..., Portal]) -> None:
         done = portal.manage("up", "--port", str(portal.port))
 
     assert done.returncode == 1
-    assert (
-        done.stderr
-        == f"can't listen on 127.0.0.1:{portal.port}: Address already in use. Choose another with --port\n"
+    assert done.stderr == (
+        f"can't listen on 127.0.0.1:{portal.port}: Address already in use. Choose another with "
+        "--port\n"
     )
 
 

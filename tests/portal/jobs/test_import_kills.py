@@ -123,7 +123,8 @@ def kill_copying_backend(portal: Portal, job: int) -> bool:
         return portal.rows(
             "SELECT pid, query FROM pg_stat_activity"
             " WHERE query ILIKE 'COPY%%' AND state IN ('active', 'idle in transaction')"
-            " UNION ALL SELECT 0, status FROM jobs_job WHERE id = %s AND status IN ('succeeded', 'failed')",
+            " UNION ALL SELECT 0, status FROM jobs_job"
+            " WHERE id = %s AND status IN ('succeeded', 'failed')",
             job,
         )
 

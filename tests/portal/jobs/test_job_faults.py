@@ -76,7 +76,8 @@ def test_fault_056_a_killed_database_backend_costs_a_retry_and_no_manual_step(
     job = start_load(embedded_portal, "backend")
     wait_progress(embedded_portal, job, 10)
     (backend,) = embedded_portal.rows(
-        "SELECT pid FROM pg_stat_activity WHERE state LIKE '%%in transaction%%' OR query LIKE '%%auth_group%%'"
+        "SELECT pid FROM pg_stat_activity"
+        " WHERE state LIKE '%%in transaction%%' OR query LIKE '%%auth_group%%'"
         " AND pid <> pg_backend_pid()"
     )[0]
     os.kill(backend, signal.SIGKILL)
@@ -168,8 +169,8 @@ def test_fault_058_jobs_run_after_the_broker_was_killed(embedded_portal: Portal)
 
 def test_fault_059_a_crash_between_commit_and_publish_loses_no_job(embedded_portal: Portal) -> None:
     done = subprocess.run(
-        [sys.executable, "manage.py", "enqueue", "staged_load", '{"rows": 1, "mark": "crash", "seconds": 0}',
-         "--crash-before-publish"],
+        [sys.executable, "manage.py", "enqueue", "staged_load",
+         '{"rows": 1, "mark": "crash", "seconds": 0}', "--crash-before-publish"],
         cwd=CHECKOUT, env=embedded_portal.environment, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 9

@@ -25,7 +25,7 @@ def greet(context):
 
 @pytest.fixture
 def put(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: Any) -> Any:
-    """Writes a module `job_kinds` into a package of its own, which is searched beside the portal's."""
+    """Writes a module `job_kinds` into a package that is searched beside the portal's own."""
     monkeypatch.syspath_prepend(tmp_path)
     settings.JOB_PACKAGES = list(settings.JOB_PACKAGES)
 

@@ -1,4 +1,4 @@
-"""Jobs: leases, fences, retries, the sweep, and periodic work, over the real database and broker."""
+"""Jobs over the real database and broker: leases, fences, retries, the sweep, periodic work."""
 
 from __future__ import annotations
 

@@ -34,7 +34,8 @@ ROLES = ["executive", "lead", "finance", "on_call", "finops_admin"]
 # Labels of tables wider than what holds them, where that can't be scrolled.
 CUT_TABLES = """
 () => [...document.querySelectorAll(".table-wrap")]
-  .filter(wrap => getComputedStyle(wrap).overflowX === "clip" && wrap.scrollWidth > wrap.clientWidth + 1)
+  .filter(wrap => getComputedStyle(wrap).overflowX === "clip")
+  .filter(wrap => wrap.scrollWidth > wrap.clientWidth + 1)
   .map(wrap => wrap.getAttribute("aria-label"))
 """
 AXE = {
@@ -62,7 +63,7 @@ def portal(live_server: LiveServer) -> str:
 
 @pytest.fixture(scope="module")
 def walks() -> dict[str, Walk]:
-    """What each role's walk saw. The company is the same in every test, and so are its addresses."""
+    """What each role's walk saw. The company is the same in every test, and so its addresses."""
     return {}
 
 

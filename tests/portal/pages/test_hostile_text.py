@@ -20,8 +20,10 @@ pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 # Leaves attributes, comments, scripts, styles, titles, text areas, template strings, addresses and
 # JSON.
 POLYGLOT = (
-    "javascript:/*--></title></style></textarea></script></xmp><svg/onload='+/\"/+/onmouseover=1/+/[*/[]/+alert(1)//'>"
-    "\"><img src=x onerror=alert(2)><script>alert(3)</script>{{7*7}}{% debug %}${alert(4)}`';alert(5)//\\u003cimg>"
+    "javascript:/*--></title></style></textarea></script></xmp>"
+    "<svg/onload='+/\"/+/onmouseover=1/+/[*/[]/+alert(1)//'>"
+    '"><img src=x onerror=alert(2)><script>alert(3)</script>'
+    "{{7*7}}{% debug %}${alert(4)}`';alert(5)//\\u003cimg>"
     "<a href=javascript:alert(6)>\u2028<iframe srcdoc='<script>parent.alert(7)</script>'>"
 )
 

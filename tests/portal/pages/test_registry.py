@@ -77,7 +77,7 @@ def look_again() -> None:
 
 @pytest.fixture
 def budgets(tmp_path: Path, settings: Any) -> Iterator[None]:
-    """The portal with one folder more on the paths where pages and their templates are looked up."""
+    """The portal with one folder more where pages and their templates are looked up."""
     templates = deepcopy(settings.TEMPLATES)
     templates[0]["DIRS"].append(tmp_path)
     settings.TEMPLATES = templates

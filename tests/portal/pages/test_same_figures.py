@@ -1,4 +1,4 @@
-"""One amount, wherever it is read: page, table CSV, chargeback CSV and API agree to the last digit."""
+"""One amount, wherever it is read: page, table CSV, chargeback CSV and API agree to the digit."""
 
 from __future__ import annotations
 

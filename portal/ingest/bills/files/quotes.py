@@ -18,11 +18,9 @@ def misquoted(stream: BillStream) -> tuple[int, str] | None:
     """The line of the first field whose quotes are broken, and what is wrong with it; None where
     none are.
     """
-    data, lines_before, ended = (
-        b"\n",
-        0,
-        False,
-    )  # the line break that would stand before the first line
+    # The line break that would stand before the first line.
+    data = b"\n"
+    lines_before, ended = 0, False
     while not ended:
         part = stream.read(READ_BYTES)
         ended = not part

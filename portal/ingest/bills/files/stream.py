@@ -120,9 +120,8 @@ class BillStream(io.RawIOBase):
     def read(self, size: int = -1, /) -> bytes:
         """Exactly `size` bytes unless the content ends."""
         if self._credit is not None and not self._stopped:
-            self._credit.acquire(
-                timeout=PATIENCE_SECONDS
-            )  # a block may give no batch, so never wait for good
+            # A block may give no batch, so never wait for good.
+            self._credit.acquire(timeout=PATIENCE_SECONDS)
         part = b""
         try:
             if not self._stopped:

@@ -20,9 +20,8 @@ from portal.ingest.bills.load.interner import Interner
 from portal.ingest.bills.load.validation import CleanBatch
 
 MOST_IDS = 100_000
-MIX = np.array(
-    [0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F], dtype=np.uint64
-)  # odd, so that multiplying loses nothing
+# Odd, so that multiplying loses nothing.
+MIX = np.array([0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F], dtype=np.uint64)
 
 TABLE = "allocation_chargedimension"
 NAMES = ", ".join(DIMENSION_FIELDS)
@@ -111,9 +110,8 @@ class DimensionIds:
                     }
                 )
             )
-            ids |= self._stored(
-                {each for each in hashes if each not in ids}
-            )  # another load was first
+            # Another load was first.
+            ids |= self._stored({each for each in hashes if each not in ids})
         return [ids[each] for each in hashes]
 
     def _stored(self, hashes: set[bytes]) -> dict[bytes, int]:

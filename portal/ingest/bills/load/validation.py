@@ -16,16 +16,18 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from portal.ingest.bills.load import columns, values
+from portal.ingest.bills.load import columns
 from portal.ingest.bills.load.batches import RowBatch
 from portal.ingest.bills.load.columns import Header
 from portal.ingest.bills.load.interner import Interner
+from portal.ingest.bills.load.values import reader_of
+from portal.ingest.cells import MAX_DECIMALS, read_number
 from portal.ingest.problems import Problem, shown
 
 # What almost every number looks like. It is inside the range and casts exactly; the rest is looked
 # at text by text.
 PLAIN_NUMBER = r"^-?[0-9]{1,15}(\.[0-9]{1,38})?$"
-EXACT = pa.decimal256(76, values.MAX_DECIMALS)
+EXACT = pa.decimal256(76, MAX_DECIMALS)
 MISSING = "missing; FOCUS allows no null here"
 REQUIRED_NUMBERS = ("BilledCost", "EffectiveCost")
 EXPECTED_TEXTS = (
@@ -68,7 +70,7 @@ class Validator:
         self.header = header
         key = secrets.token_bytes(16)
         self.interners = {
-            name: Interner(values.reader_of(name), key=key)
+            name: Interner(reader_of(name), key=key)
             for name in header.names
             if name in columns.KNOWN and name not in columns.NUMBERS
         }
@@ -139,7 +141,7 @@ class Validator:
         is_odd = pc.invert(is_plain).fill_null(False)
         odd = array.filter(is_odd).dictionary_encode()
         codes = odd.indices.to_numpy()
-        cells = [values.read_number(text) for text in odd.dictionary.to_pylist()]
+        cells = [read_number(text) for text in odd.dictionary.to_pylist()]
         for cell, count in zip(cells, np.bincount(codes, minlength=len(cells)), strict=True):
             if cell.repair:
                 repairs[cell.repair] += int(count)
@@ -147,7 +149,7 @@ class Validator:
         refused[is_odd.to_numpy(zero_copy_only=False)] = np.array(
             [cell.reason is not None for cell in cells]
         )[codes]
-        finder.refused(name, refused, lambda text: values.read_number(text).reason or "")
+        finder.refused(name, refused, lambda text: read_number(text).reason or "")
         read = pa.array([cell.value for cell in cells], type=pa.string()).take(odd.indices)
         return pc.replace_with_mask(array, is_odd, read), refused
 

@@ -63,9 +63,8 @@ def page_records(content: bytes, problems: Problems) -> list[Reported]:
     pages = list(pages_of(decoded(content)))
     check_complete(pages)
     found = [record for line, page in pages for record in records_of(line, page, problems)]
-    if any(
-        record.identity["workspace"] for record in found
-    ):  # grouped by it, so a missing one is the default one
+    # Grouped by it, so a missing one is the default one.
+    if any(record.identity["workspace"] for record in found):
         for record in found:
             record.identity["workspace"] = record.identity["workspace"] or DEFAULT_WORKSPACE
     return found
@@ -246,9 +245,8 @@ def anthropic_buckets(result: Mapping[str, Any]) -> dict[str, Decimal]:
         result, "cache_creation_1h_input_tokens"
     )
     if not short and not long:
-        short = tokens(
-            result, "cache_creation_input_tokens"
-        )  # not told apart: the usual five minutes
+        # Not told apart: the usual five minutes.
+        short = tokens(result, "cache_creation_input_tokens")
     return every_quantity(
         {
             "input_uncached": tokens(result, "uncached_input_tokens"),

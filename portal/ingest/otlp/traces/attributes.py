@@ -244,9 +244,8 @@ class Vocabulary:
     meanings: Mapping[str, tuple[tuple[str, int], ...]]
     kept: frozenset[str]
     wanted: frozenset[str]  # all of the above
-    metadata_meanings: Mapping[
-        str, tuple[tuple[str, int], ...]
-    ]  # keys inside a metadata JSON object
+    # Keys inside a metadata JSON object.
+    metadata_meanings: Mapping[str, tuple[tuple[str, int], ...]]
     sampling_rates: Mapping[str, str]  # service -> share of its spans that is sent
 
 

@@ -16,7 +16,7 @@ DRIVERS = PageSpec(
     urls=(path("drivers/", show_drivers, name="drivers"),),
     rights=(
         Right(
-            # Driver data moves what every team pays: it is changed by those who may grant access, too.
+            # Driver data moves what every team pays: for those who may grant access, too.
             "drivers-change",
             frozenset({Role.FINOPS_ADMIN}),
             (

@@ -103,8 +103,8 @@ class ModelPanel:
     def in_words(self) -> str:
         """What the histogram shows, for who does not see it."""
         return (
-            f"Latency of {self.usage.model or 'unknown model'}: half of the calls within {self.p50},"
-            f" 95% within {self.p95}, 99% within {self.p99}"
+            f"Latency of {self.usage.model or 'unknown model'}: half of the calls within"
+            f" {self.p50}, 95% within {self.p95}, 99% within {self.p99}"
         )
 
 

@@ -109,7 +109,7 @@ def line(job: Job, now: datetime) -> JobLine:
 
 
 def about(job: Job) -> str:
-    """What the job was asked to do, without choices left alone, keys of stored files and who asked."""
+    """What the job was asked to do, but for choices left alone, stored files and who asked."""
     told = [
         (key, value)
         for key, value in sorted(job.payload.items())

@@ -206,7 +206,7 @@ def in_unit(measure: str, value: Decimal | None) -> str:
 
 
 def gauge(reading: OnCallReading) -> dict[str, float] | None:
-    """Where the range, the median and now lie on a scale from zero to a little beyond the largest."""
+    """Where the range, the median and now lie on a scale from zero to just beyond the largest."""
     comparison = reading.comparison
     if (
         comparison.now is None

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from allocation.models import ChargeDimension, ChargeScope
 from allocation.values.money import EXACT
-from portal.ingest.bills.load import values
+from portal.ingest import cells
 from tests.portal.bills import deliver, published, reasons, row, rows, text
 
 PADDING = rows(100)  # so that one bad row stays below five percent
@@ -40,7 +40,7 @@ PADDING = rows(100)  # so that one bad row stays below five percent
     ],
 )
 def test_numbers_keep_every_digit(text_: str, read: str) -> None:
-    assert values.read_number(text_).value == read
+    assert cells.read_number(text_).value == read
 
 
 @pytest.mark.django_db(transaction=True)
@@ -85,7 +85,7 @@ def test_fault_014_the_database_refuses_them_too(tmp_path: Path, number: str) ->
     ],
 )
 def test_fault_015_only_ascii_digits_in_focus_form_are_numbers(text_: str) -> None:
-    cell = values.read_number(text_)
+    cell = cells.read_number(text_)
 
     assert cell.value is None
     assert cell.reason is not None
@@ -106,7 +106,7 @@ def test_fault_015_only_ascii_digits_in_focus_form_are_numbers(text_: str) -> No
     ],
 )
 def test_fault_016_locale_forms_are_refused_with_a_hint(text_: str, hint: str) -> None:
-    assert hint in (values.read_number(text_).reason or "")
+    assert hint in (cells.read_number(text_).reason or "")
 
 
 @pytest.mark.django_db(transaction=True)
@@ -145,7 +145,10 @@ def test_fault_017_what_would_have_to_be_rounded_is_refused(tmp_path: Path) -> N
 def test_fault_023_nul_and_lone_surrogates_are_replaced_and_counted(tmp_path: Path) -> None:
     odd = row(
         ResourceName="a\0b",
-        Tags='{"team": "x\\u0000y", "half": "\\ud800", "escaped": "\\\\u0000", "pair": "\\ud83d\\ude00"}',
+        Tags=(
+            '{"team": "x\\u0000y", "half": "\\ud800", "escaped": "\\\\u0000", "pair": '
+            '"\\ud83d\\ude00"}'
+        ),
     )
 
     outcome = deliver(tmp_path, text(row(), odd))
@@ -179,7 +182,7 @@ def test_fault_023_nul_and_lone_surrogates_are_replaced_and_counted(tmp_path: Pa
 def test_fault_027_times_are_iso_8601_in_utc(
     text_: str, read: str | None, repair: str | None
 ) -> None:
-    cell = values.read_time(text_)
+    cell = cells.read_time(text_)
 
     assert (cell.value, cell.repair) == (read, repair)
     assert (cell.reason is None) == (read is not None)

@@ -156,8 +156,8 @@ def rows(statement: str, *values: Any) -> list[tuple[Any, ...]]:
 def totals() -> dict[str, Decimal]:
     """Counted spans, calls and tokens, as readers see them."""
     ((spans, calls, tokens_in, tokens_out),) = rows(
-        "SELECT coalesce(sum(spans), 0), coalesce(sum(calls), 0),"
-        " coalesce(sum(input_uncached + cache_read + cache_write_5m + cache_write_1h + input_audio + input_image), 0),"
-        " coalesce(sum(output_text + reasoning + output_audio + output_image), 0) FROM usage_live"
+        "SELECT coalesce(sum(spans), 0), coalesce(sum(calls), 0), coalesce(sum(input_uncached + "
+        "cache_read + cache_write_5m + cache_write_1h + input_audio + input_image), 0), "
+        "coalesce(sum(output_text + reasoning + output_audio + output_image), 0) FROM usage_live"
     )
     return {"spans": spans, "calls": calls, "input": tokens_in, "output": tokens_out}

@@ -117,7 +117,8 @@ DIALECTS = {
         "gen_ai.response.id": "r-1",
         "langfuse.observation.usage_details": json.dumps(
             {"prompt_tokens": 100, "completion_tokens": 50, "total_tokens": 150,
-             "prompt_tokens_details": {"cached_tokens": 30}, "completion_tokens_details": {"reasoning_tokens": 10}}
+             "prompt_tokens_details": {"cached_tokens": 30},
+                 "completion_tokens_details": {"reasoning_tokens": 10}}
         ),
     },
 }  # fmt: skip

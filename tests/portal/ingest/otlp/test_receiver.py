@@ -53,8 +53,9 @@ def test_span_is_stored_and_counted_in_both_encodings(content_type: str, compres
     else:
         assert response.json() == {}
     assert rows(
-        "SELECT d.provider, d.model, d.team, d.service, s.input_uncached, s.output_text, s.counted, s.started_at"
-        " FROM span AS s JOIN allocation_usagedimension AS d ON d.id = s.dimension_id"
+        "SELECT d.provider, d.model, d.team, d.service, s.input_uncached, s.output_text, "
+        "s.counted, s.started_at FROM span AS s JOIN allocation_usagedimension AS d ON d.id = "
+        "s.dimension_id"
     ) == [("openai", "gpt-4o", "search", "chat-api", 100, 20, True, NOW)]
     assert totals() == {"spans": 1, "calls": 1, "input": 100, "output": 20}
 
@@ -106,8 +107,9 @@ def test_published_example_is_kept_as_outside_the_window_and_no_call() -> None:
 
     assert response.status_code == 200
     assert rows(
-        "SELECT s.name, s.span_day::text, s.tableoid::regclass::text, s.counted, s.not_counted, d.is_inference,"
-        " d.service FROM span AS s JOIN allocation_usagedimension AS d ON d.id = s.dimension_id"
+        "SELECT s.name, s.span_day::text, s.tableoid::regclass::text, s.counted, s.not_counted, "
+        "d.is_inference, d.service FROM span AS s JOIN allocation_usagedimension AS d ON d.id = "
+        "s.dimension_id"
     ) == [
         (
             "I'm a server span",
@@ -187,7 +189,8 @@ def test_fault_043_huge_attributes_are_cut_and_flagged() -> None:
 
     assert response.status_code == 200
     ((feature, kept),) = rows(
-        "SELECT d.feature, s.attributes FROM span AS s JOIN allocation_usagedimension AS d ON d.id = s.dimension_id"
+        "SELECT d.feature, s.attributes FROM span AS s JOIN allocation_usagedimension AS d ON d.id "
+        "= s.dimension_id"
     )
     assert feature == "f" * 300
     assert json.loads(kept) == {
@@ -263,7 +266,8 @@ def test_fault_047_key_bound_to_a_team_beats_the_attribute() -> None:
     send(request([span(2, told)]), ingest_secret())
 
     assert rows(
-        "SELECT d.team FROM span AS s JOIN allocation_usagedimension AS d ON d.id = s.dimension_id ORDER BY s.span_id"
+        "SELECT d.team FROM span AS s JOIN allocation_usagedimension AS d ON d.id = s.dimension_id "
+        "ORDER BY s.span_id"
     ) == [("growth",), ("finance",)]
 
 
@@ -288,9 +292,8 @@ def test_fault_048_spans_outside_the_window_are_kept_and_not_counted(start: date
 
 def test_span_of_the_future_moves_into_its_day_when_that_comes() -> None:
     secret = ingest_secret()
-    today = datetime(
-        2031, 3, 4, 12, 30, tzinfo=UTC
-    )  # partitions outlive a test: no other has spans of the day after
+    # Partitions outlive a test: no other has spans of the day after.
+    today = datetime(2031, 3, 4, 12, 30, tzinfo=UTC)
     tomorrow = today + timedelta(days=1)
     with time_machine.travel(today, tick=False):
         send(request([span(1, at=tomorrow)]), secret)

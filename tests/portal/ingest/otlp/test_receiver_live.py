@@ -91,9 +91,9 @@ def test_exporter_of_the_sdk_is_accepted_and_visible_within_five_seconds(
 
     def visible() -> list[tuple[Any, ...]]:
         return embedded_portal.rows(
-            "SELECT s.name, s.counted, d.team, u.input_uncached FROM span s"
-            " JOIN allocation_usagedimension d ON d.id = s.dimension_id"
-            " JOIN usage_live u ON u.dimension_id = d.id WHERE d.service = 'exporter-test' AND s.counted"
+            "SELECT s.name, s.counted, d.team, u.input_uncached FROM span s JOIN "
+            "allocation_usagedimension d ON d.id = s.dimension_id JOIN usage_live u ON "
+            "u.dimension_id = d.id WHERE d.service = 'exporter-test' AND s.counted"
         )
 
     assert wait_until(visible, seconds=5, what="the span") == [("chat gpt-4o", True, "search", 100)]
@@ -125,9 +125,8 @@ def test_fault_036_gzip_bomb_is_refused_in_bounded_memory(
     embedded_portal: Portal, secret: str
 ) -> None:
     squeeze = zlib.compressobj(9, zlib.DEFLATED, 31)
-    bomb = (
-        b"".join(squeeze.compress(b"\0" * 2**20) for _ in range(1024)) + squeeze.flush()
-    )  # 1 GB in 1 MB
+    # 1 GB in 1 MB.
+    bomb = b"".join(squeeze.compress(b"\0" * 2**20) for _ in range(1024)) + squeeze.flush()
     before = web_memory(embedded_portal)
     peak = [before]
     stop = threading.Event()
@@ -232,8 +231,8 @@ def test_fault_039_what_was_acknowledged_survives_kill_9(
     assert len(acknowledged) >= 250
     assert acknowledged - stored == set()
     counted = embedded_portal.value(
-        "SELECT sum(u.spans) FROM usage_live u JOIN allocation_usagedimension d ON d.id = u.dimension_id"
-        " WHERE d.service = 'chat-api'"
+        "SELECT sum(u.spans) FROM usage_live u JOIN allocation_usagedimension d ON d.id = "
+        "u.dimension_id WHERE d.service = 'chat-api'"
     )
     assert counted == embedded_portal.value(
         "SELECT count(*) FROM span s JOIN allocation_usagedimension d ON d.id = s.dimension_id"

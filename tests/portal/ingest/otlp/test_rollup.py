@@ -97,7 +97,8 @@ def test_one_batch_counts_each_call_once() -> None:
 
     assert totals() == EXPECTED
     assert rows(
-        "SELECT right(trace_id::text, 1), span_id, not_counted FROM span WHERE NOT counted ORDER BY trace_id, span_id"
+        "SELECT right(trace_id::text, 1), span_id, not_counted FROM span WHERE NOT counted ORDER "
+        "BY trace_id, span_id"
     ) == [
         ("1", 1, "repeats the usage of its calls"),
         ("1", 3, "the same call as another span"),
@@ -136,11 +137,11 @@ def test_fault_037_any_order_and_repetition_gives_the_same_totals(
 def assert_rollup_equals_spans(day: date) -> None:
     usage, latency = rollup_of_spans(day)
     stored = rows(
-        "SELECT hour, dimension_id, sum(spans), sum(calls), sum(calls_without_usage), sum(errors), sum(input_uncached),"
-        " sum(cache_read), sum(cache_write_5m), sum(cache_write_1h), sum(output_text), sum(reasoning),"
-        " sum(input_audio), sum(input_image), sum(output_audio), sum(output_image), sum(duration_us),"
-        " sum(variance_input), sum(variance_output), sum(covariance)"
-        " FROM usage_live GROUP BY hour, dimension_id HAVING sum(spans) <> 0"
+        "SELECT hour, dimension_id, sum(spans), sum(calls), sum(calls_without_usage), sum(errors), "
+        "sum(input_uncached), sum(cache_read), sum(cache_write_5m), sum(cache_write_1h), "
+        "sum(output_text), sum(reasoning), sum(input_audio), sum(input_image), sum(output_audio), "
+        "sum(output_image), sum(duration_us), sum(variance_input), sum(variance_output), "
+        "sum(covariance) FROM usage_live GROUP BY hour, dimension_id HAVING sum(spans) <> 0"
     )
     # the variance terms after these are floating point, whose last digit depends on the order of
     # adding
@@ -282,13 +283,15 @@ def test_fault_050_new_price_list_prices_the_past_again() -> None:
     fold()
     with connection.cursor() as cursor:
         cursor.execute(
-            "INSERT INTO allocation_priceversion (source, content_sha256, imported_at) VALUES ('x', 'x', now())"
+            "INSERT INTO allocation_priceversion (source, content_sha256, imported_at) VALUES "
+            "('x', 'x', now())"
         )
         cursor.execute(
-            "INSERT INTO allocation_price"
-            " (version_id, provider, model, tier, token_class, context_from, valid_from, is_undated, per_million)"
-            " SELECT (SELECT max(id) FROM allocation_priceversion), provider, model, tier, token_class, context_from,"
-            " valid_from, is_undated, per_million * 2 FROM allocation_price WHERE version_id = %s AND model = 'gpt-4o'",
+            "INSERT INTO allocation_price (version_id, provider, model, tier, token_class, "
+            "context_from, valid_from, is_undated, per_million) SELECT (SELECT max(id) FROM "
+            "allocation_priceversion), provider, model, tier, token_class, context_from, "
+            "valid_from, is_undated, per_million * 2 FROM allocation_price WHERE version_id = %s "
+            "AND model = 'gpt-4o'",
             [version.pk],
         )
         cursor.execute("SELECT max(id) FROM allocation_priceversion")

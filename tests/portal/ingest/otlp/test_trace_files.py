@@ -89,7 +89,8 @@ def test_rejected_spans_are_listed_with_their_line(tmp_path: Path) -> None:
     assert outcome["rejected"] == [
         {
             "line": 2,
-            "reason": "span 'chat gpt-4o': input token count -1 is not a whole number from 0 to 2^53",
+            "reason": "span 'chat gpt-4o': input token count -1 is not a whole number from 0 to "
+            "2^53",
         }
     ]
     assert RejectedRow.objects.get().line == 2

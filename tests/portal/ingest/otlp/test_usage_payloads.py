@@ -25,9 +25,8 @@ from portal.ingest.otlp.traces.usage import Buckets, buckets
 SHARED = Path(settings.BASE_DIR).parent / "shared" / "data"
 PAYLOADS = SHARED / "llm_usage_payloads" / "usages.json.gz"
 CATALOGUE = SHARED / "llm_price_catalogue" / "genai_prices.json.gz"
-EXPECTED_AT = datetime(
-    2026, 8, 1, 12, tzinfo=UTC
-)  # the expectations name no date; most price changes are later
+# The expectations name no date; most price changes are later.
+EXPECTED_AT = datetime(2026, 8, 1, 12, tzinfo=UTC)
 
 pytestmark = pytest.mark.skipif(not PAYLOADS.exists(), reason=f"{PAYLOADS} is not there")
 
@@ -60,7 +59,9 @@ def counted(usage: Buckets) -> dict[str, int]:
 def cause_of_difference(
     entry: dict[str, Any], expected: dict[str, int], ours: dict[str, int]
 ) -> str:
-    """Why the expectation counts otherwise; every cause lies in how its extractor reads this body."""
+    """Why the expectation counts otherwise; every cause lies in how its extractor reads this
+    body.
+    """
     usage = entry["body"].get("usage", {})
     differing = {name for name in ours if expected.get(name, 0) != ours[name]}
     if not differing:

@@ -312,7 +312,10 @@ def test_who_else_shares_a_split_is_not_told_to_a_lead(ledger: int) -> None:
     put_in_force(
         """
         rules: [{name: all, method: direct, target: {pool: platform}}]
-        pools: [{name: platform, method: fixed, shares: [{team: ads, share: 25}, {team: search, share: 75}]}]
+        pools:
+        - name: platform
+          method: fixed
+          shares: [{team: ads, share: 25}, {team: search, share: 75}]
         """
     )
     allocate_period(period=Period.month(MONTH), now=NOW)

@@ -20,12 +20,16 @@ from tests.factories import make_user
 pytestmark = pytest.mark.django_db
 AWS: dict[str, Any] = {"provider_name": "AWS", "service_name": "EC2"}
 RULES = "version: 1\nrules: [{name: nodes, method: gpu_usage, owner: {team: {tag: team}}}]"
-USAGE = """hour,cluster,node,workload,team,capacity_seconds,booked_seconds,requested_seconds,active_seconds
-{day}T03:00:00Z,west,node-1,,,7200,,,
-{day}T03:00:00Z,west,node-1,train,a,,3600,3600,1800
-{day}T03:00:00Z,west,node-1,serve,b,,1800,900,
-{day}T03:00:00Z,east,node-2,,,3600,,,
-{day}T04:00:00Z,east,node-2,job,a,,3600,3600,3600
+COLUMNS = (
+    "hour,cluster,node,workload,team,"
+    "capacity_seconds,booked_seconds,requested_seconds,active_seconds"
+)
+USAGE = f"""{COLUMNS}
+{{day}}T03:00:00Z,west,node-1,,,7200,,,
+{{day}}T03:00:00Z,west,node-1,train,a,,3600,3600,1800
+{{day}}T03:00:00Z,west,node-1,serve,b,,1800,900,
+{{day}}T03:00:00Z,east,node-2,,,3600,,,
+{{day}}T04:00:00Z,east,node-2,job,a,,3600,3600,3600
 """
 
 
@@ -46,9 +50,19 @@ def test_idle_and_waste_are_told_in_gpu_hours_and_unknown_is_not_nothing(usage: 
 
     rows = {row["cluster"].value: row for row in response.context["clusters"].rows}
     west = {name: cell.value for name, cell in rows["west"].items()}
-    assert [west[name] for name in ("capacity", "booked", "requested", "active", "unreported", "idle", "waste")] == [
-        2, Decimal("1.5"), Decimal("1.25"), Decimal("0.5"), Decimal("0.25"), Decimal("0.5"), Decimal("0.5"),
-    ]  # fmt: skip
+    assert (
+        west
+        | {
+            "capacity": 2,
+            "booked": Decimal("1.5"),
+            "requested": Decimal("1.25"),
+            "active": Decimal("0.5"),
+            "unreported": Decimal("0.25"),
+            "idle": Decimal("0.5"),
+            "waste": Decimal("0.5"),
+        }
+        == west
+    )
     assert (rows["east"]["idle"].value, rows["east"]["waste"].value) == (1, 0)
     assert west["booked_cost"] is None
     assert "No cost: no run of these months" in response.content.decode()

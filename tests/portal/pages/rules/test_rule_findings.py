@@ -69,5 +69,6 @@ def test_a_terminal_is_told_the_same_groups() -> None:
 
     assert lines == [
         "rule 'z': no team",
-        "4 rules match no charge of October 2026; check their conditions against the bill: 'a', 'b', 'c' and 1 more",
+        "4 rules match no charge of October 2026; check their conditions against the bill:"
+        " 'a', 'b', 'c' and 1 more",
     ]

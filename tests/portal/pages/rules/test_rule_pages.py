@@ -161,7 +161,10 @@ def test_a_preview_from_before_a_bill_says_which_and_is_not_applied() -> None:
     address = f"/rules/previews/{preview.pk}/"
     late = Bill("late")
     late.charge("3", **AWS)
-    reason = f"since the preview of these rules import {late.scope.bill_import_id} of late was loaded for October 2026"
+    reason = (
+        f"since the preview of these rules import {late.scope.bill_import_id} of late was loaded"
+        " for October 2026"
+    )
 
     stale = client.get(address).content.decode()
     refused = client.post(
@@ -194,7 +197,10 @@ def test_the_editor_says_what_is_wrong_and_where() -> None:
 @pytest.mark.django_db
 def test_the_editor_shows_what_each_rule_and_what_none_takes() -> None:
     company()
-    text = "rules:\n- {name: searching, method: direct, target: {team: search}, when: {Tags.team: search}}"
+    text = (
+        "rules:\n"
+        "- {name: searching, method: direct, target: {team: search}, when: {Tags.team: search}}"
+    )
 
     checks = (
         signed_in()

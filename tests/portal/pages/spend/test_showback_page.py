@@ -162,5 +162,5 @@ def test_number_of_statements_does_not_grow(
 ) -> None:
     client = lead(teams[0])
 
-    with django_assert_num_queries(21):
+    with django_assert_num_queries(17):
         client.get("/showback/search/?period=2026-10")
