@@ -30,10 +30,10 @@ from portal.exports import chargeback_file, export_formats
 from portal.pages.frame.render import render_page
 from portal.pages.frame.state import PageState
 from portal.pages.frame.tables import Cell, Column, Row, Table, arranged, asked_download
-from portal.pages.reconcile.bridge import bridge_block
 from portal.pages.registry import page_address
 from portal.pages.spend.between import hosting_table, provided_table
 from portal.pages.spend.blocks import explain_address
+from portal.pages.spend.chargeback.bridge import bridge_block
 from reports.exports.format import NotAllocated
 from reports.queries.costs.cost_centers import CostCenterSpend, cost_centers
 from reports.queries.reconcile.sources import (

@@ -19,7 +19,6 @@ from allocation.models import (
     ChargeScope,
     Import,
     Source,
-    Team,
     UsageDimension,
     UsageHourly,
 )
@@ -37,7 +36,7 @@ from reports.queries.explain.amount import (
 )
 from reports.scope import TeamScope
 from tests.allocation.bills import put_in_force
-from tests.factories import make_team, make_user
+from tests.factories import client_of, make_team, make_user
 from tests.ledger_rows import asked_about
 from tests.portal.pages.words import text_of
 
@@ -162,12 +161,6 @@ def ledger() -> int:
 
 def asked(run: int, **filters: Any) -> CostQuestion:
     return asked_about(run).where(**filters)
-
-
-def client_of(role: Role, *teams: str) -> Client:
-    client = Client()
-    client.force_login(make_user(role, teams=list(Team.objects.filter(slug__in=teams))))
-    return client
 
 
 def explained(client: Client, query: str = "") -> Any:

@@ -8,16 +8,10 @@ from django.utils import timezone
 
 from allocation.models import AllocationRun, Import
 from portal.accounts.models import Role
-from tests.factories import Costs, make_source, make_team, make_user
+from tests.factories import Costs, client_of, make_source, make_team, make_user
 from tests.ledger_rows import add_bucket, add_group
 
 pytestmark = pytest.mark.django_db
-
-
-def client_of(role: Role) -> Client:
-    client = Client()
-    client.force_login(make_user(role))
-    return client
 
 
 def bill(

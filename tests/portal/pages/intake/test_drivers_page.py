@@ -16,18 +16,12 @@ from allocation.models import DriverPoint, Import, ProviderUsage
 from portal.accounts.keys import create_key
 from portal.accounts.models import AuditEntry, Role
 from portal.jobs.models import Job
-from tests.factories import Costs, make_user
+from tests.factories import Costs, client_of
 from tests.portal.browser import Walk, chromium, new_context, open_page, sign_in
 from tests.portal.two_teams import one_person_per_role, seed_company
 
 SEATS = "team,quantity\nsearch,10\nsales,2.5\n"
 UPLOAD = "/drivers/upload/series/"
-
-
-def client_of(role: Role) -> Client:
-    client = Client()
-    client.force_login(make_user(role))
-    return client
 
 
 def file(text: str = SEATS) -> SimpleUploadedFile:

@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from decimal import Decimal
 
 import pytest
-from django.test import Client
 from playwright.sync_api import Browser
 from pytest_django.live_server_helper import LiveServer
 
@@ -18,7 +17,7 @@ from allocation.catalogue.prices import ensure_prices, reprice
 from allocation.models import ChargeScope
 from portal.accounts.models import Role
 from tests.allocation.bills import OPENAI, Bill, allocate, usage
-from tests.factories import make_team, make_user
+from tests.factories import client_of, make_team
 from tests.portal.browser import NARROW, WIDE, Walk, chromium, new_context, open_page, sign_in
 from tests.portal.pages.words import text_of
 from tests.portal.two_teams import person
@@ -62,14 +61,8 @@ def month() -> None:
     seed_month()
 
 
-def signed_in(role: Role) -> Client:
-    client = Client()
-    client.force_login(make_user(role))
-    return client
-
-
 def test_the_page_shows_bills_gaps_and_what_is_on_no_bill(month: None) -> None:
-    response = signed_in(Role.FINANCE).get("/reconciliation/?period=2026-10")
+    response = client_of(Role.FINANCE).get("/reconciliation/?period=2026-10")
 
     body = response.content.decode()
     sources = {row["source"].value: row for row in response.context["sources"].rows}
@@ -100,7 +93,7 @@ def test_the_page_shows_bills_gaps_and_what_is_on_no_bill(month: None) -> None:
 
 
 def test_causes_of_zero_stand_aside_and_the_sum_stays(month: None) -> None:
-    response = signed_in(Role.FINANCE).get("/reconciliation/?period=2026-10")
+    response = client_of(Role.FINANCE).get("/reconciliation/?period=2026-10")
 
     dollars = response.context["blocks"][0]
     assert [row["cause"].value for row in dollars.moving.rows] == [
@@ -123,7 +116,7 @@ def test_fault_020_each_source_is_rounded_by_its_own_currency() -> None:
     Bill().charge("9", **INPUT)
     allocate()
 
-    body = signed_in(Role.FINANCE).get("/reconciliation/?period=2026-10").content.decode()
+    body = client_of(Role.FINANCE).get("/reconciliation/?period=2026-10").content.decode()
 
     assert '<span class="n" title="300.4">300</span>' in body
     assert '<span class="n" title="1.2345">1.234</span>' in body
@@ -134,7 +127,7 @@ def test_a_bill_that_changed_after_the_run_is_named(month: None) -> None:
     totals = [{"currency": "USD", "billed_cost": "99", "effective_cost": "99"}]
     ChargeScope.objects.filter(source__name="openai").update(totals=totals)
 
-    body = signed_in(Role.FINANCE).get("/reconciliation/?period=2026-10").content.decode()
+    body = client_of(Role.FINANCE).get("/reconciliation/?period=2026-10").content.decode()
 
     assert "bills changed after the run" in body
 
@@ -146,7 +139,7 @@ def test_a_bill_that_changed_after_the_run_is_named(month: None) -> None:
 def test_fixes_link_only_to_pages_that_the_reader_may_open(
     month: None, role: Role, opens_chargeback: bool
 ) -> None:
-    body = signed_in(role).get("/reconciliation/?period=2026-10").content.decode()
+    body = client_of(role).get("/reconciliation/?period=2026-10").content.decode()
 
     links = body[body.index("<main") :]
     assert ('href="/chargeback/' in links) is opens_chargeback
@@ -155,7 +148,7 @@ def test_fixes_link_only_to_pages_that_the_reader_may_open(
 
 @pytest.mark.parametrize("role", [Role.ON_CALL, Role.TEAM_LEAD])
 def test_others_find_nothing(month: None, role: Role) -> None:
-    client = signed_in(role)
+    client = client_of(role)
 
     assert client.get("/reconciliation/").status_code in (403, 404)
     assert client.get("/reconciliation/gap.csv?period=2026-10").status_code in (403, 404)
@@ -163,7 +156,7 @@ def test_others_find_nothing(month: None, role: Role) -> None:
 
 
 def test_downloads_are_exact_and_add_up(month: None) -> None:
-    client = signed_in(Role.EXECUTIVE)
+    client = client_of(Role.EXECUTIVE)
 
     whole = client.get("/reconciliation/gap.csv?period=2026-10").content.decode()
     block = client.get("/reconciliation/?period=2026-10").context["blocks"][0]
@@ -177,7 +170,7 @@ def test_downloads_are_exact_and_add_up(month: None) -> None:
 
 
 def test_json_tells_the_same(month: None) -> None:
-    answer = signed_in(Role.FINANCE).get("/api/v1/reconcile/gap/?period=2026-10")
+    answer = client_of(Role.FINANCE).get("/api/v1/reconcile/gap/?period=2026-10")
 
     dollars, euros = json.loads(answer.content)["sources"]
     told = {
@@ -199,7 +192,7 @@ def test_json_tells_the_same(month: None) -> None:
 
 
 def test_months_without_bills_say_so(month: None) -> None:
-    client = signed_in(Role.FINANCE)
+    client = client_of(Role.FINANCE)
 
     assert (
         "No bills in this month" in client.get("/reconciliation/?period=2025-01").content.decode()

@@ -7,12 +7,11 @@ from __future__ import annotations
 from decimal import Decimal
 
 import pytest
-from django.test import Client
 
 from allocation.models import Feature, Team
 from portal.accounts.models import Role
 from tests.allocation.bills import OPENAI, Bill, allocate, usage, utc
-from tests.factories import make_user
+from tests.factories import client_of
 
 pytestmark = pytest.mark.django_db
 
@@ -35,14 +34,8 @@ def month() -> None:
     allocate()
 
 
-def signed_in(role: Role, *teams: str) -> Client:
-    client = Client()
-    client.force_login(make_user(role, teams=[Team.objects.get(slug=slug) for slug in teams]))
-    return client
-
-
 def test_finance_sees_every_exchange_and_hosting_without_calls(month: None) -> None:
-    context = signed_in(Role.FINANCE).get("/chargeback/?period=2026-10").context
+    context = client_of(Role.FINANCE).get("/chargeback/?period=2026-10").context
 
     rows = [
         (row["from"].value, row["to"].value, row["cost"].value) for row in context["between"].rows
@@ -58,7 +51,7 @@ def test_finance_sees_every_exchange_and_hosting_without_calls(month: None) -> N
 
 
 def test_a_team_sees_its_own_exchanges_only(month: None) -> None:
-    page = signed_in(Role.TEAM_LEAD, "ads").get("/showback/ads/?period=2026-10")
+    page = client_of(Role.TEAM_LEAD, "ads").get("/showback/ads/?period=2026-10")
 
     rows = [
         (row["from"].value, row["to"].value, row["cost"].value)
