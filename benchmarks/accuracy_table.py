@@ -44,7 +44,7 @@ WHAT = {
     "mistagged": (
         "A Google Cloud project has another team's tag for the whole month, and two GPU nodes for "
         "some days of it, so the error is that of wrong tags. Not the error counts here: "
-        "`reports/queries/tag_conflicts.py` has to name each of them and nothing else."
+        "`reports/queries/ownership/tag_conflicts.py` has to name each of them and nothing else."
     ),
 }
 HEAD = Path(__file__).with_name("accuracy_page.md").read_text(encoding="utf-8")

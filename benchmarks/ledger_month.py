@@ -21,7 +21,6 @@ from django.db import connection, connections, transaction
 from django.utils import timezone
 
 from allocation.models import (
-    AllocationRun,
     ChargeDimension,
     ChargeScope,
     Feature,
@@ -39,9 +38,10 @@ from allocation.values.periods import Period
 from allocation.values.vocabulary import NO_RULE
 from benchmarks.ledger_resources import KEYS, Resource
 from benchmarks.ledger_rules import ledger_rules
-from reports.queries.reconciliation import reconcile_period
-from reports.queries.rules_taken import rules_taken
-from reports.queries.spend_filter import Spend
+from reports.cost_question.question import CostQuestion
+from reports.cost_question.runs import current_runs
+from reports.queries.costs.rules_taken import rules_taken
+from reports.queries.reconcile.ledger import reconcile_period
 from reports.scope import TeamScope
 
 MONTH = date(2026, 9, 1)
@@ -406,6 +406,6 @@ def allocate(*, reuse: bool = False) -> tuple[float, RunOutcome]:
 
 def rules_with_charges() -> int:
     """How many rules took something in the month's current run."""
-    runs = tuple(AllocationRun.objects.filter(is_current=True).values_list("pk", flat=True))
-    spend = Spend(runs=runs, scope=TeamScope.everything(), metric="billed_cost")
-    return sum(bool(take.charges) for take in rules_taken(spend=spend) if take.rule != NO_RULE)
+    question = CostQuestion(runs=tuple(current_runs()), scope=TeamScope.everything())
+    taken = rules_taken(question=question)
+    return sum(bool(take.charges) for take in taken if take.rule != NO_RULE)

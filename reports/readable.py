@@ -6,7 +6,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from decimal import ROUND_HALF_EVEN, Decimal, localcontext
+from decimal import ROUND_HALF_EVEN, Context, Decimal
+from functools import cache
 
 from allocation.values.money import EXACT, plain
 
@@ -14,6 +15,7 @@ MINUS = "\u2212"
 UNKNOWN = "\u2013"
 JUST_BELOW = "just below 0"
 LARGE_RISE = Decimal("0.01")
+WIDE = Context(prec=200)  # for rounding amounts of any length
 
 
 def exact(value: Decimal | int | None) -> str:
@@ -45,20 +47,24 @@ def grouped(value: Decimal | int | None, places: int = 0) -> str:
     """Thousands separated, rounded half-even, with a real minus; a dash where unknown."""
     if value is None:
         return UNKNOWN
-    with localcontext(prec=200):
-        rounded = Decimal(value).quantize(Decimal(1).scaleb(-places), rounding=ROUND_HALF_EVEN)
+    rounded = Decimal(value).quantize(_last_place(places), ROUND_HALF_EVEN, WIDE)
     if rounded == 0:
         rounded = abs(rounded)
     return f"{rounded:,f}".replace("-", MINUS)
+
+
+@cache
+def _last_place(places: int) -> Decimal:
+    """1, 0.1, 0.01: one unit of the last of so many decimals."""
+    return Decimal(1).scaleb(-places)
 
 
 def money(value: Decimal | None, places: int = 2) -> str:
     """As `grouped`, but something too small to show is not shown as nothing. `places` 0 is rounding
     to whole units.
     """
-    if value is not None and value != 0 and places and abs(value) < Decimal(5).scaleb(-places - 1):
-        least = Decimal(1).scaleb(-places)
-        return f"<{least:f}" if value > 0 else JUST_BELOW
+    if value and places and abs(value) < _last_place(places) / 2:
+        return f"<{_last_place(places):f}" if value > 0 else JUST_BELOW
     return grouped(value, places)
 
 
@@ -84,7 +90,7 @@ def percent(value: Decimal | None, places: int = 1) -> str:
     """
     if value is None:
         return UNKNOWN
-    step = Decimal(1).scaleb(-places)
+    step = _last_place(places)
     hundredfold = value * 100
     if Decimal(100) - step < hundredfold < Decimal(100):
         return f">{grouped(Decimal(100) - step, places)}%"
@@ -104,7 +110,7 @@ def count(value: Decimal | int | None) -> str:
 
 
 @dataclass(frozen=True)
-class Change:
+class AmountChange:
     """How an amount moved against a comparison. `word` says it without colour: up, down, new,
     ended, same.
     """
@@ -135,21 +141,21 @@ class Change:
         )
 
 
-def change(now: Decimal | None, before: Decimal | None, places: int = 2) -> Change:
+def change(now: Decimal | None, before: Decimal | None, places: int = 2) -> AmountChange:
     """Compared with `before`; None there means nothing is known of that time, and 0 that nothing
     was spent.
     """
     if before is None or now is None:
-        return Change("no comparison", None, None)
+        return AmountChange("no comparison", None, None)
     amount = EXACT.subtract(now, before)
     if amount == 0:
-        return Change("same", amount, None)
+        return AmountChange("same", amount, None)
     if before == 0:
-        return Change("new", amount, None, places)
+        return AmountChange("new", amount, None, places)
     if now == 0:
-        return Change("ended", amount, None, places)
+        return AmountChange("ended", amount, None, places)
     word = "up" if amount > 0 else "down"
-    return Change(word, amount, amount / before if before > 0 else None, places)
+    return AmountChange(word, amount, amount / before if before > 0 else None, places)
 
 
 def middle_cut(text: str, length: int = 28) -> str:

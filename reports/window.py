@@ -7,7 +7,7 @@ from datetime import date, datetime, timedelta
 
 
 @dataclass(frozen=True)
-class Window:
+class HourWindow:
     """Half-open [start, end) in aware UTC."""
 
     start: datetime

@@ -64,6 +64,20 @@ FAST = (
 )
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--update-snapshots",
+        action="store_true",
+        help="write the reviewed texts under tests/**/snapshots anew",
+    )
+
+
+@pytest.fixture
+def update_snapshots(request: pytest.FixtureRequest) -> bool:
+    """Whether reviewed texts are written instead of compared."""
+    return bool(request.config.getoption("--update-snapshots"))
+
+
 def pytest_unconfigure(config: pytest.Config) -> None:
     """The process that made the home takes it away, once the servers have left it."""
     home = Path(os.environ["APPORTION_TEST_HOME"])

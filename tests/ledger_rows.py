@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from datetime import date
+from decimal import Decimal
 from typing import Any
 
 from allocation.ledger.cost_lines import Names, ensure_lines
@@ -19,6 +20,9 @@ from allocation.models import (
     SliceUsage,
 )
 from allocation.values.vocabulary import USAGE
+from reports.cost_question.question import CostQuestion
+from reports.cost_question.runs import MonthRun
+from reports.scope import TeamScope
 
 _numbers = itertools.count(1)
 NAMES = Names(
@@ -44,6 +48,18 @@ def slice_of(run: AllocationRun, day: date, part: int = 0) -> int:
         run_id=run.pk, billing_month=month, part=part, day=day, slice_id=made.pk
     )
     return made.pk
+
+
+def month_run(run: AllocationRun, sha256: str | None = None) -> MonthRun:
+    """The run as readers of costs know it."""
+    return MonthRun(run.pk, run.billing_month, run.currency, None, Decimal(0), sha256)
+
+
+def asked_about(run: AllocationRun | int, **values: Any) -> CostQuestion:
+    """The whole organisation's cost in one run, unless `values` say otherwise."""
+    if isinstance(run, int):
+        run = AllocationRun.objects.get(pk=run)
+    return CostQuestion(**{"runs": (month_run(run),), "scope": TeamScope.everything(), **values})
 
 
 def add_cost(

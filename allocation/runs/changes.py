@@ -6,7 +6,7 @@ Traces change all the time and are not asked for; rules have versions of their o
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
@@ -143,6 +143,12 @@ def driver_data_changed(
         cursor.execute(DELIVERED, values)
         was_delivered: bool = cursor.fetchone()[0]
     return was_delivered and (look is None or fingerprint_now(look) != inputs.get("drivers_sha256"))
+
+
+def changes_since_runs(runs: Iterable[int]) -> list[Change]:
+    """The same of several runs, by id, in the order in which they were made."""
+    found = AllocationRun.objects.filter(pk__in=runs).order_by("pk")
+    return [change for run in found for change in changes_since(run)]
 
 
 def changes_since(run: AllocationRun) -> list[Change]:

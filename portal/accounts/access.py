@@ -13,7 +13,7 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import render
 
 from allocation.models import Team
-from portal.accounts.models import Membership, Role, User
+from portal.accounts.models import Role, User
 from reports.scope import TeamScope
 
 # Roles that read every team's numbers.
@@ -26,21 +26,17 @@ def roles_of(user: User) -> frozenset[Role]:
     """The roles the user holds now; none for someone who is signed out or deactivated."""
     if not user.is_active:
         return frozenset()
-    held = Membership.objects.filter(user_id=user.pk, role__in=Role.values).values_list(
-        "role", flat=True
-    )
-    return frozenset(Role(role) for role in held)
+    return frozenset(Role(role) for role, _ in user.held if role in Role.values)
 
 
 def team_scope(user: User) -> TeamScope:
     """The teams whose numbers the user may read; nothing for a user without a role."""
     if not user.is_active:
         return TeamScope(teams=frozenset())
-    memberships = list(Membership.objects.filter(user_id=user.pk).values_list("role", "team__slug"))
-    if any(role in ORGANISATION_WIDE for role, _ in memberships):
+    if any(role in ORGANISATION_WIDE for role, _ in user.held):
         return TeamScope.everything()
     return TeamScope(
-        teams=frozenset(team for role, team in memberships if role == Role.TEAM_LEAD and team)
+        teams=frozenset(team for role, team in user.held if role == Role.TEAM_LEAD and team)
     )
 
 

@@ -5,10 +5,16 @@ from __future__ import annotations
 from django.contrib.auth.models import AbstractUser
 from django.db import models
 from django.db.models import Q
+from django.utils.functional import cached_property
 
 
 class User(AbstractUser):
     """A person. Permissions come from memberships only, read on every request."""
+
+    @cached_property
+    def held(self) -> list[tuple[str, str | None]]:
+        """Role and team of each membership. Read once per object, and every request has its own."""
+        return list(self.memberships.values_list("role", "team__slug"))
 
 
 class Role(models.TextChoices):

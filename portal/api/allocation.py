@@ -26,7 +26,7 @@ from portal.api.parameters import (
 )
 from portal.exports import chargeback_file, export_formats
 from reports.exports.format import NotAllocated
-from reports.queries.reconciliation import reconcile_period
+from reports.queries.reconcile.ledger import reconcile_period
 
 
 class RunParameters(PageParameters):

@@ -13,17 +13,19 @@ from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from allocation.values.names import quoted
 from portal.api.callers import caller_of, readable_team, reads
 from portal.api.parameters import CostField, MonthField, PageParameters, parameters_of
-from reports.queries.cost_rollup import (
-    DIMENSIONS,
-    FILTERS,
-    METRICS,
-    CostRollup,
-    UnknownDimension,
-    cost_rollup,
-)
-from reports.queries.spend_coverage import current_runs
+from reports.cost_question.answers import cost_page, costs
+from reports.cost_question.question import METRICS, CostQuestion
+from reports.cost_question.runs import current_runs, runs_of_months
+
+# What a caller can group by, and all but the day can be filtered by.
+DIMENSIONS = (
+    "team", "feature", "model", "product", "provider", "service", "environment", "phase",
+    "charge_kind", "rule", "reason", "day",
+)  # fmt: skip
+FILTERS = tuple(name for name in DIMENSIONS if name != "day")
 
 
 def filter_field() -> serializers.CharField:
@@ -81,7 +83,7 @@ class CostPage(serializers.Serializer[Any]):
 @extend_schema(parameters=[CostParameters], responses=CostPage, operation_id="costs")
 @api_view(["GET"])
 @permission_classes([reads("showback")])
-def costs(request: Request) -> Response:
+def list_costs(request: Request) -> Response:
     """Cost by the asked dimensions for one billing month, in the caller's teams. Currencies are
     never added up.
     """
@@ -89,39 +91,49 @@ def costs(request: Request) -> Response:
     if "team" in asked:
         readable_team(request, asked["team"])
     period = asked.get("period") or latest_month()
-    group_by = asked["group_by"].split(",")
-    if len(set(group_by)) < len(group_by):
+    group_by = dimensions_of(asked["group_by"])
+    question = CostQuestion(
+        runs=runs_of_months(current_runs(), [period]),
+        scope=caller_of(request).scope,
+        metric=asked["metric"],
+        ai_only=asked["ai"] == "only",
+    ).where(**{name: asked.get(name) for name in FILTERS})
+    return Response(CostPage(page_of(question, asked, group_by, period)).data)
+
+
+def dimensions_of(text: str) -> list[str]:
+    names = text.split(",")
+    if len(set(names)) < len(names):
         raise ValidationError({"group_by": ["A dimension is named twice."]})
-    try:
-        found = cost_rollup(
-            billing_month=period,
-            group_by=group_by,
-            metric=asked["metric"],
-            teams=caller_of(request).scope,
-            filters={name: asked[name] for name in FILTERS if name in asked},
-            ai_only=asked["ai"] == "only",
-            limit=asked["limit"],
-            offset=asked["offset"],
-        )
-    except UnknownDimension as error:
-        raise ValidationError({"group_by": [str(error)]}) from error
-    return Response(CostPage(page_of(found, asked, group_by, period)).data)
+    for name in names:
+        if name not in DIMENSIONS:
+            choices = ", ".join(DIMENSIONS)
+            raise ValidationError(
+                {"group_by": [f"{quoted(name)} is no dimension; choose from {choices}."]}
+            )
+    return names
 
 
 def page_of(
-    found: CostRollup, asked: dict[str, Any], group_by: list[str], period: date
+    question: CostQuestion, asked: dict[str, Any], group_by: list[str], period: date
 ) -> dict[str, Any]:
+    """Totals are per currency over everything asked for, not only over the rows of the page."""
+    found = cost_page(
+        question.by(*group_by, "currency"), limit=asked["limit"], offset=asked["offset"]
+    )
     return {
         "period": period,
         "metric": asked["metric"],
         "group_by": group_by,
-        "runs": found.runs,
-        "totals": [{"currency": currency, "cost": cost} for currency, cost in found.totals],
+        "runs": question.run_ids,
+        "totals": [
+            {"currency": row.key[0], "cost": row.now} for row in costs(question.by("currency"))
+        ],
         "rows": [
             {
-                "key": dict(zip(group_by, map(text, row.key), strict=True)),
-                "currency": row.currency,
-                "cost": row.cost,
+                "key": dict(zip(group_by, map(text, row.key[:-1]), strict=True)),
+                "currency": row.key[-1],
+                "cost": row.now,
             }
             for row in found.rows
         ],

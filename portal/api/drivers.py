@@ -28,7 +28,7 @@ from portal.ingest.bills.uploads import plain_name
 from portal.ingest.drivers.delivery import deliver
 from portal.ingest.drivers.kinds import driver_kinds
 from portal.ingest.drivers.table import MOST_BYTES
-from reports.queries.drivers_known import drivers_known
+from reports.queries.usage.drivers_known import drivers_known
 
 
 class DriverLine(serializers.Serializer[Any]):

@@ -18,7 +18,7 @@ from portal.api.parameters import MonthField, StrictSerializer, parameters_of
 from portal.pages.explain.explain_json import as_json
 from portal.pages.explain.explanation import explain
 from portal.pages.frame.state import PageState
-from reports.queries.cost_rollup import METRICS
+from reports.cost_question.question import METRICS
 
 
 class ExplainParameters(StrictSerializer):

@@ -13,8 +13,8 @@ from rest_framework.response import Response
 from portal.api.allocation import MonthParameters
 from portal.api.callers import caller_of, reads_everything_of
 from portal.api.parameters import CostField, MonthField, parameters_of
-from reports.queries.gaps import SourceGap, month_gaps
-from reports.queries.spend_coverage import current_runs
+from reports.cost_question.runs import current_runs
+from reports.queries.reconcile.gaps import SourceGap, month_gaps
 
 
 class GapCause(serializers.Serializer[Any]):

@@ -14,9 +14,9 @@ from rest_framework.response import Response
 
 from portal.api.callers import caller_of, reads
 from portal.api.parameters import CostField, StrictSerializer, parameters_of
-from reports.queries.usage_filter import UsageFilter
-from reports.queries.usage_unpriced import usage_unpriced
-from reports.window import Window
+from reports.queries.usage.picked import UsageFilter
+from reports.queries.usage.unpriced import usage_unpriced
+from reports.window import HourWindow
 
 
 class UnpricedParameters(StrictSerializer):
@@ -47,6 +47,6 @@ def unpriced(request: Request) -> Response:
     end = datetime.combine(
         timezone.now().astimezone(UTC).date() + timedelta(days=1), time(0), tzinfo=UTC
     )
-    window = Window(end - timedelta(days=days), end)
+    window = HourWindow(end - timedelta(days=days), end)
     found = usage_unpriced(window=window, picked=UsageFilter(), teams=caller_of(request).scope)
     return Response(UnpricedLine(found, many=True).data)

@@ -13,7 +13,7 @@ from rest_framework.response import Response
 
 from portal.api.callers import caller_of, readable_team, reads
 from portal.api.parameters import NoParameters, parameters_of
-from reports.queries.spend_scopes import teams_in_tree
+from reports.queries.ownership.organisation import teams_in_tree
 
 
 class TeamLine(serializers.Serializer[Any]):

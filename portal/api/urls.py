@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.urls import URLPattern, URLResolver, path
 
 from portal.api.allocation import chargeback, reconcile, runs
-from portal.api.costs import costs
+from portal.api.costs import list_costs
 from portal.api.drivers import drivers, upload_driver_file
 from portal.api.explain import explain_amount
 from portal.api.gaps import gap
@@ -18,7 +18,7 @@ from portal.api.teams import team, teams
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("schema/", SchemaView.as_view(), name="api_schema"),
-    path("costs/", costs, name="api_costs"),
+    path("costs/", list_costs, name="api_costs"),
     path("teams/", teams, name="api_teams"),
     path("teams/<slug:slug>/", team, name="api_team"),
     path("imports/", list_imports, name="api_imports"),

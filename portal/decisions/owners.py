@@ -12,7 +12,7 @@ from django.db import transaction
 
 from allocation.charges.groups import pinned_scopes
 from allocation.charges.split_key_map import month_dimensions
-from allocation.models import AllocationRun, RuleSet
+from allocation.models import RuleSet
 from allocation.preview.world import check_draft, rule_reach
 from allocation.rules.accepting import accepted_rules
 from allocation.rules.conditions import Facts
@@ -22,8 +22,9 @@ from allocation.rules.suggestions import Suggestion
 from allocation.values.money import plain
 from portal.accounts import audit
 from portal.ingest.bills.delivery import ask_for_allocation
-from reports.queries.spend_filter import Spend
-from reports.queries.unowned import unowned
+from reports.cost_question.question import CostQuestion
+from reports.cost_question.runs import current_runs
+from reports.queries.ownership.unowned import unowned
 from reports.scope import TeamScope
 
 
@@ -97,13 +98,9 @@ def accept_owner(
 
 def suggested(*, identity: str, month: date, currency: str) -> Suggestion:
     """The suggestion as it stands now; raises OwnerError where it is gone."""
-    runs = AllocationRun.objects.filter(billing_month=month, currency=currency, is_current=True)
-    spend = Spend(
-        runs=tuple(runs.values_list("pk", flat=True)),
-        scope=TeamScope.everything(),
-        metric="effective_cost",
-    )
-    found = unowned(spend=spend, months=[month], currency=currency).suggestions
+    runs = (run for run in current_runs() if (run.month, run.currency) == (month, currency))
+    question = CostQuestion(runs=tuple(runs), scope=TeamScope.everything())
+    found = unowned(question=question, months=[month], currency=currency).suggestions
     for suggestion in found:
         if suggestion.identity == identity:
             return suggestion

@@ -55,6 +55,7 @@ def page_urls() -> Iterator[URLPattern]:
                 yield URLPattern(url.pattern, guard(url.callback), url.default_args, url.name)
 
 
+@cache
 def page_address(name: str) -> str:
     """Where the page lives."""
     return reverse(pages()[name].urls[0].name)

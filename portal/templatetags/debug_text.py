@@ -12,7 +12,7 @@ from django.utils.safestring import SafeString
 
 from portal.ingest.otlp.traces.normalise import NOT_INFERENCE, OUTSIDE_WINDOW, REPEATS_CALLS
 from portal.pages.frame.durations import milliseconds
-from reports.analysis.waterfall import Node
+from reports.analysis.waterfall import SpanNode
 from reports.charts.histogram import Bar
 from reports.readable import grouped
 
@@ -70,7 +70,7 @@ def span_state(call: Any) -> SafeString:
 
 
 @register.simple_tag
-def span_notes(node: Node) -> SafeString:
+def span_notes(node: SpanNode) -> SafeString:
     """What a reader must know of a span in a waterfall: failure, a missing parent, a claim that
     does not add up.
     """

@@ -16,7 +16,7 @@ from django.utils.safestring import SafeString, mark_safe
 from allocation.values import money as currencies
 from allocation.values import names as quoting
 from portal.pages.frame.reasons import reason_words
-from portal.pages.frame.table_html import body_html, change_html, row_html
+from portal.pages.frame.table_html import body_html, change_html, head_html, row_html
 from portal.pages.frame.tables import Table
 from portal.pages.registry import page_address
 from reports import readable
@@ -155,6 +155,11 @@ def explain_link(state: Any, **filters: str | None) -> str:
 def state_query(state: Any, **changes: str | None) -> str:
     """The view's address parameters with changes; an empty string leaves one out."""
     return state.query_string(**{key: value or None for key, value in changes.items()})  # type: ignore[no-any-return]
+
+
+@register.simple_tag
+def table_head(table: Table) -> SafeString:
+    return mark_safe(head_html(table))  # noqa: S308 - table_html escapes every value
 
 
 @register.simple_tag

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from decimal import Decimal
 
-from reports.queries.explain import Day
+from reports.queries.explain.amount import ExplainedDay
 
 EVIDENCE_WORDS = {
     1: "traces",
@@ -18,9 +18,18 @@ EVIDENCE_WORDS = {
 METHOD_WORDS = {
     "direct": "Direct: the whole charge goes to one owner.",
     "traced_usage": "Traced usage: each caller pays in proportion to what its spans say it used.",
-    "provider_usage": "Provider usage: each key's owner pays in proportion to what the provider says the key used.",
-    "capacity": "Capacity: each caller pays for what its calls took of reserved capacity; the rest is its owner's.",
-    "gpu_usage": "GPU usage: each workload pays for the GPU-seconds it booked; what nobody booked is idle capacity.",
+    "provider_usage": (
+        "Provider usage: each key's owner pays in proportion to what the provider says the "
+        "key used."
+    ),
+    "capacity": (
+        "Capacity: each caller pays for what its calls took of reserved capacity; the rest "
+        "is its owner's."
+    ),
+    "gpu_usage": (
+        "GPU usage: each workload pays for the GPU-seconds it booked; what nobody booked "
+        "is idle capacity."
+    ),
     "proportional": "Proportional: split in proportion to a driver.",
     "even": "Even: equal shares.",
     "fixed": "Fixed: shares set by the rule.",
@@ -29,17 +38,31 @@ METHOD_WORDS = {
 }
 WIDENED_WORDS = {
     "month": "Nothing was measured on that day, so the whole month decides.",
-    "model": "No spans with this token class, so all usage of the model decides, weighted by list price.",
-    "model, month": "No spans of this model and class on that day, so the model's whole month decides.",
-    "region": "No spans of this region on that day or in the month, so those of all regions decide.",
+    "model": (
+        "No spans with this token class, so all usage of the model decides, weighted by list price."
+    ),
+    "model, month": (
+        "No spans of this model and class on that day, so the model's whole month decides. "
+    ),
+    "region": (
+        "No spans of this region on that day or in the month, so those of all regions decide."
+    ),
     "region, month": "No spans of this region, so the month's spans of all regions decide.",
     "any tier": "No span says that reserved capacity served it, so all spans of the model decide.",
-    "any tier, month": "No span says that reserved capacity served it, so the model's whole month decides.",
+    "any tier, month": (
+        "No span says that reserved capacity served it, so the model's whole month decides."
+    ),
     "provider": "No spans of this model, so all models of this provider and project decide.",
-    "provider, month": "No spans of this model, so the month's usage of this provider and project decides.",
+    "provider, month": (
+        "No spans of this model, so the month's usage of this provider and project decides."
+    ),
     "service": "Related charges of the same service.",
-    "sub-account": "No related charge of the same service, so those of the same sub-account decide.",
-    "provider-wide": "No related charge of the same sub-account, so those of the same provider decide.",
+    "sub-account": (
+        "No related charge of the same service, so those of the same sub-account decide. "
+    ),
+    "provider-wide": (
+        "No related charge of the same sub-account, so those of the same provider decide. "
+    ),
     "source": "No related charge of the same provider, so those of the same source decide.",
 }
 
@@ -63,7 +86,7 @@ def widened_words(method: str, widened: str | None) -> str | None:
     return WIDENED_WORDS.get(widened, f"Widened to {widened}.")
 
 
-def steps(method: str, day: Day) -> list[Step]:
+def steps(method: str, day: ExplainedDay) -> list[Step]:
     """The charge, the part of it this kind covers, and the driver's share. Their product is the
     amount, up to the last digit, which the largest remainders decide.
     """
@@ -102,17 +125,17 @@ def product(found: list[Step]) -> Decimal | None:
     return amount
 
 
-def _is_untraced(day: Day) -> bool:
+def _is_untraced(day: ExplainedDay) -> bool:
     return day.charge_kind == "untraced" or (
         day.charge_kind == "unallocated" and not _covers_by_driver(day)
     )
 
 
-def _covers_by_driver(day: Day) -> bool:
+def _covers_by_driver(day: ExplainedDay) -> bool:
     return day.note is None or "unallocated" not in day.note
 
 
-def _has_driver(day: Day) -> bool:
+def _has_driver(day: ExplainedDay) -> bool:
     """The untraced part of an owner, and what nobody owes, is not split by the driver."""
     if day.driver_total is None or not day.driver_total or day.driver_quantity is None:
         return False

@@ -25,8 +25,8 @@ DUST = Decimal(
 WORKING_DIGITS = 60
 
 CauseKey = Literal[
-    "untraced", "silent", "cached", "reasoning", "batch", "prices", "discount", "credit", "late", "rounding",
-    "remainder",
+    "untraced", "silent", "cached", "reasoning", "batch", "prices", "discount", "credit", "late",
+    "rounding", "remainder",
 ]  # fmt: skip
 REPRICED: tuple[CauseKey, ...] = ("untraced", "silent", "cached", "reasoning", "batch", "prices")
 ON_THE_BILL: tuple[CauseKey, ...] = ("discount", "credit", "late", "rounding", "remainder")
@@ -80,7 +80,7 @@ class TokenPrice(NamedTuple):
 
 
 @dataclass(frozen=True)
-class ModelUsage:
+class ComparedModel:
     """What bill and traces know of one model in one project. `silent_calls` ended well and told no
     usage.
     """
@@ -143,7 +143,7 @@ class SourceBill:
     source_id: int
     source: str
     currency: str
-    models: tuple[ModelUsage, ...]
+    models: tuple[ComparedModel, ...]
     credit: Decimal = ZERO
     credit_rows: int = 0
     late_cost: Decimal = ZERO
@@ -179,7 +179,7 @@ class Gap:
     is_compared: bool
     amounts: Mapping[CauseKey, Decimal]
     by_model: Mapping[
-        CauseKey, Sequence[tuple[ModelUsage, Decimal]]
+        CauseKey, Sequence[tuple[ComparedModel, Decimal]]
     ]  # the models behind a repriced amount
     not_by_token: Decimal = (
         ZERO  # of the remainder: models whose quantity does not convert to tokens
@@ -197,7 +197,7 @@ def gap_of(bill: SourceBill, *, rate: Decimal | None = None) -> Gap:
         rate = Decimal(1)
     lines = bill.lines
     if rate is None:
-        steps: list[tuple[ModelUsage, Steps]] = []
+        steps: list[tuple[ComparedModel, Steps]] = []
         start = listed = exact_sum(line.listed for line in lines)
         not_by_token = ZERO
     else:
@@ -238,7 +238,7 @@ def gap_of(bill: SourceBill, *, rate: Decimal | None = None) -> Gap:
 
 @dataclass(frozen=True)
 class Steps:
-    """`listed` is the model at the bill's list prices; estimate + amounts + not_by_token make it."""
+    """`listed`, the model at the bill's list prices, is estimate + amounts + not_by_token."""
 
     amounts: Mapping[CauseKey, Decimal]
     listed: Decimal
@@ -251,7 +251,7 @@ INPUT_CLASSES = frozenset(name for name in CLASS_COLUMNS if CLASS_COLUMNS[name][
 OUTPUT_CLASSES = frozenset(CLASS_COLUMNS) - INPUT_CLASSES
 
 
-def _steps(model: ModelUsage, rate: Decimal, *, reasons: bool) -> Steps:
+def _steps(model: ComparedModel, rate: Decimal, *, reasons: bool) -> Steps:
     with localcontext(prec=WORKING_DIGITS):
         priced = Pricing(model, rate)
         if not model.is_by_token:
@@ -263,7 +263,7 @@ def _steps(model: ModelUsage, rate: Decimal, *, reasons: bool) -> Steps:
         return _repriced(model, priced, reasons=reasons)
 
 
-def _repriced(model: ModelUsage, priced: Pricing, *, reasons: bool) -> Steps:
+def _repriced(model: ComparedModel, priced: Pricing, *, reasons: bool) -> Steps:
     """The chain of docs/reconciliation.md for one model."""
     estimate = EXACT.multiply(model.estimate, priced.rate)
     whole = _cut(priced.traced(TOKEN_COLUMNS))
@@ -298,7 +298,7 @@ class Levels(NamedTuple):
     has_output: bool = False
 
 
-def _levels(model: ModelUsage, priced: Pricing) -> Levels:
+def _levels(model: ComparedModel, priced: Pricing) -> Levels:
     if any(
         line.token_class is None for line in model.lines
     ):  # a price for all tokens: no class can be told apart
@@ -332,7 +332,7 @@ def _levels(model: ModelUsage, priced: Pricing) -> Levels:
     )
 
 
-def _of_silent_calls(model: ModelUsage, whole: Decimal, missing: Decimal) -> Decimal:
+def _of_silent_calls(model: ComparedModel, whole: Decimal, missing: Decimal) -> Decimal:
     """What of the missing cost the calls without usage explain: each is taken to be as large as the
     others.
     """
@@ -354,7 +354,7 @@ class Pricing:
     of the bill.
     """
 
-    model: ModelUsage
+    model: ComparedModel
     rate: Decimal
 
     @cached_property

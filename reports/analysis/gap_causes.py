@@ -15,8 +15,8 @@ from reports.analysis.gap import (
     OUTPUT_CLASSES,
     OUTPUT_COLUMNS,
     CauseKey,
+    ComparedModel,
     Gap,
-    ModelUsage,
 )
 from reports.readable import count, grouped, money, percent, ratio
 
@@ -38,7 +38,7 @@ LABELS: dict[CauseKey, str] = {
 
 
 @dataclass(frozen=True)
-class Cause:
+class NamedCause:
     """One line of the gap. `amount` is in the bill's currency; `page` names a page where the fix
     begins.
     """
@@ -51,12 +51,12 @@ class Cause:
     page: str | None = None
 
 
-def causes_of(gap: Gap) -> tuple[Cause, ...]:
+def causes_of(gap: Gap) -> tuple[NamedCause, ...]:
     """Every cause that can be told, also those of zero, remainder last; the amounts add up to
     `gap.total`.
     """
     return tuple(
-        Cause(key, LABELS[key], gap.amounts[key], EVIDENCE[key](gap), *_fix(gap, key))
+        NamedCause(key, LABELS[key], gap.amounts[key], EVIDENCE[key](gap), *_fix(gap, key))
         for key in CAUSES
         if key in gap.amounts
     )
@@ -80,7 +80,8 @@ def _untraced(gap: Gap) -> str:
     more, less = [a for a in amounts if a > 0], [a for a in amounts if a < 0]
     if more and less:
         text += f". Too little is traced for {_number(len(more), 'pair')} of model and project"
-        text += f" ({_amount(gap, sum(more, ZERO))}), too much for {grouped(len(less))} ({_amount(gap, -sum(less, ZERO))})"
+        text += f" ({_amount(gap, sum(more, ZERO))}), too much for {grouped(len(less))}"
+        text += f" ({_amount(gap, -sum(less, ZERO))})"
     return f"{text}.{_largest(gap, 'untraced')}"
 
 
@@ -122,8 +123,8 @@ def _reasoning(gap: Gap) -> str:
     traced = sum((model.tokens_of(OUTPUT_COLUMNS) for model in thinking), ZERO)
     thought = sum((model.tokens_of({"reasoning"}) for model in thinking), ZERO)
     return (
-        f"Models that reason: {count(output)} output tokens on the bill, {count(traced)} traced, {count(thought)} of"
-        f" them reasoning.{_largest(gap, 'reasoning')}"
+        f"Models that reason: {count(output)} output tokens on the bill, {count(traced)} traced,"
+        f" {count(thought)} of them reasoning.{_largest(gap, 'reasoning')}"
     )
 
 
@@ -132,7 +133,8 @@ def _batch(gap: Gap) -> str:
     calls = _sum(gap, lambda m: m.batch_calls)
     if not batch and not calls:
         return "No batch lines on the bill and no batch calls in the traces."
-    return f"{count(batch)} tokens billed as batch, {count(calls)} calls traced as batch.{_largest(gap, 'batch')}"
+    text = f"{count(batch)} tokens billed as batch, {count(calls)} calls traced as batch."
+    return text + _largest(gap, "batch")
 
 
 def _prices(gap: Gap) -> str:
@@ -158,7 +160,8 @@ def _discount(gap: Gap) -> str:
     words = (
         f"{percent(ratio(less, listed))} below" if less > 0 else "equal to" if not less else "above"
     )
-    text = f"Contracted cost of {_amount(gap, contracted)} is {words} the bill's list cost of {_amount(gap, listed)}."
+    text = f"Contracted cost of {_amount(gap, contracted)} is {words}"
+    text += f" the bill's list cost of {_amount(gap, listed)}."
     rest = sum(1 for line in gap.bill.lines if line.contracted_cost is None)
     return (
         f"{text} {_number(rest, 'line')} without contracted cost: billed cost taken."
@@ -170,7 +173,8 @@ def _discount(gap: Gap) -> str:
 def _credit(gap: Gap) -> str:
     if not gap.bill.credit_rows:
         return "No credits or adjustments for these services on the bill."
-    return f"{_number(gap.bill.credit_rows, 'credit or adjustment row', 'credit and adjustment rows')} for these services."
+    one, many = "credit or adjustment row", "credit and adjustment rows"
+    return f"{_number(gap.bill.credit_rows, one, many)} for these services."
 
 
 def _late(gap: Gap) -> str:
@@ -187,7 +191,10 @@ def _late(gap: Gap) -> str:
 
 def _rounding(gap: Gap) -> str:
     rows = sum(line.rows for line in gap.bill.lines)
-    return f"Billed against contracted cost where a row differs by less than one minor unit, over {grouped(rows)} rows."
+    return (
+        "Billed against contracted cost where a row differs by less than one minor unit,"
+        f" over {grouped(rows)} rows."
+    )
 
 
 def _remainder(gap: Gap) -> str:
@@ -250,8 +257,8 @@ FIXES: dict[CauseKey, tuple[str, str | None]] = {
     "remainder": ("Look at the rows of the largest model; name a missing cause.", "chargeback"),
 }
 MORE_TRACED = (
-    "More is traced than billed: check that no call is counted twice and that sampling rates are right; sampled traces"
-    " miss by chance."
+    "More is traced than billed: check that no call is counted twice and that sampling rates are"
+    " right; sampled traces miss by chance."
 )
 
 
@@ -280,12 +287,12 @@ def _largest(gap: Gap, key: CauseKey) -> str:
     return f" Largest: {model.model or 'no model'}{where}, {_amount(gap, amount)}."
 
 
-def _billed_input(model: ModelUsage) -> Decimal:
+def _billed_input(model: ComparedModel) -> Decimal:
     classes = frozenset(line.token_class or "" for line in model.lines) - OUTPUT_CLASSES - {""}
     return model.billed_of(classes)
 
 
-def _sum(gap: Gap, figure: Callable[[ModelUsage], Decimal]) -> Decimal:
+def _sum(gap: Gap, figure: Callable[[ComparedModel], Decimal]) -> Decimal:
     return sum((figure(model) for model in gap.bill.models), ZERO)
 
 

@@ -1,4 +1,4 @@
-"""The on-call view: burn, errors, latency and traffic of the last 60 minutes, most unusual first."""
+"""The on-call view: burn, errors, latency and traffic of the last hour, most unusual first."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from reports.analysis.latency import Histogram
 from reports.analysis.usual import Comparison, compare
-from reports.queries.usage_now import HourRow, LatencyRow
+from reports.queries.usage.now import HourRow, LatencyRow
 
 MINUTES = Decimal(60)
 Key = tuple[str | None, str | None]  # provider, model
@@ -43,7 +43,7 @@ class Stretch:
 
 
 @dataclass(frozen=True)
-class Measure:
+class OnCallMeasure:
     """How one measure is read, and from when on its deviation deserves a look."""
 
     name: str
@@ -59,7 +59,7 @@ class Measure:
 
 RATE: dict[str, Any] = {"only_above": True, "least_calls": 20}
 MEASURES = (
-    Measure(
+    OnCallMeasure(
         "burn",
         "Burn",
         "USD per hour",
@@ -68,7 +68,7 @@ MEASURES = (
         Decimal(1),
         is_estimate=True,
     ),
-    Measure(
+    OnCallMeasure(
         "errors",
         "Error rate",
         "of calls",
@@ -77,8 +77,10 @@ MEASURES = (
         Decimal("0.01"),
         **RATE,
     ),
-    Measure("p95", "p95 latency", "ms", lambda s: s.p95_ms, Decimal("1.5"), Decimal(50), **RATE),
-    Measure(
+    OnCallMeasure(
+        "p95", "p95 latency", "ms", lambda s: s.p95_ms, Decimal("1.5"), Decimal(50), **RATE
+    ),
+    OnCallMeasure(
         "tokens",
         "Tokens",
         "per minute",
@@ -86,15 +88,15 @@ MEASURES = (
         Decimal("1.5"),
         Decimal(100),
     ),
-    Measure("calls", "Calls", "per hour", lambda s: s.calls, Decimal("1.5"), Decimal(20)),
+    OnCallMeasure("calls", "Calls", "per hour", lambda s: s.calls, Decimal("1.5"), Decimal(20)),
 )
 
 
 @dataclass(frozen=True)
-class Reading:
+class OnCallReading:
     """One measure of one subject."""
 
-    measure: Measure
+    measure: OnCallMeasure
     comparison: Comparison
     calls: Decimal  # now
 
@@ -125,13 +127,13 @@ class Subject:
     model: str | None
     is_total: bool
     now: Stretch
-    readings: tuple[Reading, ...]
+    readings: tuple[OnCallReading, ...]
 
     @property
-    def off(self) -> list[Reading]:
+    def off(self) -> list[OnCallReading]:
         return sorted((r for r in self.readings if r.is_off), key=lambda r: -r.weight)
 
-    def reading(self, name: str) -> Reading:
+    def reading(self, name: str) -> OnCallReading:
         return next(r for r in self.readings if r.measure.name == name)
 
 
@@ -146,7 +148,7 @@ class OnCall:
         return not self.total.now.calls
 
     @property
-    def off(self) -> list[tuple[Subject, Reading]]:
+    def off(self) -> list[tuple[Subject, OnCallReading]]:
         """Everything unusual, totals before models, the furthest from usual first."""
         found = [
             (subject, reading) for subject in (self.total, *self.models) for reading in subject.off
@@ -220,9 +222,9 @@ def _subject(
     return Subject(key[0], key[1], False, by_week[0], _readings(by_week, known_weeks))
 
 
-def _readings(by_week: dict[int, Stretch], known_weeks: Sequence[int]) -> tuple[Reading, ...]:
+def _readings(by_week: dict[int, Stretch], known_weeks: Sequence[int]) -> tuple[OnCallReading, ...]:
     return tuple(
-        Reading(
+        OnCallReading(
             measure,
             compare(
                 measure.value(by_week[0]), [measure.value(by_week[week]) for week in known_weeks]

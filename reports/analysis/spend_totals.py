@@ -7,16 +7,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal, localcontext
-from typing import TypeVar
+from operator import attrgetter
+from typing import NamedTuple, TypeVar
 
 from allocation.values.money import EXACT
-from reports.queries.spend_cells import SpendCell
-from reports.queries.spend_usage import UsageCell
+from reports.cost_question.answers import SpendCell
+from reports.queries.costs.calls import UsageCell
 
 ZERO = Decimal(0)
-AI = ("ai", "ai_supporting")
 BUILD = "build"  # the phase of one-off work
 K = TypeVar("K")
+R = TypeVar("R", SpendCell, UsageCell)
 
 
 @dataclass(frozen=True)
@@ -29,10 +30,6 @@ class Amounts:
 
 
 NOTHING = Amounts(ZERO, ZERO)
-
-
-def ai_cells(cells: Iterable[SpendCell]) -> list[SpendCell]:
-    return [cell for cell in cells if cell.ai_scope in AI]
 
 
 def total_of(cells: Iterable[SpendCell]) -> Amounts:
@@ -64,57 +61,74 @@ class UnitCost:
     calls_before: Decimal
 
 
+class CallTarget(NamedTuple):
+    """Whose calls of which model, as costs and usage both know them."""
+
+    team: str | None
+    feature: str | None
+    model: str | None
+
+
 @dataclass
 class _Made:
-    """Calls under one key, and those that the cost beside them is of."""
+    """Calls of one period under one key, and those that the cost beside them is of."""
 
-    calls: Amounts = NOTHING
-    paid_calls: Amounts = NOTHING
-    cost: Amounts = NOTHING
+    calls: Decimal = ZERO
+    paid_calls: Decimal = ZERO
+    cost: Decimal = ZERO
+
+    @property
+    def per_thousand(self) -> Decimal | None:
+        return self.cost * 1000 / self.paid_calls if self.paid_calls > 0 and self.cost else None
 
 
 def unit_costs(
     cells: Sequence[SpendCell],
     usage: Sequence[UsageCell],
-    key: Callable[[SpendCell | UsageCell], str | None],
+    key: Callable[[CallTarget], str | None],
 ) -> dict[str | None, UnitCost]:
-    """Per key: cost of the (team, feature, model) that have both cost and calls in a period, over
-    these calls, x 1,000.
+    """Per key: cost of the callers that have both cost and calls in a period, over these calls,
+    x 1,000.
 
     Calls of a model that is billed in another currency, or not at all, are no calls of this cost.
     What a feature costs besides (GPUs, storage, a vector database) is no cost of its calls, and
     what was done once to build it (a backfill of embeddings, an evaluation) neither.
     """
-    costs = totals_by((cell for cell in cells if cell.model and cell.phase != BUILD), _caller)
-    made: dict[str | None, _Made] = {}
-    calls: dict[tuple[str | None, ...], Amounts] = {}
-    names: dict[tuple[str | None, ...], str | None] = {}
-    for use in usage:
-        if use.team and use.feature and use.phase != BUILD:
-            caller, own = _caller(use), Amounts(use.calls, use.calls_before)
-            calls[caller] = calls.get(caller, NOTHING) + own
-            found = made.setdefault(names.setdefault(caller, key(use)), _Made())
-            found.calls += own
-    for caller, own in calls.items():
-        found, cost = made[names[caller]], costs.get(caller, NOTHING)
-        found.paid_calls += Amounts(
-            own.now if cost.now else ZERO, own.before if cost.before else ZERO
+    paid = [cell for cell in cells if cell.model and cell.phase != BUILD]
+    used = [use for use in usage if use.team and use.feature and use.phase != BUILD]
+    with localcontext(EXACT):
+        now, before = (
+            _made(key, _by_caller(paid, attrgetter(cost)), _by_caller(used, attrgetter(calls)))
+            for cost, calls in (("now", "calls"), ("before", "calls_before"))
         )
-        found.cost += Amounts(cost.now if own.now else ZERO, cost.before if own.before else ZERO)
     return {
         name: UnitCost(
-            now=_per_thousand(found.cost.now, found.paid_calls.now),
-            before=_per_thousand(found.cost.before, found.paid_calls.before),
-            calls=found.calls.now,
-            calls_before=found.calls.before,
+            now=made.per_thousand,
+            before=before[name].per_thousand,
+            calls=made.calls,
+            calls_before=before[name].calls,
         )
-        for name, found in made.items()
+        for name, made in now.items()
     }
 
 
-def _caller(cell: SpendCell | UsageCell) -> tuple[str | None, ...]:
-    return (cell.team, cell.feature, cell.model)
+def _by_caller(rows: Iterable[R], amount: Callable[[R], Decimal]) -> dict[CallTarget, Decimal]:
+    sums: dict[CallTarget, Decimal] = {}
+    for row in rows:
+        caller = CallTarget(row.team, row.feature, row.model)
+        sums[caller] = sums.get(caller, ZERO) + amount(row)
+    return sums
 
 
-def _per_thousand(cost: Decimal, calls: Decimal) -> Decimal | None:
-    return cost * 1000 / calls if calls > 0 and cost else None
+def _made(
+    key: Callable[[CallTarget], str | None],
+    costs: dict[CallTarget, Decimal],
+    calls: dict[CallTarget, Decimal],
+) -> dict[str | None, _Made]:
+    made: dict[str | None, _Made] = {}
+    for caller, own in calls.items():
+        found, cost = made.setdefault(key(caller), _Made()), costs.get(caller, ZERO)
+        found.calls += own
+        found.paid_calls += own if cost else ZERO
+        found.cost += cost if own else ZERO
+    return made

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from decimal import Decimal
 
-from reports.queries.trace_spans import SpanRow
+from reports.queries.traces.spans import SpanRow
 
 # Reasons of portal.ingest.otlp for which a span's usage stands on another span.
 TOLD_ELSEWHERE = (
@@ -19,7 +19,7 @@ DEEPEST = 12  # deeper spans are drawn at this depth, still in order
 
 
 @dataclass
-class Node:
+class SpanNode:
     """A span, the calls at or below it, and where it lies in the trace (0 to 1)."""
 
     span: SpanRow
@@ -28,7 +28,7 @@ class Node:
     width: float = 0.0
     depth: int = 0
     is_orphan: bool = False  # names a parent that is not here
-    children: list[Node] = field(default_factory=list)
+    children: list[SpanNode] = field(default_factory=list)
     calls: int = 0  # model calls at or below
     unpriced: int = 0
     tokens_below: int = 0  # tokens of the model calls at or below
@@ -60,16 +60,16 @@ class Node:
 
 
 @dataclass(frozen=True)
-class Step:
+class DrawingStep:
     """One line of the drawing: opens a node, or closes the one that was opened last."""
 
-    node: Node | None
+    node: SpanNode | None
     closes: bool = False
 
 
 @dataclass(frozen=True)
 class Waterfall:
-    roots: list[Node]
+    roots: list[SpanNode]
     duration_us: int
     calls: int
     unpriced: int
@@ -77,21 +77,21 @@ class Waterfall:
     cost: Decimal  # USD at list prices, the priced part
 
     @property
-    def steps(self) -> Iterator[Step]:
+    def steps(self) -> Iterator[DrawingStep]:
         """Nodes in order, depth first, with a closing step after each one that has children."""
-        waiting: list[Step] = [Step(node) for node in reversed(self.roots)]
+        waiting: list[DrawingStep] = [DrawingStep(node) for node in reversed(self.roots)]
         while waiting:
             step = waiting.pop()
             yield step
             if step.node is None or not step.node.children:
                 continue
-            waiting.append(Step(None, closes=True))
-            waiting.extend(Step(child) for child in reversed(step.node.children))
+            waiting.append(DrawingStep(None, closes=True))
+            waiting.extend(DrawingStep(child) for child in reversed(step.node.children))
 
 
 def waterfall(spans: Sequence[SpanRow], costs: dict[int, Decimal | None]) -> Waterfall:
     """`costs` maps a span id to the USD of that call. Spans must come in the order they began."""
-    nodes = {span.span_id: Node(span=span, cost=costs.get(span.span_id)) for span in spans}
+    nodes = {span.span_id: SpanNode(span=span, cost=costs.get(span.span_id)) for span in spans}
     roots = _linked(nodes)
     begin = min((span.started_at for span in spans), default=None)
     if begin is None:
@@ -115,7 +115,7 @@ def waterfall(spans: Sequence[SpanRow], costs: dict[int, Decimal | None]) -> Wat
     )
 
 
-def _linked(nodes: dict[int, Node]) -> list[Node]:
+def _linked(nodes: dict[int, SpanNode]) -> list[SpanNode]:
     """Hangs children under parents and gives the roots; a ring of parents is cut where it would
     close.
     """
@@ -131,7 +131,7 @@ def _linked(nodes: dict[int, Node]) -> list[Node]:
     return roots
 
 
-def _is_below(nodes: dict[int, Node], *, start: int | None, wanted: int) -> bool:
+def _is_below(nodes: dict[int, SpanNode], *, start: int | None, wanted: int) -> bool:
     """Whether walking up from `start` meets `wanted`: then `wanted` can't hang under `start`."""
     seen = set()
     while start is not None and start in nodes and start not in seen:
@@ -142,7 +142,7 @@ def _is_below(nodes: dict[int, Node], *, start: int | None, wanted: int) -> bool
     return False
 
 
-def _parents_first(roots: Sequence[Node]) -> Iterator[Node]:
+def _parents_first(roots: Sequence[SpanNode]) -> Iterator[SpanNode]:
     waiting = list(reversed(roots))
     while waiting:
         node = waiting.pop()
@@ -150,7 +150,7 @@ def _parents_first(roots: Sequence[Node]) -> Iterator[Node]:
         waiting.extend(reversed(node.children))
 
 
-def _add_up(node: Node) -> None:
+def _add_up(node: SpanNode) -> None:
     own = 1 if node.is_call else 0
     node.calls = own + sum(child.calls for child in node.children)
     node.unpriced = (1 if own and node.cost is None else 0) + sum(

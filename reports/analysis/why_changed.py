@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal, localcontext
 
-from reports.queries.spend_cells import SpendCell
-from reports.queries.spend_usage import UsageCell
+from reports.cost_question.answers import SpendCell
+from reports.queries.costs.calls import UsageCell
 
 ZERO = Decimal(0)
 QUANTUM = Decimal(1).scaleb(-12)

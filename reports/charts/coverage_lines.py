@@ -9,9 +9,7 @@ from datetime import date
 from decimal import Decimal
 from typing import Any
 
-import plotly.graph_objects as go
-
-from reports.charts.palette import SHADES
+from reports.charts.style import MARGIN, SHADES, Figure
 from reports.readable import percent
 
 COLOURS = {"Allocated": SHADES[0], "Tagged": SHADES[1], "Traced": SHADES[2]}
@@ -20,12 +18,12 @@ DASHES = {"Allocated": "solid", "Tagged": "dash", "Traced": "dot"}
 
 def coverage_lines(
     months: Sequence[date], shares: Mapping[str, Sequence[Decimal | None]]
-) -> go.Figure:
+) -> Figure:
     """`shares` are fractions per month by the names of COLOURS; an unknown month leaves a gap."""
     layout = {
         "hovermode": "x unified",
         "legend": {"orientation": "h", "y": -0.16, "x": 0, "traceorder": "normal"},
-        "margin": {"l": 8, "r": 8, "t": 8, "b": 8},
+        "margin": MARGIN,
         "xaxis": {
             "type": "category",
             "fixedrange": True,
@@ -39,9 +37,8 @@ def coverage_lines(
             "automargin": True,
         },
     }
-    return go.Figure(
-        data=[_line(name, months, values) for name, values in shares.items()], layout=layout
-    )
+    lines = [_line(name, months, values) for name, values in shares.items()]
+    return {"data": lines, "layout": layout}
 
 
 def _label(month: date) -> str:

@@ -1,4 +1,5 @@
-"""Cells that a spreadsheet can't take for a formula: an apostrophe goes before what begins like one.
+"""Cells that a spreadsheet can't take for a formula: an apostrophe goes before what begins like
+one.
 
 A spreadsheet may skip spaces before it looks, and takes full-width forms, too.
 """

@@ -16,7 +16,7 @@ from allocation.ledger.slices import Place
 from allocation.ledger.writer import stored_sha256
 from allocation.models import AllocationRun, ChargeScope, IdentityOwner, ProviderUsage, RunSlice
 from allocation.runs.month import RunOutcome
-from reports.queries.reconciliation import reconcile_period
+from reports.queries.reconcile.ledger import reconcile_period
 from tests.allocation.bills import OCTOBER, Bill, allocate, usage, utc
 
 INPUT: dict[str, Any] = {

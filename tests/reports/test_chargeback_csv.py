@@ -163,8 +163,9 @@ def test_a_line_carries_the_cost_centre_of_the_charge_day() -> None:
 )
 def test_fault_110_no_text_cell_can_become_a_formula(text: str) -> None:
     bill = Bill(text)
-    bill.charge("-7.5", tags={"team": "search", "feature": text, "product": text, "environment": text, "phase": text},
-                **(AWS | {"service_name": text, "provider_name": text}))  # fmt: skip
+    tagged = dict.fromkeys(("feature", "product", "environment", "phase"), text)
+    named = AWS | {"service_name": text, "provider_name": text}
+    bill.charge("-7.5", tags={"team": "search", **tagged}, **named)
     allocate()
 
     (line,), _ = parsed(exported())

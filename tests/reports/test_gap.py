@@ -19,8 +19,8 @@ from reports.analysis.gap import (
     ON_THE_BILL,
     BilledLine,
     CauseKey,
+    ComparedModel,
     Gap,
-    ModelUsage,
     SourceBill,
     TokenPrice,
     TracedTokens,
@@ -52,11 +52,11 @@ def traced(**tokens: int) -> dict[str, TracedTokens]:
     return {name: TracedTokens(D(n), D(n), D(n) * PRICES[name].own) for name, n in tokens.items()}
 
 
-def usage(lines: Iterable[BilledLine], *, calls: int = 10, **more: Any) -> ModelUsage:
-    return ModelUsage("openai", "p", "m", tuple(lines), prices=PRICES, calls=D(calls), **more)
+def usage(lines: Iterable[BilledLine], *, calls: int = 10, **more: Any) -> ComparedModel:
+    return ComparedModel("openai", "p", "m", tuple(lines), prices=PRICES, calls=D(calls), **more)
 
 
-def bill(*models: ModelUsage, currency: str = "USD", **more: Any) -> SourceBill:
+def bill(*models: ComparedModel, currency: str = "USD", **more: Any) -> SourceBill:
     return SourceBill(1, "openai", currency, models, **more)
 
 
@@ -86,7 +86,7 @@ def test_calls_without_a_trace_are_priced_like_those_with_one() -> None:
 
 
 def test_a_model_without_any_trace_is_untraced_at_its_list_price() -> None:
-    dark = ModelUsage("openai", "p", "m", (line("input", 100, "200"),))
+    dark = ComparedModel("openai", "p", "m", (line("input", 100, "200"),))
 
     assert told(gap_of(bill(dark))) == {"untraced": D(200)}
 
@@ -157,9 +157,10 @@ def test_the_bill_lists_another_price() -> None:
 
 
 def test_a_model_without_a_price_is_a_matter_of_the_price_list_and_not_of_traces() -> None:
-    unknown = ModelUsage(
+    unknown = ComparedModel(
         "openai", "p", "m", (line("input", 100, "200"),),
-        traced={"input_uncached": TracedTokens(D(100), D(0), D(0))}, prices={}, calls=D(3), unpriced_calls=D(3),
+        traced={"input_uncached": TracedTokens(D(100), D(0), D(0))}, prices={},
+        calls=D(3), unpriced_calls=D(3),
     )  # fmt: skip
 
     gap = gap_of(bill(unknown))
@@ -207,9 +208,7 @@ def test_quantities_that_are_no_tokens_stay_in_the_remainder() -> None:
     assert (told(gap), gap.not_by_token) == ({"remainder": D(80)}, D(80))
 
 
-def test_fault_035_without_a_rate_a_bill_of_another_currency_is_not_compared_and_never_taken_for_zero() -> (
-    None
-):
+def test_fault_035_a_bill_of_a_currency_without_a_rate_is_not_compared_and_never_zero() -> None:
     euro = bill(
         usage(
             [line("input", 100, "180", contracted_cost=D(162), billed_cost=D(162))],
@@ -263,7 +262,7 @@ lines = st.builds(
 prices = decimals(0, 10**13, 12)
 columns = st.sampled_from(TOKEN_COLUMNS)
 models = st.builds(
-    ModelUsage,
+    ComparedModel,
     provider=st.just("openai"),
     project=st.sampled_from([None, "p"]),
     model=st.sampled_from([None, "m", "n"]),

@@ -12,8 +12,8 @@ from django.db import connection
 from allocation.catalogue.prices import ensure_prices, reprice
 from allocation.models import Charge, ChargeScope, Import, PriceMatch, PriceVersion, UsageHourly
 from reports.analysis.gap import CauseKey
-from reports.queries.gaps import MonthGaps, SourceGap, month_gaps
-from reports.queries.spend_coverage import current_runs
+from reports.cost_question.runs import current_runs
+from reports.queries.reconcile.gaps import MonthGaps, SourceGap, month_gaps
 from reports.scope import TeamScope
 from tests.allocation.bills import OCTOBER, OPENAI, Bill, allocate, put_in_force, usage, utc
 
@@ -123,8 +123,9 @@ def test_fault_035_usage_of_a_day_without_a_price_is_unpriced_and_shown_and_neve
     )
     with connection.cursor() as cursor:
         cursor.execute(
-            "INSERT INTO allocation_price (version_id, provider, model, token_class, context_from, valid_from,"
-            " is_undated, per_million) VALUES (%s, 'openai', 'gpt-4o', 'input_uncached', 0, '2026-10-10', false, 2.5)",
+            "INSERT INTO allocation_price (version_id, provider, model, token_class,"
+            " context_from, valid_from, is_undated, per_million)"
+            " VALUES (%s, 'openai', 'gpt-4o', 'input_uncached', 0, '2026-10-10', false, 2.5)",
             [version.pk],
         )
     bill = Bill()

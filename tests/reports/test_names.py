@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from allocation.models import Feature, Team
-from reports.queries.names import Names, names_of
+from reports.queries.ownership.organisation import OrganisationNames, names_of
 
 pytestmark = pytest.mark.django_db
 
@@ -46,4 +46,4 @@ def test_two_of_one_name_bear_their_slugs() -> None:
 
 
 def test_without_slugs_nothing_is_named() -> None:
-    assert names_of() == Names()
+    assert names_of() == OrganisationNames()

@@ -11,8 +11,8 @@ from allocation.models import UsageDimension, UsageHourly
 from reports.analysis.latency import Histogram
 from reports.analysis.on_call import OnCall, on_call
 from reports.analysis.usual import compare
-from reports.queries.usage_filter import UsageFilter
-from reports.queries.usage_now import HourRow, LatencyRow, known_telemetry, usage_now
+from reports.queries.usage.now import HourRow, LatencyRow, known_telemetry, usage_now
+from reports.queries.usage.picked import UsageFilter
 from reports.scope import TeamScope
 
 NOW = datetime(2026, 11, 20, 12, 15, tzinfo=UTC)

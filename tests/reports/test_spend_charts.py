@@ -1,3 +1,5 @@
+"""Figures are valid plotly, their names and totals those of the rows; colours can be told apart."""
+
 from __future__ import annotations
 
 import json
@@ -6,13 +8,12 @@ from datetime import date
 from decimal import Decimal
 from pathlib import Path
 
+import plotly.graph_objects as go
 import pytest
 
-from portal.pages.frame.chart import drawn
-from reports.charts.bridge import bridge
-from reports.charts.palette import GREY, OTHER, OTHER_GREY, SHADES, UNALLOCATED, shade_of
-from reports.charts.spark import spark_points
-from reports.charts.stacked_days import DaySeries, stacked_days
+from reports.charts.coverage_lines import coverage_lines
+from reports.charts.spend import DaySeries, bridge, spark_points, stacked_days
+from reports.charts.style import GREY, OTHER, OTHER_GREY, SHADES, UNALLOCATED, Figure, shade_of
 
 DAYS = [date(2026, 10, 1), date(2026, 10, 2)]
 STYLES = Path(__file__).parents[2] / "static" / "css" / "apportion.css"
@@ -24,8 +25,30 @@ def series(name: str, *costs: str, shade: str = "0") -> DaySeries:
     )
 
 
+def checked(figure: Figure) -> go.Figure:
+    """The figure as plotly reads it; raises ValueError for what it does not know."""
+    return go.Figure(figure)
+
+
+def test_every_figure_is_what_plotly_knows() -> None:
+    october = {"Allocated": [Decimal("0.5"), None], "Tagged": [None, Decimal(1)]}
+
+    for figure in (
+        stacked_days(
+            [series("Search", "1"), series("-", "2", shade=UNALLOCATED)], days=DAYS, currency="USD"
+        ),
+        bridge(before=Decimal(0), parts=[("Volume", Decimal(1))], after=Decimal(1)),
+        coverage_lines(DAYS, october),
+    ):
+        plain = checked(figure).to_plotly_json()
+        plain["layout"].pop("template")
+        assert plain == figure
+    with pytest.raises(ValueError, match="Invalid property"):
+        checked({"data": [], "layout": {"barmodus": "relative"}})
+
+
 def test_a_bar_per_day_with_gaps_as_zero() -> None:
-    figure = stacked_days([series("Search", "10.125")], days=DAYS, currency="USD")
+    figure = checked(stacked_days([series("Search", "10.125")], days=DAYS, currency="USD"))
 
     (bar,) = figure.data
     assert list(bar.x) == ["2026-10-01", "2026-10-02"]
@@ -37,9 +60,8 @@ def test_six_series_then_other_then_unallocated_hatched() -> None:
     many = [
         series(f"Team {number}", str(100 - number), shade=shade_of(number)) for number in range(9)
     ]
-    figure = stacked_days(
-        [series("Unallocated", "500", shade=UNALLOCATED), *many], days=DAYS, currency="USD"
-    )
+    unallocated = series("Unallocated", "500", shade=UNALLOCATED)
+    figure = checked(stacked_days([unallocated, *many], days=DAYS, currency="USD"))
 
     assert [bar.name for bar in figure.data] == [
         *(f"Team {number}" for number in range(6)),
@@ -55,21 +77,18 @@ def test_six_series_then_other_then_unallocated_hatched() -> None:
 def test_seven_series_need_no_other() -> None:
     seven = [series(f"Team {number}", "1") for number in range(7)]
 
-    assert len(stacked_days(seven, days=DAYS, currency="USD").data) == 7
+    assert len(stacked_days(seven, days=DAYS, currency="USD")["data"]) == 7
 
 
 def test_bars_start_at_zero() -> None:
     figure = stacked_days([series("Search", "900", "1000")], days=DAYS, currency="USD")
 
-    assert figure.layout.yaxis.rangemode == "tozero"
+    assert figure["layout"]["yaxis"]["rangemode"] == "tozero"
 
 
 def test_the_bridge_ends_at_the_net_change() -> None:
-    figure = bridge(
-        before=Decimal(100),
-        parts=[("Volume", Decimal(30)), ("Price", Decimal(-10))],
-        after=Decimal(120),
-    )
+    parts = [("Volume", Decimal(30)), ("Price", Decimal(-10))]
+    figure = checked(bridge(before=Decimal(100), parts=parts, after=Decimal(120)))
 
     assert list(figure.data[0].y) == ["Volume", "Price", "Net change"]
     assert list(figure.data[0].x) == [30.0, -10.0, 20.0]
@@ -84,10 +103,10 @@ def test_a_bridge_that_does_not_add_up_is_refused() -> None:
 
 
 def test_figures_travel_as_plain_json() -> None:
-    plain = drawn(stacked_days([series("Search", "1", "2")], days=DAYS, currency="USD"))
+    figure = stacked_days([series("Search", "1", "2")], days=DAYS, currency="USD")
 
-    assert json.loads(json.dumps(plain))["data"][0]["type"] == "bar"
-    assert "template" not in plain["layout"]
+    assert json.loads(json.dumps(figure)) == figure
+    assert "template" not in figure["layout"]
 
 
 def test_sparks_start_at_zero_unless_negative() -> None:

@@ -11,7 +11,7 @@ from pytest_django import Settings
 
 from allocation.models import Team
 from benchmarks.accuracy import result
-from reports.queries.tag_conflicts import BY_OTHER_DAYS, BY_USAGE, tag_conflicts
+from reports.queries.ownership.tag_conflicts import BY_OTHER_DAYS, BY_USAGE, tag_conflicts
 from reports.scope import TeamScope
 from tests.allocation.bills import AWS, OCTOBER, OPENAI, Bill, allocate, usage, utc
 

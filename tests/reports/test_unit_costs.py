@@ -1,19 +1,19 @@
-"""What a thousand calls cost: the cost and the calls of the same models, in each period for itself."""
+"""What a thousand calls cost: the cost and the calls of the same models, each period for itself."""
 
 from __future__ import annotations
 
 from decimal import Decimal
 
 from reports.analysis.spend_totals import UnitCost, unit_costs
-from reports.queries.spend_cells import SpendCell
-from reports.queries.spend_usage import UsageCell
+from reports.cost_question.answers import SpendCell
+from reports.queries.costs.calls import UsageCell
 
 
 def cost(
     now: int, before: int = 0, *, model: str | None = "gpt-4o", feature: str = "chat"
 ) -> SpendCell:
     return SpendCell(
-        "ai", "search", feature, model, "OpenAI", "shared", None, Decimal(now), Decimal(before)
+        "search", feature, model, "OpenAI", "shared", None, Decimal(now), Decimal(before)
     )
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from reports.analysis.waterfall import DEEPEST, Waterfall, waterfall
-from reports.queries.trace_spans import SpanRow
+from reports.queries.traces.spans import SpanRow
 
 BEGIN = datetime(2026, 11, 20, 12, tzinfo=UTC)
 

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 from allocation.values.money import exact_sum
 from reports.analysis.why_changed import why_changed
-from reports.queries.spend_cells import SpendCell
-from reports.queries.spend_usage import UsageCell
+from reports.cost_question.answers import SpendCell
+from reports.queries.costs.calls import UsageCell
 
 
 def cell(
@@ -19,9 +19,7 @@ def cell(
     model: str | None = "a",
     kind: str = "direct",
 ) -> SpendCell:
-    return SpendCell(
-        "ai", "search", feature, model, "OpenAI", kind, None, Decimal(now), Decimal(before)
-    )
+    return SpendCell("search", feature, model, "OpenAI", kind, None, Decimal(now), Decimal(before))
 
 
 def use(
@@ -102,7 +100,7 @@ amounts = st.decimals(min_value=-1000, max_value=1000, places=15)
 quantities = st.integers(min_value=0, max_value=10**9)
 cells_of = st.builds(
     lambda now, before, feature, model, kind: SpendCell(
-        "ai", "t", feature, model, "p", kind, None, now, before
+        "t", feature, model, "p", kind, None, now, before
     ),
     amounts,
     amounts,

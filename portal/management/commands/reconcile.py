@@ -9,8 +9,16 @@ from django.core.management.base import CommandParser
 from allocation.values.money import plain
 from portal.commands import PortalCommand
 from portal.management.periods import month_argument
-from reports.queries.bridge import AMORTISED, OTHER, PURCHASES, STEPS, UNUSED, USED, bridges
-from reports.queries.reconciliation import reconcile_period
+from reports.queries.reconcile.bridge import (
+    AMORTISED,
+    OTHER,
+    PURCHASES,
+    STEPS,
+    UNUSED,
+    USED,
+    bridges,
+)
+from reports.queries.reconcile.ledger import reconcile_period
 from reports.scope import TeamScope
 
 WORDS = {

@@ -5,13 +5,11 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import cast
 
-from allauth.mfa.models import Authenticator
 from django import forms
 from django.contrib import messages
 from django.contrib.auth.validators import UnicodeUsernameValidator
-from django.db.models import Exists, OuterRef, Prefetch, QuerySet
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import get_object_or_404, redirect
+from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.debug import sensitive_variables
@@ -19,7 +17,16 @@ from django.views.decorators.http import require_safe
 
 from allocation.models import Team
 from portal.accounts.keys import create_key, revoke_key
-from portal.accounts.models import ApiKey, AuditEntry, KeyScope, Membership, Role, User
+from portal.accounts.lists import (
+    api_key,
+    api_keys,
+    everybody,
+    membership_of,
+    newest_changes,
+    person,
+    teams_by_name,
+)
+from portal.accounts.models import KeyScope, Role, User
 from portal.accounts.people import (
     NameTaken,
     OwnAccess,
@@ -30,6 +37,7 @@ from portal.accounts.people import (
     set_active,
     withdraw,
 )
+from portal.pages.frame.doorway import found
 from portal.pages.frame.posts import sent_from
 from portal.pages.frame.render import Crumb, render_page
 from portal.pages.frame.state import PageState
@@ -51,7 +59,7 @@ class TeamChoice(forms.ModelChoiceField):  # type: ignore[type-arg]
 
 def any_team(empty_label: str) -> TeamChoice:
     return TeamChoice(
-        Team.objects.order_by("name"),
+        teams_by_name(),
         to_field_name="slug",
         required=False,
         empty_label=empty_label,
@@ -112,7 +120,7 @@ def add_user(request: HttpRequest) -> HttpResponse:
 @sensitive_variables("password")
 def change_user(request: HttpRequest, user_id: int, action: str) -> HttpResponse:
     """`action`: a key of CHANGES, or password."""
-    user = get_object_or_404(User, pk=user_id)
+    user = found(person(user_id))
     try:
         if action == "password":
             password = new_password(user=user, acting_user=acting(request))
@@ -138,9 +146,7 @@ def grant_role(request: HttpRequest, user: User) -> str | None:
 
 def withdraw_role(request: HttpRequest, user: User) -> str | None:
     number = request.POST.get("membership", "")
-    membership = (
-        Membership.objects.filter(user=user, pk=int(number)).first() if number.isdecimal() else None
-    )
+    membership = membership_of(user, int(number)) if number.isdecimal() else None
     if membership:
         withdraw(membership=membership, acting_user=acting(request))
     return None if membership else "That role was withdrawn before."
@@ -178,7 +184,7 @@ CHANGES = {
 @require_safe
 def confirm_removal(request: HttpRequest, user_id: int) -> HttpResponse:
     """Says what the removal of a second factor does, and asks for the name."""
-    user = get_object_or_404(people(), pk=user_id)
+    user = found(person(user_id))
     if user == acting(request) or not user.has_second_factor:  # type: ignore[attr-defined]
         return redirect("admin")
     title = f"Remove the second factor of {user.get_full_name() or user.username}"
@@ -214,15 +220,8 @@ def add_key(request: HttpRequest) -> HttpResponse:
 
 @sent_from("admin")
 def revoke(request: HttpRequest, key_id: int) -> HttpResponse:
-    revoke_key(get_object_or_404(ApiKey, pk=key_id), acting(request).username)
+    revoke_key(found(api_key(key_id)), acting(request).username)
     return redirect("admin")
-
-
-def people() -> QuerySet[User]:
-    """Everybody, with `has_second_factor`."""
-    return User.objects.annotate(
-        has_second_factor=Exists(Authenticator.objects.filter(user=OuterRef("pk")))
-    )
 
 
 def admin_page(
@@ -236,13 +235,10 @@ def admin_page(
     """`shown_once` is a secret: it goes into this one answer and is kept nowhere, the session
     included.
     """
-    memberships = Prefetch(
-        "memberships", Membership.objects.select_related("team").order_by("role", "team__slug")
-    )
     context = {
-        "people": people().prefetch_related(memberships).order_by("-is_active", "username"),
-        "keys": ApiKey.objects.select_related("team").order_by("-id"),
-        "changes": AuditEntry.objects.order_by("-id")[:CHANGES_SHOWN],
+        "people": everybody(),
+        "keys": api_keys(),
+        "changes": newest_changes(limit=CHANGES_SHOWN),
         "person_form": person_form or PersonForm(label_suffix=""),
         "grant_form": GrantForm(auto_id=False),
         "key_form": key_form or KeyForm(label_suffix=""),

@@ -8,7 +8,8 @@ from typing import Any
 from portal.pages.explain.explanation import Explanation, rule_number
 from portal.pages.frame.state import PageState
 from reports.analysis.arithmetic import steps
-from reports.queries.explain import BillRow, Day, Line
+from reports.queries.explain.amount import ExplainedDay, ExplainedLine
+from reports.queries.explain.evidence import BillRow
 from reports.readable import exact
 
 # Whose the bill line is says nothing to a reader of some teams but other teams' names.
@@ -54,7 +55,7 @@ def as_json(found: Explanation, state: PageState) -> dict[str, Any]:
     }
 
 
-def line_json(line: Line, state: PageState) -> dict[str, Any]:
+def line_json(line: ExplainedLine, state: PageState) -> dict[str, Any]:
     key = json.loads(line.split_key)
     if not state.reader_scope.is_everything:
         key = {name: value for name, value in key.items() if name not in OWNER_KEYS}
@@ -71,7 +72,7 @@ def line_json(line: Line, state: PageState) -> dict[str, Any]:
     }
 
 
-def day_json(method: str, day: Day) -> dict[str, Any]:
+def day_json(method: str, day: ExplainedDay) -> dict[str, Any]:
     return {
         "day": day.day.isoformat(),
         "charge_kind": day.charge_kind,

@@ -13,21 +13,24 @@ from django.http import Http404, HttpRequest
 from allocation.models import AllocationRun
 from portal.pages.frame.state import PageState
 from portal.pages.rules.views import rule_entries
-from reports.queries.explain import (
-    BILL_ROWS,
+from reports.cost_question.question import CostQuestion
+from reports.queries.explain.amount import (
     LINES,
-    BillRow,
-    Day,
-    Line,
-    Part,
-    Question,
-    SampleTrace,
-    explain_bill_rows,
+    ExplainedDay,
+    ExplainedLine,
+    ExplainedPart,
     explain_days,
     explain_lines,
     explain_parts,
+)
+from reports.queries.explain.evidence import (
+    BILL_ROWS,
+    BillRow,
+    SampleTrace,
+    bill_rows,
     sample_traces,
 )
+from reports.queries.explain.variants import run_with_rules
 
 FILTERS = ("feature", "product", "model", "provider", "service", "source", "rule", "reason")
 
@@ -36,23 +39,23 @@ FILTERS = ("feature", "product", "model", "provider", "service", "source", "rule
 class Explanation:
     """Everything the page and the JSON say."""
 
-    question: Question
+    question: CostQuestion
     total: Decimal
-    parts: list[Part]
-    chosen: Part | None
-    lines: list[Line]
+    parts: list[ExplainedPart]
+    chosen: ExplainedPart | None
+    lines: list[ExplainedLine]
     has_more_lines: bool
-    line: Line | None
+    line: ExplainedLine | None
     run: AllocationRun | None
-    days: list[Day]
-    example: Day | None
+    days: list[ExplainedDay]
+    example: ExplainedDay | None
     bill_rows: list[BillRow] | None  # None: not asked for
     next_bill_row: tuple[int, int] | None
     may_see_bill: bool
     traces: list[SampleTrace]
 
 
-def question_of(request: HttpRequest, state: PageState) -> Question:
+def question_of(request: HttpRequest, state: PageState) -> CostQuestion:
     """`whole=1` asks about the whole billing month and spending outside AI, too; otherwise charge
     days and AI only.
     """
@@ -60,17 +63,12 @@ def question_of(request: HttpRequest, state: PageState) -> Question:
     if any(value and len(value) > 500 for value in asked.values()):
         raise Http404
     whole = request.GET.get("whole") == "1"
-    spend = state.spend_of(state.period)
-    return Question(
-        runs=spend.runs,
-        run_hashes=spend.run_hashes,
-        months=tuple(state.period.months()),
-        first_day=None if whole else state.elapsed.start,
-        last_day=None if whole else state.elapsed.last_day,
+    return replace(
+        state.billed_in(state.period),
+        period=None if whole else state.elapsed,
         ai_only=not whole,
-        metric=state.metric,
+    ).where(
         team=state.team,
-        environment=state.environment,
         charge_kind=request.GET.get("kind") or request.GET.get("charge_kind") or None,
         **asked,
     )
@@ -78,17 +76,13 @@ def question_of(request: HttpRequest, state: PageState) -> Question:
 
 def explain(request: HttpRequest, state: PageState) -> Explanation:
     question = question_of(request, state)
-    parts = explain_parts(question=question, teams=state.scope)
+    parts = explain_parts(question)
     chosen = _chosen_part(parts, request)
     narrowed = _narrowed(question, chosen)
     offset = page_offset(request.GET.get("offset"))
-    lines = explain_lines(question=narrowed, teams=state.scope, offset=offset) if chosen else []
+    lines = explain_lines(question=narrowed, offset=offset) if chosen else []
     line = _chosen_line(lines, request.GET.get("line"))
-    days = (
-        explain_days(run=line.run, bucket=line.bucket, question=narrowed, teams=state.scope)
-        if line
-        else []
-    )
+    days = explain_days(question=narrowed, run=line.run, bucket=line.bucket) if line else []
     example = max(days, key=lambda day: abs(day.amount), default=None)
     rows, following = _bill_rows(line, request, state)
     return Explanation(
@@ -99,18 +93,18 @@ def explain(request: HttpRequest, state: PageState) -> Explanation:
         lines=lines[:LINES],
         has_more_lines=len(lines) > LINES,
         line=line,
-        run=AllocationRun.objects.select_related("rule_set").get(pk=line.run) if line else None,
+        run=run_with_rules(line.run) if line else None,
         days=days,
         example=example,
         bill_rows=rows,
         next_bill_row=following,
         may_see_bill=state.reader_scope.is_everything
         or (line is not None and line.method == "direct"),
-        traces=_traces(line, example, narrowed, state),
+        traces=_traces(line, example, narrowed),
     )
 
 
-def _chosen_part(parts: Sequence[Part], request: HttpRequest) -> Part | None:
+def _chosen_part(parts: Sequence[ExplainedPart], request: HttpRequest) -> ExplainedPart | None:
     """The part the address names, else the largest."""
     named = request.GET.get("part")
     if named and named.isdigit() and int(named) < len(parts):
@@ -118,20 +112,19 @@ def _chosen_part(parts: Sequence[Part], request: HttpRequest) -> Part | None:
     return parts[0] if parts else None
 
 
-def _narrowed(question: Question, part: Part | None) -> Question:
+def _narrowed(question: CostQuestion, part: ExplainedPart | None) -> CostQuestion:
     if part is None:
         return question
-    return replace(
-        question,
+    return question.where(
         rule=part.rule,
         charge_kind=part.charge_kind,
         source=part.source,
         evidence=part.evidence,
-        reason=part.reason or question.reason,
+        reason=part.reason,
     )
 
 
-def _chosen_line(lines: Sequence[Line], named: str | None) -> Line | None:
+def _chosen_line(lines: Sequence[ExplainedLine], named: str | None) -> ExplainedLine | None:
     """The line the address names ("run-bucket") if it is on this page, else the largest."""
     return next(
         (line for line in lines if f"{line.run}-{line.bucket}" == named),
@@ -144,7 +137,7 @@ def page_offset(text: str | None) -> int:
 
 
 def _bill_rows(
-    line: Line | None, request: HttpRequest, state: PageState
+    line: ExplainedLine | None, request: HttpRequest, state: PageState
 ) -> tuple[list[BillRow] | None, tuple[int, int] | None]:
     """A page of delivered rows and where the next begins; they are read only when asked for."""
     asked = request.GET.get("bill")
@@ -156,15 +149,13 @@ def _bill_rows(
         if scope.isdigit() and number.isdigit() and len(asked) < 30
         else (0, 0)
     )
-    rows = explain_bill_rows(
-        run=line.run, bucket=line.bucket, after=after, teams=state.reader_scope
-    )
+    rows = bill_rows(run=line.run, bucket=line.bucket, after=after, teams=state.reader_scope)
     shown = rows[:BILL_ROWS]
     return shown, (shown[-1].scope, shown[-1].line) if len(rows) > BILL_ROWS else None
 
 
 def _traces(
-    line: Line | None, example: Day | None, question: Question, state: PageState
+    line: ExplainedLine | None, example: ExplainedDay | None, question: CostQuestion
 ) -> list[SampleTrace]:
     if line is None or example is None or line.method != "traced_usage":
         return []
@@ -176,7 +167,6 @@ def _traces(
         model=key["model"],
         project=key.get("project"),
         question=question,
-        teams=state.scope,
     )
 
 

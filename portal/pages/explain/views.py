@@ -24,8 +24,9 @@ from portal.pages.frame.state import PageState
 from portal.pages.frame.tables import Cell, Column, Table, csv_response
 from portal.pages.registry import holds
 from reports.analysis.arithmetic import EVIDENCE_WORDS, METHOD_WORDS, Step, steps, widened_words
-from reports.queries.explain import LINES, Day, Line, Part, explain_bill_rows
-from reports.queries.names import Names, names_of
+from reports.queries.explain.amount import LINES, ExplainedDay, ExplainedLine, ExplainedPart
+from reports.queries.explain.evidence import bill_rows
+from reports.queries.ownership.organisation import OrganisationNames, names_of
 
 KIND_WORDS = {
     "direct": "direct",
@@ -51,7 +52,7 @@ MOST_BILL_ROWS = 50_000  # in one download
 class LineText:
     """One bill line in words."""
 
-    line: Line
+    line: ExplainedLine
     title: str
     detail: str
     query: str
@@ -60,7 +61,7 @@ class LineText:
 
 @dataclass(frozen=True)
 class PartText:
-    part: Part
+    part: ExplainedPart
     kind: str
     evidence: str
     query: str
@@ -69,7 +70,7 @@ class PartText:
 
 @dataclass(frozen=True)
 class DayText:
-    day: Day
+    day: ExplainedDay
     kind: str
     evidence: str
     steps: list[Step]
@@ -102,7 +103,7 @@ def describe(found: Explanation, request: HttpRequest, state: PageState) -> dict
     place = found.parts.index(found.chosen) if found.chosen else 0
     offset = page_offset(request.GET.get("offset"))
 
-    def query(place: int, line: Line | None = None, offset: int = 0, **more: str) -> str:
+    def query(place: int, line: ExplainedLine | None = None, offset: int = 0, **more: str) -> str:
         own = {
             "part": str(place) if place else None,
             "line": f"{line.run}-{line.bucket}" if line else None,
@@ -174,9 +175,9 @@ BILL_COLUMNS = (
 )
 
 
-def bill_rows_csv(line: Line, state: PageState) -> HttpResponse:
+def bill_rows_csv(line: ExplainedLine, state: PageState) -> HttpResponse:
     """The delivered rows of a line, exact, at most 50,000 of them."""
-    delivered = explain_bill_rows(
+    delivered = bill_rows(
         run=line.run,
         bucket=line.bucket,
         after=(0, 0),
@@ -195,7 +196,7 @@ def _plain(value: str | int | Decimal | datetime | None) -> str | int | Decimal 
     return value.isoformat() if isinstance(value, datetime) else value
 
 
-def names_in(found: Explanation) -> Names:
+def names_in(found: Explanation) -> OrganisationNames:
     """Of the question's team and feature, of the lines' and of the sample traces'. Where nothing
     was found, the question's words stay as they are: whose feature it is may be nothing that the
     reader may know.
@@ -204,32 +205,27 @@ def names_in(found: Explanation) -> Names:
         json.loads(line.split_key).get("target", {})
         for line in [*found.lines, *filter(None, [found.line])]
     ]
-    asked = [found.question.feature] if found.parts else []
+    value = found.question.value
     return names_of(
-        teams=[found.question.team, *(target.get("team") for target in targets)],
+        teams=[value("team"), *(target.get("team") for target in targets)],
         features=[
-            *asked,
+            value("feature") if found.parts else None,
             *(target.get("feature") for target in targets),
             *(trace.feature for trace in found.traces),
         ],
     )
 
 
-def subject(found: Explanation, names: Names, state: PageState) -> str:
+def subject(found: Explanation, names: OrganisationNames, state: PageState) -> str:
     """What the amount is of: `Support, gpt-4o, untraced`, or `everything`."""
-    question = found.question
+    value = found.question.value
+    team, feature, kind = value("team"), value("feature"), value("charge_kind")
     words = [
-        names.team(question.team) if question.team else None,
-        names.feature(question.feature) if question.feature else None,
-        question.product,
-        question.model,
-        question.environment,
-        question.provider,
-        question.service,
-        question.source,
-        question.rule,
-        KIND_WORDS.get(question.charge_kind or "", question.charge_kind),
-        reason_words(question.reason),
+        names.team(team) if team else None,
+        names.feature(feature) if feature else None,
+        *map(value, ("product", "model", "environment", "provider", "service", "source", "rule")),
+        KIND_WORDS.get(kind, kind) if kind else None,
+        reason_words(value("reason")),
         state.unit,
     ]
     return ", ".join(word for word in words if word) or (
@@ -237,7 +233,7 @@ def subject(found: Explanation, names: Names, state: PageState) -> str:
     )
 
 
-def line_words(line: Line, names: Names) -> tuple[str, str]:
+def line_words(line: ExplainedLine, names: OrganisationNames) -> tuple[str, str]:
     """What the bill line is about, and where on the bill it stands."""
     key = json.loads(line.split_key)
     about = [key.get("model"), (key.get("token_class") or "").replace("_", " "), key.get("tier")]
@@ -257,7 +253,7 @@ def line_words(line: Line, names: Names) -> tuple[str, str]:
     return title, ", ".join(dict.fromkeys(word for word in where if word and word != title))
 
 
-def day_text(method: str, day: Day) -> DayText:
+def day_text(method: str, day: ExplainedDay) -> DayText:
     return DayText(
         day=day,
         kind=KIND_WORDS.get(day.charge_kind, day.charge_kind),

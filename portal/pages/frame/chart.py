@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
-
-import plotly.graph_objects as go
 
 from portal.pages.frame.tables import Table
+from reports.charts.style import Figure
 
 
 @dataclass(frozen=True)
@@ -18,19 +16,10 @@ class Chart:
 
     name: str
     question: str
-    figure: dict[str, Any]
+    figure: Figure
     table: Table
     height: str = ""
 
     @property
     def figure_id(self) -> str:
         return f"{self.name}-figure"
-
-
-def drawn(figure: go.Figure) -> dict[str, Any]:
-    """The figure as plain JSON values, without plotly's default template (colours come from the
-    stylesheet).
-    """
-    plain: dict[str, Any] = figure.to_plotly_json()
-    plain["layout"].pop("template", None)
-    return plain

@@ -11,15 +11,15 @@ from django.shortcuts import render
 from django.utils import timezone
 
 from portal.accounts.models import User
-from portal.pages.frame.reported import read_unconverted
 from portal.pages.frame.state import PageState
 from portal.pages.frame.top_bar import top_bar
 from portal.pages.frame.trust_line import read_trust, trust_parts
 from portal.pages.registry import holds, page_address, pages, rights_of
 from portal.pages.spec import Choice
-from reports.queries.exchange_rates import MonthRate
-from reports.queries.spend_scopes import TeamInTree, teams_in_tree
-from reports.queries.trust import Trust
+from reports.cost_question.answers import unconverted_costs
+from reports.cost_question.runs import MonthRate
+from reports.queries.costs.trust import Trust
+from reports.queries.ownership.organisation import TeamInTree, teams_in_tree
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ def render_page(
         "rail": _rail(held, page, state),
         "bar": top_bar(state, tree, spec.choices if choices is None else choices),
         "rates": _rates(state),
-        "unconverted": read_unconverted(state),
+        "unconverted": unconverted_costs(state.question),
         "teams": tree,
         "trust": known,
         "elsewhere": _elsewhere(state) if spec.sums_money else [],

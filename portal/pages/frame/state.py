@@ -4,10 +4,9 @@ environment.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date
-from decimal import Decimal
+from functools import cached_property
 from typing import Any, cast
 from urllib.parse import urlencode
 
@@ -20,15 +19,20 @@ from allocation.values.names import quoted
 from allocation.values.periods import DAY, Period
 from portal.accounts.access import team_scope
 from portal.accounts.models import User
-from reports.analysis.reporting_currency import Conversion, conversion
-from reports.queries.exchange_rates import exchange_rates
-from reports.queries.spend_coverage import MonthRun, cost_by_currency, current_runs
-from reports.queries.spend_filter import Spend
-from reports.queries.spend_scopes import teams_of_unit
+from reports.cost_question.answers import costs
+from reports.cost_question.question import CostQuestion
+from reports.cost_question.runs import (
+    Conversion,
+    MonthRun,
+    conversion,
+    current_runs,
+    exchange_rates,
+    runs_of_months,
+)
+from reports.queries.ownership.organisation import teams_of_unit
 from reports.scope import TeamScope
 
 METRICS = {"effective_cost": "Effective", "billed_cost": "Billed"}
-SHA256_LENGTH = 64
 COMPARISONS = {"previous": "the period before", "year": "a year before", "none": "nothing"}
 
 
@@ -48,9 +52,8 @@ class StateForm(forms.Form):
     environment = forms.CharField(required=False, max_length=200)
 
 
-StateForm.base_fields["from"] = forms.DateField(
-    required=False
-)  # a Python keyword, and the right word in an address
+# A Python keyword, and the right word in an address.
+StateForm.base_fields["from"] = forms.DateField(required=False)
 
 
 @dataclass(frozen=True)
@@ -174,7 +177,7 @@ class PageState:
         }
         return {name: value for name, value in values.items() if value}
 
-    @property
+    @cached_property
     def period_parameters(self) -> dict[str, str | None]:
         if self.period.is_month:
             return {"period": f"{self.period.start:%Y-%m}"}
@@ -199,17 +202,15 @@ class PageState:
         """Some succeeded run covers a month of the period in this currency, or in any where all are
         converted.
         """
-        if self.conversion:
-            months = set(self.period.months())
-            return any(run.month in months for run in self.runs)
-        return bool(self.run_ids(self.period))
+        runs = self.runs if self.conversion else self._own_runs
+        return bool(runs_of_months(runs, self.period.months()))
 
     @property
     def is_running(self) -> bool:
         """Bills do not reach the end of the period yet."""
         return self.elapsed != self.period
 
-    @property
+    @cached_property
     def comparison_known(self) -> bool:
         """Some run covers the compared time, so that nothing spent there means zero and not
         unknown.
@@ -218,87 +219,56 @@ class PageState:
         """
         if self.compare is None:
             return False
-        return (
-            self.conversion.covers(self.compare)
-            if self.conversion
-            else bool(self.run_ids(self.compare))
-        )
+        if self.conversion:
+            return self.conversion.covers(self.compare)
+        return bool(runs_of_months(self._own_runs, self.compare.months()))
 
-    def spend(self) -> Spend:
-        """What the page's queries read: every current run of the currency, since charge days cross
-        billing months.
+    @cached_property
+    def question(self) -> CostQuestion:
+        """The AI cost that the page shows: of every current run of its currency, since charge days
+        cross billing months; with a conversion, of every run that has a rate.
         """
-        return self._spend([run for run in self.runs if run.currency == self.currency], self.scope)
+        runs = self.conversion.runs if self.conversion else self._own_runs
+        return CostQuestion(
+            runs=tuple(runs),
+            scope=self.scope,
+            period=self.elapsed,
+            compare=self.compare,
+            metric=self.metric,
+            currency=self.conversion,
+        ).where(environment=self.environment)
 
-    def spend_of(self, period: Period) -> Spend:
-        """The current runs of the billing months the period touches, in this currency: what
-        `run_ids` names.
+    def billed_in(self, period: Period) -> CostQuestion:
+        """Everything on the bills, AI or not, of the billing months that the period touches, in the
+        billing currency.
         """
-        months = set(period.months())
-        return self._spend(
-            [run for run in self.runs if run.currency == self.currency and run.month in months],
-            self.scope,
-        )
+        return CostQuestion(
+            runs=runs_of_months(self._own_runs, period.months()),
+            scope=self.scope,
+            metric=self.metric,
+            ai_only=False,
+        ).where(environment=self.environment)
 
-    def every_run(self) -> Spend:
+    @property
+    def every_run(self) -> CostQuestion:
         """The current runs of all currencies, for what is said about sources and not about sums."""
-        return self._spend(self.runs, TeamScope.everything())
+        return CostQuestion(runs=self.runs, scope=TeamScope.everything())
 
-    def spends(self) -> list[tuple[Spend, Decimal]]:
-        """With a conversion: the runs of each rate, and that rate. Runs whose charges all lie
-        earlier are left out.
-        """
-        if self.conversion is None:
-            raise ValueError("this view has one currency: read spend()")
-        start = min(self.elapsed.start, self.compare.start if self.compare else self.elapsed.start)
-        found = []
-        for group in self.conversion.groups:
-            runs = [run for run in group.runs if run.last_day is not None and run.last_day >= start]
-            if runs:
-                found.append((self._spend(runs, self.scope), group.factor))
-        return found
-
-    def spend_of_runs(self, runs: Sequence[MonthRun]) -> Spend:
-        """These runs for the reader's scope: of one currency, or of several where only calls are
-        counted.
-        """
-        return self._spend(runs, self.scope)
-
-    def runs_of(self, period: Period) -> list[MonthRun]:
+    def runs_of(self, period: Period) -> tuple[MonthRun, ...]:
         """Current runs of the billing months that the period touches, of every currency that the
         page's sums hold.
         """
-        months = set(period.months())
-        if self.conversion:
-            return [
-                run for group in self.conversion.groups for run in group.runs if run.month in months
-            ]
-        return [run for run in self.runs if run.currency == self.currency and run.month in months]
+        return runs_of_months(self.question.runs, period.months())
 
-    def _spend(self, runs: Sequence[MonthRun], scope: TeamScope) -> Spend:
-        hashes = tuple(
-            run.sha256 for run in runs if run.sha256 and len(run.sha256) == SHA256_LENGTH
-        )
-        return Spend(
-            runs=tuple(run.id for run in runs),
-            scope=scope,
-            metric=self.metric,
-            environment=self.environment,
-            run_hashes=hashes if len(hashes) == len(runs) else (),
-        )
-
-    def run_ids(self, period: Period) -> tuple[int, ...]:
-        """Current runs of the billing months the period touches, in this currency."""
-        months = set(period.months())
-        return tuple(
-            run.id for run in self.runs if run.currency == self.currency and run.month in months
-        )
+    @cached_property
+    def _own_runs(self) -> tuple[MonthRun, ...]:
+        return tuple(run for run in self.runs if run.currency == self.currency)
 
     @property
     def other_currencies(self) -> list[str]:
         """Currencies of the period that these figures leave out: two are never added."""
-        months = set(self.period.months())
-        return sorted({run.currency for run in self.runs if run.month in months} - {self.currency})
+        runs = runs_of_months(self.runs, self.period.months())
+        return sorted({run.currency for run in runs} - {self.currency})
 
     @property
     def months(self) -> list[date]:
@@ -338,14 +308,14 @@ def _period(asked: dict[str, Any], runs: tuple[MonthRun, ...], problems: list[st
 
 def _costliest_currency(runs: tuple[MonthRun, ...], period: Period, scope: TeamScope) -> str:
     """The currency with most cost in the period, for this scope where several compete."""
-    months = set(period.months())
-    candidates = [run for run in runs if run.month in months] or list(runs)
+    candidates = runs_of_months(runs, period.months()) or runs
     if not candidates:
         return ""
     if not scope.is_everything and len({run.currency for run in candidates}) > 1:
-        costs = cost_by_currency(runs=[run.id for run in candidates], scope=scope)
-        if costs:
-            return max(costs, key=lambda currency: (costs[currency], currency))
+        everything = CostQuestion(runs=candidates, scope=scope, ai_only=False)
+        found = costs(everything.by("currency"))
+        if found:
+            return str(max(found, key=lambda row: (row.now, row.key)).key[0])
     return max(candidates, key=lambda run: (run.cost, run.currency)).currency
 
 

@@ -6,6 +6,7 @@ import csv
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
+from functools import cached_property
 from typing import Any, Literal
 
 from django.http import HttpRequest, HttpResponse
@@ -25,7 +26,7 @@ class Column:
     key: str
     label: str
     kind: Kind = "text"
-    places: int = 2  # of money and its changes: those of the currency (allocation.values.money)
+    places: int = 2  # of money and its changes: those of the currency
     is_key: bool = False  # on a phone, of a table in `lines`: stands beside the name
     if_any: bool = False  # left out of a table none of whose rows has a value in it
 
@@ -33,7 +34,7 @@ class Column:
     def is_number(self) -> bool:
         return self.kind in NUMBERS
 
-    @property
+    @cached_property
     def head_class(self) -> str:
         return " ".join(
             name for name, holds in (("num", self.is_number), ("key", self.is_key)) if holds
@@ -65,6 +66,15 @@ Row = dict[str, Cell]
 
 
 @dataclass(frozen=True)
+class Head:
+    """Of a column: where a click sorts by it, "" where it can't, and the order it stands in now."""
+
+    column: Column
+    href: str
+    order: str  # ascending, descending or ""
+
+
+@dataclass(frozen=True)
 class Table:
     """`total` is the sum the page states, given by the page and not added up from the rows that
     happen to show.
@@ -84,14 +94,12 @@ class Table:
     address: str = ""  # of this page with its parameters, ending where a table parameter can follow
     empty: str = "Nothing in this view."
     sortable: bool = True
-    cards: bool = (
-        False  # on a phone each row is a card of labelled values, not a line that scrolls sideways
-    )
-    # of cards that hold figures: their values stand at the right edge, one under the other
+    # On a phone: each row a card of labelled values, not a line that scrolls sideways; of cards that
+    # hold figures, whose values stand at the right edge, one under the other; or each row two lines,
+    # name and key value, below them the rest, small.
+    cards: bool = False
     sums: bool = False
-    lines: bool = (
-        False  # on a phone each row is two lines: name and key value, below them the rest, small
-    )
+    lines: bool = False
     unlimited: bool = field(default=False)
 
     @property
@@ -119,26 +127,19 @@ class Table:
         return self._cells(self.total) if self.total else []
 
     @property
-    def heads(self) -> list[dict[str, Any]]:
-        """Label, sort link and state of each column."""
-        heads = []
-        for column in self.columns:
-            ascending, descending = self.sort == column.key, self.sort == f"-{column.key}"
-            first = f"-{column.key}" if column.is_number else column.key
-            turned = {column.key: f"-{column.key}", f"-{column.key}": column.key}.get(
-                self.sort, first
-            )
-            heads.append(
-                {
-                    "column": column,
-                    "href": f"{self.address}sort.{self.name}={turned}#{self.name}"
-                    if self._can_sort(column)
-                    else "",
-                    "aria": "ascending" if ascending else "descending" if descending else "",
-                    "arrow": "\u00a0↑" if ascending else "\u00a0↓" if descending else "",
-                }
-            )
-        return heads
+    def heads(self) -> list[Head]:
+        return [self._head(column) for column in self.columns]
+
+    def _head(self, column: Column) -> Head:
+        up, down = column.key, f"-{column.key}"
+        first = down if column.is_number else up
+        turned = {up: down, down: up}.get(self.sort, first)
+        href = f"{self.address}sort.{self.name}={turned}#{self.name}"
+        return Head(
+            column,
+            href=href if self._can_sort(column) else "",
+            order={up: "ascending", down: "descending"}.get(self.sort, ""),
+        )
 
     @property
     def download_address(self) -> str:

@@ -9,8 +9,8 @@ from typing import Any
 from allocation.values.periods import Period
 from portal.pages.frame.state import COMPARISONS, METRICS, PageState
 from portal.pages.spec import Choice
-from reports.queries.exchange_rates import reporting_currencies
-from reports.queries.spend_scopes import TeamInTree, environments
+from reports.cost_question.runs import reporting_currencies
+from reports.queries.ownership.organisation import TeamInTree, environments
 
 
 def top_bar(

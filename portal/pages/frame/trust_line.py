@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
 from django.utils import timezone
 
-from portal.pages.frame.reported import read_evidence
 from portal.pages.frame.state import PageState
 from portal.pages.registry import page_address
-from reports.queries.trust import SourceTrust, Trust, trust
+from reports.queries.costs.trust import SourceTrust, Trust, trust
 from reports.readable import ago, percent
 
 BILLS_STALE_AFTER = timedelta(days=3)
@@ -28,14 +27,12 @@ class TrustPart:
 
 
 def read_trust(state: PageState) -> Trust:
-    known = trust(
-        spend=state.spend(),
-        every_run=state.every_run(),
-        period=state.elapsed,
+    return trust(
+        question=state.question,
+        every_run=state.every_run,
         runs=tuple(run.id for run in state.runs_of(state.period)),
         now=timezone.now(),
     )
-    return replace(known, evidence=read_evidence(state)) if state.conversion else known
 
 
 def trust_parts(

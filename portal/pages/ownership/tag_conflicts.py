@@ -7,14 +7,20 @@ from datetime import date
 from django.http import HttpRequest, HttpResponseBase
 from django.views.decorators.http import require_safe
 
-from allocation.models import Team
 from allocation.values.money import exact_sum
 from portal.pages.frame.render import render_page
 from portal.pages.frame.state import PageState
 from portal.pages.frame.tables import Cell, Column, Row, Table, arranged, asked_download
 from portal.pages.ownership.unowned import whole_month
 from portal.pages.ownership.views import tabs
-from reports.queries.tag_conflicts import BY_USAGE, LEAST, MOST, TagConflict, tag_conflicts
+from reports.queries.ownership.organisation import team_names
+from reports.queries.ownership.tag_conflicts import (
+    BY_USAGE,
+    LEAST,
+    MOST,
+    TagConflict,
+    tag_conflicts,
+)
 from reports.readable import percent
 
 
@@ -32,7 +38,7 @@ def show_tag_conflicts(request: HttpRequest) -> HttpResponseBase:
         "table": table,
         "cost": exact_sum(conflict.effective_cost for conflict in own),
         "elsewhere": sorted({conflict.currency for conflict in found} - {state.currency}),
-        "has_runs": bool(state.run_ids(state.period)),
+        "has_runs": bool(state.billed_in(state.period).runs),
         "most": MOST,
         "least": LEAST,
     }
@@ -43,7 +49,7 @@ def show_tag_conflicts(request: HttpRequest) -> HttpResponseBase:
 
 
 def conflicts_table(request: HttpRequest, state: PageState, found: list[TagConflict]) -> Table:
-    names = dict(Team.objects.values_list("slug", "name"))
+    names = team_names()
     columns = [
         Column("what", "What"),
         Column("tagged", "Tagged"),

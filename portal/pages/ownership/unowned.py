@@ -16,13 +16,12 @@ from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
-from allocation.models import Team
 from allocation.rules.suggestions import LEAST_CONFIDENCE, Suggestion, Unowned, WorkLine
 from allocation.values.money import exact_sum
 from allocation.values.periods import Period
 from portal.accounts.models import User
 from portal.decisions.owners import OwnerError, accept_owner
-from portal.pages.frame.chart import Chart, drawn
+from portal.pages.frame.chart import Chart
 from portal.pages.frame.posts import sent_from
 from portal.pages.frame.reasons import reason_words
 from portal.pages.frame.render import render_page
@@ -31,8 +30,9 @@ from portal.pages.frame.tables import Cell, Column, Kind, Row, Table, arranged, 
 from portal.pages.ownership.views import may_change, tabs
 from portal.pages.spend.blocks import explain_address
 from reports.charts.coverage_lines import coverage_lines
-from reports.queries.spend_filter import Spend
-from reports.queries.unowned import Coverage, coverage, unowned
+from reports.cost_question.question import CostQuestion
+from reports.queries.ownership.organisation import team_names
+from reports.queries.ownership.unowned import Coverage, coverage, unowned
 from reports.readable import grouped, ratio
 
 MOST_MONTHS = 12
@@ -53,9 +53,9 @@ class SuggestionLine:
 @require_safe
 def show_unowned(request: HttpRequest) -> HttpResponseBase:
     state = whole_month(PageState.from_request(request))
-    names = dict(Team.objects.values_list("slug", "name"))
-    spend = everything(state, state.period)
-    found = unowned(spend=spend, months=[state.period.start], currency=state.currency)
+    names = team_names()
+    question = everything(state, state.period)
+    found = unowned(question=question, months=[state.period.start], currency=state.currency)
     table = work_table(request, state, found, names)
     download = asked_download(request, [table], file_name=f"unowned-{state.period.words}")
     if download:
@@ -70,7 +70,7 @@ def show_unowned(request: HttpRequest) -> HttpResponseBase:
         "share": ratio(found.suggested, found.total),
         "least": Decimal(LEAST_CONFIDENCE.numerator) / LEAST_CONFIDENCE.denominator,
         "may_change": may_change(request),
-        "has_runs": bool(spend.runs),
+        "has_runs": bool(question.runs),
         "month": f"{state.period.start:%Y-%m}",
     }
     title = f"Without an owner, {state.period.words}"
@@ -88,11 +88,12 @@ def whole_month(state: PageState) -> PageState:
     return replace(state, period=month, elapsed=month, problems=(*state.problems, problem))
 
 
-def everything(state: PageState, period: Period) -> Spend:
-    """The runs of the period as the reader may see them: what has no owner is not narrowed to a
-    team.
+def everything(state: PageState, period: Period) -> CostQuestion:
+    """The AI cost of the period's runs as the reader may see it: what has no owner is not narrowed
+    to a team.
     """
-    return replace(state.spend_of(period), scope=state.reader_scope, environment=None)
+    asked = state.billed_in(period)
+    return replace(asked, scope=state.reader_scope, filters=(), ai_only=True)
 
 
 def suggestion_line(found: Suggestion, names: dict[str, str]) -> SuggestionLine:
@@ -218,7 +219,8 @@ def show_coverage(request: HttpRequest) -> HttpResponseBase:
     known = [
         one
         for month in months[-MOST_MONTHS:]
-        if (one := coverage(spend=everything(state, Period.month(month)), month=month)) is not None
+        if (one := coverage(question=everything(state, Period.month(month)), month=month))
+        is not None
     ]
     by_cost = coverage_chart(
         request, state, known, by="cost", question="How much of the AI cost has an owner?"
@@ -256,7 +258,7 @@ def coverage_chart(
 ) -> Chart:
     """Shares as lines; the table has the exact amounts, or counts, beside them."""
     shares = {label: [one.share(what, by) for one in known] for what, label in SHARES.items()}
-    figure = drawn(coverage_lines([one.month for one in known], shares))
+    figure = coverage_lines([one.month for one in known], shares)
     kind: Kind = "money" if by == "cost" else "count"
     whole = f"AI cost, {state.currency}" if by == "cost" else "AI charges"
     columns = [Column("month", "Month"), Column(by, whole, kind)]

@@ -14,21 +14,27 @@ from typing import cast
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.urls import reverse
 
-from allocation.values.money import EXACT, exact_sum, minor_units
+from allocation.values.money import minor_units
 from portal.accounts.models import User
-from portal.pages.frame.chart import Chart, drawn
+from portal.pages.frame.chart import Chart
 from portal.pages.frame.render import render_page
 from portal.pages.frame.state import PageState
 from portal.pages.frame.tables import Cell, Column, Row, Table, arranged, asked_download
 from portal.pages.registry import page_address, rights_of
 from portal.pages.spend.blocks import explain_address
-from reports.analysis.gap_causes import Cause
-from reports.charts.bridge import bridge
+from reports.analysis.gap_causes import NamedCause
+from reports.charts.spend import bridge
+from reports.cost_question.runs import runs_of_months
 from reports.exports.formulas import safe_text
-from reports.queries.balances import SourceBalance, balances
-from reports.queries.gap_inputs import OffTheBill
-from reports.queries.gaps import MonthGaps, SourceGap, month_gaps
-from reports.queries.month_sources import LoadedSource, loaded_sources
+from reports.queries.reconcile.gap_inputs import OffTheBill
+from reports.queries.reconcile.gaps import MonthGaps, SourceGap, month_gaps
+from reports.queries.reconcile.sources import (
+    AllocatedSource,
+    LoadedSource,
+    allocated_sources,
+    difference,
+    loaded_sources,
+)
 from reports.readable import exact, ratio
 
 BILLED = "billed_cost"
@@ -65,8 +71,8 @@ class GapBlock:
 def reconciliation(request: HttpRequest) -> HttpResponseBase:
     state = PageState.from_request(request).whole_month("reconciliation")
     month = state.period.start
-    runs = tuple(run for run in state.runs if run.month == month)
-    loaded = loaded_sources(months=[month], currency="", metric=BILLED, scope=state.reader_scope)
+    runs = runs_of_months(state.runs, [month])
+    loaded = loaded_sources(months=[month], metric=BILLED, scope=state.reader_scope)
     frame = {
         "page": "reconciliation",
         "title": f"Reconciliation, {state.period.words}",
@@ -74,7 +80,7 @@ def reconciliation(request: HttpRequest) -> HttpResponseBase:
     }
     if not (loaded or runs):
         return render_page(request, "reconcile/empty.html", {}, **frame)  # type: ignore[arg-type]
-    made = balances(runs=tuple(run.id for run in runs), scope=state.reader_scope, metric=BILLED)
+    made = allocated_sources(runs=runs, metric=BILLED, scope=state.reader_scope)
     gaps = month_gaps(month=month, runs=runs, scope=state.reader_scope)
     sources = _sources_table(request, state, loaded, made)
     blocks = [_block(request, state, source) for source in gaps.sources]
@@ -95,11 +101,11 @@ def reconciliation(request: HttpRequest) -> HttpResponseBase:
 
 
 def _sources_table(
-    request: HttpRequest, state: PageState, loaded: list[LoadedSource], made: list[SourceBalance]
+    request: HttpRequest, state: PageState, loaded: list[LoadedSource], made: list[AllocatedSource]
 ) -> Table:
     """One line per source and currency, so that nothing is added over currencies."""
-    bills = {(source.source, source.currency): source for source in loaded}
-    runs = {(balance.source, balance.currency): balance for balance in made}
+    bills = {(one.source, one.currency): one for one in loaded}
+    runs = {(one.source, one.currency): one for one in made}
     columns = [
         Column("source", "Source"),
         Column("currency", "Currency"),
@@ -119,7 +125,7 @@ def _sources_table(
 
 
 def _source_row(
-    state: PageState, key: tuple[str, str], bill: LoadedSource | None, balance: SourceBalance | None
+    state: PageState, key: tuple[str, str], bill: LoadedSource | None, made: AllocatedSource | None
 ) -> Row:
     name, currency = key
     places = minor_units(currency)
@@ -130,17 +136,15 @@ def _source_row(
             "rejected": Cell(value=bill.rejected),
             "loaded": Cell(value=bill.cost, places=places),
         }
-    parts = (balance.allocated, balance.unallocated) if balance else (ZERO, ZERO)
-    if balance:
+    if made:
         href = explain_address(
             state, source=name, kind="unallocated", whole="1", currency=currency, metric=BILLED
         )
         row |= {
-            "allocated": Cell(value=balance.allocated, places=places),
-            "unallocated": Cell(value=balance.unallocated, href=href, explain=True, places=places),
+            "allocated": Cell(value=made.allocated, places=places),
+            "unallocated": Cell(value=made.unallocated, href=href, explain=True, places=places),
         }
-    difference = EXACT.subtract(bill.cost if bill else ZERO, exact_sum(parts))
-    row["difference"] = Cell(value=difference, places=places)
+    row["difference"] = Cell(value=difference(bill, made), places=places)
     return row
 
 
@@ -163,7 +167,7 @@ def _block(request: HttpRequest, state: PageState, source: SourceGap) -> GapBloc
     still = {cause.label for cause in source.causes if not _is_shown(cause)}
     return GapBlock(
         source,
-        Chart(name, question, drawn(figure), table, short),
+        Chart(name, question, figure, table, short),
         table,
         moving=replace(table, rows=[row for row in table.rows if row["cause"].value not in still]),
         still=replace(
@@ -176,7 +180,7 @@ def _block(request: HttpRequest, state: PageState, source: SourceGap) -> GapBloc
     )
 
 
-def _is_shown(cause: Cause) -> bool:
+def _is_shown(cause: NamedCause) -> bool:
     """Causes that move nothing stand aside; that nothing remains is worth a line."""
     return bool(cause.amount) or cause.key == "remainder"
 
@@ -228,7 +232,7 @@ def _gap_table(request: HttpRequest, state: PageState, source: SourceGap, name: 
     )
 
 
-def _fix_address(state: PageState, source: SourceGap, cause: Cause, held: list[str]) -> str:
+def _fix_address(state: PageState, source: SourceGap, cause: NamedCause, held: list[str]) -> str:
     """Where the fix begins, for a reader who may open it."""
     if cause.page is None or cause.page not in held:
         return ""

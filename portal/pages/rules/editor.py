@@ -10,12 +10,11 @@ from typing import Any, cast
 
 from django import forms
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import get_object_or_404, redirect, render
+from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_POST
 
-from allocation.models import RulePreview, RuleSet
 from allocation.preview.inputs import billed_months
 from allocation.preview.preview import preview_months
 from allocation.preview.world import check_draft, rule_reach, untaken_charges
@@ -26,10 +25,12 @@ from allocation.rules.text import MOST_CHARACTERS
 from allocation.values.periods import Period
 from portal.accounts.models import User
 from portal.decisions.rules import ask_for_preview
+from portal.pages.frame.doorway import found
 from portal.pages.frame.posts import sent_from
 from portal.pages.frame.render import Crumb, render_page
 from portal.pages.frame.state import PageState
 from portal.pages.rules.findings import grouped
+from reports.queries.explain.rule_sets import rule_preview, rule_set_numbered
 
 MONTH = re.compile(r"\d{4}-(0[1-9]|1[0-2])")
 UNTAKEN_SHOWN = 20
@@ -143,7 +144,7 @@ def opened_draft(request: HttpRequest, state: PageState) -> Draft:
     month = max(state.period.months())
     asked = request.GET.get("preview", "")
     if asked.isascii() and asked.isdigit() and len(asked) < 19:
-        preview = get_object_or_404(RulePreview, pk=int(asked))
+        preview = found(rule_preview(int(asked)))
         return Draft(
             preview.text,
             preview.effective_from,
@@ -153,7 +154,7 @@ def opened_draft(request: HttpRequest, state: PageState) -> Draft:
     number = request.GET.get("set", "")
     chosen = latest_rule_set()
     if number.isascii() and number.isdigit() and len(number) < 9:
-        chosen = get_object_or_404(RuleSet, number=int(number))
+        chosen = found(rule_set_numbered(int(number)))
     running = Period.month(timezone.now().date()).start
     return Draft(
         chosen.text,

@@ -8,7 +8,7 @@ from typing import Any, cast
 
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import get_object_or_404, redirect, render
+from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_safe
@@ -24,6 +24,7 @@ from portal.accounts.models import User
 from portal.decisions.rules import apply_previewed, job_of
 from portal.ingest.bills.delivery import ask_for_allocation
 from portal.jobs.models import JobStatus
+from portal.pages.frame.doorway import found
 from portal.pages.frame.posts import sent_from
 from portal.pages.frame.reasons import reason_words
 from portal.pages.frame.render import Crumb, render_page
@@ -34,7 +35,8 @@ from portal.pages.registry import holds
 from portal.pages.rules.findings import grouped
 from portal.pages.rules.versions import compared
 from portal.pages.spec import Choice
-from reports.queries.names import Names, names_of
+from reports.queries.explain.rule_sets import rule_preview
+from reports.queries.ownership.organisation import OrganisationNames, names_of
 
 QUESTIONS = {
     "team": ("Team", "Which teams would pay more, which less?"),
@@ -50,7 +52,7 @@ HALF_CENT = Decimal("0.005")  # less than that is shown as nothing, so it shares
 @require_safe
 def show_preview(request: HttpRequest, preview_id: int) -> HttpResponse:
     """The differences, or how far the job is; for htmx only that."""
-    preview = get_object_or_404(RulePreview, pk=preview_id)
+    preview = found(rule_preview(preview_id))
     state = PageState.from_request(request)
     if preview.outcome is None:
         return progress_page(request, preview, state)
@@ -154,7 +156,7 @@ def apply_preview(request: HttpRequest, preview_id: int) -> HttpResponse:
     """Puts the previewed text in force and asks for its months to be allocated anew; none before
     them.
     """
-    preview = get_object_or_404(RulePreview, pk=preview_id)
+    preview = found(rule_preview(preview_id))
     user = cast(User, request.user).get_username()
     note = request.POST.get("note", "")[:500]
     if request.POST.get("sha256") != preview.content_sha256:
@@ -208,7 +210,7 @@ def change_columns(currency: str) -> tuple[Column, ...]:
 
 
 def level_table(
-    level: str, outcome: dict[str, Any], currency: str, metric: str, names: Names
+    level: str, outcome: dict[str, Any], currency: str, metric: str, names: OrganisationNames
 ) -> Table:
     """Lines that change, in one currency; those that stay as they are would hide them."""
     label, question = QUESTIONS[level]
@@ -242,7 +244,7 @@ def level_table(
     )
 
 
-def names_in(outcome: dict[str, Any]) -> Names:
+def names_in(outcome: dict[str, Any]) -> OrganisationNames:
     lines = outcome["differences"]
     owners = (line["owner"] for line in lines["feature"])
     return names_of(
@@ -251,7 +253,7 @@ def names_in(outcome: dict[str, Any]) -> Names:
     )
 
 
-def name_of(line: dict[str, Any], level: str, names: Names) -> str:
+def name_of(line: dict[str, Any], level: str, names: OrganisationNames) -> str:
     if line["name"] is not None:
         named = {"team": names.team, "feature": names.feature}.get(level, str)
         return named(str(line["name"]))
@@ -262,7 +264,7 @@ def name_of(line: dict[str, Any], level: str, names: Names) -> str:
     )
 
 
-def owner_of(line: dict[str, Any], names: Names) -> str:
+def owner_of(line: dict[str, Any], names: OrganisationNames) -> str:
     if line["owner"] is not None:
         return names.team(str(line["owner"]))
     return f"Unallocated: {reason_words(line['reason'])}" if line["reason"] else "no team"

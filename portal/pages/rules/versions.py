@@ -6,14 +6,14 @@ import difflib
 from typing import NamedTuple
 
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import get_object_or_404
 from django.urls import reverse
 from django.views.decorators.http import require_safe
 
-from allocation.models import RuleSet
+from portal.pages.frame.doorway import found
 from portal.pages.frame.render import Crumb, render_page
 from portal.pages.frame.state import PageState
 from portal.pages.registry import holds
+from reports.queries.explain.rule_sets import rule_set_before, rule_set_numbered, rule_sets
 
 VERSIONS_SHOWN = 200
 CONTEXT_LINES = 3
@@ -33,7 +33,7 @@ KINDS = {"+": "added", "-": "removed", "@": "place", " ": "same"}
 def show_versions(request: HttpRequest) -> HttpResponse:
     state = PageState.from_request(request)
     context = {
-        "versions": RuleSet.objects.order_by("-number")[:VERSIONS_SHOWN],
+        "versions": rule_sets(limit=VERSIONS_SHOWN),
         "may_edit": may_edit(request),
         "crumbs": [Crumb("Rules", f"{reverse('rules')}?{state.query_string()}"), Crumb("Versions")],
     }
@@ -52,16 +52,17 @@ def show_versions(request: HttpRequest) -> HttpResponse:
 def show_version(request: HttpRequest, number: int) -> HttpResponse:
     """One version, compared with `?against=`, else with the one before it."""
     state = PageState.from_request(request)
-    chosen = get_object_or_404(RuleSet, number=number)
+    chosen = found(rule_set_numbered(number))
     asked = request.GET.get("against", "")
-    earlier = RuleSet.objects.filter(number__lt=number).order_by("-number").first()
+    earlier = rule_set_before(number)
     if asked.isascii() and asked.isdigit() and len(asked) < 9:
-        earlier = get_object_or_404(RuleSet, number=int(asked))
+        earlier = found(rule_set_numbered(int(asked)))
+    newest = rule_sets(limit=VERSIONS_SHOWN + 1)
     context = {
         "rule_set": chosen,
         "against": earlier,
         "lines": compared(earlier.text, chosen.text) if earlier else [],
-        "others": RuleSet.objects.exclude(number=number).order_by("-number")[:VERSIONS_SHOWN],
+        "others": [one for one in newest if one.number != number][:VERSIONS_SHOWN],
         "may_edit": may_edit(request),
         "crumbs": [
             Crumb("Rules", f"{reverse('rules')}?{state.query_string()}"),
@@ -83,7 +84,7 @@ def show_version(request: HttpRequest, number: int) -> HttpResponse:
 @require_safe
 def download_version(request: HttpRequest, number: int) -> HttpResponse:
     """The text as a file, byte for byte."""
-    chosen = get_object_or_404(RuleSet, number=number)
+    chosen = found(rule_set_numbered(number))
     response = HttpResponse(chosen.text, content_type="application/yaml; charset=utf-8")
     response["Content-Disposition"] = f'attachment; filename="rules-{number}.yaml"'
     return response

@@ -11,12 +11,11 @@ import yaml
 from django.http import HttpRequest, HttpResponse
 from django.views.decorators.http import require_safe
 
-from allocation.models import RuleSet
-from allocation.values.vocabulary import NO_RULE
 from portal.pages.frame.render import render_page
 from portal.pages.frame.state import PageState
 from portal.pages.rules.versions import may_edit
-from reports.queries.rules_taken import RuleTake, charges_without_rule, rules_taken
+from reports.queries.costs.rules_taken import RuleTake, charges_without_rule, rules_taken
+from reports.queries.explain.rule_sets import next_rule_set, rule_set_in_force
 
 METHOD_WORDS = {
     "direct": "direct: one owner pays",
@@ -60,16 +59,14 @@ class RuleLine:
 def show_rules(request: HttpRequest) -> HttpResponse:
     state = PageState.from_request(request)
     month = max(state.period.months())
-    rule_set = RuleSet.objects.filter(effective_from__lte=month).order_by("-number").first()
-    spend = state.spend_of(state.period)
-    taken = rules_taken(spend=spend)
-    lines = rule_lines(rule_set.text, taken, state.metric, bool(spend.runs)) if rule_set else []
+    rule_set = rule_set_in_force(month)
+    question = state.billed_in(state.period)
+    taken = rules_taken(question=question)
+    lines = rule_lines(rule_set.text, taken, state.metric, bool(question.runs)) if rule_set else []
     known = {line.name for line in lines}
     context = {
         "rule_set": rule_set,
-        "newer": RuleSet.objects.filter(effective_from__gt=month)
-        .order_by("effective_from", "number")
-        .first(),
+        "newer": next_rule_set(month),
         "lines": lines,
         "earlier": [
             (take.rule, take.charges, getattr(take, state.metric))
@@ -78,9 +75,9 @@ def show_rules(request: HttpRequest) -> HttpResponse:
         ],
         "total": sum((getattr(take, state.metric) for take in taken), Decimal(0)),
         "charges": sum(take.charges or 0 for take in taken) if state.scope.is_everything else None,
-        "untaken": charges_without_rule(spend=spend, no_rule=NO_RULE),
+        "untaken": charges_without_rule(question=question),
         "is_billed": state.metric == "billed_cost",
-        "has_runs": bool(spend.runs),
+        "has_runs": bool(question.runs),
         "may_edit": may_edit(request),
     }
     return render_page(

@@ -10,14 +10,14 @@ from allocation.values.money import exact_sum, minor_units
 from allocation.values.periods import Period
 from portal.pages.frame.state import PageState
 from portal.pages.frame.tables import Cell, Column, Row, Table, arranged
-from reports.queries.between_teams import Provided, between_teams
-from reports.queries.hosting_without_calls import hosting_without_calls
-from reports.queries.names import Names, names_of
+from reports.queries.costs.cross_charges import CrossCharge, cross_charges
+from reports.queries.costs.uncalled_hosting import uncalled_hosting
+from reports.queries.ownership.organisation import OrganisationNames, names_of
 
 
 def provided_table(request: HttpRequest, state: PageState, *, month: Period) -> Table:
     """Who served whose calls; by the whole billing month, since that is what a run covers."""
-    found = between_teams(spend=state.spend_of(month))
+    found = cross_charges(question=state.billed_in(month))
     names = names_of(
         teams={team for row in found for team in (row.from_team, row.to_team)},
         features={feature for row in found for feature in (row.from_feature, row.to_feature)},
@@ -47,7 +47,7 @@ def provided_table(request: HttpRequest, state: PageState, *, month: Period) -> 
 
 
 def hosting_table(request: HttpRequest, state: PageState, *, month: Period) -> Table:
-    found = hosting_without_calls(spend=state.spend_of(month))
+    found = uncalled_hosting(question=state.billed_in(month))
     names = names_of(teams={row.team for row in found})
     costs = [
         row.billed_cost if state.metric == "billed_cost" else row.effective_cost for row in found
@@ -69,9 +69,9 @@ def hosting_table(request: HttpRequest, state: PageState, *, month: Period) -> T
     )
 
 
-def _cost(row: Provided, state: PageState) -> Decimal:
+def _cost(row: CrossCharge, state: PageState) -> Decimal:
     return row.billed_cost if state.metric == "billed_cost" else row.effective_cost
 
 
-def _side(names: Names, team: str | None, feature: str | None) -> str:
+def _side(names: OrganisationNames, team: str | None, feature: str | None) -> str:
     return f"{names.team(team)} / {names.feature(feature)}" if feature else names.team(team)

@@ -13,19 +13,16 @@ from django.http import HttpRequest
 from django.urls import reverse
 
 from allocation.values.money import exact_sum
-from allocation.values.periods import Period
-from portal.pages.frame.chart import Chart, drawn
+from portal.pages.frame.chart import Chart
 from portal.pages.frame.state import PageState
 from portal.pages.frame.tables import Cell, Column, Row, Table, arranged
 from portal.pages.registry import page_address
 from reports.analysis.spend_totals import Amounts, UnitCost
 from reports.analysis.why_changed import ChangePart
-from reports.charts.bridge import bridge
-from reports.charts.palette import OTHER, UNALLOCATED, shade_of
-from reports.charts.spark import spark_points
-from reports.charts.stacked_days import DaySeries, stacked_days
-from reports.queries.spend_days import Named
-from reports.queries.spend_scopes import TeamInTree
+from reports.charts.spend import DaySeries, bridge, spark_points, stacked_days
+from reports.charts.style import OTHER, UNALLOCATED, shade_of
+from reports.cost_question.answers import Named
+from reports.queries.ownership.organisation import TeamInTree
 from reports.readable import ratio
 
 UNALLOCATED_NAME = "Unallocated"
@@ -97,7 +94,7 @@ def day_chart(
         "total": Cell(value=exact_sum(one.total for one in ordered)),
     }
     table = Table("days", question, columns, rows, total=total)
-    figure = drawn(stacked_days(series, days=days, currency=state.shown_currency))
+    figure = stacked_days(series, days=days, currency=state.shown_currency)
     return Chart("days", question, figure, arranged(table, request), height)
 
 
@@ -136,7 +133,7 @@ def change_chart(
     ]
     whole = {"part": Cell(value=after_label), "amount": Cell(value=total.now)}
     table = Table("why", "Why it changed", columns, rows, total=whole, sortable=False)
-    return Chart("why", "Why did it change?", drawn(figure), arranged(table, request), "tall")
+    return Chart("why", "Why did it change?", figure, arranged(table, request), "tall")
 
 
 def spend_table(
@@ -183,6 +180,7 @@ def spend_table(
         exact_sum(one.now for one in totals.values()),
         exact_sum(one.before for one in totals.values()),
     )
+    shown_days = list(state.elapsed.days())
     rows: list[Row] = []
     for key, amounts in totals.items():
         row = {
@@ -196,7 +194,7 @@ def spend_table(
         if second:
             row["second"] = Cell(value=second[1](key))
         if days is not None:
-            row["trend"] = Cell(points=_trend(days.get(key, {}), state.elapsed))
+            row["trend"] = Cell(points=_trend(days.get(key, {}), shown_days))
         if units is not None and key in units:
             row["unit"] = Cell(value=units[key].now)
         rows.append(row)
@@ -212,5 +210,5 @@ def spend_table(
     )
 
 
-def _trend(costs: Mapping[date, Decimal], period: Period) -> str:
-    return spark_points([costs.get(day, ZERO) for day in period.days()])
+def _trend(costs: Mapping[date, Decimal], days: Sequence[date]) -> str:
+    return spark_points([costs.get(day, ZERO) for day in days])

@@ -25,7 +25,7 @@ from allocation.models import (
     UsageDaily,
 )
 from allocation.plans.planner import Planner
-from reports.queries.reconciliation import reconcile_period
+from reports.queries.reconcile.ledger import reconcile_period
 from tests.allocation.bills import OCTOBER, Bill, allocate, billed_by_team, put_in_force, usage, utc
 
 pytestmark = pytest.mark.django_db

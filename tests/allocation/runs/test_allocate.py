@@ -25,7 +25,7 @@ from allocation.models import (
 from allocation.runs.month import allocate_period
 from allocation.values.errors import NotBalanced
 from allocation.values.money import exact_sum
-from reports.queries.reconciliation import reconcile_period
+from reports.queries.reconcile.ledger import reconcile_period
 from tests.allocation.bills import (
     AWS,
     END,

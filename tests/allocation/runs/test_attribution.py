@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 from typing import Any
@@ -20,14 +22,14 @@ from allocation.models import (
 from allocation.rules.rule_sets import default_rules_text
 from allocation.values.periods import Period
 from reports.analysis.spend_totals import unit_costs
-from reports.queries.between_teams import between_teams, net_by_team
-from reports.queries.hosting_without_calls import hosting_without_calls
-from reports.queries.spend_cells import spend_cells
-from reports.queries.spend_filter import Spend
-from reports.queries.spend_usage import spend_usage
-from reports.scope import TeamScope
+from reports.cost_question.answers import spend_cells
+from reports.cost_question.question import CostQuestion
+from reports.queries.costs.calls import usage_cells
+from reports.queries.costs.cross_charges import cross_charges
+from reports.queries.costs.uncalled_hosting import uncalled_hosting
 from tests.allocation.bills import AWS, OPENAI, Bill, allocate, shares, usage, utc
 from tests.allocation.runs.test_methods import by_team, money, rules, teams
+from tests.ledger_rows import asked_about
 
 pytestmark = pytest.mark.django_db
 
@@ -42,9 +44,8 @@ def meter(text: str, **more: Any) -> dict[str, Any]:
     return {**OPENAI, "sku_meter": text, **more}
 
 
-def current() -> Spend:
-    run = AllocationRun.objects.get(is_current=True)
-    return Spend(runs=(run.pk,), scope=TeamScope.everything(), metric="effective_cost")
+def current() -> CostQuestion:
+    return asked_about(AllocationRun.objects.get(is_current=True))
 
 
 def owns_key(
@@ -209,7 +210,7 @@ def served(entry: tuple[str | None, str | None], serving: tuple[str, str], token
 
 
 def sides() -> list[tuple[str | None, str | None, str | None, str | None, Decimal]]:
-    found = between_teams(spend=current())
+    found = cross_charges(question=current())
     return [
         (row.from_team, row.from_feature, row.to_team, row.to_feature, row.effective_cost)
         for row in found
@@ -253,7 +254,10 @@ def test_the_callee_pays_where_the_rules_say_so_and_what_it_serves_is_still_know
 def test_provided_and_consumed_net_to_zero() -> None:
     agents()
 
-    net = net_by_team(between_teams(spend=current()))
+    net: dict[str | None, Decimal] = defaultdict(Decimal)
+    for row in cross_charges(question=current()):
+        net[row.from_team] += row.effective_cost
+        net[row.to_team] -= row.effective_cost
 
     assert net == {"ads": Decimal(10), "search": Decimal(30), "shop": Decimal(-40)}
     assert sum(net.values()) == 0
@@ -287,11 +291,10 @@ def test_a_backfill_is_its_phase_and_no_part_of_what_a_thousand_calls_cost() -> 
 
     allocate()
 
-    spend = current()
-    period = Period(date(2026, 10, 1), date(2026, 11, 1))
-    cells = spend_cells(spend=spend, period=period, compare=None)
-    used = spend_usage(spend=spend, period=period, compare=None)
-    unit = unit_costs(cells, used, lambda _: None)[None]
+    october = Period(date(2026, 10, 1), date(2026, 11, 1))
+    question = replace(current(), period=october, ai_only=False)
+    cells = spend_cells(question)
+    unit = unit_costs(cells, usage_cells(question), lambda _: None)[None]
     assert (unit.now, unit.calls) == (Decimal(10), Decimal(1000))
     assert sum(cell.now for cell in cells) == 100
     assert {row.phase: row.calls for row in UsageDaily.objects.all()} == {
@@ -581,7 +584,7 @@ def test_a_hosted_model_without_calls_is_a_finding() -> None:
 
     allocate()
 
-    found = hosting_without_calls(spend=current())
+    found = uncalled_hosting(question=current())
     assert [(row.team, row.model, row.effective_cost) for row in found] == [
         ("lab", "ft:gpt-4.1-nano", Decimal(24))
     ]

@@ -22,8 +22,7 @@ from allocation.models import (
     Team,
 )
 from allocation.values.periods import Period
-from reports.queries.gpu_days import gpu_days
-from reports.scope import TeamScope
+from reports.queries.usage.gpu_days import gpu_days
 from tests.allocation.bills import (
     AWS,
     OCTOBER,
@@ -36,6 +35,7 @@ from tests.allocation.bills import (
     usage,
     utc,
 )
+from tests.ledger_rows import asked_about
 
 pytestmark = pytest.mark.django_db
 
@@ -338,13 +338,8 @@ def test_a_node_is_known_by_its_id_where_the_bill_has_a_name_too() -> None:
     run = allocate().runs[0].run
 
     assert by_team() == {"a": Decimal(9), "ops": Decimal(27)}
-    (day,) = gpu_days(
-        period=Period(date(2026, 10, 5), date(2026, 10, 6)),
-        runs=[run],
-        months=[OCTOBER.start],
-        metric="billed_cost",
-        scope=TeamScope.everything(),
-    )
+    fifth = Period(date(2026, 10, 5), date(2026, 10, 6))
+    (day,) = gpu_days(asked_about(run, period=fifth, metric="billed_cost"))
     assert (day.booked_cost, day.idle_cost) == (Decimal(9), Decimal(27))
 
 

@@ -15,7 +15,7 @@ from allocation.charges.groups import Amount
 from allocation.ledger.writer import stored_sha256
 from allocation.models import AllocationRun, RunSource
 from allocation.values.money import exact_sum, text_of
-from reports.queries.reconciliation import reconcile_period
+from reports.queries.reconcile.ledger import reconcile_period
 from tests.allocation import months
 from tests.allocation.bills import OCTOBER, allocate
 from tests.allocation.months import Month, made_up

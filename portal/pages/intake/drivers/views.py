@@ -30,8 +30,8 @@ from portal.pages.frame.render import render_page
 from portal.pages.frame.state import PageState
 from portal.pages.intake.imports.views import with_decimals
 from portal.pages.registry import holds
-from reports.queries.drivers_known import KnownDriver, drivers_known
-from reports.queries.exchange_rates import exchange_rates
+from reports.cost_question.runs import exchange_rates
+from reports.queries.usage.drivers_known import KnownDriver, drivers_known
 from reports.readable import ago
 
 RATES_SHOWN = 500

@@ -12,9 +12,7 @@ from typing import Any, cast
 
 from django import forms
 from django.contrib import messages
-from django.db.models import Count, Max, Min, Sum
 from django.http import (
-    Http404,
     HttpRequest,
     HttpResponse,
     HttpResponseBase,
@@ -27,34 +25,33 @@ from django.utils import timezone
 from django.views.decorators.csrf import csrf_exempt, csrf_protect
 from django.views.decorators.http import require_safe
 
-from allocation.models import (
-    ChargeScope,
-    Delivery,
-    Import,
-    ImportKind,
-    ImportStatus,
-    RejectedRow,
-    ScopeState,
-    Source,
-    SourceRole,
-)
+from allocation.models import Delivery, Import, ImportKind, ImportStatus, SourceRole
 from portal.accounts.models import User
 from portal.errors import Refused
 from portal.ingest.bills.formats import AUTO, bill_formats
 from portal.ingest.bills.uploads import JOB_KIND, accept_upload
 from portal.ingest.drivers.kinds import driver_kinds
-from portal.jobs.models import Job, JobStatus
+from portal.jobs.lists import open_jobs
+from portal.jobs.models import Job
+from portal.pages.frame.doorway import found
 from portal.pages.frame.durations import seconds
 from portal.pages.frame.posts import sent_from
 from portal.pages.frame.render import Crumb, render_page
 from portal.pages.frame.state import PageState
 from portal.pages.operate.jobs.views import JobLine, line, page_key
 from reports.exports.formulas import safe_text
+from reports.queries.reconcile.deliveries import (
+    bill_sources,
+    import_contents,
+    newest_imports,
+    one_import,
+    rejected_blocks,
+)
 from reports.readable import ago
 
 PAGE_SIZE = 30
 REJECTED_SHOWN = 100
-CSV_ROWS = 2000
+REASONS_SHOWN = 8
 
 STATUS_WORDS = {
     ImportStatus.LOADING: "loading",
@@ -148,11 +145,10 @@ def full_page(request: HttpRequest, form: UploadForm, *, status: int = 200) -> H
 def lists(request: HttpRequest) -> dict[str, Any]:
     now = timezone.now()
     before = page_key(request.GET.get("before"))
-    found = Import.objects.select_related("source").order_by("-pk")
-    imports = list((found.filter(pk__lt=before) if before else found)[: PAGE_SIZE + 1])
+    imports = newest_imports(before=before, limit=PAGE_SIZE + 1)
     return {
         "sources": sources(now),
-        "jobs": open_jobs(now),
+        "jobs": loading(now),
         "imports": imports[:PAGE_SIZE],
         "older": imports[PAGE_SIZE - 1].pk if len(imports) > PAGE_SIZE else None,
         "before": before,
@@ -161,55 +157,27 @@ def lists(request: HttpRequest) -> dict[str, Any]:
 
 
 def sources(now: datetime) -> list[SourceLine]:
-    """Sources of bills by name; three statements, however many there are."""
-    scopes = {
-        each["source"]: each
-        for each in ChargeScope.objects.filter(state=ScopeState.CURRENT)
-        .values("source")
-        .annotate(
-            first=Min("billing_month"),
-            last=Max("billing_month"),
-            rows=Sum("rows"),
-            loaded=Max("published_at"),
+    return [
+        SourceLine(
+            name=one.source.name,
+            role=ROLE_WORDS[SourceRole(one.source.role)],
+            delivery=one.source.delivery,
+            first_month=one.first_month,
+            last_month=one.last_month,
+            rows=one.rows,
+            last_loaded=one.published_at,
+            last_loaded_words=ago(one.published_at, now) if one.published_at else "nothing yet",
+            trouble=(one.refused.refusal or "") if one.refused else "",
+            trouble_import=one.newest.pk if one.newest else None,
         )
-    }
-    newest = {
-        each.source_id: each
-        for each in Import.objects.filter(kind="bill").order_by("source", "-pk").distinct("source")
-    }
-    lines = []
-    for source in Source.objects.order_by("name"):
-        scope, last = scopes.get(source.pk), newest.get(source.pk)
-        loaded = scope["loaded"] if scope else None
-        trouble = (
-            last.refusal or ""
-            if last and last.status in (ImportStatus.REFUSED, ImportStatus.FAILED)
-            else ""
-        )
-        lines.append(
-            SourceLine(
-                name=source.name,
-                role=ROLE_WORDS[SourceRole(source.role)],
-                delivery=source.delivery,
-                first_month=scope["first"] if scope else None,
-                last_month=scope["last"] if scope else None,
-                rows=scope["rows"] if scope else 0,
-                last_loaded=loaded,
-                last_loaded_words=ago(loaded, now) if loaded else "nothing yet",
-                trouble=trouble,
-                trouble_import=last.pk if last else None,
-            )
-        )
-    return lines
+        for one in bill_sources()
+    ]
 
 
-def open_jobs(now: datetime) -> list[JobLine]:
-    open_ = Job.objects.filter(
-        kind=JOB_KIND, status__in=[JobStatus.QUEUED, JobStatus.RUNNING]
-    ).order_by("pk")
+def loading(now: datetime) -> list[JobLine]:
     return [
         replace(line(job, now), about=about(job), pace=time_left(job, now))
-        for job in open_[:PAGE_SIZE]
+        for job in open_jobs(kind=JOB_KIND, limit=PAGE_SIZE)
     ]
 
 
@@ -262,33 +230,33 @@ def upload(request: HttpRequest) -> HttpResponse:
 @require_safe
 def show_import(request: HttpRequest, import_id: int) -> HttpResponse:
     state = PageState.from_request(request)
-    found = import_or_404(import_id)
-    scopes = list(found.scopes.order_by("billing_month", "billing_account_id")[: PAGE_SIZE + 1])
+    delivered = found(one_import(import_id))
+    contents = import_contents(
+        delivered, scopes=PAGE_SIZE, rejected=REJECTED_SHOWN, reasons=REASONS_SHOWN
+    )
     context: dict[str, Any] = {
-        "bill": found,
-        "status": STATUS_WORDS[ImportStatus(found.status)],
-        "totals": [with_decimals(total) for total in found.totals],
-        "repairs": [(repair_words(rule), count) for rule, count in found.repairs.items()],
-        "changes": with_decimals(found.changes) if found.kind == ImportKind.BILL else [],
-        "driver_changes": with_decimals(found.changes) if found.kind in driver_kinds() else [],
-        "scopes": scopes[:PAGE_SIZE],
-        "more_scopes": max(0, found.scopes.count() - PAGE_SIZE),
-        "rejected": list(found.rejected.order_by("line", "pk")[:REJECTED_SHOWN]),
-        "problems": found.rejected.count(),
-        "by_reason": list(
-            found.rejected.values("column", "reason")
-            .annotate(rows=Count("pk"))
-            .order_by("-rows")[:8]
-        ),
-        "took": (found.finished_at - found.created_at).total_seconds()
-        if found.finished_at
+        "bill": delivered,
+        "status": STATUS_WORDS[ImportStatus(delivered.status)],
+        "totals": [with_decimals(total) for total in delivered.totals],
+        "repairs": [(repair_words(rule), count) for rule, count in delivered.repairs.items()],
+        "changes": with_decimals(delivered.changes) if delivered.kind == ImportKind.BILL else [],
+        "driver_changes": with_decimals(delivered.changes)
+        if delivered.kind in driver_kinds()
+        else [],
+        "scopes": contents.scopes,
+        "more_scopes": contents.all_scopes - len(contents.scopes),
+        "rejected": contents.rejected,
+        "problems": contents.all_rejected,
+        "by_reason": contents.by_reason,
+        "took": (delivered.finished_at - delivered.created_at).total_seconds()
+        if delivered.finished_at
         else None,
         "crumbs": [
             Crumb("Imports", f"{reverse('imports')}?{state.query_string()}"),
-            Crumb(f"Import {found.pk}"),
+            Crumb(f"Import {delivered.pk}"),
         ],
     }
-    title = f"Import {found.pk}: {found.file_name}"
+    title = f"Import {delivered.pk}: {delivered.file_name}"
     return render_page(
         request, "intake/imports/one.html", context, page="imports", title=title, state=state
     )
@@ -322,35 +290,19 @@ def with_decimals(amounts: Any) -> Any:
 @require_safe
 def rejected_csv(request: HttpRequest, import_id: int) -> HttpResponseBase:
     """Every problem of every rejected row; streamed."""
-    found = import_or_404(import_id)
-    response = StreamingHttpResponse(rejected_lines(found), content_type="text/csv; charset=utf-8")
-    response["Content-Disposition"] = f'attachment; filename="import-{found.pk}-rejected.csv"'
+    delivered = found(one_import(import_id))
+    blocks = rejected_lines(delivered)
+    response = StreamingHttpResponse(blocks, content_type="text/csv; charset=utf-8")
+    name = f"import-{delivered.pk}-rejected.csv"
+    response["Content-Disposition"] = f'attachment; filename="{name}"'
     return response
 
 
-def rejected_lines(found: Import) -> Iterator[bytes]:
-    """Blocks of CSV, read in pages by key: no cursor stays open while a reader is slow."""
+def rejected_lines(delivered: Import) -> Iterator[bytes]:
     yield b"line,column,value,reason\r\n"
-    last_line, last_id = -1, -1
-    while True:
-        block = list(
-            RejectedRow.objects.filter(bill_import=found)
-            .extra(where=["(line, id) > (%s, %s)"], params=[last_line, last_id])
-            .order_by("line", "pk")
-            .values_list("line", "column", "value", "reason", "pk")[:CSV_ROWS]
-        )
-        if not block:
-            return
+    for block in rejected_blocks(delivered):
         out = io.StringIO()
         csv.writer(out).writerows(
-            (line, *(safe_text(text or "") for text in texts)) for line, *texts, _ in block
+            (line, *(safe_text(text or "") for text in texts)) for line, *texts in block
         )
         yield out.getvalue().encode()
-        last_line, last_id = block[-1][0], block[-1][4]
-
-
-def import_or_404(import_id: int) -> Import:
-    found = Import.objects.select_related("source").filter(pk=import_id).first()
-    if found is None:
-        raise Http404
-    return found

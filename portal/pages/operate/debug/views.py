@@ -20,11 +20,10 @@ from portal.pages.frame.durations import milliseconds
 from portal.pages.frame.render import Crumb, key_step, render_page
 from portal.pages.frame.state import PageState
 from reports.analysis.latency import Histogram
-from reports.analysis.waterfall import Node, waterfall
+from reports.analysis.waterfall import SpanNode, waterfall
 from reports.charts.histogram import Bar, LogScale, Mark, bars, percentile_marks
-from reports.queries.latency_by_model import latency_by_model
-from reports.queries.names import names_of
-from reports.queries.trace_calls import (
+from reports.queries.ownership.organisation import names_of
+from reports.queries.traces.calls import (
     SLICE,
     CallRow,
     costliest_calls,
@@ -33,14 +32,13 @@ from reports.queries.trace_calls import (
     slowest_calls,
     spans_outside_window,
 )
-from reports.queries.trace_costs import span_costs
-from reports.queries.trace_spans import LIMIT, trace_spans
-from reports.queries.usage_by_model import ModelUsage, usage_by_model
-from reports.queries.usage_choices import Choices, usage_choices
-from reports.queries.usage_filter import UsageFilter
-from reports.queries.usage_now import known_telemetry
-from reports.queries.usage_unpriced import usage_unpriced
-from reports.window import Window
+from reports.queries.traces.costs import span_costs
+from reports.queries.traces.spans import LIMIT, trace_spans
+from reports.queries.usage.models import ModelUsage, latency_by_model, usage_by_model
+from reports.queries.usage.now import known_telemetry
+from reports.queries.usage.picked import Choices, UsageFilter, usage_choices
+from reports.queries.usage.unpriced import usage_unpriced
+from reports.window import HourWindow
 
 HOURS = {
     "1": "Last hour",
@@ -72,7 +70,7 @@ class DebugForm(forms.Form):
 @dataclass(frozen=True)
 class Picked:
     filter: UsageFilter
-    window: Window
+    window: HourWindow
     hours: int
     until: datetime | None  # None: now
 
@@ -253,7 +251,10 @@ def picked_from(request: HttpRequest, state: PageState) -> Picked:
         environment=state.environment,
     )
     return Picked(
-        filter=chosen, window=Window(end - timedelta(hours=hours), end), hours=hours, until=until
+        filter=chosen,
+        window=HourWindow(end - timedelta(hours=hours), end),
+        hours=hours,
+        until=until,
     )
 
 
@@ -314,7 +315,7 @@ def model_panels(
 class Line:
     """One step of the waterfall: a span, or the end of a parent."""
 
-    node: Node | None
+    node: SpanNode | None
     closes: bool
     x: float = 0
     width: float = 0
@@ -358,7 +359,7 @@ def day_from(text: str | None) -> date | None:
         return None
 
 
-def line_of(node: Node | None, closes: bool) -> Line:
+def line_of(node: SpanNode | None, closes: bool) -> Line:
     if node is None:
         return Line(node=None, closes=closes)
     return Line(

@@ -5,6 +5,7 @@ what was wasted.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from decimal import Decimal
 
 from django.http import HttpRequest, HttpResponseBase
@@ -14,7 +15,7 @@ from portal.pages.frame.render import render_page
 from portal.pages.frame.state import PageState
 from portal.pages.frame.tables import Cell, Column, Row, Table, arranged, asked_download
 from portal.pages.registry import holds
-from reports.queries.gpu_days import GpuDay, gpu_days
+from reports.queries.usage.gpu_days import GpuDay, gpu_days
 from reports.readable import ratio
 
 SECONDS = ("capacity", "booked", "requested", "active", "unreported", "idle", "waste")
@@ -31,14 +32,8 @@ MOST_DAYS = 62  # lines of the table before the rest is added up
 
 def gpu(request: HttpRequest) -> HttpResponseBase:
     state = PageState.from_request(request)
-    runs = state.runs_of(state.period)
-    days = gpu_days(
-        period=state.period,
-        runs=[run.id for run in runs],
-        months=[run.month for run in runs],
-        metric=state.metric,
-        scope=state.reader_scope,
-    )
+    asked = state.billed_in(state.period)
+    days = gpu_days(replace(asked, scope=state.reader_scope, period=state.period, filters=()))
     whole = {name: total(days, name) for name in (*SECONDS, *COSTS)}
     tables = {
         "clusters": _table(request, state, days, whole, by_cluster=True),

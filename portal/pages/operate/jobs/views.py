@@ -6,20 +6,19 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from django.db.models import Q
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
-from portal.jobs.models import SCHEDULE, Job, JobStatus
+from portal.jobs.lists import OPEN, ended_jobs, open_jobs
+from portal.jobs.models import Job, JobStatus
 from portal.pages.frame.durations import seconds
 from portal.pages.frame.render import render_page
 from portal.pages.frame.state import PageState
 from reports.readable import ago, grouped
 
 PAGE_SIZE = 50
-OPEN = [JobStatus.QUEUED, JobStatus.RUNNING]
 STATUS_WORDS = {
     JobStatus.QUEUED: "waiting",
     JobStatus.RUNNING: "running",
@@ -57,19 +56,14 @@ def show_jobs(request: HttpRequest) -> HttpResponse:
     state = PageState.from_request(request)
     now = timezone.now()
     before = page_key(request.GET.get("before"))
-    open_jobs = list(
-        Job.objects.filter(status__in=OPEN).order_by("created_at", "pk")[: PAGE_SIZE + 1]
-    )
+    under_way = open_jobs(limit=PAGE_SIZE + 1)
     with_regular = request.GET.get("regular") == "1"
-    shown = ~Q(status__in=OPEN) & (Q(pk__lt=before) if before else Q())
-    if not with_regular:  # what goes well every ten seconds would hide everything else
-        shown &= Q(created_by__isnull=True) | ~Q(created_by=SCHEDULE, status=JobStatus.SUCCEEDED)
-    ended = list(Job.objects.filter(shown).order_by("-pk")[: PAGE_SIZE + 1])
+    ended = ended_jobs(before=before, with_regular=with_regular, limit=PAGE_SIZE + 1)
     regular = "1" if with_regular else None
     last = str(ended[PAGE_SIZE - 1].pk) if len(ended) > PAGE_SIZE else None
     context: dict[str, Any] = {
-        "open_jobs": [line(job, now) for job in open_jobs[:PAGE_SIZE]],
-        "more_open": len(open_jobs) > PAGE_SIZE,
+        "open_jobs": [line(job, now) for job in under_way[:PAGE_SIZE]],
+        "more_open": len(under_way) > PAGE_SIZE,
         "ended_jobs": [line(job, now) for job in ended[:PAGE_SIZE]],
         "older_query": state.query_string(before=last, regular=regular) if last else None,
         "first_query": state.query_string(regular=regular) if before else None,

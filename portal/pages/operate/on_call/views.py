@@ -16,9 +16,9 @@ from django.views.decorators.http import require_safe
 from portal.pages.frame.durations import milliseconds
 from portal.pages.frame.render import key_step, render_page
 from portal.pages.frame.state import PageState
-from reports.analysis.on_call import OnCall, Reading, Subject, on_call
-from reports.queries.usage_filter import UsageFilter
-from reports.queries.usage_now import WEEKS, Known, known_telemetry, latency_now, usage_now
+from reports.analysis.on_call import OnCall, OnCallReading, Subject, on_call
+from reports.queries.usage.now import WEEKS, KnownTelemetry, known_telemetry, latency_now, usage_now
+from reports.queries.usage.picked import UsageFilter
 from reports.readable import ago, count, money, percent
 
 HEADLINES = 3  # subjects told at the top; the table holds all of them
@@ -110,12 +110,12 @@ def asked_moment(text: str | None) -> datetime | None:
     return moment.astimezone(UTC) if moment < timezone.now() and moment.year >= 2000 else None
 
 
-def last_busy(known: Known) -> str | None:
+def last_busy(known: KnownTelemetry) -> str | None:
     """The end of the last hour with calls."""
     return (known.last_hour + timedelta(hours=1)).isoformat() if known.last_hour else None
 
 
-def describe(found: OnCall, known: Known, now: datetime) -> dict[str, Any]:
+def describe(found: OnCall, known: KnownTelemetry, now: datetime) -> dict[str, Any]:
     readings = [reading_text(reading) for reading in found.total.readings]
     off = list(dict.fromkeys(subject for subject, _ in found.off))
     return {
@@ -154,7 +154,7 @@ def model_text(subject: Subject) -> ModelText:
     )
 
 
-def reading_text(reading: Reading) -> ReadingText:
+def reading_text(reading: OnCallReading) -> ReadingText:
     measure, comparison = reading.measure, reading.comparison
     usual = "no comparison"
     if comparison.usual is not None and comparison.low is not None and comparison.high is not None:
@@ -178,7 +178,7 @@ def reading_text(reading: Reading) -> ReadingText:
 MOST_TIMES = 100  # more than this is a usual of next to nothing; its exact multiple says nothing
 
 
-def word_for(reading: Reading) -> str:
+def word_for(reading: OnCallReading) -> str:
     """How now stands to the usual, in words that need no colour."""
     comparison = reading.comparison
     if comparison.place == "no comparison":
@@ -205,7 +205,7 @@ def in_unit(measure: str, value: Decimal | None) -> str:
     return count(value)
 
 
-def gauge(reading: Reading) -> dict[str, float] | None:
+def gauge(reading: OnCallReading) -> dict[str, float] | None:
     """Where the range, the median and now lie on a scale from zero to just beyond the largest."""
     comparison = reading.comparison
     if (

@@ -11,7 +11,16 @@ from allocation.values.money import exact_sum
 from allocation.values.periods import Period
 from portal.pages.frame.state import PageState
 from portal.pages.frame.tables import Cell, Column, Row, Table, arranged
-from reports.queries.bridge import AMORTISED, OTHER, PURCHASES, STEPS, UNUSED, USED, Bridge, bridges
+from reports.queries.reconcile.bridge import (
+    AMORTISED,
+    OTHER,
+    PURCHASES,
+    STEPS,
+    UNUSED,
+    USED,
+    Bridge,
+    bridges,
+)
 
 LABELS = {
     PURCHASES: "Purchases",

@@ -20,27 +20,27 @@ from django.http import (
 )
 from django.urls import reverse
 
-from allocation.models import AllocationRun
-from allocation.runs.changes import Change, changes_since
+from allocation.runs.changes import Change, changes_since_runs
 from allocation.values.money import exact_sum
 from allocation.values.periods import Period
 from portal.accounts.access import team_scope
 from portal.accounts.models import User
 from portal.exports import chargeback_file, export_formats
 from portal.pages.frame.render import render_page
-from portal.pages.frame.state import METRICS, PageState
+from portal.pages.frame.state import PageState
 from portal.pages.frame.tables import Cell, Column, Row, Table, arranged, asked_download
 from portal.pages.registry import page_address
 from portal.pages.spend.between import hosting_table, provided_table
 from portal.pages.spend.blocks import explain_address
 from portal.pages.spend.chargeback.bridge import bridge_block
-from reports.analysis.reconciled import difference, differences
 from reports.exports.format import NotAllocated
-from reports.queries.balances import SourceBalance, balances_of
-from reports.queries.month_sources import (
-    CostCenterSpend,
+from reports.queries.costs.cost_centers import CostCenterSpend, cost_centers
+from reports.queries.reconcile.sources import (
+    AllocatedSource,
     LoadedSource,
-    cost_centers,
+    allocated_sources,
+    difference,
+    differences,
     loaded_sources,
 )
 from reports.readable import grouped
@@ -60,36 +60,34 @@ class Station:
 @dataclass(frozen=True)
 class MonthFigures:
     loaded: list[LoadedSource]
-    balances: list[SourceBalance]
-    billed: list[SourceBalance]
+    allocated: list[AllocatedSource]
+    allocated_otherwise: list[AllocatedSource]  # in the other metric
     centers: list[CostCenterSpend]
-    runs: tuple[int, ...]
+    runs: list[int]
     changes: list[Change]
 
 
 def chargeback(request: HttpRequest) -> HttpResponseBase:
     state = PageState.from_request(request).whole_month("chargeback")
     month = state.period.start
-    runs = state.run_ids(state.period)
-    balanced = balances_of(runs=runs, scope=state.reader_scope, metrics=tuple(METRICS))
+    question = state.billed_in(state.period)
+    allocated, allocated_otherwise = (
+        allocated_sources(runs=question.runs, metric=metric, scope=state.reader_scope)
+        for metric in (state.metric, _other_metric(state))
+    )
+    loaded = loaded_sources(months=[month], metric=state.metric, scope=state.reader_scope)
     figures = MonthFigures(
-        loaded=loaded_sources(
-            months=[month], currency=state.currency, metric=state.metric, scope=state.reader_scope
-        ),
-        balances=balanced[state.metric],
-        billed=balanced[_other_metric(state)],
+        loaded=[one for one in loaded if one.currency == state.currency],
+        allocated=allocated,
+        allocated_otherwise=allocated_otherwise,
         centers=cost_centers(
-            spend=state.spend_of(state.period),
-            spend_before=state.spend_of(state.period.before()),
+            question=question,
+            before=state.billed_in(state.period.before()),
             before_until=state.elapsed.before().end if state.is_running else None,
             mode_on=state.period.last_day,
         ),
-        runs=runs,
-        changes=[
-            change
-            for run in AllocationRun.objects.filter(pk__in=runs)
-            for change in changes_since(run)
-        ],
+        runs=question.run_ids,
+        changes=changes_since_runs(question.run_ids),
     )
     frame = {"page": "chargeback", "title": f"Chargeback, {state.period.words}", "state": state}
     if not (figures.loaded or figures.runs):
@@ -110,10 +108,10 @@ def chargeback(request: HttpRequest) -> HttpResponseBase:
         "centers": centers,
         "between": between,
         "hosting": hosting,
-        "charges": exact_sum(balance.charges for balance in figures.balances),
-        "other_metric_charges": exact_sum(balance.charges for balance in figures.billed),
+        "charges": exact_sum(one.cost for one in figures.allocated),
+        "other_metric_charges": exact_sum(one.cost for one in figures.allocated_otherwise),
         "other_metric": "Billed" if state.metric == "effective_cost" else "Effective",
-        "downloads": _downloads(state) if runs else [],
+        "downloads": _downloads(state) if figures.runs else [],
         "page_address": page_address("chargeback"),
     }
     return download or render_page(request, "spend/chargeback/page.html", context, **frame)  # type: ignore[arg-type]
@@ -128,10 +126,11 @@ def _sources_table(request: HttpRequest, state: PageState, figures: MonthFigures
     whole chain.
     """
     loaded = {source.source: source for source in figures.loaded}
-    balanced = {balance.source: balance for balance in figures.balances}
-    rows: list[Row] = []
-    for name in sorted({*loaded, *balanced}):
-        rows.append(_source_row(state, name, loaded.get(name), balanced.get(name)))
+    allocated = {one.source: one for one in figures.allocated}
+    rows = [
+        _source_row(state, name, loaded.get(name), allocated.get(name))
+        for name in sorted({*loaded, *allocated})
+    ]
     columns = [
         Column("source", "Source"),
         Column("rows", "Bill rows", "count"),
@@ -155,7 +154,7 @@ def _sources_table(request: HttpRequest, state: PageState, figures: MonthFigures
 
 
 def _source_row(
-    state: PageState, name: str, loaded: LoadedSource | None, balance: SourceBalance | None
+    state: PageState, name: str, loaded: LoadedSource | None, made: AllocatedSource | None
 ) -> Row:
     row: Row = {"source": Cell(value=name)}
     if loaded:
@@ -164,22 +163,22 @@ def _source_row(
             "rejected": Cell(value=loaded.rejected),
             "loaded": Cell(value=loaded.cost),
         }
-    if balance:
+    if made:
         row |= {
-            "allocated": Cell(value=balance.allocated),
+            "allocated": Cell(value=made.allocated),
             "unallocated": Cell(
-                value=balance.unallocated,
+                value=made.unallocated,
                 href=explain_address(state, source=name, kind="unallocated", whole="1"),
                 explain=True,
             ),
-            "other": Cell(value=balance.other),
+            "other": Cell(value=made.other),
         }
-    row["difference"] = Cell(value=difference(loaded, balance))
+    row["difference"] = Cell(value=difference(loaded, made))
     return row
 
 
 def _centers_table(request: HttpRequest, state: PageState, figures: MonthFigures) -> Table:
-    known = bool(state.run_ids(state.period.before()))
+    known = bool(state.billed_in(state.period.before()).runs)
     columns = [
         Column("center", "Cost centre"),
         Column("name", "Name"),
@@ -221,7 +220,7 @@ def _stations(figures: MonthFigures) -> list[Station]:
     """The five stations with their evidence. Review and closing are not built yet, and say so."""
     rejected = sum(source.rejected for source in figures.loaded)
     bills = sum(source.bills for source in figures.loaded)
-    found = list(differences(figures.loaded, figures.balances).values())
+    found = list(differences(figures.loaded, figures.allocated).values())
     return [
         Station(
             "Imported",

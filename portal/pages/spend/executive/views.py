@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
+from operator import attrgetter
 
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 
 from allocation.values.money import exact_sum
 from portal.pages.frame.chart import Chart
 from portal.pages.frame.render import render_page
-from portal.pages.frame.reported import read_cells, read_days, read_usage
 from portal.pages.frame.state import PageState
 from portal.pages.frame.tables import Cell, Column, Row, Table, arranged, asked_download
 from portal.pages.frame.trust_line import read_trust
@@ -25,24 +25,13 @@ from portal.pages.spend.blocks import (
     team_address,
     team_series,
 )
-from reports.analysis.reconciled import differences
-from reports.analysis.spend_totals import (
-    Amounts,
-    UnitCost,
-    ai_cells,
-    total_of,
-    totals_by,
-    unit_costs,
-)
+from reports.analysis.spend_totals import Amounts, UnitCost, total_of, totals_by, unit_costs
 from reports.analysis.why_changed import why_changed
-from reports.queries.balances import balances
-from reports.queries.month_sources import loaded_sources
-from reports.queries.names import names_of
-from reports.queries.spend_cells import SpendCell
-from reports.queries.spend_days import SpendDays
-from reports.queries.spend_scopes import TeamInTree, teams_in_tree
-from reports.queries.spend_usage import UsageCell
-from reports.queries.trust import Trust
+from reports.cost_question.answers import Named, SpendCell, costs, costs_by_day, spend_cells
+from reports.queries.costs.calls import UsageCell, usage_cells
+from reports.queries.costs.trust import Trust
+from reports.queries.ownership.organisation import TeamInTree, names_of, teams_in_tree
+from reports.queries.reconcile.sources import allocated_sources, differences, loaded_sources
 from reports.readable import ratio
 
 EVIDENCE_WORDS = {
@@ -60,15 +49,12 @@ class Figures:
     """Everything the page reads."""
 
     cells: list[SpendCell]
-    days: SpendDays
+    whole_bill: Decimal  # with what is not AI
+    days: dict[str, Named]
     usage: list[UsageCell]
     teams: list[TeamInTree]
     differences: dict[str, Decimal]  # per source of the billing months
     known: Trust
-
-    @property
-    def ai(self) -> list[SpendCell]:
-        return ai_cells(self.cells)
 
 
 def executive(request: HttpRequest) -> HttpResponseBase:
@@ -91,10 +77,16 @@ def executive(request: HttpRequest) -> HttpResponseBase:
 
 
 def _read(state: PageState) -> Figures:
+    question = state.question
+    everything = costs(replace(question, ai_only=False, compare=None).by())
     return Figures(
-        cells=read_cells(state),
-        days=read_days(state),
-        usage=read_usage(state),
+        cells=spend_cells(question),
+        whole_bill=exact_sum(row.now for row in everything),
+        days={
+            name: costs_by_day(question=question, dimension=name)
+            for name in ("team", "feature", "model")
+        },
+        usage=usage_cells(question),
         teams=teams_in_tree(scope=state.reader_scope, day=state.period.last_day),
         differences=_differences(state),
         known=read_trust(state),
@@ -103,21 +95,17 @@ def _read(state: PageState) -> Figures:
 
 def _differences(state: PageState) -> dict[str, Decimal]:
     """Bills against runs, each in its own currency: a rate has no part in whether they agree."""
-    found: dict[str, Decimal] = {}
     runs = state.runs_of(state.period)
-    for currency in sorted({run.currency for run in runs} or {state.currency}):
-        loaded = loaded_sources(
-            months=state.period.months(),
-            currency=currency,
-            metric=state.metric,
-            scope=state.reader_scope,
-        )
-        own = tuple(run.id for run in runs if run.currency == currency)
-        made = balances(runs=own, scope=state.reader_scope, metric=state.metric)
-        found |= {
-            f"{source}, {currency}": amount for source, amount in differences(loaded, made).items()
-        }
-    return found
+    currencies = {run.currency for run in runs} or {state.currency}
+    loaded = loaded_sources(
+        months=state.period.months(), metric=state.metric, scope=state.reader_scope
+    )
+    allocated = allocated_sources(runs=runs, metric=state.metric, scope=state.reader_scope)
+    return {
+        f"{source}, {currency}": amount
+        for (source, currency), amount in differences(loaded, allocated).items()
+        if currency in currencies
+    }
 
 
 def _tables(request: HttpRequest, state: PageState, figures: Figures) -> dict[str, Table]:
@@ -134,50 +122,50 @@ def _tables(request: HttpRequest, state: PageState, figures: Figures) -> dict[st
     def named(unknown: str) -> Callable[[str | None], Cell]:
         return lambda value: Cell(value=value or unknown)
 
-    ai = figures.ai
+    ai = figures.cells
     names = names_of(features={cell.feature for cell in ai})
     return {
         "by_team": spend_table(
             request,
             state,
-            totals_by(ai, lambda cell: cell.team),
+            totals_by(ai, attrgetter("team")),
             name="teams",
             label="Team",
             caption="AI cost by team",
             name_cell=team_cell,
             amount_filters=lambda slug: {"team": slug} if slug else {"kind": "unallocated"},
-            days=figures.days.by_team,
-            units=unit_costs(ai, figures.usage, lambda cell: cell.team),
+            days=figures.days["team"],
+            units=unit_costs(ai, figures.usage, attrgetter("team")),
             limit=14,
         ),
         "by_feature": spend_table(
             request,
             state,
-            totals_by(ai, lambda cell: cell.feature),
+            totals_by(ai, attrgetter("feature")),
             name="features",
             label="Feature",
             caption="AI cost by feature",
             name_cell=lambda feature: Cell(value=names.feature(feature)),
             amount_filters=lambda feature: {"feature": feature},
-            days=figures.days.by_feature,
+            days=figures.days["feature"],
             compact=True,
         ),
         "by_model": spend_table(
             request,
             state,
-            totals_by(ai, lambda cell: cell.model),
+            totals_by(ai, attrgetter("model")),
             name="models",
             label="Model",
             caption="AI cost by model",
             name_cell=named("no model"),
             amount_filters=lambda model: {"model": model},
-            days=figures.days.by_model,
+            days=figures.days["model"],
             compact=True,
         ),
         "by_provider": spend_table(
             request,
             state,
-            totals_by(ai, lambda cell: cell.provider),
+            totals_by(ai, attrgetter("provider")),
             name="providers",
             label="Provider",
             caption="AI cost by provider",
@@ -224,10 +212,10 @@ def _evidence_table(request: HttpRequest, state: PageState, known: Trust) -> Tab
 
 
 def _charts(request: HttpRequest, state: PageState, figures: Figures) -> dict[str, Chart | None]:
-    parts = why_changed(figures.ai, figures.usage)
+    parts = why_changed(figures.cells, figures.usage)
     return {
-        "day_chart": day_chart(request, state, team_series(figures.days.by_team, figures.teams)),
-        "change_chart": change_chart(request, state, parts, total_of(figures.ai)),
+        "day_chart": day_chart(request, state, team_series(figures.days["team"], figures.teams)),
+        "change_chart": change_chart(request, state, parts, total_of(figures.cells)),
     }
 
 
@@ -238,8 +226,7 @@ def _page(
     tables: dict[str, Table],
     charts: dict[str, Chart | None],
 ) -> HttpResponse:
-    total = total_of(figures.ai)
-    whole_bill = total_of(figures.cells)
+    total = total_of(figures.cells)
     context = {
         **tables,
         **charts,
@@ -248,8 +235,8 @@ def _page(
         "period_words": headline_words(state),
         "compare_words": state.compare.words if state.compare else "",
         "unit": _organisation_unit_cost(figures),
-        "ai_share": ratio(total.now, whole_bill.now),
-        "other_cost": whole_bill.now - total.now,
+        "ai_share": ratio(total.now, figures.whole_bill),
+        "other_cost": figures.whole_bill - total.now,
         "largest_provider": _largest(figures),
         "sources": len(figures.differences),
         "is_reconciled": not any(figures.differences.values()),
@@ -267,13 +254,13 @@ def _page(
 
 
 def _organisation_unit_cost(figures: Figures) -> UnitCost | None:
-    return unit_costs(figures.ai, figures.usage, lambda _: None).get(None)
+    return unit_costs(figures.cells, figures.usage, lambda _: None).get(None)
 
 
 def _largest(figures: Figures) -> tuple[str, Decimal | None] | None:
     """The provider with the largest share of AI cost, and that share."""
-    providers: dict[str | None, Amounts] = totals_by(figures.ai, lambda cell: cell.provider)
-    total = total_of(figures.ai).now
+    providers: dict[str | None, Amounts] = totals_by(figures.cells, attrgetter("provider"))
+    total = total_of(figures.cells).now
     for provider, amounts in providers.items():
         return provider or "unknown", ratio(amounts.now, total)
     return None

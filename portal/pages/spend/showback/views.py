@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import cached_property
+from operator import attrgetter
 from typing import cast
 
 from django.http import HttpRequest, HttpResponseBase
@@ -20,7 +21,6 @@ from portal.accounts.models import User
 from portal.pages.frame.chart import Chart
 from portal.pages.frame.reasons import reason_words
 from portal.pages.frame.render import Crumb, render_page
-from portal.pages.frame.reported import read_cells, read_days, read_parts, read_usage
 from portal.pages.frame.state import PageState
 from portal.pages.frame.tables import Cell, Column, Row, Table, arranged, asked_download
 from portal.pages.registry import page_address
@@ -40,20 +40,28 @@ from reports.analysis.sampling_error import sampling_error
 from reports.analysis.spend_totals import (
     Amounts,
     UnitCost,
-    ai_cells,
     total_of,
     totals_by,
     unit_costs,
 )
 from reports.analysis.why_changed import why_changed
-from reports.charts.palette import OTHER, shade_of
-from reports.charts.stacked_days import DaySeries
-from reports.queries.names import Names, names_of
-from reports.queries.spend_cells import SpendCell
-from reports.queries.spend_days import SpendDays
-from reports.queries.spend_parts import SpendPart
-from reports.queries.spend_scopes import TeamInTree, teams_in_tree
-from reports.queries.spend_usage import UsageCell
+from reports.charts.spend import DaySeries
+from reports.charts.style import OTHER, shade_of
+from reports.cost_question.answers import (
+    Named,
+    SpendCell,
+    SpendPart,
+    costs_by_day,
+    spend_cells,
+    spend_parts,
+)
+from reports.queries.costs.calls import UsageCell, usage_cells
+from reports.queries.ownership.organisation import (
+    OrganisationNames,
+    TeamInTree,
+    names_of,
+    teams_in_tree,
+)
 from reports.readable import ratio
 
 KIND_WORDS = {
@@ -81,9 +89,7 @@ def showback(request: HttpRequest) -> HttpResponseBase:
         return render_page(
             request, "spend/showback/empty.html", {}, page="showback", title="Showback", state=state
         )
-    table = _teams_table(
-        request, state, ai_cells(read_cells(state)), read_days(state), read_usage(state), teams
-    )
+    table = _teams_table(request, state, teams)
     download = asked_download(request, [table], file_name=f"showback-{state.period.start}")
     context = {"table": table, "period_words": headline_words(state)}
     return download or render_page(
@@ -97,14 +103,8 @@ def showback(request: HttpRequest) -> HttpResponseBase:
     )
 
 
-def _teams_table(
-    request: HttpRequest,
-    state: PageState,
-    cells: list[SpendCell],
-    days: SpendDays,
-    usage: list[UsageCell],
-    teams: list[TeamInTree],
-) -> Table:
+def _teams_table(request: HttpRequest, state: PageState, teams: list[TeamInTree]) -> Table:
+    cells = spend_cells(state.question)
     known = names_and_shades(teams)
     by_slug = {team.slug: team for team in teams}
 
@@ -123,7 +123,7 @@ def _teams_table(
         team = by_slug.get(slug or "")
         return (team.unit_name or "") if team else ""
 
-    totals: dict[str | None, Amounts] = totals_by(cells, lambda cell: cell.team)
+    totals: dict[str | None, Amounts] = totals_by(cells, attrgetter("team"))
     for team in teams:
         totals.setdefault(team.slug, Amounts(Decimal(0), Decimal(0)))
     return spend_table(
@@ -135,8 +135,8 @@ def _teams_table(
         caption="AI cost by team",
         name_cell=name_cell,
         amount_filters=lambda slug: {"team": slug} if slug else {"kind": "unallocated"},
-        days=days.by_team,
-        units=unit_costs(cells, usage, lambda cell: cell.team),
+        days=costs_by_day(question=state.question, dimension="team"),
+        units=unit_costs(cells, usage_cells(state.question), attrgetter("team")),
         limit=0,
         second=("Business unit", unit_of),
     )
@@ -147,16 +147,16 @@ class TeamFigures:
     """Everything one team's page reads."""
 
     cells: list[SpendCell]
-    days: SpendDays
+    by_feature: Named  # cost per day
     usage: list[UsageCell]
     parts: list[SpendPart]
 
     @cached_property
-    def names(self) -> Names:
+    def names(self) -> OrganisationNames:
         told = {
             *(cell.feature for cell in self.cells),
             *(use.feature for use in self.usage),
-            *self.days.by_feature,
+            *self.by_feature,
         }
         return names_of(features=told)
 
@@ -170,10 +170,10 @@ def showback_team(request: HttpRequest, slug: str) -> HttpResponseBase:
     if not state.has_data:
         return render_page(request, "spend/showback/empty.html", context, **frame)  # type: ignore[arg-type]
     figures = TeamFigures(
-        cells=ai_cells(read_cells(state)),
-        days=read_days(state),
-        usage=read_usage(state),
-        parts=read_parts(state),
+        cells=spend_cells(state.question),
+        by_feature=costs_by_day(question=state.question, dimension="feature"),
+        usage=usage_cells(state.question),
+        parts=spend_parts(state.question),
     )
     parts = {**_team_tables(request, state, figures, slug), **_team_charts(request, state, figures)}
     tables = [part if isinstance(part, Table) else part.table for part in parts.values() if part]
@@ -217,20 +217,20 @@ def _others(state: PageState, teams: Sequence[TeamInTree]) -> list[tuple[str, st
 def _team_tables(
     request: HttpRequest, state: PageState, figures: TeamFigures, slug: str
 ) -> dict[str, Table]:
-    units = unit_costs(figures.cells, figures.usage, lambda cell: cell.feature)
+    units = unit_costs(figures.cells, figures.usage, attrgetter("feature"))
     return {
         "matrix": _matrix(request, state, figures, slug),
         "parts": _parts_table(request, state, figures.parts, slug),
         "features": spend_table(
             request,
             state,
-            totals_by(figures.cells, lambda cell: cell.feature),
+            totals_by(figures.cells, attrgetter("feature")),
             name="features",
             label="Feature",
             caption="AI cost by feature",
             name_cell=lambda feature: Cell(value=figures.names.feature(feature)),
             amount_filters=lambda feature: {"team": slug, "feature": feature},
-            days=figures.days.by_feature,
+            days=figures.by_feature,
             units=units,
             limit=0,
         ),
@@ -241,11 +241,11 @@ def _team_tables(
 def _team_charts(
     request: HttpRequest, state: PageState, figures: TeamFigures
 ) -> dict[str, Chart | None]:
-    largest = totals_by(figures.cells, lambda cell: cell.feature)
+    largest = totals_by(figures.cells, attrgetter("feature"))
     shades = {feature: shade_of(number) for number, feature in enumerate(largest)}
     series = [
         DaySeries(figures.names.feature(feature), shades.get(feature, OTHER), costs)
-        for feature, costs in figures.days.by_feature.items()
+        for feature, costs in figures.by_feature.items()
     ]
     return {
         "day_chart": day_chart(
@@ -260,14 +260,14 @@ def _team_charts(
 def _matrix(request: HttpRequest, state: PageState, figures: TeamFigures, slug: str) -> Table:
     """Features by models; models beyond the six costliest stand together."""
     cells = figures.cells
-    by_model = totals_by(cells, lambda cell: cell.model)
+    by_model = totals_by(cells, attrgetter("model"))
     named = [model for model in by_model if model]
     shown = named[:MATRIX_MODELS]
     rest = "no model" if named == shown else "other"
     by_pair = totals_by(
         cells, lambda cell: (cell.feature, cell.model if cell.model in shown else None)
     )
-    by_feature = totals_by(cells, lambda cell: cell.feature)
+    by_feature = totals_by(cells, attrgetter("feature"))
     peak = max((abs(amounts.now) for amounts in by_pair.values()), default=Decimal(0))
     models = [*shown, None] if any(model is None for _, model in by_pair) else list(shown)
     rows: list[Row] = []
@@ -365,7 +365,10 @@ def _parts_table(
 
 
 def _units_table(
-    request: HttpRequest, state: PageState, units: dict[str | None, UnitCost], names: Names
+    request: HttpRequest,
+    state: PageState,
+    units: dict[str | None, UnitCost],
+    names: OrganisationNames,
 ) -> Table:
     columns = [
         Column("feature", "Feature"),

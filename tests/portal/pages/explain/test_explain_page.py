@@ -26,12 +26,18 @@ from allocation.runs.month import allocate_period
 from allocation.values.periods import Period
 from portal.accounts.models import Role
 from reports.analysis.arithmetic import product, steps
-from reports.queries.explain import Day, Question, explain_days, explain_lines, explain_parts
-from reports.queries.rules_taken import charges_without_rule, rules_taken
-from reports.queries.spend_filter import Spend
+from reports.cost_question.question import CostQuestion
+from reports.queries.costs.rules_taken import charges_without_rule, rules_taken
+from reports.queries.explain.amount import (
+    ExplainedDay,
+    explain_days,
+    explain_lines,
+    explain_parts,
+)
 from reports.scope import TeamScope
 from tests.allocation.bills import put_in_force
 from tests.factories import client_of, make_team, make_user
+from tests.ledger_rows import asked_about
 from tests.portal.pages.words import text_of
 
 pytestmark = pytest.mark.django_db
@@ -153,8 +159,8 @@ def ledger() -> int:
     return outcome.runs[0].run
 
 
-def asked(run: int, **filters: Any) -> Question:
-    return Question(runs=(run,), months=(MONTH,), **filters)
+def asked(run: int, **filters: Any) -> CostQuestion:
+    return asked_about(run).where(**filters)
 
 
 def explained(client: Client, query: str = "") -> Any:
@@ -167,8 +173,8 @@ def explained(client: Client, query: str = "") -> Any:
 def test_parts_and_lines_add_up_to_the_amount(ledger: int) -> None:
     question = asked(ledger, team="search")
 
-    parts = explain_parts(question=question, teams=EVERYTHING)
-    lines = explain_lines(question=question, teams=EVERYTHING)
+    parts = explain_parts(question)
+    lines = explain_lines(question=question)
 
     assert [(part.rule, part.charge_kind, part.amount) for part in parts] == [
         ("OpenAI model calls", "shared", Decimal("9.00")),
@@ -179,9 +185,9 @@ def test_parts_and_lines_add_up_to_the_amount(ledger: int) -> None:
 
 def test_a_day_is_written_out_and_its_product_is_the_share(ledger: int) -> None:
     question = asked(ledger, team="ads")
-    (line,) = explain_lines(question=question, teams=EVERYTHING)
+    (line,) = explain_lines(question=question)
 
-    (day,) = explain_days(run=line.run, bucket=line.bucket, question=question, teams=EVERYTHING)
+    (day,) = explain_days(question=question, run=line.run, bucket=line.bucket)
 
     assert (day.group_amount, day.driver_quantity, day.driver_total, day.coverage) == (
         12,
@@ -206,7 +212,7 @@ def test_a_day_is_written_out_and_its_product_is_the_share(ledger: int) -> None:
 def test_the_arithmetic_of_each_kind(
     kind: str, note: str, coverage: str, quantity: str | None, expected: str
 ) -> None:
-    day = Day(
+    day = ExplainedDay(
         day=MONTH,
         charge_kind=kind,
         evidence=1,
@@ -354,8 +360,8 @@ def test_statements_are_few(ledger: int, django_assert_max_num_queries: Any) -> 
 # ---------------------------------------------------------------- rules
 
 
-def spend_of(run: int, scope: TeamScope) -> Spend:
-    return Spend(runs=(run,), scope=scope, metric="effective_cost")
+def question_of(run: int, scope: TeamScope) -> CostQuestion:
+    return asked_about(run, scope=scope)
 
 
 def test_rules_show_what_each_took(ledger: int) -> None:
@@ -369,7 +375,7 @@ def test_rules_show_what_each_took(ledger: int) -> None:
     assert "Amazon S3" in page
     taken = {
         take.rule: (take.charges, take.effective_cost)
-        for take in rules_taken(spend=spend_of(ledger, EVERYTHING))
+        for take in rules_taken(question=question_of(ledger, EVERYTHING))
     }
     assert taken == {
         "OpenAI model calls": (1, 12),
@@ -388,7 +394,7 @@ def test_rules_before_any_run(client: Client) -> None:
 def test_a_narrow_scope_counts_no_charges_of_others(ledger: int) -> None:
     ads = TeamScope(teams=frozenset({"ads"}))
 
-    (take,) = rules_taken(spend=spend_of(ledger, ads))
+    (take,) = rules_taken(question=question_of(ledger, ads))
 
     assert (take.rule, take.charges, take.effective_cost) == ("OpenAI model calls", None, 3)
-    assert charges_without_rule(spend=spend_of(ledger, ads), no_rule="no rule") == []
+    assert charges_without_rule(question=question_of(ledger, ads)) == []

@@ -50,9 +50,9 @@ def test_sorts_by_the_address_with_unknown_last_either_way() -> None:
 def test_sort_links_keep_the_view_and_turn_round() -> None:
     heads = table("?period=2026-10&sort.costs=-cost").heads
 
-    assert heads[1]["href"] == "/page/?period=2026-10&sort.costs=cost#costs"
-    assert heads[1]["aria"] == "descending"
-    assert heads[0]["href"] == "/page/?period=2026-10&sort.costs=name#costs"
+    assert heads[1].href == "/page/?period=2026-10&sort.costs=cost#costs"
+    assert heads[1].order == "descending"
+    assert heads[0].href == "/page/?period=2026-10&sort.costs=name#costs"
 
 
 def test_rows_beyond_the_limit_stand_in_one_line() -> None:

@@ -20,21 +20,19 @@ from portal.ingest.otlp.rollup.fold import fold
 from portal.ingest.otlp.traces.nested import SAME_CALL
 from portal.ingest.otlp.traces.normalise import FETCHED, REPEATS_CALLS
 from reports.analysis.waterfall import TOLD_ELSEWHERE
-from reports.queries.latency_by_model import latency_by_model
-from reports.queries.trace_calls import (
+from reports.queries.traces.calls import (
     costliest_calls,
     errors_by_type,
     newest_spans,
     slowest_calls,
     spans_outside_window,
 )
-from reports.queries.trace_spans import trace_spans
-from reports.queries.usage_by_model import usage_by_model
-from reports.queries.usage_choices import usage_choices
-from reports.queries.usage_filter import UsageFilter
-from reports.queries.usage_unpriced import usage_unpriced
+from reports.queries.traces.spans import trace_spans
+from reports.queries.usage.models import latency_by_model, usage_by_model
+from reports.queries.usage.picked import UsageFilter, usage_choices
+from reports.queries.usage.unpriced import usage_unpriced
 from reports.scope import TeamScope
-from reports.window import Window
+from reports.window import HourWindow
 from tests.factories import make_team, make_user
 from tests.portal.bills import SHARED
 from tests.portal.ingest.otlp.sending import CALL, NOW, ingest_secret, request, send, span
@@ -43,7 +41,7 @@ from tests.portal.pages.words import text_of
 pytestmark = pytest.mark.django_db
 
 EXAMPLE = SHARED / "otlp_examples/trace.json"
-DAY = Window(NOW - timedelta(hours=24), NOW + timedelta(minutes=1))
+DAY = HourWindow(NOW - timedelta(hours=24), NOW + timedelta(minutes=1))
 EVERYTHING = TeamScope.everything()
 AGENT = {
     "gen_ai.operation.name": "invoke_agent",

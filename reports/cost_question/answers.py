@@ -1,0 +1,179 @@
+"""What comes back for a cost question: exact sums by its dimensions, in one currency where it asks
+for one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import date
+from decimal import Decimal
+from typing import Any, NamedTuple
+
+from django.db import connection
+
+from allocation.values.money import EXACT
+from reports.cost_question.question import CostQuestion
+from reports.cost_question.runs import MonthRun
+from reports.cost_question.statement import parameters, statement
+from reports.rows import cached_by_run
+
+ZERO = Decimal(0)
+
+
+class CostRow(NamedTuple):
+    """`key` has one value per dimension, in their order; None where it is unknown or unallocated.
+    `before` is 0 where nothing is compared.
+    """
+
+    key: tuple[Any, ...]
+    now: Decimal
+    before: Decimal
+
+
+def costs(question: CostQuestion) -> list[CostRow]:
+    """One row per combination of the dimensions that has cost, ordered by them."""
+    if question.currency is None:
+        return _billed(question=question)
+    return _converted(question=question)
+
+
+@dataclass(frozen=True)
+class RowsPage:
+    """Some of the rows, and whether more follow them."""
+
+    rows: list[CostRow]
+    has_more: bool
+
+
+def cost_page(question: CostQuestion, *, limit: int, offset: int) -> RowsPage:
+    """At most `limit` rows after the first `offset`; read every time."""
+    found = _read(question, {"limit": limit + 1, "offset": offset})
+    return RowsPage(found[:limit], len(found) > limit)
+
+
+class SpendCell(NamedTuple):
+    """Cost of one target and kind; `team` None is unallocated."""
+
+    team: str | None
+    feature: str | None
+    model: str | None
+    provider: str | None
+    kind: str
+    phase: str | None
+    now: Decimal
+    before: Decimal
+
+
+def spend_cells(question: CostQuestion) -> list[SpendCell]:
+    """What each target cost: what totals, unit costs and changes are made of."""
+    asked = question.by("team", "feature", "model", "provider", "charge_kind", "phase")
+    return [SpendCell._make((*row.key, row.now, row.before)) for row in costs(asked)]
+
+
+Named = Mapping[str | None, Mapping[date, Decimal]]
+
+
+@cached_by_run
+def costs_by_day(*, question: CostQuestion, dimension: str) -> Named:
+    """Cost per value of one dimension and day of the period."""
+    days: dict[str | None, dict[date, Decimal]] = {}
+    for (name, day), cost, _ in costs(replace(question, compare=None).by(dimension, "day")):
+        days.setdefault(name, {})[day] = cost
+    return days
+
+
+class SpendPart(NamedTuple):
+    """What one rule gave, of one kind; `reason` says why it is unallocated."""
+
+    kind: str
+    rule: str
+    reason: str | None
+    cost: Decimal
+
+
+def spend_parts(question: CostQuestion) -> list[SpendPart]:
+    """By which rules a cost arrived, largest first."""
+    asked = replace(question, compare=None).by("charge_kind", "rule", "reason")
+    parts = [SpendPart._make((*row.key, row.now)) for row in costs(asked)]
+    return sorted(parts, key=lambda part: (-part.cost, part.kind, part.rule, part.reason or ""))
+
+
+@dataclass(frozen=True)
+class Unconverted:
+    """Cost that no sum of a converted question holds, in its own currency."""
+
+    month: date
+    currency: str
+    now: Decimal
+    before: Decimal
+
+
+def unconverted_costs(question: CostQuestion) -> list[Unconverted]:
+    """One line per month and currency without a rate that has cost in the period or the compared
+    one, newest month first.
+    """
+    lines = []
+    for run in question.currency.unconverted if question.currency else ():
+        asked = replace(question, runs=(run,), currency=None)
+        for row in costs(asked.by()):
+            if row.now or row.before:
+                lines.append(Unconverted(run.month, run.currency, row.now, row.before))
+    return sorted(lines, key=lambda line: (line.month, line.currency), reverse=True)
+
+
+@cached_by_run
+def _billed(*, question: CostQuestion) -> list[CostRow]:
+    return _read(question)
+
+
+@cached_by_run
+def _converted(*, question: CostQuestion) -> list[CostRow]:
+    return converted([(_billed(question=part), factor) for part, factor in rated_parts(question)])
+
+
+def converted(parts: Iterable[tuple[Sequence[CostRow], Decimal]]) -> list[CostRow]:
+    """The exact sums of all rows at their factors, by key; raises decimal.Inexact rather than
+    round.
+    """
+    now: dict[tuple[Any, ...], Decimal] = {}
+    before: dict[tuple[Any, ...], Decimal] = {}
+    for rows, factor in parts:
+        for row in rows:
+            now[row.key] = EXACT.add(now.get(row.key, ZERO), EXACT.multiply(row.now, factor))
+            before[row.key] = EXACT.add(
+                before.get(row.key, ZERO), EXACT.multiply(row.before, factor)
+            )
+    return [CostRow(key, now[key], before[key]) for key in sorted(now, key=_nulls_last)]
+
+
+def rated_parts(question: CostQuestion) -> Iterator[tuple[CostQuestion, Decimal]]:
+    """For each rate of the question's currency: the same question about its runs, and the factor.
+    Runs whose charges all lie before the asked days are left out.
+    """
+    if question.currency is None:
+        raise ValueError("the question is about one currency as billed")
+    for group in question.currency.groups:
+        runs = tuple(run for run in group.runs if run in question.runs and _reaches(run, question))
+        if runs:
+            yield replace(question, runs=runs, currency=None), group.factor
+
+
+def _reaches(run: MonthRun, question: CostQuestion) -> bool:
+    asked = [period.start for period in (question.period, question.compare) if period]
+    return not asked or (run.last_day is not None and run.last_day >= min(asked))
+
+
+def _nulls_last(key: tuple[Any, ...]) -> tuple[tuple[bool, Any], ...]:
+    return tuple((value is None, "" if value is None else value) for value in key)
+
+
+def _read(question: CostQuestion, page: dict[str, int] | None = None) -> list[CostRow]:
+    keys = len(question.dimensions)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            statement(question, is_page=page is not None), parameters(question) | (page or {})
+        )
+        if question.compare:
+            return [CostRow(row[:keys], *row[keys:]) for row in cursor.fetchall()]
+        return [CostRow(row[:keys], row[keys], ZERO) for row in cursor.fetchall()]

@@ -1,0 +1,153 @@
+"""What can be asked about cost: one frozen question, and the tables of dimensions and measures it
+chooses from.
+
+Nothing that a caller writes becomes part of a statement: identifiers come from these tables, and
+every value is bound.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from allocation.values.names import quoted
+from allocation.values.periods import Period
+from reports.cost_question.runs import Conversion, MonthRun
+from reports.scope import TeamScope
+
+METRICS = ("effective_cost", "billed_cost")
+NOT_AI = "other"  # of the dimension ai_scope; everything else is AI or supports it
+
+
+def cost_of(alias: str) -> str:
+    """SQL: the cost of a row in the metric that %(metric)s binds."""
+    return (
+        f"CASE %(metric)s WHEN 'billed_cost' THEN {alias}.billed_cost"
+        f" ELSE {alias}.effective_cost END"
+    )
+
+
+@dataclass(frozen=True)
+class CostDimension:
+    """What costs can be summed by: a column of the rollup `daily`, or of what `join` puts beside
+    it.
+
+    What a run says never changes. `is_of_run` is false where other rows have a part in the answer,
+    so that it must not be cached.
+    """
+
+    column: str
+    join: str = ""
+    is_of_run: bool = True
+
+
+SOURCE = "JOIN allocation_source AS source ON source.id = daily.source_id"
+# A team belongs to the cost centre where it stood on the day of the charge.
+PLACED = """LEFT JOIN (
+        SELECT team.slug, placement.valid_from, placement.valid_to, placement.cost_center_id
+        FROM team_placement_period AS placement
+        JOIN allocation_team AS team ON team.id = placement.team_id
+    ) AS placed ON placed.slug = daily.team AND daily.day >= placed.valid_from
+        AND (placed.valid_to IS NULL OR daily.day < placed.valid_to)"""
+
+DIMENSIONS: Mapping[str, CostDimension] = {
+    "ai_scope": CostDimension("daily.ai_scope"),
+    "team": CostDimension("daily.team"),
+    "feature": CostDimension("daily.feature"),
+    "model": CostDimension("daily.model"),
+    "product": CostDimension("daily.product"),
+    "provider": CostDimension("daily.provider_name"),
+    "service": CostDimension("daily.service_name"),
+    "environment": CostDimension("daily.environment"),
+    "phase": CostDimension("daily.phase"),
+    "charge_kind": CostDimension("daily.charge_kind"),
+    "rule": CostDimension("daily.rule"),
+    "reason": CostDimension("daily.reason"),
+    "evidence": CostDimension("daily.evidence"),
+    "source": CostDimension("source.name", SOURCE),
+    "currency": CostDimension("daily.currency"),
+    "day": CostDimension("daily.day"),
+    # What the chargeback shows as one line, and whom it is charged to.
+    "chargeback_key": CostDimension("daily.chargeback_key"),
+    "cost_center": CostDimension("placed.cost_center_id", PLACED, is_of_run=False),
+}
+
+# `{among}` is empty, or a FILTER clause that picks the rows of one period.
+MEASURES: Mapping[str, str] = {
+    "cost": "coalesce(sum(daily.cost){among}, 0)",  # in the metric of the question
+    "billed_cost": "sum(daily.billed_cost){among}",
+    "effective_cost": "sum(daily.effective_cost){among}",
+    # Unknown as soon as one of its parts is.
+    "list_cost": "CASE WHEN count(daily.list_cost){among} = count(*){among}"
+    " THEN sum(daily.list_cost){among} END",
+    "weakest_evidence": "max(daily.evidence){among}",
+    "any_line": "min(daily.line_id){among}",
+}
+
+Value = str | int
+
+
+class UnknownDimension(ValueError):
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.name = name
+
+    def __str__(self) -> str:
+        return f"{quoted(self.name)} is no dimension; choose from {', '.join(DIMENSIONS)}."
+
+
+@dataclass(frozen=True)
+class CostQuestion:
+    """Which part of the cost rollup is asked for, and by what it is summed.
+
+    Without a `period` every charge day of the runs counts, else those of the half-open period;
+    `compare` is a second period beside it. A filter is a dimension and the value that it must have.
+    Without `ai_only`, spend outside AI counts, too. With a `currency`, amounts of every run are
+    converted into it; without one, the runs must share their currency, or it must be among the
+    dimensions: two currencies are never added.
+    """
+
+    runs: tuple[MonthRun, ...]
+    scope: TeamScope
+    period: Period | None = None
+    compare: Period | None = None
+    dimensions: tuple[str, ...] = ()
+    metric: str = "effective_cost"
+    filters: tuple[tuple[str, Value], ...] = ()
+    currency: Conversion | None = None
+    ai_only: bool = True
+
+    def __post_init__(self) -> None:
+        for name in (*self.dimensions, *(name for name, _ in self.filters)):
+            if name not in DIMENSIONS:
+                raise UnknownDimension(name)
+        if self.metric not in METRICS:
+            raise ValueError(self.metric)
+        if self.compare and not self.period:
+            raise ValueError("only a period can be compared with another one")
+
+    def by(self, *dimensions: str) -> CostQuestion:
+        """The same cost, summed by these dimensions."""
+        return replace(self, dimensions=dimensions)
+
+    def where(self, **values: Value | None) -> CostQuestion:
+        """The part of it in which the named dimensions have these values; None means any."""
+        chosen = {name: value for name, value in values.items() if value is not None}
+        return replace(self, filters=tuple((dict(self.filters) | chosen).items()))
+
+    def value(self, dimension: str) -> str | None:
+        """What a filter asks of the dimension, as text; None where there is no such filter."""
+        return next((str(value) for name, value in self.filters if name == dimension), None)
+
+    @property
+    def run_ids(self) -> list[int]:
+        return [run.id for run in self.runs]
+
+    @property
+    def is_final(self) -> bool:
+        """All runs are published and hashed, so the same question always has the same answer."""
+        return (
+            bool(self.runs)
+            and all(run.is_final for run in self.runs)
+            and all(DIMENSIONS[name].is_of_run for name in self.dimensions)
+        )

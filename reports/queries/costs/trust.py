@@ -1,0 +1,179 @@
+"""The trust line: how far bills and traces reach, how much of the cost is explained, and what is
+wrong.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import date, datetime
+from decimal import Decimal
+
+from django.db import connection
+
+from allocation.models import ChargeKind
+from allocation.values.money import exact_sum
+from reports.cost_question.answers import costs
+from reports.cost_question.question import CostQuestion
+from reports.readable import ratio
+from reports.rows import cached_by_run
+
+EXPLAINED_UP_TO = 4
+
+# One row per source of bills with its newest delivery, or one without a source; in each when the
+# newest span came, by the start index of two partitions, else the newest hour with usage.
+ARRIVED = """
+SELECT traces.at, source.name, newest.id, newest.status, newest.rows_rejected
+FROM (
+    SELECT coalesce(
+        (SELECT max(received_at) FROM span
+            WHERE span_day BETWEEN %(today)s::date - 1 AND %(today)s::date AND started_at >= (
+                SELECT max(started_at) FROM span
+                WHERE span_day BETWEEN %(today)s::date - 1 AND %(today)s::date)),
+        (SELECT max(hour) + interval '1 hour' FROM usage_hourly WHERE hour <= %(now)s),
+        (SELECT max(hour) FROM usage_delta WHERE hour <= %(now)s)
+    ) AS at
+) AS traces
+LEFT JOIN (
+    allocation_source AS source
+    JOIN LATERAL (
+        SELECT id, status, rows_rejected FROM allocation_import
+        WHERE source_id = source.id AND kind = 'bill' ORDER BY created_at DESC LIMIT 1
+    ) AS newest ON true
+) ON true
+ORDER BY source.name
+"""
+
+# One row per source: how far its charges reach. Days after today are prepaid, not news.
+REACH = """
+SELECT source.name, max(charge_group.day)
+FROM charge_bucket AS bucket
+JOIN charge_group ON charge_group.run_id = bucket.run_id AND charge_group.bucket = bucket.bucket
+JOIN allocation_source AS source ON source.id = bucket.source_id
+WHERE bucket.run_id = ANY(%(runs)s) AND charge_group.day <= %(today)s
+GROUP BY source.name
+"""
+
+
+@dataclass(frozen=True)
+class SourceTrust:
+    name: str
+    through: date | None
+    import_id: int
+    status: str
+    rows_rejected: int
+
+    @property
+    def is_refused(self) -> bool:
+        """Nothing of the newest delivery was loaded."""
+        return self.status in ("refused", "failed")
+
+    @property
+    def problem(self) -> str | None:
+        """What is wrong with the newest delivery, and what to do; None where nothing is."""
+        if self.is_refused:
+            return (
+                f"the newest {self.name} bill was {self.status}: see import {self.import_id} and"
+                " deliver it again"
+            )
+        if self.rows_rejected:
+            return (
+                f"{self.rows_rejected:,} rows of the newest {self.name} bill were rejected: see"
+                f" import {self.import_id}"
+            )
+        return None
+
+    @property
+    def problem_to_report(self) -> str | None:
+        """The same for a reader who can't open imports: what it means for the figures, and whom to
+        ask.
+        """
+        if self.is_refused:
+            return (
+                f"the newest {self.name} bill is not in these figures, ask finance when it will be"
+            )
+        if self.rows_rejected:
+            return (
+                f"{self.rows_rejected:,} rows of the newest {self.name} bill are not in these"
+                " figures, ask finance"
+            )
+        return None
+
+
+@dataclass(frozen=True)
+class EvidenceShare:
+    """Cost that rests on one rung of evidence (1 traces to 6 unallocated)."""
+
+    rung: int
+    is_untraced: bool
+    is_unallocated: bool
+    cost: Decimal
+
+    @property
+    def is_explained(self) -> bool:
+        """Measured by traces, gateway logs or the provider, or owned by whom the key or project
+        belongs to.
+        """
+        return self.rung <= EXPLAINED_UP_TO and not self.is_untraced and not self.is_unallocated
+
+
+@dataclass(frozen=True)
+class Trust:
+    """Sources and times are the organisation's; evidence is of the AI cost that the page shows."""
+
+    sources: list[SourceTrust]
+    traces_at: datetime | None
+    evidence: list[EvidenceShare]
+    runs: tuple[int, ...]
+
+    @property
+    def total(self) -> Decimal:
+        return exact_sum(share.cost for share in self.evidence)
+
+    @property
+    def explained(self) -> Decimal | None:
+        """Fraction of the cost, None where there is no cost."""
+        return ratio(
+            exact_sum(share.cost for share in self.evidence if share.is_explained), self.total
+        )
+
+    @property
+    def unallocated(self) -> Decimal | None:
+        return ratio(
+            exact_sum(share.cost for share in self.evidence if share.is_unallocated), self.total
+        )
+
+
+def trust(
+    *, question: CostQuestion, every_run: CostQuestion, runs: tuple[int, ...], now: datetime
+) -> Trust:
+    """`question` is about the cost that the page shows, `every_run` about the current runs of all
+    currencies; `runs` are those of the period, to be shown.
+    """
+    reach = source_reach(question=every_run, today=now.date())
+    with connection.cursor() as cursor:
+        cursor.execute(ARRIVED, {"today": now.date(), "now": now})
+        arrived = cursor.fetchall()
+    sources = [SourceTrust(name, reach.get(name), *newest) for _, name, *newest in arrived if name]
+    sources.sort(key=lambda source: (-(source.through or date.min).toordinal(), source.name))
+    return Trust(sources, arrived[0][0], evidence_shares(question), runs)
+
+
+@cached_by_run
+def source_reach(*, question: CostQuestion, today: date) -> dict[str, date]:
+    """The last charge day of each source, up to today. Of the whole organisation: it tells no
+    amount.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(REACH, {"runs": question.run_ids, "today": today})
+        return dict(cursor.fetchall())
+
+
+def evidence_shares(question: CostQuestion) -> list[EvidenceShare]:
+    """The cost by what it rests on. The untraced part is spread over traced shares, so it is not
+    explained.
+    """
+    return [
+        EvidenceShare(rung, kind == ChargeKind.UNTRACED, reason is not None, row.now)
+        for row in costs(replace(question, compare=None).by("evidence", "charge_kind", "reason"))
+        for rung, kind, reason in [row.key]
+    ]

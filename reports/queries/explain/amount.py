@@ -1,0 +1,206 @@
+"""Where an amount comes from: rules, bill lines, and the numbers each day was split by.
+
+Three steps down, each bounded: an amount is made of parts (rule and kind), a part of lines (charge
+buckets), a line of days (charge groups). A reader of some teams sees their own shares, and of a
+shared line only the totals that the arithmetic needs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import date
+from decimal import Decimal
+from typing import Any, NamedTuple
+
+from allocation.values.vocabulary import OUTSIDE_SCOPE
+from reports.cost_question.answers import costs
+from reports.cost_question.question import NOT_AI, CostQuestion, cost_of
+from reports.cost_question.statement import parameters
+from reports.rows import cached_by_run, fetch
+from reports.scope import within_scope
+
+LINES = 12  # shown at once
+
+# Where the ledger has each dimension that can be filtered by: a share `a`, its target `t`, its
+# bucket `b` and the bucket's source.
+LEDGER = {
+    "team": "t.team",
+    "feature": "t.feature",
+    "product": "t.product",
+    "model": "t.model",
+    "environment": "t.environment",
+    "reason": "t.reason",
+    "provider": "b.provider_name",
+    "service": "b.service_name",
+    "rule": "b.rule",
+    "source": "source.name",
+    "charge_kind": "a.charge_kind",
+    "evidence": "a.evidence",
+}
+
+
+class ExplainedPart(NamedTuple):
+    """What one rule gave, of one kind and on one rung of evidence."""
+
+    rule: str
+    charge_kind: str
+    evidence: int
+    reason: str | None
+    source: str
+    amount: Decimal
+
+
+def explain_parts(question: CostQuestion) -> list[ExplainedPart]:
+    """What the amount is made of, largest first; the parts add up to it."""
+    asked = replace(question, compare=None)
+    rows = costs(asked.by("rule", "charge_kind", "evidence", "reason", "source"))
+    parts = [ExplainedPart._make((*row.key, row.now)) for row in rows]
+    return sorted(
+        parts, key=lambda part: (-abs(part.amount), part.rule, part.charge_kind, part.evidence)
+    )
+
+
+@dataclass(frozen=True)
+class ExplainedLine:
+    """One charge bucket, charges of equal rule and split key, and the reader's share of it."""
+
+    run: int
+    bucket: int
+    rule: str
+    method: str
+    source: str
+    provider_name: str | None
+    service_name: str | None
+    charge_category: str
+    split_key: str  # JSON
+    amount: Decimal
+    days: int
+
+
+# One row per bucket.
+LINE_ROWS = """
+WITH wanted AS MATERIALIZED (
+    SELECT b.run_id, b.bucket, source.name AS source FROM charge_bucket b
+    JOIN allocation_source source ON source.id = b.source_id
+    WHERE {bucket}
+), target AS MATERIALIZED (
+    SELECT t.id FROM allocation_target t WHERE {target}
+), share AS (
+    SELECT a.run_id, a.bucket, wanted.source, sum({cost}) AS amount,
+        count(DISTINCT a.day) AS days
+    FROM wanted JOIN allocated_cost a ON a.run_id = wanted.run_id AND a.bucket = wanted.bucket
+    WHERE {share} AND a.target_id IN (SELECT id FROM target)
+    GROUP BY a.run_id, a.bucket, wanted.source
+)
+SELECT share.run_id, share.bucket, b.rule, b.method, share.source, b.provider_name, b.service_name,
+    b.charge_category, b.split_key::text, share.amount, share.days
+FROM share JOIN charge_bucket b ON b.run_id = share.run_id AND b.bucket = share.bucket
+ORDER BY abs(share.amount) DESC, share.run_id, share.bucket
+OFFSET %(offset)s LIMIT %(limit)s
+"""
+
+
+@cached_by_run
+def explain_lines(*, question: CostQuestion, offset: int = 0) -> list[ExplainedLine]:
+    """The bill lines behind the amount, largest first; at most 13, one more than a page shows."""
+    values = {**_parameters(question), "offset": offset, "limit": LINES + 1}
+    return fetch(ExplainedLine, lines_statement(question), values)
+
+
+def lines_statement(question: CostQuestion) -> str:
+    return LINE_ROWS.format(
+        bucket=_where(_of_bucket(question)),
+        target=_where(_of_target(question)),
+        share=_where(_of_share(question)),
+        cost=cost_of("a"),
+    )
+
+
+@dataclass(frozen=True)
+class ExplainedDay:
+    """One charge group of a line and the reader's share of it, of one kind and rung.
+
+    `group_amount`, `driver_total`, `quantity` and `coverage` are those of the whole group, whoever
+    shares it.
+    """
+
+    day: date
+    charge_kind: str
+    evidence: int
+    amount: Decimal
+    driver_quantity: Decimal | None
+    charges: int
+    group_amount: Decimal
+    quantity: Decimal | None
+    driver: str | None
+    driver_total: Decimal | None
+    coverage: Decimal | None
+    widened: str | None
+    note: str | None
+
+
+# One row per day, kind and rung of one bucket.
+DAYS = """
+SELECT a.day, a.charge_kind, a.evidence, sum({cost}), sum(a.driver_quantity),
+    g.charges, {group_cost}, g.quantity, g.driver, g.driver_total, g.coverage, g.widened, g.note
+FROM allocated_cost a
+JOIN charge_group g ON g.run_id = a.run_id AND g.bucket = a.bucket AND g.day = a.day
+JOIN allocation_target t ON t.id = a.target_id
+WHERE {share} AND a.run_id = %(run)s AND a.bucket = %(bucket)s AND {target}
+GROUP BY a.day, a.charge_kind, a.evidence, g.charges, g.billed_cost, g.effective_cost, g.quantity,
+    g.driver, g.driver_total, g.coverage, g.widened, g.note
+ORDER BY a.day, a.charge_kind COLLATE "C", a.evidence
+"""
+
+
+@cached_by_run
+def explain_days(*, question: CostQuestion, run: int, bucket: int) -> list[ExplainedDay]:
+    """The days of one line, with what each was split by."""
+    values = {**_parameters(question), "run": run, "bucket": bucket}
+    return fetch(ExplainedDay, days_statement(question), values)
+
+
+def days_statement(question: CostQuestion) -> str:
+    return DAYS.format(
+        share=_where(_of_share(question)),
+        target=_where(_of_target(question)),
+        cost=cost_of("a"),
+        group_cost=cost_of("g"),
+    )
+
+
+def _parameters(question: CostQuestion) -> dict[str, Any]:
+    months = sorted({run.month for run in question.runs})
+    return {**parameters(question), "months": months, "outside": OUTSIDE_SCOPE}
+
+
+def _where(conditions: Iterator[str]) -> str:
+    return "\n        AND ".join(conditions)
+
+
+def _of_bucket(question: CostQuestion) -> Iterator[str]:
+    yield "b.run_id = ANY(%(runs)s)"
+    if question.ai_only:
+        yield f"b.ai_scope <> '{NOT_AI}'"
+    yield from _filters(question, "b.", "source.")
+
+
+def _of_target(question: CostQuestion) -> Iterator[str]:
+    yield within_scope("t.team")
+    if question.ai_only:
+        yield "t.reason IS DISTINCT FROM %(outside)s"
+    yield from _filters(question, "t.")
+
+
+def _of_share(question: CostQuestion) -> Iterator[str]:
+    yield "a.billing_month = ANY(%(months)s)"
+    if question.period:
+        yield "a.day >= %(start)s AND a.day < %(end)s"
+    yield from _filters(question, "a.")
+
+
+def _filters(question: CostQuestion, *tables: str) -> Iterator[str]:
+    for name, _ in question.filters:
+        if LEDGER[name].startswith(tables):
+            yield f"{LEDGER[name]} = %(is_{name})s"

@@ -1,0 +1,133 @@
+"""What lies at the bottom of an amount: the delivered rows of a bill line, and some of the calls
+that it was split by.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
+from uuid import UUID
+
+from reports.cost_question.question import CostQuestion
+from reports.cost_question.statement import parameters
+from reports.queries.explain.variants import bill_line_variant, run_with_rules
+from reports.queries.usage.tokens import all_tokens
+from reports.rows import fetch
+from reports.scope import TeamScope, within_scope
+
+BILL_ROWS = 25  # shown at once
+TRACES = 5
+
+
+@dataclass(frozen=True)
+class BillRow:
+    """One delivered row, as it came."""
+
+    scope: int
+    line: int
+    file_name: str
+    import_id: int
+    charge_period_start: datetime
+    charge_period_end: datetime
+    billed_cost: Decimal
+    effective_cost: Decimal
+    consumed_quantity: Decimal | None
+    consumed_unit: str | None
+    description: str | None
+    sku: str | None
+    resource: str | None
+    sub_account: str | None
+    invoice_id: str | None
+
+
+# One row per charge of one bucket, in the order of its files; the scopes are those that the run
+# pinned. A reader of some teams gets the rows only where nobody else has a share in them.
+BILL = """
+SELECT c.scope_id, c.line, delivered.file_name, delivered.id,
+    c.charge_period_start, c.charge_period_end, c.billed_cost, c.effective_cost,
+    c.consumed_quantity, d.consumed_unit, d.charge_description, coalesce(d.sku_meter, d.sku_id),
+    coalesce(d.resource_name, d.resource_id), coalesce(d.sub_account_name, d.sub_account_id),
+    d.invoice_id
+FROM allocation_allocationrun run
+JOIN allocation_chargescope scope ON run.inputs -> 'scopes' @> to_jsonb(scope.id)
+JOIN bucket_member m ON m.run_id = run.id AND m.source_id = scope.source_id
+    AND m.bucket = %(bucket)s
+JOIN charge c ON c.billing_month = run.billing_month AND c.scope_id = scope.id
+    AND c.dimension_id = m.dimension_id AND {variant} = m.variant
+JOIN allocation_chargedimension d ON d.id = m.dimension_id
+JOIN allocation_import delivered ON delivered.id = scope.bill_import_id
+WHERE run.id = %(run)s AND (c.scope_id, c.line) > (%(after_scope)s, %(after_line)s)
+    AND NOT EXISTS (
+        SELECT FROM allocated_cost a JOIN allocation_target t ON t.id = a.target_id
+        WHERE a.billing_month = run.billing_month AND a.run_id = run.id AND a.bucket = m.bucket
+            AND {is_mine} IS NOT TRUE
+    )
+ORDER BY c.scope_id, c.line
+LIMIT %(limit)s
+"""
+
+
+def bill_rows(
+    *, run: int, bucket: int, after: tuple[int, int], teams: TeamScope, limit: int = BILL_ROWS + 1
+) -> list[BillRow]:
+    """Delivered rows of one line after (scope, line); as a rule at most 26, one more than a page
+    shows. None for a reader of some teams where anyone else has a share of the line.
+    """
+    variant = bill_line_variant(run_with_rules(run))
+    return fetch(
+        BillRow,
+        BILL.format(variant=variant, is_mine=within_scope("t.team")),
+        {
+            "run": run,
+            "bucket": bucket,
+            "after_scope": after[0],
+            "after_line": after[1],
+            "limit": limit,
+            "teams": teams.bound,
+        },
+    )
+
+
+@dataclass(frozen=True)
+class SampleTrace:
+    span_day: date
+    trace_id: UUID
+    started_at: datetime
+    model: str | None
+    team: str | None
+    feature: str | None
+    tokens: int
+
+
+# A few counted spans of one day that the bucket's split key speaks of.
+SAMPLE = """
+SELECT s.span_day, s.trace_id, s.started_at, d.model, d.team, d.feature, {tokens}
+FROM span s JOIN allocation_usagedimension d ON d.id = s.dimension_id
+WHERE s.span_day = %(day)s AND s.counted AND d.model = %(key_model)s
+    AND (%(key_project)s::text IS NULL OR %(key_project)s = '*' OR d.project = %(key_project)s)
+    AND {of_question}
+LIMIT %(limit)s
+"""
+
+
+def sample_traces(
+    *, day: date, model: str, project: str | None, question: CostQuestion
+) -> list[SampleTrace]:
+    """At most five of the model calls that a traced line was split by on one day."""
+    filters = [
+        f"d.{name} = %(is_{name})s" for name, _ in question.filters if name in ("team", "feature")
+    ]
+    return fetch(
+        SampleTrace,
+        SAMPLE.format(
+            tokens=all_tokens("s"), of_question=" AND ".join([within_scope("d.team"), *filters])
+        ),
+        {
+            **parameters(question),
+            "day": day,
+            "key_model": model,
+            "key_project": project,
+            "limit": TRACES,
+        },
+    )

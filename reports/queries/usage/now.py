@@ -1,0 +1,133 @@
+"""What model calls do now against the same hour of the week in the last four weeks, per model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+from django.db import connection
+
+from reports.queries.usage.picked import PICKED_DIMENSIONS, UsageFilter
+from reports.rows import fetch
+from reports.scope import TeamScope
+
+WEEKS = 4
+
+
+@dataclass(frozen=True)
+class HourRow:
+    """One model in the 60 minutes that end now (`weeks_back` 0) or that ended 1 to 4 weeks ago."""
+
+    weeks_back: int
+    provider: str | None
+    model: str | None
+    calls: Decimal
+    errors: Decimal
+    tokens: Decimal
+    cost: Decimal  # USD at list prices: the priced part only
+    unpriced_calls: Decimal  # calls of models without a price
+    pending_calls: Decimal  # calls too fresh to be priced
+
+
+@dataclass(frozen=True)
+class LatencyRow:
+    weeks_back: int
+    provider: str | None
+    model: str | None
+    bucket: int
+    calls: Decimal
+
+
+@dataclass(frozen=True)
+class KnownTelemetry:
+    """What telemetry there is at all."""
+
+    first_hour: datetime | None
+    last_hour: datetime | None
+    last_started: datetime | None  # newest span of yesterday or today
+
+    def covers(self, now: datetime, weeks_back: int) -> bool:
+        """Whether telemetry had begun an hour before that moment, so that a missing row is a true
+        zero.
+        """
+        moment = now - timedelta(weeks=weeks_back, hours=1)
+        return self.first_hour is not None and moment >= self.first_hour
+
+
+# Hours are whole in the rollup, so the 60 minutes up to now are the running hour plus the part of
+# the hour before that is still inside. For past weeks the hour that runs now counts with the part
+# that had passed.
+SLOTS = """
+    SELECT * FROM unnest(%(weeks_back)s::int[], %(hours)s::timestamptz[], %(weights)s::numeric[])
+        AS slot(weeks_back, hour, weight)
+"""
+
+# One row per week back and model.
+USAGE = f"""
+WITH slot AS MATERIALIZED ({SLOTS})
+SELECT slot.weeks_back, d.provider, d.model,
+    sum(d.calls * slot.weight), sum(d.errors * slot.weight),
+    sum((d.input_tokens + d.cached_tokens + d.output_tokens) * slot.weight),
+        sum(d.list_cost * slot.weight),
+    sum(d.unpriced_calls * slot.weight), sum(d.pending_calls * slot.weight)
+FROM usage_by_subject d JOIN slot ON slot.hour = d.hour
+WHERE d.hour = ANY(%(hours)s) AND {PICKED_DIMENSIONS}
+GROUP BY slot.weeks_back, d.provider, d.model
+"""  # noqa: S608  no value is written into it
+
+# One row per week back, model and latency bucket.
+LATENCY = f"""
+WITH slot AS MATERIALIZED ({SLOTS})
+SELECT slot.weeks_back, d.provider, d.model, d.bucket, sum(d.calls * slot.weight)
+FROM latency_by_subject d JOIN slot ON slot.hour = d.hour
+WHERE d.hour = ANY(%(hours)s) AND {PICKED_DIMENSIONS}
+GROUP BY slot.weeks_back, d.provider, d.model, d.bucket
+"""  # noqa: S608  no value is written into it
+
+KNOWN = """
+SELECT least((SELECT min(hour) FROM usage_hourly), (SELECT min(hour) FROM usage_delta)),
+    greatest((SELECT max(hour) FROM usage_hourly), (SELECT max(hour) FROM usage_delta)),
+    (SELECT started_at FROM span WHERE span_day BETWEEN %(yesterday)s AND %(today)s
+        ORDER BY started_at DESC LIMIT 1)
+"""
+
+
+def _parameters(now: datetime, picked: UsageFilter, teams: TeamScope) -> dict[str, object]:
+    running = now.replace(minute=0, second=0, microsecond=0)
+    passed = Decimal(now.minute * 60 + now.second) / 3600
+    slots = [
+        (
+            week,
+            running - timedelta(weeks=week, hours=before),
+            1 - passed if before else passed if week else Decimal(1),
+        )
+        for week in range(WEEKS + 1)
+        for before in (0, 1)
+    ]
+    weeks_back, hours, weights = (list(column) for column in zip(*slots, strict=True))
+    return {
+        "weeks_back": weeks_back,
+        "hours": hours,
+        "weights": weights,
+        **picked.parameters(teams),
+    }
+
+
+def usage_now(*, now: datetime, picked: UsageFilter, teams: TeamScope) -> list[HourRow]:
+    """Calls, tokens and estimate of each model in the 60 minutes up to `now`, and in the same ones
+    of four weeks.
+    """
+    return fetch(HourRow, USAGE, _parameters(now, picked, teams))
+
+
+def latency_now(*, now: datetime, picked: UsageFilter, teams: TeamScope) -> list[LatencyRow]:
+    """Latency buckets of each model for the same stretches as `usage_now`."""
+    return fetch(LatencyRow, LATENCY, _parameters(now, picked, teams))
+
+
+def known_telemetry(*, now: datetime) -> KnownTelemetry:
+    """First and last hour with calls, and when the newest span of yesterday or today began."""
+    with connection.cursor() as cursor:
+        cursor.execute(KNOWN, {"yesterday": now.date() - timedelta(days=1), "today": now.date()})
+        return KnownTelemetry(*cursor.fetchone())
