@@ -16,7 +16,7 @@ from decimal import Decimal
 from django.db import connection
 
 from allocation.models import ChargeDimension
-from allocation.organisation.load import load_organisation
+from allocation.organisation.stored import load_organisation
 from allocation.organisation.targets import Owner, resolve
 from allocation.rules.conditions import Facts
 from allocation.values.periods import Period

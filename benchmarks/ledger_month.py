@@ -34,8 +34,8 @@ from allocation.models import (
 )
 from allocation.rules.rule_sets import latest_rule_set
 from allocation.runs.month import RunOutcome, allocate_period
+from allocation.values.names import NO_RULE
 from allocation.values.periods import Period
-from allocation.values.vocabulary import NO_RULE
 from benchmarks.ledger_resources import KEYS, Resource
 from benchmarks.ledger_rules import ledger_rules
 from reports.cost_question.question import CostQuestion

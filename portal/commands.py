@@ -12,6 +12,7 @@ nothing else there.
 
 from __future__ import annotations
 
+import argparse
 import json
 import sys
 from typing import Any
@@ -20,6 +21,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandParser
 from django.db import OperationalError, connections
 
+from allocation.values.periods import BadPeriod, Period
 from portal.embedded.processes import EmbeddedError
 from portal.embedded.servers import embedded_servers
 from portal.errors import Refused
@@ -91,3 +93,11 @@ def migrate_if_needed() -> None:
                 call_command("migrate", database="owner", verbosity=0, interactive=False)
         finally:
             cursor.execute("SELECT pg_advisory_unlock(hashtext('apportion migrate'))")
+
+
+def month_argument(text: str) -> Period:
+    """argparse type: wrong usage, exit status 2, where the text is no month."""
+    try:
+        return Period.parse(text)
+    except BadPeriod as error:
+        raise argparse.ArgumentTypeError(str(error)) from None

@@ -11,7 +11,7 @@ from csp.constants import NONCE, NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
 
 from portal import env
-from portal.embedded import layout
+from portal.embedded import places as layout
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 

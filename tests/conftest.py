@@ -23,7 +23,7 @@ from django.test import TransactionTestCase
 from psycopg import sql
 
 from portal.celery import app as celery
-from portal.embedded.layout import OWNER_ROLE
+from portal.embedded.places import OWNER_ROLE
 from portal.embedded.servers import embedded_servers
 from tests.portals import Portal
 

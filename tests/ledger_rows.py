@@ -19,7 +19,7 @@ from allocation.models import (
     SliceShare,
     SliceUsage,
 )
-from allocation.values.vocabulary import USAGE
+from allocation.values.names import USAGE
 from reports.cost_question.question import CostQuestion
 from reports.cost_question.runs import MonthRun
 from reports.scope import TeamScope

@@ -20,7 +20,7 @@ from typing import Any
 import psutil
 import psycopg
 
-from portal.embedded.layout import APP_ROLE, Layout
+from portal.embedded.places import APP_ROLE, Layout
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 STAGED = "tests.staged.settings"  # the portal's settings and a few handlers that tests steer

@@ -13,7 +13,7 @@ from typing import Any
 from django.db import connection
 
 from allocation.models import ChargeScope, ScopeCharges, ScopeState, SourceRole
-from allocation.storage.copy_text import copy_lines, whole_month_plans
+from allocation.storage.rows import copy_lines, whole_month_plans
 from allocation.values.money import LEAST_PLACES, decimal_fraction, places_of, quanta_of
 from allocation.values.periods import DAY, Period, microseconds_by_day
 from allocation.values.split import split_quanta

@@ -9,7 +9,7 @@ from typing import Any
 
 from django.db import connection
 
-from allocation.catalogue.entries import Entries
+from allocation.catalogue.wording import Entries
 from allocation.charges.groups import day_sums
 from allocation.charges.split_keys import (
     DimensionRow,
@@ -24,8 +24,7 @@ from allocation.models import Bucket as SplitKeyModel
 from allocation.rules.conditions import RowTest
 from allocation.rules.row_tests import month_variant_sql, passed_tests
 from allocation.rules.rules import Rules
-from allocation.storage.copy_text import copy_lines
-from allocation.storage.rows_by_content import ensure_rows
+from allocation.storage.rows import copy_lines, ensure_rows
 
 # One row per source, distinct dimension and variant among the snapshots' charges.
 MEMBERS = """

@@ -15,7 +15,7 @@ from fractions import Fraction
 from functools import cached_property
 from typing import Any, NamedTuple, TypeVar
 
-from allocation.catalogue.entries import Entries
+from allocation.catalogue.wording import Entries
 from allocation.organisation.targets import TARGET_FIELDS, Owner
 from allocation.rules.conditions import Facts, RowTest
 from allocation.rules.methods import (
@@ -39,14 +39,14 @@ from allocation.rules.methods import (
 from allocation.rules.rules import COMMITMENT, RELATED, Rule, Rules
 from allocation.usage.keys import ANY_PROJECT, SAME_PROVIDER, Key, reserved_key
 from allocation.values.money import plain
-from allocation.values.names import canonical_cells
-from allocation.values.vocabulary import (
+from allocation.values.names import (
     BY_DAY,
     BY_MONTH,
     BY_REPORTS,
     FOLLOWERS,
     NO_RULE,
     OUTSIDE_SCOPE,
+    canonical_cells,
 )
 
 NOBODY = Owner()

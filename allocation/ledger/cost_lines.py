@@ -11,9 +11,8 @@ from uuid import UUID
 from allocation.charges.split_keys import SplitKey
 from allocation.models import CostLine
 from allocation.organisation.targets import Target
-from allocation.storage.rows_by_content import ensure_rows
-from allocation.values.names import canonical_cells
-from allocation.values.vocabulary import OUTSIDE_SCOPE
+from allocation.storage.rows import ensure_rows
+from allocation.values.names import OUTSIDE_SCOPE, canonical_cells
 
 
 class Names(NamedTuple):

@@ -20,9 +20,9 @@ from allocation.ledger.cost_lines import LineBook
 from allocation.ledger.cutting import Cut, Layout, cut_group, layout_of
 from allocation.ledger.slices import Place, Reserved, SliceStore, run_sha256
 from allocation.models import RunSlice
-from allocation.organisation.target_book import TargetBook
+from allocation.organisation.stored import TargetBook
 from allocation.plans.plan import Plan
-from allocation.storage.copy_text import NULL, copy_cell, fed_copy
+from allocation.storage.rows import NULL, copy_cell, fed_copy
 from allocation.values.money import LEAST_PLACES, exact_text, text_of, texts_of
 
 BLOCK = 5000  # rows joined into one write

@@ -10,8 +10,7 @@ from datetime import date
 from functools import cached_property, lru_cache
 from typing import NamedTuple, Protocol
 
-from allocation.values.names import canonical_cells, name_key, normal_name
-from allocation.values.vocabulary import NO_TEAM, UNKNOWN_TEAM
+from allocation.values.names import NO_TEAM, UNKNOWN_TEAM, canonical_cells, name_key, normal_name
 
 NAMED, INFERRED = (
     4,

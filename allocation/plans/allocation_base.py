@@ -12,7 +12,7 @@ from itertools import chain
 from allocation.charges.split_keys import Level, SplitKey, followed_levels, levels_of
 from allocation.organisation.targets import Numbers, Target
 from allocation.plans.plan import Part, Plan
-from allocation.values.vocabulary import NOTHING_TO_FOLLOW
+from allocation.values.names import NOTHING_TO_FOLLOW
 
 TAX = "Tax"
 DRIVER_NAMES = {"listed": "list", "effective": "effective", "billed": "billed"}

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import date
 from functools import cached_property
 
-from allocation.organisation.target_book import TargetBook
+from allocation.organisation.stored import TargetBook
 from allocation.organisation.targets import Organisation
 from allocation.rules.methods import PROVIDER
 from allocation.usage.index import UsageIndex

@@ -20,9 +20,8 @@ from allocation.charges.groups import Amount, ChargeGroup
 from allocation.charges.split_keys import SplitKey
 from allocation.organisation.targets import Owner, Target, resolve
 from allocation.plans.allocation_base import AllocationBase
-from allocation.plans.capacity import CapacityJoin, capacity_join, capacity_plan
+from allocation.plans.capacity import CapacityJoin, GpuLine, capacity_join, capacity_plan, gpu_plan
 from allocation.plans.drivers import DAY_USAGE, MONTH_USAGE, OTHER_DATA, REPORT_USAGE, Drivers
-from allocation.plans.gpu import GpuLine, gpu_plan
 from allocation.plans.plan import Part, Plan
 from allocation.plans.shared import Splitter
 from allocation.plans.traced import (
@@ -36,7 +35,7 @@ from allocation.plans.traced import (
 from allocation.rules.methods import BY_USAGE, FOLLOW, GPU, NONE
 from allocation.usage.index import UsageIndex, billed_classes
 from allocation.usage.keys import Key
-from allocation.values.vocabulary import IDLE, NO_GPU_USAGE, NO_TEAM, UNTRACED
+from allocation.values.names import IDLE, NO_GPU_USAGE, NO_TEAM, UNTRACED
 
 ZERO = Fraction(0)
 

@@ -29,8 +29,8 @@ from allocation.rules.methods import (
     Split,
 )
 from allocation.usage.measures import BY_USAGE, Measure, Measures
+from allocation.values.names import NO_DRIVER, OVER_EVERY_CAP, ZERO_DRIVER
 from allocation.values.split import bounded, smallest_whole
-from allocation.values.vocabulary import NO_DRIVER, OVER_EVERY_CAP, ZERO_DRIVER
 
 
 class Book(Protocol):

@@ -11,20 +11,20 @@ from decimal import Decimal
 from functools import lru_cache
 from typing import NamedTuple
 
-from allocation.catalogue.entries import Entries
 from allocation.catalogue.own_entries import own_catalogue
+from allocation.catalogue.wording import Entries
 from allocation.charges.groups import day_sums, pinned_scopes
 from allocation.charges.split_key_map import dimension_rows
 from allocation.models import DriverPoint, Feature, Source, Team
-from allocation.organisation.load import load_organisation
+from allocation.organisation.stored import load_organisation
 from allocation.rules.checks import Checked, Shape, Taken, World, check_rules, columns_asked
 from allocation.rules.conditions import Facts, RowTest, reader
 from allocation.rules.row_tests import month_variant_sql
 from allocation.rules.rules import RuleError, Rules, parse_rules
 from allocation.rules.text import BadText, RuleText, read_text
-from allocation.storage.copy_text import copy_lines
+from allocation.storage.rows import copy_lines
 from allocation.values.money import exact_sum
-from allocation.values.vocabulary import NO_RULE, OUTSIDE_SCOPE
+from allocation.values.names import NO_RULE, OUTSIDE_SCOPE
 
 SHOWN = ("ProviderName", "ServiceName", "ChargeCategory")  # of charges that no rule takes
 

@@ -15,8 +15,7 @@ from decimal import Decimal
 from functools import cached_property, lru_cache
 from typing import Any, NamedTuple
 
-from allocation.catalogue.entries import Entries, compiled
-from allocation.catalogue.wording import BillLine, bill_line
+from allocation.catalogue.wording import BillLine, Entries, bill_line, compiled
 from allocation.organisation.targets import INFERRED, NAMED, TARGET_FIELDS, Owner
 from allocation.values.names import normal_name, quoted
 

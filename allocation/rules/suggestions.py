@@ -28,9 +28,8 @@ from allocation.rules.evidence import (
     traced_evidence,
 )
 from allocation.values.money import LEAST_PLACES, exact_sum, places_of, plain, quanta_of, text_of
-from allocation.values.names import normal_name
+from allocation.values.names import NO_RULE, NO_TEAM, UNKNOWN_TEAM, UNTRACED, normal_name
 from allocation.values.split import split_quanta
-from allocation.values.vocabulary import NO_RULE, NO_TEAM, UNKNOWN_TEAM, UNTRACED
 
 LEAST_CONFIDENCE = Fraction(60, 100)
 

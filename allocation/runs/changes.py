@@ -16,7 +16,7 @@ from django.db import connection
 from allocation.catalogue.own_entries import own_catalogue, sha256_of
 from allocation.charges.groups import pinned_scopes
 from allocation.models import AllocationRun, ChargeScope, PriceVersion, Source
-from allocation.organisation.load import load_organisation
+from allocation.organisation.stored import load_organisation
 from allocation.rules.rule_sets import rule_set_for
 from allocation.usage.driver_data import DRIVER_KINDS, Look, fingerprint_now
 

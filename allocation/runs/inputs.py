@@ -9,10 +9,10 @@ from datetime import date
 from functools import partial
 from typing import Any
 
-from allocation.catalogue.entries import Entries
+from allocation.catalogue.wording import Entries
 from allocation.charges.groups import charge_days
 from allocation.charges.split_keys import SplitKey, separately_billed_keys
-from allocation.organisation.target_book import TargetBook
+from allocation.organisation.stored import TargetBook
 from allocation.organisation.targets import Organisation, Owner, resolve
 from allocation.plans.drivers import Digests, Drivers
 from allocation.rules.methods import GPU_SECONDS

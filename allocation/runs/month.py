@@ -38,7 +38,7 @@ from allocation.models import (
     RunStatus,
     Source,
 )
-from allocation.organisation.load import load_organisation
+from allocation.organisation.stored import load_organisation
 from allocation.plans.planner import Planner
 from allocation.rules.row_tests import month_variant_sql
 from allocation.rules.rule_sets import rule_set_for

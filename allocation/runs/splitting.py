@@ -10,20 +10,19 @@ from itertools import groupby
 
 from allocation.charges.groups import ChargeGroup
 from allocation.charges.split_keys import SplitKey
-from allocation.ledger.slices import SliceStore
-from allocation.ledger.usage_slices import usage_lines, write_usage_daily
+from allocation.ledger.slices import SliceStore, usage_lines, write_usage_daily
 from allocation.ledger.writer import LedgerWriter, Planned
 from allocation.models import RunSlice
-from allocation.organisation.target_book import TargetBook
+from allocation.organisation.stored import TargetBook
 from allocation.plans.allocation_base import AllocationBase, BaseCost, CostsBy
 from allocation.plans.drivers import DAY_USAGE
 from allocation.plans.planner import Ground, Planner
 from allocation.runs.inputs import MonthDrivers, UsageRows
-from allocation.storage.copy_text import copy_lines
+from allocation.storage.rows import copy_lines
 from allocation.usage.keys import digest_of
 from allocation.values.money import LEAST_PLACES, places_of, quanta_of
+from allocation.values.names import BY_REPORTS, USAGE
 from allocation.values.periods import Period
-from allocation.values.vocabulary import BY_REPORTS, USAGE
 
 Grounded = tuple[ChargeGroup, Ground]
 

@@ -17,9 +17,9 @@ from django.db import connection
 
 from allocation.catalogue.token_classes import TOKEN_COLUMNS
 from allocation.models import IdentityOwner, ImportKind, UsageIdentity
-from allocation.organisation.load import load_organisation
+from allocation.organisation.stored import load_organisation
 from allocation.organisation.targets import Organisation
-from allocation.storage.copy_text import copy_cells, copy_lines
+from allocation.storage.rows import copy_cells, copy_lines
 from allocation.usage.keys import SAME_PROVIDER, DeclaredUsage, Digest, Key, digest_of
 from allocation.usage.measures import GpuRow, Reading, load_gpu, load_series
 

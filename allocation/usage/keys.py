@@ -7,9 +7,9 @@ from collections.abc import Iterable
 from datetime import date
 from typing import NamedTuple
 
-from allocation.catalogue.entries import TRACE, Entries, meaning
+from allocation.catalogue.wording import TRACE, Entries, meaning
 from allocation.organisation.targets import Owner
-from allocation.storage.copy_text import NULL, copy_cells
+from allocation.storage.rows import NULL, copy_cells
 
 # Names under which traces and bills may mean the same door of a provider.
 SAME_PROVIDER = {"gcp.gen_ai": "gcp.vertex_ai", "azure.ai.inference": "azure.ai.openai"}

@@ -15,9 +15,9 @@ from typing import Any
 
 from django.db import connection, transaction
 
-from allocation.catalogue.entries import Entries
 from allocation.catalogue.token_classes import TOKEN_COLUMNS
-from allocation.storage.copy_text import copy_cells, copy_lines, whole_month_plans
+from allocation.catalogue.wording import Entries
+from allocation.storage.rows import copy_cells, copy_lines, whole_month_plans
 from allocation.usage.driver_data import Owners, caller_owners
 from allocation.usage.facts import UsageFacts, UsageSums, number_of_calls
 from allocation.usage.index import COST_PLACES

@@ -36,9 +36,9 @@ from typing import Any
 
 from django.db import connection
 
-from allocation.storage.copy_text import whole_month_plans
+from allocation.storage.rows import whole_month_plans
 from allocation.usage.keys import ANY_PROJECT, SAME_PROVIDER, DeclaredUsage
-from allocation.values.vocabulary import USAGE
+from allocation.values.names import USAGE
 
 # Declared provider, project, model, team and feature -> the factor on the variance of input and of
 # output tokens.

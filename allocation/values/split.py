@@ -15,7 +15,7 @@ from fractions import Fraction
 from math import gcd, lcm
 
 from allocation.values.money import LEAST_PLACES, places_of, quanta_of, text_of
-from allocation.values.vocabulary import NO_DRIVER, ZERO_DRIVER
+from allocation.values.names import NO_DRIVER, ZERO_DRIVER
 
 Weight = int | Fraction | Decimal
 

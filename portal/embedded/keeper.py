@@ -20,7 +20,7 @@ from types import ModuleType
 from typing import IO
 
 from portal.embedded import postgres, redis
-from portal.embedded.layout import Layout
+from portal.embedded.places import Layout
 from portal.embedded.processes import EmbeddedError, start
 
 SERVERS: dict[str, ModuleType] = {"postgres": postgres, "redis": redis}

@@ -11,7 +11,7 @@ from pathlib import Path
 import psycopg
 
 from portal.embedded import places
-from portal.embedded.layout import APP_ROLE, DATABASE_NAME, OWNER_ROLE, Layout
+from portal.embedded.places import APP_ROLE, DATABASE_NAME, OWNER_ROLE, Layout
 from portal.embedded.processes import (
     Account,
     EmbeddedError,

@@ -9,7 +9,7 @@ import socket
 from pathlib import Path
 
 from portal.embedded import places
-from portal.embedded.layout import Layout
+from portal.embedded.places import Layout
 from portal.embedded.processes import Account, server_account
 
 STOP = signal.SIGTERM

@@ -16,7 +16,7 @@ from typing import IO
 
 from portal.embedded import places
 from portal.embedded.keeper import SERVERS
-from portal.embedded.layout import Layout
+from portal.embedded.places import Layout
 from portal.embedded.processes import EmbeddedError, can, command_line, server_account
 
 START_SECONDS = 900  # a crash recovery may replay gigabytes

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
+from allocation.models import Import, RejectedRow
 from allocation.values.names import quoted
 from portal.errors import Refused
 
@@ -46,3 +51,144 @@ def shown(value: str | None) -> str | None:
     if value is None or len(value) <= LONGEST_VALUE_SHOWN:
         return value
     return value[:LONGEST_VALUE_SHOWN] + "…"
+
+
+BATCH = 1000
+
+
+def keep_rejected(bill_import: Import, problems: Iterable[Problem]) -> None:
+    RejectedRow.objects.bulk_create(
+        (RejectedRow(bill_import=bill_import, **each.to_json()) for each in problems),
+        batch_size=BATCH,
+    )
+
+
+# Enough for any price list (2e-9 USD per token has 9), and a million rows of 15 + 38 digits still
+# sum in 60 digits.
+MAX_DECIMALS = 38
+MAX_NUMBER_LENGTH = 100
+MAX_EXPONENT = 200
+COST_LIMIT = Decimal(10) ** 15
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+NUMBER = re.compile(r"-?[0-9]+(?:\.[0-9]+)?(?:[eE](-?[0-9]+))?", re.ASCII)
+TIME = re.compile(
+    r"(\d{4}-\d{2}-\d{2})([T ])(\d{2}:\d{2}(?::\d{2})?)(\.\d{1,9})?(Z|\+00:00|)", re.ASCII
+)
+CURRENCY = re.compile(r"[A-Z]{3}", re.ASCII)
+NULL_WORDS = frozenset({"NULL", "null", "Null"})
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """What a delivered text was read as: a value (None is null), the repair that took, or the
+    reason it can't be.
+    """
+
+    value: str | None
+    repair: str | None = None
+    reason: str | None = None
+    micros: int = 0  # times only: microseconds since 1970
+
+
+NULL_TEXT = Cell(None, repair="null_text")
+
+
+def read_number(text: str) -> Cell:
+    """The exact decimal, in plain notation. Only FOCUS's own form passes; nothing is guessed from a
+    locale.
+    """
+    if text in NULL_WORDS:
+        return NULL_TEXT
+    found = NUMBER.fullmatch(text)
+    if not found or len(text) > MAX_NUMBER_LENGTH:
+        return Cell(None, reason=_number_hint(text))
+    if abs(int(found[1] or 0)) > MAX_EXPONENT:
+        return Cell(None, reason="out of range: at most 15 digits before the point and 38 after it")
+    number = Decimal(text)  # exact: the constructor does not round
+    if number.copy_abs() >= COST_LIMIT:  # abs() would round to the context
+        return Cell(None, reason="out of range: amounts stay below 1e15 either side of zero")
+    plain = format(number, "f")
+    if "." in plain and len(plain.rpartition(".")[2]) > MAX_DECIMALS:
+        plain = plain.rstrip("0")
+        if len(plain.rpartition(".")[2]) > MAX_DECIMALS:
+            return Cell(
+                None,
+                reason=(
+                    f"more than {MAX_DECIMALS} digits after the point, which would have to be "
+                    "rounded"
+                ),
+            )
+    return Cell(plain.rstrip(".") if plain.endswith(".") else plain)
+
+
+def _number_hint(text: str) -> str:
+    if not text.isascii():
+        return "not a number: only the ASCII digits 0-9 are read"
+    if text != text.strip():
+        return "not a number: remove the spaces around it"
+    if len(text) > MAX_NUMBER_LENGTH:
+        return f"not a number that can be kept: longer than {MAX_NUMBER_LENGTH} characters"
+    lowered = text.lower().lstrip("+-")
+    if lowered in ("nan", "snan", "inf", "infinity"):
+        return "not a number: a cost must be finite"
+    if re.fullmatch(r"\(.*\)", text):
+        return "not a number: write a negative amount with a minus sign, not in parentheses"
+    if "+" in text:
+        return "not a number in FOCUS form: leave out the plus sign"
+    if "," in text:
+        return "not a number: write 1234.50, with a decimal point and without thousands separators"
+    if "_" in text:
+        return "not a number: leave out the underscores"
+    if re.search(r"[$€£¥]|[A-Za-z]{3}", text):
+        return "not a number: leave out the currency, it has a column of its own"
+    return (
+        "not a number: digits, an optional minus sign, a decimal point or E notation (1.5E-7) are "
+        "read"
+    )
+
+
+def read_time(text: str) -> Cell:
+    """The instant in UTC as `2026-09-01T00:00:00Z`. A time without a zone is taken as UTC, a
+    counted repair.
+    """
+    if text in NULL_WORDS:
+        return NULL_TEXT
+    found = TIME.fullmatch(text)
+    if not found:
+        return Cell(None, reason=_time_hint(text))
+    day, separator, clock, fraction, zone = found.groups()
+    if fraction and fraction[7:].strip("0"):
+        return Cell(None, reason="more precise than a microsecond, which would have to be rounded")
+    try:
+        instant = datetime.fromisoformat(f"{day}T{clock}{(fraction or '')[:7]}").replace(tzinfo=UTC)
+    except ValueError as error:
+        return Cell(None, reason=f"no such date and time: {error}")
+    if not 1970 <= instant.year <= 2199:
+        return Cell(None, reason="outside the years 1970 to 2199")
+    is_iso = separator == "T" and zone == "Z"
+    return Cell(
+        instant.isoformat().replace("+00:00", "Z"),
+        repair=None if is_iso else ("time_zone_written_as_offset" if zone else "time_without_zone"),
+        micros=(instant - EPOCH) // timedelta(microseconds=1),
+    )
+
+
+def _time_hint(text: str) -> str:
+    if re.fullmatch(r"\d{10,16}", text, re.ASCII):
+        return "a count of seconds since 1970, not a date; write 2026-09-01T00:00:00Z"
+    if re.search(r"[+-]\d{2}:?\d{2}$", text, re.ASCII):
+        return "not in UTC; convert it and write 2026-09-01T00:00:00Z"
+    return "not an ISO 8601 time in UTC such as 2026-09-01T00:00:00Z"
+
+
+def read_currency(text: str) -> Cell:
+    if text in NULL_WORDS:
+        return NULL_TEXT
+    if not CURRENCY.fullmatch(text):
+        return Cell(None, reason="not an ISO 4217 currency code such as USD")
+    return Cell(text)
+
+
+def read_text(text: str) -> Cell:
+    return NULL_TEXT if text in NULL_WORDS else Cell(text)

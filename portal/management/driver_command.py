@@ -7,11 +7,10 @@ from typing import Any
 
 from django.core.management.base import CommandParser
 
-from portal.commands import PortalCommand, Refused
+from portal.commands import PortalCommand, Refused, month_argument
 from portal.ingest.drivers.delivery import Outcome, deliver
 from portal.ingest.drivers.kinds import DriverKind, driver_kind
 from portal.ingest.drivers.table import MOST_BYTES
-from portal.management.periods import month_argument
 
 
 class DriverCommand(PortalCommand):

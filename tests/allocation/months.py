@@ -35,7 +35,7 @@ from allocation.charges.split_keys import (
 from allocation.ledger.cutting import cut_group, layout_of
 from allocation.ledger.slices import Place, SliceStore, run_sha256
 from allocation.ledger.writer import LedgerWriter, Planned
-from allocation.organisation.target_book import TargetBook
+from allocation.organisation.stored import TargetBook
 from allocation.organisation.targets import (
     NAMED,
     FeaturePlace,
@@ -54,7 +54,7 @@ from allocation.usage.index import UsageIndex
 from allocation.usage.keys import DeclaredUsage, Key, digest_of, places_of_rows
 from allocation.usage.measures import GpuIndex, GpuRow, MeasureBook, Reading
 from allocation.values.money import exact_sum, places_of, plain, quanta_of, text_of
-from allocation.values.vocabulary import BY_REPORTS
+from allocation.values.names import BY_REPORTS
 
 OCTOBER = date(2026, 10, 1)
 FIRST, SECOND, LAST = (
@@ -299,9 +299,7 @@ class MemoryWriter(LedgerWriter):
 @contextmanager
 def without_database() -> Iterator[None]:
     """The one place where plans reach for the database: ids of targets."""
-    with patch(
-        "allocation.organisation.target_book.ensure_targets", lambda targets: [0] * len(targets)
-    ):
+    with patch("allocation.organisation.stored.ensure_targets", lambda targets: [0] * len(targets)):
         yield
 
 

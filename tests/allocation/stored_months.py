@@ -10,7 +10,7 @@ from typing import Any
 
 from allocation.catalogue.token_classes import TOKEN_COLUMNS
 from allocation.models import DriverPoint, Feature, GpuUsage, Product, Team
-from allocation.organisation.load import load_organisation
+from allocation.organisation.stored import load_organisation
 from allocation.organisation.targets import NAMED, Owner, resolve
 from allocation.usage.measures import Reading
 from tests.allocation.bills import OCTOBER, Bill, put_in_force, usage

@@ -20,11 +20,9 @@ from allocation.values.money import EXACT
 from allocation.values.names import quoted
 from allocation.values.periods import BadPeriod, Period
 from portal.ingest.bills import publish
-from portal.ingest.bills.formats import AUTO, format_of
-from portal.ingest.bills.load.batches import Rows
+from portal.ingest.bills.formats import AUTO, Rows, format_of
 from portal.ingest.bills.load.loader import Loaded, Loader, check_totals
-from portal.ingest.problems import BillRefused, Problem
-from portal.ingest.rejected import keep_rejected
+from portal.ingest.problems import BillRefused, Problem, keep_rejected
 from portal.jobs.models import JobStatus
 from portal.jobs.queue import enqueue
 

@@ -2,15 +2,136 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from allocation.models import ChargeDimension
 from allocation.values.names import quoted
 from portal.ingest.bills.files.stream import BillStream, first_bytes
-from portal.ingest.bills.load.batches import Rows
-from portal.ingest.problems import BillRefused
+from portal.ingest.problems import BillRefused, Problem
 from portal.registry import registered
+
+NUMBERS = (
+    "BilledCost",
+    "EffectiveCost",
+    "ListCost",
+    "ContractedCost",
+    "ListUnitPrice",
+    "ContractedUnitPrice",
+    "ConsumedQuantity",
+    "PricingQuantity",
+    "CommitmentDiscountQuantity",
+    "PricingCurrencyEffectiveCost",
+    "PricingCurrencyListUnitPrice",
+    "PricingCurrencyContractedUnitPrice",
+)
+COSTS = NUMBERS[:4]
+TIMES = ("BillingPeriodStart", "BillingPeriodEnd", "ChargePeriodStart", "ChargePeriodEnd")
+JSON_COLUMNS = (
+    "AllocatedMethodDetails",
+    "AllocatedTags",
+    "CommitmentProgramEligibilityDetails",
+    "ContractApplied",
+    "SkuPriceDetails",
+    "Tags",
+)
+TAG_COLUMNS = ("AllocatedTags", "Tags")  # flat keys and values
+
+
+def focus_name(model_field: str) -> str:
+    """`pricing_currency` -> `PricingCurrency`."""
+    return "".join(word.capitalize() for word in model_field.split("_"))
+
+
+# Fields of charge_dimension in the order in which they are hashed, with the FOCUS column each one
+# holds.
+DIMENSION_FIELDS: tuple[str, ...] = tuple(
+    each.name
+    for each in ChargeDimension._meta.concrete_fields
+    if each.name not in ("id", "content_hash")
+)
+DIMENSION_COLUMNS: tuple[str, ...] = tuple(focus_name(name) for name in DIMENSION_FIELDS)
+KNOWN: tuple[str, ...] = (
+    *NUMBERS,
+    *TIMES,
+    *(name for name in DIMENSION_COLUMNS if name not in TIMES),
+)
+BY_FOLDED = {name.lower(): name for name in KNOWN}
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """A delivered header, understood.
+
+    `names` has one entry per column that the reader hands over, in order: the FOCUS name, or the
+    name as delivered for a column FOCUS does not know (kept in charge.extra). `version` is that of
+    FOCUS; None for a bill of another format.
+    """
+
+    names: tuple[str, ...]
+    version: str | None
+    unknown: tuple[str, ...]
+    missing: tuple[str, ...]  # mandatory in this version, not delivered
+    repairs: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class RowBatch:
+    """Rows as delivered: texts by FOCUS column. Empty texts are null.
+
+    Columns that are no numbers may be dictionary-encoded. `lines` are the lines of the file on
+    which the rows start; in a delivery of several files they count on, so that each stands once.
+    """
+
+    columns: dict[str, pa.Array]
+    lines: npt.NDArray[np.int64]
+    malformed: list[Problem] = field(default_factory=list)  # rows that have no such columns at all
+    blank_lines: int = 0
+
+    def __len__(self) -> int:
+        return len(self.lines)
+
+
+class Rows(Protocol):
+    """A delivery being read. The counters are complete once the iteration has ended."""
+
+    @property
+    def header(self) -> Header: ...
+    @property
+    def bytes_read(self) -> int: ...
+    @property
+    def content_bytes(self) -> int: ...
+    @property
+    def content_sha256(self) -> str: ...
+    @property
+    def repairs(self) -> dict[str, int]: ...
+    def __iter__(self) -> Iterator[RowBatch]: ...
+    def close(self) -> None: ...
+
+
+def without_blank_lines(batch: RowBatch) -> RowBatch:
+    """A line with nothing in any column is no row."""
+    if not all(array.null_count for array in batch.columns.values()):
+        return batch
+    is_blank = np.ones(len(batch), dtype=bool)
+    for array in batch.columns.values():
+        is_blank &= array.is_null().to_numpy(zero_copy_only=False)
+        if not is_blank.any():
+            return batch
+    kept = pa.array(~is_blank)
+    return RowBatch(
+        columns={name: array.filter(kept) for name, array in batch.columns.items()},
+        lines=batch.lines[~is_blank],
+        malformed=batch.malformed,
+        blank_lines=int(is_blank.sum()),
+    )
+
 
 READERS = "portal.ingest.bills.readers"
 AUTO = "auto"

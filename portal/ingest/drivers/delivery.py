@@ -17,7 +17,7 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from allocation.models import Import, ImportStatus
-from allocation.organisation.load import load_organisation
+from allocation.organisation.stored import load_organisation
 from allocation.organisation.targets import Organisation
 from portal.accounts import audit
 from portal.errors import Refused
@@ -25,8 +25,7 @@ from portal.ingest.drivers.changes import Change, key_of, replace
 from portal.ingest.drivers.kinds import Asked, Delivered, DriverKind
 from portal.ingest.drivers.outdated import outdated_months
 from portal.ingest.drivers.table import MOST_BYTES, Problems
-from portal.ingest.problems import Problem
-from portal.ingest.rejected import keep_rejected
+from portal.ingest.problems import Problem, keep_rejected
 
 REJECTED_SHOWN = 20
 NAMES_SHOWN = 10

@@ -14,8 +14,7 @@ from typing import Any
 
 from allocation.values.names import quoted
 from portal.errors import Refused
-from portal.ingest.cells import CURRENCY, read_number, read_time
-from portal.ingest.problems import Problem, shown
+from portal.ingest.problems import CURRENCY, Problem, read_number, read_time, shown
 
 MOST_BYTES = 32 << 20
 LONGEST_TEXT = 300

@@ -11,9 +11,8 @@ from django.utils import timezone
 from allocation.rules.rules import RuleError
 from allocation.runs.month import allocate_period
 from allocation.values.errors import AllocationBusy
-from portal.commands import PortalCommand, Refused
+from portal.commands import PortalCommand, Refused, month_argument
 from portal.ingest.otlp.rollup.fold import fold
-from portal.management.periods import month_argument
 
 
 class Command(PortalCommand):

@@ -12,9 +12,8 @@ from typing import Any
 from django.core.management.base import CommandParser
 
 from allocation.values.periods import Period
-from portal.commands import PortalCommand, Refused
+from portal.commands import PortalCommand, Refused, month_argument
 from portal.exports import export_formats
-from portal.management.periods import month_argument
 from reports.exports.format import BASES, NotAllocated
 from reports.scope import TeamScope
 

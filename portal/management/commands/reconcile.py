@@ -7,8 +7,7 @@ from typing import Any
 from django.core.management.base import CommandParser
 
 from allocation.values.money import plain
-from portal.commands import PortalCommand
-from portal.management.periods import month_argument
+from portal.commands import PortalCommand, month_argument
 from reports.queries.reconcile.bridge import (
     AMORTISED,
     OTHER,

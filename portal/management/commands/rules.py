@@ -19,10 +19,9 @@ from allocation.rules.rules import RuleError
 from allocation.values.errors import AllocationBusy
 from allocation.values.money import EXACT, plain
 from allocation.values.periods import Period
-from portal.commands import PortalCommand, Refused
+from portal.commands import PortalCommand, Refused, month_argument
 from portal.decisions.rules import apply_previewed
 from portal.ingest.otlp.rollup.fold import fold
-from portal.management.periods import month_argument
 from portal.pages.rules.findings import grouped
 
 

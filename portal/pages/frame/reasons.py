@@ -4,8 +4,7 @@ text.
 
 from __future__ import annotations
 
-from allocation.values.names import quoted
-from allocation.values.vocabulary import UNKNOWN_TEAM
+from allocation.values.names import UNKNOWN_TEAM, quoted
 
 TOLD = f"{UNKNOWN_TEAM}: "
 

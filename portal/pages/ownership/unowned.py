@@ -21,10 +21,9 @@ from allocation.values.money import exact_sum
 from allocation.values.periods import Period
 from portal.accounts.models import User
 from portal.decisions.owners import OwnerError, accept_owner
-from portal.pages.frame.chart import Chart
 from portal.pages.frame.posts import sent_from
 from portal.pages.frame.reasons import reason_words
-from portal.pages.frame.render import render_page
+from portal.pages.frame.render import Chart, render_page
 from portal.pages.frame.state import PageState
 from portal.pages.frame.tables import Cell, Column, Kind, Row, Table, arranged, asked_download
 from portal.pages.ownership.views import may_change, tabs

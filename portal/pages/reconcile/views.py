@@ -16,8 +16,7 @@ from django.urls import reverse
 
 from allocation.values.money import minor_units
 from portal.accounts.models import User
-from portal.pages.frame.chart import Chart
-from portal.pages.frame.render import render_page
+from portal.pages.frame.render import Chart, render_page
 from portal.pages.frame.state import PageState
 from portal.pages.frame.tables import Cell, Column, Row, Table, arranged, asked_download
 from portal.pages.registry import page_address, rights_of

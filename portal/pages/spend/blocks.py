@@ -13,7 +13,7 @@ from django.http import HttpRequest
 from django.urls import reverse
 
 from allocation.values.money import exact_sum
-from portal.pages.frame.chart import Chart
+from portal.pages.frame.render import Chart
 from portal.pages.frame.state import PageState
 from portal.pages.frame.tables import Cell, Column, Row, Table, arranged
 from portal.pages.registry import page_address

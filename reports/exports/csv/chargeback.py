@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 
 from django.db import connection
 
-from allocation.storage.copy_text import whole_month_plans
+from allocation.storage.rows import whole_month_plans
 from allocation.values.periods import Period
 from reports.cost_question.question import CostQuestion
 from reports.cost_question.runs import current_runs, runs_of_months

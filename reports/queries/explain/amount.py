@@ -13,7 +13,7 @@ from datetime import date
 from decimal import Decimal
 from typing import Any, NamedTuple
 
-from allocation.values.vocabulary import OUTSIDE_SCOPE
+from allocation.values.names import OUTSIDE_SCOPE
 from reports.cost_question.answers import costs
 from reports.cost_question.question import NOT_AI, CostQuestion, cost_of
 from reports.cost_question.statement import parameters

@@ -9,8 +9,8 @@ from typing import Any
 
 from django.db import connection
 
-from allocation.organisation.load import load_organisation
-from allocation.storage.copy_text import whole_month_plans
+from allocation.organisation.stored import load_organisation
+from allocation.storage.rows import whole_month_plans
 from reports.scope import TeamScope
 
 MOST = Decimal("0.8")  # of what usage shows, from which one team is taken to be the account's

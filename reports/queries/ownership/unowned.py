@@ -12,11 +12,11 @@ from typing import Any
 from django.db import connection
 
 from allocation.models import AllocationRun, ChargeKind
-from allocation.organisation.load import load_organisation
+from allocation.organisation.stored import load_organisation
 from allocation.rules.conditions import Facts
 from allocation.rules.evidence import Bucket, Charges, TracedCalls
 from allocation.rules.suggestions import Unowned, unowned_cost
-from allocation.storage.copy_text import whole_month_plans
+from allocation.storage.rows import whole_month_plans
 from allocation.values.money import exact_sum
 from reports.cost_question.answers import costs
 from reports.cost_question.question import CostQuestion, cost_of

@@ -12,7 +12,7 @@ from decimal import Decimal
 from functools import cached_property
 from typing import Any
 
-from allocation.storage.copy_text import whole_month_plans
+from allocation.storage.rows import whole_month_plans
 from allocation.values.money import exact_sum, minor_units
 from allocation.values.periods import Period, midnight
 from reports.analysis.gap import BilledLine

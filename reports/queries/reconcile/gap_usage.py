@@ -14,7 +14,7 @@ from django.db import connection
 
 from allocation.catalogue.price_list import PriceLine, applicable
 from allocation.catalogue.token_classes import TOKEN_COLUMNS
-from allocation.storage.copy_text import whole_month_plans
+from allocation.storage.rows import whole_month_plans
 from allocation.usage.keys import SAME_PROVIDER
 from allocation.usage.month_usage import usage_versions
 from allocation.values.money import exact_sum

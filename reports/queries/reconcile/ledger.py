@@ -13,7 +13,7 @@ from django.db import connection
 from allocation.charges.groups import pinned_scopes
 from allocation.models import AllocationRun, Source
 from allocation.runs.month import METRICS
-from allocation.storage.copy_text import whole_month_plans
+from allocation.storage.rows import whole_month_plans
 from allocation.values.money import exact_sum
 from allocation.values.periods import Period
 

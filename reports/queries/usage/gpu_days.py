@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 
-from allocation.values.vocabulary import IDLE
+from allocation.values.names import IDLE
 from reports.cost_question.question import CostQuestion, cost_of
 from reports.cost_question.statement import parameters
 from reports.rows import fetch

@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 from django.core.management import call_command
 
-from allocation.catalogue.entries import Entry
 from allocation.catalogue.own_entries import (
     CatalogueError,
     apply_catalogue,
@@ -16,6 +15,7 @@ from allocation.catalogue.own_entries import (
     own_catalogue,
     read_catalogue,
 )
+from allocation.catalogue.wording import Entry
 from allocation.models import AllocationRun, CatalogueVersion
 from portal.accounts.models import AuditEntry
 from tests.allocation.bills import OPENAI, Bill, allocate, usage, utc

@@ -15,7 +15,7 @@ from django.db import IntegrityError, transaction
 from allocation.catalogue.price_list import PriceLine, applicable, context_band, packaged
 from allocation.catalogue.prices import ensure_prices, reprice
 from allocation.models import Feature, IdentityOwner, Product, Team, UsageHourly
-from allocation.organisation.load import load_organisation
+from allocation.organisation.stored import load_organisation
 from allocation.usage.driver_data import identity_owners, owner_of
 from tests.allocation.bills import AWS, Bill, allocate, billed_by_team, put_in_force, usage, utc
 

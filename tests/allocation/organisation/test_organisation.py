@@ -11,13 +11,13 @@ from decimal import Decimal
 import pytest
 
 from allocation.models import Feature, FeaturePlacement, Team, TeamAlias, TeamPlacement
-from allocation.organisation.load import load_organisation
 from allocation.organisation.store import (
     OrganisationError,
     apply_organisation,
     preview_organisation,
     read_tree,
 )
+from allocation.organisation.stored import load_organisation
 from allocation.organisation.tree import Tree
 from allocation.organisation.tree_changes import Plan, plan_changes
 from allocation.values.names import name_key, normal_name

@@ -13,7 +13,7 @@ import pytest
 
 from allocation.charges.groups import Amount, ChargeGroup
 from allocation.charges.split_keys import SourceSettings, SplitKey
-from allocation.organisation.target_book import TargetBook
+from allocation.organisation.stored import TargetBook
 from allocation.organisation.targets import FeaturePlace, Organisation, Owner, Target
 from allocation.plans.allocation_base import AllocationBase, BaseCost
 from allocation.plans.drivers import (
@@ -30,7 +30,7 @@ from allocation.plans.traced import Billed
 from allocation.rules.methods import NONE, UsageOptions, parse_capacity, parse_split
 from allocation.usage.keys import Key, reserved_key
 from allocation.usage.measures import GpuIndex, GpuRow, MeasureBook
-from allocation.values.vocabulary import BY_DAY, BY_MONTH, BY_REPORTS, FOLLOWERS
+from allocation.values.names import BY_DAY, BY_MONTH, BY_REPORTS, FOLLOWERS
 from tests.allocation.calls import DAY, GPT, LATER, MINI, NEXT, Days, index_of, used
 from tests.allocation.months import without_database
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from allocation.charges.split_keys import SourceSettings, SplitKey
 from allocation.organisation.targets import Organisation, Owner, Target, resolve
-from allocation.plans.gpu import GpuLine, gpu_plan
+from allocation.plans.capacity import GpuLine, gpu_plan
 from allocation.plans.plan import Plan
 from allocation.plans.shared import Splitter
 from allocation.rules.methods import Split, parse_split

@@ -8,7 +8,7 @@ import pytest
 
 from allocation.models import Bucket as SplitKeyRow
 from allocation.models import Charge, LedgerSlice, RunBucket, Source
-from allocation.values.vocabulary import BY_DAY, BY_MONTH, BY_REPORTS, FOLLOWERS
+from allocation.values.names import BY_DAY, BY_MONTH, BY_REPORTS, FOLLOWERS
 from tests.allocation.bills import Bill, allocate, put_in_force, usage, utc
 from tests.allocation.reruns import (
     INPUT,

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from allocation.models import DriverPoint, GpuUsage, IdentityOwner, ProviderUsage, UsageDaily
-from allocation.values.vocabulary import BY_DAY
+from allocation.values.names import BY_DAY
 from tests.allocation.bills import OCTOBER, Bill, allocate, put_in_force, usage, utc
 from tests.allocation.reruns import (
     INPUT,

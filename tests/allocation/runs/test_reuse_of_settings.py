@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from allocation.catalogue.entries import Entry
 from allocation.catalogue.own_entries import apply_catalogue
+from allocation.catalogue.wording import Entry
 from allocation.models import (
     AllocationRun,
     Feature,
@@ -23,7 +23,7 @@ from allocation.models import (
     UsageHourly,
 )
 from allocation.runs import month as runs
-from allocation.values.vocabulary import BY_DAY, FOLLOWERS
+from allocation.values.names import BY_DAY, FOLLOWERS
 from tests.allocation.bills import Bill, allocate, put_in_force, usage, utc
 from tests.allocation.reruns import (
     INPUT,

@@ -11,7 +11,7 @@ import pytest
 from django.db import connection
 
 from allocation.models import Span, UsageDaily, UsageDimension, UsageHourly
-from allocation.values.vocabulary import BY_DAY, BY_MONTH, BY_REPORTS, FOLLOWERS
+from allocation.values.names import BY_DAY, BY_MONTH, BY_REPORTS, FOLLOWERS
 from portal.ingest.otlp.rollup.fold import fold
 from tests.allocation.bills import Bill, allocate, put_in_force, usage, utc
 from tests.allocation.reruns import (

@@ -7,7 +7,7 @@ from django.db import connection
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from allocation.storage.copy_text import copy_cell, copy_cells
+from allocation.storage.rows import copy_cell, copy_cells
 
 CELLS = st.lists(
     st.none() | st.text(alphabet="N\\\t\n\r a€", max_size=5) | st.text(max_size=5),

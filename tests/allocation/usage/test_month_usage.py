@@ -15,7 +15,7 @@ from django.db import connection
 
 from allocation.catalogue.token_classes import TOKEN_COLUMNS
 from allocation.models import IdentityOwner, UsageHourly
-from allocation.organisation.target_book import TargetBook
+from allocation.organisation.stored import TargetBook
 from allocation.organisation.targets import Organisation
 from allocation.runs.inputs import Resolver
 from allocation.usage.driver_data import identity_owners

@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 from django.conf import settings
 
-from portal.embedded.layout import APP_ROLE, OWNER_ROLE
+from portal.embedded.places import APP_ROLE, OWNER_ROLE
 from tests.portals import CHECKOUT, Portal
 
 

@@ -12,7 +12,7 @@ import psycopg
 import pytest
 
 from portal.embedded import places
-from portal.embedded.layout import APP_ROLE, Layout
+from portal.embedded.places import APP_ROLE, Layout
 from portal.embedded.processes import EmbeddedError, can, server_account
 from portal.embedded.servers import embedded_servers, where
 

@@ -17,10 +17,18 @@ import pyarrow as pa
 from django.conf import settings
 
 from portal.ingest.bills.files import parquet_child
-from portal.ingest.bills.files.csv_rows import Understand
-from portal.ingest.bills.load.batches import RowBatch, without_blank_lines
-from portal.ingest.bills.load.columns import NUMBERS, Header
+from portal.ingest.bills.files.csv_rows import CsvRows, Understand
+from portal.ingest.bills.files.stream import PARQUET, first_bytes
+from portal.ingest.bills.formats import NUMBERS, Header, RowBatch, Rows, without_blank_lines
 from portal.ingest.problems import BillRefused
+
+
+def table_rows(path: Path, understand: Understand) -> Rows:
+    """The reader that the file's first bytes ask for."""
+    if first_bytes(path).startswith(PARQUET):
+        return ParquetRows(path, understand)
+    return CsvRows(path, understand)
+
 
 MEMORY_BYTES = 2 << 30  # of address space, libraries included
 CPU_SECONDS = 1800

@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 import pyarrow.csv
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from portal.ingest.bills.load.columns import DIMENSION_COLUMNS, DIMENSION_FIELDS
+from portal.ingest.bills.formats import DIMENSION_COLUMNS, DIMENSION_FIELDS
 from portal.ingest.bills.load.interner import Interner
 from portal.ingest.bills.load.validation import CleanBatch
 

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from portal.ingest.cells import Cell
+from portal.ingest.problems import Cell
 
 MOST_TEXTS = 30_000  # of one column; beyond it the memory is emptied between batches
 NULL = 0  # the code of an absent value

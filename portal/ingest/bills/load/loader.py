@@ -24,8 +24,7 @@ import pyarrow.csv
 from django.db import connection
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from portal.ingest.bills.load.batches import RowBatch
-from portal.ingest.bills.load.columns import COSTS, NUMBERS, Header
+from portal.ingest.bills.formats import COSTS, NUMBERS, Header, RowBatch
 from portal.ingest.bills.load.dimensions import DimensionIds, copy_csv
 from portal.ingest.bills.load.validation import EXACT, CleanBatch, Validator
 from portal.ingest.problems import Problem

@@ -16,13 +16,11 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from portal.ingest.bills.load import columns
-from portal.ingest.bills.load.batches import RowBatch
-from portal.ingest.bills.load.columns import Header
+from portal.ingest.bills import formats as columns
+from portal.ingest.bills.formats import Header, RowBatch
 from portal.ingest.bills.load.interner import Interner
 from portal.ingest.bills.load.values import reader_of
-from portal.ingest.cells import MAX_DECIMALS, read_number
-from portal.ingest.problems import Problem, shown
+from portal.ingest.problems import MAX_DECIMALS, Problem, read_number, shown
 
 # What almost every number looks like. It is inside the range and casts exactly; the rest is looked
 # at text by text.

@@ -8,8 +8,8 @@ from collections.abc import Callable
 from typing import Any
 
 from allocation.values.names import quoted
-from portal.ingest.bills.load import columns
-from portal.ingest.cells import (
+from portal.ingest.bills import formats as columns
+from portal.ingest.problems import (
     MAX_NUMBER_LENGTH,
     NULL_TEXT,
     NULL_WORDS,

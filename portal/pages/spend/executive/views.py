@@ -10,8 +10,7 @@ from operator import attrgetter
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 
 from allocation.values.money import exact_sum
-from portal.pages.frame.chart import Chart
-from portal.pages.frame.render import render_page
+from portal.pages.frame.render import Chart, render_page
 from portal.pages.frame.state import PageState
 from portal.pages.frame.tables import Cell, Column, Row, Table, arranged, asked_download
 from portal.pages.frame.trust_line import read_trust

@@ -18,9 +18,8 @@ from allocation.values.money import exact_sum
 from allocation.values.periods import Period
 from portal.accounts.access import team_for_user
 from portal.accounts.models import User
-from portal.pages.frame.chart import Chart
 from portal.pages.frame.reasons import reason_words
-from portal.pages.frame.render import Crumb, render_page
+from portal.pages.frame.render import Chart, Crumb, render_page
 from portal.pages.frame.state import PageState
 from portal.pages.frame.tables import Cell, Column, Row, Table, arranged, asked_download
 from portal.pages.registry import page_address

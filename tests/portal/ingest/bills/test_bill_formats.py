@@ -20,6 +20,7 @@ from portal.accounts.keys import create_key
 from portal.accounts.models import Role
 from portal.ingest.bills.formats import (
     AUTO,
+    KNOWN,
     READERS,
     BillFormat,
     Head,
@@ -27,7 +28,6 @@ from portal.ingest.bills.formats import (
     format_of,
     start_of,
 )
-from portal.ingest.bills.load.columns import KNOWN
 from portal.ingest.bills.load.validation import REQUIRED_NUMBERS, REQUIRED_TEXTS
 from portal.jobs.worker import run_due
 from tests.factories import client_of

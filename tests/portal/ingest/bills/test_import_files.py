@@ -21,8 +21,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from allocation.models import ChargeDimension, Import
-from portal.ingest.bills.files.csv_rows import CsvRows
-from portal.ingest.bills.files.quotes import misquoted
+from portal.ingest.bills.files.csv_rows import CsvRows, misquoted
 from portal.ingest.bills.files.stream import BillStream
 from portal.ingest.bills.readers.focus.header import understand_header
 from tests.portal.bills import ROW, SHARED, deliver, published, reasons, row, rows, text

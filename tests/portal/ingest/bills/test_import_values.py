@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from allocation.models import ChargeDimension, ChargeScope
 from allocation.values.money import EXACT
-from portal.ingest import cells
+from portal.ingest import problems as cells
 from tests.portal.bills import deliver, published, reasons, row, rows, text
 
 PADDING = rows(100)  # so that one bad row stays below five percent

@@ -9,7 +9,7 @@ from django.test import Client
 
 from allocation.charges.groups import pinned_scopes
 from allocation.models import AllocationRun, ChargeScope, CostCenter, CostCenterPlacement, Import
-from allocation.organisation.load import load_organisation
+from allocation.organisation.stored import load_organisation
 from allocation.rules.rule_sets import rule_set_for
 from portal.accounts.models import Role
 from reports.queries.reconcile.bridge import bridges

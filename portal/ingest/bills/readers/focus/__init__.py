@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from portal.ingest.bills.files.tables import table_rows
-from portal.ingest.bills.formats import BillFormat, Head, only_file
-from portal.ingest.bills.load.batches import Rows
+from portal.ingest.bills.files.parquet_rows import table_rows
+from portal.ingest.bills.formats import BillFormat, Head, Rows, only_file
 from portal.ingest.bills.readers.focus.header import understand_header
 
 TELLING = ("billedcost", "chargeperiodstart", "billingaccountid")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from portal.ingest.bills.load.columns import BY_FOLDED, KNOWN, Header
+from portal.ingest.bills.formats import BY_FOLDED, KNOWN, Header
 from portal.ingest.problems import BillRefused
 
 VERSIONS: tuple[str, ...] = ("1.0", "1.1", "1.2", "1.3", "1.4")
