@@ -364,24 +364,24 @@ def test_what_follows_goes_by_the_base_that_is_known_by_then() -> None:
 def test_calls_without_a_team_are_the_owners_with_what_the_trace_tells() -> None:
     """And calls of the owner's own beside them are the same target."""
     teamless = Target(model="gpt-4o", customer="acme", reason="no team")
-    targets = [teamless, Target(team="ads", model="gpt-4o", customer="acme"), Target(team="search")]
-    rows = [used(0, 3), used(1, 4, rung=1), used(2, 3)]
+    search, ads = Target(team="search"), Target(team="ads", model="gpt-4o", customer="acme")
+    rows = [used(0, 3), used(1, 3), used(2, 4)]
     owned = replace(CALLS, owner=Owner(team="ads"))
     groups = [group_of(1, DAY, 10), group_of(2, NEXT, 10)]
     planner = planner_of(
         [owned, replace(CALLS, rule="nobody's")],
         groups,
         traces={GPT: {DAY: rows, NEXT: rows}},
-        targets=targets,
+        targets=[teamless, search, ads],
     )
 
     of_owner, of_nobody = (planned(planner, group) for group in groups)
 
     assert shown(planner, of_owner) == [
-        ("shared", [(targets[1], 7, 4), (targets[2], 3, 1)]),
+        ("shared", [(ads, 7, 4), (search, 3, 1)]),
     ]
     assert shown(planner, of_nobody) == [
-        ("shared", [(teamless, 3, 1), (targets[1], 4, 1), (targets[2], 3, 1)]),
+        ("shared", [(teamless, 3, 1), (ads, 4, 1), (search, 3, 1)]),
     ]
 
 
