@@ -4,10 +4,9 @@ database.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from decimal import Decimal, localcontext
-from operator import attrgetter
 from typing import NamedTuple, TypeVar
 
 from allocation.values.money import EXACT
@@ -17,7 +16,6 @@ from reports.queries.costs.calls import UsageCell
 ZERO = Decimal(0)
 BUILD = "build"  # the phase of one-off work
 K = TypeVar("K")
-R = TypeVar("R", SpendCell, UsageCell)
 
 
 @dataclass(frozen=True)
@@ -61,12 +59,44 @@ class UnitCost:
     calls_before: Decimal
 
 
-class CallTarget(NamedTuple):
-    """Whose calls of which model, as costs and usage both know them."""
+class CallerCost(NamedTuple):
+    """The calls of one model by one feature of a team, and their cost, in both periods."""
 
     team: str | None
     feature: str | None
     model: str | None
+    calls: Decimal
+    calls_before: Decimal
+    cost: Decimal
+    cost_before: Decimal
+
+
+def caller_costs(cells: Iterable[SpendCell], usage: Iterable[UsageCell]) -> list[CallerCost]:
+    """Every caller with calls, and what these cost.
+
+    What a feature costs besides (GPUs, storage, a vector database) is no cost of its calls, and
+    what was done once to build it (a backfill of embeddings, an evaluation) neither.
+    """
+    paid = [cell for cell in cells if cell.model and cell.phase != BUILD]
+    used = [use for use in usage if use.team and use.feature and use.phase != BUILD]
+    costs = totals_by(paid, _caller)
+    calls: dict[Caller, tuple[Decimal, Decimal]] = {}
+    with localcontext(EXACT):
+        for use in used:
+            now, before = calls.get(_caller(use), (ZERO, ZERO))
+            calls[_caller(use)] = (now + use.calls, before + use.calls_before)
+    return [
+        CallerCost(*caller, now, before, cost.now, cost.before)
+        for caller, (now, before) in calls.items()
+        for cost in [costs.get(caller, NOTHING)]
+    ]
+
+
+Caller = tuple[str | None, str | None, str | None]  # team, feature, model
+
+
+def _caller(row: SpendCell | UsageCell) -> Caller:
+    return row.team, row.feature, row.model
 
 
 @dataclass
@@ -77,58 +107,30 @@ class _Made:
     paid_calls: Decimal = ZERO
     cost: Decimal = ZERO
 
+    def add(self, calls: Decimal, cost: Decimal) -> None:
+        self.calls += calls
+        self.paid_calls += calls if cost else ZERO
+        self.cost += cost if calls else ZERO
+
     @property
     def per_thousand(self) -> Decimal | None:
         return self.cost * 1000 / self.paid_calls if self.paid_calls > 0 and self.cost else None
 
 
 def unit_costs(
-    cells: Sequence[SpendCell],
-    usage: Sequence[UsageCell],
-    key: Callable[[CallTarget], str | None],
+    callers: Iterable[CallerCost], key: Callable[[CallerCost], str | None]
 ) -> dict[str | None, UnitCost]:
     """Per key: cost of the callers that have both cost and calls in a period, over these calls,
-    x 1,000.
-
-    Calls of a model that is billed in another currency, or not at all, are no calls of this cost.
-    What a feature costs besides (GPUs, storage, a vector database) is no cost of its calls, and
-    what was done once to build it (a backfill of embeddings, an evaluation) neither.
+    x 1,000. Calls of a model that is billed in another currency, or not at all, are no calls of
+    this cost.
     """
-    paid = [cell for cell in cells if cell.model and cell.phase != BUILD]
-    used = [use for use in usage if use.team and use.feature and use.phase != BUILD]
+    made: dict[str | None, tuple[_Made, _Made]] = {}
     with localcontext(EXACT):
-        now, before = (
-            _made(key, _by_caller(paid, attrgetter(cost)), _by_caller(used, attrgetter(calls)))
-            for cost, calls in (("now", "calls"), ("before", "calls_before"))
-        )
+        for caller in callers:
+            now, before = made.setdefault(key(caller), (_Made(), _Made()))
+            now.add(caller.calls, caller.cost)
+            before.add(caller.calls_before, caller.cost_before)
     return {
-        name: UnitCost(
-            now=made.per_thousand,
-            before=before[name].per_thousand,
-            calls=made.calls,
-            calls_before=before[name].calls,
-        )
-        for name, made in now.items()
+        name: UnitCost(now.per_thousand, before.per_thousand, now.calls, before.calls)
+        for name, (now, before) in made.items()
     }
-
-
-def _by_caller(rows: Iterable[R], amount: Callable[[R], Decimal]) -> dict[CallTarget, Decimal]:
-    sums: dict[CallTarget, Decimal] = {}
-    for row in rows:
-        caller = CallTarget(row.team, row.feature, row.model)
-        sums[caller] = sums.get(caller, ZERO) + amount(row)
-    return sums
-
-
-def _made(
-    key: Callable[[CallTarget], str | None],
-    costs: dict[CallTarget, Decimal],
-    calls: dict[CallTarget, Decimal],
-) -> dict[str | None, _Made]:
-    made: dict[str | None, _Made] = {}
-    for caller, own in calls.items():
-        found, cost = made.setdefault(key(caller), _Made()), costs.get(caller, ZERO)
-        found.calls += own
-        found.paid_calls += own if cost else ZERO
-        found.cost += cost if own else ZERO
-    return made

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 from allocation.values.money import EXACT, exact_sum, minor_units
@@ -183,7 +183,8 @@ def _signed(amount: Decimal) -> str:
 # ---------------------------------------------------------------- lines in a table
 
 
-def spark_points(values: Sequence[Decimal]) -> str:
+@lru_cache(maxsize=2048)
+def spark_points(values: tuple[Decimal, ...]) -> str:
     """The points of a small inline SVG polyline in a box of 100 by 20. Zero is the base line unless
     a value is negative; "" where fewer than two values could make a line.
     """

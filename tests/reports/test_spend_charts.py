@@ -110,9 +110,9 @@ def test_figures_travel_as_plain_json() -> None:
 
 
 def test_sparks_start_at_zero_unless_negative() -> None:
-    assert spark_points([Decimal(0), Decimal(10)]) == "0.0,18.5 100.0,1.5"
-    assert spark_points([Decimal(-10), Decimal(10)]) == "0.0,18.5 100.0,1.5"
-    assert spark_points([Decimal(1)]) == ""
+    assert spark_points((Decimal(0), Decimal(10))) == "0.0,18.5 100.0,1.5"
+    assert spark_points((Decimal(-10), Decimal(10))) == "0.0,18.5 100.0,1.5"
+    assert spark_points((Decimal(1),)) == ""
 
 
 def test_swatches_have_the_colours_of_the_charts() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from reports.analysis.spend_totals import UnitCost, unit_costs
+from reports.analysis.spend_totals import UnitCost, caller_costs, unit_costs
 from reports.cost_question.answers import SpendCell
 from reports.queries.costs.calls import UsageCell
 
@@ -26,7 +26,7 @@ def calls(
 
 
 def of_all(cells: list[SpendCell], usage: list[UsageCell]) -> UnitCost:
-    return unit_costs(cells, usage, lambda _: None)[None]
+    return unit_costs(caller_costs(cells, usage), lambda _: None)[None]
 
 
 def test_calls_that_another_currency_pays_for_do_not_make_these_cheaper() -> None:
@@ -62,4 +62,4 @@ def test_cost_counts_once_however_many_phases_called() -> None:
 
 def test_without_calls_or_cost_there_is_no_unit_cost() -> None:
     assert of_all([], [calls(1000)]).now is None
-    assert unit_costs([cost(10)], [], lambda _: None) == {}
+    assert unit_costs(caller_costs([cost(10)], []), lambda _: None) == {}

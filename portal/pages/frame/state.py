@@ -56,6 +56,9 @@ class StateForm(forms.Form):
 StateForm.base_fields["from"] = forms.DateField(required=False)
 
 
+PARAMETERS = frozenset(StateForm.base_fields)
+
+
 @dataclass(frozen=True)
 class PageState:
     """One reader's view. `scope` is what they may read, narrowed by `team` or `unit`; give it to
@@ -158,7 +161,15 @@ class PageState:
         """The address parameters of this view with `changes` applied; None leaves a parameter out.
         No question mark.
         """
-        return urlencode(self.parameters(**changes))
+        if changes.keys() & PARAMETERS:
+            return urlencode(self.parameters(**changes))
+        added = urlencode({name: value for name, value in changes.items() if value})
+        return "&".join(filter(None, (self._own_query, added)))
+
+    @cached_property
+    def _own_query(self) -> str:
+        """Asked for by every link of a page."""
+        return urlencode(self.parameters())
 
     def parameters(self, **changes: str | None) -> dict[str, str]:
         """Period and currency are always named, so that a shared address keeps its meaning next

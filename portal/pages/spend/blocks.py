@@ -7,7 +7,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date
 from decimal import Decimal
-from urllib.parse import urlencode
 
 from django.http import HttpRequest
 from django.urls import reverse
@@ -48,9 +47,7 @@ def explain_address(state: PageState, **filters: str | None) -> str:
     about "unknown".
     """
     chosen = {key: value for key, value in filters.items() if value}
-    if not chosen:
-        return ""
-    return f"{page_address('explain')}?{urlencode({**state.parameters(), **chosen})}"
+    return f"{page_address('explain')}?{state.query_string(**chosen)}" if chosen else ""
 
 
 def team_address(state: PageState, slug: str) -> str:
@@ -211,4 +208,4 @@ def spend_table(
 
 
 def _trend(costs: Mapping[date, Decimal], days: Sequence[date]) -> str:
-    return spark_points([costs.get(day, ZERO) for day in days])
+    return spark_points(tuple(costs.get(day, ZERO) for day in days))

@@ -21,7 +21,7 @@ from allocation.models import (
 )
 from allocation.rules.rule_sets import default_rules_text
 from allocation.values.periods import Period
-from reports.analysis.spend_totals import unit_costs
+from reports.analysis.spend_totals import caller_costs, unit_costs
 from reports.cost_question.answers import spend_cells
 from reports.cost_question.question import CostQuestion
 from reports.queries.costs.calls import usage_cells
@@ -294,7 +294,8 @@ def test_a_backfill_is_its_phase_and_no_part_of_what_a_thousand_calls_cost() -> 
     october = Period(date(2026, 10, 1), date(2026, 11, 1))
     question = replace(current(), period=october, ai_only=False)
     cells = spend_cells(question)
-    unit = unit_costs(cells, usage_cells(question), lambda _: None)[None]
+    callers = caller_costs(cells, usage_cells(question))
+    unit = unit_costs(callers, lambda _: None)[None]
     assert (unit.now, unit.calls) == (Decimal(10), Decimal(1000))
     assert sum(cell.now for cell in cells) == 100
     assert {row.phase: row.calls for row in UsageDaily.objects.all()} == {

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from functools import cached_property
 from operator import attrgetter
 
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
@@ -24,7 +25,15 @@ from portal.pages.spend.blocks import (
     team_address,
     team_series,
 )
-from reports.analysis.spend_totals import Amounts, UnitCost, total_of, totals_by, unit_costs
+from reports.analysis.spend_totals import (
+    Amounts,
+    CallerCost,
+    UnitCost,
+    caller_costs,
+    total_of,
+    totals_by,
+    unit_costs,
+)
 from reports.analysis.why_changed import why_changed
 from reports.cost_question.answers import Named, SpendCell, costs, costs_by_day, spend_cells
 from reports.queries.costs.calls import UsageCell, usage_cells
@@ -54,6 +63,10 @@ class Figures:
     teams: list[TeamInTree]
     differences: dict[str, Decimal]  # per source of the billing months
     known: Trust
+
+    @cached_property
+    def callers(self) -> list[CallerCost]:
+        return caller_costs(self.cells, self.usage)
 
 
 def executive(request: HttpRequest) -> HttpResponseBase:
@@ -134,7 +147,7 @@ def _tables(request: HttpRequest, state: PageState, figures: Figures) -> dict[st
             name_cell=team_cell,
             amount_filters=lambda slug: {"team": slug} if slug else {"kind": "unallocated"},
             days=figures.days["team"],
-            units=unit_costs(ai, figures.usage, attrgetter("team")),
+            units=unit_costs(figures.callers, attrgetter("team")),
             limit=14,
         ),
         "by_feature": spend_table(
@@ -253,7 +266,7 @@ def _page(
 
 
 def _organisation_unit_cost(figures: Figures) -> UnitCost | None:
-    return unit_costs(figures.cells, figures.usage, lambda _: None).get(None)
+    return unit_costs(figures.callers, lambda _: None).get(None)
 
 
 def _largest(figures: Figures) -> tuple[str, Decimal | None] | None:

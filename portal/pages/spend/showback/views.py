@@ -38,7 +38,9 @@ from portal.pages.spend.blocks import (
 from reports.analysis.sampling_error import sampling_error
 from reports.analysis.spend_totals import (
     Amounts,
+    CallerCost,
     UnitCost,
+    caller_costs,
     total_of,
     totals_by,
     unit_costs,
@@ -135,7 +137,7 @@ def _teams_table(request: HttpRequest, state: PageState, teams: list[TeamInTree]
         name_cell=name_cell,
         amount_filters=lambda slug: {"team": slug} if slug else {"kind": "unallocated"},
         days=costs_by_day(question=state.question, dimension="team"),
-        units=unit_costs(cells, usage_cells(state.question), attrgetter("team")),
+        units=unit_costs(caller_costs(cells, usage_cells(state.question)), attrgetter("team")),
         limit=0,
         second=("Business unit", unit_of),
     )
@@ -149,6 +151,10 @@ class TeamFigures:
     by_feature: Named  # cost per day
     usage: list[UsageCell]
     parts: list[SpendPart]
+
+    @cached_property
+    def callers(self) -> list[CallerCost]:
+        return caller_costs(self.cells, self.usage)
 
     @cached_property
     def names(self) -> OrganisationNames:
@@ -190,7 +196,7 @@ def showback_team(request: HttpRequest, slug: str) -> HttpResponseBase:
         "before": before_of(state, total),
         "period_words": headline_words(state),
         "compare_words": state.compare.words if state.compare else "",
-        "unit": unit_costs(figures.cells, figures.usage, lambda _: None).get(None),
+        "unit": unit_costs(figures.callers, lambda _: None).get(None),
         "kinds": _kinds(figures.parts),
         "sampling_error": sampling_error(figures.usage),
     }
@@ -216,7 +222,7 @@ def _others(state: PageState, teams: Sequence[TeamInTree]) -> list[tuple[str, st
 def _team_tables(
     request: HttpRequest, state: PageState, figures: TeamFigures, slug: str
 ) -> dict[str, Table]:
-    units = unit_costs(figures.cells, figures.usage, attrgetter("feature"))
+    units = unit_costs(figures.callers, attrgetter("feature"))
     return {
         "matrix": _matrix(request, state, figures, slug),
         "parts": _parts_table(request, state, figures.parts, slug),
