@@ -271,8 +271,8 @@ def found_conflicts(month: Any) -> dict[str, Any]:
     from portal.demo.cases import WRONG_ACCOUNT
     from portal.demo.company import PROJECTS
     from portal.demo.features import FEATURES
+    from reports.asking import TeamScope
     from reports.queries.ownership.tag_conflicts import tag_conflicts
-    from reports.scope import TeamScope
 
     found = tag_conflicts(month=month, scope=TeamScope.everything())
     named = {

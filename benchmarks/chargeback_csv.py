@@ -28,8 +28,8 @@ from django.db import connection, connections  # noqa: E402
 from allocation.models import AllocationRun, LedgerSlice, RunSlice, Source  # noqa: E402
 from allocation.rules.rule_sets import first_rule_set  # noqa: E402
 from allocation.values.periods import Period  # noqa: E402
+from reports.asking import TeamScope  # noqa: E402
 from reports.exports.csv.chargeback import chargeback_csv  # noqa: E402
-from reports.scope import TeamScope  # noqa: E402
 
 OCTOBER = Period.parse("2026-10")
 LEAST_RATIO = 0.3

@@ -38,11 +38,11 @@ from allocation.values.names import NO_RULE
 from allocation.values.periods import Period
 from benchmarks.ledger_resources import KEYS, Resource
 from benchmarks.ledger_rules import ledger_rules
+from reports.asking import TeamScope
 from reports.cost_question.question import CostQuestion
 from reports.cost_question.runs import current_runs
 from reports.queries.costs.rules_taken import rules_taken
 from reports.queries.reconcile.ledger import reconcile_period
-from reports.scope import TeamScope
 
 MONTH = date(2026, 9, 1)
 START, END = datetime(2026, 9, 1, tzinfo=UTC), datetime(2026, 10, 1, tzinfo=UTC)

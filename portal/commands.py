@@ -18,8 +18,10 @@ import sys
 from typing import Any
 
 from django.conf import settings
+from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandParser
 from django.db import OperationalError, connections
+from django.db.migrations.executor import MigrationExecutor
 
 from allocation.values.periods import BadPeriod, Period
 from portal.embedded.processes import EmbeddedError
@@ -78,14 +80,16 @@ class PortalCommand(BaseCommand):
         sys.exit(1)
 
 
+def unapplied_migrations(alias: str) -> bool:
+    """Whether the database of this connection is behind the code."""
+    executor = MigrationExecutor(connections[alias])
+    return bool(executor.migration_plan(executor.loader.graph.leaf_nodes()))
+
+
 def migrate_if_needed() -> None:
     """Apply what is not applied yet, as the owner. Of several processes that start at once, one
     does it.
     """
-    from django.core.management import call_command
-
-    from portal.health import unapplied_migrations
-
     with connections["owner"].cursor() as cursor:
         cursor.execute("SELECT pg_advisory_lock(hashtext('apportion migrate'))")
         try:

@@ -6,8 +6,8 @@ from django.http import StreamingHttpResponse
 
 from allocation.values.periods import Period
 from portal.registry import registered
+from reports.asking import TeamScope
 from reports.exports.format import Basis, ExportFormat
-from reports.scope import TeamScope
 
 EXPORTS = "reports.exports"
 

@@ -12,21 +12,17 @@ import sys
 
 from django.conf import settings
 from django.db import InterfaceError, OperationalError, connections
-from django.db.migrations.executor import MigrationExecutor
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.template.loader import render_to_string
 from kombu import Connection
+
+from portal.commands import unapplied_migrations
 
 RETRY_AFTER_SECONDS = 5
 log = logging.getLogger(__name__)
 MACHINES = ("/api/", "/v1/")
 # Databases seen complete: migrations are not undone under a running process.
 MIGRATED: set[str] = set()
-
-
-def unapplied_migrations(alias: str) -> bool:
-    executor = MigrationExecutor(connections[alias])
-    return bool(executor.migration_plan(executor.loader.graph.leaf_nodes()))
 
 
 def database_problem() -> str | None:

@@ -20,9 +20,9 @@ from allocation.models import (
     SliceUsage,
 )
 from allocation.values.names import USAGE
+from reports.asking import TeamScope
 from reports.cost_question.question import CostQuestion
 from reports.cost_question.runs import MonthRun
-from reports.scope import TeamScope
 
 _numbers = itertools.count(1)
 NAMES = Names(

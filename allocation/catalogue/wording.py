@@ -17,23 +17,21 @@ from typing import Any, NamedTuple
 import re2  # patterns of entries are written by users: matching must be linear in time
 
 from allocation.catalogue.canonical import (
-    CLOUD_NAMES,
-    PROVIDER_NAMES,
-    canonical_model,
-    canonical_provider,
-)
-from allocation.catalogue.token_classes import (
     CACHE_READ,
     CACHE_WRITE,
     CACHE_WRITE_1H,
     CACHE_WRITE_5M,
+    CLOUD_NAMES,
     INPUT,
     INPUT_AUDIO,
     INPUT_IMAGE,
     OUTPUT,
     OUTPUT_AUDIO,
     OUTPUT_IMAGE,
+    PROVIDER_NAMES,
     REASONING,
+    canonical_model,
+    canonical_provider,
 )
 from allocation.values.money import plain
 from allocation.values.names import quoted

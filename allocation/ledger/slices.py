@@ -15,17 +15,24 @@ from typing import Any, NamedTuple
 
 from django.db import connection
 
-from allocation.catalogue.token_classes import SIDES
+from allocation.catalogue.canonical import SIDES
 from allocation.models import AllocationRun, LedgerSlice, RunSlice, RunStatus
 from allocation.organisation.targets import Target
 from allocation.storage.rows import copy_cell, whole_month_plans
 from allocation.usage.facts import Number
 from allocation.usage.index import UsageIndex
-from allocation.values.errors import NotBalanced
 from allocation.values.money import exact_text
 from allocation.values.names import OUTSIDE_SCOPE, USAGE
 
 SLICE_TABLES = ("slice_group", "slice_cost", "slice_usage", "slice_balance")
+
+
+class AllocationError(Exception):
+    """An allocation cannot be carried out; nothing readers see has changed."""
+
+
+class NotBalanced(AllocationError):
+    """Shares do not add up to the charges: a fault of this program, so the run is not published."""
 
 
 class Place(NamedTuple):

@@ -14,7 +14,7 @@ from datetime import date
 from fractions import Fraction
 from typing import NamedTuple
 
-from allocation.catalogue.token_classes import (
+from allocation.catalogue.canonical import (
     ALL_COLUMNS,
     CACHE_WRITE,
     CACHE_WRITE_1H,

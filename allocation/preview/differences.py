@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from django.db import connection
 
-from allocation.values.errors import NotBalanced
+from allocation.ledger.slices import NotBalanced
 from allocation.values.money import EXACT, exact_sum, plain
 
 METRICS = ("billed_cost", "effective_cost")

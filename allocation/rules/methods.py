@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any
 
-from allocation.catalogue.token_classes import OUTPUT_SIDE, TOKEN_COLUMNS
+from allocation.catalogue.canonical import OUTPUT_SIDE, TOKEN_COLUMNS
 from allocation.organisation.targets import TARGET_FIELDS, Owner
 from allocation.rules.conditions import number_of, words_of
 from allocation.values.names import quoted

@@ -29,7 +29,14 @@ from allocation.charges.groups import (
 )
 from allocation.charges.split_key_map import SplitKeyMap, read_map
 from allocation.charges.split_keys import SourceSettings
-from allocation.ledger.slices import SliceStore, balance_slices, forget_slices, run_balances
+from allocation.ledger.slices import (
+    AllocationError,
+    NotBalanced,
+    SliceStore,
+    balance_slices,
+    forget_slices,
+    run_balances,
+)
 from allocation.models import (
     AllocationRun,
     PriceVersion,
@@ -47,7 +54,6 @@ from allocation.runs.inputs import MonthDrivers, month_drivers
 from allocation.runs.splitting import split_groups, write_usage
 from allocation.usage.keys import digest_of
 from allocation.usage.sampling import record_sampling
-from allocation.values.errors import AllocationBusy, NotBalanced
 from allocation.values.money import exact_sum
 from allocation.values.periods import Period
 
@@ -58,6 +64,10 @@ KEPT_RUNS = 3  # per month and currency: the current one and its predecessors ke
 METRICS = ("billed_cost", "effective_cost")
 
 Progress = Callable[[int, int, str], None]
+
+
+class AllocationBusy(AllocationError):
+    """Another allocation of the same month is under way."""
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from django.db import connection
 
-from allocation.catalogue.token_classes import TOKEN_COLUMNS
+from allocation.catalogue.canonical import TOKEN_COLUMNS
 from allocation.models import IdentityOwner, ImportKind, UsageIdentity
 from allocation.organisation.stored import load_organisation
 from allocation.organisation.targets import Organisation

@@ -13,7 +13,7 @@ from fractions import Fraction
 from functools import cached_property
 from typing import Any, NamedTuple
 
-from allocation.catalogue.token_classes import OUTPUT_SIDE, SIDES, TOKEN_COLUMNS
+from allocation.catalogue.canonical import OUTPUT_SIDE, SIDES, TOKEN_COLUMNS
 from allocation.usage.keys import ANY_PROJECT, Key
 from allocation.values.money import decimal_fraction
 

@@ -9,7 +9,7 @@ from fractions import Fraction
 from functools import cached_property, partial
 from typing import NamedTuple
 
-from allocation.catalogue.token_classes import ALL_COLUMNS, SIDES, TOKEN_COLUMNS
+from allocation.catalogue.canonical import ALL_COLUMNS, SIDES, TOKEN_COLUMNS
 from allocation.usage.facts import UsageFacts, UsageSums, bits_of
 from allocation.usage.keys import Key
 

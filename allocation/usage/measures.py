@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from django.db import connection
 
-from allocation.catalogue.token_classes import ALL_COLUMNS, OUTPUT_SIDE, TOKEN_COLUMNS
+from allocation.catalogue.canonical import ALL_COLUMNS, OUTPUT_SIDE, TOKEN_COLUMNS
 from allocation.models import DriverPoint
 from allocation.organisation.targets import (
     NAMED,

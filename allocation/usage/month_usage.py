@@ -15,7 +15,7 @@ from typing import Any
 
 from django.db import connection, transaction
 
-from allocation.catalogue.token_classes import TOKEN_COLUMNS
+from allocation.catalogue.canonical import TOKEN_COLUMNS
 from allocation.catalogue.wording import Entries
 from allocation.storage.rows import copy_cells, copy_lines, whole_month_plans
 from allocation.usage.driver_data import Owners, caller_owners

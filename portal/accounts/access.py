@@ -14,7 +14,7 @@ from django.shortcuts import render
 
 from allocation.models import Team
 from portal.accounts.models import Role, User
-from reports.scope import TeamScope
+from reports.asking import TeamScope
 
 # Roles that read every team's numbers.
 ORGANISATION_WIDE = {Role.EXECUTIVE, Role.FINANCE, Role.ON_CALL, Role.FINOPS_ADMIN}

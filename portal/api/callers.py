@@ -17,7 +17,7 @@ from portal.accounts.access import team_scope
 from portal.accounts.models import ApiKey, KeyScope, Role, User
 from portal.api.authentication import KeyHolder
 from portal.pages.registry import held_by, rights, rights_of
-from reports.scope import TeamScope
+from reports.asking import TeamScope
 
 READING_SCOPES = {KeyScope.READ, KeyScope.ADMIN}
 UPLOADING_SCOPES = {KeyScope.INGEST, KeyScope.ADMIN}

@@ -8,8 +8,7 @@ from django.utils import timezone
 
 from allocation.models import RulePreview
 from allocation.preview.preview import carry_out_preview
-from allocation.runs.month import allocate_period
-from allocation.values.errors import AllocationBusy
+from allocation.runs.month import AllocationBusy, allocate_period
 from allocation.values.periods import Period
 from portal.decisions.rules import PREVIEW_RULES
 from portal.errors import Refused

@@ -22,10 +22,10 @@ from allocation.rules.suggestions import Suggestion
 from allocation.values.money import plain
 from portal.accounts import audit
 from portal.ingest.bills.delivery import ask_for_allocation
+from reports.asking import TeamScope
 from reports.cost_question.question import CostQuestion
 from reports.cost_question.runs import current_runs
 from reports.queries.ownership.unowned import unowned
-from reports.scope import TeamScope
 
 
 class OwnerError(Exception):

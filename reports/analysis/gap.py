@@ -14,7 +14,7 @@ from decimal import Decimal, localcontext
 from functools import cached_property
 from typing import Literal, NamedTuple
 
-from allocation.catalogue.token_classes import CLASS_COLUMNS, REASONING, TOKEN_COLUMNS, columns_of
+from allocation.catalogue.canonical import CLASS_COLUMNS, REASONING, TOKEN_COLUMNS, columns_of
 from allocation.values.money import EXACT, exact_sum
 
 ZERO = Decimal(0)

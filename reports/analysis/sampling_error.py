@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from decimal import Decimal
 
-from reports.queries.costs.calls import UsageCell
+from reports.cost_question.answers import UsageCell
 
 
 def sampling_error(usage: Iterable[UsageCell]) -> Decimal | None:

@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 
 from allocation.values.names import quoted
 from allocation.values.periods import Period
+from reports.asking import TeamScope
 from reports.cost_question.runs import Conversion, MonthRun
-from reports.scope import TeamScope
 
 METRICS = ("effective_cost", "billed_cost")
 NOT_AI = "other"  # of the dimension ai_scope; everything else is AI or supports it

@@ -17,7 +17,7 @@ from decimal import Decimal
 from django.db import connection
 
 from allocation.values.periods import Period
-from reports.rows import fetch
+from reports.asking import fetch
 
 SHA256_LENGTH = 64
 

@@ -11,6 +11,7 @@ from datetime import date
 from typing import Any
 
 from allocation.values.periods import Period
+from reports.asking import within_scope
 from reports.cost_question.question import (
     DIMENSIONS,
     MEASURES,
@@ -18,7 +19,6 @@ from reports.cost_question.question import (
     CostQuestion,
     cost_of,
 )
-from reports.scope import within_scope
 
 NOW = ("start", "end")
 BEFORE = ("compare_start", "compare_end")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from allocation.values.periods import Period
-from reports.scope import TeamScope
+from reports.asking import TeamScope
 
 Basis = Literal["billed", "effective"]
 BASES: tuple[Basis, ...] = ("billed", "effective")

@@ -12,7 +12,7 @@ from typing import Any
 
 from django.db import connection
 
-from allocation.catalogue.token_classes import TOKEN_COLUMNS
+from allocation.catalogue.canonical import TOKEN_COLUMNS
 from allocation.models import (
     Charge,
     ChargeDimension,

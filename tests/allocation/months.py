@@ -21,7 +21,7 @@ from itertools import groupby
 from typing import Any, NamedTuple, TypeVar
 from unittest.mock import patch
 
-from allocation.catalogue.token_classes import TOKEN_COLUMNS
+from allocation.catalogue.canonical import TOKEN_COLUMNS
 from allocation.charges.groups import ChargeGroup, groups_of
 from allocation.charges.split_keys import (
     DimensionRow,

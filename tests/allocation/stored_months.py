@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from allocation.catalogue.token_classes import TOKEN_COLUMNS
+from allocation.catalogue.canonical import TOKEN_COLUMNS
 from allocation.models import DriverPoint, Feature, GpuUsage, Product, Team
 from allocation.organisation.stored import load_organisation
 from allocation.organisation.targets import NAMED, Owner, resolve

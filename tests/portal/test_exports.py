@@ -14,8 +14,8 @@ from allocation.values.periods import Period
 from portal.accounts.keys import create_key
 from portal.accounts.models import Role
 from portal.exports import EXPORTS, export_formats
+from reports.asking import TeamScope
 from reports.exports.format import ExportFormat, NotAllocated
-from reports.scope import TeamScope
 from tests.factories import Costs, client_of
 from tests.folders import one_more_folder
 

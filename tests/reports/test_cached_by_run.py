@@ -10,10 +10,9 @@ from typing import Any
 import pytest
 
 from allocation.values.periods import Period
+from reports.asking import TeamScope, cached_by_run
 from reports.cost_question.answers import costs
 from reports.cost_question.question import CostQuestion
-from reports.rows import cached_by_run
-from reports.scope import TeamScope
 from tests.factories import Costs
 from tests.ledger_rows import asked_about, month_run
 

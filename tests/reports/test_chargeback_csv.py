@@ -13,9 +13,9 @@ from django.db import connection
 
 from allocation.models import BusinessUnit, CostCenter, LegalEntity, Team, TeamPlacement
 from allocation.values.money import exact_sum
+from reports.asking import TeamScope
 from reports.exports.csv.chargeback import COLUMNS, KEYS, chargeback_csv
 from reports.exports.format import NotAllocated
-from reports.scope import TeamScope
 from tests.allocation.bills import AWS, OCTOBER, OPENAI, Bill, allocate, usage, utc
 
 pytestmark = pytest.mark.django_db

@@ -12,7 +12,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from allocation.catalogue.token_classes import CLASS_COLUMNS, TOKEN_COLUMNS
+from allocation.catalogue.canonical import CLASS_COLUMNS, TOKEN_COLUMNS
 from allocation.values.money import exact_sum
 from reports.analysis.gap import (
     CAUSES,

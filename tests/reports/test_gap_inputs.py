@@ -12,9 +12,9 @@ from django.db import connection
 from allocation.catalogue.prices import ensure_prices, reprice
 from allocation.models import Charge, ChargeScope, Import, PriceMatch, PriceVersion, UsageHourly
 from reports.analysis.gap import CauseKey
+from reports.asking import TeamScope
 from reports.cost_question.runs import current_runs
 from reports.queries.reconcile.gaps import MonthGaps, SourceGap, month_gaps
-from reports.scope import TeamScope
 from tests.allocation.bills import OCTOBER, OPENAI, Bill, allocate, put_in_force, usage, utc
 
 pytestmark = pytest.mark.django_db

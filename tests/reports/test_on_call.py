@@ -11,9 +11,9 @@ from allocation.models import UsageDimension, UsageHourly
 from reports.analysis.latency import Histogram
 from reports.analysis.on_call import OnCall, on_call
 from reports.analysis.usual import compare
+from reports.asking import TeamScope
 from reports.queries.usage.now import HourRow, LatencyRow, known_telemetry, usage_now
 from reports.queries.usage.picked import UsageFilter
-from reports.scope import TeamScope
 
 NOW = datetime(2026, 11, 20, 12, 15, tzinfo=UTC)
 D = Decimal

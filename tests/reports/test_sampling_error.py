@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 
 from reports.analysis.sampling_error import sampling_error
-from reports.queries.costs.calls import UsageCell
+from reports.cost_question.answers import UsageCell
 
 
 def cell(variance: float) -> UsageCell:

@@ -11,8 +11,8 @@ from pytest_django import Settings
 
 from allocation.models import Team
 from benchmarks.accuracy import result
+from reports.asking import TeamScope
 from reports.queries.ownership.tag_conflicts import BY_OTHER_DAYS, BY_USAGE, tag_conflicts
-from reports.scope import TeamScope
 from tests.allocation.bills import AWS, OCTOBER, OPENAI, Bill, allocate, usage, utc
 
 EVERYTHING = TeamScope.everything()

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from reports.analysis.spend_totals import UnitCost, caller_costs, unit_costs
-from reports.cost_question.answers import SpendCell
-from reports.queries.costs.calls import UsageCell
+from reports.analysis.spend import UnitCost, caller_costs, unit_costs
+from reports.cost_question.answers import SpendCell, UsageCell
 
 
 def cost(

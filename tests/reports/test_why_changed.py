@@ -6,9 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from allocation.values.money import exact_sum
-from reports.analysis.why_changed import why_changed
-from reports.cost_question.answers import SpendCell
-from reports.queries.costs.calls import UsageCell
+from reports.analysis.spend import why_changed
+from reports.cost_question.answers import SpendCell, UsageCell
 
 
 def cell(

@@ -9,8 +9,7 @@ from django.core.management.base import CommandParser
 from django.utils import timezone
 
 from allocation.rules.rules import RuleError
-from allocation.runs.month import allocate_period
-from allocation.values.errors import AllocationBusy
+from allocation.runs.month import AllocationBusy, allocate_period
 from portal.commands import PortalCommand, Refused, month_argument
 from portal.ingest.otlp.rollup.fold import fold
 

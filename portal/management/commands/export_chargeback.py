@@ -14,8 +14,8 @@ from django.core.management.base import CommandParser
 from allocation.values.periods import Period
 from portal.commands import PortalCommand, Refused, month_argument
 from portal.exports import export_formats
+from reports.asking import TeamScope
 from reports.exports.format import BASES, NotAllocated
-from reports.scope import TeamScope
 
 
 class Command(PortalCommand):

@@ -8,6 +8,7 @@ from django.core.management.base import CommandParser
 
 from allocation.values.money import plain
 from portal.commands import PortalCommand, month_argument
+from reports.asking import TeamScope
 from reports.queries.reconcile.bridge import (
     AMORTISED,
     OTHER,
@@ -18,7 +19,6 @@ from reports.queries.reconcile.bridge import (
     bridges,
 )
 from reports.queries.reconcile.ledger import reconcile_period
-from reports.scope import TeamScope
 
 WORDS = {
     PURCHASES: "purchases",

@@ -16,7 +16,7 @@ from allocation.preview.preview import carry_out_preview, preview_months, record
 from allocation.rules.checks import Finding
 from allocation.rules.rule_sets import rule_set_for
 from allocation.rules.rules import RuleError
-from allocation.values.errors import AllocationBusy
+from allocation.runs.month import AllocationBusy
 from allocation.values.money import EXACT, plain
 from allocation.values.periods import Period
 from portal.commands import PortalCommand, Refused, month_argument

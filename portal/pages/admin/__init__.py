@@ -14,7 +14,7 @@ from portal.pages.admin.views import (
     revoke,
     show_admin,
 )
-from portal.pages.spec import PageSpec
+from portal.pages.registry import PageSpec
 
 ADMIN = PageSpec(
     name="admin",

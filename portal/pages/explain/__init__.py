@@ -6,7 +6,7 @@ from django.urls import path
 
 from portal.accounts.models import Role
 from portal.pages.explain.views import show_explain
-from portal.pages.spec import PageSpec
+from portal.pages.registry import PageSpec
 
 EXPLAIN = PageSpec(
     name="explain",

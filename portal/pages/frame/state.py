@@ -19,6 +19,7 @@ from allocation.values.names import quoted
 from allocation.values.periods import DAY, Period
 from portal.accounts.access import team_scope
 from portal.accounts.models import User
+from reports.asking import TeamScope
 from reports.cost_question.answers import costs
 from reports.cost_question.question import CostQuestion
 from reports.cost_question.runs import (
@@ -30,7 +31,6 @@ from reports.cost_question.runs import (
     runs_of_months,
 )
 from reports.queries.ownership.organisation import teams_of_unit
-from reports.scope import TeamScope
 
 METRICS = {"effective_cost": "Effective", "billed_cost": "Billed"}
 COMPARISONS = {"previous": "the period before", "year": "a year before", "none": "nothing"}

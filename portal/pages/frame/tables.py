@@ -12,8 +12,7 @@ from typing import Any, Literal
 from django.http import HttpRequest, HttpResponse
 
 from allocation.values.money import exact_sum
-from reports.exports.formulas import safe_text
-from reports.readable import change, exact
+from reports.readable import change, exact, safe_text
 
 # "whole" is money without decimals, "unit" small money with significant digits, "change" an amount
 # against `before`; "words" are whole sentences, which "text" would cut.

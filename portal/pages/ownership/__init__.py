@@ -8,7 +8,7 @@ from portal.accounts.models import Role
 from portal.pages.ownership.tag_conflicts import show_tag_conflicts
 from portal.pages.ownership.unowned import accept, show_coverage, show_unowned
 from portal.pages.ownership.views import apply, export_csv, preview, show_ownership
-from portal.pages.spec import PageSpec, Right
+from portal.pages.registry import PageSpec, Right
 
 OWNERSHIP = PageSpec(
     name="ownership",

@@ -6,7 +6,7 @@ from django.urls import path
 
 from portal.accounts.models import Role
 from portal.pages.reconcile.views import download_csv, reconciliation
-from portal.pages.spec import PageSpec
+from portal.pages.registry import PageSpec
 
 RECONCILIATION = PageSpec(
     name="reconciliation",

@@ -24,7 +24,6 @@ from portal.pages.spend.blocks import explain_address
 from reports.analysis.gap_causes import NamedCause
 from reports.charts.spend import bridge
 from reports.cost_question.runs import runs_of_months
-from reports.exports.formulas import safe_text
 from reports.queries.reconcile.gap_inputs import OffTheBill
 from reports.queries.reconcile.gaps import MonthGaps, SourceGap, month_gaps
 from reports.queries.reconcile.sources import (
@@ -34,7 +33,7 @@ from reports.queries.reconcile.sources import (
     difference,
     loaded_sources,
 )
-from reports.readable import exact, ratio
+from reports.readable import exact, ratio, safe_text
 
 BILLED = "billed_cost"
 ZERO = Decimal(0)

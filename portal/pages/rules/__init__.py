@@ -5,11 +5,11 @@ from __future__ import annotations
 from django.urls import path
 
 from portal.accounts.models import Role
+from portal.pages.registry import PageSpec, Right
 from portal.pages.rules.editor import check_rules_text, edit_rules, preview_draft
 from portal.pages.rules.previews import apply_preview, show_preview
 from portal.pages.rules.versions import download_version, show_version, show_versions
 from portal.pages.rules.views import show_rules
-from portal.pages.spec import PageSpec, Right
 
 RULES = PageSpec(
     name="rules",

@@ -31,10 +31,9 @@ from portal.pages.frame.render import Crumb, render_page
 from portal.pages.frame.state import PageState
 from portal.pages.frame.tables import Cell, Column, Row, Table, arranged, asked_download
 from portal.pages.operate.jobs.views import line as job_line
-from portal.pages.registry import holds
+from portal.pages.registry import Choice, holds
 from portal.pages.rules.findings import grouped
 from portal.pages.rules.versions import compared
-from portal.pages.spec import Choice
 from reports.queries.explain.rule_sets import rule_preview
 from reports.queries.ownership.organisation import OrganisationNames, names_of
 

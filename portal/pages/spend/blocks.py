@@ -16,8 +16,7 @@ from portal.pages.frame.render import Chart
 from portal.pages.frame.state import PageState
 from portal.pages.frame.tables import Cell, Column, Row, Table, arranged
 from portal.pages.registry import page_address
-from reports.analysis.spend_totals import Amounts, UnitCost
-from reports.analysis.why_changed import ChangePart
+from reports.analysis.spend import Amounts, ChangePart, UnitCost
 from reports.charts.spend import DaySeries, bridge, spark_points, stacked_days
 from reports.charts.style import OTHER, UNALLOCATED, shade_of
 from reports.cost_question.answers import Named

@@ -13,12 +13,12 @@ from django.db import connection
 
 from allocation.storage.rows import whole_month_plans
 from allocation.values.periods import Period
+from reports.asking import TeamScope
 from reports.cost_question.question import CostQuestion
 from reports.cost_question.runs import current_runs, runs_of_months
 from reports.cost_question.statement import parameters, rollup
 from reports.exports.format import BASES, Basis, NotAllocated
-from reports.exports.formulas import SKIPPED, safe_cell
-from reports.scope import TeamScope
+from reports.readable import SKIPPED, safe_cell
 
 KEYS = (
     "period", "cost_center", "team", "product", "model", "feature", "environment", "phase",

@@ -6,9 +6,9 @@ from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
 
+from reports.asking import fetch
 from reports.cost_question.answers import costs
 from reports.cost_question.question import CostQuestion
-from reports.rows import fetch
 
 # One row per cost centre (and one without); a team belongs where it stood on the charge day.
 COST_CENTERS = """

@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from allocation.rules.rules import CALLER
+from reports.asking import cached_by_run, fetch, within_scope
 from reports.cost_question.question import CostQuestion
-from reports.rows import cached_by_run, fetch
-from reports.scope import within_scope
 
 # One row per providing and consuming side, team and feature each, with the targets turned where the
 # caller pays. Most targets have no partner, so few rows are left.

@@ -8,9 +8,9 @@ from decimal import Decimal
 from django.db import connection
 
 from allocation.values.names import NO_RULE
+from reports.asking import cached_by_run, fetch
 from reports.cost_question.answers import costs
 from reports.cost_question.question import CostQuestion
-from reports.rows import cached_by_run, fetch
 
 LIMIT = 50
 

@@ -12,10 +12,10 @@ from django.db import connection
 
 from allocation.models import ChargeKind
 from allocation.values.money import exact_sum
+from reports.asking import cached_by_run
 from reports.cost_question.answers import costs
 from reports.cost_question.question import CostQuestion
 from reports.readable import ratio
-from reports.rows import cached_by_run
 
 EXPLAINED_UP_TO = 4
 

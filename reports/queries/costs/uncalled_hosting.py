@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from decimal import Decimal
 
+from reports.asking import cached_by_run, fetch, within_scope
 from reports.cost_question.question import CostQuestion
-from reports.rows import cached_by_run, fetch
-from reports.scope import within_scope
 
 # One row per team and hosted model without any call of the month, dearest first.
 UNCALLED = f"""

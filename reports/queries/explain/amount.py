@@ -14,11 +14,10 @@ from decimal import Decimal
 from typing import Any, NamedTuple
 
 from allocation.values.names import OUTSIDE_SCOPE
+from reports.asking import cached_by_run, fetch, within_scope
 from reports.cost_question.answers import costs
 from reports.cost_question.question import NOT_AI, CostQuestion, cost_of
 from reports.cost_question.statement import parameters
-from reports.rows import cached_by_run, fetch
-from reports.scope import within_scope
 
 LINES = 12  # shown at once
 

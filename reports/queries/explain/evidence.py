@@ -9,12 +9,11 @@ from datetime import date, datetime
 from decimal import Decimal
 from uuid import UUID
 
+from reports.asking import TeamScope, fetch, within_scope
 from reports.cost_question.question import CostQuestion
 from reports.cost_question.statement import parameters
 from reports.queries.explain.variants import bill_line_variant, run_with_rules
 from reports.queries.usage.tokens import all_tokens
-from reports.rows import fetch
-from reports.scope import TeamScope, within_scope
 
 BILL_ROWS = 25  # shown at once
 TRACES = 5

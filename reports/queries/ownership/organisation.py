@@ -11,7 +11,7 @@ from datetime import date
 
 from django.db import connection
 
-from reports.scope import TeamScope
+from reports.asking import TeamScope
 
 # One row per team with its placement on a day. `shade` numbers teams in the order they were made,
 # so that a team keeps its colour when another one is added.

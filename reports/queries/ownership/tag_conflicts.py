@@ -11,7 +11,7 @@ from django.db import connection
 
 from allocation.organisation.stored import load_organisation
 from allocation.storage.rows import whole_month_plans
-from reports.scope import TeamScope
+from reports.asking import TeamScope
 
 MOST = Decimal("0.8")  # of what usage shows, from which one team is taken to be the account's
 LEAST = Decimal("0.1")  # of it, up to which the tagged team is taken to be wrong

@@ -18,11 +18,11 @@ from allocation.rules.evidence import Bucket, Charges, TracedCalls
 from allocation.rules.suggestions import Unowned, unowned_cost
 from allocation.storage.rows import whole_month_plans
 from allocation.values.money import exact_sum
+from reports.asking import cached_by_run, fetch
 from reports.cost_question.answers import costs
 from reports.cost_question.question import CostQuestion, cost_of
 from reports.queries.explain.variants import NO_VARIANT, run_scopes, run_variant
 from reports.readable import ratio
-from reports.rows import cached_by_run, fetch
 
 ON_TRACES = 2  # the weakest evidence that rests on traces
 TEAM_TAGS = ("team", "owner_team", "app_team")  # the tags by which the built-in rules find a team

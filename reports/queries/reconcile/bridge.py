@@ -16,7 +16,7 @@ from allocation.charges.groups import pinned_scopes
 from allocation.models import ChargeScope
 from allocation.values.money import exact_sum
 from allocation.values.periods import Period
-from reports.scope import TeamScope
+from reports.asking import TeamScope
 
 # What makes the two differ, in the order in which a bridge is read. Every charge counts in one of
 # them.

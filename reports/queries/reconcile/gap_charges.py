@@ -16,9 +16,9 @@ from allocation.storage.rows import whole_month_plans
 from allocation.values.money import exact_sum, minor_units
 from allocation.values.periods import Period, midnight
 from reports.analysis.gap import BilledLine
+from reports.asking import cached_by_run, fetch
 from reports.cost_question.runs import MonthRun
 from reports.queries.explain.variants import run_scopes, run_variant, run_with_rules
-from reports.rows import cached_by_run, fetch
 
 CREDITS = ("Credit", "Adjustment")
 Name = tuple[str | None, str | None, str | None]  # provider, project, model

@@ -10,10 +10,10 @@ from decimal import Decimal, localcontext
 from allocation.usage.keys import ANY_PROJECT
 from allocation.values.money import exact_sum
 from reports.analysis.gap import WORKING_DIGITS, BilledLine, ComparedModel, SourceBill
+from reports.asking import TeamScope
 from reports.cost_question.runs import MonthRun
 from reports.queries.reconcile.gap_charges import BilledSource, Name, billed_sources
 from reports.queries.reconcile.gap_usage import TracedModel, UsageRow, month_usage
-from reports.scope import TeamScope
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,8 @@ from functools import lru_cache
 
 from django.db import connection
 
+from allocation.catalogue.canonical import TOKEN_COLUMNS
 from allocation.catalogue.price_list import PriceLine, applicable
-from allocation.catalogue.token_classes import TOKEN_COLUMNS
 from allocation.storage.rows import whole_month_plans
 from allocation.usage.keys import SAME_PROVIDER
 from allocation.usage.month_usage import usage_versions

@@ -10,9 +10,9 @@ from datetime import date
 
 from reports.analysis.gap import Gap, gap_of
 from reports.analysis.gap_causes import NamedCause, causes_of
+from reports.asking import TeamScope
 from reports.cost_question.runs import MonthRun, exchange_rates
 from reports.queries.reconcile.gap_inputs import OffTheBill, gap_inputs
-from reports.scope import TeamScope
 
 
 @dataclass(frozen=True)

@@ -9,11 +9,10 @@ from decimal import Decimal
 
 from allocation.models import ChargeKind
 from allocation.values.money import EXACT, exact_sum
+from reports.asking import TeamScope, fetch
 from reports.cost_question.answers import costs
 from reports.cost_question.question import NOT_AI, CostQuestion
 from reports.cost_question.runs import MonthRun
-from reports.rows import fetch
-from reports.scope import TeamScope
 
 ZERO = Decimal(0)
 

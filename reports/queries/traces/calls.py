@@ -10,12 +10,11 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from allocation.catalogue.token_classes import TOKEN_COLUMNS
+from allocation.catalogue.canonical import TOKEN_COLUMNS
+from reports.asking import TeamScope, fetch, within_scope
 from reports.queries.traces.costs import span_costs
 from reports.queries.usage.picked import PICKED_DIMENSIONS, UsageFilter
 from reports.queries.usage.tokens import all_tokens
-from reports.rows import fetch
-from reports.scope import TeamScope, within_scope
 from reports.window import HourWindow
 
 SLICE = 5_000  # spans looked at, the newest of the window: pages read raw rows of a narrow slice

@@ -9,8 +9,8 @@ from decimal import Decimal
 from typing import Protocol
 from uuid import UUID
 
-from allocation.catalogue.token_classes import TOKEN_COLUMNS
-from reports.rows import fetch
+from allocation.catalogue.canonical import TOKEN_COLUMNS
+from reports.asking import fetch
 
 
 class SpanKey(Protocol):

@@ -9,8 +9,7 @@ from uuid import UUID
 
 from django.db import connection
 
-from reports.rows import fetch
-from reports.scope import TeamScope, within_scope
+from reports.asking import TeamScope, fetch, within_scope
 
 LIMIT = 2000  # a waterfall longer than this can't be read; the page says what is left out
 

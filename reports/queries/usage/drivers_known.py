@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 
+from reports.asking import TeamScope, fetch
 from reports.queries.usage.tokens import all_tokens
-from reports.rows import fetch
-from reports.scope import TeamScope
 
 # One row per series, cluster or provider, with its newest delivery that changed something.
 DRIVERS = f"""

@@ -7,9 +7,9 @@ from datetime import date
 from decimal import Decimal
 
 from allocation.values.names import IDLE
+from reports.asking import fetch
 from reports.cost_question.question import CostQuestion, cost_of
 from reports.cost_question.statement import parameters
-from reports.rows import fetch
 
 # One row per cluster and day. Waste is counted where somebody says what was active, and is part of
 # what was booked. A node whose name two clusters share has its cost in the first of them, once.

@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from reports.analysis.latency import Histogram
+from reports.asking import TeamScope, fetch
 from reports.queries.usage.picked import PICKED_DIMENSIONS, UsageFilter
-from reports.rows import fetch
-from reports.scope import TeamScope
 from reports.window import HourWindow
 
 

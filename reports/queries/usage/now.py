@@ -8,9 +8,8 @@ from decimal import Decimal
 
 from django.db import connection
 
+from reports.asking import TeamScope, fetch
 from reports.queries.usage.picked import PICKED_DIMENSIONS, UsageFilter
-from reports.rows import fetch
-from reports.scope import TeamScope
 
 WEEKS = 4
 

@@ -7,8 +7,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from reports.rows import fetch
-from reports.scope import TeamScope, within_scope
+from reports.asking import TeamScope, fetch, within_scope
 from reports.window import HourWindow
 
 MOST_CHOICES = 200  # of a kind; a longer list is not a menu any more

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from allocation.catalogue.token_classes import TOKEN_COLUMNS
+from allocation.catalogue.canonical import TOKEN_COLUMNS
 
 
 def all_tokens(alias: str) -> str:

@@ -6,10 +6,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
+from reports.asking import TeamScope, fetch
 from reports.queries.usage.picked import PICKED_DIMENSIONS, UsageFilter
 from reports.queries.usage.tokens import all_tokens
-from reports.rows import fetch
-from reports.scope import TeamScope
 from reports.window import HourWindow
 
 LIMIT = 100

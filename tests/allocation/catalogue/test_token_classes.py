@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from allocation.catalogue.token_classes import ALL_COLUMNS, TOKEN_COLUMNS, columns_of
+from allocation.catalogue.canonical import ALL_COLUMNS, TOKEN_COLUMNS, columns_of
 
 
 def names(columns: tuple[int, ...]) -> set[str]:

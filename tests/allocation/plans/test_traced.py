@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from allocation.catalogue.token_classes import ALL_COLUMNS, TOKEN_COLUMNS
+from allocation.catalogue.canonical import ALL_COLUMNS, TOKEN_COLUMNS
 from allocation.plans.plan import Part, Plan
 from allocation.plans.traced import (
     Billed,

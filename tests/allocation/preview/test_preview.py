@@ -31,7 +31,7 @@ from allocation.preview.preview import carry_out_preview, preview_months, record
 from allocation.preview.world import check_draft, rule_reach, untaken_charges
 from allocation.rules.rule_sets import rule_set_for
 from allocation.rules.rules import RuleError
-from allocation.values.errors import AllocationBusy
+from allocation.runs.month import AllocationBusy
 from allocation.values.periods import Period
 from tests.allocation.bills import AWS, NOW, OCTOBER, OPENAI, Bill, allocate, usage, utc
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from django.db import IntegrityError, connection, transaction
 
+from allocation.ledger.slices import NotBalanced
 from allocation.ledger.writer import stored_sha256
 from allocation.models import (
     AllocatedCost,
@@ -23,7 +24,6 @@ from allocation.models import (
     Team,
 )
 from allocation.runs.month import allocate_period
-from allocation.values.errors import NotBalanced
 from allocation.values.money import exact_sum
 from reports.queries.reconcile.ledger import reconcile_period
 from tests.allocation.bills import (

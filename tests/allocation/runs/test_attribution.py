@@ -21,10 +21,9 @@ from allocation.models import (
 )
 from allocation.rules.rule_sets import default_rules_text
 from allocation.values.periods import Period
-from reports.analysis.spend_totals import caller_costs, unit_costs
-from reports.cost_question.answers import spend_cells
+from reports.analysis.spend import caller_costs, unit_costs
+from reports.cost_question.answers import spend_cells, usage_cells
 from reports.cost_question.question import CostQuestion
-from reports.queries.costs.calls import usage_cells
 from reports.queries.costs.cross_charges import cross_charges
 from reports.queries.costs.uncalled_hosting import uncalled_hosting
 from tests.allocation.bills import AWS, OPENAI, Bill, allocate, shares, usage, utc

@@ -32,9 +32,9 @@ from allocation.models import (
 )
 from allocation.values.money import exact_sum
 from allocation.values.periods import Period
+from reports.asking import TeamScope
 from reports.queries.reconcile.bridge import bridges
 from reports.queries.reconcile.ledger import reconcile_period
-from reports.scope import TeamScope
 from tests.allocation.bills import AWS, OCTOBER, OPENAI, Bill, allocate, put_in_force, shares, usage
 from tests.portal.bills import SHARED, deliver, row, text
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from allocation.catalogue.token_classes import TOKEN_COLUMNS
+from allocation.catalogue.canonical import TOKEN_COLUMNS
 from allocation.usage.facts import (
     NO_USAGE,
     UsageFacts,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from allocation.catalogue.token_classes import ALL_COLUMNS
+from allocation.catalogue.canonical import ALL_COLUMNS
 from allocation.usage.index import (
     COST_PLACES,
     LIST_COST,

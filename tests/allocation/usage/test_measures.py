@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from allocation.catalogue.token_classes import TOKEN_COLUMNS
+from allocation.catalogue.canonical import TOKEN_COLUMNS
 from allocation.organisation.targets import NAMED, FeaturePlace, Organisation, Owner, Target
 from allocation.rules.methods import Split, parse_split
 from allocation.usage.index import Usage

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from django.db import connection
 
-from allocation.catalogue.token_classes import TOKEN_COLUMNS
+from allocation.catalogue.canonical import TOKEN_COLUMNS
 from allocation.models import IdentityOwner, UsageHourly
 from allocation.organisation.stored import TargetBook
 from allocation.organisation.targets import Organisation

@@ -8,7 +8,7 @@ from decimal import Decimal as D
 import pytest
 from django.db import connection
 
-from allocation.catalogue.token_classes import SIDES
+from allocation.catalogue.canonical import SIDES
 from allocation.models import Source
 from allocation.usage.index import TOKENS, UsageIndex, Weighing, token_label
 from tests.allocation.bills import OPENAI, Bill, allocate, billed_by_team, usage

@@ -9,7 +9,7 @@ from allocation.models import Team
 from portal.accounts.access import roles_of, team_for_user, team_scope
 from portal.accounts.models import Membership, Role
 from portal.pages.registry import rights_of
-from reports.scope import TeamScope
+from reports.asking import TeamScope
 from tests.portal.two_teams import person
 
 pytestmark = pytest.mark.django_db

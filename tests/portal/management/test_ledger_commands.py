@@ -26,7 +26,7 @@ from allocation.models import (
     UsageHourly,
 )
 from allocation.rules.rule_sets import default_rules_text
-from allocation.values.errors import AllocationBusy
+from allocation.runs.month import AllocationBusy
 from portal.accounts.models import AuditEntry
 from portal.jobs.models import Job
 from portal.jobs.queue import enqueue

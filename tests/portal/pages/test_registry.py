@@ -15,8 +15,7 @@ from django.urls import clear_url_caches, reverse
 
 import portal.urls
 from portal.accounts.models import Role
-from portal.pages.registry import PAGES, page_address, pages, rights
-from portal.pages.spec import Choice, PageSpec
+from portal.pages.registry import PAGES, Choice, PageSpec, page_address, pages, rights
 from tests.factories import client_of, make_team
 from tests.folders import one_more_folder
 

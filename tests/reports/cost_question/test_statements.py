@@ -12,13 +12,13 @@ import pytest
 from django.db import connection
 
 from allocation.values.periods import Period
+from reports.asking import TeamScope
 from reports.cost_question.answers import costs
 from reports.cost_question.question import DIMENSIONS, MEASURES, CostQuestion, UnknownDimension
 from reports.cost_question.runs import MonthRun
 from reports.cost_question.statement import parameters, rollup, statement
 from reports.exports.csv.chargeback import line_sums, total_sums
 from reports.queries.explain.amount import days_statement, lines_statement
-from reports.scope import TeamScope
 from tests.factories import Costs
 from tests.ledger_rows import asked_about
 from tests.snapshots import compare

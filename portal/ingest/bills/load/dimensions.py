@@ -16,8 +16,8 @@ import pyarrow.csv
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from portal.ingest.bills.formats import DIMENSION_COLUMNS, DIMENSION_FIELDS
-from portal.ingest.bills.load.interner import Interner
 from portal.ingest.bills.load.validation import CleanBatch
+from portal.ingest.bills.load.values import Interner
 
 MOST_IDS = 100_000
 # Odd, so that multiplying loses nothing.

@@ -18,8 +18,7 @@ import pyarrow.compute as pc
 
 from portal.ingest.bills import formats as columns
 from portal.ingest.bills.formats import Header, RowBatch
-from portal.ingest.bills.load.interner import Interner
-from portal.ingest.bills.load.values import reader_of
+from portal.ingest.bills.load.values import Interner, reader_of
 from portal.ingest.problems import MAX_DECIMALS, Problem, read_number, shown
 
 # What almost every number looks like. It is inside the range and casts exactly; the rest is looked

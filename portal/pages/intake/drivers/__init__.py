@@ -6,7 +6,7 @@ from django.urls import path
 
 from portal.accounts.models import Role
 from portal.pages.intake.drivers.views import allocate_month, show_drivers, upload_driver
-from portal.pages.spec import PageSpec, Right
+from portal.pages.registry import PageSpec, Right
 
 DRIVERS = PageSpec(
     name="drivers",

@@ -6,7 +6,7 @@ from django.urls import path
 
 from portal.accounts.models import Role
 from portal.pages.intake.imports.views import rejected_csv, show_import, show_imports, upload
-from portal.pages.spec import PageSpec
+from portal.pages.registry import PageSpec
 
 IMPORTS = PageSpec(
     name="imports",

@@ -39,7 +39,6 @@ from portal.pages.frame.posts import sent_from
 from portal.pages.frame.render import Crumb, render_page
 from portal.pages.frame.state import PageState
 from portal.pages.operate.jobs.views import JobLine, line, page_key
-from reports.exports.formulas import safe_text
 from reports.queries.reconcile.deliveries import (
     bill_sources,
     import_contents,
@@ -47,7 +46,7 @@ from reports.queries.reconcile.deliveries import (
     one_import,
     rejected_blocks,
 )
-from reports.readable import ago
+from reports.readable import ago, safe_text
 
 PAGE_SIZE = 30
 REJECTED_SHOWN = 100

@@ -6,7 +6,7 @@ from django.urls import path, re_path
 
 from portal.accounts.models import Role
 from portal.pages.operate.debug.views import show_calls, show_debug, show_newest, show_trace
-from portal.pages.spec import PageSpec
+from portal.pages.registry import PageSpec
 
 DEBUG = PageSpec(
     name="debug",

@@ -6,7 +6,7 @@ from django.urls import path
 
 from portal.accounts.models import Role
 from portal.pages.operate.gpu.views import gpu
-from portal.pages.spec import PageSpec
+from portal.pages.registry import PageSpec
 
 GPU = PageSpec(
     name="gpu",

@@ -6,7 +6,7 @@ from django.urls import path
 
 from portal.accounts.models import Role
 from portal.pages.operate.jobs.views import show_jobs
-from portal.pages.spec import PageSpec
+from portal.pages.registry import PageSpec
 
 JOBS = PageSpec(
     name="jobs",

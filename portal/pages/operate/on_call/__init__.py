@@ -6,7 +6,7 @@ from django.urls import path
 
 from portal.accounts.models import Role
 from portal.pages.operate.on_call.views import show_on_call
-from portal.pages.spec import PageSpec
+from portal.pages.registry import PageSpec
 
 ON_CALL = PageSpec(
     name="on-call",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.urls import path
 
 from portal.accounts.models import Role
-from portal.pages.spec import PageSpec
+from portal.pages.registry import PageSpec
 from portal.pages.spend.chargeback.views import chargeback, download
 
 CHARGEBACK = PageSpec(

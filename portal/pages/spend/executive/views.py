@@ -11,10 +11,9 @@ from operator import attrgetter
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 
 from allocation.values.money import exact_sum
-from portal.pages.frame.render import Chart, render_page
+from portal.pages.frame.render import Chart, read_trust, render_page
 from portal.pages.frame.state import PageState
 from portal.pages.frame.tables import Cell, Column, Row, Table, arranged, asked_download
-from portal.pages.frame.trust_line import read_trust
 from portal.pages.spend.blocks import (
     UNALLOCATED_NAME,
     change_chart,
@@ -25,7 +24,7 @@ from portal.pages.spend.blocks import (
     team_address,
     team_series,
 )
-from reports.analysis.spend_totals import (
+from reports.analysis.spend import (
     Amounts,
     CallerCost,
     UnitCost,
@@ -33,10 +32,17 @@ from reports.analysis.spend_totals import (
     total_of,
     totals_by,
     unit_costs,
+    why_changed,
 )
-from reports.analysis.why_changed import why_changed
-from reports.cost_question.answers import Named, SpendCell, costs, costs_by_day, spend_cells
-from reports.queries.costs.calls import UsageCell, usage_cells
+from reports.cost_question.answers import (
+    Named,
+    SpendCell,
+    UsageCell,
+    costs,
+    costs_by_day,
+    spend_cells,
+    usage_cells,
+)
 from reports.queries.costs.trust import Trust
 from reports.queries.ownership.organisation import TeamInTree, names_of, teams_in_tree
 from reports.queries.reconcile.sources import allocated_sources, differences, loaded_sources

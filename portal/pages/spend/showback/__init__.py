@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.urls import path
 
 from portal.accounts.models import Role
-from portal.pages.spec import ALL_CHOICES, PageSpec
+from portal.pages.registry import ALL_CHOICES, PageSpec
 from portal.pages.spend.showback.views import showback, showback_team
 
 SHOWBACK = PageSpec(

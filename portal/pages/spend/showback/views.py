@@ -36,7 +36,7 @@ from portal.pages.spend.blocks import (
     team_address,
 )
 from reports.analysis.sampling_error import sampling_error
-from reports.analysis.spend_totals import (
+from reports.analysis.spend import (
     Amounts,
     CallerCost,
     UnitCost,
@@ -44,19 +44,20 @@ from reports.analysis.spend_totals import (
     total_of,
     totals_by,
     unit_costs,
+    why_changed,
 )
-from reports.analysis.why_changed import why_changed
 from reports.charts.spend import DaySeries
 from reports.charts.style import OTHER, shade_of
 from reports.cost_question.answers import (
     Named,
     SpendCell,
     SpendPart,
+    UsageCell,
     costs_by_day,
     spend_cells,
     spend_parts,
+    usage_cells,
 )
-from reports.queries.costs.calls import UsageCell, usage_cells
 from reports.queries.ownership.organisation import (
     OrganisationNames,
     TeamInTree,

@@ -26,6 +26,7 @@ from allocation.runs.month import allocate_period
 from allocation.values.periods import Period
 from portal.accounts.models import Role
 from reports.analysis.arithmetic import product, steps
+from reports.asking import TeamScope
 from reports.cost_question.question import CostQuestion
 from reports.queries.costs.rules_taken import charges_without_rule, rules_taken
 from reports.queries.explain.amount import (
@@ -34,7 +35,6 @@ from reports.queries.explain.amount import (
     explain_lines,
     explain_parts,
 )
-from reports.scope import TeamScope
 from tests.allocation.bills import put_in_force
 from tests.factories import client_of, make_team, make_user
 from tests.ledger_rows import asked_about

@@ -20,6 +20,7 @@ from portal.ingest.otlp.rollup.fold import fold
 from portal.ingest.otlp.traces.nested import SAME_CALL
 from portal.ingest.otlp.traces.normalise import FETCHED, REPEATS_CALLS
 from reports.analysis.waterfall import TOLD_ELSEWHERE
+from reports.asking import TeamScope
 from reports.queries.traces.calls import (
     costliest_calls,
     errors_by_type,
@@ -31,7 +32,6 @@ from reports.queries.traces.spans import trace_spans
 from reports.queries.usage.models import latency_by_model, usage_by_model
 from reports.queries.usage.picked import UsageFilter, usage_choices
 from reports.queries.usage.unpriced import usage_unpriced
-from reports.scope import TeamScope
 from reports.window import HourWindow
 from tests.factories import make_team, make_user
 from tests.portal.bills import SHARED

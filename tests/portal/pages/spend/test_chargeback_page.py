@@ -12,8 +12,8 @@ from allocation.models import AllocationRun, ChargeScope, CostCenter, CostCenter
 from allocation.organisation.stored import load_organisation
 from allocation.rules.rule_sets import rule_set_for
 from portal.accounts.models import Role
+from reports.asking import TeamScope
 from reports.queries.reconcile.bridge import bridges
-from reports.scope import TeamScope
 from tests.allocation.bills import AWS, OCTOBER, OPENAI, Bill, allocate
 from tests.factories import Costs, make_source, make_team, make_user
 from tests.portal.pages.words import text_of
