@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from django.http import HttpRequest, HttpResponse
 
@@ -40,10 +40,10 @@ class Column:
         )
 
 
-@dataclass(frozen=True)
-class Cell:
-    """One value. A change keeps what it is compared with in `before`; a spark has points instead of
-    a value.
+class Cell(NamedTuple):
+    """One value; a page has a thousand, so it is a tuple, which is made in a fifth of the time of a
+    frozen dataclass. A change keeps what it is compared with in `before`; a spark has points
+    instead of a value.
     """
 
     value: str | int | Decimal | None = None
