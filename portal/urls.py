@@ -1,4 +1,6 @@
-"""Every address of the portal. Those of pages are declared with the page (portal/pages/registry.py)."""
+"""Every address of the portal; those of pages are declared with the page, as
+portal/pages/registry.py says.
+"""
 
 from __future__ import annotations
 

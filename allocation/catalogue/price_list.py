@@ -62,7 +62,8 @@ TIERS: dict[str | None, dict[str, str]] = {
     "fast": {"service_tier": "fast"},
 }
 
-# Normalised provider names (allocation.catalogue.canonical) to the package's ids, where they differ.
+# Normalised provider names (allocation.catalogue.canonical) to the package's ids, where these
+# differ.
 PACKAGE_PROVIDERS = {
     "aws.bedrock": "aws",
     "azure.ai.openai": "azure",

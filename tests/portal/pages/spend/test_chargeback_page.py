@@ -193,7 +193,7 @@ def test_billed_leads_to_effective_by_named_parts_that_add_up_exactly() -> None:
         "Total": [117, -100, tiny, 25, Decimal("2.5"), tiny + Decimal("44.5")],
     }
     body = text_of(response.content)
-    for words in ("Effective cost is", "below billed cost.", "Commitment unused: what"):
+    for words in ("Amortised cost is", "below invoiced cost.", "Commitment unused: what"):
         assert words in body
     lines = (
         client.get("/chargeback/?period=2026-10&currency=USD&download=bridge")
