@@ -210,7 +210,7 @@ def test_without_anything_prepaid_there_is_no_bridge_to_walk() -> None:
     response = finance().get("/chargeback/?period=2026-10")
 
     assert response.context["bridge"].is_equal
-    assert "They do not: every charge" in response.content.decode()
+    assert "They do not: every bill line" in response.content.decode()
 
 
 def test_bills_name_no_team_so_a_lead_sees_no_bridge() -> None:
