@@ -255,7 +255,7 @@ SELECT a.slice_id, b.source_id,
     coalesce(sum(a.effective_cost) FILTER (WHERE a.charge_kind = 'unallocated'), 0),
     coalesce(sum(a.effective_cost) FILTER (WHERE b.ai_scope = 'other' OR t.reason = %(outside)s), 0)
 FROM slice_share a
-JOIN bucket b ON b.id = a.bucket
+JOIN split_key b ON b.id = a.split_key_id
 JOIN allocation_target t ON t.id = a.target_id
 WHERE a.billing_month = %(month)s AND a.slice_id = ANY(%(slices)s)
 GROUP BY 1, 2

@@ -377,9 +377,9 @@ def _group_line(group: ChargeGroup, split_key: SplitKey, plan: Plan) -> str:
     return "\t".join(map(str, cells)) + "\n"
 
 
-SHARE_COPY = """COPY slice_share (billing_month, slice_id, bucket, target_id, charge_kind,
+SHARE_COPY = """COPY slice_share (billing_month, slice_id, split_key_id, target_id, charge_kind,
     billed_cost, effective_cost, list_cost, driver_quantity, evidence) FROM STDIN"""
-GROUP_COPY = """COPY slice_group (slice_id, bucket, charges, billed_cost, effective_cost,
+GROUP_COPY = """COPY slice_group (slice_id, split_key_id, charges, billed_cost, effective_cost,
     list_cost, quantity, driver, driver_total, coverage, widened, note) FROM STDIN"""
 COST_COPY = """COPY slice_cost (slice_id, line_id, evidence, billed_cost, effective_cost,
     list_cost) FROM STDIN"""
@@ -406,7 +406,7 @@ COPY (
         a.charge_kind, a.billed_cost, a.effective_cost, a.list_cost, a.driver_quantity, a.evidence
     FROM run_slice r
     JOIN slice_share a ON a.billing_month = r.billing_month AND a.slice_id = r.slice_id
-    JOIN bucket b ON b.id = a.bucket
+    JOIN split_key b ON b.id = a.split_key_id
     JOIN allocation_source s ON s.id = b.source_id
     JOIN allocation_target t ON t.id = a.target_id
     WHERE a.billing_month = %(month)s AND r.run_id = %(run)s

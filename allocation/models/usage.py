@@ -158,7 +158,7 @@ class LatencyDelta(models.Model):
 
     hour = models.DateTimeField()
     dimension_id = models.BigIntegerField()
-    bucket = models.SmallIntegerField()
+    bin = models.SmallIntegerField()
     calls = ExactNumericField()
 
     class Meta:
@@ -166,10 +166,10 @@ class LatencyDelta(models.Model):
 
 
 class LatencyHourly(models.Model):
-    pk = models.CompositePrimaryKey("hour", "dimension_id", "bucket")
+    pk = models.CompositePrimaryKey("hour", "dimension_id", "bin")
     hour = models.DateTimeField()
     dimension_id = models.BigIntegerField()
-    bucket = models.SmallIntegerField()
+    bin = models.SmallIntegerField()
     calls = ExactNumericField()
 
     class Meta:

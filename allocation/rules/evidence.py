@@ -30,7 +30,7 @@ FIRST_WORD = re.compile(r"([^-_./:\s]+)[-_.]")
 
 
 @dataclass(frozen=True)
-class Bucket:
+class SplitKeyCost:
     """How the charges of one rule and split key are owned, in one currency: cost by team, and by
     reason of nobody.
     """
@@ -45,9 +45,9 @@ class Bucket:
 
 @dataclass(frozen=True)
 class Charges:
-    """The charges of a bucket with equal descriptive columns. Tags by normal key."""
+    """The charges of a split key with equal descriptive columns. Tags by normal key."""
 
-    bucket: tuple[int, int]
+    split_key: tuple[int, int]
     source: str
     charges: int
     cost: Decimal
@@ -151,7 +151,7 @@ Owned = dict[tuple[str, tuple[str, ...]], dict[str, Fraction]]
 
 
 def owned_by_evidence(
-    buckets: Mapping[tuple[int, int], Bucket],
+    split_keys: Mapping[tuple[int, int], SplitKeyCost],
     charges: Sequence[Charges],
     traces: Iterable[TracedCalls],
 ) -> Owned:
@@ -161,16 +161,18 @@ def owned_by_evidence(
     costs: dict[tuple[str, tuple[str, ...]], dict[tuple[int, int], Fraction]] = {}
     totals: dict[tuple[int, int], Fraction] = defaultdict(Fraction)
     for one in charges:
-        if one.cost > 0 and buckets[one.bucket].teams:
-            totals[one.bucket] += Fraction(one.cost)
+        if one.cost > 0 and split_keys[one.split_key].teams:
+            totals[one.split_key] += Fraction(one.cost)
             for evidence in evidence_of(one):
-                by_bucket = costs.setdefault((evidence.kind, evidence.value), defaultdict(Fraction))
-                by_bucket[one.bucket] += Fraction(one.cost)
+                by_split_key = costs.setdefault(
+                    (evidence.kind, evidence.value), defaultdict(Fraction)
+                )
+                by_split_key[one.split_key] += Fraction(one.cost)
     owned: Owned = {}
-    for name, by_bucket in costs.items():
+    for name, by_split_key in costs.items():
         sums = owned.setdefault(name, defaultdict(Fraction))
-        for key, cost in by_bucket.items():
-            for team, given in buckets[key].teams.items():
+        for key, cost in by_split_key.items():
+            for team, given in split_keys[key].teams.items():
                 if given > 0:
                     sums[team] += Fraction(given) * cost / totals[key]
     for calls in traces:

@@ -55,11 +55,11 @@ WHERE u.hour = ANY(%(hours)s)
 GROUP BY u.hour, known.subject_id
 """
 SUM_LATENCY = """
-INSERT INTO latency_summary (hour, subject_id, bucket, calls)
-SELECT l.hour, known.subject_id, l.bucket, sum(l.calls)
+INSERT INTO latency_summary (hour, subject_id, bin, calls)
+SELECT l.hour, known.subject_id, l.bin, sum(l.calls)
 FROM latency_hourly l JOIN usage_subject_of known ON known.dimension_id = l.dimension_id
 WHERE l.hour = ANY(%(hours)s)
-GROUP BY l.hour, known.subject_id, l.bucket
+GROUP BY l.hour, known.subject_id, l.bin
 """
 
 

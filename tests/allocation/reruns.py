@@ -110,7 +110,9 @@ ROLLUP = """
 SELECT day, line_id, evidence, billed_cost::text, effective_cost::text, list_cost::text
 FROM cost_daily WHERE run_id = %s ORDER BY 1, 2, 3, 4, 5, 6
 """
-GROUPS = "SELECT to_jsonb(g) - 'run_id' FROM charge_group g WHERE run_id = %s ORDER BY day, bucket"
+GROUPS = (
+    "SELECT to_jsonb(g) - 'run_id' FROM charge_group g WHERE run_id = %s ORDER BY day, split_key_id"
+)
 CALLS = "SELECT to_jsonb(u) - '{run_id,id}'::text[] FROM usage_daily u WHERE run_id = %s ORDER BY 1"
 
 

@@ -42,8 +42,8 @@ RUN_TABLES = (
     "cost_daily",
     "usage_daily",
     "charge_group",
-    "bucket_member",
-    "charge_bucket",
+    "charge_to_split_key",
+    "charge_split_key",
     "allocated_cost",
 )
 DRAFT = """

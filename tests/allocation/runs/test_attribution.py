@@ -162,7 +162,7 @@ def shared_cache() -> None:
     bill.charge("4", at=utc(5), quantity="400", **meter("gpt-4o cached input tokens"))
 
 
-def test_each_cache_bucket_is_its_callers() -> None:
+def test_each_cache_class_is_its_callers() -> None:
     teams("writer", "reader")
     traced()
     shared_cache()

@@ -521,6 +521,6 @@ def test_every_split_is_named_in_what_explain_reads() -> None:
     allocate()
 
     run = AllocationRun.objects.get(is_current=True)
-    key = run.chargebucket_set.get().split_key
+    key = run.chargesplitkey_set.get().split_key
     assert key["split"] == {"method": "fixed", "shares": [{"pool": "p", "share": 100}]}
     assert key["pools"] == {"p": {"method": "fixed", "shares": [{"team": "a", "share": 100}]}}

@@ -39,7 +39,7 @@ def by_subject() -> list[tuple[Any, ...]]:
 
 def latencies() -> list[tuple[Any, ...]]:
     return rows(
-        "SELECT hour, model, bucket, sum(calls) FROM latency_by_subject GROUP BY 1, 2, 3 ORDER BY "
+        "SELECT hour, model, bin, sum(calls) FROM latency_by_subject GROUP BY 1, 2, 3 ORDER BY "
         "1, 2, 3"
     )
 

@@ -72,9 +72,9 @@ WITH taken AS (
     DELETE FROM latency_delta WHERE id IN (SELECT id FROM latency_delta
         ORDER BY id LIMIT %s) RETURNING *
 ), merged AS (
-    INSERT INTO latency_hourly AS h (hour, dimension_id, bucket, calls)
-    SELECT hour, dimension_id, bucket, sum(calls) FROM taken GROUP BY hour, dimension_id, bucket
-    ON CONFLICT (hour, dimension_id, bucket) DO UPDATE SET calls = h.calls + excluded.calls
+    INSERT INTO latency_hourly AS h (hour, dimension_id, bin, calls)
+    SELECT hour, dimension_id, bin, sum(calls) FROM taken GROUP BY hour, dimension_id, bin
+    ON CONFLICT (hour, dimension_id, bin) DO UPDATE SET calls = h.calls + excluded.calls
 )
 SELECT count(*) FROM taken
 """

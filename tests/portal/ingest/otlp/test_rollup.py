@@ -150,8 +150,8 @@ def assert_rollup_equals_spans(day: date) -> None:
     for row, rebuilt in zip(sorted(stored), usage, strict=True):
         assert row[exact:] == pytest.approx(rebuilt[exact:], rel=1e-12)
     stored = rows(
-        "SELECT hour, dimension_id, bucket, sum(calls) FROM latency_live"
-        " GROUP BY hour, dimension_id, bucket HAVING sum(calls) <> 0"
+        "SELECT hour, dimension_id, bin, sum(calls) FROM latency_live"
+        " GROUP BY hour, dimension_id, bin HAVING sum(calls) <> 0"
     )
     assert sorted(stored) == latency
 

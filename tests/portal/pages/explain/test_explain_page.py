@@ -187,7 +187,7 @@ def test_a_day_is_written_out_and_its_product_is_the_share(ledger: int) -> None:
     question = asked(ledger, team="ads")
     (line,) = explain_lines(question=question)
 
-    (day,) = explain_days(question=question, run=line.run, bucket=line.bucket)
+    (day,) = explain_days(question=question, run=line.run, split_key_id=line.split_key_id)
 
     assert (day.group_amount, day.driver_quantity, day.driver_total, day.coverage) == (
         12,
