@@ -107,7 +107,7 @@ class Migration(migrations.Migration):
             ],
         ),
         migrations.CreateModel(
-            name="ChargeGroup",
+            name="LedgerGroup",
             fields=[
                 (
                     "pk",
@@ -351,7 +351,7 @@ class Migration(migrations.Migration):
             ],
         ),
         migrations.CreateModel(
-            name="Target",
+            name="StoredTarget",
             fields=[
                 (
                     "id",
@@ -372,6 +372,9 @@ class Migration(migrations.Migration):
                 ("phase", models.TextField(null=True)),
                 ("reason", models.TextField(null=True)),
             ],
+            options={
+                "db_table": "allocation_target",
+            },
         ),
         migrations.CreateModel(
             name="Team",

@@ -34,7 +34,7 @@ class Migration(migrations.Migration):
                     options={"managed": False},
                 ),
                 migrations.AlterModelOptions(
-                    name="chargegroup",
+                    name="ledgergroup",
                     options={"managed": False},
                 ),
                 migrations.AlterModelOptions(

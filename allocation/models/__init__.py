@@ -12,7 +12,7 @@ from allocation.models.bills import (
     ScopeState,
     Source,
     SourceRole,
-    Untraced,
+    UntracedPolicy,
 )
 from allocation.models.catalogue import (
     CatalogueEntry,
@@ -24,13 +24,13 @@ from allocation.models.catalogue import (
 )
 from allocation.models.ledger import (
     AllocatedCost,
-    ChargeGroup,
     ChargeKind,
     ChargeSplitKey,
     ChargeToSplitKey,
     CostDaily,
     CostLine,
     Evidence,
+    LedgerGroup,
     LedgerSlice,
     RunSlice,
     RunSplitKey,
@@ -41,7 +41,7 @@ from allocation.models.ledger import (
     SliceShare,
     SliceUsage,
     StoredSplitKey,
-    Target,
+    StoredTarget,
     UsageDaily,
 )
 from allocation.models.organisation import (
@@ -94,7 +94,6 @@ __all__ = [
     "CatalogueVersion",
     "Charge",
     "ChargeDimension",
-    "ChargeGroup",
     "ChargeKind",
     "ChargeScope",
     "ChargeSplitKey",
@@ -119,6 +118,7 @@ __all__ = [
     "ImportStatus",
     "LatencyDelta",
     "LatencyHourly",
+    "LedgerGroup",
     "LedgerSlice",
     "LegalEntity",
     "Price",
@@ -145,11 +145,11 @@ __all__ = [
     "SourceRole",
     "Span",
     "StoredSplitKey",
-    "Target",
+    "StoredTarget",
     "Team",
     "TeamAlias",
     "TeamPlacement",
-    "Untraced",
+    "UntracedPolicy",
     "UsageDaily",
     "UsageDelta",
     "UsageDimension",

@@ -135,7 +135,7 @@ class ChargeToSplitKey(models.Model):
         db_table = "charge_to_split_key"
 
 
-class Target(models.Model):
+class StoredTarget(models.Model):
     """Who a share belongs to. `reason` is set exactly for the unallocated ones."""
 
     content_hash = models.BinaryField(unique=True)
@@ -153,6 +153,9 @@ class Target(models.Model):
     reason = models.TextField(
         null=True
     )  # unallocated: untraced, unknown team, no rule, driver is zero ...
+
+    class Meta:
+        db_table = "allocation_target"
 
 
 class ShareOf(models.Model):
@@ -354,7 +357,7 @@ class ChargeSplitKey(SplitTold):
         db_table = "charge_split_key"
 
 
-class ChargeGroup(GroupMeasures):
+class LedgerGroup(GroupMeasures):
     """Run x split key x day."""
 
     pk = models.CompositePrimaryKey("run_id", "split_key_id", "day")

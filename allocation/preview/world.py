@@ -17,7 +17,14 @@ from allocation.charges.groups import day_sums, pinned_scopes
 from allocation.charges.split_key_map import dimension_rows
 from allocation.models import DriverPoint, Feature, Source, Team
 from allocation.organisation.stored import load_organisation
-from allocation.rules.checks import Checked, Shape, Taken, World, check_rules, columns_asked
+from allocation.rules.checks import (
+    ChargeShape,
+    Checked,
+    MatchedRules,
+    World,
+    check_rules,
+    columns_asked,
+)
 from allocation.rules.conditions import Facts, RowTest, reader
 from allocation.rules.row_tests import month_variant_sql
 from allocation.rules.rules import RuleError, Rules, parse_rules
@@ -87,7 +94,7 @@ def _shapes(
     names: frozenset[str],
     tests: tuple[RowTest, ...],
     entries: Entries,
-) -> tuple[Shape, ...]:
+) -> tuple[ChargeShape, ...]:
     """The month's charges by what the named columns hold. Kept, since a published snapshot never
     changes.
 
@@ -112,7 +119,7 @@ def _shapes(
         found.setdefault(key, []).append(amounts[row.source_id, row.dimension_id, row.variant])
     sources = dict(Source.objects.values_list("pk", "name"))
     return tuple(
-        Shape(
+        ChargeShape(
             facts=facts_of[key],
             source=sources[key.source_id],
             currency=key.currency,
@@ -145,14 +152,14 @@ class RuleReach:
     effective_cost: Decimal
 
 
-def rule_reach(taken: Taken, *, month: date) -> list[RuleReach]:
+def rule_reach(taken: MatchedRules, *, month: date) -> list[RuleReach]:
     """Every rule valid in the month, in order, with zero where it takes nothing, then what no rule
     takes.
     """
     currencies = sorted({shape.currency for shape in taken.shapes})
     valid = [rule for rule in taken.rules.rules if rule.is_valid_in(month)]
     lines = [(rule.name, taken.of(rule)) for rule in valid]
-    left: dict[str, list[Shape]] = {NO_RULE: [], OUTSIDE_SCOPE: []}
+    left: dict[str, list[ChargeShape]] = {NO_RULE: [], OUTSIDE_SCOPE: []}
     for shape in taken.untaken:
         left[reason_of(taken, shape)].append(shape)
     reaches = [_summed(name, code, shapes) for name, shapes in lines for code in currencies]
@@ -160,12 +167,12 @@ def rule_reach(taken: Taken, *, month: date) -> list[RuleReach]:
     return [reach for reach in reaches if reach.charges or reach.rule not in left]
 
 
-def reason_of(taken: Taken, shape: Shape) -> str:
+def reason_of(taken: MatchedRules, shape: ChargeShape) -> str:
     """Why cost that no rule takes stays unallocated."""
     return OUTSIDE_SCOPE if taken.rules.scope_of(shape.facts) == "other" else NO_RULE
 
 
-def _summed(rule: str, currency: str, shapes: Iterable[Shape]) -> RuleReach:
+def _summed(rule: str, currency: str, shapes: Iterable[ChargeShape]) -> RuleReach:
     own = [shape for shape in shapes if shape.currency == currency]
     return RuleReach(
         rule,
@@ -191,9 +198,9 @@ class UntakenCharges:
     effective_cost: Decimal
 
 
-def untaken_charges(taken: Taken) -> list[UntakenCharges]:
+def untaken_charges(taken: MatchedRules) -> list[UntakenCharges]:
     """Most money first, whatever its sign."""
-    found: dict[tuple[str, str | None, str | None, str, str, str], list[Shape]] = {}
+    found: dict[tuple[str, str | None, str | None, str, str, str], list[ChargeShape]] = {}
     for shape in taken.untaken:
         columns = shape.facts.columns
         about = (

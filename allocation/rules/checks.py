@@ -19,7 +19,7 @@ from typing import Any
 from allocation.rules.conditions import Facts, is_row_column
 from allocation.rules.methods import PROPORTIONAL, SERIES, WHOLE, Split, percent_text
 from allocation.rules.rules import Rule, RuleError, Rules, parse_rules
-from allocation.rules.text import BadText, Entry, RuleText, read_text
+from allocation.rules.text import BadText, RuleEntry, RuleText, read_text
 from allocation.values.names import quoted
 
 ERROR, WARNING = "error", "warning"
@@ -44,7 +44,7 @@ class Finding:
 
 
 @dataclass(frozen=True)
-class Shape:
+class ChargeShape:
     """Charges of one source and currency that no rule of the document can tell apart; `facts` are
     those of any one.
     """
@@ -70,7 +70,7 @@ class World:
     """
 
     month: date  # whose charges these are
-    shapes: Sequence[Shape] = ()
+    shapes: Sequence[ChargeShape] = ()
     teams: int = 0
     knows_team: Callable[[str], bool] = _anything
     knows_feature: Callable[[str], bool] = _anything
@@ -78,18 +78,18 @@ class World:
 
 
 @dataclass(frozen=True)
-class Taken:
+class MatchedRules:
     """Which rule takes each shape, in the order of the world's; None: no rule does."""
 
     rules: Rules
-    shapes: Sequence[Shape] = ()
+    shapes: Sequence[ChargeShape] = ()
     by: Sequence[Rule | None] = ()
 
-    def of(self, rule: Rule) -> list[Shape]:
+    def of(self, rule: Rule) -> list[ChargeShape]:
         return [shape for shape, taker in zip(self.shapes, self.by, strict=True) if taker is rule]
 
     @property
-    def untaken(self) -> list[Shape]:
+    def untaken(self) -> list[ChargeShape]:
         return [shape for shape, taker in zip(self.shapes, self.by, strict=True) if taker is None]
 
 
@@ -98,7 +98,7 @@ class Checked:
     """`taken` is None where errors leave no rules to try."""
 
     findings: tuple[Finding, ...] = ()
-    taken: Taken | None = None
+    taken: MatchedRules | None = None
     entries: RuleText = field(default_factory=RuleText)
 
     @property
@@ -118,7 +118,7 @@ def check_rules(text: str, *, effective_from: date, world: World) -> Checked:
         return Checked(
             tuple(_located(problem, entries) for problem in error.problems), entries=entries
         )
-    taken = Taken(
+    taken = MatchedRules(
         rules,
         world.shapes,
         [rules.rule_for(shape.facts, month=world.month) for shape in world.shapes],
@@ -227,7 +227,7 @@ def _told(spec: dict[str, Any], name: str) -> list[str]:
     return [] if value is None else [str(value)]
 
 
-def _subject(entry: Entry) -> str:
+def _subject(entry: RuleEntry) -> str:
     return f"{entry.kind} {quoted(entry.name)}"
 
 
@@ -270,7 +270,9 @@ def _missing_series(rules: Rules, entries: RuleText, world: World) -> Iterator[F
             )
 
 
-def _splits(rules: Rules, entries: RuleText, month: date) -> Iterator[tuple[Entry, Split, bool]]:
+def _splits(
+    rules: Rules, entries: RuleText, month: date
+) -> Iterator[tuple[RuleEntry, Split, bool]]:
     """Every split with its entry, and whether it is asked in the month: a rule's own months, a
     pool's fillers'.
     """
@@ -352,7 +354,7 @@ def _pools(rules: Rules, entries: RuleText) -> Iterator[Finding]:
 
 
 def _unmatched(
-    rules: Rules, entries: RuleText, taken: Taken, world: World, effective_from: date
+    rules: Rules, entries: RuleText, taken: MatchedRules, world: World, effective_from: date
 ) -> Iterator[Finding]:
     """Rules that take nothing: ended before they begin, hidden behind earlier ones, or without any
     such charge.
@@ -380,7 +382,9 @@ def _unmatched(
             yield _nothing_taken(rule, subject, line, taken, world)
 
 
-def _nothing_taken(rule: Rule, subject: str, line: int, taken: Taken, world: World) -> Finding:
+def _nothing_taken(
+    rule: Rule, subject: str, line: int, taken: MatchedRules, world: World
+) -> Finding:
     month = f"{world.month:%B %Y}"
     takers = {
         taker.name: None
@@ -400,7 +404,9 @@ def _nothing_taken(rule: Rule, subject: str, line: int, taken: Taken, world: Wor
     )
 
 
-def _covering(rule: Rule, entry: Entry, earlier: Sequence[tuple[Rule, Entry]]) -> Entry | None:
+def _covering(
+    rule: Rule, entry: RuleEntry, earlier: Sequence[tuple[Rule, RuleEntry]]
+) -> RuleEntry | None:
     """An earlier rule that holds wherever this one does, by their conditions alone, in all of its
     months.
     """

@@ -18,8 +18,8 @@ from fractions import Fraction
 from typing import Any
 
 from allocation.rules.evidence import (
+    ChargeProperty,
     Charges,
-    Evidence,
     Owned,
     SplitKeyCost,
     TracedCalls,
@@ -121,7 +121,7 @@ def unowned_cost(
     by_key = {split_key.key: split_key for split_key in split_keys}
     owned = owned_by_evidence(by_key, charges, traces)
     pieces = _unowned(by_key, charges)
-    chosen: dict[tuple[Any, ...], list[tuple[_Unowned, Evidence]]] = {}
+    chosen: dict[tuple[Any, ...], list[tuple[_Unowned, ChargeProperty]]] = {}
     lines: dict[tuple[Any, ...], list[tuple[_Unowned, tuple[Any, ...] | None]]] = {}
     for piece in pieces:
         best = _best(piece, owned)
@@ -192,7 +192,7 @@ def _cut(cost: Decimal, weights: Sequence[Decimal]) -> list[Decimal]:
     return [Decimal(text_of(quanta, places)) for quanta in cut]
 
 
-def _best(piece: _Unowned, owned: Owned) -> tuple[Evidence, str] | None:
+def _best(piece: _Unowned, owned: Owned) -> tuple[ChargeProperty, str] | None:
     """The evidence with the highest confidence, of equal ones the most telling; None below the
     least.
     """
@@ -202,9 +202,11 @@ def _best(piece: _Unowned, owned: Owned) -> tuple[Evidence, str] | None:
         return None
     if piece.reason == UNTRACED and split_key.untraced == "unallocated":  # the source wants it so
         return None
-    if split_key.method == "follow" or (split_key.method == "unallocated" and split_key.rule != NO_RULE):
+    if split_key.method == "follow" or (
+        split_key.method == "unallocated" and split_key.rule != NO_RULE
+    ):
         return None  # it gets an owner with what it follows; a rule wants it so
-    best: tuple[Fraction, Evidence, str] | None = None
+    best: tuple[Fraction, ChargeProperty, str] | None = None
     for evidence in [*evidence_of(piece.charges), *traced_evidence(piece.charges)]:
         sums = owned.get((evidence.kind, evidence.value))
         if sums:
@@ -216,7 +218,10 @@ def _best(piece: _Unowned, owned: Owned) -> tuple[Evidence, str] | None:
 
 
 def _suggestion(
-    name: tuple[Any, ...], members: list[tuple[_Unowned, Evidence]], owned: Owned, currency: str
+    name: tuple[Any, ...],
+    members: list[tuple[_Unowned, ChargeProperty]],
+    owned: Owned,
+    currency: str,
 ) -> Suggestion:
     kind, value, team, source, provider, reason, rule = name
     sums = owned[kind, value]

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
 
-from allocation.models import Import, ImportStatus, Source, Untraced
+from allocation.models import Import, ImportStatus, Source, UntracedPolicy
 from allocation.runs.month import allocate_period
 from allocation.values.periods import Period
 from portal.demo.accepted_rules import accept_rules
@@ -89,7 +89,7 @@ def load_settings(
     *,
     since: datetime | None,
     say: Say,
-    untraced: str = Untraced.SPREAD,
+    untraced: str = UntracedPolicy.SPREAD,
 ) -> DemoLoad:
     """Write the files, import them, allocate their months. `untraced` is the policy of sources that
     are new.

@@ -130,7 +130,7 @@ def allocated(
         "list_cost": canary.amount,
     }
     add_group(run, split_key_id, DAY, charges=1, note=word, **costs)
-    target = ledger.Target.objects.create(
+    target = ledger.StoredTarget.objects.create(
         content_hash=digest(f"target {number}"),
         team=canary.slug,
         model=word,

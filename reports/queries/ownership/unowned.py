@@ -107,7 +107,7 @@ WHERE b.run_id = ANY(%(runs)s) AND b.ai_scope <> 'other'
 
 
 @dataclass(frozen=True)
-class Coverage:
+class SpendCoverage:
     """One month's AI spend in one currency: all of it, and what of it is allocated, tagged and
     traced.
 
@@ -227,7 +227,7 @@ def traced_calls(*, months: Sequence[date]) -> tuple[TracedCalls, ...]:
     )
 
 
-def coverage(*, question: CostQuestion, month: date) -> Coverage | None:
+def coverage(*, question: CostQuestion, month: date) -> SpendCoverage | None:
     """One month's coverage; None where it has no run in this currency, or for a reader of some
     teams only.
     """
@@ -237,13 +237,13 @@ def coverage(*, question: CostQuestion, month: date) -> Coverage | None:
 
 
 @cached_by_run
-def _coverage(*, question: CostQuestion, month: date) -> Coverage:
+def _coverage(*, question: CostQuestion, month: date) -> SpendCoverage:
     charges = charges_of(question=question)
     tagged = [one for one in charges if any(tag in one.tags for tag in TEAM_TAGS)]
     ((counted, counted_allocated, counted_traced),) = _rows(COUNTED, question, [month])
     spent = [(*row.key, row.now) for row in costs(question.by("reason", "evidence", "charge_kind"))]
     owned = [each for each in spent if each[0] is None]
-    return Coverage(
+    return SpendCoverage(
         month=month,
         charges=counted,
         charges_allocated=counted_allocated,

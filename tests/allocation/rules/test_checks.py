@@ -10,20 +10,20 @@ from typing import Any
 
 import pytest
 
-from allocation.rules.checks import ERROR, WARNING, Checked, Shape, World, check_rules
+from allocation.rules.checks import ERROR, WARNING, ChargeShape, Checked, World, check_rules
 from allocation.rules.conditions import Facts
 
 OCTOBER = date(2026, 10, 1)
 
 
-def shape(money: str = "10", **columns: Any) -> Shape:
+def shape(money: str = "10", **columns: Any) -> ChargeShape:
     about = {
         "provider_name": "AWS",
         "charge_category": "Usage",
         "billing_currency": "USD",
         **columns,
     }
-    return Shape(Facts(about), "aws", "USD", 1, Decimal(money), Decimal(money))
+    return ChargeShape(Facts(about), "aws", "USD", 1, Decimal(money), Decimal(money))
 
 
 EC2, S3 = shape(service_name="Amazon EC2"), shape(service_name="Amazon S3")
@@ -34,11 +34,11 @@ TREE = {
 }
 
 
-def checked(text: str, *shapes: Shape, month: date = OCTOBER, **world: Any) -> Checked:
+def checked(text: str, *shapes: ChargeShape, month: date = OCTOBER, **world: Any) -> Checked:
     return check_rules(text, effective_from=month, world=World(month, shapes, **world))
 
 
-def found(text: str, *shapes: Shape, **world: Any) -> list[tuple[str, int | None, str]]:
+def found(text: str, *shapes: ChargeShape, **world: Any) -> list[tuple[str, int | None, str]]:
     """Level, line and words of each finding."""
     return [
         (f.level, f.line, f"{f.subject}: {f.what}")
