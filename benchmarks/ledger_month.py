@@ -41,7 +41,7 @@ from benchmarks.ledger_rules import ledger_rules
 from reports.asking import TeamScope
 from reports.cost_question.question import CostQuestion
 from reports.cost_question.runs import current_runs
-from reports.queries.costs.rules_taken import rules_taken
+from reports.queries.costs.matched_rules import matched_charges
 from reports.queries.reconcile.ledger import reconcile_period
 
 MONTH = date(2026, 9, 1)
@@ -407,5 +407,5 @@ def allocate(*, reuse: bool = False) -> tuple[float, RunOutcome]:
 def rules_with_charges() -> int:
     """How many rules took something in the month's current run."""
     question = CostQuestion(runs=tuple(current_runs()), scope=TeamScope.everything())
-    taken = rules_taken(question=question)
+    taken = matched_charges(question=question)
     return sum(bool(take.charges) for take in taken if take.rule != NO_RULE)

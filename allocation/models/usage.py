@@ -130,7 +130,7 @@ class UsageMeasures(models.Model):
 
 class UsageDelta(UsageMeasures):
     """What one accepted batch adds to an hour; appended in the batch's own transaction, merged by
-    one folder.
+    one merger.
     """
 
     class Meta:

@@ -79,7 +79,7 @@ def summarise_hours(limit: int = HOURS_AT_ONCE) -> int:
     """Sum up at most `limit` hours that changed since they were summed up last, newest first; how
     many.
 
-    Safe beside the folder and beside itself: an hour that changes meanwhile is stale again.
+    Safe beside the merger and beside itself: an hour that changes meanwhile is stale again.
     """
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(TAKE, {"limit": limit})

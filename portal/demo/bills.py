@@ -225,7 +225,7 @@ def model_line(
         month=month,
         start=day,
         end=day + timedelta(days=1),
-        category="DemoUsage",
+        category="Usage",
         service=_SERVICES[account.source],
         service_category="AI and Machine Learning",
         description=wording["ChargeDescription"],
@@ -326,7 +326,7 @@ def _following_lines(
         category: str, service: str, description: str, amount: Decimal, **columns: str
     ) -> DemoBillLine:
         cents = amount.quantize(Decimal("0.01"))
-        listed = cents if category == "DemoUsage" else Decimal(0)
+        listed = cents if category == "Usage" else Decimal(0)
         return DemoBillLine(
             account=account,
             month=month,
@@ -346,7 +346,7 @@ def _following_lines(
     is_invoiced = end <= settings.now.date()
     if account is AWS and is_invoiced:
         yield monthly(
-            "DemoUsage",
+            "Usage",
             "AWS Support",
             "AWS Business Support, percentage of monthly AWS usage",
             billed * _SUPPORT_SHARE,

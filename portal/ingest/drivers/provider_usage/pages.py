@@ -2,8 +2,8 @@
 messages report.
 
 The first counts cached tokens and every modality inside its input, the second tells them apart;
-both become exclusive token classes here. A file is one page, a list of pages, or one page a line; all
-pages of an answer belong in it.
+both become exclusive token classes here. A file is one page, a list of pages, or one page a
+line; all pages of an answer belong in it.
 """
 
 from __future__ import annotations

@@ -47,9 +47,7 @@ import json
 import numpy as np
 import pyarrow as pa
 
-from portal.ingest.bills.formats import BillFormat, only_file
-from portal.ingest.bills.load.batches import RowBatch
-from portal.ingest.bills.load.columns import Header
+from portal.ingest.bills.formats import BillFormat, Header, RowBatch, only_file
 from portal.ingest.problems import Problem
 
 FIXED = {

@@ -65,7 +65,7 @@ LIMIT %(limit)s
 
 
 @cached_by_run
-def rules_taken(*, question: CostQuestion) -> list[RuleTake]:
+def matched_charges(*, question: CostQuestion) -> list[RuleTake]:
     """One row per rule that took something in the runs, most effective cost first. The money is
     what the reader's teams were given, which for everything is all of the charges' cost.
     """
