@@ -129,10 +129,10 @@ def test_regular_work_that_went_well_is_shown_on_request(reader: Client) -> None
     page = text_of(reader.get("/jobs/").content)
     everything = text_of(reader.get("/jobs/?regular=1").content)
 
-    assert "Fold usage" not in page
+    assert "Merge usage" not in page
     assert "no room on disk" in page
     assert "Allocate" in page
-    assert "Fold usage" in everything
+    assert "Merge usage" in everything
 
 
 def test_strange_keys_mean_the_newest(reader: Client) -> None:
