@@ -1,6 +1,4 @@
-"""Every address of the portal; those of pages are declared with the page, as
-portal/pages/registry.py says.
-"""
+"""Every address of the portal. A page declares its own (portal/pages/registry.py)."""
 
 from __future__ import annotations
 

@@ -136,7 +136,7 @@ def tokens_per_unit(unit: str | None) -> Decimal | None:
     if not found:
         return None
     count = Decimal((found["count"] or "1").replace(",", ""))
-    # Equal numbers are written alike: buckets are known by how they are written.
+    # Equal numbers are written alike: split keys are known by how they are written.
     return Decimal(plain(count * _UNIT_SCALES.get(found["scale"] or "", 1)))
 
 

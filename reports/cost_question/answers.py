@@ -86,7 +86,7 @@ def costs_by_day(*, question: CostQuestion, dimension: str) -> Named:
 
 # One row per rule.
 METHODS = """
-SELECT rule, min(method) FROM charge_bucket WHERE run_id = ANY(%(runs)s) GROUP BY rule
+SELECT rule, min(method) FROM charge_split_key WHERE run_id = ANY(%(runs)s) GROUP BY rule
 """
 
 

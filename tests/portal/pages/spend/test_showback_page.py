@@ -10,7 +10,7 @@ from django.test import Client
 from allocation.models import Feature, Team
 from portal.accounts.models import Role
 from tests.factories import Costs, make_source, make_team, make_user
-from tests.ledger_rows import add_bucket
+from tests.ledger_rows import add_split_key
 
 pytestmark = pytest.mark.django_db
 
@@ -28,7 +28,7 @@ def teams() -> list[Team]:
     costs.add(4, "77", team="support", feature="replies", model="gpt-4o")
     costs.add(4, "5")
     costs.use(2, team="search", feature="ranking", model="gpt-4o", calls=500, tokens=9000)
-    add_bucket(
+    add_split_key(
         costs.run,
         source=make_source("aws"),
         rule="platform",
