@@ -102,7 +102,9 @@ def test_no_order_matters(calls: dict[str | None, Fraction], rooms: list[Room]) 
 def test_one_named_call_more_changes_only_what_it_covers(
     calls: dict[str | None, Fraction], rooms: list[Room], team: str | None, which: int
 ) -> None:
-    """A call of one token that names its project leaves the unnamed ones and covers the room."""
+    """A token that names its project is placed no longer, and takes one other's room at the most,
+    which finds another: three tokens that are not where they were.
+    """
     if which >= len(rooms) or calls.get(team, Fraction(0)) < 1:
         return
     named = [*rooms]
@@ -114,7 +116,7 @@ def test_one_named_call_more_changes_only_what_it_covers(
         (abs(before.total(each.project) - after.total(each.project)) for each in rooms),
         Fraction(0),
     )
-    assert moved <= 2
+    assert moved <= 3
 
 
 @given(CALLS, ROOMS)
