@@ -62,7 +62,7 @@ TIERS: dict[str | None, dict[str, str]] = {
     "fast": {"service_tier": "fast"},
 }
 
-# Normalised provider names (allocation.catalogue.canonical) to the package's ids, where they differ.
+# Normalised provider names (allocation.catalogue.canonical) to the package's ids where they differ
 PACKAGE_PROVIDERS = {
     "aws.bedrock": "aws",
     "azure.ai.openai": "azure",
@@ -176,8 +176,8 @@ def list_price(
 ) -> Decimal | None:
     """USD for one call at list price, exact; None where a class it used has no price.
 
-    `usage` maps token classes to tokens, exclusive buckets; the prompt's size is their sum on the
-    input side.
+    `usage` maps token classes to tokens, which exclude each other; the prompt's size is their
+    sum on the input side.
     """
     key = prices.find(provider, model)
     if key is None:

@@ -20,8 +20,7 @@ from allocation.charges.split_keys import (
     beside_others,
     split_key_of,
 )
-from allocation.models import AllocationRun, ChargeDimension, RunBucket
-from allocation.models import Bucket as SplitKeyModel
+from allocation.models import AllocationRun, ChargeDimension, RunSplitKey, StoredSplitKey
 from allocation.rules.conditions import RowTest
 from allocation.rules.row_tests import month_variant_sql, passed_tests
 from allocation.rules.rules import Rules
@@ -90,8 +89,8 @@ class SplitKeyMap:
         """Write the part of the map that is in the run's currency; the split keys' ids."""
         own = {key: split for key, split in self.members.items() if split.currency == run.currency}
         numbers = ensure_split_keys(own.values())
-        RunBucket.objects.bulk_create(
-            RunBucket(run_id=run.pk, bucket=number) for number in sorted(numbers.values())
+        RunSplitKey.objects.bulk_create(
+            RunSplitKey(run_id=run.pk, split_key_id=number) for number in sorted(numbers.values())
         )
         ids: dict[int, int] = {}
         with connection.cursor() as cursor, cursor.copy(MEMBER_COPY) as copy:
@@ -104,7 +103,9 @@ class SplitKeyMap:
         return numbers
 
 
-MEMBER_COPY = "COPY bucket_member (run_id, source_id, dimension_id, variant, bucket) FROM STDIN"
+MEMBER_COPY = (
+    "COPY charge_to_split_key (run_id, source_id, dimension_id, variant, split_key_id) FROM STDIN"
+)
 
 
 def _by_member(item: tuple[MemberKey, SplitKey]) -> MemberKey:
@@ -139,7 +140,7 @@ def read_map(
 def ensure_split_keys(split_keys: Iterable[SplitKey]) -> dict[SplitKey, int]:
     """Ids of these split keys, made where they are new."""
     by_key = {(key.source.id, key.content_hash): key for key in dict.fromkeys(split_keys)}
-    ids = ensure_rows(SplitKeyModel, by_key, _columns, by=("source_id", "content_hash"))
+    ids = ensure_rows(StoredSplitKey, by_key, _columns, by=("source_id", "content_hash"))
     return {split_key: ids[key] for key, split_key in by_key.items()}
 
 

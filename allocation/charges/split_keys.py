@@ -215,7 +215,7 @@ class SplitKey:
 
     @cached_property
     def part(self) -> int:
-        """Buckets whose driver is what others were given come after those; the ones that follow
+        """Split keys whose driver is what others were given come after those; the ones that follow
         come last.
         """
         if self.method == FOLLOW:

@@ -427,6 +427,6 @@ def forget_old_runs(month: date) -> None:
 def delete_rows(runs: list[int], month: date) -> None:
     """Take these runs' rows away; slices that other runs have stay."""
     with connection.cursor() as cursor:
-        for table in ("run_slice", "run_bucket", "bucket_member"):
+        for table in ("run_slice", "run_split_key", "charge_to_split_key"):
             cursor.execute(f"DELETE FROM {table} WHERE run_id = ANY(%s)", [runs])  # noqa: S608 - constants
     forget_slices(month)

@@ -106,7 +106,7 @@ def describe(found: Explanation, request: HttpRequest, state: PageState) -> dict
     def query(place: int, line: ExplainedLine | None = None, offset: int = 0, **more: str) -> str:
         own = {
             "part": str(place) if place else None,
-            "line": f"{line.run}-{line.bucket}" if line else None,
+            "line": f"{line.run}-{line.split_key_id}" if line else None,
         }
         values = {**kept, **own, "offset": str(offset) if offset else None, **more}
         return urlencode({name: value for name, value in values.items() if value})
@@ -179,7 +179,7 @@ def bill_rows_csv(line: ExplainedLine, state: PageState) -> HttpResponse:
     """The delivered rows of a line, exact, at most 50,000 of them."""
     delivered = bill_rows(
         run=line.run,
-        bucket=line.bucket,
+        split_key_id=line.split_key_id,
         after=(0, 0),
         teams=state.reader_scope,
         limit=MOST_BILL_ROWS,
@@ -189,7 +189,7 @@ def bill_rows_csv(line: ExplainedLine, state: PageState) -> HttpResponse:
         for row in delivered
     ]
     table = Table(name="bill-rows", caption="Bill rows", columns=BILL_COLUMNS, rows=rows)
-    return csv_response(table, file_name=f"explain-{line.run}-{line.bucket}")
+    return csv_response(table, file_name=f"explain-{line.run}-{line.split_key_id}")
 
 
 def _plain(value: str | int | Decimal | datetime | None) -> str | int | Decimal | None:

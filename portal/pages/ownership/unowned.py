@@ -31,7 +31,7 @@ from portal.pages.spend.blocks import explain_address
 from reports.charts.coverage_lines import coverage_lines
 from reports.cost_question.question import CostQuestion
 from reports.queries.ownership.organisation import team_names
-from reports.queries.ownership.unowned import Coverage, coverage, unowned
+from reports.queries.ownership.unowned import SpendCoverage, coverage, unowned
 from reports.readable import grouped, ratio
 
 MOST_MONTHS = 12
@@ -253,7 +253,7 @@ def show_coverage(request: HttpRequest) -> HttpResponseBase:
 
 
 def coverage_chart(
-    request: HttpRequest, state: PageState, known: list[Coverage], *, by: str, question: str
+    request: HttpRequest, state: PageState, known: list[SpendCoverage], *, by: str, question: str
 ) -> Chart:
     """Shares as lines; the table has the exact amounts, or counts, beside them."""
     shares = {label: [one.share(what, by) for one in known] for what, label in SHARES.items()}

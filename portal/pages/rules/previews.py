@@ -99,7 +99,7 @@ def outcome_page(
         *(level_table(level, outcome, currency, metric, names) for level in QUESTIONS),
         month_table(outcome, currency, metric),
         *(
-            [reach_table(tried, currency, metric), untaken_table(tried, currency, metric)]
+            [reach_table(tried, currency, metric), unmatched_table(tried, currency, metric)]
             if tried
             else []
         ),
@@ -335,7 +335,7 @@ def reach_table(tried: dict[str, Any], currency: str, metric: str) -> Table:
     return Table("rules", "What does each rule take?", columns, rows, empty="No charge was tried.")
 
 
-def untaken_table(tried: dict[str, Any], currency: str, metric: str) -> Table:
+def unmatched_table(tried: dict[str, Any], currency: str, metric: str) -> Table:
     rows = [
         {
             "service": Cell(each["service"] or "no service"),
@@ -345,7 +345,7 @@ def untaken_table(tried: dict[str, Any], currency: str, metric: str) -> Table:
             "charges": Cell(each["charges"]),
             "cost": Cell(Decimal(each[f"{metric}_cost"])),
         }
-        for each in tried["untaken"]
+        for each in tried["unmatched"]
         if each["currency"] == currency
     ]
     columns = (
@@ -357,7 +357,7 @@ def untaken_table(tried: dict[str, Any], currency: str, metric: str) -> Table:
         Column("cost", f"Cost, {currency}", "money", minor_units(currency), is_key=True),
     )
     return Table(
-        "untaken",
+        "unmatched",
         "Which charges does no rule take?",
         columns,
         rows,

@@ -14,7 +14,7 @@ from django.views.decorators.http import require_safe
 from portal.pages.frame.render import render_page
 from portal.pages.frame.state import PageState
 from portal.pages.rules.versions import may_edit
-from reports.queries.costs.rules_taken import RuleTake, charges_without_rule, rules_taken
+from reports.queries.costs.matched_rules import RuleTake, charges_without_rule, matched_charges
 from reports.queries.explain.rule_sets import next_rule_set, rule_set_in_force
 
 METHOD_WORDS = {
@@ -61,7 +61,7 @@ def show_rules(request: HttpRequest) -> HttpResponse:
     month = max(state.period.months())
     rule_set = rule_set_in_force(month)
     question = state.billed_in(state.period)
-    taken = rules_taken(question=question)
+    taken = matched_charges(question=question)
     lines = rule_lines(rule_set.text, taken, state.metric, bool(question.runs)) if rule_set else []
     known = {line.name for line in lines}
     context = {
@@ -75,7 +75,7 @@ def show_rules(request: HttpRequest) -> HttpResponse:
         ],
         "total": sum((getattr(take, state.metric) for take in taken), Decimal(0)),
         "charges": sum(take.charges or 0 for take in taken) if state.scope.is_everything else None,
-        "untaken": charges_without_rule(question=question),
+        "unmatched": charges_without_rule(question=question),
         "is_billed": state.metric == "billed_cost",
         "has_runs": bool(question.runs),
         "may_edit": may_edit(request),

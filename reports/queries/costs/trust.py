@@ -46,10 +46,10 @@ ORDER BY source.name
 # One row per source: how far its charges reach. Days after today are prepaid, not news.
 REACH = """
 SELECT source.name, max(charge_group.day)
-FROM charge_bucket AS bucket
-JOIN charge_group ON charge_group.run_id = bucket.run_id AND charge_group.bucket = bucket.bucket
-JOIN allocation_source AS source ON source.id = bucket.source_id
-WHERE bucket.run_id = ANY(%(runs)s) AND charge_group.day <= %(today)s
+FROM charge_split_key AS k
+JOIN charge_group ON charge_group.run_id = k.run_id AND charge_group.split_key_id = k.split_key_id
+JOIN allocation_source AS source ON source.id = k.source_id
+WHERE k.run_id = ANY(%(runs)s) AND charge_group.day <= %(today)s
 GROUP BY source.name
 """
 

@@ -9,14 +9,22 @@ from django.db import models
 
 from allocation.models import DriverPoint, ImportKind
 from portal.errors import Refused
-from portal.ingest.drivers.kinds import Ask, Asked, Delivered, DriverKind, Scope, months_of
-from portal.ingest.drivers.table import Bad, Column, Problems, day, name_text, quantity, read_table
+from portal.ingest.drivers.kinds import Ask, Asked, DeliveredRow, DriverKind, Scope, months_of
+from portal.ingest.drivers.table import (
+    Bad,
+    FileColumn,
+    Problems,
+    day,
+    name_text,
+    quantity,
+    read_table,
+)
 
 COLUMNS = (
-    Column("team", name_text, optional=False),
-    Column("feature", name_text),
-    Column("day", day),
-    Column("quantity", quantity, needed=True, optional=False),
+    FileColumn("team", name_text, optional=False),
+    FileColumn("feature", name_text),
+    FileColumn("day", day),
+    FileColumn("quantity", quantity, needed=True, optional=False),
 )
 LONGEST_NAME = 100
 
@@ -34,7 +42,7 @@ def understand(asked: Asked) -> Asked:
     return {"name": name, "month": asked["month"].replace(day=1)}
 
 
-def read(content: bytes, asked: Asked, problems: Problems) -> list[Delivered]:
+def read(content: bytes, asked: Asked, problems: Problems) -> list[DeliveredRow]:
     series, month = asked["name"], asked["month"]
     rows = []
     for line in read_table(content, COLUMNS, problems):
@@ -46,7 +54,7 @@ def read(content: bytes, asked: Asked, problems: Problems) -> list[Delivered]:
             reason = "missing: a quantity is of a team or a feature"
             problems.add(line.number, "team", None, reason)
         else:
-            rows.append(Delivered(line.number, DriverPoint(series=series, month=month, **told)))
+            rows.append(DeliveredRow(line.number, DriverPoint(series=series, month=month, **told)))
     return rows
 
 

@@ -13,7 +13,7 @@ from allocation.catalogue.price_list import context_band
 from allocation.catalogue.vocabulary import canonical_model, canonical_provider
 from portal.ingest.otlp.traces.answers import counts_of_answer
 from portal.ingest.otlp.traces.attributes import Vocabulary
-from portal.ingest.otlp.traces.decode import Item, RawSpan, Refused, Resource
+from portal.ingest.otlp.traces.decode import Item, RawSpan, RefusedSpan, Resource
 from portal.ingest.otlp.traces.fields import (
     LONGEST_TEXT,
     Fields,
@@ -174,7 +174,7 @@ def normalise(
     refused: list[str] = []
     resource_fields: tuple[Resource, Fields] | None = None
     for resource, raw in items:
-        if isinstance(raw, Refused):
+        if isinstance(raw, RefusedSpan):
             refused.append(raw.reason)
             continue
         if resource_fields is None or resource_fields[0] is not resource:

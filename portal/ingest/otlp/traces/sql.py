@@ -66,11 +66,11 @@ CROSS JOIN LATERAL (SELECT
 GROUP BY 1, 2
 """
 
-# Bucket b holds durations in [2^(b/2), 2^((b+1)/2)) milliseconds; everything below one is in bucket
+# Bin b holds durations in [2^(b/2), 2^((b+1)/2)) milliseconds; everything below one is in bin
 # 0.
 LATENCY: Final[LiteralString] = """
 SELECT date_trunc('hour', started_at, 'UTC') AS hour, dimension_id,
-    floor(2 * ln(greatest(duration_us, 1000) / 1000.0::float8) / ln(2::float8))::smallint AS bucket,
+    floor(2 * ln(greatest(duration_us, 1000) / 1000.0::float8) / ln(2::float8))::smallint AS bin,
     sum(sign * adjusted_count) AS calls
 FROM weighed
 GROUP BY 1, 2, 3
@@ -122,7 +122,7 @@ WITH new AS (
     + AGGREGATE
     + """
 ), latency AS (
-    INSERT INTO latency_delta (hour, dimension_id, bucket, calls)"""
+    INSERT INTO latency_delta (hour, dimension_id, bin, calls)"""
     + LATENCY
     + """
 )
@@ -222,5 +222,5 @@ RECOUNT_USAGE: Final[LiteralString] = (
     RECOUNTED + "INSERT INTO usage_delta (" + MEASURES + ")" + AGGREGATE
 )
 RECOUNT_LATENCY: Final[LiteralString] = (
-    RECOUNTED + "INSERT INTO latency_delta (hour, dimension_id, bucket, calls)" + LATENCY
+    RECOUNTED + "INSERT INTO latency_delta (hour, dimension_id, bin, calls)" + LATENCY
 )

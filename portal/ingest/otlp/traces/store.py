@@ -42,7 +42,7 @@ SEALED = "its day is sealed"
 
 
 @dataclass
-class Stored:
+class StoredSpans:
     """What became of a batch's spans; `stored` counts every new row, also those that are kept but
     not counted.
     """
@@ -52,7 +52,7 @@ class Stored:
     conflicts: int = 0  # duplicates whose content differs from the first one's
     outside_window: int = 0  # of those sent
 
-    def __iadd__(self, other: Stored) -> Stored:
+    def __iadd__(self, other: StoredSpans) -> StoredSpans:
         self.stored += other.stored
         self.duplicates += other.duplicates
         self.conflicts += other.conflicts
@@ -89,11 +89,11 @@ def cursor() -> Iterator[psycopg.RawCursor[tuple[Any, ...]]]:
         yield opened
 
 
-def store_spans(records: Sequence[SpanRecord]) -> Stored:
+def store_spans(records: Sequence[SpanRecord]) -> StoredSpans:
     """Store and count the records. Raises django.db.OperationalError where the database is away;
     nothing is lost then if the sender tries again.
     """
-    outcome = Stored()
+    outcome = StoredSpans()
     unique: dict[tuple[str, str, int], SpanRecord] = {}
     for record in records:
         if unique.setdefault(record.key, record) is not record:

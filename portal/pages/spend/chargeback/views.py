@@ -20,7 +20,7 @@ from django.http import (
 )
 from django.urls import reverse
 
-from allocation.runs.changes import Change, changes_since_runs
+from allocation.runs.changes import StaleReason, changes_since_runs
 from allocation.values.money import exact_sum
 from allocation.values.periods import Period
 from portal.accounts.access import team_scope
@@ -64,7 +64,7 @@ class MonthFigures:
     allocated_otherwise: list[AllocatedSource]  # in the other metric
     centers: list[CostCenterSpend]
     runs: list[int]
-    changes: list[Change]
+    changes: list[StaleReason]
 
 
 def chargeback(request: HttpRequest) -> HttpResponseBase:

@@ -9,7 +9,7 @@ from django.utils import timezone
 from allocation.models import AllocationRun, Import
 from portal.accounts.models import Role
 from tests.factories import Costs, client_of, make_source, make_team, make_user
-from tests.ledger_rows import add_bucket, add_group
+from tests.ledger_rows import add_group, add_split_key
 
 pytestmark = pytest.mark.django_db
 
@@ -20,7 +20,7 @@ def bill(
     Import.objects.create(
         source=make_source(source), status=status, file_name="bill.csv", rows_rejected=rejected
     )
-    bucket = add_bucket(
+    split_key_id = add_split_key(
         run,
         source=make_source(source),
         rule="any",
@@ -29,7 +29,7 @@ def bill(
         charge_category="Usage",
         split_key={},
     )
-    add_group(run, bucket, through, charges=1, billed_cost=1, effective_cost=1)
+    add_group(run, split_key_id, through, charges=1, billed_cost=1, effective_cost=1)
 
 
 @pytest.fixture

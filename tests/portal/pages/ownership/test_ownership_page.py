@@ -347,7 +347,7 @@ def test_coverage_is_by_count_and_by_cost_of_ai_spend_in_one_currency(admin: Cli
 
 
 def test_charges_that_rules_tell_apart_row_by_row_are_covered_once(admin: Client) -> None:
-    """Of one resource's charges a rule takes those with a key: two buckets of one dimension."""
+    """Of one resource's charges a rule takes those with a key: two split keys of one dimension."""
     ai = {**AWS, "service_category": "AI and Machine Learning", "service_name": "Amazon Bedrock"}
     bill = Bill("bedrock")
     bill.charge("30", tags={"team": "search"}, extra={"x_key": "nightly"}, **ai)
