@@ -48,12 +48,12 @@ SELLERS = (
     ("perplexity", "Perplexity", "Perplexity API", "perplexity"),
     ("moonshotai", "Moonshot AI", "Moonshot API", "moonshot_ai"),
 )
-MADE_UP = tuple(
-    f"{family}-{variant}"
-    for family in ("gpt-7", "claude-saga-9", "gemini-8-ultra", "zephyrine", "gpt-5.1", "o9", "kestrel-70b",
-                   "mistral-huge-9", "grok-12", "command-q", "llama-9-1t")
-    for variant in ("dune", "brook", "ember-mini", "v3-preview", "2.5-heath", "moss", "fen-pro", "gale")
-)  # fmt: skip
+FAMILIES = (
+    "gpt-7 claude-saga-9 gemini-8-ultra zephyrine gpt-5.1 o9 kestrel-70b mistral-huge-9 grok-12"
+    " command-q llama-9-1t"
+)
+VARIANTS = "dune brook ember-mini v3-preview 2.5-heath moss fen-pro gale"
+MADE_UP = tuple(f"{name}-{variant}" for name in FAMILIES.split() for variant in VARIANTS.split())
 DATES = re.compile(
     r"-(?:20\d{2}-?[01]\d-?[0-3]\d|[01]\d-20\d{2}|2[3-9](?:0[1-9]|1[0-2])"
     r"|(?:0[1-9]|1[0-2])(?:[0-2]\d|3[01])|latest)(?=$|-|:)|:(?:free|extended)$"
@@ -61,7 +61,7 @@ DATES = re.compile(
 
 
 @dataclass
-class Line:
+class WordedLine:
     """One line of a bill and what its calls say; `team` is whose all of it is."""
 
     team: str
@@ -76,14 +76,14 @@ class Line:
 
 
 @dataclass
-class Month:
+class NamedMonth:
     name: str
     start: datetime
-    known: list[Line]
-    made_up: list[Line] = field(default_factory=list)
+    known: list[WordedLine]
+    made_up: list[WordedLine] = field(default_factory=list)
 
     @property
-    def lines(self) -> list[Line]:
+    def lines(self) -> list[WordedLine]:
         return self.known + self.made_up
 
 
@@ -98,7 +98,7 @@ def listed(provider: str) -> list[str]:
     return sorted(found.values())
 
 
-def by_name(wording: str, *, is_output: bool = False) -> list[Line]:
+def by_name(wording: str, *, is_output: bool = False) -> list[WordedLine]:
     return [
         line(wording.format(model), name, service, called, model, is_output=is_output)
         for provider, name, service, called in SELLERS
@@ -115,13 +115,13 @@ def line(
     *,
     is_output: bool = False,
     unit: str = "Tokens",
-) -> Line:
+) -> WordedLine:
     sign = hashlib.md5(f"{called} {model}".encode(), usedforsecurity=False).hexdigest()[:8]
     team = re.sub(r"[^a-z0-9]+", "-", model.lower()).strip("-")[:40] + f"-{sign}"
-    return Line(team, wording, provider, service, called, model, Decimal(0), is_output, unit)
+    return WordedLine(team, wording, provider, service, called, model, Decimal(0), is_output, unit)
 
 
-def in_clouds() -> list[Line]:
+def in_clouds() -> list[WordedLine]:
     """Lines as Bedrock, Vertex AI and Azure word them."""
     found = []
     seen: set[str] = set()
@@ -164,7 +164,7 @@ def azure_sells(model: str) -> bool:
     return re.match(r"(?:gpt-[45](?!.*(?:image|ft-))|o[134]\b|text-embedding)", model) is not None
 
 
-def made_up() -> list[Line]:
+def made_up() -> list[WordedLine]:
     """Lines of models that no list knows, beside calls under names that the bill does not have."""
     found = []
     for n, model in enumerate(MADE_UP):
@@ -175,17 +175,17 @@ def made_up() -> list[Line]:
     return found
 
 
-def months() -> list[Month]:
+def months() -> list[NamedMonth]:
     last = datetime.now(UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
     starts = []
     for _ in range(4):
         last = last.replace(year=last.year - (last.month == 1), month=(last.month - 2) % 12 + 1)
         starts.append(last)
     found = [
-        Month("by name, input", starts[0], by_name("{}, input")),
-        Month("by name, output", starts[1], by_name("{} - Output Tokens", is_output=True)),
-        Month("in clouds", starts[2], in_clouds()),
-        Month("by name, with made-up models", starts[3], by_name("{}, input"), made_up()),
+        NamedMonth("by name, input", starts[0], by_name("{}, input")),
+        NamedMonth("by name, output", starts[1], by_name("{} - Output Tokens", is_output=True)),
+        NamedMonth("in clouds", starts[2], in_clouds()),
+        NamedMonth("by name, with made-up models", starts[3], by_name("{}, input"), made_up()),
     ]
     for month in found:
         for n, one in enumerate(month.lines):
@@ -223,7 +223,7 @@ COLUMNS = [
 TOKENS = 1_000_000
 
 
-def write_bill(month: Month, path: Path) -> None:
+def write_bill(month: NamedMonth, path: Path) -> None:
     end = month.start.replace(
         year=month.start.year + (month.start.month == 12), month=month.start.month % 12 + 1
     )
@@ -241,7 +241,7 @@ def write_bill(month: Month, path: Path) -> None:
             writer.writerow((*[cost] * 4, "b-1", "USD", *period, *about, *where, *used))
 
 
-def write_traces(month: Month, path: Path) -> None:
+def write_traces(month: NamedMonth, path: Path) -> None:
     at = int(month.start.replace(day=5, hour=12).timestamp()) * 10**9
     with path.open("w", encoding="utf-8") as out:
         for n, one in enumerate(month.lines):
@@ -341,7 +341,7 @@ def read_costs(costs: Path) -> tuple[Costs, Costs]:
     return given, of_nobody
 
 
-def judged(month: Month, given: Costs, of_nobody: Costs, before: Costs) -> dict[str, Any]:
+def judged(month: NamedMonth, given: Costs, of_nobody: Costs, before: Costs) -> dict[str, Any]:
     """`before` is what teams got in the first month, whose known lines the last one has again."""
     own = {one.team: one.cost for one in month.known}
     right = [one for one in month.known if given.get(one.team) == one.cost]

@@ -150,7 +150,7 @@ FIRST_LISTS: Final = (
 )
 
 
-class Known(NamedTuple):
+class KnownModels(NamedTuple):
     """Models by their fold. `words` are single words ("command", "sonar"), which are names only
     where the seller lists them: by price list.
     """
@@ -160,7 +160,7 @@ class Known(NamedTuple):
 
 
 @cache
-def known_models() -> Known:
+def known_models() -> KnownModels:
     """Every model of the vocabulary. Ids of the price list are identities of their own."""
     names: dict[str, str] = {}
     words: dict[str, dict[str, str]] = {}
@@ -179,7 +179,7 @@ def known_models() -> Known:
     for text in list(names.values()):
         for other in _also(text):
             names.setdefault(fold(other), text)
-    return Known(names, words)
+    return KnownModels(names, words)
 
 
 def _listed() -> list[tuple[str, str]]:
