@@ -97,7 +97,7 @@ def setting_changes(inputs: Mapping[str, Any], *, month: date, since: datetime) 
     if own_catalogue().sha256 != inputs.get("catalogue", sha256_of(())):
         causes.append("the catalogue changed")
     if driver_data_changed(inputs, month=month, since=since):
-        causes.append("driver data changed")
+        causes.append("usage data changed")
     known = inputs.get("sources", {})
     for source in Source.objects.filter(pk__in=[int(pk) for pk in known]).order_by("name"):
         if known[str(source.pk)] != [source.name, source.project_match, source.untraced]:

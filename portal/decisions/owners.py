@@ -134,10 +134,10 @@ def _check_reach(before: str, after: str, *, rule: str, month: date) -> None:
             outside += old.rule_for(facts, month=month) is None and old.scope_of(facts) == "other"
     if not taken:
         raise OwnerError(
-            "a rule before it takes these charges by now; allocate the month again and look anew"
+            "a rule before it takes these bill lines by now; allocate the month again and look anew"
         )
     if outside:
         raise OwnerError(
-            f"the rule would also take {outside} kinds of charges outside the AI scope, which look "
+            f"the rule would also take {outside} kinds of bill lines outside AI, which look "
             "the same; write a narrower rule by hand"
         )

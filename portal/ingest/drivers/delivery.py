@@ -81,7 +81,7 @@ class Outcome:
         lines += [str(change) for change in self.changes]
         lines += self.notes
         lines += [
-            f"{month} was allocated with other driver data: allocate {month} again"
+            f"{month} was allocated with other usage data: allocate {month} again"
             for month in self.outdated
         ]
         return "\n".join(lines)

@@ -16,19 +16,8 @@ from portal.pages.frame.state import PageState
 from portal.pages.rules.versions import may_edit
 from reports.queries.costs.matched_rules import RuleTake, charges_without_rule, matched_charges
 from reports.queries.explain.rule_sets import next_rule_set, rule_set_in_force
+from reports.readable import METHODS
 
-METHOD_WORDS = {
-    "direct": "direct: one owner pays",
-    "traced_usage": "traced usage: split by what the spans say",
-    "provider_usage": "provider usage: split by the provider's own report",
-    "capacity": "capacity: split by how much of reserved capacity each call took",
-    "gpu_usage": "GPU usage: split by GPU-seconds booked",
-    "proportional": "proportional: split by a driver",
-    "even": "even: equal shares",
-    "fixed": "fixed: given shares",
-    "follow": "follow: split as the charges it relates to",
-    "unallocated": "left unallocated",
-}
 VERBS = {
     "equals": "is",
     "in": "is",
@@ -104,7 +93,7 @@ def rule_lines(text: str, taken: list[RuleTake], metric: str, has_runs: bool) ->
             RuleLine(
                 number=number,
                 name=entry["name"],
-                method=METHOD_WORDS.get(entry["method"], entry["method"]),
+                method=METHODS[entry["method"]],
                 condition=condition_words(entry.get("when")),
                 note=str(entry.get("note") or ""),
                 charges=(take.charges if take else 0) if has_runs else None,
@@ -117,7 +106,7 @@ def rule_lines(text: str, taken: list[RuleTake], metric: str, has_runs: bool) ->
 def condition_words(when: Any) -> str:
     """A condition in one line: "ChargeCategory is Usage and Tags.team is missing"."""
     if not when:
-        return "every charge"
+        return "every bill line"
     words = " and ".join(_clause(str(name), value) for name, value in when.items())
     return (
         words[1:-1]

@@ -39,7 +39,7 @@ def stored(rows: Sequence[Any]) -> models.QuerySet[IdentityOwner]:
 
 IDENTITY_OWNERS = DriverKind(
     name=ImportKind.IDENTITY_OWNERS.value,
-    label="Owners of identities",
+    label="Who owns which key",
     help="CSV of keys, users, workspaces, projects. Replaces the whole list of its providers.",
     model=IdentityOwner,
     read=read,

@@ -32,13 +32,15 @@ LONGEST_NAME = 100
 def understand(asked: Asked) -> Asked:
     """Raises Refused for a name that is none, and without a month."""
     if asked.get("month") is None:
-        raise Refused("a series needs its month, such as 2026-10")
+        raise Refused("a usage file needs its month, such as 2026-10")
     try:
         name = name_text(asked.get("name") or "")
     except Bad as error:
-        raise Refused(f"the name of the series: {error}") from None
+        raise Refused(f"the name of the usage file: {error}") from None
     if not name or len(name) > LONGEST_NAME:
-        raise Refused(f"a series needs a name of at most {LONGEST_NAME} characters, such as seats")
+        raise Refused(
+            f"a usage file needs a name of at most {LONGEST_NAME} characters, such as seats"
+        )
     return {"name": name, "month": asked["month"].replace(day=1)}
 
 
@@ -66,12 +68,12 @@ def stored(rows: Sequence[Any]) -> models.QuerySet[DriverPoint]:
 
 SERIES = DriverKind(
     name=ImportKind.SERIES.value,
-    label="Series",
+    label="Usage file",
     help="CSV with team, feature, day, quantity; feature and day may be missing."
     " Replaces this month.",
     model=DriverPoint,
     asks=(
-        Ask("name", "Such as seats. A new name makes a new series.", has_known=True),
+        Ask("name", "Such as seats. A new name begins anew.", has_known=True),
         Ask("month", is_month=True),
     ),
     understand=understand,

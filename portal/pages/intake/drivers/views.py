@@ -165,7 +165,7 @@ def drivers_page(
         "intake/drivers/page.html",
         context,
         page="drivers",
-        title="Drivers",
+        title="Usage data",
         state=state,
         status=status,
     )

@@ -231,16 +231,16 @@ def test_the_arithmetic_of_each_kind(
     assert product(steps("traced_usage", day)) == Decimal(expected)
 
 
-def test_the_page_leads_to_rule_driver_and_bill_rows(ledger: int) -> None:
+def test_the_page_leads_to_rule_split_and_bill_lines(ledger: int) -> None:
     admin = client_of(Role.FINOPS_ADMIN)
 
     page = text_of(explained(admin, "team=search").content)
     rows = text_of(explained(admin, "team=search&bill=0-0").content)
 
-    assert "14.00 USD effective cost: Search, October 2026" in page
-    assert f"Rule 10 of rule set 1, run {ledger}" in page
+    assert "14.00 USD amortised cost: Search, October 2026" in page
+    assert "Rule 10 of rule set 1, calculated" in page
     assert "750 of 1,000" in page
-    assert "Evidence: traces" in page
+    assert "measured by your traces" in page
     assert "october.csv line 2" in rows
     assert "gpt-4o, input" in rows
 
@@ -347,7 +347,7 @@ def test_strange_parameters_explain_something(ledger: int) -> None:
         "offset=9999999999",
         "whole=1",
     ):
-        assert "Which rules gave it?" in text_of(explained(admin, query).content), query
+        assert "What was it charged for?" in text_of(explained(admin, query).content), query
 
 
 def test_statements_are_few(ledger: int, django_assert_max_num_queries: Any) -> None:

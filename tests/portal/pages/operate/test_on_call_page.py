@@ -38,7 +38,7 @@ def test_an_empty_portal_says_what_will_be_here(reader: Client) -> None:
     page = text_of(reader.get("/on-call/").content)
 
     assert "No model calls yet" in page
-    assert "as usual" not in page
+    assert "as expected" not in page
 
 
 def test_a_first_hour_has_no_comparison(reader: Client) -> None:
@@ -50,7 +50,7 @@ def test_a_first_hour_has_no_comparison(reader: Client) -> None:
 
     assert "No comparison yet" in page
     assert "gpt-4o" in page
-    assert "as usual" not in page
+    assert "as expected" not in page
 
 
 def test_it_refreshes_itself_with_only_what_changes(reader: Client) -> None:
@@ -83,8 +83,8 @@ def test_a_spike_is_told_first(reader: Client) -> None:
 
     page = text_of(reader.get("/on-call/").content)
 
-    assert "All models: Error rate up from none" in page
-    assert "Tokens 13.3 times the usual" in page
+    assert "All models: Error rate up (was 0)" in page
+    assert "Tokens 13.3 times expected" in page
     assert "in the last 2 weeks" in page
     assert "100.0%" in page
 
