@@ -17,6 +17,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from allocation.catalogue.entries import Entries
 from allocation.catalogue.naming import NOTHING_CALLED, CalledNames
+from allocation.models import ProjectMatch
 from allocation.organisation.targets import TARGET_FIELDS, Owner
 from allocation.rules.conditions import Facts, RowTest
 from allocation.rules.methods import (
@@ -38,7 +39,7 @@ from allocation.rules.methods import (
     UsageOptions,
 )
 from allocation.rules.rules import COMMITMENT, RELATED, Rule, Rules
-from allocation.usage.keys import ANY_PROJECT, SAME_PROVIDER, Key, reserved_key
+from allocation.usage.keys import ANY_PROJECT, SAME_PROVIDER, BilledKeys, Key, reserved_key
 from allocation.values.money import plain
 from allocation.values.names import (
     BY_DAY,
@@ -56,7 +57,7 @@ NOBODY = Owner()
 class SourceSettings(NamedTuple):
     id: int
     name: str
-    project_match: bool
+    project_match: str  # allocation.models.ProjectMatch
     untraced: str
 
 
@@ -328,7 +329,7 @@ def split_key_of(
 def _usage_split_key(base: SplitKey, rule: Rule, facts: Facts) -> SplitKey:
     line, source = facts.line, base.source
     provider = SAME_PROVIDER.get(line.provider or "", line.provider)
-    project = line.project if source.project_match else ANY_PROJECT
+    project = ANY_PROJECT if source.project_match == ProjectMatch.OFF else line.project
     if rule.method == CAPACITY:
         key = reserved_key(provider, project, line.model)
         return replace(
@@ -439,11 +440,18 @@ def followed_levels(split_key: SplitKey) -> tuple[Level, ...]:
     )
 
 
-def separately_billed_keys(split_keys: Iterable[SplitKey]) -> frozenset[Key]:
-    """Keys of batch, reserved or regional lines: such calls stand apart only where the bill keeps
-    them apart.
-    """
-    keys = {split_key.key for split_key in split_keys if split_key.key}
-    return frozenset(
-        key for key in keys if key.is_batch or key.is_reserved or key.region is not None
+def billed_keys(split_keys: Iterable[SplitKey]) -> BilledKeys:
+    """What these lines tell apart: batch, reserved and regional calls, and projects."""
+    separate: set[Key] = set()
+    projects: dict[str | None, set[str]] = {}
+    for split_key in split_keys:
+        key, is_placed = split_key.key, split_key.source.project_match == ProjectMatch.AUTO
+        if key is None:
+            continue
+        if key.is_batch or key.is_reserved or key.region is not None:
+            separate |= {key, key._replace(project=None)} if is_placed else {key}
+        if is_placed:
+            projects.setdefault(key.provider, set()).update([key.project] if key.project else [])
+    return BilledKeys(
+        frozenset(separate), {provider: frozenset(own) for provider, own in projects.items()}
     )

@@ -334,7 +334,13 @@ class Migration(migrations.Migration):
                     ),
                 ),
                 ("billing_timezone", models.TextField(default="UTC")),
-                ("project_match", models.BooleanField(default=True)),
+                (
+                    "project_match",
+                    models.TextField(
+                        choices=[("auto", "Auto"), ("strict", "Strict"), ("off", "Off")],
+                        default="auto",
+                    ),
+                ),
                 (
                     "untraced",
                     models.TextField(

@@ -30,6 +30,14 @@ class UntracedPolicy(models.TextChoices):
     UNALLOCATED = "unallocated"
 
 
+class ProjectMatch(models.TextChoices):
+    """How projects of a bill meet those of calls."""
+
+    AUTO = "auto"  # calls without one are placed where the bill has room for them
+    STRICT = "strict"  # no project is a project of its own
+    OFF = "off"  # projects are not compared
+
+
 class Source(models.Model):
     """One place bills or telemetry come from."""
 
@@ -37,7 +45,7 @@ class Source(models.Model):
     role = models.TextField(choices=SourceRole.choices, default=SourceRole.INVOICE)
     delivery = models.TextField(choices=Delivery.choices, default=Delivery.OVERWRITE)
     billing_timezone = models.TextField(default="UTC")
-    project_match = models.BooleanField(default=True)
+    project_match = models.TextField(choices=ProjectMatch.choices, default=ProjectMatch.AUTO)
     untraced = models.TextField(choices=UntracedPolicy.choices, default=UntracedPolicy.AUTO)
     created_at = models.DateTimeField(auto_now_add=True)
 

@@ -12,7 +12,7 @@ from typing import Any
 from allocation.catalogue.class_prices import StoredPrices
 from allocation.catalogue.entries import Entries
 from allocation.charges.groups import charge_days
-from allocation.charges.split_keys import SplitKey, separately_billed_keys
+from allocation.charges.split_keys import SplitKey, billed_keys
 from allocation.organisation.stored import TargetBook
 from allocation.organisation.targets import Organisation, Owner, resolve
 from allocation.plans.drivers import Digests, Drivers
@@ -21,6 +21,7 @@ from allocation.usage.driver_data import DriverData, Look, identity_owners, read
 from allocation.usage.facts import number_of_calls
 from allocation.usage.index import COST_PLACES, Row, Usage, UsageIndex
 from allocation.usage.keys import (
+    BilledKeys,
     DeclaredUsage,
     Key,
     billed_as,
@@ -41,7 +42,7 @@ class Resolver:
 
     organisation: Organisation
     book: TargetBook
-    separately_billed: frozenset[Key]
+    billed: BilledKeys
     clustering: Clustering = field(default_factory=dict)
     _keys: dict[Key, Key] = field(default_factory=dict)
     _numbers: dict[tuple[object, ...], int] = field(default_factory=dict)
@@ -49,7 +50,7 @@ class Resolver:
     def key(self, key: Key) -> Key:
         found = self._keys.get(key)
         if found is None:
-            found = self._keys[key] = billed_as(key, self.separately_billed)
+            found = self._keys[key] = billed_as(key, self.billed)
         return found
 
     def rows(self, rows: Iterable[DeclaredUsage], places: int) -> Iterator[tuple[Key, date, Usage]]:
@@ -156,13 +157,13 @@ def month_drivers(
     with month_usage(
         start, end, by_region=by_region, caller_pays=caller_pays, entries=entries, owners=owners
     ) as usage:
-        resolver = Resolver(organisation, TargetBook(), separately_billed_keys(split_keys))
+        resolver = Resolver(organisation, TargetBook(), billed_keys(split_keys))
         rows = UsageRows(month, usage, resolver)
         data = read_driver_data(
             look, callers=usage.callers, owners=owners, organisation=organisation
         )
         sampling = repr(sorted(resolver.clustering.items(), key=str))
-        apart = sorted(resolver.separately_billed, key=repr)
+        apart = resolver.billed.lines()
         digests = Digests(
             settings=digest_of([settings, data.callers_sha256, sampling, apart]),
             usage=usage.digests,

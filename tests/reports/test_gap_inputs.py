@@ -252,7 +252,7 @@ def test_traced_usage_finds_its_source_or_stands_apart() -> None:
 
 
 def test_a_cloud_that_does_not_tell_projects_meets_all_of_them() -> None:
-    Bill(settings={"project_match": False}).charge("5", listed="5", quantity="2000000", **INPUT)
+    Bill(settings={"project_match": "off"}).charge("5", listed="5", quantity="2000000", **INPUT)
     usage("search", about=TOLD, project="elsewhere", input_uncached=1_000_000)
     priced(input_uncached=1_000_000)
     allocate()

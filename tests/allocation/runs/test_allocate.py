@@ -226,7 +226,7 @@ def test_a_missing_project_is_its_own_key_unless_the_source_says_otherwise() -> 
 
     allocate()
     strict = billed_by_team()
-    Source.objects.update(project_match=False)
+    Source.objects.update(project_match="off")
     allocate()
 
     assert strict == {"untraced": D(10)}
