@@ -61,6 +61,14 @@ class ImportLine(serializers.ModelSerializer[Import]):
 
 
 class RejectedLine(serializers.ModelSerializer[RejectedRow]):
+    """`file` stands only in rows of a delivery of several files."""
+
+    file = serializers.CharField(required=False)
+
+    def to_representation(self, instance: RejectedRow) -> dict[str, Any]:
+        told = super().to_representation(instance)
+        return {name: value for name, value in told.items() if name != "file" or value is not None}
+
     class Meta:
         model = RejectedRow
         fields = ["file", "line", "column", "value", "reason"]

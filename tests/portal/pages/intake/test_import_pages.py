@@ -264,4 +264,4 @@ def test_the_command_prints_one_object_and_refuses_with_status_1(
     with pytest.raises(SystemExit) as left:
         call_command("import_bill", str(tmp_path / "none.csv"), "--source", "openai")
     assert left.value.code == 1
-    assert "No such file" in capsys.readouterr().out
+    assert "No such file" in capsys.readouterr().err
