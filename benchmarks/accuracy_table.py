@@ -28,7 +28,7 @@ WHAT = {
     ),
     "cache": (
         "Features of several teams share two prompt caches: two write them, three only read. "
-        "Truth: each bucket is its caller's."
+        "Truth: each token class is its caller's."
     ),
     "batch": (
         "Nightly batch jobs without traces, two in one OpenAI project beside interactive calls and "

@@ -28,8 +28,8 @@ ROWS_SQL = """
 -- One row per currency and charge dimension of the current runs that is AI spend.
 SELECT r.currency, m.dimension_id, sum(c.effective_cost)
 FROM allocation_allocationrun r
-JOIN bucket_member m ON m.run_id = r.id
-JOIN charge_bucket b ON b.run_id = r.id AND b.bucket = m.bucket
+JOIN charge_to_split_key m ON m.run_id = r.id
+JOIN charge_split_key b ON b.run_id = r.id AND b.split_key_id = m.split_key_id
 JOIN allocation_chargescope s ON s.source_id = m.source_id AND s.state = 'current'
 JOIN charge c ON c.billing_month = r.billing_month AND c.scope_id = s.id
     AND c.dimension_id = m.dimension_id

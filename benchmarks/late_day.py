@@ -31,7 +31,7 @@ from django.db import connection, transaction  # noqa: E402
 from allocation.models import LedgerSlice, RunSlice, Source, UsageMeasures  # noqa: E402
 from benchmarks.ledger_month import allocate, analyze, deliver, fill, put_in_force  # noqa: E402
 from benchmarks.ledger_rules import ledger_rules  # noqa: E402
-from portal.ingest.otlp.rollup.fold import fold  # noqa: E402
+from portal.ingest.otlp.rollup.merge import merge_deltas  # noqa: E402
 
 # The most that it may take of a full run.
 FEW_RULES_RATIO, MANY_RULES_RATIO = 0.4, 0.6
@@ -139,7 +139,7 @@ def send_spans(day: str) -> int:
     with connection.cursor() as cursor:
         cursor.execute(LATE_USAGE.format(columns=columns), {"day": day})
         rows = int(cursor.rowcount)
-    fold()
+    merge_deltas()
     return rows
 
 

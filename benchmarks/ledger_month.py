@@ -36,12 +36,12 @@ from allocation.rules.rule_sets import latest_rule_set
 from allocation.runs.month import RunOutcome, allocate_period
 from allocation.values.names import NO_RULE
 from allocation.values.periods import Period
-from benchmarks.ledger_resources import KEYS, Resource
+from benchmarks.ledger_resources import KEYS, BilledResource
 from benchmarks.ledger_rules import ledger_rules
 from reports.asking import TeamScope
 from reports.cost_question.question import CostQuestion
 from reports.cost_question.runs import current_runs
-from reports.queries.costs.rules_taken import rules_taken
+from reports.queries.costs.matched_rules import matched_charges
 from reports.queries.reconcile.ledger import reconcile_period
 
 MONTH = date(2026, 9, 1)
@@ -215,7 +215,7 @@ WHERE series = 'queries' OR day = 0
 
 
 @dataclass(frozen=True)
-class Shape:
+class MonthSize:
     """How a month of some size is made up. Smaller months have fewer keys to split by, as well as
     fewer rows of each.
     """
@@ -228,12 +228,12 @@ class Shape:
     copies: int  # of each resource
 
 
-def shape_of(*, charges: int, usage_rows: int, resources: int) -> Shape:
+def shape_of(*, charges: int, usage_rows: int, resources: int) -> MonthSize:
     models = max(1, min(len(MODELS), charges // 8_000))
     projects = max(1, min(PROJECTS, charges // 80_000))
     pairs = projects * models
     copies = -(-charges // 5 // (resources * HOURS))
-    return Shape(
+    return MonthSize(
         models=models,
         projects=projects,
         callers=max(1, round(usage_rows / HOURS / pairs)),
@@ -334,7 +334,7 @@ def deliver(source: Source) -> ChargeScope:
     )
 
 
-def write_resources(resources: tuple[Resource, ...], copies: int) -> dict[str, list[Any]]:
+def write_resources(resources: tuple[BilledResource, ...], copies: int) -> dict[str, list[Any]]:
     """A charge dimension for each copy of each resource; what RESOURCE_CHARGES needs of them, in
     the same order.
     """
@@ -407,5 +407,5 @@ def allocate(*, reuse: bool = False) -> tuple[float, RunOutcome]:
 def rules_with_charges() -> int:
     """How many rules took something in the month's current run."""
     question = CostQuestion(runs=tuple(current_runs()), scope=TeamScope.everything())
-    taken = rules_taken(question=question)
+    taken = matched_charges(question=question)
     return sum(bool(take.charges) for take in taken if take.rule != NO_RULE)

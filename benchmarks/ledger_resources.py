@@ -30,7 +30,7 @@ Spec = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class Resource:
+class BilledResource:
     """What the bill charges for all month: its dimension's columns, tags and x_ columns. A row
     costs 1 to 10 `cost`.
     """
@@ -46,7 +46,7 @@ class Taking(NamedTuple):
     """A rule and what it is meant to take."""
 
     rule: Spec
-    resources: tuple[Resource, ...] = ()
+    resources: tuple[BilledResource, ...] = ()
 
 
 def named(name: str, when: Spec | None, method: str, **more: Any) -> Spec:
@@ -67,7 +67,7 @@ def teams(n: int, count: int) -> list[Spec]:
 
 def resource(
     n: int, service: str, *, tags: Spec | None = None, extra: Spec | None = None, **columns: Any
-) -> Resource:
+) -> BilledResource:
     about = {
         "provider_name": CLOUDS[n % 3],
         "service_name": service,
@@ -86,7 +86,7 @@ def resource(
         "x_resource_group": f"group-{n}",
         **(extra or {}),
     }
-    return Resource(
+    return BilledResource(
         {**about, **columns},
         {"environment": "production", **(tags or {})},
         told,

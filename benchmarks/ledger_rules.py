@@ -17,7 +17,7 @@ import yaml
 
 from benchmarks.ledger_resources import (
     CATEGORIES,
-    Resource,
+    BilledResource,
     Spec,
     Taking,
     named,
@@ -34,7 +34,7 @@ RULES = 200
 @dataclass(frozen=True)
 class LedgerRules:
     text: str
-    resources: tuple[Resource, ...]
+    resources: tuple[BilledResource, ...]
 
 
 @lru_cache(maxsize=1)

@@ -8,7 +8,7 @@ from typing import Any
 from benchmarks.ledger_resources import (
     BY_TAGS,
     CLOUDS,
-    Resource,
+    BilledResource,
     Spec,
     Taking,
     named,
@@ -60,7 +60,7 @@ def savings_plan(n: int) -> Iterator[Taking]:
         "commitment_discount_type": "Savings Plan",
     }
 
-    def server(number: int, status: str) -> Resource:
+    def server(number: int, status: str) -> BilledResource:
         tags = {"owner": team(number)}
         return resource(number, "Amazon EC2", **about, commitment_discount_status=status, tags=tags)
 
@@ -203,7 +203,7 @@ def reserved() -> Iterator[Taking]:
 def clusters() -> Iterator[Taking]:
     for n in range(6):
         nodes = tuple(
-            Resource(
+            BilledResource(
                 {**node.columns, "resource_id": f"i-{n}-{m}", "sku_meter": "BoxUsage:p5.48xlarge"},
                 node.tags,
                 node.extra,

@@ -86,7 +86,7 @@ WHERE d.content_hash = decode(md5('seed' || 0), 'hex') OR d.feature LIKE 'featur
 """
 
 LATENCY = """
-INSERT INTO latency_hourly (hour, dimension_id, bucket, calls)
+INSERT INTO latency_hourly (hour, dimension_id, bin, calls)
 SELECT u.hour, u.dimension_id, 16 + (u.dimension_id %% 3)::int + b,
     greatest(u.calls * share, 1)::int
 FROM usage_hourly u CROSS JOIN (VALUES (0, 0.3), (2, 0.5), (5, 0.15), (9, 0.05)) AS shape(b, share)

@@ -1,5 +1,5 @@
 """Durable spans per second over HTTP: a real gunicorn on two workers, gzip, the rollup kept and
-folded meanwhile.
+merged meanwhile.
 
     .venv/bin/python benchmarks/spans.py [--seconds 4] [--sizes 10,50,512]
 
@@ -48,7 +48,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from portal.accounts.keys import create_key  # noqa: E402
 from portal.embedded.servers import embedded_servers  # noqa: E402
 from portal.embedded.supervisor import programs  # noqa: E402
-from portal.ingest.otlp.rollup.fold import fold  # noqa: E402
+from portal.ingest.otlp.rollup.merge import merge_deltas  # noqa: E402
 from portal.ingest.otlp.traces.attributes import installed  # noqa: E402
 from portal.ingest.otlp.traces.decode import from_protobuf  # noqa: E402
 from portal.ingest.otlp.traces.normalise import Sender, normalise  # noqa: E402
@@ -280,7 +280,7 @@ def post_some(
 
 def keep_folding(stop: threading.Event) -> None:
     while not stop.wait(1.0):
-        fold()
+        merge_deltas()
     connection.close()
 
 

@@ -42,7 +42,7 @@ ORDER = ("values", "storage", "models", "catalogue", "organisation", "rules", "u
 
 
 @dataclass(frozen=True)
-class Tree:
+class ModuleTree:
     """The modules of a checkout by name."""
 
     root: Path
@@ -151,7 +151,7 @@ class Tree:
         ]
 
 
-def measured(tree: Tree) -> dict[str, str]:
+def measured(tree: ModuleTree) -> dict[str, str]:
     """The table's rows: what is measured, and the figure."""
     figure = tree.under_figure()
     arrows = sum(len(tree.imports[name] & figure) for name in figure)
@@ -175,14 +175,14 @@ def spread(sizes: list[int]) -> str:
     return f"{statistics.median(sizes):.0f}, {ninetieth:.0f}, {max(sizes)}"
 
 
-def checkout(commit: str, folder: Path) -> Tree:
+def checkout(commit: str, folder: Path) -> ModuleTree:
     """The packages as they stood at a commit, in a folder."""
     archive = subprocess.run(
         ["git", "archive", commit, *PACKAGES], cwd=ROOT, check=True, capture_output=True
     ).stdout
     with tarfile.open(fileobj=BytesIO(archive)) as tar:
         tar.extractall(folder, filter="data")
-    return Tree(folder)
+    return ModuleTree(folder)
 
 
 def table(columns: Mapping[str, Mapping[str, str]]) -> str:
@@ -206,7 +206,7 @@ def main() -> None:
     parser.add_argument("--before", metavar="COMMIT")
     parser.add_argument("--table", type=Path)
     options = parser.parse_args()
-    columns = {"now": measured(Tree(ROOT))}
+    columns = {"now": measured(ModuleTree(ROOT))}
     if options.before:
         with tempfile.TemporaryDirectory() as folder:
             columns = {options.before: measured(checkout(options.before, Path(folder))), **columns}

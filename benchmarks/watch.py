@@ -23,7 +23,7 @@ EVERY_SECONDS = 0.05
 
 
 @dataclass
-class Taken:
+class ResourcePeak:
     """Kilobytes at the most, and seconds; `whole_kb` is the most of both at one time. 0 where /proc
     cannot be read.
     """
@@ -52,12 +52,12 @@ class Taken:
 
 
 @contextmanager
-def watched() -> Iterator[Taken]:
+def watched() -> Iterator[ResourcePeak]:
     """What the block took, once it has ended."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_backend_pid()")
         server = parent(str(cursor.fetchone()[0]))
-    taken, ended = Taken(), threading.Event()
+    taken, ended = ResourcePeak(), threading.Event()
 
     def watch() -> None:
         while not ended.wait(EVERY_SECONDS):

@@ -23,7 +23,7 @@ DATABASE_OWNER_URL = env.text("DATABASE_OWNER_URL")
 CELERY_BROKER_URL = env.text("CELERY_BROKER_URL")
 
 # Embedded servers stand in for each real one that is not named (portal/embedded).
-EMBEDDED = layout.Layout(home=APPORTION_HOME)
+EMBEDDED = layout.HomePaths(home=APPORTION_HOME)
 EMBEDDED_POSTGRES = not DATABASE_URL
 EMBEDDED_REDIS = not CELERY_BROKER_URL
 

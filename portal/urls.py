@@ -1,4 +1,4 @@
-"""Every address of the portal. Those of pages are declared with the page (portal/pages/registry.py)."""
+"""Every address of the portal. A page declares its own (portal/pages/registry.py)."""
 
 from __future__ import annotations
 

@@ -1,15 +1,18 @@
-"""Numbers as a reader sees them. Pages round here and nowhere else; exact values travel beside, for
-hover and CSV.
+"""Numbers and codes of the ledger as a reader sees them. Pages round here and nowhere else; exact
+values travel beside, for hover and CSV. Each word stands here once; files, APIs and filters keep
+the codes.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import ROUND_HALF_EVEN, Context, Decimal
 from functools import cache
 
 from allocation.values.money import EXACT, plain
+from allocation.values.names import UNKNOWN_TEAM, quoted
 
 MINUS = "\u2212"
 UNKNOWN = "\u2013"
@@ -112,7 +115,7 @@ def count(value: Decimal | int | None) -> str:
 @dataclass(frozen=True)
 class AmountChange:
     """How an amount moved against a comparison. `word` says it without colour: up, down, new,
-    ended, same.
+    gone, same.
     """
 
     word: str
@@ -153,7 +156,7 @@ def change(now: Decimal | None, before: Decimal | None, places: int = 2) -> Amou
     if before == 0:
         return AmountChange("new", amount, None, places)
     if now == 0:
-        return AmountChange("ended", amount, None, places)
+        return AmountChange("gone", amount, None, places)
     word = "up" if amount > 0 else "down"
     return AmountChange(word, amount, amount / before if before > 0 else None, places)
 
@@ -176,6 +179,18 @@ def ago(then: datetime, now: datetime) -> str:
     if gone < timedelta(days=2):
         return f"{int(gone.total_seconds() // 3600)} h ago"
     return f"{gone.days} days ago"
+
+
+def moment(at: datetime) -> str:
+    """ "30 Nov 13:59"."""
+    return f"{at.day} {at:%b %H:%M}"
+
+
+def calculated(times: Iterable[datetime | None]) -> str:
+    """ "calculated 30 Nov 13:59", or from the first to the last of several; "" without any."""
+    known = sorted(at for at in times if at)
+    ends = dict.fromkeys(moment(at) for at in (*known[:1], *known[-1:]))
+    return f"calculated {' to '.join(ends)}" if ends else ""
 
 
 SKIPPED = (
@@ -204,3 +219,122 @@ def safe_cell(column: str) -> str:
 
 def code_points(characters: str) -> str:
     return ", ".join(str(ord(character)) for character in characters)
+
+
+# ---------------------------------------------------------------- words
+
+COSTS = {"effective_cost": "Amortised", "billed_cost": "Invoiced"}
+COSTS_EXPLAINED = (
+    "Invoiced cost is what the bills of the month ask for; it ties to the invoices. Amortised cost"
+    " spreads what was paid ahead, such as commitments, over the days that use it. Bills call them"
+    " BilledCost and EffectiveCost."
+)
+
+# What is left of evidence once a cost was split: who it belongs to is known in one of these ways.
+MEASURED = "measured by your traces"
+SHARED_PLATFORM = "shared platform"
+SHARED_OUT = "no trace, shared out"
+KEPT_BY_OWNER = "no trace, kept by its owner"
+UNALLOCATED = "unallocated"
+KNOWN_BY = {
+    1: MEASURED,
+    2: MEASURED,
+    3: "by the provider's report",
+    4: "tagged to you",
+    5: "inferred",
+    6: UNALLOCATED,
+}
+BEST_KNOWN_FIRST = tuple(
+    dict.fromkeys(
+        [*list(KNOWN_BY.values())[:-1], SHARED_PLATFORM, KEPT_BY_OWNER, SHARED_OUT, UNALLOCATED]
+    )
+)
+MEASURED_UP_TO = 3  # rungs of what callers share out among themselves; below stand owners
+PLATFORM_METHODS = frozenset({"proportional", "even", "fixed"})
+
+# Kinds of cost that stand for themselves, however their owner is known.
+OWN_KINDS = {
+    "idle": "idle capacity",
+    "tax": "tax",
+    "credit": "credit",
+    "adjustment": "adjustment",
+    "commitment_unused": "unused commitment",
+}
+KINDS = {
+    **OWN_KINDS,
+    "direct": "one owner",
+    "shared": "split",
+    "untraced": "no trace",
+    "unallocated": UNALLOCATED,
+}
+
+METHODS = {
+    "direct": "direct: the whole charge goes to one owner",
+    "traced_usage": ("traced usage: each caller pays in proportion to what its spans say it used"),
+    "provider_usage": (
+        "provider usage: each key's owner pays in proportion to what the provider says the key used"
+    ),
+    "capacity": (
+        "capacity: each caller pays for what its calls took of reserved capacity; the rest is its"
+        " owner's"
+    ),
+    "gpu_usage": (
+        "GPU usage: each workload pays for the GPU-seconds it booked; what nobody booked is idle"
+        " capacity"
+    ),
+    "proportional": "proportional: split by a measured quantity",
+    "even": "even: equal shares",
+    "fixed": "fixed: shares set by the rule",
+    "follow": "follow: split as the bill lines it relates to",
+    "unallocated": "unallocated: nobody is known to owe this",
+}
+
+
+# Why cost has no owner, and what a run noted of a split, where the ledger's own text is no word of
+# the reader's.
+REASONS = {
+    "untraced": "no trace",
+    "outside AI scope": "outside AI",
+    "not AI": "outside AI",
+    "no driver data": "no usage data to split by",
+    "driver is zero": "nothing was used to split by",
+}
+NOTES = {
+    "untraced spread": "what has no trace is shared out like the rest",
+    "untraced to owner": "what has no trace is kept by its owner",
+    "untraced unallocated": "what has no trace is unallocated",
+    "over-traced": "more is traced than billed",
+    "within sampling error": "what has no trace is within the sampling error",
+    **REASONS,
+}
+
+
+TOLD = f"{UNKNOWN_TEAM}: "
+
+
+def reason_words(reason: str | None) -> str:
+    """Why cost has no owner; a name that was told stands in quotes, as in "unknown team 'nobody'".
+    "" for None.
+    """
+    if reason and reason.startswith(TOLD):
+        return f"{UNKNOWN_TEAM} {quoted(reason.removeprefix(TOLD))}"
+    return REASONS.get(reason, reason) if reason else ""
+
+
+def known_by(kind: str, rung: int, method: str | None) -> str:
+    """How it is known who owes an amount; `method` is that of the rule, None where unknown."""
+    if kind == "untraced" and rung in KNOWN_BY and rung < max(KNOWN_BY):
+        return SHARED_OUT if rung <= MEASURED_UP_TO else KEPT_BY_OWNER
+    if method in PLATFORM_METHODS and rung < max(KNOWN_BY):
+        return SHARED_PLATFORM
+    return KNOWN_BY[rung]
+
+
+def kind_known_by(kind: str, rung: int, method: str | None) -> str:
+    """The same for amounts told by kind: what stands for itself is called by its kind."""
+    return OWN_KINDS.get(kind) or known_by(kind, rung, method)
+
+
+def capitalised(words: str) -> str:
+    """The words at the start of a line."""
+    return words[:1].upper() + words[1:]

@@ -187,7 +187,7 @@ def forget_dimensions() -> None:
     """The OTLP store and the checks of rules remember ids of a database that tests empty and roll
     back.
     """
-    from allocation.preview import world as rule_world
+    from allocation.preview import rule_test_data as rule_world
     from portal.ingest.otlp.traces import known
 
     known.forget()

@@ -10,14 +10,14 @@ from typing import Any
 from allocation.ledger.cost_lines import Names, ensure_lines
 from allocation.models import (
     AllocationRun,
-    Bucket,
     LedgerSlice,
-    RunBucket,
     RunSlice,
+    RunSplitKey,
     SliceCost,
     SliceGroup,
     SliceShare,
     SliceUsage,
+    StoredSplitKey,
 )
 from allocation.values.names import USAGE
 from reports.asking import TeamScope
@@ -83,17 +83,20 @@ def add_usage(run: AllocationRun, day: date, **values: Any) -> None:
     SliceUsage.objects.create(slice_id=slice_of(run, day, USAGE), **values)
 
 
-def add_bucket(run: AllocationRun, **values: Any) -> int:
-    bucket = Bucket.objects.create(content_hash=b"%d" % next(_numbers), **values)
-    RunBucket.objects.create(run_id=run.pk, bucket=bucket.pk)
-    return bucket.pk
+def add_split_key(run: AllocationRun, **values: Any) -> int:
+    split_key_id = StoredSplitKey.objects.create(content_hash=b"%d" % next(_numbers), **values)
+    RunSplitKey.objects.create(run_id=run.pk, split_key_id=split_key_id.pk)
+    return split_key_id.pk
 
 
-def add_group(run: AllocationRun, bucket: int, day: date, **values: Any) -> None:
-    SliceGroup.objects.create(slice_id=slice_of(run, day), bucket=bucket, **values)
+def add_group(run: AllocationRun, split_key_id: int, day: date, **values: Any) -> None:
+    SliceGroup.objects.create(slice_id=slice_of(run, day), split_key_id=split_key_id, **values)
 
 
-def add_share(run: AllocationRun, bucket: int, day: date, **values: Any) -> None:
+def add_share(run: AllocationRun, split_key_id: int, day: date, **values: Any) -> None:
     SliceShare.objects.create(
-        billing_month=run.billing_month, slice_id=slice_of(run, day), bucket=bucket, **values
+        billing_month=run.billing_month,
+        slice_id=slice_of(run, day),
+        split_key_id=split_key_id,
+        **values,
     )

@@ -20,7 +20,7 @@ from typing import Any
 import psutil
 import psycopg
 
-from portal.embedded.places import APP_ROLE, Layout
+from portal.embedded.places import APP_ROLE, HomePaths
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 STAGED = "tests.staged.settings"  # the portal's settings and a few handlers that tests steer
@@ -46,7 +46,7 @@ class Portal:
 
     def __init__(self, home: Path, *, settings: str = STAGED, **environment: str) -> None:
         self.home = home
-        self.layout = Layout(home=home)
+        self.layout = HomePaths(home=home)
         self.port = free_port()
         self.address = f"http://127.0.0.1:{self.port}"
         self.environment = {

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import ast
+from collections import defaultdict
 from functools import cache
 
-from benchmarks.structure import ROOT, Tree
+from benchmarks.structure import ROOT, ModuleTree
 
-MOST_FLOORS, MOST_MODULES = 12, 99
+MOST_FLOORS, MOST_MODULES = 12, 104
 
 
 @cache
-def tree() -> Tree:
-    return Tree(ROOT)
+def tree() -> ModuleTree:
+    return ModuleTree(ROOT)
 
 
 def test_nothing_is_imported_against_the_order_of_packages() -> None:
@@ -28,3 +30,15 @@ def test_the_ledger_has_few_floors() -> None:
 
 def test_few_modules_lie_under_an_executive_figure() -> None:
     assert 1 < len(tree().under_figure()) <= MOST_MODULES
+
+
+def test_a_class_name_means_one_class() -> None:
+    """Django asks for a `Meta` in every model and for a `Command` in every command."""
+    found: dict[str, list[str]] = defaultdict(list)
+    for package in ("allocation", "reports", "portal", "benchmarks"):
+        for path in (ROOT / package).rglob("*.py"):
+            if "migrations" not in path.parts:
+                for node in ast.walk(ast.parse(path.read_text())):
+                    if isinstance(node, ast.ClassDef) and node.name not in ("Meta", "Command"):
+                        found[node.name].append(str(path.relative_to(ROOT)))
+    assert {name: files for name, files in found.items() if len(files) > 1} == {}

@@ -28,8 +28,6 @@ from genai_prices.types import (
     TimeOfDateConstraint,
 )
 
-from allocation.catalogue.canonical import canonical_model, canonical_provider
-
 EXACT = Context(prec=60, traps=[Inexact])
 
 # Where a list has no price of its own for a class, its tokens are charged at the next wider one
@@ -64,7 +62,7 @@ TIERS: dict[str | None, dict[str, str]] = {
     "fast": {"service_tier": "fast"},
 }
 
-# Normalised provider names (allocation.catalogue.canonical) to the package's ids, where they differ.
+# Normalised provider names (allocation.catalogue.canonical) to the package's ids where they differ
 PACKAGE_PROVIDERS = {
     "aws.bedrock": "aws",
     "azure.ai.openai": "azure",
@@ -77,24 +75,6 @@ PACKAGE_PROVIDERS = {
     "x_ai": "x-ai",
     "together_ai": "together",
 }
-
-# Who makes models and sells them; the package's ids, in the order in which a name is looked for.
-MAKERS = (
-    "openai",
-    "anthropic",
-    "google",
-    "mistral",
-    "cohere",
-    "deepseek",
-    "x-ai",
-    "moonshotai",
-    "perplexity",
-    "voyageai",
-    "minimax",
-    "zai",
-)
-# Servers that run models on the organisation's own machines: no token of theirs is billed.
-SELF_HOSTED = ("ollama", "vllm", "llama.cpp", "lm_studio", "lmstudio", "sglang", "tgi", "localai")
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,27 +136,15 @@ class PriceList:
         return found
 
     def find(self, provider: str | None, model: str | None) -> tuple[str, str] | None:
-        """The (provider, model) whose lines price this model at this provider; None: unpriced.
-
-        What the seller's list does not know under the raw name is looked for under the canonical
-        one, and then in the lists of the models' makers, unless it is served by nobody's price.
-        """
+        """The (provider, model) whose lines price this model at this provider; None: unpriced."""
         if not model:
             return None
-        names = dict.fromkeys((model.lower(), canonical_model(model)))
-        for name in names:
-            if found := self.listed(self.seller(provider, name), name):
-                return found
-        if provider in SELF_HOSTED:
-            return None
-        makers = (find_provider_by_id(self.providers, maker) for maker in MAKERS)
-        lists = [maker for maker in makers if maker is not None]
-        found_in = (self.listed(maker, name) for name in names for maker in lists)
-        return next((found for found in found_in if found is not None), None)
-
-    def listed(self, seller: Provider | None, model: str) -> tuple[str, str] | None:
+        model = model.lower()
+        seller = self.seller(provider, model)
         found = seller.find_model(model, all_providers=self.providers) if seller else None
-        return None if found is None else (self.owners[id(found)], found.id)
+        if found is None:
+            return None
+        return self.owners[id(found)], found.id
 
     def seller(self, provider: str | None, model: str) -> Provider | None:
         if provider:
@@ -184,12 +152,6 @@ class PriceList:
         return next(
             (p for p in self.providers if p.model_match and p.model_match.is_match(model)), None
         )
-
-    @cached_property
-    def sellers(self) -> frozenset[str]:
-        """Who sells model calls, under our names."""
-        told = [canonical_provider(provider.id) for provider in self.providers]
-        return frozenset([*PACKAGE_PROVIDERS, *told])
 
     @cached_property
     def owners(self) -> dict[int, str]:
@@ -214,8 +176,8 @@ def list_price(
 ) -> Decimal | None:
     """USD for one call at list price, exact; None where a class it used has no price.
 
-    `usage` maps token classes to tokens, exclusive buckets; the prompt's size is their sum on the
-    input side.
+    `usage` maps token classes to tokens, which exclude each other; the prompt's size is their
+    sum on the input side.
     """
     key = prices.find(provider, model)
     if key is None:

@@ -12,6 +12,7 @@ from typing import Final, LiteralString
 import psycopg
 from django.db import connection, transaction
 
+from allocation.catalogue.makers import find_price
 from allocation.catalogue.price_list import PriceList, packaged
 from allocation.models import PriceVersion
 
@@ -135,7 +136,10 @@ def match_models(version: int, prices: PriceList | None = None) -> int:
         cursor.execute(UNMATCHED, [version])
         unknown = cursor.fetchall()
         for provider, model in sorted(unknown):
-            price_provider, price_model = prices.find(provider or None, model) or (None, None)
+            price_provider, price_model = find_price(prices, provider or None, model) or (
+                None,
+                None,
+            )
             cursor.execute(
                 "INSERT INTO allocation_pricematch (version_id, provider, model_text, "
                 "price_provider, price_model) VALUES (%s, %s, %s, %s, %s) ON CONFLICT DO NOTHING",

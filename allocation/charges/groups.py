@@ -153,7 +153,7 @@ GROUPS = """
 -- One row per split key and UTC day; for charges that touch several days one per split key and
 -- period, clipped to the billing period.
 COPY (
-    SELECT m.bucket, c.first_day,
+    SELECT m.split_key_id, c.first_day,
         CASE WHEN c.period_start IS NOT NULL
             THEN least(greatest(c.period_start, s.billing_period_start), c.period_end) END,
         CASE WHEN c.period_start IS NOT NULL THEN least(c.period_end, s.billing_period_end) END,
@@ -163,7 +163,7 @@ COPY (
         CASE WHEN count(c.pricing_quantity) = count(*) THEN sum(c.pricing_quantity) END
     FROM {sums} c
     JOIN allocation_chargescope s ON s.id = c.scope_id
-    JOIN bucket_member m ON m.run_id = %(run)s AND m.source_id = s.source_id
+    JOIN charge_to_split_key m ON m.run_id = %(run)s AND m.source_id = s.source_id
         AND m.dimension_id = c.dimension_id AND m.variant = c.variant
     GROUP BY 1, 2, 3, 4
 ) TO STDOUT

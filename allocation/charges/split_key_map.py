@@ -9,7 +9,8 @@ from typing import Any
 
 from django.db import connection
 
-from allocation.catalogue.wording import Entries
+from allocation.catalogue.entries import Entries
+from allocation.catalogue.naming import CalledNames
 from allocation.charges.groups import day_sums
 from allocation.charges.split_keys import (
     DimensionRow,
@@ -19,8 +20,7 @@ from allocation.charges.split_keys import (
     beside_others,
     split_key_of,
 )
-from allocation.models import AllocationRun, ChargeDimension, RunBucket
-from allocation.models import Bucket as SplitKeyModel
+from allocation.models import AllocationRun, ChargeDimension, RunSplitKey, StoredSplitKey
 from allocation.rules.conditions import RowTest
 from allocation.rules.row_tests import month_variant_sql, passed_tests
 from allocation.rules.rules import Rules
@@ -89,8 +89,8 @@ class SplitKeyMap:
         """Write the part of the map that is in the run's currency; the split keys' ids."""
         own = {key: split for key, split in self.members.items() if split.currency == run.currency}
         numbers = ensure_split_keys(own.values())
-        RunBucket.objects.bulk_create(
-            RunBucket(run_id=run.pk, bucket=number) for number in sorted(numbers.values())
+        RunSplitKey.objects.bulk_create(
+            RunSplitKey(run_id=run.pk, split_key_id=number) for number in sorted(numbers.values())
         )
         ids: dict[int, int] = {}
         with connection.cursor() as cursor, cursor.copy(MEMBER_COPY) as copy:
@@ -103,7 +103,9 @@ class SplitKeyMap:
         return numbers
 
 
-MEMBER_COPY = "COPY bucket_member (run_id, source_id, dimension_id, variant, bucket) FROM STDIN"
+MEMBER_COPY = (
+    "COPY charge_to_split_key (run_id, source_id, dimension_id, variant, split_key_id) FROM STDIN"
+)
 
 
 def _by_member(item: tuple[MemberKey, SplitKey]) -> MemberKey:
@@ -117,12 +119,18 @@ def read_map(
     sums: str,
     rules: Rules,
     entries: Entries,
+    called: CalledNames,
     sources: Mapping[int, SourceSettings],
 ) -> SplitKeyMap:
     """By a look at every dimension that the snapshots' charges have."""
     found = {
         row.member: split_key_of(
-            row, source=sources[row.source_id], rules=rules, month=month, entries=entries
+            row,
+            source=sources[row.source_id],
+            rules=rules,
+            month=month,
+            entries=entries,
+            called=called,
         )
         for row in dimension_rows(scopes=scopes, sums=sums, tests=rules.row_tests)
     }
@@ -132,7 +140,7 @@ def read_map(
 def ensure_split_keys(split_keys: Iterable[SplitKey]) -> dict[SplitKey, int]:
     """Ids of these split keys, made where they are new."""
     by_key = {(key.source.id, key.content_hash): key for key in dict.fromkeys(split_keys)}
-    ids = ensure_rows(SplitKeyModel, by_key, _columns, by=("source_id", "content_hash"))
+    ids = ensure_rows(StoredSplitKey, by_key, _columns, by=("source_id", "content_hash"))
     return {split_key: ids[key] for key, split_key in by_key.items()}
 
 

@@ -35,7 +35,7 @@ class NotBalanced(AllocationError):
     """Shares do not add up to the charges: a fault of this program, so the run is not published."""
 
 
-class Place(NamedTuple):
+class SlicePlace(NamedTuple):
     """Where in a run a slice stands. `is_spread`: groups of charges that last for several days,
     which say the same on most days.
     """
@@ -45,7 +45,7 @@ class Place(NamedTuple):
     is_spread: bool = False
 
 
-def run_sha256(hashes: Mapping[Place, str]) -> str:
+def run_sha256(hashes: Mapping[SlicePlace, str]) -> str:
     """The hash of a run: over the hashes of its slices' shares, by place."""
     digest = hashlib.sha256()
     for place, sha256 in sorted(hashes.items()):
@@ -55,7 +55,7 @@ def run_sha256(hashes: Mapping[Place, str]) -> str:
 
 
 @dataclass(frozen=True)
-class Stored:
+class StoredSlice:
     """A slice that stands in the database."""
 
     id: int
@@ -63,11 +63,11 @@ class Stored:
     sha256: str | None
 
 
-class Unchanged(NamedTuple):
+class UnchangedSlice(NamedTuple):
     """What a former run has of one stage and day, and the fingerprint of what it was made of."""
 
     fingerprint: str
-    slices: dict[Place, Stored]
+    slices: dict[SlicePlace, StoredSlice]
 
 
 @dataclass
@@ -82,12 +82,12 @@ class SliceStore:
     run_id: int
     month: date
     currency: str
-    known: dict[tuple[int, str], Stored] = field(default_factory=dict)
-    former: Mapping[tuple[int, date], Unchanged] = field(default_factory=dict)
-    taken: dict[Place, Stored] = field(default_factory=dict)
+    known: dict[tuple[int, str], StoredSlice] = field(default_factory=dict)
+    former: Mapping[tuple[int, date], UnchangedSlice] = field(default_factory=dict)
+    taken: dict[SlicePlace, StoredSlice] = field(default_factory=dict)
     written: list[int] = field(default_factory=list)  # ids
     fingerprints: dict[tuple[int, date], str] = field(default_factory=dict)
-    _unrecorded: list[Place] = field(default_factory=list)
+    _unrecorded: list[SlicePlace] = field(default_factory=list)
 
     @classmethod
     def of(cls, run: AllocationRun, *, reuse: bool) -> SliceStore:
@@ -109,14 +109,14 @@ class SliceStore:
         self.take(former.slices)
         return True
 
-    def reserve(self, part: int, places: Collection[Place]) -> Reserved:
+    def reserve(self, part: int, places: Collection[SlicePlace]) -> Reserved:
         """Slices of one stage, to be filled."""
         made = LedgerSlice.objects.bulk_create(
             LedgerSlice(billing_month=self.month, currency=self.currency, part=part) for _ in places
         )
         return Reserved(self, part, [slice_.pk for slice_ in made])
 
-    def take(self, slices: Mapping[Place, Stored]) -> None:
+    def take(self, slices: Mapping[SlicePlace, StoredSlice]) -> None:
         """The run has these slices, once they are recorded."""
         self.taken.update(slices)
         self._unrecorded += slices
@@ -158,10 +158,10 @@ class Reserved:
         self._part = part
         self._free = ids
         self._new: list[LedgerSlice] = []
-        self._own: dict[Place, Stored] = {}
+        self._own: dict[SlicePlace, StoredSlice] = {}
 
     def settle(
-        self, place: Place, *, rows: int = 0, hashes: tuple[str | None, str | None]
+        self, place: SlicePlace, *, rows: int = 0, hashes: tuple[str | None, str | None]
     ) -> int | None:
         """The id under which the rows are to be written; None where they stand in the database
         already.
@@ -174,7 +174,7 @@ class Reserved:
         if known is not None:
             self._own[place] = known
             return None
-        stored = self._own[place] = Stored(self._free.pop(), rows, sha256)
+        stored = self._own[place] = StoredSlice(self._free.pop(), rows, sha256)
         self._new.append(
             LedgerSlice(pk=stored.id, rows=rows, sha256=sha256, content_sha256=content)
         )
@@ -182,7 +182,7 @@ class Reserved:
             self._store.known[self._part, content] = stored
         return stored.id
 
-    def repeat(self, place: Place, other: Place) -> None:
+    def repeat(self, place: SlicePlace, other: SlicePlace) -> None:
         """The slice of another place stands here as well."""
         self._own[place] = self._own[other]
 
@@ -208,7 +208,7 @@ WHERE ledger_slice.id = filled.id
 """
 
 
-def known_slices(month: date, currency: str) -> dict[tuple[int, str], Stored]:
+def known_slices(month: date, currency: str) -> dict[tuple[int, str], StoredSlice]:
     """Slices of succeeded runs whose rows are kept, by part and content."""
     runs = AllocationRun.objects.filter(
         billing_month=month, currency=currency, status=RunStatus.SUCCEEDED
@@ -216,7 +216,7 @@ def known_slices(month: date, currency: str) -> dict[tuple[int, str], Stored]:
     slices = RunSlice.objects.filter(run_id__in=runs.values("pk")).values("slice_id")
     rows = LedgerSlice.objects.filter(pk__in=slices)
     return {
-        (part, content): Stored(pk, count, sha256)
+        (part, content): StoredSlice(pk, count, sha256)
         for pk, part, content, count, sha256 in rows.values_list(
             "pk", "part", "content_sha256", "rows", "sha256"
         )
@@ -224,20 +224,20 @@ def known_slices(month: date, currency: str) -> dict[tuple[int, str], Stored]:
     }
 
 
-def former_slices(month: date, currency: str) -> dict[tuple[int, date], Unchanged]:
+def former_slices(month: date, currency: str) -> dict[tuple[int, date], UnchangedSlice]:
     """The slices of the current run by stage and day, as far as it kept what they were made of."""
     runs = AllocationRun.objects.filter(billing_month=month, currency=currency, is_current=True)
     cells = RunSlice.objects.filter(run_id__in=runs.values("pk"), fingerprint__isnull=False)
     rows = list(cells.values_list("part", "day", "is_spread", "fingerprint", "slice_id"))
     slices = LedgerSlice.objects.filter(pk__in={pk for *_, pk in rows})
     stored = {
-        pk: Stored(pk, count, sha256)
+        pk: StoredSlice(pk, count, sha256)
         for pk, count, sha256 in slices.values_list("pk", "rows", "sha256")
     }
-    found: dict[tuple[int, date], Unchanged] = {}
+    found: dict[tuple[int, date], UnchangedSlice] = {}
     for part, day, is_spread, fingerprint, pk in rows:
-        unchanged = found.setdefault((part, day), Unchanged(fingerprint or "", {}))
-        unchanged.slices[Place(part, day, is_spread)] = stored[pk]
+        unchanged = found.setdefault((part, day), UnchangedSlice(fingerprint or "", {}))
+        unchanged.slices[SlicePlace(part, day, is_spread)] = stored[pk]
     return found
 
 
@@ -255,7 +255,7 @@ SELECT a.slice_id, b.source_id,
     coalesce(sum(a.effective_cost) FILTER (WHERE a.charge_kind = 'unallocated'), 0),
     coalesce(sum(a.effective_cost) FILTER (WHERE b.ai_scope = 'other' OR t.reason = %(outside)s), 0)
 FROM slice_share a
-JOIN bucket b ON b.id = a.bucket
+JOIN split_key b ON b.id = a.split_key_id
 JOIN allocation_target t ON t.id = a.target_id
 WHERE a.billing_month = %(month)s AND a.slice_id = ANY(%(slices)s)
 GROUP BY 1, 2
@@ -386,7 +386,7 @@ def write_usage_daily(
     """Slices of usage from the lines of each day; `is_shared` where other days and later runs that
     say the same may have them too.
     """
-    places = [Place(USAGE, day) for day in sorted(days)]
+    places = [SlicePlace(USAGE, day) for day in sorted(days)]
     reserved = slices.reserve(USAGE, places)
     with connection.cursor() as cursor, cursor.copy(USAGE_COPY) as copy:
         for place in places:

@@ -18,7 +18,7 @@ from allocation.charges.groups import ChargeGroup
 from allocation.charges.split_keys import SplitKey
 from allocation.ledger.cost_lines import LineBook
 from allocation.ledger.cutting import Cut, Layout, cut_group, layout_of
-from allocation.ledger.slices import Place, Reserved, SliceStore, run_sha256
+from allocation.ledger.slices import Reserved, SlicePlace, SliceStore, run_sha256
 from allocation.models import RunSlice
 from allocation.organisation.stored import TargetBook
 from allocation.plans.plan import Plan
@@ -158,9 +158,9 @@ class Repeats:
     """
 
     def __init__(self) -> None:
-        self._first: dict[tuple[object, ...], tuple[Place, list[Planned]]] = {}
+        self._first: dict[tuple[object, ...], tuple[SlicePlace, list[Planned]]] = {}
 
-    def first(self, place: Place, planned: list[Planned]) -> Place | None:
+    def first(self, place: SlicePlace, planned: list[Planned]) -> SlicePlace | None:
         """The earlier place; None where this is the first that says so."""
         if not place.is_spread:
             return None
@@ -187,7 +187,7 @@ class KindTexts:
         self.canonical_starts += [f'{cells},"{self.kind}",' for cells in book.cells[known:]]
 
 
-Batch = list[tuple[Place, list[Planned]]]
+Batch = list[tuple[SlicePlace, list[Planned]]]
 
 
 class LedgerWriter:
@@ -211,10 +211,10 @@ class LedgerWriter:
         """Plan the groups of one stage and write them, so many at a time that their shares fit into
         memory. They come by place, and within a place in canonical order; the list is emptied.
         """
-        by_place: dict[Place, list[G]] = {}
+        by_place: dict[SlicePlace, list[G]] = {}
         for item in groups:
             group = item[0]
-            by_place.setdefault(Place(part, group.day, group.is_spread), []).append(item)
+            by_place.setdefault(SlicePlace(part, group.day, group.is_spread), []).append(item)
         groups.clear()
         slices = self.slices.reserve(part, by_place)
         repeats = Repeats()
@@ -226,7 +226,7 @@ class LedgerWriter:
         slices.close()
 
     def _batches(
-        self, by_place: dict[Place, list[G]], planned: Callable[[G], Planned]
+        self, by_place: dict[SlicePlace, list[G]], planned: Callable[[G], Planned]
     ) -> Iterator[Batch]:
         """Empties what it is given on the way."""
         batch: Batch = []
@@ -377,9 +377,9 @@ def _group_line(group: ChargeGroup, split_key: SplitKey, plan: Plan) -> str:
     return "\t".join(map(str, cells)) + "\n"
 
 
-SHARE_COPY = """COPY slice_share (billing_month, slice_id, bucket, target_id, charge_kind,
+SHARE_COPY = """COPY slice_share (billing_month, slice_id, split_key_id, target_id, charge_kind,
     billed_cost, effective_cost, list_cost, driver_quantity, evidence) FROM STDIN"""
-GROUP_COPY = """COPY slice_group (slice_id, bucket, charges, billed_cost, effective_cost,
+GROUP_COPY = """COPY slice_group (slice_id, split_key_id, charges, billed_cost, effective_cost,
     list_cost, quantity, driver, driver_total, coverage, widened, note) FROM STDIN"""
 COST_COPY = """COPY slice_cost (slice_id, line_id, evidence, billed_cost, effective_cost,
     list_cost) FROM STDIN"""
@@ -406,7 +406,7 @@ COPY (
         a.charge_kind, a.billed_cost, a.effective_cost, a.list_cost, a.driver_quantity, a.evidence
     FROM run_slice r
     JOIN slice_share a ON a.billing_month = r.billing_month AND a.slice_id = r.slice_id
-    JOIN bucket b ON b.id = a.bucket
+    JOIN split_key b ON b.id = a.split_key_id
     JOIN allocation_source s ON s.id = b.source_id
     JOIN allocation_target t ON t.id = a.target_id
     WHERE a.billing_month = %(month)s AND r.run_id = %(run)s
@@ -431,13 +431,13 @@ def stored_sha256(*, run_id: int, month: date) -> str:
     places = RunSlice.objects.filter(run_id=run_id, part__gte=0).values_list(
         "part", "day", "is_spread"
     )
-    digests: dict[Place, Any] = {Place(*place): hashlib.sha256() for place in places}
+    digests: dict[SlicePlace, Any] = {SlicePlace(*place): hashlib.sha256() for place in places}
     with (
         connection.cursor() as cursor,
         cursor.copy(CANONICAL_SQL, {"month": month, "run": run_id}) as copy,
     ):
         for row in copy:
             part, day, is_spread, line = bytes(row).split(b",", 3)
-            place = Place(int(part), date.fromisoformat(day.decode()), is_spread == b"1")
+            place = SlicePlace(int(part), date.fromisoformat(day.decode()), is_spread == b"1")
             digests[place].update(line)
     return run_sha256({place: digest.hexdigest() for place, digest in digests.items()})

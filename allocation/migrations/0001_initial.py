@@ -14,7 +14,7 @@ class Migration(migrations.Migration):
 
     operations = [
         migrations.CreateModel(
-            name="BucketMember",
+            name="ChargeToSplitKey",
             fields=[
                 (
                     "pk",
@@ -31,10 +31,10 @@ class Migration(migrations.Migration):
                 ("run_id", models.BigIntegerField()),
                 ("source_id", models.BigIntegerField()),
                 ("dimension_id", models.BigIntegerField()),
-                ("bucket", models.IntegerField()),
+                ("split_key_id", models.IntegerField()),
             ],
             options={
-                "db_table": "bucket_member",
+                "db_table": "charge_to_split_key",
             },
         ),
         migrations.CreateModel(
@@ -107,13 +107,13 @@ class Migration(migrations.Migration):
             ],
         ),
         migrations.CreateModel(
-            name="ChargeGroup",
+            name="LedgerGroup",
             fields=[
                 (
                     "pk",
                     models.CompositePrimaryKey(
                         "run_id",
-                        "bucket",
+                        "split_key_id",
                         "day",
                         blank=True,
                         editable=False,
@@ -122,7 +122,7 @@ class Migration(migrations.Migration):
                     ),
                 ),
                 ("run_id", models.BigIntegerField()),
-                ("bucket", models.IntegerField()),
+                ("split_key_id", models.IntegerField()),
                 ("day", models.DateField()),
                 ("charges", models.BigIntegerField()),
                 (
@@ -195,7 +195,7 @@ class Migration(migrations.Migration):
                 ),
                 ("hour", models.DateTimeField()),
                 ("dimension_id", models.BigIntegerField()),
-                ("bucket", models.SmallIntegerField()),
+                ("bin", models.SmallIntegerField()),
                 (
                     "calls",
                     allocation.models.fields.ExactNumericField(decimal_places=60, max_digits=120),
@@ -213,7 +213,7 @@ class Migration(migrations.Migration):
                     models.CompositePrimaryKey(
                         "hour",
                         "dimension_id",
-                        "bucket",
+                        "bin",
                         blank=True,
                         editable=False,
                         primary_key=True,
@@ -222,7 +222,7 @@ class Migration(migrations.Migration):
                 ),
                 ("hour", models.DateTimeField()),
                 ("dimension_id", models.BigIntegerField()),
-                ("bucket", models.SmallIntegerField()),
+                ("bin", models.SmallIntegerField()),
                 (
                     "calls",
                     allocation.models.fields.ExactNumericField(decimal_places=60, max_digits=120),
@@ -351,7 +351,7 @@ class Migration(migrations.Migration):
             ],
         ),
         migrations.CreateModel(
-            name="Target",
+            name="StoredTarget",
             fields=[
                 (
                     "id",
@@ -372,6 +372,9 @@ class Migration(migrations.Migration):
                 ("phase", models.TextField(null=True)),
                 ("reason", models.TextField(null=True)),
             ],
+            options={
+                "db_table": "allocation_target",
+            },
         ),
         migrations.CreateModel(
             name="Team",
@@ -942,20 +945,20 @@ class Migration(migrations.Migration):
             ],
         ),
         migrations.CreateModel(
-            name="ChargeBucket",
+            name="ChargeSplitKey",
             fields=[
                 (
                     "pk",
                     models.CompositePrimaryKey(
                         "run_id",
-                        "bucket",
+                        "split_key_id",
                         blank=True,
                         editable=False,
                         primary_key=True,
                         serialize=False,
                     ),
                 ),
-                ("bucket", models.IntegerField()),
+                ("split_key_id", models.IntegerField()),
                 ("rule", models.TextField()),
                 ("method", models.TextField()),
                 ("ai_scope", models.TextField()),
@@ -979,7 +982,7 @@ class Migration(migrations.Migration):
                 ),
             ],
             options={
-                "db_table": "charge_bucket",
+                "db_table": "charge_split_key",
             },
         ),
         migrations.CreateModel(

@@ -206,7 +206,7 @@ class Migration(migrations.Migration):
                             models.CompositePrimaryKey(
                                 "billing_month",
                                 "run_id",
-                                "bucket",
+                                "split_key_id",
                                 "day",
                                 "target_id",
                                 "charge_kind",
@@ -218,7 +218,7 @@ class Migration(migrations.Migration):
                         ),
                         ("billing_month", models.DateField()),
                         ("run_id", models.BigIntegerField()),
-                        ("bucket", models.IntegerField()),
+                        ("split_key_id", models.IntegerField()),
                         ("day", models.DateField()),
                         ("target_id", models.BigIntegerField()),
                         (

@@ -12,7 +12,7 @@ class Migration(migrations.Migration):
 
     operations = [
         migrations.AddField(
-            model_name="bucketmember",
+            model_name="chargetosplitkey",
             name="variant",
             field=models.BigIntegerField(default=0),
         ),
@@ -20,16 +20,16 @@ class Migration(migrations.Migration):
         migrations.SeparateDatabaseAndState(
             database_operations=[
                 migrations.RunSQL(
-                    "ALTER TABLE bucket_member DROP CONSTRAINT bucket_member_pkey,"
+                    "ALTER TABLE charge_to_split_key DROP CONSTRAINT charge_to_split_key_pkey,"
                     " ADD PRIMARY KEY (run_id, source_id, dimension_id, variant)",
-                    "DELETE FROM bucket_member WHERE variant <> 0;"
-                    " ALTER TABLE bucket_member DROP CONSTRAINT bucket_member_pkey,"
+                    "DELETE FROM charge_to_split_key WHERE variant <> 0;"
+                    " ALTER TABLE charge_to_split_key DROP CONSTRAINT charge_to_split_key_pkey,"
                     " ADD PRIMARY KEY (run_id, source_id, dimension_id)",
                 )
             ],
             state_operations=[
                 migrations.AlterField(
-                    model_name="bucketmember",
+                    model_name="chargetosplitkey",
                     name="pk",
                     field=models.CompositePrimaryKey(
                         "run_id",

@@ -27,12 +27,12 @@ class Migration(migrations.Migration):
             ],
         ),
         migrations.AddField(
-            model_name="target",
+            model_name="storedtarget",
             name="partner_feature",
             field=models.TextField(null=True),
         ),
         migrations.AddField(
-            model_name="target",
+            model_name="storedtarget",
             name="partner_team",
             field=models.TextField(null=True),
         ),

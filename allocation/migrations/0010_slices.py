@@ -9,9 +9,9 @@ import allocation.models.fields
 
 SQL = (Path(__file__).parent / "sql" / "0010_slices.sql").read_text(encoding="utf-8")
 DROP = """
-DROP TABLE allocated_cost, charge_group, cost_daily, usage_daily, charge_bucket;
+DROP TABLE allocated_cost, charge_group, cost_daily, usage_daily, charge_split_key;
 DROP FUNCTION ensure_allocated_cost_partition(date);
-DELETE FROM bucket_member;
+DELETE FROM charge_to_split_key;
 UPDATE allocation_allocationrun SET is_current = false;
 """
 
@@ -30,11 +30,11 @@ class Migration(migrations.Migration):
                     options={"managed": False},
                 ),
                 migrations.AlterModelOptions(
-                    name="chargebucket",
+                    name="chargesplitkey",
                     options={"managed": False},
                 ),
                 migrations.AlterModelOptions(
-                    name="chargegroup",
+                    name="ledgergroup",
                     options={"managed": False},
                 ),
                 migrations.AlterModelOptions(
@@ -81,13 +81,13 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
-            name="RunBucket",
+            name="RunSplitKey",
             fields=[
                 (
                     "pk",
                     models.CompositePrimaryKey(
                         "run_id",
-                        "bucket",
+                        "split_key_id",
                         blank=True,
                         editable=False,
                         primary_key=True,
@@ -95,10 +95,10 @@ class Migration(migrations.Migration):
                     ),
                 ),
                 ("run_id", models.BigIntegerField()),
-                ("bucket", models.BigIntegerField()),
+                ("split_key_id", models.BigIntegerField()),
             ],
             options={
-                "db_table": "run_bucket",
+                "db_table": "run_split_key",
             },
         ),
         migrations.CreateModel(
@@ -258,7 +258,7 @@ class Migration(migrations.Migration):
                     "pk",
                     models.CompositePrimaryKey(
                         "slice_id",
-                        "bucket",
+                        "split_key_id",
                         blank=True,
                         editable=False,
                         primary_key=True,
@@ -266,19 +266,19 @@ class Migration(migrations.Migration):
                     ),
                 ),
                 ("slice_id", models.BigIntegerField()),
-                ("bucket", models.BigIntegerField()),
+                ("split_key_id", models.BigIntegerField()),
             ],
             options={
                 "db_table": "slice_group",
             },
         ),
         migrations.AlterField(
-            model_name="bucketmember",
-            name="bucket",
+            model_name="chargetosplitkey",
+            name="split_key_id",
             field=models.BigIntegerField(),
         ),
         migrations.CreateModel(
-            name="Bucket",
+            name="StoredSplitKey",
             fields=[
                 (
                     "id",
@@ -302,9 +302,11 @@ class Migration(migrations.Migration):
                 ),
             ],
             options={
-                "db_table": "bucket",
+                "db_table": "split_key",
                 "constraints": [
-                    models.UniqueConstraint(fields=("source", "content_hash"), name="bucket_once")
+                    models.UniqueConstraint(
+                        fields=("source", "content_hash"), name="split_key_once"
+                    )
                 ],
             },
         ),
@@ -401,7 +403,7 @@ class Migration(migrations.Migration):
                             models.CompositePrimaryKey(
                                 "billing_month",
                                 "slice_id",
-                                "bucket",
+                                "split_key_id",
                                 "target_id",
                                 "charge_kind",
                                 blank=True,
@@ -412,7 +414,7 @@ class Migration(migrations.Migration):
                         ),
                         ("billing_month", models.DateField()),
                         ("slice_id", models.BigIntegerField()),
-                        ("bucket", models.BigIntegerField()),
+                        ("split_key_id", models.BigIntegerField()),
                         ("target_id", models.BigIntegerField()),
                         (
                             "charge_kind",

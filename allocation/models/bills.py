@@ -21,7 +21,7 @@ class Delivery(models.TextChoices):
     APPEND = "append"
 
 
-class Untraced(models.TextChoices):
+class UntracedPolicy(models.TextChoices):
     """What happens to the part of a bill line that no span explains."""
 
     AUTO = "auto"  # spread where coverage is at least 80%, else owner, else unallocated
@@ -38,7 +38,7 @@ class Source(models.Model):
     delivery = models.TextField(choices=Delivery.choices, default=Delivery.OVERWRITE)
     billing_timezone = models.TextField(default="UTC")
     project_match = models.BooleanField(default=True)
-    untraced = models.TextField(choices=Untraced.choices, default=Untraced.AUTO)
+    untraced = models.TextField(choices=UntracedPolicy.choices, default=UntracedPolicy.AUTO)
     created_at = models.DateTimeField(auto_now_add=True)
 
 

@@ -76,7 +76,7 @@ class RunSlice(models.Model):
 
 
 class SplitTold(models.Model):
-    """What a bucket's charges have in common."""
+    """What a split key's charges have in common."""
 
     rule = models.TextField()
     method = models.TextField()  # allocation.rules.methods.METHODS
@@ -91,7 +91,7 @@ class SplitTold(models.Model):
         abstract = True
 
 
-class Bucket(SplitTold):
+class StoredSplitKey(SplitTold):
     """Charges with equal rule and split key. With a day it is a charge group. Every run that has it
     means this one.
     """
@@ -100,26 +100,26 @@ class Bucket(SplitTold):
     content_hash = models.BinaryField()  # of all but the source's id: the same in any database
 
     class Meta:
-        db_table = "bucket"
+        db_table = "split_key"
         constraints = [
-            models.UniqueConstraint(fields=["source", "content_hash"], name="bucket_once")
+            models.UniqueConstraint(fields=["source", "content_hash"], name="split_key_once")
         ]
 
 
-class RunBucket(models.Model):
-    """The buckets of a run."""
+class RunSplitKey(models.Model):
+    """The split keys of a run."""
 
-    pk = models.CompositePrimaryKey("run_id", "bucket")
+    pk = models.CompositePrimaryKey("run_id", "split_key_id")
     run_id = models.BigIntegerField()
-    bucket = models.BigIntegerField()
+    split_key_id = models.BigIntegerField()
 
     class Meta:
-        db_table = "run_bucket"
+        db_table = "run_split_key"
 
 
-class BucketMember(models.Model):
+class ChargeToSplitKey(models.Model):
     """The run's charge-to-group map: every charge of the run's scopes with this dimension is in
-    this bucket, on its own days.
+    this split key, on its own days.
     """
 
     pk = models.CompositePrimaryKey("run_id", "source_id", "dimension_id", "variant")
@@ -129,13 +129,13 @@ class BucketMember(models.Model):
     variant = models.BigIntegerField(
         default=0
     )  # which of the rules' row tests the charges pass (allocation.rules.row_tests)
-    bucket = models.BigIntegerField()
+    split_key_id = models.BigIntegerField()
 
     class Meta:
-        db_table = "bucket_member"
+        db_table = "charge_to_split_key"
 
 
-class Target(models.Model):
+class StoredTarget(models.Model):
     """Who a share belongs to. `reason` is set exactly for the unallocated ones."""
 
     content_hash = models.BinaryField(unique=True)
@@ -154,11 +154,14 @@ class Target(models.Model):
         null=True
     )  # unallocated: untraced, unknown team, no rule, driver is zero ...
 
+    class Meta:
+        db_table = "allocation_target"
+
 
 class ShareOf(models.Model):
-    """A target's share of a bucket, of one kind."""
+    """A target's share of a split key, of one kind."""
 
-    bucket = models.BigIntegerField()
+    split_key_id = models.BigIntegerField()
     target_id = models.BigIntegerField()
     charge_kind = models.TextField(choices=ChargeKind.choices)
     billed_cost = CostField()
@@ -175,7 +178,7 @@ class SliceShare(ShareOf):
     """Charge group x target x kind (partitioned by billing_month)."""
 
     pk = models.CompositePrimaryKey(
-        "billing_month", "slice_id", "bucket", "target_id", "charge_kind"
+        "billing_month", "slice_id", "split_key_id", "target_id", "charge_kind"
     )
     billing_month = models.DateField()
     slice_id = models.BigIntegerField()
@@ -207,11 +210,11 @@ class GroupMeasures(models.Model):
 
 
 class SliceGroup(GroupMeasures):
-    """One charge group: a bucket on a day that has the slice."""
+    """One charge group: a split key on a day that has the slice."""
 
-    pk = models.CompositePrimaryKey("slice_id", "bucket")
+    pk = models.CompositePrimaryKey("slice_id", "split_key_id")
     slice_id = models.BigIntegerField()
-    bucket = models.BigIntegerField()
+    split_key_id = models.BigIntegerField()
 
     class Meta:
         db_table = "slice_group"
@@ -341,25 +344,25 @@ class ScopeCharges(models.Model):
 # ---------------------------------------------------------------- what readers see: runs with rows
 
 
-class ChargeBucket(SplitTold):
-    """A run's buckets."""
+class ChargeSplitKey(SplitTold):
+    """A run's split keys."""
 
-    pk = models.CompositePrimaryKey("run_id", "bucket")
+    pk = models.CompositePrimaryKey("run_id", "split_key_id")
     run = models.ForeignKey("allocation.AllocationRun", on_delete=models.DO_NOTHING)
-    bucket = models.BigIntegerField()
+    split_key_id = models.BigIntegerField()
     source = models.ForeignKey("allocation.Source", on_delete=models.DO_NOTHING)
 
     class Meta:
         managed = False
-        db_table = "charge_bucket"
+        db_table = "charge_split_key"
 
 
-class ChargeGroup(GroupMeasures):
-    """Run x bucket x day."""
+class LedgerGroup(GroupMeasures):
+    """Run x split key x day."""
 
-    pk = models.CompositePrimaryKey("run_id", "bucket", "day")
+    pk = models.CompositePrimaryKey("run_id", "split_key_id", "day")
     run_id = models.BigIntegerField()
-    bucket = models.BigIntegerField()
+    split_key_id = models.BigIntegerField()
     day = models.DateField()
 
     class Meta:
@@ -371,7 +374,7 @@ class AllocatedCost(ShareOf):
     """Run x charge group x target x kind: the ledger."""
 
     pk = models.CompositePrimaryKey(
-        "billing_month", "run_id", "bucket", "day", "target_id", "charge_kind"
+        "billing_month", "run_id", "split_key_id", "day", "target_id", "charge_kind"
     )
     billing_month = models.DateField()
     run_id = models.BigIntegerField()

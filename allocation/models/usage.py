@@ -184,7 +184,7 @@ class UsageMeasures(models.Model):
 
 class UsageDelta(UsageMeasures):
     """What one accepted batch adds to an hour; appended in the batch's own transaction, merged by
-    one folder.
+    one merger.
     """
 
     class Meta:
@@ -212,7 +212,7 @@ class LatencyDelta(models.Model):
 
     hour = models.DateTimeField()
     dimension_id = models.BigIntegerField()
-    bucket = models.SmallIntegerField()
+    bin = models.SmallIntegerField()
     calls = ExactNumericField()
 
     class Meta:
@@ -220,10 +220,10 @@ class LatencyDelta(models.Model):
 
 
 class LatencyHourly(models.Model):
-    pk = models.CompositePrimaryKey("hour", "dimension_id", "bucket")
+    pk = models.CompositePrimaryKey("hour", "dimension_id", "bin")
     hour = models.DateTimeField()
     dimension_id = models.BigIntegerField()
-    bucket = models.SmallIntegerField()
+    bin = models.SmallIntegerField()
     calls = ExactNumericField()
 
     class Meta:

@@ -24,8 +24,8 @@ from allocation.models import (
     TeamPlacement,
 )
 from allocation.organisation.tree import NEVER_BEFORE, Key, Place, Tree
-from allocation.organisation.tree_changes import Plan, plan_changes
-from allocation.organisation.tree_file import Problem
+from allocation.organisation.tree_changes import TreePlan, plan_changes
+from allocation.organisation.tree_file import TreeProblem
 
 TABLES = (
     LegalEntity,
@@ -48,7 +48,7 @@ class OrganisationError(Exception):
     itself is wrong.
     """
 
-    def __init__(self, text: str, problems: tuple[Problem, ...] = ()) -> None:
+    def __init__(self, text: str, problems: tuple[TreeProblem, ...] = ()) -> None:
         super().__init__("; ".join([text, *map(str, problems)]))
         self.text = text
         self.problems = problems
@@ -132,13 +132,13 @@ def _features() -> Iterator[Standing]:
         yield "feature", slug, name, since, place
 
 
-def preview_organisation(*, text: str, today: date) -> Plan:
+def preview_organisation(*, text: str, today: date) -> TreePlan:
     """What the file would change now."""
     return plan_changes(text=text, tree=read_tree(), today=today)
 
 
-def apply_organisation(*, text: str, previewed: str, rewrite: bool, today: date) -> Plan:
-    """Carry out what was previewed as `previewed` (Plan.token), whole or not at all, in one
+def apply_organisation(*, text: str, previewed: str, rewrite: bool, today: date) -> TreePlan:
+    """Carry out what was previewed as `previewed` (TreePlan.token), whole or not at all, in one
     transaction.
 
     Raises OrganisationError where the file or the organisation is another one than previewed, has
@@ -163,7 +163,7 @@ def _lock() -> None:
         cursor.execute(f"LOCK TABLE {tables} IN SHARE ROW EXCLUSIVE MODE")
 
 
-def _check(plan: Plan, previewed: str, rewrite: bool) -> None:
+def _check(plan: TreePlan, previewed: str, rewrite: bool) -> None:
     content, _, state = previewed.partition("-")
     if not content or not plan.content_sha256.startswith(content) or len(content) < 20:
         raise OrganisationError("this file is not the one that was previewed; preview it first")

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from datetime import date
 
-from allocation.models import Feature, FeatureAlias, FeaturePlacement, Team, TeamAlias
-from allocation.models import Target as TargetModel
+from allocation.models import Feature, FeatureAlias, FeaturePlacement, StoredTarget, Team, TeamAlias
 from allocation.organisation.targets import Aliases, FeaturePlace, NamedFrom, Organisation, Target
 from allocation.storage.rows import ensure_rows
 from allocation.values.names import NO_TEAM, normal_name
@@ -94,7 +93,7 @@ class TargetBook:
     def by_id(self, wanted: Collection[int]) -> dict[int, Target]:
         """Targets by database id: the run's own, and those of slices that it took over."""
         found = dict(zip(self.ids, self.targets, strict=False))
-        others = TargetModel.objects.filter(pk__in=[pk for pk in wanted if pk not in found])
+        others = StoredTarget.objects.filter(pk__in=[pk for pk in wanted if pk not in found])
         return found | {
             pk: Target(*names) for pk, *names in others.values_list("pk", *Target._fields)
         }
@@ -103,5 +102,5 @@ class TargetBook:
 def ensure_targets(targets: Sequence[Target]) -> list[int]:
     """Ids of these targets, made where they are new."""
     keys = [(target.content_hash(),) for target in targets]
-    ids = ensure_rows(TargetModel, dict(zip(keys, targets, strict=True)), Target._asdict)
+    ids = ensure_rows(StoredTarget, dict(zip(keys, targets, strict=True)), Target._asdict)
     return [ids[key] for key in keys]

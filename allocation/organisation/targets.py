@@ -39,8 +39,8 @@ class Owner:
 
 
 class Target(NamedTuple):
-    """One row of allocation.models.Target. `reason` is set exactly for unallocated cost, which has
-    no team.
+    """One row of allocation.models.StoredTarget. `reason` is set exactly for unallocated cost,
+    which has no team.
     """
 
     team: str | None = None

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import date
 
 from allocation.organisation.tree import ALIAS_OF, KINDS, NEVER_BEFORE, Key, Place, Tree
-from allocation.organisation.tree_file import Problem, Row, one_newline, read_rows
+from allocation.organisation.tree_file import Row, TreeProblem, one_newline, read_rows
 from allocation.values.names import name_key, quoted
 
 ADDED, MOVED, RENAMED, REWRITTEN = "added", "moved", "renamed", "rewritten"
@@ -20,7 +20,7 @@ ACTIONS = (ADDED, MOVED, RENAMED, REWRITTEN)
 
 
 @dataclass(frozen=True)
-class Change:
+class TreeChange:
     """One difference. `is_past`: it changes what a day before the running month would be told."""
 
     action: str
@@ -33,11 +33,11 @@ class Change:
 
 
 @dataclass(frozen=True)
-class Plan:
+class TreePlan:
     """What a file would change. Without problems, `after` is the tree that an apply leaves."""
 
-    changes: tuple[Change, ...]
-    problems: tuple[Problem, ...]
+    changes: tuple[TreeChange, ...]
+    problems: tuple[TreeProblem, ...]
     unchanged: int  # rows that say what already stands
     after: Tree
     content_sha256: str
@@ -49,14 +49,14 @@ class Plan:
         return f"{self.content_sha256[:20]}-{self.state_sha256[:20]}"
 
     @property
-    def rewrites(self) -> tuple[Change, ...]:
+    def rewrites(self) -> tuple[TreeChange, ...]:
         return tuple(change for change in self.changes if change.action == REWRITTEN)
 
     def count(self, action: str) -> int:
         return sum(change.action == action for change in self.changes)
 
 
-def plan_changes(*, text: str, tree: Tree, today: date) -> Plan:
+def plan_changes(*, text: str, tree: Tree, today: date) -> TreePlan:
     """The difference between a file and the tree as it stands, and everything that is wrong with
     the file.
     """
@@ -69,10 +69,10 @@ def plan_changes(*, text: str, tree: Tree, today: date) -> Plan:
         try:
             draft.take(row)
         except ValueError as error:
-            problems.append(Problem(row.line, str(error)))
+            problems.append(TreeProblem(row.line, str(error)))
     problems += draft.unknown_references(rows)
     problems += draft.colliding_names()
-    return Plan(
+    return TreePlan(
         changes=tuple(sorted(draft.changes, key=lambda change: change.line)),
         problems=tuple(sorted(problems, key=lambda problem: (problem.line, problem.text))),
         unchanged=draft.unchanged,
@@ -90,7 +90,7 @@ class _Draft:
         self.running_month = running_month
         self.names = dict(tree.names)
         self.places = {key: dict(timeline) for key, timeline in tree.places.items()}
-        self.changes: list[Change] = []
+        self.changes: list[TreeChange] = []
         self.unchanged = 0
         self.named_on: dict[Key, int] = {}
         self.placed_on: dict[tuple[Key, date], int] = {}
@@ -196,7 +196,7 @@ class _Draft:
             and not self._is_first(row)
         )
         self.changes.append(
-            Change(
+            TreeChange(
                 action,
                 row.kind,
                 row.own,
@@ -222,16 +222,18 @@ class _Draft:
 
     # ------------------------------------------------------------ the whole file
 
-    def unknown_references(self, rows: list[Row]) -> Iterator[Problem]:
+    def unknown_references(self, rows: list[Row]) -> Iterator[TreeProblem]:
         for row in rows:
             kind = KINDS[row.kind]
             pairs = [(kind.parent, row.place.parent)]
             pairs += [("cost_center", row.place.cost_center), ("product", row.place.product)]
             for wanted, value in pairs:
                 if wanted and value and (wanted, value) not in self.names:
-                    yield Problem(row.line, f"there is no {KINDS[wanted].words} {quoted(value)}")
+                    yield TreeProblem(
+                        row.line, f"there is no {KINDS[wanted].words} {quoted(value)}"
+                    )
 
-    def colliding_names(self) -> Iterator[Problem]:
+    def colliding_names(self) -> Iterator[TreeProblem]:
         """No two teams, and no two features, may answer to the same name."""
         for alias, kind in ALIAS_OF.items():
             owners: dict[str, str] = {}
@@ -242,7 +244,7 @@ class _Draft:
                         line = (
                             self.named_on.get((kind, own)) or self.named_on.get((kind, other)) or 1
                         )
-                        yield Problem(
+                        yield TreeProblem(
                             line, f"two {kind}s would be called {quoted(name)}: {other} and {own}"
                         )
             for own_kind, key in self.names:
@@ -255,7 +257,7 @@ class _Draft:
                 if meant and owner not in (None, meant.parent) and (alias, key) in self.named_on:
                     words = f"{quoted(self.names[alias, key])} is {kind} {owner} itself"
                     line = self.named_on[alias, key]
-                    yield Problem(line, f"{words}; say from which day it means {meant.parent}")
+                    yield TreeProblem(line, f"{words}; say from which day it means {meant.parent}")
 
     def _concerns(self, *keys: Key) -> bool:
         """The file speaks of one of them: what collided before is not this file's problem."""

@@ -27,7 +27,7 @@ SLUG = re.compile(r"[-a-zA-Z0-9_]{1,50}")
 
 
 @dataclass(frozen=True)
-class Problem:
+class TreeProblem:
     """What can't be used, on which line of the file (1 is the header)."""
 
     line: int
@@ -58,19 +58,19 @@ def one_newline(text: str) -> str:
     return text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
 
 
-def read_rows(text: str) -> tuple[list[Row], list[Problem]]:
+def read_rows(text: str) -> tuple[list[Row], list[TreeProblem]]:
     """Every row that can be read, and a problem for every one that can't."""
     reader = csv.reader(io.StringIO(one_newline(text)), strict=True)
     rows: list[Row] = []
-    problems: list[Problem] = []
+    problems: list[TreeProblem] = []
     line = 1
     try:
         header = [cell.strip().lower() for cell in next(reader, [])]
         if missing := [name for name in ("kind", "id") if name not in header]:
-            return [], [Problem(1, f"the header has no column {' and no '.join(missing)}")]
+            return [], [TreeProblem(1, f"the header has no column {' and no '.join(missing)}")]
         if unknown := [name for name in header if name not in COLUMNS]:
             return [], [
-                Problem(
+                TreeProblem(
                     1, f"there is no column {', '.join(unknown)}; there are {', '.join(COLUMNS)}"
                 )
             ]
@@ -80,10 +80,10 @@ def read_rows(text: str) -> tuple[list[Row], list[Problem]]:
                 try:
                     rows.append(_row(line, header, cells))
                 except ValueError as error:
-                    problems.append(Problem(line, str(error)))
+                    problems.append(TreeProblem(line, str(error)))
             line = reader.line_num + 1
     except csv.Error as error:
-        problems.append(Problem(line, f"this is no CSV: {error}"))
+        problems.append(TreeProblem(line, f"this is no CSV: {error}"))
     return rows, problems
 
 

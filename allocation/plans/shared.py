@@ -41,7 +41,7 @@ class Book(Protocol):
     def has_usage(self, split: Split, day: date) -> bool: ...
 
 
-class Shares(NamedTuple):
+class DriverShares(NamedTuple):
     """Who gets which part, by target in canonical order; weights are whole numbers of 10**-places.
 
     `left`, on the same scale, is what nobody may take, for `reason`; `through` are the pools that
@@ -97,7 +97,7 @@ class Splitter:
             return DAY_USAGE if is_of_day else MONTH_USAGE
         return OTHER_DATA if split.driver in (GPU_SECONDS, SERIES, SEATS) else None
 
-    def _plan(self, shares: Shares, split_key: SplitKey) -> Plan:
+    def _plan(self, shares: DriverShares, split_key: SplitKey) -> Plan:
         entries = tuple(
             (self.number(target._replace(model=split_key.model)), weight, rung)
             for target, weight, rung in shares.entries
@@ -119,7 +119,7 @@ class Splitter:
             or ("through " + ", ".join(shares.through) if shares.through else None),
         )
 
-    def _shares(self, split: Split, pools: Mapping[str, Split], day: date) -> Shares:
+    def _shares(self, split: Split, pools: Mapping[str, Split], day: date) -> DriverShares:
         if split.method == FIXED:
             weights = [member.share or Fraction(0) for member in split.members]
             return self._of_members(split.members, weights, pools, day, "fixed shares")
@@ -144,7 +144,7 @@ class Splitter:
         pools: Mapping[str, Split],
         day: date,
         name: str,
-    ) -> Shares:
+    ) -> DriverShares:
         """Members by their weights, each pool replaced by those who share it."""
         if not members:
             return _nobody(NO_DRIVER)
@@ -169,12 +169,12 @@ class Splitter:
             through += (f"pool {member.pool}", *inner.through)
             name = inner.driver or name if len(members) == 1 else name
         entries, rest = _whole(parts, left)
-        return Shares(entries, rest, name, 0, None, reason, through)
+        return DriverShares(entries, rest, name, 0, None, reason, through)
 
     def _target(self, owner: Owner, day: date) -> Target:
         return resolve(self.organisation, owner, model=None, day=day)
 
-    def _proportional(self, split: Split, day: date) -> Shares:
+    def _proportional(self, split: Split, day: date) -> DriverShares:
         measures, widened = self._measured(split, day)
         members = self._members(split)
         found = dict(measures.by_target)
@@ -192,7 +192,7 @@ class Splitter:
                 (target, found[target].weight, found[target].rung) for target in targets
             )
             entries = tuple(entry for entry in entries if entry[1])
-            return Shares(entries, 0, measures.name, measures.places, widened, None)
+            return DriverShares(entries, 0, measures.name, measures.places, widened, None)
         least, most = (
             (split.min_share or Fraction(0)) / WHOLE,
             (WHOLE if split.max_share is None else split.max_share) / WHOLE,
@@ -208,7 +208,7 @@ class Splitter:
         ]
         entries, rest = _whole(parts, left)
         reason = OVER_EVERY_CAP if rest else None
-        return Shares(entries, rest, f"{measures.name} within bounds", 0, widened, reason)
+        return DriverShares(entries, rest, f"{measures.name} within bounds", 0, widened, reason)
 
     def _of_member(self, measures: Measures, member: Member, day: date) -> Measure:
         """What the driver counts for everything that is part of this member: a team's features
@@ -258,8 +258,8 @@ def _by_day(split: Split) -> bool:
     return split.driver is not None and split.by_day
 
 
-def _nobody(reason: str) -> Shares:
-    return Shares((), 1, None, 0, None, reason)
+def _nobody(reason: str) -> DriverShares:
+    return DriverShares((), 1, None, 0, None, reason)
 
 
 def _whole(

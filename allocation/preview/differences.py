@@ -37,7 +37,7 @@ GROUP BY 1, 2, 3, 4, 5, 6
 """
 
 
-class Part(NamedTuple):
+class CostOwner(NamedTuple):
     """Whose money: `owner` is the feature's team; unallocated cost has a reason and no name."""
 
     currency: str
@@ -50,7 +50,7 @@ class Differences:
     """Sums of both outcomes by every level; exact, and of one currency each."""
 
     def __init__(self) -> None:
-        self.parts: dict[str, dict[Part, Amounts]] = {level: {} for level in LEVELS}
+        self.parts: dict[str, dict[CostOwner, Amounts]] = {level: {} for level in LEVELS}
         self.moved: dict[tuple[str, str], dict[str, Decimal]] = {}
 
     def add(self, month: str, currency: str, *, before: int, after: int) -> None:
@@ -58,24 +58,24 @@ class Differences:
         which would be a fault of the program.
         """
         by_source: dict[int, Amounts] = {}
-        by_team: dict[Part, Amounts] = {}
+        by_team: dict[CostOwner, Amounts] = {}
         with connection.cursor() as cursor:
             cursor.execute(CELLS_SQL, {"before": before, "after": after})
             rows = cursor.fetchall()
         for source, team, product, model, feature, reason, *money in rows:
             amounts: Amounts = tuple(money)
-            owner = Part(currency, team, reason=reason)
+            owner = CostOwner(currency, team, reason=reason)
             _plus(by_source, source, amounts)
             _plus(by_team, owner, amounts)
             _plus(self.parts["team"], owner, amounts)
-            _plus(self.parts["product"], Part(currency, product), amounts)
-            _plus(self.parts["model"], Part(currency, model), amounts)
+            _plus(self.parts["product"], CostOwner(currency, product), amounts)
+            _plus(self.parts["model"], CostOwner(currency, model), amounts)
             _plus(
                 self.parts["feature"],
-                Part(currency, feature, owner=team, reason=reason),
+                CostOwner(currency, feature, owner=team, reason=reason),
                 amounts,
             )
-            _plus(self.parts["month"], Part(currency, month), amounts)
+            _plus(self.parts["month"], CostOwner(currency, month), amounts)
         for source, amounts in by_source.items():
             if any(_differences(amounts)):
                 raise NotBalanced(
@@ -104,7 +104,7 @@ class Differences:
         return {"differences": found}
 
 
-def _order(item: tuple[Part, Amounts]) -> tuple[Any, ...]:
+def _order(item: tuple[CostOwner, Amounts]) -> tuple[Any, ...]:
     part, amounts = item
     return (
         part.currency,

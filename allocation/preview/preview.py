@@ -21,7 +21,7 @@ from allocation.charges.groups import pinned_scopes
 from allocation.models import AllocationRun, RulePreview, RuleSet
 from allocation.preview.differences import Differences, plain_amounts
 from allocation.preview.inputs import billed_months, seen_in
-from allocation.preview.world import check_draft, rule_reach, untaken_charges
+from allocation.preview.rule_test_data import check_draft, rule_reach, unmatched_charges
 from allocation.rules.checks import Checked, Finding
 from allocation.rules.rule_sets import latest_rule_set, rule_set_for
 from allocation.rules.rules import RuleError
@@ -38,7 +38,7 @@ from allocation.values.periods import Period
 
 FRESH = timedelta(hours=24)
 MOST_MONTHS = 12
-UNTAKEN_KEPT = 200
+UNMATCHED_KEPT = 200
 
 
 @dataclass(frozen=True)
@@ -252,16 +252,17 @@ def _reach(preview: RulePreview, months: Iterable[date]) -> list[dict[str, Any]]
 
 
 def reach_json(checked: Checked, month: date) -> dict[str, Any]:
-    if checked.taken is None:
+    if checked.matched is None:
         return {
             "reach": [],
-            "untaken": [],
+            "unmatched": [],
             "findings": [_finding(each) for each in checked.findings],
         }
     return {
-        "reach": [plain_amounts(asdict(each)) for each in rule_reach(checked.taken, month=month)],
-        "untaken": [
-            plain_amounts(asdict(each)) for each in untaken_charges(checked.taken)[:UNTAKEN_KEPT]
+        "reach": [plain_amounts(asdict(each)) for each in rule_reach(checked.matched, month=month)],
+        "unmatched": [
+            plain_amounts(asdict(each))
+            for each in unmatched_charges(checked.matched)[:UNMATCHED_KEPT]
         ],
         "findings": [_finding(each) for each in checked.findings],
     }

@@ -1,9 +1,9 @@
 """What is wrong, or only odd, about a draft of the rules, and what each rule would take of a
 month's charges. Pure.
 
-`check_rules` is fed with plain values: the text, and a `World` of a month's charges and the names
-that the tree knows. Errors make a draft unusable; warnings name a rule that does less than its
-author may think.
+`check_rules` is fed with plain values: the text, and a `RuleTestData` of a month's charges and the
+names that the tree knows. Errors make a draft unusable; warnings name a rule that does less than
+its author may think.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import Any
 from allocation.rules.conditions import Facts, is_row_column
 from allocation.rules.methods import PROPORTIONAL, SERIES, WHOLE, Split, percent_text
 from allocation.rules.rules import Rule, RuleError, Rules, parse_rules
-from allocation.rules.text import BadText, Entry, RuleText, read_text
+from allocation.rules.text import BadText, RuleEntry, RuleText, read_text
 from allocation.values.names import quoted
 
 ERROR, WARNING = "error", "warning"
@@ -44,7 +44,7 @@ class Finding:
 
 
 @dataclass(frozen=True)
-class Shape:
+class ChargeShape:
     """Charges of one source and currency that no rule of the document can tell apart; `facts` are
     those of any one.
     """
@@ -62,7 +62,7 @@ def _anything(_: str) -> bool:
 
 
 @dataclass(frozen=True)
-class World:
+class RuleTestData:
     """What checks look at beside the text. Without a tree `teams` is 0 and every name is known.
 
     `series` are the uploaded ones and their months; None: nobody looked, and every series is taken
@@ -70,7 +70,7 @@ class World:
     """
 
     month: date  # whose charges these are
-    shapes: Sequence[Shape] = ()
+    shapes: Sequence[ChargeShape] = ()
     teams: int = 0
     knows_team: Callable[[str], bool] = _anything
     knows_feature: Callable[[str], bool] = _anything
@@ -78,27 +78,27 @@ class World:
 
 
 @dataclass(frozen=True)
-class Taken:
-    """Which rule takes each shape, in the order of the world's; None: no rule does."""
+class MatchedRules:
+    """Which rule takes each shape, in the order of the test data; None: no rule does."""
 
     rules: Rules
-    shapes: Sequence[Shape] = ()
+    shapes: Sequence[ChargeShape] = ()
     by: Sequence[Rule | None] = ()
 
-    def of(self, rule: Rule) -> list[Shape]:
+    def of(self, rule: Rule) -> list[ChargeShape]:
         return [shape for shape, taker in zip(self.shapes, self.by, strict=True) if taker is rule]
 
     @property
-    def untaken(self) -> list[Shape]:
+    def unmatched(self) -> list[ChargeShape]:
         return [shape for shape, taker in zip(self.shapes, self.by, strict=True) if taker is None]
 
 
 @dataclass(frozen=True)
 class Checked:
-    """`taken` is None where errors leave no rules to try."""
+    """`matched` is None where errors leave no rules to try."""
 
     findings: tuple[Finding, ...] = ()
-    taken: Taken | None = None
+    matched: MatchedRules | None = None
     entries: RuleText = field(default_factory=RuleText)
 
     @property
@@ -106,7 +106,7 @@ class Checked:
         return [finding for finding in self.findings if finding.level == ERROR]
 
 
-def check_rules(text: str, *, effective_from: date, world: World) -> Checked:
+def check_rules(text: str, *, effective_from: date, data: RuleTestData) -> Checked:
     """Everything found about the draft, errors first, then by line."""
     try:
         entries = read_text(text)
@@ -118,20 +118,20 @@ def check_rules(text: str, *, effective_from: date, world: World) -> Checked:
         return Checked(
             tuple(_located(problem, entries) for problem in error.problems), entries=entries
         )
-    taken = Taken(
+    matched = MatchedRules(
         rules,
-        world.shapes,
-        [rules.rule_for(shape.facts, month=world.month) for shape in world.shapes],
+        data.shapes,
+        [rules.rule_for(shape.facts, month=data.month) for shape in data.shapes],
     )
     found = [
-        *_unknown_names(entries, world),
-        *_missing_series(rules, entries, world),
-        *_bounds(rules, entries, world),
+        *_unknown_names(entries, data),
+        *_missing_series(rules, entries, data),
+        *_bounds(rules, entries, data),
         *_pools(rules, entries),
-        *_unmatched(rules, entries, taken, world, effective_from),
+        *_unmatched(rules, entries, matched, data, effective_from),
     ]
     found.sort(key=lambda finding: (finding.level != ERROR, finding.line or 0))
-    return Checked(tuple(found), taken, entries)
+    return Checked(tuple(found), matched, entries)
 
 
 # ---------------------------------------------------------------- what the parser says
@@ -182,14 +182,14 @@ def _located(problem: str, entries: RuleText) -> Finding:
 # ---------------------------------------------------------------- names
 
 
-def _unknown_names(entries: RuleText, world: World) -> Iterator[Finding]:
+def _unknown_names(entries: RuleText, data: RuleTestData) -> Iterator[Finding]:
     """Teams and features that rules name by text and the tree does not know."""
-    if not world.teams:
+    if not data.teams:
         return
     for entry in entries.entries:
         for spec in _owners_of(entry.spec):
             for team in _told(spec, "team"):
-                if not world.knows_team(team):
+                if not data.knows_team(team):
                     what = (
                         f"there is no team {quoted(team)} in the tree, so its cost would stay "
                         "unallocated"
@@ -197,7 +197,7 @@ def _unknown_names(entries: RuleText, world: World) -> Iterator[Finding]:
                     remedy = "write it as the tree does, or add the team first"
                     yield Finding(ERROR, _subject(entry), what, remedy, entry.line_of(team))
             for feature in _told(spec, "feature"):
-                if not world.knows_feature(feature):
+                if not data.knows_feature(feature):
                     what = (
                         f"there is no feature {quoted(feature)} in the tree, so it has neither "
                         "product nor owner"
@@ -227,23 +227,23 @@ def _told(spec: dict[str, Any], name: str) -> list[str]:
     return [] if value is None else [str(value)]
 
 
-def _subject(entry: Entry) -> str:
+def _subject(entry: RuleEntry) -> str:
     return f"{entry.kind} {quoted(entry.name)}"
 
 
-def _missing_series(rules: Rules, entries: RuleText, world: World) -> Iterator[Finding]:
+def _missing_series(rules: Rules, entries: RuleText, data: RuleTestData) -> Iterator[Finding]:
     """Series that rules and pools are split by and nobody uploaded: for any month, or for the month
     of the charges.
     """
-    if world.series is None:
+    if data.series is None:
         return
-    for entry, split, is_asked in _splits(rules, entries, world.month):
+    for entry, split, is_asked in _splits(rules, entries, data.month):
         series = split.series
-        if series is None or world.month in world.series.get(series, ()):
+        if series is None or data.month in data.series.get(series, ()):
             continue
         line = entry.line_of_key("series" if split.driver == SERIES else "by")
-        if series not in world.series:
-            there = ", ".join(map(quoted, sorted(world.series)[:SERIES_NAMED]))
+        if series not in data.series:
+            there = ", ".join(map(quoted, sorted(data.series)[:SERIES_NAMED]))
             what = (
                 f"there is no series {quoted(series)} for any month, so its cost would stay "
                 "unallocated"
@@ -255,12 +255,12 @@ def _missing_series(rules: Rules, entries: RuleText, world: World) -> Iterator[F
             )
             yield Finding(ERROR, _subject(entry), what, remedy, line)
         elif is_asked:
-            month = f"{world.month:%B %Y}"
+            month = f"{data.month:%B %Y}"
             what = (
                 f"series {quoted(series)} has nothing for {month}, so its cost of that month would "
                 "stay unallocated"
             )
-            newest = max(world.series[series])
+            newest = max(data.series[series])
             yield Finding(
                 WARNING,
                 _subject(entry),
@@ -270,7 +270,9 @@ def _missing_series(rules: Rules, entries: RuleText, world: World) -> Iterator[F
             )
 
 
-def _splits(rules: Rules, entries: RuleText, month: date) -> Iterator[tuple[Entry, Split, bool]]:
+def _splits(
+    rules: Rules, entries: RuleText, month: date
+) -> Iterator[tuple[RuleEntry, Split, bool]]:
     """Every split with its entry, and whether it is asked in the month: a rule's own months, a
     pool's fillers'.
     """
@@ -291,14 +293,14 @@ def _splits(rules: Rules, entries: RuleText, month: date) -> Iterator[tuple[Entr
 # ---------------------------------------------------------------- splits
 
 
-def _bounds(rules: Rules, entries: RuleText, world: World) -> Iterator[Finding]:
+def _bounds(rules: Rules, entries: RuleText, data: RuleTestData) -> Iterator[Finding]:
     """Minimums that ask for more than there is, and caps that leave something over."""
     wholes = [("rule", rule.name, rule.split) for rule in rules.rules if rule.split]
     wholes += [("pool", name, split) for name, split in rules.pools.items()]
     for kind, name, split in wholes:
         entry = entries.named(kind, name)
         line = entry.line if entry else None
-        count = world.teams if split.every_team else len(split.members)
+        count = data.teams if split.every_team else len(split.members)
         if split.method != PROPORTIONAL or not count:
             continue
         if _times(split.min_share, count) > WHOLE:
@@ -352,7 +354,7 @@ def _pools(rules: Rules, entries: RuleText) -> Iterator[Finding]:
 
 
 def _unmatched(
-    rules: Rules, entries: RuleText, taken: Taken, world: World, effective_from: date
+    rules: Rules, entries: RuleText, matched: MatchedRules, data: RuleTestData, effective_from: date
 ) -> Iterator[Finding]:
     """Rules that take nothing: ended before they begin, hidden behind earlier ones, or without any
     such charge.
@@ -376,15 +378,17 @@ def _unmatched(
             yield Finding(
                 WARNING, subject, what, "move it before that rule, or narrow that one", line
             )
-        elif taken.shapes and rule.is_valid_in(world.month) and not taken.of(rule):
-            yield _nothing_taken(rule, subject, line, taken, world)
+        elif matched.shapes and rule.is_valid_in(data.month) and not matched.of(rule):
+            yield _matches_nothing(rule, subject, line, matched, data)
 
 
-def _nothing_taken(rule: Rule, subject: str, line: int, taken: Taken, world: World) -> Finding:
-    month = f"{world.month:%B %Y}"
+def _matches_nothing(
+    rule: Rule, subject: str, line: int, matched: MatchedRules, data: RuleTestData
+) -> Finding:
+    month = f"{data.month:%B %Y}"
     takers = {
         taker.name: None
-        for shape, taker in zip(taken.shapes, taken.by, strict=True)
+        for shape, taker in zip(matched.shapes, matched.by, strict=True)
         if taker is not None and rule.matches(shape.facts)
     }
     if takers:
@@ -400,7 +404,9 @@ def _nothing_taken(rule: Rule, subject: str, line: int, taken: Taken, world: Wor
     )
 
 
-def _covering(rule: Rule, entry: Entry, earlier: Sequence[tuple[Rule, Entry]]) -> Entry | None:
+def _covering(
+    rule: Rule, entry: RuleEntry, earlier: Sequence[tuple[Rule, RuleEntry]]
+) -> RuleEntry | None:
     """An earlier rule that holds wherever this one does, by their conditions alone, in all of its
     months.
     """

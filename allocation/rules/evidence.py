@@ -30,7 +30,7 @@ FIRST_WORD = re.compile(r"([^-_./:\s]+)[-_.]")
 
 
 @dataclass(frozen=True)
-class Bucket:
+class SplitKeyCost:
     """How the charges of one rule and split key are owned, in one currency: cost by team, and by
     reason of nobody.
     """
@@ -45,9 +45,9 @@ class Bucket:
 
 @dataclass(frozen=True)
 class Charges:
-    """The charges of a bucket with equal descriptive columns. Tags by normal key."""
+    """The charges of a split key with equal descriptive columns. Tags by normal key."""
 
-    bucket: tuple[int, int]
+    split_key: tuple[int, int]
     source: str
     charges: int
     cost: Decimal
@@ -73,7 +73,7 @@ class TracedCalls:
 
 
 @dataclass(frozen=True)
-class Evidence:
+class ChargeProperty:
     """A property of a charge: `value` is compared, `words` say it, `condition` finds it in a
     rule.
     """
@@ -84,36 +84,40 @@ class Evidence:
     condition: Mapping[str, Any]
 
 
-def evidence_of(charges: Charges) -> list[Evidence]:
+def evidence_of(charges: Charges) -> list[ChargeProperty]:
     """What the charges share with others, the most telling first."""
     found = []
     for key in CREATOR_TAGS:
         if value := charges.tags.get(normal_name(key)):
             words = f"the tag {key} is {value}"
             found.append(
-                Evidence("creator", (key, normal_name(value)), words, {f"Tags.{key}": value})
+                ChargeProperty("creator", (key, normal_name(value)), words, {f"Tags.{key}": value})
             )
     if charges.principal:
         words = f"made by the principal {charges.principal}"
         found.append(
-            Evidence("principal", (charges.principal,), words, {"PrincipalId": charges.principal})
+            ChargeProperty(
+                "principal", (charges.principal,), words, {"PrincipalId": charges.principal}
+            )
         )
     if group := RESOURCE_GROUP.search(charges.resource_id or ""):
         named = (charges.sub_account or "", group[1].casefold())
         condition = {"ResourceId": {"contains": f"/resourceGroups/{group[1]}/"}}
         found.append(
-            Evidence("resource group", named, f"in the resource group {group[1]}", condition)
+            ChargeProperty("resource group", named, f"in the resource group {group[1]}", condition)
         )
     if prefix := name_prefix(charges):
         found.append(prefix)
     if charges.sub_account:
         account = (charges.provider or "", charges.sub_account)
         words = f"in the sub-account {charges.sub_account}"
-        found.append(Evidence("sub-account", account, words, {"SubAccountId": charges.sub_account}))
+        found.append(
+            ChargeProperty("sub-account", account, words, {"SubAccountId": charges.sub_account})
+        )
     return found
 
 
-def name_prefix(charges: Charges) -> Evidence | None:
+def name_prefix(charges: Charges) -> ChargeProperty | None:
     """The first word of the resource's name, or of the last part of its id."""
     name = charges.resource_name or re.split(r"[/:]", charges.resource_id or "")[-1]
     word = FIRST_WORD.match(name)
@@ -127,10 +131,10 @@ def name_prefix(charges: Charges) -> Evidence | None:
         else {"regex": f"[/:]{re.escape(prefix)}[^/:]*$"}
     }
     value = (charges.provider or "", prefix)
-    return Evidence("name prefix", value, f"with names that begin with {prefix}", condition)
+    return ChargeProperty("name prefix", value, f"with names that begin with {prefix}", condition)
 
 
-def traced_evidence(charges: Charges) -> list[Evidence]:
+def traced_evidence(charges: Charges) -> list[ChargeProperty]:
     """How traces may know the charges: by the project they are billed to, or the service that runs
     there.
     """
@@ -138,11 +142,11 @@ def traced_evidence(charges: Charges) -> list[Evidence]:
     if charges.resource_name:
         words = f"run by the service {charges.resource_name} of the traces"
         condition = {"ResourceName": charges.resource_name}
-        found.append(Evidence("traced service", (charges.resource_name,), words, condition))
+        found.append(ChargeProperty("traced service", (charges.resource_name,), words, condition))
     if charges.sub_account:
         words = f"billed to the project {charges.sub_account} of the traces"
         condition = {"SubAccountId": charges.sub_account}
-        found.append(Evidence("traced project", (charges.sub_account,), words, condition))
+        found.append(ChargeProperty("traced project", (charges.sub_account,), words, condition))
     return found
 
 
@@ -151,7 +155,7 @@ Owned = dict[tuple[str, tuple[str, ...]], dict[str, Fraction]]
 
 
 def owned_by_evidence(
-    buckets: Mapping[tuple[int, int], Bucket],
+    split_keys: Mapping[tuple[int, int], SplitKeyCost],
     charges: Sequence[Charges],
     traces: Iterable[TracedCalls],
 ) -> Owned:
@@ -161,16 +165,18 @@ def owned_by_evidence(
     costs: dict[tuple[str, tuple[str, ...]], dict[tuple[int, int], Fraction]] = {}
     totals: dict[tuple[int, int], Fraction] = defaultdict(Fraction)
     for one in charges:
-        if one.cost > 0 and buckets[one.bucket].teams:
-            totals[one.bucket] += Fraction(one.cost)
+        if one.cost > 0 and split_keys[one.split_key].teams:
+            totals[one.split_key] += Fraction(one.cost)
             for evidence in evidence_of(one):
-                by_bucket = costs.setdefault((evidence.kind, evidence.value), defaultdict(Fraction))
-                by_bucket[one.bucket] += Fraction(one.cost)
+                by_split_key = costs.setdefault(
+                    (evidence.kind, evidence.value), defaultdict(Fraction)
+                )
+                by_split_key[one.split_key] += Fraction(one.cost)
     owned: Owned = {}
-    for name, by_bucket in costs.items():
+    for name, by_split_key in costs.items():
         sums = owned.setdefault(name, defaultdict(Fraction))
-        for key, cost in by_bucket.items():
-            for team, given in buckets[key].teams.items():
+        for key, cost in by_split_key.items():
+            for team, given in split_keys[key].teams.items():
                 if given > 0:
                     sums[team] += Fraction(given) * cost / totals[key]
     for calls in traces:

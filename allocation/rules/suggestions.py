@@ -18,17 +18,24 @@ from fractions import Fraction
 from typing import Any
 
 from allocation.rules.evidence import (
-    Bucket,
+    ChargeProperty,
     Charges,
-    Evidence,
     Owned,
+    SplitKeyCost,
     TracedCalls,
     evidence_of,
     owned_by_evidence,
     traced_evidence,
 )
 from allocation.values.money import LEAST_PLACES, exact_sum, places_of, plain, quanta_of, text_of
-from allocation.values.names import NO_RULE, NO_TEAM, UNKNOWN_TEAM, UNTRACED, normal_name
+from allocation.values.names import (
+    NO_RULE,
+    NO_TEAM,
+    UNKNOWN_TEAM,
+    UNKNOWN_WORDING,
+    UNTRACED,
+    normal_name,
+)
 from allocation.values.split import split_quanta
 
 LEAST_CONFIDENCE = Fraction(60, 100)
@@ -85,7 +92,7 @@ class WorkLine:
 @dataclass(frozen=True)
 class _Unowned:
     charges: Charges
-    bucket: Bucket
+    split_key: SplitKeyCost
     reason: str
     cost: Decimal
 
@@ -110,7 +117,7 @@ class Unowned:
 
 def unowned_cost(
     *,
-    buckets: Iterable[Bucket],
+    split_keys: Iterable[SplitKeyCost],
     charges: Sequence[Charges],
     traces: Iterable[TracedCalls],
     currency: str,
@@ -118,17 +125,17 @@ def unowned_cost(
     """The work list and the suggestions, most cost first. All amounts are of one currency, and add
     up exactly.
     """
-    by_key = {bucket.key: bucket for bucket in buckets}
+    by_key = {split_key.key: split_key for split_key in split_keys}
     owned = owned_by_evidence(by_key, charges, traces)
     pieces = _unowned(by_key, charges)
-    chosen: dict[tuple[Any, ...], list[tuple[_Unowned, Evidence]]] = {}
+    chosen: dict[tuple[Any, ...], list[tuple[_Unowned, ChargeProperty]]] = {}
     lines: dict[tuple[Any, ...], list[tuple[_Unowned, tuple[Any, ...] | None]]] = {}
     for piece in pieces:
         best = _best(piece, owned)
         name = None
         if best:
             evidence, team = best
-            rule = None if piece.reason == NO_RULE else piece.bucket.rule
+            rule = None if piece.reason == NO_RULE else piece.split_key.rule
             one = piece.charges
             name = (
                 evidence.kind,
@@ -145,7 +152,7 @@ def unowned_cost(
             piece.charges.provider,
             piece.charges.service,
             piece.charges.sub_account,
-            piece.bucket.rule,
+            piece.split_key.rule,
             piece.reason,
         )
         lines.setdefault(line, []).append((piece, name))
@@ -158,27 +165,27 @@ def unowned_cost(
 
 
 def _unowned(
-    buckets: Mapping[tuple[int, int], Bucket], charges: Sequence[Charges]
+    split_keys: Mapping[tuple[int, int], SplitKeyCost], charges: Sequence[Charges]
 ) -> list[_Unowned]:
-    """A bucket's unowned cost by its charges: their own where nobody has any of it, else cut by
+    """A split key's unowned cost by its charges: their own where nobody has any of it, else cut by
     their size.
     """
     members: dict[tuple[int, int], list[Charges]] = {}
     for one in charges:
-        if buckets[one.bucket].reasons:
-            members.setdefault(one.bucket, []).append(one)
+        if split_keys[one.split_key].reasons:
+            members.setdefault(one.split_key, []).append(one)
     found = []
     for key, own in members.items():
-        bucket = buckets[key]
-        for reason, cost in bucket.reasons.items():
-            is_whole = not bucket.teams and len(bucket.reasons) == 1
+        split_key = split_keys[key]
+        for reason, cost in split_key.reasons.items():
+            is_whole = not split_key.teams and len(split_key.reasons) == 1
             shares = (
                 [one.cost for one in own]
                 if is_whole
                 else _cut(cost, [abs(one.cost) for one in own])
             )
             pairs = zip(own, shares, strict=True)
-            found += [_Unowned(one, bucket, reason, share) for one, share in pairs if share]
+            found += [_Unowned(one, split_key, reason, share) for one, share in pairs if share]
     return found
 
 
@@ -192,19 +199,21 @@ def _cut(cost: Decimal, weights: Sequence[Decimal]) -> list[Decimal]:
     return [Decimal(text_of(quanta, places)) for quanta in cut]
 
 
-def _best(piece: _Unowned, owned: Owned) -> tuple[Evidence, str] | None:
+def _best(piece: _Unowned, owned: Owned) -> tuple[ChargeProperty, str] | None:
     """The evidence with the highest confidence, of equal ones the most telling; None below the
     least.
     """
-    bucket = piece.bucket
+    split_key = piece.split_key
     is_unknown = piece.reason.startswith(UNKNOWN_TEAM)
-    if not is_unknown and piece.reason not in (NO_RULE, NO_TEAM, UNTRACED):
+    if not is_unknown and piece.reason not in (NO_RULE, NO_TEAM, UNTRACED, UNKNOWN_WORDING):
         return None
-    if piece.reason == UNTRACED and bucket.untraced == "unallocated":  # the source wants it so
+    if piece.reason == UNTRACED and split_key.untraced == "unallocated":  # the source wants it so
         return None
-    if bucket.method == "follow" or (bucket.method == "unallocated" and bucket.rule != NO_RULE):
+    if split_key.method == "follow" or (
+        split_key.method == "unallocated" and split_key.rule != NO_RULE
+    ):
         return None  # it gets an owner with what it follows; a rule wants it so
-    best: tuple[Fraction, Evidence, str] | None = None
+    best: tuple[Fraction, ChargeProperty, str] | None = None
     for evidence in [*evidence_of(piece.charges), *traced_evidence(piece.charges)]:
         sums = owned.get((evidence.kind, evidence.value))
         if sums:
@@ -216,7 +225,10 @@ def _best(piece: _Unowned, owned: Owned) -> tuple[Evidence, str] | None:
 
 
 def _suggestion(
-    name: tuple[Any, ...], members: list[tuple[_Unowned, Evidence]], owned: Owned, currency: str
+    name: tuple[Any, ...],
+    members: list[tuple[_Unowned, ChargeProperty]],
+    owned: Owned,
+    currency: str,
 ) -> Suggestion:
     kind, value, team, source, provider, reason, rule = name
     sums = owned[kind, value]

@@ -42,7 +42,7 @@ class BadText(Exception):
 
 
 @dataclass(frozen=True)
-class Entry:
+class RuleEntry:
     """One entry of a section. `number` counts from 1, `spec` is what it means."""
 
     kind: str  # rule, scope, pool
@@ -67,16 +67,16 @@ class Entry:
 class RuleText:
     """The entries of a document in order, and the lines of its top keys."""
 
-    entries: tuple[Entry, ...] = ()
+    entries: tuple[RuleEntry, ...] = ()
     sections: dict[str, int] = field(default_factory=dict)
 
-    def of(self, kind: str) -> list[Entry]:
+    def of(self, kind: str) -> list[RuleEntry]:
         return [entry for entry in self.entries if entry.kind == kind]
 
-    def numbered(self, kind: str, number: int) -> Entry | None:
+    def numbered(self, kind: str, number: int) -> RuleEntry | None:
         return next((entry for entry in self.of(kind) if entry.number == number), None)
 
-    def named(self, kind: str, name: str, *, last: bool = False) -> Entry | None:
+    def named(self, kind: str, name: str, *, last: bool = False) -> RuleEntry | None:
         found = [entry for entry in self.of(kind) if entry.name == name]
         return found[-1 if last else 0] if found else None
 
@@ -204,7 +204,7 @@ def as_written(text: str) -> Any:
 def _entries(written: Any, document: Any) -> RuleText:
     if not isinstance(written, CommentedMap) or not isinstance(document, dict):
         return RuleText()
-    entries: list[Entry] = []
+    entries: list[RuleEntry] = []
     for section, texts in written.items():
         specs = document.get(section)
         if section not in SECTIONS or not isinstance(texts, CommentedSeq) or not specs:
@@ -213,7 +213,7 @@ def _entries(written: Any, document: Any) -> RuleText:
             name = spec.get("name") if isinstance(spec, dict) else None
             told = name.strip() if isinstance(name, str) else ""
             line = int(texts.lc.item(number - 1)[0]) + 1
-            entries.append(Entry(SECTIONS[section], number, told, spec, line, text))
+            entries.append(RuleEntry(SECTIONS[section], number, told, spec, line, text))
     lines = {str(key): int(written.lc.key(key)[0]) + 1 for key in written}
     return RuleText(tuple(entries), lines)
 

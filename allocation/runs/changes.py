@@ -26,7 +26,7 @@ MARGIN = timedelta(
 
 
 @dataclass(frozen=True)
-class Change:
+class StaleReason:
     """One reason why a run no longer says what a new one would. `days` None: it can move any day of
     the month.
     """
@@ -49,7 +49,7 @@ ORDER BY 1, 2
 
 def bill_changes(
     *, month: date, before: Collection[int], currency: str | None = None
-) -> list[Change]:
+) -> list[StaleReason]:
     """Snapshots that came or went since those `before`, with the days of their charges, in one
     currency or in any.
     """
@@ -62,7 +62,7 @@ def bill_changes(
         days: dict[int, list[date]] = {}
         for scope, day in cursor.fetchall():
             days.setdefault(scope, []).append(day)
-    return [Change(cause, tuple(days[scope])) for scope, cause in _causes(days, now).items()]
+    return [StaleReason(cause, tuple(days[scope])) for scope, cause in _causes(days, now).items()]
 
 
 def bill_causes(*, month: date, before: Collection[int]) -> list[str]:
@@ -97,7 +97,7 @@ def setting_changes(inputs: Mapping[str, Any], *, month: date, since: datetime) 
     if own_catalogue().sha256 != inputs.get("catalogue", sha256_of(())):
         causes.append("the catalogue changed")
     if driver_data_changed(inputs, month=month, since=since):
-        causes.append("driver data changed")
+        causes.append("usage data changed")
     known = inputs.get("sources", {})
     for source in Source.objects.filter(pk__in=[int(pk) for pk in known]).order_by("name"):
         if known[str(source.pk)] != [source.name, source.project_match, source.untraced]:
@@ -145,13 +145,13 @@ def driver_data_changed(
     return was_delivered and (look is None or fingerprint_now(look) != inputs.get("drivers_sha256"))
 
 
-def changes_since_runs(runs: Iterable[int]) -> list[Change]:
+def changes_since_runs(runs: Iterable[int]) -> list[StaleReason]:
     """The same of several runs, by id, in the order in which they were made."""
     found = AllocationRun.objects.filter(pk__in=runs).order_by("pk")
     return [change for run in found for change in changes_since(run)]
 
 
-def changes_since(run: AllocationRun) -> list[Change]:
+def changes_since(run: AllocationRun) -> list[StaleReason]:
     """Everything that a new run of the month would see differently, but for traces, which change
     all the time.
 
@@ -165,4 +165,4 @@ def changes_since(run: AllocationRun) -> list[Change]:
     rule_set = rule_set_for(run.billing_month)
     if rule_set.content_sha256 != run.inputs.get("rules_sha256"):
         causes.insert(0, f"rule set {rule_set.number} is in force")
-    return [*found, *(Change(cause, None) for cause in causes)]
+    return [*found, *(StaleReason(cause, None) for cause in causes)]

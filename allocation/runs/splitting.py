@@ -124,7 +124,7 @@ BASE_SQL = """
 -- One row per split key and target of some stages of the run, over the month. A slice counts once
 -- for each day that has it.
 COPY (
-    SELECT a.bucket, a.target_id, trim_scale(sum(a.effective_cost * r.days)),
+    SELECT a.split_key_id, a.target_id, trim_scale(sum(a.effective_cost * r.days)),
         trim_scale(sum(a.billed_cost * r.days)),
         trim_scale(coalesce(sum(a.list_cost * r.days), 0)), max(a.evidence)
     FROM (

@@ -104,7 +104,8 @@ WITH factor AS (
     SELECT b.source_id, (1 + coalesce(sum(g.effective_cost) FILTER (WHERE b.method = 'follow')
         / nullif(sum(g.effective_cost) FILTER (WHERE b.method <> 'follow'), 0), 0))::float8 AS
             with_followers
-    FROM charge_group g JOIN charge_bucket b ON b.run_id = g.run_id AND b.bucket = g.bucket
+    FROM charge_group g
+    JOIN charge_split_key b ON b.run_id = g.run_id AND b.split_key_id = g.split_key_id
     WHERE g.run_id = %(run)s
     GROUP BY 1
 ), line AS (
@@ -119,7 +120,8 @@ WITH factor AS (
         )::float8 AS cost_in,
         sum(g.effective_cost * c.with_followers) FILTER (WHERE b.split_key->>'token_class'
             IN ('output', 'reasoning', 'output_audio', 'output_image'))::float8 AS cost_out
-    FROM charge_group g JOIN charge_bucket b ON b.run_id = g.run_id AND b.bucket = g.bucket
+    FROM charge_group g
+    JOIN charge_split_key b ON b.run_id = g.run_id AND b.split_key_id = g.split_key_id
     JOIN carried c ON c.source_id = b.source_id
     WHERE g.run_id = %(run)s AND b.method = 'traced_usage'
     GROUP BY 1, 2, 3, 4

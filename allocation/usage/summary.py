@@ -55,11 +55,11 @@ WHERE u.hour = ANY(%(hours)s)
 GROUP BY u.hour, known.subject_id
 """
 SUM_LATENCY = """
-INSERT INTO latency_summary (hour, subject_id, bucket, calls)
-SELECT l.hour, known.subject_id, l.bucket, sum(l.calls)
+INSERT INTO latency_summary (hour, subject_id, bin, calls)
+SELECT l.hour, known.subject_id, l.bin, sum(l.calls)
 FROM latency_hourly l JOIN usage_subject_of known ON known.dimension_id = l.dimension_id
 WHERE l.hour = ANY(%(hours)s)
-GROUP BY l.hour, known.subject_id, l.bucket
+GROUP BY l.hour, known.subject_id, l.bin
 """
 
 
@@ -79,7 +79,7 @@ def summarise_hours(limit: int = HOURS_AT_ONCE) -> int:
     """Sum up at most `limit` hours that changed since they were summed up last, newest first; how
     many.
 
-    Safe beside the folder and beside itself: an hour that changes meanwhile is stale again.
+    Safe beside the merger and beside itself: an hour that changes meanwhile is stale again.
     """
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(TAKE, {"limit": limit})

@@ -18,7 +18,7 @@ from allocation.models import AllocationRun, RunStatus
 from allocation.values.periods import Period
 from portal.api.callers import caller_of, reads, reads_everything_of
 from portal.api.parameters import (
-    CostField,
+    AmountField,
     MonthField,
     PageParameters,
     StrictSerializer,
@@ -83,10 +83,10 @@ class BalanceLine(serializers.Serializer[Any]):
     currency = serializers.CharField()
     metric = serializers.CharField()
     run = serializers.IntegerField(allow_null=True)
-    charges = CostField()
-    allocated = CostField()
-    unallocated = CostField()
-    difference = CostField()
+    charges = AmountField()
+    allocated = AmountField()
+    unallocated = AmountField()
+    difference = AmountField()
 
 
 class Balance(serializers.Serializer[Any]):

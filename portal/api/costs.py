@@ -15,7 +15,7 @@ from rest_framework.response import Response
 
 from allocation.values.names import quoted
 from portal.api.callers import caller_of, readable_team, reads
-from portal.api.parameters import CostField, MonthField, PageParameters, parameters_of
+from portal.api.parameters import AmountField, MonthField, PageParameters, parameters_of
 from reports.cost_question.answers import cost_page, costs
 from reports.cost_question.question import METRICS, CostQuestion
 from reports.cost_question.runs import current_runs, runs_of_months
@@ -59,15 +59,15 @@ class CostParameters(PageParameters):
     reason = filter_field()
 
 
-class CostLine(serializers.Serializer[Any]):
+class CostLineSerializer(serializers.Serializer[Any]):
     key = serializers.DictField(child=serializers.CharField(allow_null=True))
     currency = serializers.CharField()
-    cost = CostField()
+    cost = AmountField()
 
 
 class CostTotal(serializers.Serializer[Any]):
     currency = serializers.CharField()
-    cost = CostField()
+    cost = AmountField()
 
 
 class CostPage(serializers.Serializer[Any]):
@@ -76,7 +76,7 @@ class CostPage(serializers.Serializer[Any]):
     group_by = serializers.ListField(child=serializers.CharField())
     runs = serializers.ListField(child=serializers.IntegerField())
     totals = CostTotal(many=True)
-    rows = CostLine(many=True)
+    rows = CostLineSerializer(many=True)
     next_offset = serializers.IntegerField(allow_null=True)
 
 

@@ -17,7 +17,7 @@ from rest_framework.response import Response
 
 from portal.api.callers import MayChangeDrivers, caller_of, reads_everything_of
 from portal.api.parameters import (
-    CostField,
+    AmountField,
     MonthField,
     NoParameters,
     StrictSerializer,
@@ -31,7 +31,7 @@ from portal.ingest.drivers.table import MOST_BYTES
 from reports.queries.usage.drivers_known import drivers_known
 
 
-class DriverLine(serializers.Serializer[Any]):
+class DriverLineSerializer(serializers.Serializer[Any]):
     """`quantity`: the series' own unit, GPU-hours booked, or tokens; null for owners."""
 
     kind = serializers.CharField()
@@ -39,7 +39,7 @@ class DriverLine(serializers.Serializer[Any]):
     first = serializers.DateField()
     last = serializers.DateField(allow_null=True)
     rows = serializers.IntegerField()
-    quantity = CostField(allow_null=True)
+    quantity = AmountField(allow_null=True)
     import_id = serializers.IntegerField(allow_null=True)
     loaded_at = serializers.DateTimeField(allow_null=True)
 
@@ -118,13 +118,15 @@ class DriverOutcome(serializers.Serializer[Any]):
         return {"import": serializers.IntegerField(allow_null=True), **super().get_fields()}
 
 
-@extend_schema(responses=DriverLine(many=True), operation_id="drivers")
+@extend_schema(responses=DriverLineSerializer(many=True), operation_id="drivers")
 @api_view(["GET"])
 @permission_classes([reads_everything_of("drivers")])
 def drivers(request: Request) -> Response:
     """One line per series, cluster and provider."""
     parameters_of(request, NoParameters)
-    return Response(DriverLine(drivers_known(scope=caller_of(request).scope), many=True).data)
+    return Response(
+        DriverLineSerializer(drivers_known(scope=caller_of(request).scope), many=True).data
+    )
 
 
 @extend_schema(

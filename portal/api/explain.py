@@ -46,7 +46,7 @@ class ExplainParameters(StrictSerializer):
     )
     part = serializers.IntegerField(min_value=0, max_value=10_000, required=False)
     line = serializers.RegexField(
-        r"^[0-9]{1,18}-[0-9]{1,9}$", required=False, help_text="run-bucket of a listed line"
+        r"^[0-9]{1,18}-[0-9]{1,9}$", required=False, help_text="run-split key of a listed line"
     )
     bill = serializers.RegexField(
         r"^[0-9]{1,14}-[0-9]{1,14}$", required=False, help_text="0-0 for the first bill rows"

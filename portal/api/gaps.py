@@ -12,7 +12,7 @@ from rest_framework.response import Response
 
 from portal.api.allocation import MonthParameters
 from portal.api.callers import caller_of, reads_everything_of
-from portal.api.parameters import CostField, MonthField, parameters_of
+from portal.api.parameters import AmountField, MonthField, parameters_of
 from reports.cost_question.runs import current_runs
 from reports.queries.reconcile.gaps import SourceGap, month_gaps
 
@@ -20,7 +20,7 @@ from reports.queries.reconcile.gaps import SourceGap, month_gaps
 class GapCause(serializers.Serializer[Any]):
     key = serializers.CharField()
     label = serializers.CharField()  # type: ignore[assignment]
-    amount = CostField()
+    amount = AmountField()
     evidence = serializers.CharField()
     fix = serializers.CharField()
 
@@ -32,11 +32,11 @@ class GapSource(serializers.Serializer[Any]):
 
     source = serializers.CharField()  # type: ignore[assignment]
     currency = serializers.CharField()
-    billed = CostField()
-    estimate_usd = CostField()
+    billed = AmountField()
+    estimate_usd = AmountField()
     compared = serializers.BooleanField()
-    start = CostField()
-    gap = CostField()
+    start = AmountField()
+    gap = AmountField()
     traces_through = serializers.DateField(allow_null=True)
     causes = GapCause(many=True)
 
@@ -45,9 +45,9 @@ class OffTheBillLine(serializers.Serializer[Any]):
     provider = serializers.CharField(allow_null=True)
     project = serializers.CharField(allow_null=True)
     model = serializers.CharField(allow_null=True)
-    calls = CostField()
-    unpriced_calls = CostField()
-    estimate_usd = CostField(source="estimate")
+    calls = AmountField()
+    unpriced_calls = AmountField()
+    estimate_usd = AmountField(source="estimate")
     reason = serializers.CharField()
 
 

@@ -17,7 +17,7 @@ from rest_framework.response import Response
 
 from allocation.models import Delivery, Import, ImportStatus, RejectedRow
 from portal.api.callers import MayUpload, caller_of, reads_everything_of
-from portal.api.jobs import JobLine
+from portal.api.jobs import JobLineSerializer
 from portal.api.parameters import NoParameters, PageParameters, StrictSerializer, parameters_of
 from portal.ingest.bills.formats import AUTO, bill_formats, format_choices
 from portal.ingest.bills.uploads import accept_upload
@@ -137,7 +137,7 @@ class BillUpload(StrictSerializer):
     )
 
 
-@extend_schema(request=BillUpload, responses={202: JobLine}, operation_id="upload_bill")
+@extend_schema(request=BillUpload, responses={202: JobLineSerializer}, operation_id="upload_bill")
 @api_view(["POST"])
 @permission_classes([MayUpload])
 @parser_classes([MultiPartParser])
@@ -161,4 +161,4 @@ def upload_bill(request: Request) -> Response:
         )
     except BillRefused as refusal:
         raise ValidationError({"file": [str(refusal)]}) from refusal
-    return Response(JobLine(job).data, status=202)
+    return Response(JobLineSerializer(job).data, status=202)

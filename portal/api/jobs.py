@@ -19,7 +19,7 @@ class JobParameters(PageParameters):
     kind = serializers.CharField(max_length=100, required=False)
 
 
-class JobLine(serializers.ModelSerializer[Job]):
+class JobLineSerializer(serializers.ModelSerializer[Job]):
     class Meta:
         model = Job
         fields = [
@@ -39,7 +39,9 @@ class JobLine(serializers.ModelSerializer[Job]):
         read_only_fields = fields
 
 
-@extend_schema(parameters=[JobParameters], responses=JobLine(many=True), operation_id="jobs")
+@extend_schema(
+    parameters=[JobParameters], responses=JobLineSerializer(many=True), operation_id="jobs"
+)
 @api_view(["GET"])
 @permission_classes([reads_everything_of("jobs")])
 def jobs(request: Request) -> Response:
@@ -49,10 +51,10 @@ def jobs(request: Request) -> Response:
     found = Job.objects.filter(**picked).order_by("-id")[
         asked["offset"] : asked["offset"] + asked["limit"]
     ]
-    return Response(JobLine(found, many=True).data)
+    return Response(JobLineSerializer(found, many=True).data)
 
 
-@extend_schema(responses=JobLine, operation_id="job")
+@extend_schema(responses=JobLineSerializer, operation_id="job")
 @api_view(["GET"])
 @permission_classes([reads_everything_of("jobs")])
 def job(request: Request, job_id: int) -> Response:
@@ -60,4 +62,4 @@ def job(request: Request, job_id: int) -> Response:
     found = Job.objects.filter(pk=job_id).first()
     if found is None:
         raise Http404
-    return Response(JobLine(found).data)
+    return Response(JobLineSerializer(found).data)

@@ -52,7 +52,7 @@ class MonthField(serializers.Field[Any, Any, Any, Any]):
 
 
 @extend_schema_field({"type": "string", "example": "12.340000000001"})
-class CostField(serializers.Field[Any, Any, Any, Any]):
+class AmountField(serializers.Field[Any, Any, Any, Any]):
     """An exact amount or quantity: every digit, as a string, so that no reader makes a binary float
     of it.
     """

@@ -13,7 +13,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from portal.api.callers import caller_of, reads
-from portal.api.parameters import CostField, StrictSerializer, parameters_of
+from portal.api.parameters import AmountField, StrictSerializer, parameters_of
 from reports.queries.usage.picked import UsageFilter
 from reports.queries.usage.unpriced import usage_unpriced
 from reports.window import HourWindow
@@ -29,8 +29,8 @@ class UnpricedLine(serializers.Serializer[Any]):
     provider = serializers.CharField(allow_null=True)
     model_requested = serializers.CharField(allow_null=True)
     model_answered = serializers.CharField(allow_null=True)
-    calls = CostField()
-    tokens = CostField()
+    calls = AmountField()
+    tokens = AmountField()
     last_hour = serializers.DateTimeField()
 
 

@@ -12,7 +12,7 @@ from allocation.runs.month import AllocationBusy, allocate_period
 from allocation.values.periods import Period
 from portal.decisions.rules import PREVIEW_RULES
 from portal.errors import Refused
-from portal.ingest.otlp.rollup.fold import fold
+from portal.ingest.otlp.rollup.merge import merge_deltas
 from portal.jobs.claims import JobContext, Temporary
 from portal.jobs.kinds import job_kind
 
@@ -21,7 +21,7 @@ from portal.jobs.kinds import job_kind
 def allocate(context: JobContext) -> dict[str, Any]:
     """Allocate the month of the payload, {"period": "YYYY-MM"}."""
     period = Period.parse(context.payload["period"])
-    fold()  # list prices weigh what no token class does, and only merged usage is priced
+    merge_deltas()  # list prices weigh what no token class does, and only merged usage is priced
     try:
         outcome = allocate_period(
             period=period, now=timezone.now(), progress=context.progress, guard=context.finish_guard
@@ -42,7 +42,7 @@ def preview_rules(context: JobContext) -> dict[str, Any]:
     preview = RulePreview.objects.filter(pk=context.payload["preview"]).first()
     if preview is None:
         raise Refused("the preview has expired; ask for another")
-    fold()  # as before an allocation, so that both see the same usage
+    merge_deltas()  # as before an allocation, so that both see the same usage
     try:
         carry_out_preview(
             preview, now=timezone.now(), progress=context.progress, guard=context.finish_guard

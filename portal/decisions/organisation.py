@@ -7,7 +7,7 @@ from datetime import date
 from django.db import transaction
 
 from allocation.organisation.store import apply_organisation
-from allocation.organisation.tree_changes import ACTIONS, Plan
+from allocation.organisation.tree_changes import ACTIONS, TreePlan
 from portal.accounts import audit
 
 LINES_AUDITED = 200
@@ -15,7 +15,7 @@ LINES_AUDITED = 200
 
 def apply_file(
     *, text: str, previewed: str, rewrite: bool, acting_user: str | None, today: date
-) -> Plan:
+) -> TreePlan:
     """Carry out a previewed file and record it. Raises OrganisationError; then nothing has changed.
 
     `acting_user` is None for the command line.

@@ -13,7 +13,7 @@ from django.db import transaction
 from allocation.charges.groups import pinned_scopes
 from allocation.charges.split_key_map import month_dimensions
 from allocation.models import RuleSet
-from allocation.preview.world import check_draft, rule_reach
+from allocation.preview.rule_test_data import check_draft, rule_reach
 from allocation.rules.accepting import accepted_rules
 from allocation.rules.conditions import Facts
 from allocation.rules.rule_sets import add_owner_rule, rule_set_for
@@ -67,7 +67,7 @@ def accept_owner(
         )
         _check_reach(in_force.text, text, rule=rule, month=month)
         made = add_owner_rule(text=text, effective_from=month, acting_user=acting_user, note=rule)
-        taken = check_draft(text=text, effective_from=month, month=month).taken
+        taken = check_draft(text=text, effective_from=month, month=month).matched
         reaches = rule_reach(taken, month=month) if taken else []
         reach = [one for one in reaches if (one.rule, one.currency) == (rule, currency)]
         accepted = Accepted(
@@ -134,10 +134,10 @@ def _check_reach(before: str, after: str, *, rule: str, month: date) -> None:
             outside += old.rule_for(facts, month=month) is None and old.scope_of(facts) == "other"
     if not taken:
         raise OwnerError(
-            "a rule before it takes these charges by now; allocate the month again and look anew"
+            "a rule before it takes these bill lines by now; allocate the month again and look anew"
         )
     if outside:
         raise OwnerError(
-            f"the rule would also take {outside} kinds of charges outside the AI scope, which look "
+            f"the rule would also take {outside} kinds of bill lines outside AI, which look "
             "the same; write a narrower rule by hand"
         )

@@ -17,7 +17,7 @@ from portal.demo import cases, events
 from portal.demo.aws_lines import BillDay, Thing, cause_of, charged, tags_of, used
 from portal.demo.aws_services import index_lines, service_lines
 from portal.demo.company import PROJECTS
-from portal.demo.focus_rows import Account, Line
+from portal.demo.focus_rows import BillAccount, DemoBillLine
 from portal.demo.settings import DemoSettings
 
 _HOURLY = {  # on-demand list price, Linux, us-east-1
@@ -69,8 +69,8 @@ _PLAN = Thing(
 
 
 def aws_lines(
-    settings: DemoSettings, account: Account, month: date, days: list[date]
-) -> Iterator[Line]:
+    settings: DemoSettings, account: BillAccount, month: date, days: list[date]
+) -> Iterator[DemoBillLine]:
     for day in days:
         on = BillDay(settings, account, month, day)
         for node in _nodes_on(settings, day):
@@ -95,7 +95,7 @@ def _plan_hours(on: BillDay) -> Decimal:
     return Decimal(24 - int(rng.integers(3, 9))) if rng.random() < 0.12 else Decimal(24)
 
 
-def _node_line(on: BillDay, node: Node) -> Line:
+def _node_line(on: BillDay, node: Node) -> DemoBillLine:
     thing = Thing(
         project=node.account,
         service="Amazon Elastic Compute Cloud",
@@ -153,7 +153,7 @@ def _plan_columns(status: str | None) -> dict[str, str]:
     return columns | ({"CommitmentDiscountStatus": status} if status else {})
 
 
-def _plan_lines(on: BillDay) -> Iterator[Line]:
+def _plan_lines(on: BillDay) -> Iterator[DemoBillLine]:
     """The plan's recurring fee, and what of it nobody used."""
     priced = {"PricingCategory": "Committed", "PricingUnit": "Hours"}
     yield charged(

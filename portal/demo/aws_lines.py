@@ -12,7 +12,7 @@ import numpy as np
 from allocation.values.money import plain
 from portal.demo.company import PROJECTS
 from portal.demo.features import FEATURES
-from portal.demo.focus_rows import Account, Line
+from portal.demo.focus_rows import BillAccount, DemoBillLine
 from portal.demo.prices import CONTRACT
 from portal.demo.settings import DemoSettings
 from portal.demo.truth import Cause
@@ -26,7 +26,7 @@ class BillDay:
     """A day on the bill of a month."""
 
     settings: DemoSettings
-    account: Account
+    account: BillAccount
     month: date
     day: date
 
@@ -65,13 +65,13 @@ def used(
     *,
     columns: Mapping[str, str] = NO_COLUMNS,
     prepaid: Decimal | None = None,
-) -> Line:
+) -> DemoBillLine:
     """A quantity at a list price less the contract's discount; `prepaid` is its effective cost
     where it was paid for before.
     """
     contracted = listed * CONTRACT["aws"]
     cost = contracted * quantity
-    return Line(
+    return DemoBillLine(
         account=on.account,
         month=on.month,
         start=on.day,
@@ -112,9 +112,9 @@ def charged(
     effective: Decimal,
     columns: Mapping[str, str],
     days: int = 1,
-) -> Line:
+) -> DemoBillLine:
     """An amount as such, for so many days from this one on."""
-    return Line(
+    return DemoBillLine(
         account=on.account,
         month=on.month,
         start=on.day,

@@ -10,7 +10,7 @@ from datetime import timedelta
 from decimal import Decimal
 
 from portal.demo.aws_lines import BillDay, Thing, cause_of, charged, tags_of, used
-from portal.demo.focus_rows import Line
+from portal.demo.focus_rows import DemoBillLine
 from portal.demo.truth import OTHER, UNTAGGED, Cause
 
 _INDEX = Thing(
@@ -31,7 +31,7 @@ _INDEX_COLUMNS = {
 _RESERVED_AFTER = timedelta(days=4)
 
 
-def index_lines(on: BillDay) -> Iterator[Line]:
+def index_lines(on: BillDay) -> Iterator[DemoBillLine]:
     """The vector index's prepaid year, and the hours that it covers."""
     reserved = on.settings.first_day + _RESERVED_AFTER
     if on.day == reserved:
@@ -169,7 +169,7 @@ _SERVICES = (
 )
 
 
-def service_lines(on: BillDay) -> Iterator[Line]:
+def service_lines(on: BillDay) -> Iterator[DemoBillLine]:
     rng = on.random(2)
     for each in _SERVICES:
         units = Decimal(int(each.units * (1.0 + each.noise * rng.uniform(-1.0, 1.0))))

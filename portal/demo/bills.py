@@ -17,14 +17,14 @@ from portal.demo import cases, events
 from portal.demo.aws_fleet import aws_lines
 from portal.demo.calls import EMBEDDING_MODEL, TrafficDay
 from portal.demo.company import PROJECTS
-from portal.demo.focus_rows import Account, Line, billed_through, focus_csv, gzipped
+from portal.demo.focus_rows import BillAccount, DemoBillLine, billed_through, focus_csv, gzipped
 from portal.demo.google_support import google_lines
 from portal.demo.models import MODELS, Model
 from portal.demo.prices import CONTRACT, EUR_PER_USD, TOKEN_CLASSES, list_price
 from portal.demo.settings import DemoSettings, month_after
 from portal.demo.truth import PLAYGROUND, Cause, Truth
 
-OPENAI = Account(
+OPENAI = BillAccount(
     "openai",
     "1.2",
     "org-Lk93VbTq81xWz0Ey",
@@ -35,7 +35,7 @@ OPENAI = Account(
     "Project",
     lag_days=1,
 )
-AWS = Account(
+AWS = BillAccount(
     "aws",
     "1.0",
     "410022100001",
@@ -46,7 +46,7 @@ AWS = Account(
     "AWS account",
     lag_days=1,
 )
-GOOGLE = Account(
+GOOGLE = BillAccount(
     "google-cloud",
     "1.3",
     "01A7F4-B2C9D0-3E58F1",
@@ -65,7 +65,7 @@ _SUPPORT_SHARE = Decimal("0.045")
 
 
 @dataclass
-class Usage:
+class DemoUsage:
     """Tokens by (source, project, day, model, batch or not, class), and in them by cause."""
 
     tokens: dict[tuple[str, str, date, str, bool, str], dict[Cause, int]] = field(
@@ -129,7 +129,7 @@ class BillFile:
 
 
 def bill_files(
-    settings: DemoSettings, usage: Usage, months: Iterable[date], truth: Truth
+    settings: DemoSettings, usage: DemoUsage, months: Iterable[date], truth: Truth
 ) -> Iterator[BillFile]:
     """Every source's bill of these months, and their truth. `usage` must hold the whole of each
     month.
@@ -142,8 +142,8 @@ def bill_files(
 
 
 def month_lines(
-    settings: DemoSettings, usage: Usage, account: Account, month: date, truth: Truth
-) -> list[Line]:
+    settings: DemoSettings, usage: DemoUsage, account: BillAccount, month: date, truth: Truth
+) -> list[DemoBillLine]:
     """One bill's lines in the order delivered; adds their causes to the truth."""
     until = min(billed_through(account, settings.now), month_after(month))
     days = [day for day in settings.days if month <= day < until]
@@ -164,7 +164,7 @@ def month_lines(
     return lines
 
 
-def _tell(truth: Truth, line: Line) -> None:
+def _tell(truth: Truth, line: DemoBillLine) -> None:
     """A charge of several days belongs to them equally, clipped to its billing period (outside of
     it: to its first day).
     """
@@ -184,7 +184,9 @@ def _tell(truth: Truth, line: Line) -> None:
 # ---------------------------------------------------------------- model calls
 
 
-def _model_lines(usage: Usage, account: Account, month: date, days: list[date]) -> Iterator[Line]:
+def _model_lines(
+    usage: DemoUsage, account: BillAccount, month: date, days: list[date]
+) -> Iterator[DemoBillLine]:
     wanted = set(days)
     keys = sorted(key for key in usage.tokens if key[0] == account.source and key[2] in wanted)
     for key in sorted(
@@ -196,7 +198,7 @@ def _model_lines(usage: Usage, account: Account, month: date, days: list[date]) 
 
 
 def model_line(
-    account: Account,
+    account: BillAccount,
     month: date,
     day: date,
     project_key: str,
@@ -204,7 +206,7 @@ def model_line(
     token_class: str,
     causes: Mapping[Cause, int],
     is_batch: bool = False,
-) -> Line:
+) -> DemoBillLine:
     """One token class of one model, project and day; batch calls have lines of their own."""
     tokens = sum(causes.values())
     rate = EUR_PER_USD if account.currency == "EUR" else Decimal(1)
@@ -218,7 +220,7 @@ def model_line(
     cost = contracted * quantity
     project = PROJECTS[project_key]
     wording = _WORDINGS[account.source](model, token_class, is_batch)
-    return Line(
+    return DemoBillLine(
         account=account,
         month=month,
         start=day,
@@ -312,8 +314,8 @@ _WORDINGS = {"openai": _openai_wording, "aws": _aws_wording, "google-cloud": _go
 
 
 def _following_lines(
-    settings: DemoSettings, account: Account, month: date, lines: list[Line]
-) -> Iterator[Line]:
+    settings: DemoSettings, account: BillAccount, month: date, lines: list[DemoBillLine]
+) -> Iterator[DemoBillLine]:
     """Tax, support and credits of a bill; the month's totals must be known for them, so the running
     month has no tax yet.
     """
@@ -322,10 +324,10 @@ def _following_lines(
 
     def monthly(
         category: str, service: str, description: str, amount: Decimal, **columns: str
-    ) -> Line:
+    ) -> DemoBillLine:
         cents = amount.quantize(Decimal("0.01"))
         listed = cents if category == "Usage" else Decimal(0)
-        return Line(
+        return DemoBillLine(
             account=account,
             month=month,
             start=month,
@@ -375,7 +377,9 @@ def _following_lines(
 # ---------------------------------------------------------------- files
 
 
-def _file(settings: DemoSettings, account: Account, month: date, lines: list[Line]) -> BillFile:
+def _file(
+    settings: DemoSettings, account: BillAccount, month: date, lines: list[DemoBillLine]
+) -> BillFile:
     if month_after(month) <= settings.now.date() and account.source != "aws":
         number = f"{account.source[:2].upper()}-{month:%Y%m}-{settings.seed:04d}"
         lines = [

@@ -24,7 +24,7 @@ from portal.demo.models import MODELS
 from portal.demo.settings import DemoSettings, month_after
 
 if TYPE_CHECKING:
-    from portal.demo.focus_rows import Line
+    from portal.demo.focus_rows import DemoBillLine
 
 GATEWAY, CACHE, BATCH, TAGS, MISTAGGED = CASES = ("gateway", "cache", "batch", "tags", "mistagged")
 
@@ -104,7 +104,7 @@ GATEWAY_ATTRIBUTES = {
 # ---------------------------------------------------------------- tags
 
 
-def as_tagged(lines: list[Line], settings: DemoSettings) -> list[Line]:
+def as_tagged(lines: list[DemoBillLine], settings: DemoSettings) -> list[DemoBillLine]:
     """The bill's lines with the tags that they have in this case."""
     if settings.case == TAGS:
         return [replace(line, tags={}) if _lacks_tags(line, settings) else line for line in lines]
@@ -120,7 +120,7 @@ def as_tagged(lines: list[Line], settings: DemoSettings) -> list[Line]:
     return lines
 
 
-def _is_model_line_of(line: Line, account: str) -> bool:
+def _is_model_line_of(line: DemoBillLine, account: str) -> bool:
     return (
         line.project is not None
         and line.project[0] == account
@@ -128,7 +128,7 @@ def _is_model_line_of(line: Line, account: str) -> bool:
     )
 
 
-def _lacks_tags(line: Line, settings: DemoSettings) -> bool:
+def _lacks_tags(line: DemoBillLine, settings: DemoSettings) -> bool:
     """Most resources lost their tags once, for three tenths of the month, and got them back."""
     if line.columns.get("ResourceName") in _NEVER_TAGGED:
         return True

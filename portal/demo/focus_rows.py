@@ -45,7 +45,7 @@ COLUMNS = {
 
 
 @dataclass(frozen=True)
-class Account:
+class BillAccount:
     """One provider's bill to one of Larkspur's legal entities."""
 
     source: str
@@ -60,10 +60,10 @@ class Account:
 
 
 @dataclass(frozen=True)
-class Line:
+class DemoBillLine:
     """One bill row. Costs are derived from prices by `bills.priced`, or given."""
 
-    account: Account
+    account: BillAccount
     month: date
     start: date
     end: date  # exclusive
@@ -89,7 +89,7 @@ def _time(day: date) -> str:
     return f"{day.isoformat()}T00:00:00Z"
 
 
-def focus_row(line: Line) -> dict[str, str]:
+def focus_row(line: DemoBillLine) -> dict[str, str]:
     """The row's cells by FOCUS name; columns that are missing are null."""
     account = line.account
     cells = {
@@ -126,7 +126,7 @@ def focus_row(line: Line) -> dict[str, str]:
     return {**cells, **line.columns}
 
 
-def focus_csv(lines: Sequence[Line], *, version: str, extra: Sequence[str] = ()) -> bytes:
+def focus_csv(lines: Sequence[DemoBillLine], *, version: str, extra: Sequence[str] = ()) -> bytes:
     """The lines as a FOCUS CSV file of this version, with the provider's own x_ columns after the
     standard ones.
     """
@@ -144,6 +144,6 @@ def gzipped(content: bytes, level: int = 6) -> bytes:
     return gzip.compress(content, compresslevel=level, mtime=0)
 
 
-def billed_through(account: Account, now: datetime) -> date:
+def billed_through(account: BillAccount, now: datetime) -> date:
     """The first day that is not on the bill yet."""
     return now.date() - timedelta(days=account.lag_days - 1)

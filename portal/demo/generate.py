@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from pathlib import Path
 
-from portal.demo.bills import ACCOUNTS, BillFile, Usage, bill_files, month_lines
+from portal.demo.bills import ACCOUNTS, BillFile, DemoUsage, bill_files, month_lines
 from portal.demo.calls import traffic_days
 from portal.demo.focus_rows import billed_through, gzipped
 from portal.demo.settings import DemoSettings, at
@@ -50,7 +50,7 @@ def write_files(
             if is_another_day and _last_day(month) >= _billed_before(since)
         ]
     days = [day for day in settings.days if day >= first_new or day.replace(day=1) in months]
-    usage, traces = Usage(), _TraceFiles(folder / "traces")
+    usage, traces = DemoUsage(), _TraceFiles(folder / "traces")
     for day in days:
         found = list(traffic_days(settings, [day]))
         for each in found:
@@ -108,7 +108,7 @@ def _billed_before(since: datetime) -> date:
 
 def whole_truth(settings: DemoSettings) -> Truth:
     """The truth of every month, without writing files."""
-    usage, truth = Usage(), Truth()
+    usage, truth = DemoUsage(), Truth()
     for each in traffic_days(settings, settings.days):
         usage.add(each)
     usage.add_unseen(settings, settings.days)

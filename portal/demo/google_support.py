@@ -11,7 +11,7 @@ from decimal import Decimal
 
 from allocation.values.money import plain
 from portal.demo.company import PROJECTS
-from portal.demo.focus_rows import Account, Line
+from portal.demo.focus_rows import BillAccount, DemoBillLine
 from portal.demo.truth import OTHER, Cause
 
 
@@ -71,7 +71,7 @@ _SERVICES = (
 )
 
 
-def google_lines(account: Account, month: date, days: list[date]) -> Iterator[Line]:
+def google_lines(account: BillAccount, month: date, days: list[date]) -> Iterator[DemoBillLine]:
     for day in days:
         for item in _SERVICES:
             cost = item.per_day * item.price
@@ -83,7 +83,7 @@ def google_lines(account: Account, month: date, days: list[date]) -> Iterator[Li
                     "feature": item.cause.feature,
                     "environment": "production",
                 }
-            yield Line(
+            yield DemoBillLine(
                 account=account,
                 month=month,
                 start=day,

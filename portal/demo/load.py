@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
 
-from allocation.models import Import, ImportStatus, Source, Untraced
+from allocation.models import Import, ImportStatus, Source, UntracedPolicy
 from allocation.runs.month import allocate_period
 from allocation.values.periods import Period
 from portal.demo.accepted_rules import accept_rules
@@ -29,7 +29,7 @@ from portal.demo.settings import DemoSettings, demo_settings
 from portal.errors import Refused
 from portal.ingest.bills.delivery import load_bill
 from portal.ingest.otlp.job_kinds import import_packaged_prices
-from portal.ingest.otlp.rollup.fold import fold
+from portal.ingest.otlp.rollup.merge import merge_deltas
 from portal.ingest.otlp.traces.files import import_traces
 
 START_AGAIN = "Start the demo again with an empty APPORTION_HOME"
@@ -89,7 +89,7 @@ def load_settings(
     *,
     since: datetime | None,
     say: Say,
-    untraced: str = Untraced.SPREAD,
+    untraced: str = UntracedPolicy.SPREAD,
 ) -> DemoLoad:
     """Write the files, import them, allocate their months. `untraced` is the policy of sources that
     are new.
@@ -130,7 +130,7 @@ def _import_traces(files: DemoFiles, say: Say) -> int:
         report(f"{stored:,} spans")
     with step(say, "Rolling up and pricing usage"):
         import_packaged_prices(created_by="demo")
-        while fold():
+        while merge_deltas():
             pass
     return stored
 

@@ -46,7 +46,7 @@ _TOOLS = (
 _ERRORS = ("429", "ThrottlingException", "timeout", "503")
 
 
-class Step(NamedTuple):
+class PlannedSpan(NamedTuple):
     """One span to be: a call, or what belongs to one."""
 
     name: str
@@ -293,7 +293,7 @@ class _Writer:
             ]
         return out
 
-    def _calls(self, kept: Kept, index: int, at_ns: int, draw: int) -> Iterator[Step]:
+    def _calls(self, kept: Kept, index: int, at_ns: int, draw: int) -> Iterator[PlannedSpan]:
         """One model call and what belongs to it, one after the other."""
         model, traffic = self.model, self.found.traffic
         speed = float(kept.speed[index])
@@ -309,7 +309,7 @@ class _Writer:
                 *self.prompt,
                 text_attribute("error.type", _ERRORS[draw % len(_ERRORS)]),
             ]
-            yield Step(name, failure, CLIENT, at_ns, ends, ERROR)
+            yield PlannedSpan(name, failure, CLIENT, at_ns, ends, ERROR)
             if kept.failed[index]:
                 return
             at_ns = ends + 500_000_000
@@ -322,12 +322,12 @@ class _Writer:
             number_attribute("gen_ai.response.time_to_first_chunk", first_token_ms / 1000),
             text_attribute("gen_ai.response.id", f"resp_{kept.random[index][4]:016x}"),
         ]
-        yield Step(name, attributes, CLIENT, at_ns, ends, UNSET)
+        yield PlannedSpan(name, attributes, CLIENT, at_ns, ends, UNSET)
         has_more = index + 1 < len(kept.request) and kept.request[index + 1] == kept.request[index]
         if traffic.shape == "agent" and has_more and draw % 3:
             yield _tool(ends, draw)
 
-    def _retrieval(self, kept: Kept, index: int, at_ns: int) -> Iterator[Step]:
+    def _retrieval(self, kept: Kept, index: int, at_ns: int) -> Iterator[PlannedSpan]:
         """What comes before the answer where it rests on documents."""
         speed = float(kept.speed[index])
         if kept.embedding[index]:
@@ -335,22 +335,26 @@ class _Writer:
             name = f"embeddings {embedder.requested}"
             ends = at_ns + int(embedder.first_token_ms * speed * 1e6)
             tokens = Tokens(int(kept.embedding[index]), 0, 0, 0, 0)
-            yield Step(name, _otel(embedder, "embeddings", tokens), CLIENT, at_ns, ends, UNSET)
+            yield PlannedSpan(
+                name, _otel(embedder, "embeddings", tokens), CLIENT, at_ns, ends, UNSET
+            )
             at_ns = ends + 1_000_000
         if self.found.traffic.shape == "rag":
             attributes = [text_attribute("gen_ai.operation.name", "retrieval")]
             ends = at_ns + int(45 * speed * 1e6)
-            yield Step("retrieval knowledge", attributes, CLIENT, at_ns, ends, UNSET)
+            yield PlannedSpan("retrieval knowledge", attributes, CLIENT, at_ns, ends, UNSET)
 
 
-def _tool(begins_ns: int, draw: int) -> Step:
+def _tool(begins_ns: int, draw: int) -> PlannedSpan:
     tool = _TOOLS[draw % len(_TOOLS)]
     attributes = [
         text_attribute("gen_ai.operation.name", "execute_tool"),
         text_attribute("gen_ai.tool.name", tool),
     ]
     ends = begins_ns + int((80 + draw % 4000) * 1e6)
-    return Step(f"execute_tool {tool}", attributes, INTERNAL, begins_ns + 1_000_000, ends, UNSET)
+    return PlannedSpan(
+        f"execute_tool {tool}", attributes, INTERNAL, begins_ns + 1_000_000, ends, UNSET
+    )
 
 
 def token_columns(kept: Kept) -> tuple[Ints, ...]:

@@ -42,7 +42,7 @@ class Cause(NamedTuple):
     reason: str | None = None  # set where no team caused it
 
 
-class Entry(NamedTuple):
+class TruthEntry(NamedTuple):
     month: date
     day: date
     source: str
@@ -73,7 +73,9 @@ COLUMNS = (
 class Truth:
     """(billed, effective) in quanta of 10^-18 by entry."""
 
-    amounts: dict[Entry, list[int]] = field(default_factory=lambda: defaultdict(lambda: [0, 0]))
+    amounts: dict[TruthEntry, list[int]] = field(
+        default_factory=lambda: defaultdict(lambda: [0, 0])
+    )
 
     def add(
         self,
@@ -93,7 +95,9 @@ class Truth:
             for day, quanta in zip(days, daily, strict=True):
                 for cause, share in zip(ordered, split_quanta(quanta, weights), strict=True):
                     if share:
-                        self.amounts[Entry(month, day, source, currency, cause)][metric] += share
+                        self.amounts[TruthEntry(month, day, source, currency, cause)][metric] += (
+                            share
+                        )
 
     def weights(self, *, month: date, source: str) -> dict[Cause, int]:
         """Effective cost by cause, of one source and month; what tax, support and credits

@@ -20,7 +20,7 @@ from types import ModuleType
 from typing import IO
 
 from portal.embedded import postgres, redis
-from portal.embedded.places import Layout
+from portal.embedded.places import HomePaths
 from portal.embedded.processes import EmbeddedError, start
 
 SERVERS: dict[str, ModuleType] = {"postgres": postgres, "redis": redis}
@@ -32,7 +32,7 @@ def say(log: IO[bytes], text: str) -> None:
     log.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} keeper: {text}\n".encode())
 
 
-def open_log(layout: Layout, name: str) -> IO[bytes]:
+def open_log(layout: HomePaths, name: str) -> IO[bytes]:
     """The server's log, unbuffered; a large one is put aside once."""
     path = layout.logs / f"{name}.log"
     if path.exists() and path.stat().st_size > LOG_MAX_BYTES:
@@ -50,7 +50,7 @@ def stop(child: subprocess.Popen[bytes], server: ModuleType) -> None:
         child.wait()
 
 
-def keep(layout: Layout, name: str, users: IO[bytes], log: IO[bytes]) -> None:
+def keep(layout: HomePaths, name: str, users: IO[bytes], log: IO[bytes]) -> None:
     """Run the server, again and again, until nobody uses it."""
     server = SERVERS[name]
     child: subprocess.Popen[bytes] | None = None
@@ -100,7 +100,7 @@ def taken(mine: IO[bytes]) -> bool:
 
 
 def main(name: str, home: str) -> int:
-    layout = Layout(home=Path(home))
+    layout = HomePaths(home=Path(home))
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)  # it leaves when its last user does
     with (

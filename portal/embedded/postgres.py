@@ -11,10 +11,10 @@ from pathlib import Path
 import psycopg
 
 from portal.embedded import places
-from portal.embedded.places import APP_ROLE, DATABASE_NAME, OWNER_ROLE, Layout
+from portal.embedded.places import APP_ROLE, DATABASE_NAME, OWNER_ROLE, HomePaths
 from portal.embedded.processes import (
-    Account,
     EmbeddedError,
+    ServerUser,
     command_line,
     run_as,
     server_account,
@@ -55,7 +55,7 @@ def tuning() -> dict[str, str]:
     }
 
 
-def own_options(layout: Layout) -> dict[str, str]:
+def own_options(layout: HomePaths) -> dict[str, str]:
     """What the operator adds: lines `name = value` in postgres.options in the home."""
     file = layout.home / "postgres.options"
     if not file.exists():
@@ -66,7 +66,7 @@ def own_options(layout: Layout) -> dict[str, str]:
     return {name.strip(): value.strip() for name, _, value in lines if name.strip()}
 
 
-def prepare(layout: Layout) -> tuple[list[str | Path], Account]:
+def prepare(layout: HomePaths) -> tuple[list[str | Path], ServerUser]:
     """Make the database folder at the first start; the command that serves it, and whom it runs
     as.
     """
@@ -99,7 +99,7 @@ def prepare(layout: Layout) -> tuple[list[str | Path], Account]:
     return command, account
 
 
-def initialise(programs: Path, data: Path, account: Account) -> None:
+def initialise(programs: Path, data: Path, account: ServerUser) -> None:
     """Make the folder under another name and rename it when whole, so that a crash here leaves
     nothing to mistake.
     """
@@ -156,7 +156,7 @@ def end_orphan(data: Path) -> None:
     file.unlink(missing_ok=True)
 
 
-def answers(layout: Layout) -> bool:
+def answers(layout: HomePaths) -> bool:
     """Whether a session of the application's role gets an answer."""
     try:
         with psycopg.connect(layout.database_url(APP_ROLE), connect_timeout=5) as connection:

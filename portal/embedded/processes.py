@@ -22,7 +22,7 @@ class EmbeddedError(Exception):
 
 
 @dataclass(frozen=True)
-class Account:
+class ServerUser:
     """Whom a server runs as."""
 
     name: str
@@ -34,7 +34,7 @@ class Account:
         return self.uid != os.geteuid()
 
 
-def server_account() -> Account:
+def server_account() -> ServerUser:
     """This user, or, for root, an unprivileged account: PostgreSQL refuses to run as root."""
     if os.geteuid() != 0:
         try:
@@ -44,13 +44,13 @@ def server_account() -> Account:
                 f"user id {os.geteuid()} has no name in /etc/passwd, which PostgreSQL needs: "
                 "add one, or name a server with DATABASE_URL"
             ) from None
-        return Account(entry.pw_name, entry.pw_uid, entry.pw_gid)
+        return ServerUser(entry.pw_name, entry.pw_uid, entry.pw_gid)
     for name in UNPRIVILEGED:
         try:
             entry = pwd.getpwnam(name)
         except KeyError:
             continue
-        return Account(entry.pw_name, entry.pw_uid, entry.pw_gid)
+        return ServerUser(entry.pw_name, entry.pw_uid, entry.pw_gid)
     raise EmbeddedError(
         "run as a user other than root: no account named nobody or daemon exists to run PostgreSQL "
         "as"
@@ -61,7 +61,7 @@ def this_user() -> str:
     return pwd.getpwuid(os.geteuid()).pw_name
 
 
-def can(account: Account, path: Path, mode: int) -> bool:
+def can(account: ServerUser, path: Path, mode: int) -> bool:
     """Whether the account may use the path so (os.R_OK, os.X_OK ...); asked of the kernel, as that
     account.
     """
@@ -92,7 +92,7 @@ def end_with_parent(number: signal.Signals) -> None:
 def start(
     arguments: Sequence[str | Path],
     *,
-    account: Account | None = None,
+    account: ServerUser | None = None,
     log: IO[bytes] | None = None,
     environment: dict[str, str] | None = None,
     directory: Path | None = None,
@@ -127,7 +127,7 @@ def start(
     )
 
 
-def run_as(account: Account, arguments: Sequence[str | Path], *, text: str = "") -> str:
+def run_as(account: ServerUser, arguments: Sequence[str | Path], *, text: str = "") -> str:
     """What the program printed; EmbeddedError with its last lines when it fails."""
     other = account.is_other
     done = subprocess.run(

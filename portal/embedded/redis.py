@@ -9,13 +9,13 @@ import socket
 from pathlib import Path
 
 from portal.embedded import places
-from portal.embedded.places import Layout
-from portal.embedded.processes import Account, server_account
+from portal.embedded.places import HomePaths
+from portal.embedded.processes import ServerUser, server_account
 
 STOP = signal.SIGTERM
 
 
-def prepare(layout: Layout) -> tuple[list[str | Path], Account]:
+def prepare(layout: HomePaths) -> tuple[list[str | Path], ServerUser]:
     """The command that serves the private socket, and whom it runs as."""
     account = server_account()
     folder = places.socket_folder(layout, "redis", account)
@@ -34,7 +34,7 @@ def prepare(layout: Layout) -> tuple[list[str | Path], Account]:
     return command, account
 
 
-def answers(layout: Layout) -> bool:
+def answers(layout: HomePaths) -> bool:
     try:
         with socket.socket(socket.AF_UNIX) as client:
             client.settimeout(2)

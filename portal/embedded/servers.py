@@ -16,7 +16,7 @@ from typing import IO
 
 from portal.embedded import places
 from portal.embedded.keeper import SERVERS
-from portal.embedded.places import Layout
+from portal.embedded.places import HomePaths
 from portal.embedded.processes import EmbeddedError, can, command_line, server_account
 
 START_SECONDS = 900  # a crash recovery may replay gigabytes
@@ -30,7 +30,7 @@ def quiet(text: str) -> None:
 
 @contextlib.contextmanager
 def embedded_servers(
-    layout: Layout, names: list[str], say: Callable[[str], None] = quiet
+    layout: HomePaths, names: list[str], say: Callable[[str], None] = quiet
 ) -> Iterator[None]:
     """The named servers ("postgres", "redis") answer inside the block; afterwards those nobody else
     uses are gone.
@@ -42,7 +42,7 @@ def embedded_servers(
 
 
 @contextlib.contextmanager
-def in_use(layout: Layout, name: str, say: Callable[[str], None]) -> Iterator[None]:
+def in_use(layout: HomePaths, name: str, say: Callable[[str], None]) -> Iterator[None]:
     places.make_home(layout)
     with (layout.locks / f"{name}.users").open("wb") as users:
         fcntl.flock(users, fcntl.LOCK_SH)  # waits while a keeper that saw no users is leaving
@@ -53,7 +53,7 @@ def in_use(layout: Layout, name: str, say: Callable[[str], None]) -> Iterator[No
             leave(layout, name, users)
 
 
-def start_keeper(layout: Layout, name: str, say: Callable[[str], None]) -> None:
+def start_keeper(layout: HomePaths, name: str, say: Callable[[str], None]) -> None:
     """Return once the server answers; start its keeper if there is none."""
     failed = layout.logs / f"{name}.failed"
     began, spoken = time.monotonic(), 0.0
@@ -83,7 +83,7 @@ def start_keeper(layout: Layout, name: str, say: Callable[[str], None]) -> None:
         time.sleep(0.05)
 
 
-def revive(layout: Layout, names: list[str], say: Callable[[str], None]) -> None:
+def revive(layout: HomePaths, names: list[str], say: Callable[[str], None]) -> None:
     """For a long-lived user: start the keepers that were killed. Returns at once."""
     for name in names:
         if not is_kept(layout, name):
@@ -92,7 +92,7 @@ def revive(layout: Layout, names: list[str], say: Callable[[str], None]) -> None
             time.sleep(1)  # until it holds its lock
 
 
-def spawn(layout: Layout, name: str) -> subprocess.Popen[bytes]:
+def spawn(layout: HomePaths, name: str) -> subprocess.Popen[bytes]:
     """A keeper on its own: not a child to be ended with this process, and deaf to the terminal's
     Ctrl-C.
     """
@@ -107,7 +107,7 @@ def spawn(layout: Layout, name: str) -> subprocess.Popen[bytes]:
         )
 
 
-def is_kept(layout: Layout, name: str) -> bool:
+def is_kept(layout: HomePaths, name: str) -> bool:
     """Whether a keeper of this server runs."""
     with (layout.locks / f"{name}.keeper").open("ab") as lock:
         try:
@@ -117,7 +117,7 @@ def is_kept(layout: Layout, name: str) -> bool:
     return False
 
 
-def leave(layout: Layout, name: str, users: IO[bytes]) -> None:
+def leave(layout: HomePaths, name: str, users: IO[bytes]) -> None:
     """Give up the server; if nobody else uses it, wait until it is down."""
     try:
         fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -131,7 +131,7 @@ def leave(layout: Layout, name: str, users: IO[bytes]) -> None:
         time.sleep(0.02)
 
 
-def where(layout: Layout) -> str | None:
+def where(layout: HomePaths) -> str | None:
     """The place of the database when it is not in the home, else None."""
     account = server_account()
     if account.is_other and not can(account, layout.home, os.X_OK):

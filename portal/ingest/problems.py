@@ -80,7 +80,7 @@ NULL_WORDS = frozenset({"NULL", "null", "Null"})
 
 
 @dataclass(frozen=True, slots=True)
-class Cell:
+class ReadCell:
     """What a delivered text was read as: a value (None is null), the repair that took, or the
     reason it can't be.
     """
@@ -91,10 +91,10 @@ class Cell:
     micros: int = 0  # times only: microseconds since 1970
 
 
-NULL_TEXT = Cell(None, repair="null_text")
+NULL_TEXT = ReadCell(None, repair="null_text")
 
 
-def read_number(text: str) -> Cell:
+def read_number(text: str) -> ReadCell:
     """The exact decimal, in plain notation. Only FOCUS's own form passes; nothing is guessed from a
     locale.
     """
@@ -102,24 +102,26 @@ def read_number(text: str) -> Cell:
         return NULL_TEXT
     found = NUMBER.fullmatch(text)
     if not found or len(text) > MAX_NUMBER_LENGTH:
-        return Cell(None, reason=_number_hint(text))
+        return ReadCell(None, reason=_number_hint(text))
     if abs(int(found[1] or 0)) > MAX_EXPONENT:
-        return Cell(None, reason="out of range: at most 15 digits before the point and 38 after it")
+        return ReadCell(
+            None, reason="out of range: at most 15 digits before the point and 38 after it"
+        )
     number = Decimal(text)  # exact: the constructor does not round
     if number.copy_abs() >= COST_LIMIT:  # abs() would round to the context
-        return Cell(None, reason="out of range: amounts stay below 1e15 either side of zero")
+        return ReadCell(None, reason="out of range: amounts stay below 1e15 either side of zero")
     plain = format(number, "f")
     if "." in plain and len(plain.rpartition(".")[2]) > MAX_DECIMALS:
         plain = plain.rstrip("0")
         if len(plain.rpartition(".")[2]) > MAX_DECIMALS:
-            return Cell(
+            return ReadCell(
                 None,
                 reason=(
                     f"more than {MAX_DECIMALS} digits after the point, which would have to be "
                     "rounded"
                 ),
             )
-    return Cell(plain.rstrip(".") if plain.endswith(".") else plain)
+    return ReadCell(plain.rstrip(".") if plain.endswith(".") else plain)
 
 
 def _number_hint(text: str) -> str:
@@ -148,7 +150,7 @@ def _number_hint(text: str) -> str:
     )
 
 
-def read_time(text: str) -> Cell:
+def read_time(text: str) -> ReadCell:
     """The instant in UTC as `2026-09-01T00:00:00Z`. A time without a zone is taken as UTC, a
     counted repair.
     """
@@ -156,18 +158,20 @@ def read_time(text: str) -> Cell:
         return NULL_TEXT
     found = TIME.fullmatch(text)
     if not found:
-        return Cell(None, reason=_time_hint(text))
+        return ReadCell(None, reason=_time_hint(text))
     day, separator, clock, fraction, zone = found.groups()
     if fraction and fraction[7:].strip("0"):
-        return Cell(None, reason="more precise than a microsecond, which would have to be rounded")
+        return ReadCell(
+            None, reason="more precise than a microsecond, which would have to be rounded"
+        )
     try:
         instant = datetime.fromisoformat(f"{day}T{clock}{(fraction or '')[:7]}").replace(tzinfo=UTC)
     except ValueError as error:
-        return Cell(None, reason=f"no such date and time: {error}")
+        return ReadCell(None, reason=f"no such date and time: {error}")
     if not 1970 <= instant.year <= 2199:
-        return Cell(None, reason="outside the years 1970 to 2199")
+        return ReadCell(None, reason="outside the years 1970 to 2199")
     is_iso = separator == "T" and zone == "Z"
-    return Cell(
+    return ReadCell(
         instant.isoformat().replace("+00:00", "Z"),
         repair=None if is_iso else ("time_zone_written_as_offset" if zone else "time_without_zone"),
         micros=(instant - EPOCH) // timedelta(microseconds=1),
@@ -182,13 +186,13 @@ def _time_hint(text: str) -> str:
     return "not an ISO 8601 time in UTC such as 2026-09-01T00:00:00Z"
 
 
-def read_currency(text: str) -> Cell:
+def read_currency(text: str) -> ReadCell:
     if text in NULL_WORDS:
         return NULL_TEXT
     if not CURRENCY.fullmatch(text):
-        return Cell(None, reason="not an ISO 4217 currency code such as USD")
-    return Cell(text)
+        return ReadCell(None, reason="not an ISO 4217 currency code such as USD")
+    return ReadCell(text)
 
 
-def read_text(text: str) -> Cell:
-    return NULL_TEXT if text in NULL_WORDS else Cell(text)
+def read_text(text: str) -> ReadCell:
+    return NULL_TEXT if text in NULL_WORDS else ReadCell(text)

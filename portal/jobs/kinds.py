@@ -1,7 +1,7 @@
 """The kinds of work there are. Adding one is adding a function to a module called `job_kinds.py`:
 
-    @job_kind("fold_usage", every_seconds=10)
-    def fold_usage(context: JobContext) -> dict[str, Any]:
+    @job_kind("merge_usage", every_seconds=10)
+    def merge_usage(context: JobContext) -> dict[str, Any]:
         ...
 
 Such a module may lie in any package below `settings.JOB_PACKAGES`; nothing else lists it.

@@ -15,11 +15,11 @@ from django.utils.safestring import SafeString, mark_safe
 
 from allocation.values import money as currencies
 from allocation.values import names as quoting
-from portal.pages.frame.reasons import reason_words
 from portal.pages.frame.table_html import body_html, change_html, head_html, row_html
 from portal.pages.frame.tables import Table
 from portal.pages.registry import page_address
 from reports import readable
+from reports.readable import reason_words
 
 register = template.Library()
 

@@ -7,42 +7,13 @@ from decimal import Decimal
 
 from reports.queries.explain.amount import ExplainedDay
 
-EVIDENCE_WORDS = {
-    1: "traces",
-    2: "gateway logs",
-    3: "the provider's usage report",
-    4: "the owner named by tag, key or rule",
-    5: "an inferred owner",
-    6: "none: unallocated",
-}
-METHOD_WORDS = {
-    "direct": "Direct: the whole charge goes to one owner.",
-    "traced_usage": "Traced usage: each caller pays in proportion to what its spans say it used.",
-    "provider_usage": (
-        "Provider usage: each key's owner pays in proportion to what the provider says the "
-        "key used."
-    ),
-    "capacity": (
-        "Capacity: each caller pays for what its calls took of reserved capacity; the rest "
-        "is its owner's."
-    ),
-    "gpu_usage": (
-        "GPU usage: each workload pays for the GPU-seconds it booked; what nobody booked "
-        "is idle capacity."
-    ),
-    "proportional": "Proportional: split in proportion to a driver.",
-    "even": "Even: equal shares.",
-    "fixed": "Fixed: shares set by the rule.",
-    "follow": "Follow: split in proportion to the cost of the charges it relates to.",
-    "unallocated": "Unallocated: nobody is known to owe this.",
-}
 WIDENED_WORDS = {
     "month": "Nothing was measured on that day, so the whole month decides.",
     "model": (
         "No spans with this token class, so all usage of the model decides, weighted by list price."
     ),
     "model, month": (
-        "No spans of this model and class on that day, so the model's whole month decides. "
+        "No spans of this model and class on that day, so the model's whole month decides."
     ),
     "region": (
         "No spans of this region on that day or in the month, so those of all regions decide."
@@ -56,14 +27,14 @@ WIDENED_WORDS = {
     "provider, month": (
         "No spans of this model, so the month's usage of this provider and project decides."
     ),
-    "service": "Related charges of the same service.",
+    "service": "Related bill lines of the same service.",
     "sub-account": (
-        "No related charge of the same service, so those of the same sub-account decide. "
+        "No related bill line of the same service, so those of the same sub-account decide."
     ),
     "provider-wide": (
-        "No related charge of the same sub-account, so those of the same provider decide. "
+        "No related bill line of the same sub-account, so those of the same provider decide."
     ),
-    "source": "No related charge of the same provider, so those of the same source decide.",
+    "source": "No related bill line of the same provider, so those of the same source decide.",
 }
 
 
@@ -87,12 +58,12 @@ def widened_words(method: str, widened: str | None) -> str | None:
 
 
 def steps(method: str, day: ExplainedDay) -> list[Step]:
-    """The charge, the part of it this kind covers, and the driver's share. Their product is the
-    amount, up to the last digit, which the largest remainders decide.
+    """The charge, the part of it this kind covers, and the share of what it is split by. Their
+    product is the amount, up to the last digit, which the largest remainders decide.
     """
     found = [
         Step(
-            f"{day.charges:,} charge{'s' if day.charges != 1 else ''} of the day",
+            f"{day.charges:,} bill line{'s' if day.charges != 1 else ''} of the day",
             day.group_amount,
             "money",
         )
@@ -104,15 +75,16 @@ def steps(method: str, day: ExplainedDay) -> list[Step]:
             found.append(Step("covered by traces", day.coverage, "share"))
     if _has_driver(day):
         unit = driver_words(day.driver)
-        found.append(
-            Step("share of the driver", day.driver_quantity, "ratio", day.driver_total, unit)
-        )
+        found.append(Step("split by", day.driver_quantity, "ratio", day.driver_total, unit))
     return found
 
 
 def driver_words(driver: str | None) -> str | None:
     """`input_uncached + cache_read tokens` as `input uncached + cache read tokens`."""
-    return driver.replace("_", " ") if driver else None
+    if driver is None:
+        return None
+    words = driver.replace("_", " ").replace("related charges", "related bill lines")
+    return words.replace("effective cost", "amortised cost").replace("billed cost", "invoiced cost")
 
 
 def product(found: list[Step]) -> Decimal | None:

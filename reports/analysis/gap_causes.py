@@ -23,8 +23,8 @@ from reports.readable import count, grouped, money, percent, ratio
 ZERO = Decimal(0)
 
 LABELS: dict[CauseKey, str] = {
-    "untraced": "Untraced calls",
-    "silent": "Calls without usage",
+    "untraced": "Calls without a trace",
+    "silent": "Calls without token count",
     "cached": "Cached tokens",
     "reasoning": "Reasoning tokens",
     "batch": "Batch tier",
@@ -74,7 +74,7 @@ def _untraced(gap: Gap) -> str:
     dark = [model for model in models if model.lines and not model.calls]
     if dark:
         cost = sum((line.billed_cost for model in dark for line in model.lines), ZERO)
-        text += f"; {_number(len(dark), 'pair')} of model and project billed at"
+        text += f"; {_number(len(dark), 'pair')} of model and project invoiced at"
         text += f" {_amount(gap, cost)} without any trace"
     amounts = [amount for _, amount in gap.by_model["untraced"]]
     more, less = [a for a in amounts if a > 0], [a for a in amounts if a < 0]
@@ -88,10 +88,10 @@ def _untraced(gap: Gap) -> str:
 def _silent(gap: Gap) -> str:
     calls, silent = _sum(gap, lambda m: m.calls), _sum(gap, lambda m: m.silent_calls)
     if not silent:
-        return f"All {count(calls)} traced calls that ended well tell their tokens."
+        return f"All {count(calls)} traced calls that succeeded have their token count."
     share = percent(ratio(silent, calls))
     text = (
-        f"{count(silent)} of {count(calls)} traced calls ({share}) ended well and tell no tokens."
+        f"{count(silent)} of {count(calls)} traced calls ({share}) succeeded without token count."
     )
     return text + _largest(gap, "silent")
 
@@ -164,7 +164,7 @@ def _discount(gap: Gap) -> str:
     text += f" the bill's list cost of {_amount(gap, listed)}."
     rest = sum(1 for line in gap.bill.lines if line.contracted_cost is None)
     return (
-        f"{text} {_number(rest, 'line')} without contracted cost: billed cost taken."
+        f"{text} {_number(rest, 'line')} without contracted cost: invoiced cost taken."
         if rest
         else text
     )
@@ -173,7 +173,7 @@ def _discount(gap: Gap) -> str:
 def _credit(gap: Gap) -> str:
     if not gap.bill.credit_rows:
         return "No credits or adjustments for these services on the bill."
-    one, many = "credit or adjustment row", "credit and adjustment rows"
+    one, many = "credit or adjustment", "credits and adjustments"
     return f"{_number(gap.bill.credit_rows, one, many)} for these services."
 
 
@@ -184,7 +184,7 @@ def _late(gap: Gap) -> str:
         text = _number(bill.late_deliveries, "delivery", "deliveries")
         parts.append(f"{text} after the first complete one: {_amount(gap, bill.late_cost)}")
     if bill.other_months_rows:
-        rows = _number(bill.other_months_rows, "row")
+        rows = _number(bill.other_months_rows, "bill line")
         parts.append(f"{rows} for usage of other months: {_amount(gap, bill.other_months_cost)}")
     return _sentence(parts) if parts else "Nothing was delivered late or for another month."
 
@@ -192,8 +192,8 @@ def _late(gap: Gap) -> str:
 def _rounding(gap: Gap) -> str:
     rows = sum(line.rows for line in gap.bill.lines)
     return (
-        "Billed against contracted cost where a row differs by less than one minor unit,"
-        f" over {grouped(rows)} rows."
+        "Invoiced against contracted cost where a bill line differs by less than one minor unit,"
+        f" over {grouped(rows)} bill lines."
     )
 
 
@@ -203,16 +203,12 @@ def _remainder(gap: Gap) -> str:
         parts.append(f"quantities that do not convert to tokens: {_amount(gap, gap.not_by_token)}")
     if gap.above_contract:
         parts.append(
-            f"billed differs from contracted cost by more than rounding, as with commitments: "
+            f"invoiced differs from contracted cost by more than rounding, as with commitments: "
             f"{_amount(gap, gap.above_contract)}"
         )
     if parts:
         return _sentence(parts)
-    return (
-        "What none of the causes explains."
-        if gap.amounts["remainder"]
-        else "Nothing is left unexplained."
-    )
+    return "What no cause accounts for." if gap.amounts["remainder"] else "Nothing is left over."
 
 
 EVIDENCE: dict[CauseKey, Callable[[Gap], str]] = {
@@ -254,7 +250,10 @@ FIXES: dict[CauseKey, tuple[str, str | None]] = {
     "credit": ("Check that every promised credit is on the bill.", "chargeback"),
     "late": ("Allocate the month again after its last delivery; accrue until then.", "imports"),
     "rounding": (NOTHING_TO_DO, None),
-    "remainder": ("Look at the rows of the largest model; name a missing cause.", "chargeback"),
+    "remainder": (
+        "Look at the bill lines of the largest model; name a missing cause.",
+        "chargeback",
+    ),
 }
 MORE_TRACED = (
     "More is traced than billed: check that no call is counted twice and that sampling rates are"

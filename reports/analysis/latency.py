@@ -10,24 +10,24 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 
-def bucket_lower_ms(bucket: int) -> float:
-    """Lower end of a bucket; bucket b holds [2^(b/2), 2^((b+1)/2)) ms."""
-    return float(2.0 ** (bucket / 2))
+def bin_lower_ms(number: int) -> float:
+    """Lower end of a bin; bin b holds [2^(b/2), 2^((b+1)/2)) ms."""
+    return float(2.0 ** (number / 2))
 
 
 @dataclass(frozen=True)
 class Histogram:
-    """Calls per bucket, ascending, gaps left out."""
+    """Calls per bin, ascending, gaps left out."""
 
     counts: tuple[tuple[int, Decimal], ...]
 
     @classmethod
     def of(cls, counts: Iterable[tuple[int, Decimal]]) -> Histogram:
         merged: dict[int, Decimal] = {}
-        for bucket, calls in counts:
-            merged[bucket] = merged.get(bucket, Decimal(0)) + calls
+        for number, calls in counts:
+            merged[number] = merged.get(number, Decimal(0)) + calls
         return cls(
-            counts=tuple(sorted((bucket, calls) for bucket, calls in merged.items() if calls > 0))
+            counts=tuple(sorted((number, calls) for number, calls in merged.items() if calls > 0))
         )
 
     @property
@@ -37,13 +37,13 @@ class Histogram:
     def percentile_ms(self, share: float) -> float | None:
         """Where `share` (0 to 1) of the calls are done; None without calls.
 
-        Interpolated on the log scale inside its bucket, so true within a factor of 1.42.
+        Interpolated on the log scale inside its bin, so true within a factor of 1.42.
         """
         wanted = share * float(self.calls)
         seen = 0.0
-        for bucket, calls in self.counts:
+        for number, calls in self.counts:
             here = float(calls)
             if seen + here >= wanted:
-                return bucket_lower_ms(bucket) * math.exp2((wanted - seen) / here / 2)
+                return bin_lower_ms(number) * math.exp2((wanted - seen) / here / 2)
             seen += here
         return None

@@ -182,10 +182,10 @@ def _most_unusual_first(subject: Subject) -> tuple[Decimal, Decimal, str, str]:
 def _stretches(
     usage: Iterable[HourRow], latency: Iterable[LatencyRow]
 ) -> dict[tuple[int, Key], Stretch]:
-    buckets: dict[tuple[int, Key], list[tuple[int, Decimal]]] = {}
-    for bucket_row in latency:
-        key = (bucket_row.weeks_back, (bucket_row.provider, bucket_row.model))
-        buckets.setdefault(key, []).append((bucket_row.bucket, bucket_row.calls))
+    bins: dict[tuple[int, Key], list[tuple[int, Decimal]]] = {}
+    for latency_row in latency:
+        key = (latency_row.weeks_back, (latency_row.provider, latency_row.model))
+        bins.setdefault(key, []).append((latency_row.bin, latency_row.calls))
     found = {}
     for row in usage:
         key = (row.weeks_back, (row.provider, row.model))
@@ -196,7 +196,7 @@ def _stretches(
             cost=row.cost,
             unpriced_calls=row.unpriced_calls,
             pending_calls=row.pending_calls,
-            latency=Histogram.of(buckets.get(key, [])),
+            latency=Histogram.of(bins.get(key, [])),
         )
     return found
 

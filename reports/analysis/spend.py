@@ -150,12 +150,13 @@ APART = {
 }
 ORDER = (
     "New",
-    "Ended",
+    "Gone",
     "Volume",
     "Tokens per call",
     "Model mix",
     "Price",
-    "Not traced",
+    "GPU and infrastructure",
+    "No trace",
     "Idle capacity",
     "Unused commitments",
     "Unallocated",
@@ -165,12 +166,13 @@ ORDER = (
 )
 MEANING = {
     "New": "features without cost in the compared period",
-    "Ended": "features without cost in this period",
+    "Gone": "features without cost in this period",
     "Volume": "more or fewer calls, at the earlier cost per call",
     "Tokens per call": "longer or shorter calls, at the earlier cost per token",
     "Model mix": "tokens moved between models, at the earlier cost per token of each",
     "Price": "cost per token of the same model, discounts and cached share included",
-    "Not traced": "cost of features whose calls are not counted in both periods",
+    "GPU and infrastructure": "cost of features that bills name no model for",
+    "No trace": "cost of models whose calls are not counted in both periods",
     "Idle capacity": "capacity nobody asked for",
     "Unused commitments": "commitments paid and not used",
     "Unallocated": "cost without an owner",
@@ -249,11 +251,11 @@ def _feature_parts(feature: _FeatureUse) -> dict[str, Decimal]:
     now = sum((model.cost for model in models), ZERO)
     before = sum((model.cost_before for model in models), ZERO)
     if before == 0 or now == 0:
-        return {"New" if before == 0 else "Ended": now - before}
+        return {"New" if before == 0 else "Gone": now - before}
     tokens = sum((model.tokens for model in models), ZERO)
     tokens_before = sum((model.tokens_before for model in models), ZERO)
     if not (feature.calls > 0 and feature.calls_before > 0 and tokens > 0 and tokens_before > 0):
-        return {"Not traced": now - before}
+        return {_without_calls(feature): now - before}
     calls_ratio = feature.calls / feature.calls_before
     tokens_ratio = tokens / tokens_before
     volume = (before * (calls_ratio - 1)).quantize(QUANTUM)
@@ -262,6 +264,11 @@ def _feature_parts(feature: _FeatureUse) -> dict[str, Decimal]:
     mix = (at_earlier_price - before * tokens_ratio).quantize(QUANTUM)
     price = now - before - volume - per_call - mix
     return {"Volume": volume, "Tokens per call": per_call, "Model mix": mix, "Price": price}
+
+
+def _without_calls(feature: _FeatureUse) -> str:
+    """What cost is called whose calls are not counted: bills of machines name no model."""
+    return "No trace" if any(feature.models) else "GPU and infrastructure"
 
 
 def _at_earlier_price(model: _ModelUse) -> Decimal:

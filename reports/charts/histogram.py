@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from math import floor, log10
 
-from reports.analysis.latency import Histogram, bucket_lower_ms
+from reports.analysis.latency import Histogram, bin_lower_ms
 
 WIDTH, HEIGHT = 600.0, 120.0
 PERCENTILES = (0.5, 0.95, 0.99)
@@ -43,11 +43,11 @@ class LogScale:
 
     @classmethod
     def around(cls, histograms: Iterable[Histogram]) -> LogScale | None:
-        """From the smallest to the largest bucket, at least a factor of ten; None without calls."""
-        buckets = [bucket for histogram in histograms for bucket, _ in histogram.counts]
-        if not buckets:
+        """From the smallest to the largest bin, at least a factor of ten; None without calls."""
+        bins = [number for histogram in histograms for number, _ in histogram.counts]
+        if not bins:
             return None
-        low, high = bucket_lower_ms(min(buckets)), bucket_lower_ms(max(buckets) + 1)
+        low, high = bin_lower_ms(min(bins)), bin_lower_ms(max(bins) + 1)
         return cls(low_ms=low, high_ms=max(high, low * 10))
 
     def x(self, ms: float) -> float:
@@ -61,11 +61,11 @@ class LogScale:
 
 
 def bars(histogram: Histogram, scale: LogScale) -> list[Bar]:
-    """One bar per bucket with calls, the highest as high as the drawing; zero baseline."""
+    """One bar per bin with calls, the highest as high as the drawing; zero baseline."""
     highest = max((float(calls) for _, calls in histogram.counts), default=1.0)
     drawn = []
-    for bucket, calls in histogram.counts:
-        low, high = bucket_lower_ms(bucket), bucket_lower_ms(bucket + 1)
+    for number, calls in histogram.counts:
+        low, high = bin_lower_ms(number), bin_lower_ms(number + 1)
         x, height = scale.x(low), max(float(calls) / highest * HEIGHT, 0.5)
         width = max(scale.x(high) - x - 1, 1.0)
         drawn.append(

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from django.db import connection
 
 from allocation.values.money import EXACT
+from reports import readable
 from reports.asking import cached_by_run, fetch, within_scope
 from reports.cost_question.question import CostQuestion
 from reports.cost_question.runs import MonthRun
@@ -83,20 +84,56 @@ def costs_by_day(*, question: CostQuestion, dimension: str) -> Named:
     return days
 
 
+# One row per rule.
+METHODS = """
+SELECT rule, min(method) FROM charge_split_key WHERE run_id = ANY(%(runs)s) GROUP BY rule
+"""
+
+
 class SpendPart(NamedTuple):
-    """What one rule gave, of one kind; `reason` says why it is unallocated."""
+    """What one rule gave, of one kind and on one rung of evidence; `reason` says why it is
+    unallocated.
+    """
 
     kind: str
     rule: str
     reason: str | None
+    evidence: int
     cost: Decimal
+    method: str | None
+
+    @property
+    def known_by(self) -> str:
+        return readable.known_by(self.kind, self.evidence, self.method)
+
+    @property
+    def kind_words(self) -> str:
+        return readable.kind_known_by(self.kind, self.evidence, self.method)
 
 
 def spend_parts(question: CostQuestion) -> list[SpendPart]:
-    """By which rules a cost arrived, largest first."""
-    asked = replace(question, compare=None).by("charge_kind", "rule", "reason")
-    parts = [SpendPart._make((*row.key, row.now)) for row in costs(asked)]
-    return sorted(parts, key=lambda part: (-part.cost, part.kind, part.rule, part.reason or ""))
+    """What the question's cost is made of, largest first."""
+    asked = by_part(question)
+    methods = rule_methods(question=question)
+    parts = [SpendPart._make((*row.key, row.now, methods.get(row.key[1]))) for row in costs(asked)]
+    return sorted(parts, key=_largest_first)
+
+
+def by_part(question: CostQuestion) -> CostQuestion:
+    """Asked by trust line and pages alike, so that the answer is read once."""
+    return replace(question, compare=None).by("charge_kind", "rule", "reason", "evidence")
+
+
+def _largest_first(part: SpendPart) -> tuple[Decimal, str, str, str, int]:
+    return -part.cost, part.kind, part.rule, part.reason or "", part.evidence
+
+
+@cached_by_run
+def rule_methods(*, question: CostQuestion) -> Mapping[str, str]:
+    """How each rule splits what it takes; of every run, since a name keeps its meaning."""
+    with connection.cursor() as cursor:
+        cursor.execute(METHODS, {"runs": question.run_ids})
+        return dict(cursor.fetchall())
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ SELECT run.id, run.billing_month, run.currency,
         AND EXISTS (SELECT FROM slice_cost c WHERE c.slice_id = s.slice_id)) AS last_day,
     coalesce((SELECT sum(charges) FROM allocation_runsource AS balance
         WHERE balance.run_id = run.id AND metric = 'effective_cost'), 0) AS cost,
-    run.sha256
+    run.sha256, run.finished_at
 FROM allocation_allocationrun AS run
 WHERE run.is_current
 ORDER BY run.billing_month, run.currency
@@ -45,6 +45,7 @@ class MonthRun:
     last_day: date | None
     cost: Decimal
     sha256: str | None
+    finished_at: datetime | None = None
 
     @property
     def is_final(self) -> bool:

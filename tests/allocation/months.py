@@ -33,7 +33,7 @@ from allocation.charges.split_keys import (
     split_key_of,
 )
 from allocation.ledger.cutting import cut_group, layout_of
-from allocation.ledger.slices import Place, SliceStore, run_sha256
+from allocation.ledger.slices import SlicePlace, SliceStore, run_sha256
 from allocation.ledger.writer import LedgerWriter, Planned
 from allocation.organisation.stored import TargetBook
 from allocation.organisation.targets import (
@@ -197,7 +197,7 @@ class Ledger:
 
     lines: list[Line]
     groups: list[tuple[ChargeGroup, SplitKey, Plan]]
-    slices: dict[Place, str]  # canonical CSV
+    slices: dict[SlicePlace, str]  # canonical CSV
     fingerprints: dict[tuple[int, date], str]  # by stage and day
 
     @property
@@ -232,7 +232,7 @@ class MemoryWriter(LedgerWriter):
         super().__init__(book=book, slices=SliceStore(run_id=0, month=OCTOBER, currency="USD"))
         self.ledger: list[Line] = []
         self.groups: list[tuple[ChargeGroup, SplitKey, Plan]] = []
-        self.slices_text: dict[Place, str] = {}
+        self.slices_text: dict[SlicePlace, str] = {}
 
     def keep(self, part: int, planned: Iterable[Planned]) -> None:
         listed = list(planned)
@@ -242,7 +242,7 @@ class MemoryWriter(LedgerWriter):
 
     def _keep(self, part: int, planned: Planned) -> None:
         group, split_key, plan = planned
-        place = Place(part, group.day, group.is_spread)
+        place = SlicePlace(part, group.day, group.is_spread)
         self.slices_text.setdefault(place, "")
         self.groups.append(planned)
         book = self.book
@@ -344,7 +344,7 @@ def _ledger(
     return ledger
 
 
-def hash_of(slices: dict[Place, str]) -> str:
+def hash_of(slices: dict[SlicePlace, str]) -> str:
     """The hash of a run that has these slices."""
     return run_sha256(
         {place: hashlib.sha256(text.encode()).hexdigest() for place, text in slices.items()}

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from django.db import connection
 
-from allocation.ledger.slices import Place
+from allocation.ledger.slices import SlicePlace
 from allocation.ledger.writer import stored_sha256
 from allocation.models import AllocationRun, ChargeScope, IdentityOwner, ProviderUsage, RunSlice
 from allocation.runs.month import RunOutcome
@@ -36,8 +36,8 @@ class Rerun:
     """A run of one currency upon the one before it, and the slices of both."""
 
     run: RunOutcome
-    before: dict[Place, int]
-    now: dict[Place, int]
+    before: dict[SlicePlace, int]
+    now: dict[SlicePlace, int]
 
     def moved(self, *parts: int) -> set[int]:
         """Days whose slices are not those of the run before; of all shares where no part is
@@ -51,9 +51,9 @@ class Rerun:
         }
 
 
-def slices_of(run: int) -> dict[Place, int]:
+def slices_of(run: int) -> dict[SlicePlace, int]:
     rows = RunSlice.objects.filter(run_id=run).values_list("part", "day", "is_spread", "slice_id")
-    return {Place(part, day, is_spread): pk for part, day, is_spread, pk in rows}
+    return {SlicePlace(part, day, is_spread): pk for part, day, is_spread, pk in rows}
 
 
 def reruns() -> dict[str, Rerun]:
@@ -110,7 +110,9 @@ ROLLUP = """
 SELECT day, line_id, evidence, billed_cost::text, effective_cost::text, list_cost::text
 FROM cost_daily WHERE run_id = %s ORDER BY 1, 2, 3, 4, 5, 6
 """
-GROUPS = "SELECT to_jsonb(g) - 'run_id' FROM charge_group g WHERE run_id = %s ORDER BY day, bucket"
+GROUPS = (
+    "SELECT to_jsonb(g) - 'run_id' FROM charge_group g WHERE run_id = %s ORDER BY day, split_key_id"
+)
 CALLS = "SELECT to_jsonb(u) - '{run_id,id}'::text[] FROM usage_daily u WHERE run_id = %s ORDER BY 1"
 
 

@@ -58,7 +58,7 @@ def rule_preview(rules: ledger.RuleSet, text: str | None) -> ledger.RulePreview:
     }
     tried = {
         "reach": [{"rule": text or BRAVO.word, **reach}],
-        "untaken": [{**about, **reach}],
+        "unmatched": [{**about, **reach}],
         "findings": [finding],
     }
     return ledger.RulePreview.objects.create(

@@ -155,7 +155,7 @@ ROUTES: dict[str, Route] = {
     "api_explain": api(
         "explain",
         "/api/v1/explain/",
-        f"/api/v1/explain/?period={PERIOD}&line={{run}}-{{bravo_bucket}}&bill=0-0",
+        f"/api/v1/explain/?period={PERIOD}&line={{run}}-{{bravo_split_key}}&bill=0-0",
         f"/api/v1/explain/?period={PERIOD}&rule={BRAVO.word}&whole=1&bill=0-0",
         foreign=("/api/v1/explain/?team=bravo", "/api/v1/explain/?team=bravo&bill=0-0&whole=1"),
     ),
@@ -190,7 +190,7 @@ PAGE_ROUTES: dict[str, Route] = {
     "explain": page(
         "/explain/",
         f"/explain/?feature={BRAVO.word}&whole=1&bill=0-0",
-        "/explain/?format=json&line={run}-{bravo_bucket}&bill=0-0",
+        "/explain/?format=json&line={run}-{bravo_split_key}&bill=0-0",
         foreign=(
             "/explain/?team=bravo",
             "/explain/?team=bravo&format=json",

@@ -10,7 +10,7 @@ from datetime import UTC, date, datetime, timedelta
 from django.db import connection
 
 from allocation import models as ledger
-from tests.ledger_rows import add_bucket, add_cost, add_group, add_share
+from tests.ledger_rows import add_cost, add_group, add_share, add_split_key
 from tests.portal.canaries import DAY, MONTH, NOON, Canary
 
 
@@ -19,7 +19,7 @@ class TeamRows:
     slug: str
     trace: uuid.UUID
     target: int
-    bucket: int
+    split_key_id: int
 
 
 def team_rows(
@@ -74,11 +74,11 @@ def team_rows(
         list_cost=canary.amount,
         extra={"x_note": word},
     )
-    target, bucket = allocated(
+    target, split_key_id = allocated(
         canary, number, word=word, source=source, run=run, dimension=dimension
     )
     trace = one_call(canary, number, word=word)
-    return TeamRows(slug=canary.slug, trace=trace, target=target, bucket=bucket)
+    return TeamRows(slug=canary.slug, trace=trace, target=target, split_key_id=split_key_id)
 
 
 def place_in_tree(canary: Canary, *, text: str | None, entity: ledger.LegalEntity) -> None:
@@ -109,8 +109,8 @@ def allocated(
     run: ledger.AllocationRun,
     dimension: ledger.ChargeDimension,
 ) -> tuple[int, int]:
-    """Ids of the target and of the bucket."""
-    bucket = add_bucket(
+    """Ids of the target and of the split key."""
+    split_key_id = add_split_key(
         run,
         source=source,
         rule=word,
@@ -121,16 +121,16 @@ def allocated(
         charge_category="Usage",
         split_key={"provider": word, "model": word},
     )
-    ledger.BucketMember.objects.create(
-        run_id=run.pk, source_id=source.pk, dimension_id=dimension.pk, bucket=bucket
+    ledger.ChargeToSplitKey.objects.create(
+        run_id=run.pk, source_id=source.pk, dimension_id=dimension.pk, split_key_id=split_key_id
     )
     costs = {
         "billed_cost": canary.amount,
         "effective_cost": canary.amount,
         "list_cost": canary.amount,
     }
-    add_group(run, bucket, DAY, charges=1, note=word, **costs)
-    target = ledger.Target.objects.create(
+    add_group(run, split_key_id, DAY, charges=1, note=word, **costs)
+    target = ledger.StoredTarget.objects.create(
         content_hash=digest(f"target {number}"),
         team=canary.slug,
         model=word,
@@ -139,7 +139,9 @@ def allocated(
         environment="production",
         customer=word,
     )
-    add_share(run, bucket, DAY, target_id=target.pk, charge_kind="direct", evidence=1, **costs)
+    add_share(
+        run, split_key_id, DAY, target_id=target.pk, charge_kind="direct", evidence=1, **costs
+    )
     names = {
         "source_id": source.pk,
         "provider_name": word,
@@ -152,7 +154,7 @@ def allocated(
         "rule": word,
     }
     add_cost(run, DAY, evidence=1, names=names, **costs)
-    return target.pk, bucket
+    return target.pk, split_key_id
 
 
 NOT_MEASURED = (
@@ -209,7 +211,7 @@ def one_call(canary: Canary, number: int, *, word: str) -> uuid.UUID:
         list_cost=canary.amount,
         **dict.fromkeys(NOT_MEASURED, 0),
     )
-    ledger.LatencyHourly.objects.create(hour=started, dimension_id=dimension.pk, bucket=21, calls=1)
+    ledger.LatencyHourly.objects.create(hour=started, dimension_id=dimension.pk, bin=21, calls=1)
     return trace
 
 

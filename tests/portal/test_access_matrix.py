@@ -67,8 +67,8 @@ class Stage:
             bravo_trace=self.company.traces["bravo"].hex,
             alpha_target=self.company.targets["alpha"],
             bravo_target=self.company.targets["bravo"],
-            alpha_bucket=self.company.buckets["alpha"],
-            bravo_bucket=self.company.buckets["bravo"],
+            alpha_split_key=self.company.split_keys["alpha"],
+            bravo_split_key=self.company.split_keys["bravo"],
             nobody=self.people["nobody"].pk,
             key=self.key_id,
         )

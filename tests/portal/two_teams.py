@@ -34,7 +34,7 @@ class Company:
     preview: int
     traces: dict[str, uuid.UUID]  # by team slug
     targets: dict[str, int]
-    buckets: dict[str, int]
+    split_keys: dict[str, int]
 
 
 def seed_company(text: str | None = None) -> Company:
@@ -80,7 +80,7 @@ def seed_company(text: str | None = None) -> Company:
         preview=rule_preview(rules, text).pk,
         traces={team.slug: team.trace for team in teams},
         targets={team.slug: team.target for team in teams},
-        buckets={team.slug: team.bucket for team in teams},
+        split_keys={team.slug: team.split_key_id for team in teams},
     )
 
 

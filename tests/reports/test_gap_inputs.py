@@ -72,7 +72,7 @@ def test_a_bill_and_its_traces_meet_by_model_and_class() -> None:
 
 def test_charges_that_rules_tell_apart_row_by_row_are_billed_once() -> None:
     """Two rules share out one line by its x_ column, so that its dimension has a place in two
-    buckets.
+    split keys.
     """
     put_in_force(
         """

@@ -115,12 +115,10 @@ def test_a_model_that_fell_silent_is_shown() -> None:
     assert ("gpt-4o", "calls") in off_now(found)
 
 
-def test_percentiles_interpolate_inside_their_bucket() -> None:
+def test_percentiles_interpolate_inside_their_bin() -> None:
     histogram = Histogram.of([(20, D(50)), (22, D(50)), (20, D(0))])
 
-    assert histogram.percentile_ms(0.5) == pytest.approx(
-        1448.15, rel=1e-4
-    )  # upper end of bucket 20
+    assert histogram.percentile_ms(0.5) == pytest.approx(1448.15, rel=1e-4)  # upper end of bin 20
     assert histogram.percentile_ms(0.75) == pytest.approx(2435.5, rel=1e-4)
     assert Histogram.of([]).percentile_ms(0.5) is None
 

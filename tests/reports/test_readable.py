@@ -48,7 +48,7 @@ def test_exact_has_every_digit_and_no_exponent() -> None:
         ("100", "150", "down 50 (33.3%)"),
         ("0.66", "0.60", "up 0.06 (10.0%)"),
         ("100", "0", "new 100"),
-        ("0", "100", "ended 100"),
+        ("0", "100", "gone 100"),
         ("100", "100", "same"),
         ("199.97", "100", "up 100 (100.0%)"),  # a rise has no whole to fall short of
         ("0.03", "100", "down 100 (>99.9%)"),

@@ -206,7 +206,7 @@ def test_without_the_wish_every_currency_stands_apart_as_before(company: None) -
     assert "10,001" in body
     assert "10,000.60" not in body
     assert "Report in" in body
-    assert "stand apart" in body
+    assert "Not included: costs billed in" in body
 
 
 def test_calls_are_counted_once_however_many_currencies_are_billed(company: None) -> None:

@@ -77,19 +77,21 @@ def test_moving_to_a_cheaper_model_is_mix() -> None:
     assert parts([cell("0", "8"), cell("4", "2", model="b")], moved) == {"Model mix": Decimal(-6)}
 
 
-def test_new_ended_and_untraced_features_stand_apart() -> None:
+def test_new_gone_and_untraced_features_stand_apart() -> None:
     cells = [
         cell("5", "0", feature="new"),
         cell("0", "3", feature="old"),
         cell("9", "7", feature="gpu", model=None),
+        cell("6", "2", feature="silent"),
         cell("-2", "0", kind="credit"),
         cell("4", "1", feature=None, model=None, kind="unallocated"),
     ]
 
     assert parts(cells, []) == {
         "New": Decimal(5),
-        "Ended": Decimal(-3),
-        "Not traced": Decimal(2),
+        "Gone": Decimal(-3),
+        "GPU and infrastructure": Decimal(2),
+        "No trace": Decimal(4),
         "Unallocated": Decimal(3),
         "Credits": Decimal(-2),
     }

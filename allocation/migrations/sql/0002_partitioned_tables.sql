@@ -74,7 +74,7 @@ CREATE INDEX span_started ON span (started_at);
 CREATE TABLE allocated_cost (
     billing_month date NOT NULL,
     run_id bigint NOT NULL,
-    bucket integer NOT NULL,
+    split_key_id integer NOT NULL,
     day date NOT NULL,
     target_id bigint NOT NULL,
     charge_kind text NOT NULL,
@@ -83,7 +83,7 @@ CREATE TABLE allocated_cost (
     list_cost numeric,
     driver_quantity numeric,
     evidence smallint NOT NULL,
-    PRIMARY KEY (billing_month, run_id, bucket, day, target_id, charge_kind)
+    PRIMARY KEY (billing_month, run_id, split_key_id, day, target_id, charge_kind)
 ) PARTITION BY LIST (billing_month);
 
 -- The application's role owns nothing; these run as their owner and do one thing each. CREATE, then ATTACH: attaching
@@ -170,6 +170,6 @@ SELECT hour, dimension_id, spans, calls, calls_without_usage, errors, input_unca
 FROM usage_delta;
 
 CREATE VIEW latency_live AS
-SELECT hour, dimension_id, bucket, calls FROM latency_hourly
+SELECT hour, dimension_id, bin, calls FROM latency_hourly
 UNION ALL
-SELECT hour, dimension_id, bucket, calls FROM latency_delta;
+SELECT hour, dimension_id, bin, calls FROM latency_delta;

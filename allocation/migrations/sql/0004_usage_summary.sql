@@ -32,9 +32,9 @@ CREATE TABLE usage_summary (
 CREATE TABLE latency_summary (
     hour timestamptz NOT NULL,
     subject_id bigint NOT NULL,
-    bucket smallint NOT NULL,
+    bin smallint NOT NULL,
     calls numeric NOT NULL,
-    PRIMARY KEY (hour, subject_id, bucket)
+    PRIMARY KEY (hour, subject_id, bin)
 );
 
 CREATE TABLE usage_stale_hour (hour timestamptz PRIMARY KEY);
@@ -93,15 +93,15 @@ FROM usage_delta u
 JOIN allocation_usagedimension d ON d.id = u.dimension_id;
 
 CREATE VIEW latency_by_subject AS
-SELECT s.hour, j.provider, j.model, j.team, j.feature, j.service, j.prompt_version, j.environment, s.bucket, s.calls
+SELECT s.hour, j.provider, j.model, j.team, j.feature, j.service, j.prompt_version, j.environment, s.bin, s.calls
 FROM latency_summary s JOIN usage_subject j ON j.id = s.subject_id
 WHERE NOT EXISTS (SELECT FROM usage_stale_hour stale WHERE stale.hour = s.hour)
 UNION ALL
-SELECT l.hour, d.provider, d.model, d.team, d.feature, d.service, d.prompt_version, d.environment, l.bucket, l.calls
+SELECT l.hour, d.provider, d.model, d.team, d.feature, d.service, d.prompt_version, d.environment, l.bin, l.calls
 FROM usage_stale_hour stale
 JOIN latency_hourly l ON l.hour = stale.hour
 JOIN allocation_usagedimension d ON d.id = l.dimension_id
 UNION ALL
-SELECT l.hour, d.provider, d.model, d.team, d.feature, d.service, d.prompt_version, d.environment, l.bucket, l.calls
+SELECT l.hour, d.provider, d.model, d.team, d.feature, d.service, d.prompt_version, d.environment, l.bin, l.calls
 FROM latency_delta l
 JOIN allocation_usagedimension d ON d.id = l.dimension_id;

@@ -3,7 +3,7 @@
 CREATE TABLE slice_share (
     billing_month date NOT NULL,
     slice_id bigint NOT NULL,
-    bucket bigint NOT NULL,
+    split_key_id bigint NOT NULL,
     target_id bigint NOT NULL,
     charge_kind text NOT NULL,
     billed_cost numeric NOT NULL,
@@ -11,7 +11,7 @@ CREATE TABLE slice_share (
     list_cost numeric,
     driver_quantity numeric,
     evidence smallint NOT NULL,
-    PRIMARY KEY (billing_month, slice_id, bucket, target_id, charge_kind)
+    PRIMARY KEY (billing_month, slice_id, split_key_id, target_id, charge_kind)
 ) PARTITION BY LIST (billing_month);
 
 CREATE FUNCTION ensure_slice_share_partition(month date) RETURNS void
@@ -25,19 +25,19 @@ END
 $$;
 
 CREATE VIEW allocated_cost AS
-SELECT s.billing_month, r.run_id, s.bucket, r.day, s.target_id, s.charge_kind, s.billed_cost, s.effective_cost,
+SELECT s.billing_month, r.run_id, s.split_key_id, r.day, s.target_id, s.charge_kind, s.billed_cost, s.effective_cost,
     s.list_cost, s.driver_quantity, s.evidence
 FROM run_slice r JOIN slice_share s ON s.billing_month = r.billing_month AND s.slice_id = r.slice_id;
 
 CREATE VIEW charge_group AS
-SELECT r.run_id, g.bucket, r.day, g.charges, g.billed_cost, g.effective_cost, g.list_cost, g.quantity, g.driver,
+SELECT r.run_id, g.split_key_id, r.day, g.charges, g.billed_cost, g.effective_cost, g.list_cost, g.quantity, g.driver,
     g.driver_total, g.coverage, g.widened, g.note
 FROM run_slice r JOIN slice_group g ON g.slice_id = r.slice_id;
 
-CREATE VIEW charge_bucket AS
-SELECT r.run_id, b.id AS bucket, b.source_id, b.rule, b.method, b.ai_scope, b.provider_name, b.service_name,
+CREATE VIEW charge_split_key AS
+SELECT r.run_id, b.id AS split_key_id, b.source_id, b.rule, b.method, b.ai_scope, b.provider_name, b.service_name,
     b.charge_category, b.split_key
-FROM run_bucket r JOIN bucket b ON b.id = r.bucket;
+FROM run_split_key r JOIN split_key b ON b.id = r.split_key_id;
 
 CREATE VIEW cost_daily AS
 SELECT r.run_id, r.billing_month, r.day, c.line_id, l.chargeback_key, l.currency, l.source_id, l.ai_scope, l.provider_name,

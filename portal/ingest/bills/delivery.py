@@ -68,7 +68,7 @@ class ImportOutcome:
         return shown
 
 
-class Unchanged(Exception):
+class UnchangedContent(Exception):
     """The content is published already; what was loaded of it once more is rolled back."""
 
     def __init__(self, same: Import) -> None:
@@ -104,7 +104,7 @@ def load_bill(
     bill_import = Import.objects.create(
         source=source, file_name=file_name or path.name, created_by=created_by
     )
-    attempt = Attempt(
+    attempt = BillLoad(
         bill_import, source, path, format, confirm_shrink, said, progress, finish_guard
     )
     ended = carry_out(attempt)
@@ -132,13 +132,13 @@ class Ended(NamedTuple):
     same_as: int | None = None
 
 
-def carry_out(attempt: Attempt) -> Ended:
+def carry_out(attempt: BillLoad) -> Ended:
     """Runs the attempt, and records what became of it where that was not its last step."""
     try:
         with localcontext(EXACT):
             attempt.run()
         return Ended(ImportStatus.LOADED)
-    except Unchanged as found:
+    except UnchangedContent as found:
         ended = Ended(ImportStatus.UNCHANGED, str(found), found.same.pk)
     except BillRefused as refusal:
         ended = Ended(ImportStatus.REFUSED, str(refusal))
@@ -200,7 +200,7 @@ def month_of(text: str | None) -> date | None:
 
 
 @dataclass(slots=True)
-class Attempt:
+class BillLoad:
     """One file on its way into the ledger."""
 
     bill_import: Import
@@ -287,7 +287,7 @@ class Attempt:
             source, self.bill_import.content_sha256 or "", self.loaded.scopes
         )
         if same is not None:
-            raise Unchanged(same)
+            raise UnchangedContent(same)
         changes = publish.replacements(source, self.loaded.scopes)
         publish.refuse_overlaps(source, self.bill_import, changes)
         if not self.confirm_shrink:

@@ -140,7 +140,7 @@ HEAD_BYTES = 64 * 1024
 
 
 @dataclass(frozen=True)
-class Head:
+class FileHead:
     """How a file begins: its name as delivered, and the first bytes of its unpacked content."""
 
     name: str
@@ -164,7 +164,7 @@ class BillFormat:
     name: str  # of --format and in the API
     label: str
     files: str  # which kinds of files it comes in, for people
-    recognises: Callable[[Head], bool]
+    recognises: Callable[[FileHead], bool]
     read: Callable[[Sequence[Path]], Rows]
     position: int = 0
 
@@ -193,7 +193,7 @@ def format_of(path: Path, *, name: str, asked: str) -> BillFormat:
     formats = bill_formats()
     if asked != AUTO:
         return formats[asked]
-    head = Head(name, start_of(path))
+    head = FileHead(name, start_of(path))
     return next((each for each in formats.values() if each.recognises(head)), formats[FALLBACK])
 
 

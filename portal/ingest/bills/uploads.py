@@ -24,7 +24,7 @@ JOB_KIND = "import_bill"
 DIGEST = re.compile(r"[0-9a-f]{64}", re.ASCII)
 
 
-class Delivered(Protocol):
+class DeliveredFile(Protocol):
     """What a form or a request hands over: django.core.files.File."""
 
     name: str | None
@@ -48,7 +48,7 @@ def stored_path(sha256: str) -> Path:
     return path
 
 
-def keep(file: Delivered) -> str:
+def keep(file: DeliveredFile) -> str:
     """Stores the bytes once, under their own digest, never to be written again. Returns the
     digest.
     """
@@ -85,7 +85,7 @@ def plain_name(name: str | None) -> str:
 
 def accept_upload(
     *,
-    file: Delivered,
+    file: DeliveredFile,
     source_name: str,
     delivery: str | None = None,
     format: str = AUTO,

@@ -11,14 +11,14 @@ from typing import Any
 from django.db import models
 
 from allocation.values.money import EXACT, exact_sum, plain
-from portal.ingest.drivers.kinds import Delivered, DriverKind, Months, Scope
+from portal.ingest.drivers.kinds import DeliveredRow, DriverKind, Months, Scope
 
 MOVED_TOLD = 50
 BATCH = 2000
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class ScopeChange:
     """What a scope held, and holds now. Months: (None, None) none, (first, None) every one from the
     first on.
     """
@@ -34,9 +34,9 @@ class Change:
     months: Months
     moved: tuple[str, ...] = ()  # "+ row", "- row", "row: new, was old"; the first ones
 
-    def __add__(self, other: Change) -> Change:
+    def __add__(self, other: ScopeChange) -> ScopeChange:
         """Both together, told as one; of kinds whose months end."""
-        return Change(
+        return ScopeChange(
             scope=self.scope,
             rows_before=self.rows_before + other.rows_before,
             rows_after=self.rows_after + other.rows_after,
@@ -90,7 +90,7 @@ def values_of(kind: DriverKind, row: models.Model) -> Hashable:
     return tuple(getattr(row, name) for name in kind.compared)
 
 
-def replace(kind: DriverKind, rows: Sequence[Delivered], *, write: bool) -> list[Change]:
+def replace(kind: DriverKind, rows: Sequence[DeliveredRow], *, write: bool) -> list[ScopeChange]:
     """What each scope of the rows held and holds; where it differs and `write`, its rows are
     replaced.
     """
@@ -115,7 +115,7 @@ def replace(kind: DriverKind, rows: Sequence[Delivered], *, write: bool) -> list
 
 def difference(
     kind: DriverKind, scope: Scope, old: Sequence[models.Model], new: Sequence[models.Model]
-) -> Change:
+) -> ScopeChange:
     before = {key_of(kind, row): row for row in old}
     after = {key_of(kind, row): row for row in new}
     kept = before.keys() & after.keys()
@@ -123,7 +123,7 @@ def difference(
     moved = [before[key] for key in before.keys() - kept | altered] + [
         after[key] for key in after.keys() - kept
     ]
-    return Change(
+    return ScopeChange(
         scope=scope,
         rows_before=len(old),
         rows_after=len(new),
@@ -163,9 +163,9 @@ def in_words(row: models.Model, names: Iterable[str]) -> str:
     )
 
 
-def told_together(changes: Iterable[Change]) -> list[Change]:
+def told_together(changes: Iterable[ScopeChange]) -> list[ScopeChange]:
     """One change for each stretch that answers speak of."""
-    told: dict[str, Change] = {}
+    told: dict[str, ScopeChange] = {}
     for change in changes:
         name = str(change.scope)
         told[name] = told[name] + change if name in told else change

@@ -21,8 +21,8 @@ from allocation.organisation.stored import load_organisation
 from allocation.organisation.targets import Organisation
 from portal.accounts import audit
 from portal.errors import Refused
-from portal.ingest.drivers.changes import Change, key_of, replace
-from portal.ingest.drivers.kinds import Asked, Delivered, DriverKind
+from portal.ingest.drivers.changes import ScopeChange, key_of, replace
+from portal.ingest.drivers.kinds import Asked, DeliveredRow, DriverKind
 from portal.ingest.drivers.outdated import outdated_months
 from portal.ingest.drivers.table import MOST_BYTES, Problems
 from portal.ingest.problems import Problem, keep_rejected
@@ -44,7 +44,7 @@ class Outcome:
     import_id: int | None = None
     rows_read: int = 0
     problems: list[Problem] = field(default_factory=list)
-    changes: list[Change] = field(default_factory=list)
+    changes: list[ScopeChange] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     outdated: list[str] = field(default_factory=list)  # months whose run saw other driver data
     reason: str | None = None
@@ -81,14 +81,14 @@ class Outcome:
         lines += [str(change) for change in self.changes]
         lines += self.notes
         lines += [
-            f"{month} was allocated with other driver data: allocate {month} again"
+            f"{month} was allocated with other usage data: allocate {month} again"
             for month in self.outdated
         ]
         return "\n".join(lines)
 
 
 @dataclass(frozen=True, slots=True)
-class Attempt:
+class DriverLoad:
     """A file on its way in."""
 
     kind: DriverKind
@@ -104,7 +104,7 @@ class Attempt:
             record = self.record(ImportStatus.REFUSED, read, reason=reason, problems=found)
         return self.outcome(ImportStatus.REFUSED.value, record, read, problems=found, reason=reason)
 
-    def taken(self, rows: Sequence[Delivered]) -> Outcome:
+    def taken(self, rows: Sequence[DeliveredRow]) -> Outcome:
         with transaction.atomic():
             with connection.cursor() as cursor:
                 cursor.execute(
@@ -148,7 +148,7 @@ class Attempt:
         status: ImportStatus,
         read: int,
         *,
-        changes: Sequence[Change] = (),
+        changes: Sequence[ScopeChange] = (),
         problems: Sequence[Problem] = (),
         reason: str | None = None,
     ) -> Import | None:
@@ -187,7 +187,7 @@ def deliver(
     nothing at all. Raises Refused where what was said beside the file is not enough.
     """
     understood = kind.understand(asked)
-    attempt = Attempt(kind, content, file_name, created_by, dry_run, time.monotonic())
+    attempt = DriverLoad(kind, content, file_name, created_by, dry_run, time.monotonic())
     problems = Problems()
     try:
         if len(content) > MOST_BYTES:
@@ -214,7 +214,7 @@ def deliver(
     return attempt.taken(rows)
 
 
-def once_only(kind: DriverKind, rows: Iterable[Delivered], problems: Problems) -> None:
+def once_only(kind: DriverKind, rows: Iterable[DeliveredRow], problems: Problems) -> None:
     """Two rows for the same thing are a doubt, not a sum."""
     seen: dict[Hashable, int] = {}
     for delivered in rows:
@@ -225,7 +225,7 @@ def once_only(kind: DriverKind, rows: Iterable[Delivered], problems: Problems) -
             )
 
 
-def unknown_teams(rows: Iterable[Delivered], organisation: Organisation) -> list[str]:
+def unknown_teams(rows: Iterable[DeliveredRow], organisation: Organisation) -> list[str]:
     """Names that the organisation does not know; their share of a cost would stay unallocated, so
     it is said now.
     """

@@ -19,7 +19,7 @@ KINDS = "portal.ingest.drivers"
 
 
 @dataclass(frozen=True, slots=True)
-class Delivered:
+class DeliveredRow:
     """One row to be stored, and the line that it comes from."""
 
     line: int
@@ -78,7 +78,7 @@ class DriverKind:
     label: str
     help: str  # what a file holds and replaces
     model: type[models.Model]
-    read: Callable[[bytes, Asked, Problems], list[Delivered]]
+    read: Callable[[bytes, Asked, Problems], list[DeliveredRow]]
     key: tuple[str, ...]  # what is unique
     compared: tuple[str, ...]  # what else can differ
     scope: Callable[[Any], Scope]
@@ -86,7 +86,7 @@ class DriverKind:
     months: Callable[[Sequence[Any]], Months]
     measure: Callable[[Any], Decimal] | None = None  # the quantity of a row, added up in answers
     unit: str = ""  # of quantities on pages, where all of the kind have one
-    check: Callable[[Sequence[Delivered], Problems], None] | None = None
+    check: Callable[[Sequence[DeliveredRow], Problems], None] | None = None
     tells_rows: bool = False  # a change names the rows that moved; for lists that a person keeps
     asks: tuple[Ask, ...] = ()
     understand: Callable[[Asked], Asked] = as_asked  # checks what is asked; raises Refused

@@ -29,7 +29,7 @@ Reader = Callable[[str], Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Column:
+class FileColumn:
     """`needed`: no row may leave it empty. `optional`: the file may lack the column; its values are
     then None.
     """
@@ -41,7 +41,7 @@ class Column:
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class FileLine:
     """One row by column name, on the line of the file where it starts."""
 
     number: int
@@ -60,7 +60,7 @@ class Problems:
         )
 
 
-def read_table(content: bytes, columns: Sequence[Column], problems: Problems) -> list[Line]:
+def read_table(content: bytes, columns: Sequence[FileColumn], problems: Problems) -> list[FileLine]:
     """The rows without a problem; raises Refused for what is wrong with the file as a whole."""
     rows = records(decoded(content))
     try:
@@ -81,7 +81,7 @@ def read_table(content: bytes, columns: Sequence[Column], problems: Problems) ->
         before = len(problems.found)
         values = {column.name: cell(column, number, cells, places, problems) for column in columns}
         if len(problems.found) == before:
-            lines.append(Line(number, values))
+            lines.append(FileLine(number, values))
     return lines
 
 
@@ -114,7 +114,7 @@ def records(text: str) -> Iterator[tuple[int, list[str]]]:
         start = reader.line_num + 1
 
 
-def header(names: Sequence[str], columns: Sequence[Column]) -> dict[str, int]:
+def header(names: Sequence[str], columns: Sequence[FileColumn]) -> dict[str, int]:
     """Where each column stands; raises Refused for one that is unknown, twice or missing."""
     known = {column.name for column in columns}
     places: dict[str, int] = {}
@@ -139,7 +139,11 @@ def header(names: Sequence[str], columns: Sequence[Column]) -> dict[str, int]:
 
 
 def cell(
-    column: Column, number: int, cells: Sequence[str], places: dict[str, int], problems: Problems
+    column: FileColumn,
+    number: int,
+    cells: Sequence[str],
+    places: dict[str, int],
+    problems: Problems,
 ) -> Any:
     text = cells[places[column.name]] if column.name in places else ""
     if not text.strip():

@@ -11,7 +11,7 @@ from django.utils import timezone
 from allocation.catalogue.prices import current_version, ensure_prices, reprice
 from allocation.models import PriceVersion
 from allocation.usage.summary import summarise
-from portal.ingest.otlp.rollup.fold import fold
+from portal.ingest.otlp.rollup.merge import merge_deltas
 from portal.ingest.otlp.rollup.retention import prepare, retain
 from portal.jobs.claims import JobContext
 from portal.jobs.kinds import job_kind
@@ -36,10 +36,10 @@ def import_packaged_prices(created_by: str | None = None) -> tuple[PriceVersion,
     return version, is_new
 
 
-@job_kind("fold_usage", every_seconds=10)
-def fold_usage(context: JobContext) -> dict[str, Any]:
+@job_kind("merge_usage", every_seconds=10)
+def merge_usage(context: JobContext) -> dict[str, Any]:
     """Merge what arrived since the last time. Safe to run twice: each delta is taken once."""
-    return {"deltas": fold(), "hours_summarised": summarise()}
+    return {"deltas": merge_deltas(), "hours_summarised": summarise()}
 
 
 @job_kind("retain_spans", every_seconds=3600)

@@ -11,7 +11,7 @@ from django.utils import timezone
 from allocation.rules.rules import RuleError
 from allocation.runs.month import AllocationBusy, allocate_period
 from portal.commands import PortalCommand, Refused, month_argument
-from portal.ingest.otlp.rollup.fold import fold
+from portal.ingest.otlp.rollup.merge import merge_deltas
 
 
 class Command(PortalCommand):
@@ -23,7 +23,7 @@ class Command(PortalCommand):
 
     def run(self, **options: Any) -> dict[str, Any]:
         began = time.monotonic()
-        fold()  # list prices weigh what no token class does, and only merged usage is priced
+        merge_deltas()  # list prices weigh what no token class does; only merged usage is priced
         try:
             outcome = allocate_period(
                 period=options["period"], now=timezone.now(), progress=self.progress

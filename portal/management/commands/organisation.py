@@ -10,7 +10,7 @@ from django.core.management.base import CommandParser
 from django.utils import timezone
 
 from allocation.organisation.store import OrganisationError, preview_organisation, read_tree
-from allocation.organisation.tree_changes import ACTIONS, Plan
+from allocation.organisation.tree_changes import ACTIONS, TreePlan
 from portal.commands import PortalCommand, Refused
 from portal.decisions.organisation import apply_file
 
@@ -95,7 +95,7 @@ def export(file: str) -> dict[str, Any]:
     }
 
 
-def told(plan: Plan) -> dict[str, Any]:
+def told(plan: TreePlan) -> dict[str, Any]:
     """A plan as JSON has it."""
     return {
         "previewed": plan.token,

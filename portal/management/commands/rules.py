@@ -21,7 +21,7 @@ from allocation.values.money import EXACT, plain
 from allocation.values.periods import Period
 from portal.commands import PortalCommand, Refused, month_argument
 from portal.decisions.rules import apply_previewed
-from portal.ingest.otlp.rollup.fold import fold
+from portal.ingest.otlp.rollup.merge import merge_deltas
 from portal.pages.rules.findings import grouped
 
 
@@ -87,7 +87,7 @@ class Command(PortalCommand):
         }
 
     def preview(self, text: str, month: date, through: date | None) -> dict[str, Any]:
-        fold()  # as before an allocation, so that both see the same usage
+        merge_deltas()  # as before an allocation, so that both see the same usage
         months = preview_months(month, through)
         now = timezone.now()
         preview = record_preview(
@@ -103,7 +103,7 @@ class Command(PortalCommand):
         chosen = chosen or (
             outcome["rules"][-1]
             if outcome["rules"]
-            else {"reach": [], "untaken": [], "findings": []}
+            else {"reach": [], "unmatched": [], "findings": []}
         )
         return {
             "preview": preview.pk,
@@ -114,7 +114,7 @@ class Command(PortalCommand):
             "expires_at": preview.expires_at.isoformat(),
             "period": chosen.get("month", f"{month:%Y-%m}"),
             "rules": chosen["reach"],
-            "untaken": chosen["untaken"],
+            "unmatched": chosen["unmatched"],
             "findings": chosen["findings"],
             "runs": outcome["runs"],
             "differences": outcome["differences"],

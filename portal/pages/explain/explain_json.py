@@ -61,7 +61,7 @@ def line_json(line: ExplainedLine, state: PageState) -> dict[str, Any]:
         key = {name: value for name, value in key.items() if name not in OWNER_KEYS}
     return {
         "run": line.run,
-        "bucket": line.bucket,
+        "split_key_id": line.split_key_id,
         "rule": line.rule,
         "method": line.method,
         "source": line.source,

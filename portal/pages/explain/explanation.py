@@ -82,7 +82,11 @@ def explain(request: HttpRequest, state: PageState) -> Explanation:
     offset = page_offset(request.GET.get("offset"))
     lines = explain_lines(question=narrowed, offset=offset) if chosen else []
     line = _chosen_line(lines, request.GET.get("line"))
-    days = explain_days(question=narrowed, run=line.run, bucket=line.bucket) if line else []
+    days = (
+        explain_days(question=narrowed, run=line.run, split_key_id=line.split_key_id)
+        if line
+        else []
+    )
     example = max(days, key=lambda day: abs(day.amount), default=None)
     rows, following = _bill_rows(line, request, state)
     return Explanation(
@@ -125,9 +129,9 @@ def _narrowed(question: CostQuestion, part: ExplainedPart | None) -> CostQuestio
 
 
 def _chosen_line(lines: Sequence[ExplainedLine], named: str | None) -> ExplainedLine | None:
-    """The line the address names ("run-bucket") if it is on this page, else the largest."""
+    """The line the address names ("run-split key") if it is on this page, else the largest."""
     return next(
-        (line for line in lines if f"{line.run}-{line.bucket}" == named),
+        (line for line in lines if f"{line.run}-{line.split_key_id}" == named),
         lines[0] if lines else None,
     )
 
@@ -149,7 +153,9 @@ def _bill_rows(
         if scope.isdigit() and number.isdigit() and len(asked) < 30
         else (0, 0)
     )
-    rows = bill_rows(run=line.run, bucket=line.bucket, after=after, teams=state.reader_scope)
+    rows = bill_rows(
+        run=line.run, split_key_id=line.split_key_id, after=after, teams=state.reader_scope
+    )
     shown = rows[:BILL_ROWS]
     return shown, (shown[-1].scope, shown[-1].line) if len(rows) > BILL_ROWS else None
 

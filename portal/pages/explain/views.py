@@ -18,31 +18,20 @@ from django.views.decorators.http import require_safe
 
 from portal.pages.explain.explain_json import as_json
 from portal.pages.explain.explanation import Explanation, explain, page_offset, rule_number
-from portal.pages.frame.reasons import reason_words
 from portal.pages.frame.render import Crumb, render_page
 from portal.pages.frame.state import PageState
 from portal.pages.frame.tables import Cell, Column, Table, csv_response
 from portal.pages.registry import holds
-from reports.analysis.arithmetic import EVIDENCE_WORDS, METHOD_WORDS, Step, steps, widened_words
+from reports.analysis.arithmetic import Step, steps, widened_words
+from reports.cost_question.answers import rule_methods
 from reports.queries.explain.amount import LINES, ExplainedDay, ExplainedLine, ExplainedPart
 from reports.queries.explain.evidence import bill_rows
 from reports.queries.ownership.organisation import OrganisationNames, names_of
-
-KIND_WORDS = {
-    "direct": "direct",
-    "shared": "shared",
-    "idle": "idle",
-    "untraced": "untraced",
-    "adjustment": "adjustment",
-    "tax": "tax",
-    "credit": "credit",
-    "commitment_unused": "unused commitment",
-    "unallocated": "unallocated",
-}
+from reports.readable import KINDS, METHODS, NOTES, calculated, kind_known_by, reason_words
 
 BASIS_WORDS = {
     True: "AI spending only, by the day of the charge",
-    False: "everything on the month's bills, AI or not",
+    False: "everything on the month's bills, also outside AI",
 }
 OWN_PARAMETERS = ("line", "bill", "offset", "part", "format", "download")
 MOST_BILL_ROWS = 50_000  # in one download
@@ -62,8 +51,7 @@ class LineText:
 @dataclass(frozen=True)
 class PartText:
     part: ExplainedPart
-    kind: str
-    evidence: str
+    known_by: str
     query: str
     is_chosen: bool
 
@@ -71,10 +59,10 @@ class PartText:
 @dataclass(frozen=True)
 class DayText:
     day: ExplainedDay
-    kind: str
-    evidence: str
+    known_by: str
     steps: list[Step]
     widened: str | None
+    note: str | None
 
 
 @require_safe
@@ -106,13 +94,14 @@ def describe(found: Explanation, request: HttpRequest, state: PageState) -> dict
     def query(place: int, line: ExplainedLine | None = None, offset: int = 0, **more: str) -> str:
         own = {
             "part": str(place) if place else None,
-            "line": f"{line.run}-{line.bucket}" if line else None,
+            "line": f"{line.run}-{line.split_key_id}" if line else None,
         }
         values = {**kept, **own, "offset": str(offset) if offset else None, **more}
         return urlencode({name: value for name, value in values.items() if value})
 
     here = query(place, found.line, offset)
     names = names_in(found)
+    methods = rule_methods(question=found.question) if found.parts else {}
     return {
         "found": found,
         "subject": subject(found, names, state),
@@ -120,8 +109,7 @@ def describe(found: Explanation, request: HttpRequest, state: PageState) -> dict
         "parts": [
             PartText(
                 part,
-                KIND_WORDS.get(part.charge_kind, part.charge_kind),
-                EVIDENCE_WORDS[part.evidence],
+                kind_known_by(part.charge_kind, part.evidence, methods.get(part.rule)),
                 query(number),
                 part is found.chosen,
             )
@@ -133,11 +121,10 @@ def describe(found: Explanation, request: HttpRequest, state: PageState) -> dict
         ],
         "more_lines_query": query(place, offset=offset + LINES) if found.has_more_lines else None,
         "first_lines_query": query(place) if offset else None,
+        "is_direct": found.line is not None and found.line.method == "direct",
         "line_words": line_words(found.line, names) if found.line else None,
-        "method_words": METHOD_WORDS.get(found.line.method, found.line.method)
-        if found.line
-        else None,
-        "evidence_words": EVIDENCE_WORDS[found.chosen.evidence] if found.chosen else None,
+        "method_words": METHODS[found.line.method] if found.line else None,
+        "calculated": calculated([found.run.finished_at]) if found.run else "",
         "rule_number": rule_number(found),
         "example": day_text(found.line.method, found.example)
         if found.line and found.example
@@ -179,7 +166,7 @@ def bill_rows_csv(line: ExplainedLine, state: PageState) -> HttpResponse:
     """The delivered rows of a line, exact, at most 50,000 of them."""
     delivered = bill_rows(
         run=line.run,
-        bucket=line.bucket,
+        split_key_id=line.split_key_id,
         after=(0, 0),
         teams=state.reader_scope,
         limit=MOST_BILL_ROWS,
@@ -188,8 +175,8 @@ def bill_rows_csv(line: ExplainedLine, state: PageState) -> HttpResponse:
         {column.key: Cell(value=_plain(getattr(row, column.key))) for column in BILL_COLUMNS}
         for row in delivered
     ]
-    table = Table(name="bill-rows", caption="Bill rows", columns=BILL_COLUMNS, rows=rows)
-    return csv_response(table, file_name=f"explain-{line.run}-{line.bucket}")
+    table = Table(name="bill-rows", caption="Bill lines", columns=BILL_COLUMNS, rows=rows)
+    return csv_response(table, file_name=f"explain-{line.run}-{line.split_key_id}")
 
 
 def _plain(value: str | int | Decimal | datetime | None) -> str | int | Decimal | None:
@@ -217,14 +204,14 @@ def names_in(found: Explanation) -> OrganisationNames:
 
 
 def subject(found: Explanation, names: OrganisationNames, state: PageState) -> str:
-    """What the amount is of: `Support, gpt-4o, untraced`, or `everything`."""
+    """What the amount is of: `Support, gpt-4o, no trace`, or `everything`."""
     value = found.question.value
     team, feature, kind = value("team"), value("feature"), value("charge_kind")
     words = [
         names.team(team) if team else None,
         names.feature(feature) if feature else None,
         *map(value, ("product", "model", "environment", "provider", "service", "source", "rule")),
-        KIND_WORDS.get(kind, kind) if kind else None,
+        KINDS.get(kind, kind) if kind else None,
         reason_words(value("reason")),
         state.unit,
     ]
@@ -238,7 +225,7 @@ def line_words(line: ExplainedLine, names: OrganisationNames) -> tuple[str, str]
     key = json.loads(line.split_key)
     about = [key.get("model"), (key.get("token_class") or "").replace("_", " "), key.get("tier")]
     title = " ".join(word for word in about if word)
-    service = line.service_name or line.provider_name or "Charges"
+    service = line.service_name or line.provider_name or "Bill lines"
     if not title:
         title = (
             f"{service}, {line.charge_category.lower()}"
@@ -256,8 +243,8 @@ def line_words(line: ExplainedLine, names: OrganisationNames) -> tuple[str, str]
 def day_text(method: str, day: ExplainedDay) -> DayText:
     return DayText(
         day=day,
-        kind=KIND_WORDS.get(day.charge_kind, day.charge_kind),
-        evidence=EVIDENCE_WORDS[day.evidence],
+        known_by=kind_known_by(day.charge_kind, day.evidence, method),
         steps=steps(method, day),
         widened=widened_words(method, day.widened),
+        note=NOTES.get(day.note, day.note) if day.note else None,
     )

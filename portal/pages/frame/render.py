@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from allocation.values.periods import Period
 from portal.accounts.models import User
-from portal.pages.frame.state import COMPARISONS, METRICS, PageState
+from portal.pages.frame.state import COMPARISONS, PageState
 from portal.pages.frame.tables import Table
 from portal.pages.registry import Choice, holds, page_address, pages, rights_of
 from reports.charts.style import Figure
@@ -21,7 +21,7 @@ from reports.cost_question.answers import unconverted_costs
 from reports.cost_question.runs import MonthRate, reporting_currencies
 from reports.queries.costs.trust import SourceTrust, Trust, trust
 from reports.queries.ownership.organisation import TeamInTree, environments, teams_in_tree
-from reports.readable import ago, percent
+from reports.readable import COSTS, COSTS_EXPLAINED, ago, calculated, percent
 
 BILLS_STALE_AFTER = timedelta(days=3)
 TRACES_STALE_AFTER = timedelta(hours=1)
@@ -40,7 +40,6 @@ def read_trust(state: PageState) -> Trust:
     return trust(
         question=state.question,
         every_run=state.every_run,
-        runs=tuple(run.id for run in state.runs_of(state.period)),
         now=timezone.now(),
     )
 
@@ -59,16 +58,17 @@ def trust_parts(
 
     parts = _bill_parts(known.sources, link("imports"), now.date())
     parts.append(_traces_part(known.traces_at, link("debug"), now))
-    if known.explained is not None:
-        figures = link("chargeback") or link("executive")
-        evidence = f"{figures}#evidence" if figures else None
-        parts.append(TrustPart(f"{percent(known.explained)} explained", evidence))
+    if known.attributed is not None:
+        executive = link("executive")
+        evidence = f"{executive}#evidence" if executive else None
+        words = f"{percent(known.attributed)} attributed to an owner"
+        parts.append(TrustPart(words, evidence))
     if known.unallocated is not None and state.scope.is_everything:
         address = link("explain", kind="unallocated")
         parts.append(TrustPart(f"{percent(known.unallocated)} unallocated", address))
-    if known.runs:
-        numbers = ", ".join(str(run) for run in known.runs)
-        parts.append(TrustPart(f"run{'s'[: len(known.runs) > 1]} {numbers}", link("rules")))
+    when = calculated(run.finished_at for run in state.runs_of(state.period))
+    if when:
+        parts.append(TrustPart(when, link("rules")))
     return parts
 
 
@@ -157,7 +157,8 @@ def top_bar(
         "compares": [
             (key, label, key == state.compare_choice) for key, label in COMPARISONS.items()
         ],
-        "metrics": [(key, label, key == state.metric) for key, label in METRICS.items()],
+        "metrics": [(key, label, key == state.metric) for key, label in COSTS.items()],
+        "metrics_explained": COSTS_EXPLAINED,
         "currencies": [(code, code, code == state.currency) for code in state.currencies],
         "reports": [
             (code, code, code == state.report_in)

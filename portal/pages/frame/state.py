@@ -31,8 +31,8 @@ from reports.cost_question.runs import (
     runs_of_months,
 )
 from reports.queries.ownership.organisation import teams_of_unit
+from reports.readable import COSTS
 
-METRICS = {"effective_cost": "Effective", "billed_cost": "Billed"}
 COMPARISONS = {"previous": "the period before", "year": "a year before", "none": "nothing"}
 
 
@@ -44,7 +44,7 @@ class StateForm(forms.Form):
     period = forms.RegexField(r"^\d{4}-(0[1-9]|1[0-2])$", required=False)
     to = forms.DateField(required=False)
     compare = forms.ChoiceField(choices=list(COMPARISONS.items()), required=False)
-    metric = forms.ChoiceField(choices=list(METRICS.items()), required=False)
+    metric = forms.ChoiceField(choices=list(COSTS.items()), required=False)
     currency = forms.RegexField(r"^[A-Z]{3}$", required=False)
     report = forms.RegexField(r"^[A-Z]{3}$", required=False)
     unit = forms.SlugField(required=False)
@@ -196,7 +196,7 @@ class PageState:
 
     @property
     def metric_label(self) -> str:
-        return METRICS[self.metric]
+        return COSTS[self.metric]
 
     @property
     def shown_currency(self) -> str:

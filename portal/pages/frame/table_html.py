@@ -1,5 +1,5 @@
-"""The head and lines of a table as HTML. Built as text, since a page has a thousand cells; every value
-passes `escape`.
+"""The head and lines of a table as HTML. Built as text, since a page has a thousand cells; every
+value passes `escape`.
 """
 
 from __future__ import annotations

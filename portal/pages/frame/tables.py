@@ -93,9 +93,9 @@ class Table:
     address: str = ""  # of this page with its parameters, ending where a table parameter can follow
     empty: str = "Nothing in this view."
     sortable: bool = True
-    # On a phone: each row a card of labelled values, not a line that scrolls sideways; of cards that
-    # hold figures, whose values stand at the right edge, one under the other; or each row two lines,
-    # name and key value, below them the rest, small.
+    # On a phone: each row a card of labelled values, not a line that scrolls sideways; of cards
+    # that hold figures, whose values stand at the right edge, one under the other; or each row two
+    # lines, name and key value, below them the rest, small.
     cards: bool = False
     sums: bool = False
     lines: bool = False

@@ -67,7 +67,7 @@ def conflicts_table(request: HttpRequest, state: PageState, found: list[TagConfl
     empty = "Nothing: no tag of this month contradicts what usage or the other days show."
     table = Table(
         "tags",
-        "Tags that the evidence contradicts",
+        "Tags that usage or other days contradict",
         columns,
         rows,
         total=total,
@@ -107,7 +107,7 @@ def day_words(first: date, last: date) -> str:
 def evidence_words(found: TagConflict, likely: str) -> str:
     if found.evidence == BY_USAGE:
         return (
-            f"{percent(found.share)} of what traces and usage reports explain of this account was"
+            f"{percent(found.share)} of what traces and usage reports show of this account was"
             f" used by {likely}"
         )
     return f"tagged {likely} on {percent(found.share)} of its days"
@@ -118,8 +118,8 @@ def fix_words(found: TagConflict, tagged: str, likely: str) -> str:
     if found.evidence == BY_USAGE:
         where = f"sub-account {found.sub_account}"
         until = (
-            f"What usage explains is with its users already; until then {tagged} pays what it does"
-            " not explain."
+            f"What usage shows is with its users already; until then {tagged} pays what it does"
+            " not show."
         )
     else:
         where = f"{found.resource_name} for these days"

@@ -22,7 +22,6 @@ from allocation.values.periods import Period
 from portal.accounts.models import User
 from portal.decisions.owners import OwnerError, accept_owner
 from portal.pages.frame.posts import sent_from
-from portal.pages.frame.reasons import reason_words
 from portal.pages.frame.render import Chart, render_page
 from portal.pages.frame.state import PageState
 from portal.pages.frame.tables import Cell, Column, Kind, Row, Table, arranged, asked_download
@@ -31,12 +30,13 @@ from portal.pages.spend.blocks import explain_address
 from reports.charts.coverage_lines import coverage_lines
 from reports.cost_question.question import CostQuestion
 from reports.queries.ownership.organisation import team_names
-from reports.queries.ownership.unowned import Coverage, coverage, unowned
-from reports.readable import grouped, ratio
+from reports.queries.ownership.unowned import SpendCoverage, coverage, unowned
+from reports.readable import grouped, ratio, reason_words
 
 MOST_MONTHS = 12
 SUGGESTIONS_SHOWN = 40
-SHARES = {"allocated": "Allocated", "tagged": "Tagged", "traced": "Traced"}
+COUNTED = {"cost": "cost", "charges": "bill lines"}
+SHARES = {"allocated": "Allocated", "tagged": "Tagged", "traced": "Measured"}
 
 
 @dataclass(frozen=True)
@@ -108,7 +108,7 @@ def work_table(
     columns = [
         Column("reason", "Why nobody owns it"),
         Column("cost", f"Cost, {state.currency}", "money", state.places),
-        Column("charges", "Charges", "count"),
+        Column("charges", "Bill lines", "count"),
         Column("provider", "Provider"),
         Column("service", "Service"),
         Column("account", "Sub-account"),
@@ -150,9 +150,9 @@ def work_row(state: PageState, line: WorkLine, names: dict[str, str]) -> Row:
             value=reason_words(line.reason),
             note="" if line.rule == line.reason else f"rule: {line.rule}",
         ),
-        "provider": Cell(value=line.provider or "not told"),
-        "service": Cell(value=line.service or "not told"),
-        "account": Cell(value=line.sub_account or "not told"),
+        "provider": Cell(value=line.provider or "not named"),
+        "service": Cell(value=line.service or "not named"),
+        "account": Cell(value=line.sub_account or "not named"),
         "charges": Cell(value=line.charges),
         "cost": Cell(value=line.cost, href=href, explain=True),
         "owner": Cell(
@@ -197,8 +197,8 @@ def accept(request: HttpRequest) -> HttpResponseBase:
         messages.success(
             request,
             f"Rule set {made.rule_set} has the rule “{made.rule}” from {month:%B %Y} on. It takes"
-            f" {grouped(made.charges)} charges of the month, {grouped(made.billed_cost, 2)}"
-            f" {made.currency} billed{kept}; the month is being allocated again.",
+            f" {grouped(made.charges)} bill lines of the month, {grouped(made.billed_cost, 2)}"
+            f" {made.currency} invoiced{kept}; the month is being allocated again.",
         )
     return HttpResponseRedirect(
         f"{reverse('ownership_unowned')}?period={given['month']}&currency={given['currency']}"
@@ -225,7 +225,7 @@ def show_coverage(request: HttpRequest) -> HttpResponseBase:
         request, state, known, by="cost", question="How much of the AI cost has an owner?"
     )
     by_count = coverage_chart(
-        request, state, known, by="charges", question="How many of the AI charges have one?"
+        request, state, known, by="charges", question="How many of the AI bill lines have one?"
     )
     download = asked_download(request, [by_cost.table, by_count.table], file_name="coverage")
     if download:
@@ -253,17 +253,17 @@ def show_coverage(request: HttpRequest) -> HttpResponseBase:
 
 
 def coverage_chart(
-    request: HttpRequest, state: PageState, known: list[Coverage], *, by: str, question: str
+    request: HttpRequest, state: PageState, known: list[SpendCoverage], *, by: str, question: str
 ) -> Chart:
     """Shares as lines; the table has the exact amounts, or counts, beside them."""
     shares = {label: [one.share(what, by) for one in known] for what, label in SHARES.items()}
     figure = coverage_lines([one.month for one in known], shares)
     kind: Kind = "money" if by == "cost" else "count"
-    whole = f"AI cost, {state.currency}" if by == "cost" else "AI charges"
+    whole = f"AI cost, {state.currency}" if by == "cost" else "AI bill lines"
     columns = [Column("month", "Month"), Column(by, whole, kind)]
     for what, label in SHARES.items():
         columns += [
-            Column(f"{by}_{what}", f"{label} {by}", kind),
+            Column(f"{by}_{what}", f"{label} {COUNTED[by]}", kind),
             Column(f"{what}_share", label, "percent"),
         ]
     rows: list[Row] = []

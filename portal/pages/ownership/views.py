@@ -14,7 +14,7 @@ from django.views.decorators.http import require_safe
 
 from allocation.organisation.store import OrganisationError, preview_organisation, read_tree
 from allocation.organisation.tree import ALIAS_OF, NEVER_BEFORE, Tree
-from allocation.organisation.tree_changes import ACTIONS, Plan
+from allocation.organisation.tree_changes import ACTIONS, TreePlan
 from portal.accounts.models import User
 from portal.decisions.organisation import apply_file
 from portal.pages.frame.posts import sent_from
@@ -338,7 +338,7 @@ def apply(request: HttpRequest) -> HttpResponseBase:
 
 
 def preview_page(
-    request: HttpRequest, text: str, plan: Plan, *, name: str = "the file", status: int = 200
+    request: HttpRequest, text: str, plan: TreePlan, *, name: str = "the file", status: int = 200
 ) -> HttpResponse:
     state = PageState.from_request(request)
     context: dict[str, Any] = {

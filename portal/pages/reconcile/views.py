@@ -107,7 +107,7 @@ def _sources_table(
     columns = [
         Column("source", "Source"),
         Column("currency", "Currency"),
-        Column("rows", "Bill rows", "count"),
+        Column("rows", "Bill lines", "count"),
         Column("rejected", "Rejected", "count"),
         Column("loaded", "Loaded", "money"),
         Column("allocated", "Allocated", "money"),
@@ -118,7 +118,7 @@ def _sources_table(
         _source_row(state, key, bills.get(key), runs.get(key)) for key in sorted({*bills, *runs})
     ]
     return arranged(
-        Table("sources", "Charges per source", columns, rows, sort="source", sums=True), request
+        Table("sources", "Bills per source", columns, rows, sort="source", sums=True), request
     )
 
 
@@ -159,7 +159,7 @@ def _block(request: HttpRequest, state: PageState, source: SourceGap) -> GapBloc
         before=gap.start,
         parts=shown,
         after=bill.billed,
-        net_label="Billed minus traced" if gap.is_compared else "Billed minus list",
+        net_label="Invoiced minus traced" if gap.is_compared else "Invoiced minus list",
     )
     short = "" if len(shown) > 4 else "short"
     still = {cause.label for cause in source.causes if not _is_shown(cause)}
@@ -207,12 +207,12 @@ def _gap_table(request: HttpRequest, state: PageState, source: SourceGap, name: 
     columns = [
         Column("cause", "Cause"),
         Column("amount", f"Amount, {bill.currency}", "money", minor_units(bill.currency)),
-        Column("share", "Share of billed", "percent"),
-        Column("evidence", "Evidence", "words"),
+        Column("share", "Share of invoiced", "percent"),
+        Column("evidence", "How we know", "words"),
         Column("fix", "Fix", "words"),
     ]
     total: Row = {
-        "cause": Cell(value="Billed"),
+        "cause": Cell(value="Invoiced"),
         "amount": Cell(value=bill.billed),
         "share": Cell(value=ratio(bill.billed, bill.billed)),
     }

@@ -17,7 +17,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from allocation.preview.inputs import billed_months
 from allocation.preview.preview import preview_months
-from allocation.preview.world import check_draft, rule_reach, untaken_charges
+from allocation.preview.rule_test_data import check_draft, rule_reach, unmatched_charges
 from allocation.rules.checks import Checked
 from allocation.rules.rule_sets import latest_rule_set
 from allocation.rules.rules import RuleError
@@ -222,16 +222,16 @@ def from_months(billed: list[date], chosen: date) -> list[date]:
 def checks_of(draft: Draft, state: PageState) -> dict[str, Any]:
     """Findings, and what each rule takes of the month, in the reader's metric."""
     checked = check_draft(text=draft.text, effective_from=draft.effective_from, month=draft.month)
-    taken = checked.taken
-    untaken = untaken_charges(taken) if taken else []
+    taken = checked.matched
+    unmatched = unmatched_charges(taken) if taken else []
     return {
         "findings": checked.findings,
         "groups": grouped(checked.findings),
         "is_usable": not checked.errors,
         "month": draft.month,
         "reach": reach_lines(checked, draft.month),
-        "untaken": untaken[:UNTAKEN_SHOWN],
-        "more_untaken": max(0, len(untaken) - UNTAKEN_SHOWN),
+        "unmatched": unmatched[:UNTAKEN_SHOWN],
+        "more_unmatched": max(0, len(unmatched) - UNTAKEN_SHOWN),
         "is_billed": state.metric == "billed_cost",
         "metric_label": state.metric_label,
     }
@@ -241,9 +241,9 @@ def reach_lines(checked: Checked, month: date) -> list[ReachLine]:
     """A rule stands once for each currency that it takes something in, and once where it takes
     nothing.
     """
-    if checked.taken is None:
+    if checked.matched is None:
         return []
-    reaches = rule_reach(checked.taken, month=month)
+    reaches = rule_reach(checked.matched, month=month)
     busy = {each.rule for each in reaches if each.charges}
     lines, idle = [], set()
     for each in reaches:

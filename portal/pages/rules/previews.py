@@ -26,7 +26,6 @@ from portal.ingest.bills.delivery import ask_for_allocation
 from portal.jobs.models import JobStatus
 from portal.pages.frame.doorway import found
 from portal.pages.frame.posts import sent_from
-from portal.pages.frame.reasons import reason_words
 from portal.pages.frame.render import Crumb, render_page
 from portal.pages.frame.state import PageState
 from portal.pages.frame.tables import Cell, Column, Row, Table, arranged, asked_download
@@ -36,6 +35,7 @@ from portal.pages.rules.findings import grouped
 from portal.pages.rules.versions import compared
 from reports.queries.explain.rule_sets import rule_preview
 from reports.queries.ownership.organisation import OrganisationNames, names_of
+from reports.readable import reason_words
 
 QUESTIONS = {
     "team": ("Team", "Which teams would pay more, which less?"),
@@ -99,7 +99,7 @@ def outcome_page(
         *(level_table(level, outcome, currency, metric, names) for level in QUESTIONS),
         month_table(outcome, currency, metric),
         *(
-            [reach_table(tried, currency, metric), untaken_table(tried, currency, metric)]
+            [reach_table(tried, currency, metric), unmatched_table(tried, currency, metric)]
             if tried
             else []
         ),
@@ -329,13 +329,15 @@ def reach_table(tried: dict[str, Any], currency: str, metric: str) -> Table:
     ]
     columns = (
         Column("rule", "Rule, in order", "words"),
-        Column("charges", "Charges", "count"),
+        Column("charges", "Bill lines", "count"),
         Column("cost", f"Cost, {currency}", "money", minor_units(currency)),
     )
-    return Table("rules", "What does each rule take?", columns, rows, empty="No charge was tried.")
+    return Table(
+        "rules", "What does each rule take?", columns, rows, empty="No bill line was tried."
+    )
 
 
-def untaken_table(tried: dict[str, Any], currency: str, metric: str) -> Table:
+def unmatched_table(tried: dict[str, Any], currency: str, metric: str) -> Table:
     rows = [
         {
             "service": Cell(each["service"] or "no service"),
@@ -345,7 +347,7 @@ def untaken_table(tried: dict[str, Any], currency: str, metric: str) -> Table:
             "charges": Cell(each["charges"]),
             "cost": Cell(Decimal(each[f"{metric}_cost"])),
         }
-        for each in tried["untaken"]
+        for each in tried["unmatched"]
         if each["currency"] == currency
     ]
     columns = (
@@ -353,15 +355,15 @@ def untaken_table(tried: dict[str, Any], currency: str, metric: str) -> Table:
         Column("provider", "Provider"),
         Column("category", "Category"),
         Column("reason", "Reason"),
-        Column("charges", "Charges", "count"),
+        Column("charges", "Bill lines", "count"),
         Column("cost", f"Cost, {currency}", "money", minor_units(currency), is_key=True),
     )
     return Table(
-        "untaken",
-        "Which charges does no rule take?",
+        "unmatched",
+        "Which bill lines does no rule take?",
         columns,
         rows,
         limit=ROWS_SHOWN,
-        empty="None: every charge is taken.",
+        empty="None: every bill line is taken.",
         lines=True,
     )

@@ -14,21 +14,10 @@ from django.views.decorators.http import require_safe
 from portal.pages.frame.render import render_page
 from portal.pages.frame.state import PageState
 from portal.pages.rules.versions import may_edit
-from reports.queries.costs.rules_taken import RuleTake, charges_without_rule, rules_taken
+from reports.queries.costs.matched_rules import RuleTake, charges_without_rule, matched_charges
 from reports.queries.explain.rule_sets import next_rule_set, rule_set_in_force
+from reports.readable import METHODS
 
-METHOD_WORDS = {
-    "direct": "direct: one owner pays",
-    "traced_usage": "traced usage: split by what the spans say",
-    "provider_usage": "provider usage: split by the provider's own report",
-    "capacity": "capacity: split by how much of reserved capacity each call took",
-    "gpu_usage": "GPU usage: split by GPU-seconds booked",
-    "proportional": "proportional: split by a driver",
-    "even": "even: equal shares",
-    "fixed": "fixed: given shares",
-    "follow": "follow: split as the charges it relates to",
-    "unallocated": "left unallocated",
-}
 VERBS = {
     "equals": "is",
     "in": "is",
@@ -61,7 +50,7 @@ def show_rules(request: HttpRequest) -> HttpResponse:
     month = max(state.period.months())
     rule_set = rule_set_in_force(month)
     question = state.billed_in(state.period)
-    taken = rules_taken(question=question)
+    taken = matched_charges(question=question)
     lines = rule_lines(rule_set.text, taken, state.metric, bool(question.runs)) if rule_set else []
     known = {line.name for line in lines}
     context = {
@@ -75,7 +64,7 @@ def show_rules(request: HttpRequest) -> HttpResponse:
         ],
         "total": sum((getattr(take, state.metric) for take in taken), Decimal(0)),
         "charges": sum(take.charges or 0 for take in taken) if state.scope.is_everything else None,
-        "untaken": charges_without_rule(question=question),
+        "unmatched": charges_without_rule(question=question),
         "is_billed": state.metric == "billed_cost",
         "has_runs": bool(question.runs),
         "may_edit": may_edit(request),
@@ -104,7 +93,7 @@ def rule_lines(text: str, taken: list[RuleTake], metric: str, has_runs: bool) ->
             RuleLine(
                 number=number,
                 name=entry["name"],
-                method=METHOD_WORDS.get(entry["method"], entry["method"]),
+                method=METHODS[entry["method"]],
                 condition=condition_words(entry.get("when")),
                 note=str(entry.get("note") or ""),
                 charges=(take.charges if take else 0) if has_runs else None,
@@ -117,7 +106,7 @@ def rule_lines(text: str, taken: list[RuleTake], metric: str, has_runs: bool) ->
 def condition_words(when: Any) -> str:
     """A condition in one line: "ChargeCategory is Usage and Tags.team is missing"."""
     if not when:
-        return "every charge"
+        return "every bill line"
     words = " and ".join(_clause(str(name), value) for name, value in when.items())
     return (
         words[1:-1]

@@ -14,7 +14,7 @@ from django.urls import reverse
 from allocation.values.money import exact_sum
 from portal.pages.frame.render import Chart
 from portal.pages.frame.state import PageState
-from portal.pages.frame.tables import Cell, Column, Row, Table, arranged
+from portal.pages.frame.tables import Cell, Column, Kind, Row, Table, arranged
 from portal.pages.registry import page_address
 from reports.analysis.spend import Amounts, ChangePart, UnitCost
 from reports.charts.spend import DaySeries, bridge, spark_points, stacked_days
@@ -124,7 +124,7 @@ def change_chart(
     ]
     columns = [
         Column("part", "Part"),
-        Column("meaning", "Meaning"),
+        Column("meaning", "Meaning", "words"),
         Column("amount", state.shown_currency, "money", state.places),
     ]
     whole = {"part": Cell(value=after_label), "amount": Cell(value=total.now)}
@@ -154,56 +154,58 @@ def spend_table(
     Compact rounds costs to whole units, for narrow columns. `second` is a column of words beside
     the name.
     """
-    columns = [Column("name", label), *([Column("second", second[0])] if second else [])]
-    columns.append(
-        Column(
-            "cost",
-            f"Cost, {state.shown_currency}",
-            "whole" if compact else "money",
-            state.places,
-            is_key=True,
-        )
-    )
-    columns += [
-        Column("share", "Share", "percent"),
-        Column("change", "Change", "change", state.places),
-    ]
-    if days is not None:
-        columns.append(Column("trend", "Trend", "spark"))
-    if units is not None:
-        columns.append(Column("unit", "Per 1,000 calls", "unit"))
     whole = Amounts(
         exact_sum(one.now for one in totals.values()),
         exact_sum(one.before for one in totals.values()),
     )
     shown_days = list(state.elapsed.days())
-    rows: list[Row] = []
-    for key, amounts in totals.items():
-        row = {
+    rows: list[Row] = [
+        {
             "name": name_cell(key),
-            "cost": Cell(
-                value=amounts.now, href=explain_address(state, **amount_filters(key)), explain=True
-            ),
-            "share": Cell(value=ratio(amounts.now, whole.now)),
-            "change": Cell(value=amounts.now, before=before_of(state, amounts)),
+            **_spend_cells(state, amounts, whole, explain_address(state, **amount_filters(key))),
+            **({"second": Cell(value=second[1](key))} if second else {}),
+            **({"trend": Cell(points=_trend(days.get(key, {}), shown_days))} if days else {}),
+            **({"unit": Cell(value=units[key].now)} if units and key in units else {}),
         }
-        if second:
-            row["second"] = Cell(value=second[1](key))
-        if days is not None:
-            row["trend"] = Cell(points=_trend(days.get(key, {}), shown_days))
-        if units is not None and key in units:
-            row["unit"] = Cell(value=units[key].now)
-        rows.append(row)
-    total = {
-        "name": Cell(value="Total"),
-        "cost": Cell(value=whole.now),
-        "share": Cell(value=ratio(whole.now, whole.now)),
-        "change": Cell(value=whole.now, before=before_of(state, whole)),
-    }
+        for key, amounts in totals.items()
+    ]
+    columns = _spend_columns(
+        state, label, compact, second[0] if second else None, days is not None, units is not None
+    )
+    total = {"name": Cell(value="Total"), **_spend_cells(state, whole, whole)}
     return arranged(
         Table(name, caption, columns, rows, total=total, limit=limit, sort="-cost", lines=True),
         request,
     )
+
+
+def _spend_columns(
+    state: PageState,
+    label: str,
+    compact: bool,
+    second: str | None,
+    has_trend: bool,
+    has_units: bool,
+) -> list[Column]:
+    cost = f"Cost, {state.shown_currency}"
+    kind: Kind = "whole" if compact else "money"
+    return [
+        Column("name", label),
+        *([Column("second", second)] if second else []),
+        Column("cost", cost, kind, state.places, is_key=True),
+        Column("share", "Share", "percent"),
+        Column("change", "Change", "change", state.places),
+        *([Column("trend", "Trend", "spark")] if has_trend else []),
+        *([Column("unit", "Per 1,000 calls", "unit")] if has_units else []),
+    ]
+
+
+def _spend_cells(state: PageState, amounts: Amounts, whole: Amounts, href: str = "") -> Row:
+    return {
+        "cost": Cell(value=amounts.now, href=href, explain=bool(href)),
+        "share": Cell(value=ratio(amounts.now, whole.now)),
+        "change": Cell(value=amounts.now, before=before_of(state, amounts)),
+    }
 
 
 def _trend(costs: Mapping[date, Decimal], days: Sequence[date]) -> str:

@@ -1,10 +1,10 @@
-"""The trust line: how far bills and traces reach, how much of the cost is explained, and what is
+"""The trust line: how far bills and traces reach, how much of the cost is attributed, and what is
 wrong.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 
@@ -13,11 +13,11 @@ from django.db import connection
 from allocation.models import ChargeKind
 from allocation.values.money import exact_sum
 from reports.asking import cached_by_run
-from reports.cost_question.answers import costs
+from reports.cost_question.answers import by_part, costs
 from reports.cost_question.question import CostQuestion
 from reports.readable import ratio
 
-EXPLAINED_UP_TO = 4
+ATTRIBUTED_UP_TO = 4
 
 # One row per source of bills with its newest delivery, or one without a source; in each when the
 # newest span came, by the start index of two partitions, else the newest hour with usage.
@@ -46,10 +46,10 @@ ORDER BY source.name
 # One row per source: how far its charges reach. Days after today are prepaid, not news.
 REACH = """
 SELECT source.name, max(charge_group.day)
-FROM charge_bucket AS bucket
-JOIN charge_group ON charge_group.run_id = bucket.run_id AND charge_group.bucket = bucket.bucket
-JOIN allocation_source AS source ON source.id = bucket.source_id
-WHERE bucket.run_id = ANY(%(runs)s) AND charge_group.day <= %(today)s
+FROM charge_split_key AS k
+JOIN charge_group ON charge_group.run_id = k.run_id AND charge_group.split_key_id = k.split_key_id
+JOIN allocation_source AS source ON source.id = k.source_id
+WHERE k.run_id = ANY(%(runs)s) AND charge_group.day <= %(today)s
 GROUP BY source.name
 """
 
@@ -109,11 +109,11 @@ class EvidenceShare:
     cost: Decimal
 
     @property
-    def is_explained(self) -> bool:
+    def is_attributed(self) -> bool:
         """Measured by traces, gateway logs or the provider, or owned by whom the key or project
         belongs to.
         """
-        return self.rung <= EXPLAINED_UP_TO and not self.is_untraced and not self.is_unallocated
+        return self.rung <= ATTRIBUTED_UP_TO and not self.is_untraced and not self.is_unallocated
 
 
 @dataclass(frozen=True)
@@ -123,17 +123,16 @@ class Trust:
     sources: list[SourceTrust]
     traces_at: datetime | None
     evidence: list[EvidenceShare]
-    runs: tuple[int, ...]
 
     @property
     def total(self) -> Decimal:
         return exact_sum(share.cost for share in self.evidence)
 
     @property
-    def explained(self) -> Decimal | None:
+    def attributed(self) -> Decimal | None:
         """Fraction of the cost, None where there is no cost."""
         return ratio(
-            exact_sum(share.cost for share in self.evidence if share.is_explained), self.total
+            exact_sum(share.cost for share in self.evidence if share.is_attributed), self.total
         )
 
     @property
@@ -143,11 +142,9 @@ class Trust:
         )
 
 
-def trust(
-    *, question: CostQuestion, every_run: CostQuestion, runs: tuple[int, ...], now: datetime
-) -> Trust:
+def trust(*, question: CostQuestion, every_run: CostQuestion, now: datetime) -> Trust:
     """`question` is about the cost that the page shows, `every_run` about the current runs of all
-    currencies; `runs` are those of the period, to be shown.
+    currencies.
     """
     reach = source_reach(question=every_run, today=now.date())
     with connection.cursor() as cursor:
@@ -155,7 +152,7 @@ def trust(
         arrived = cursor.fetchall()
     sources = [SourceTrust(name, reach.get(name), *newest) for _, name, *newest in arrived if name]
     sources.sort(key=lambda source: (-(source.through or date.min).toordinal(), source.name))
-    return Trust(sources, arrived[0][0], evidence_shares(question), runs)
+    return Trust(sources, arrived[0][0], evidence_shares(question))
 
 
 @cached_by_run
@@ -170,10 +167,10 @@ def source_reach(*, question: CostQuestion, today: date) -> dict[str, date]:
 
 def evidence_shares(question: CostQuestion) -> list[EvidenceShare]:
     """The cost by what it rests on. The untraced part is spread over traced shares, so it is not
-    explained.
+    attributed.
     """
     return [
         EvidenceShare(rung, kind == ChargeKind.UNTRACED, reason is not None, row.now)
-        for row in costs(replace(question, compare=None).by("evidence", "charge_kind", "reason"))
-        for rung, kind, reason in [row.key]
+        for row in costs(by_part(question))
+        for kind, _, reason, rung in [row.key]
     ]

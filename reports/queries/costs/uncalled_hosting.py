@@ -12,9 +12,9 @@ from reports.cost_question.question import CostQuestion
 UNCALLED = f"""
 SELECT t.team, b.split_key ->> 'model', sum(a.billed_cost), sum(a.effective_cost)
 FROM allocation_allocationrun r
-JOIN charge_bucket b ON b.run_id = r.id AND (b.split_key ->> 'is_hosting')::boolean
+JOIN charge_split_key b ON b.run_id = r.id AND (b.split_key ->> 'is_hosting')::boolean
 JOIN allocated_cost a ON a.billing_month = r.billing_month AND a.run_id = b.run_id
-    AND a.bucket = b.bucket
+    AND a.split_key_id = b.split_key_id
 JOIN allocation_target t ON t.id = a.target_id
 WHERE r.id = ANY(%(runs)s)
     AND {within_scope("t.team")}

@@ -1,7 +1,7 @@
 """Where an amount comes from: rules, bill lines, and the numbers each day was split by.
 
 Three steps down, each bounded: an amount is made of parts (rule and kind), a part of lines (charge
-buckets), a line of days (charge groups). A reader of some teams sees their own shares, and of a
+split keys), a line of days (charge groups). A reader of some teams sees their own shares, and of a
 shared line only the totals that the arithmetic needs.
 """
 
@@ -22,7 +22,7 @@ from reports.cost_question.statement import parameters
 LINES = 12  # shown at once
 
 # Where the ledger has each dimension that can be filtered by: a share `a`, its target `t`, its
-# bucket `b` and the bucket's source.
+# split key `b` and its source.
 LEDGER = {
     "team": "t.team",
     "feature": "t.feature",
@@ -62,10 +62,10 @@ def explain_parts(question: CostQuestion) -> list[ExplainedPart]:
 
 @dataclass(frozen=True)
 class ExplainedLine:
-    """One charge bucket, charges of equal rule and split key, and the reader's share of it."""
+    """Charges of equal rule and split key, and the reader's share of it."""
 
     run: int
-    bucket: int
+    split_key_id: int
     rule: str
     method: str
     source: str
@@ -77,25 +77,27 @@ class ExplainedLine:
     days: int
 
 
-# One row per bucket.
+# One row per split key.
 LINE_ROWS = """
 WITH wanted AS MATERIALIZED (
-    SELECT b.run_id, b.bucket, source.name AS source FROM charge_bucket b
+    SELECT b.run_id, b.split_key_id, source.name AS source FROM charge_split_key b
     JOIN allocation_source source ON source.id = b.source_id
-    WHERE {bucket}
+    WHERE {wanted}
 ), target AS MATERIALIZED (
     SELECT t.id FROM allocation_target t WHERE {target}
 ), share AS (
-    SELECT a.run_id, a.bucket, wanted.source, sum({cost}) AS amount,
+    SELECT a.run_id, a.split_key_id, wanted.source, sum({cost}) AS amount,
         count(DISTINCT a.day) AS days
-    FROM wanted JOIN allocated_cost a ON a.run_id = wanted.run_id AND a.bucket = wanted.bucket
+    FROM wanted
+    JOIN allocated_cost a ON a.run_id = wanted.run_id AND a.split_key_id = wanted.split_key_id
     WHERE {share} AND a.target_id IN (SELECT id FROM target)
-    GROUP BY a.run_id, a.bucket, wanted.source
+    GROUP BY a.run_id, a.split_key_id, wanted.source
 )
-SELECT share.run_id, share.bucket, b.rule, b.method, share.source, b.provider_name, b.service_name,
-    b.charge_category, b.split_key::text, share.amount, share.days
-FROM share JOIN charge_bucket b ON b.run_id = share.run_id AND b.bucket = share.bucket
-ORDER BY abs(share.amount) DESC, share.run_id, share.bucket
+SELECT share.run_id, share.split_key_id, b.rule, b.method, share.source, b.provider_name,
+    b.service_name, b.charge_category, b.split_key::text, share.amount, share.days
+FROM share
+JOIN charge_split_key b ON b.run_id = share.run_id AND b.split_key_id = share.split_key_id
+ORDER BY abs(share.amount) DESC, share.run_id, share.split_key_id
 OFFSET %(offset)s LIMIT %(limit)s
 """
 
@@ -109,7 +111,7 @@ def explain_lines(*, question: CostQuestion, offset: int = 0) -> list[ExplainedL
 
 def lines_statement(question: CostQuestion) -> str:
     return LINE_ROWS.format(
-        bucket=_where(_of_bucket(question)),
+        wanted=_where(_of_split_key(question)),
         target=_where(_of_target(question)),
         share=_where(_of_share(question)),
         cost=cost_of("a"),
@@ -139,14 +141,14 @@ class ExplainedDay:
     note: str | None
 
 
-# One row per day, kind and rung of one bucket.
+# One row per day, kind and rung of one split key.
 DAYS = """
 SELECT a.day, a.charge_kind, a.evidence, sum({cost}), sum(a.driver_quantity),
     g.charges, {group_cost}, g.quantity, g.driver, g.driver_total, g.coverage, g.widened, g.note
 FROM allocated_cost a
-JOIN charge_group g ON g.run_id = a.run_id AND g.bucket = a.bucket AND g.day = a.day
+JOIN charge_group g ON g.run_id = a.run_id AND g.split_key_id = a.split_key_id AND g.day = a.day
 JOIN allocation_target t ON t.id = a.target_id
-WHERE {share} AND a.run_id = %(run)s AND a.bucket = %(bucket)s AND {target}
+WHERE {share} AND a.run_id = %(run)s AND a.split_key_id = %(split_key_id)s AND {target}
 GROUP BY a.day, a.charge_kind, a.evidence, g.charges, g.billed_cost, g.effective_cost, g.quantity,
     g.driver, g.driver_total, g.coverage, g.widened, g.note
 ORDER BY a.day, a.charge_kind COLLATE "C", a.evidence
@@ -154,9 +156,9 @@ ORDER BY a.day, a.charge_kind COLLATE "C", a.evidence
 
 
 @cached_by_run
-def explain_days(*, question: CostQuestion, run: int, bucket: int) -> list[ExplainedDay]:
+def explain_days(*, question: CostQuestion, run: int, split_key_id: int) -> list[ExplainedDay]:
     """The days of one line, with what each was split by."""
-    values = {**_parameters(question), "run": run, "bucket": bucket}
+    values = {**_parameters(question), "run": run, "split_key_id": split_key_id}
     return fetch(ExplainedDay, days_statement(question), values)
 
 
@@ -178,7 +180,7 @@ def _where(conditions: Iterator[str]) -> str:
     return "\n        AND ".join(conditions)
 
 
-def _of_bucket(question: CostQuestion) -> Iterator[str]:
+def _of_split_key(question: CostQuestion) -> Iterator[str]:
     yield "b.run_id = ANY(%(runs)s)"
     if question.ai_only:
         yield f"b.ai_scope <> '{NOT_AI}'"

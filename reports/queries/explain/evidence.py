@@ -40,7 +40,7 @@ class BillRow:
     invoice_id: str | None
 
 
-# One row per charge of one bucket, in the order of its files; the scopes are those that the run
+# One row per charge of one split key, in the order of its files; the scopes are those that the run
 # pinned. A reader of some teams gets the rows only where nobody else has a share in them.
 BILL = """
 SELECT c.scope_id, c.line, delivered.file_name, delivered.id,
@@ -50,8 +50,8 @@ SELECT c.scope_id, c.line, delivered.file_name, delivered.id,
     d.invoice_id
 FROM allocation_allocationrun run
 JOIN allocation_chargescope scope ON run.inputs -> 'scopes' @> to_jsonb(scope.id)
-JOIN bucket_member m ON m.run_id = run.id AND m.source_id = scope.source_id
-    AND m.bucket = %(bucket)s
+JOIN charge_to_split_key m ON m.run_id = run.id AND m.source_id = scope.source_id
+    AND m.split_key_id = %(split_key_id)s
 JOIN charge c ON c.billing_month = run.billing_month AND c.scope_id = scope.id
     AND c.dimension_id = m.dimension_id AND {variant} = m.variant
 JOIN allocation_chargedimension d ON d.id = m.dimension_id
@@ -59,7 +59,8 @@ JOIN allocation_import delivered ON delivered.id = scope.bill_import_id
 WHERE run.id = %(run)s AND (c.scope_id, c.line) > (%(after_scope)s, %(after_line)s)
     AND NOT EXISTS (
         SELECT FROM allocated_cost a JOIN allocation_target t ON t.id = a.target_id
-        WHERE a.billing_month = run.billing_month AND a.run_id = run.id AND a.bucket = m.bucket
+        WHERE a.billing_month = run.billing_month AND a.run_id = run.id
+            AND a.split_key_id = m.split_key_id
             AND {is_mine} IS NOT TRUE
     )
 ORDER BY c.scope_id, c.line
@@ -68,7 +69,12 @@ LIMIT %(limit)s
 
 
 def bill_rows(
-    *, run: int, bucket: int, after: tuple[int, int], teams: TeamScope, limit: int = BILL_ROWS + 1
+    *,
+    run: int,
+    split_key_id: int,
+    after: tuple[int, int],
+    teams: TeamScope,
+    limit: int = BILL_ROWS + 1,
 ) -> list[BillRow]:
     """Delivered rows of one line after (scope, line); as a rule at most 26, one more than a page
     shows. None for a reader of some teams where anyone else has a share of the line.
@@ -79,7 +85,7 @@ def bill_rows(
         BILL.format(variant=variant, is_mine=within_scope("t.team")),
         {
             "run": run,
-            "bucket": bucket,
+            "split_key_id": split_key_id,
             "after_scope": after[0],
             "after_line": after[1],
             "limit": limit,
@@ -99,7 +105,7 @@ class SampleTrace:
     tokens: int
 
 
-# A few counted spans of one day that the bucket's split key speaks of.
+# A few counted spans of one day that the split key speaks of.
 SAMPLE = """
 SELECT s.span_day, s.trace_id, s.started_at, d.model, d.team, d.feature, {tokens}
 FROM span s JOIN allocation_usagedimension d ON d.id = s.dimension_id

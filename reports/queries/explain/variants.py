@@ -1,7 +1,8 @@
-"""Where rules test single rows, one dimension's charges stand in several buckets: which of them, as
-the run saw it.
+"""Where rules test single rows, one dimension's charges stand in several split keys: which of
+them, as the run saw it.
 
-Each is SQL for a charge `c`, to stand in a statement with parameters: its bucket_member.variant.
+Each is SQL for a charge `c`, to stand in a statement with parameters: its
+charge_to_split_key.variant.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ def run_variant(run: AllocationRun, scopes: Sequence[int]) -> str:
 
 
 def bill_line_variant(run: AllocationRun) -> str:
-    """For reading the charges of one bucket."""
+    """For reading the charges of one split key."""
     tests = parse_rules(run.rule_set.text).row_tests
     return _escaped(variant_sql(tests, month=run.billing_month, scopes=run_scopes(run)))
 

@@ -49,15 +49,15 @@ ACCOUNTS_SQL = """
 WITH current AS (
     SELECT id, currency FROM allocation_allocationrun WHERE is_current AND billing_month = %(month)s
 ), tagged AS (
-    SELECT current.currency, b.run_id, b.bucket, b.source_id,
+    SELECT current.currency, b.run_id, b.split_key_id, b.source_id,
         b.split_key->>'sub_account' AS account,
         b.split_key->'owner'->>'team' AS team
-    FROM current JOIN charge_bucket b ON b.run_id = current.id
+    FROM current JOIN charge_split_key b ON b.run_id = current.id
     WHERE b.method IN ('traced_usage', 'provider_usage') AND b.split_key->'owner'->>'team' IS NOT
         NULL
         AND b.split_key->>'sub_account' IS NOT NULL
 ), used AS (
-    SELECT a.run_id, a.bucket, t.team, sum(a.effective_cost) AS cost, min(a.day) AS first_day,
+    SELECT a.run_id, a.split_key_id, t.team, sum(a.effective_cost) AS cost, min(a.day) AS first_day,
         max(a.day) AS last_day
     FROM allocated_cost a JOIN allocation_target t ON t.id = a.target_id
     WHERE a.billing_month = %(month)s AND a.run_id IN (SELECT id FROM current) AND a.evidence <= 3
@@ -65,7 +65,7 @@ WITH current AS (
     GROUP BY 1, 2, 3
 ), named AS (
     SELECT m.source_id, d.sub_account_id AS account, max(d.sub_account_name) AS name
-    FROM bucket_member m JOIN allocation_chargedimension d ON d.id = m.dimension_id
+    FROM charge_to_split_key m JOIN allocation_chargedimension d ON d.id = m.dimension_id
     WHERE m.run_id IN (SELECT id FROM current)
     GROUP BY 1, 2
 )
@@ -73,7 +73,7 @@ SELECT source.name, tagged.account, max(named.name), tagged.team, used.team, tag
     sum(used.cost),
     min(used.first_day), max(used.last_day)
 FROM tagged
-JOIN used ON used.run_id = tagged.run_id AND used.bucket = tagged.bucket
+JOIN used ON used.run_id = tagged.run_id AND used.split_key_id = tagged.split_key_id
 JOIN allocation_source source ON source.id = tagged.source_id
 LEFT JOIN named ON named.source_id = tagged.source_id AND named.account = tagged.account
 GROUP BY 1, 2, 4, 5, 6

@@ -14,7 +14,7 @@ from django.db import connection
 from allocation.models import AllocationRun, ChargeKind
 from allocation.organisation.stored import load_organisation
 from allocation.rules.conditions import Facts
-from allocation.rules.evidence import Bucket, Charges, TracedCalls
+from allocation.rules.evidence import Charges, SplitKeyCost, TracedCalls
 from allocation.rules.suggestions import Unowned, unowned_cost
 from allocation.storage.rows import whole_month_plans
 from allocation.values.money import exact_sum
@@ -27,22 +27,22 @@ from reports.readable import ratio
 ON_TRACES = 2  # the weakest evidence that rests on traces
 TEAM_TAGS = ("team", "owner_team", "app_team")  # the tags by which the built-in rules find a team
 
-# One row per bucket of AI spend and owner (a team, or the reason why there is none).
+# One row per split key of AI spend and owner (a team, or the reason why there is none).
 OWNERS = f"""
 WITH shares AS (
-    SELECT run_id, bucket, target_id, sum({cost_of("a")}) AS cost
+    SELECT run_id, split_key_id, target_id, sum({cost_of("a")}) AS cost
     FROM allocated_cost AS a
     WHERE run_id = ANY(%(runs)s) AND billing_month = ANY(%(months)s)
     GROUP BY 1, 2, 3
 )
-SELECT b.run_id, b.bucket, b.rule, b.method, b.split_key ->> 'untraced', t.team, t.reason,
+SELECT b.run_id, b.split_key_id, b.rule, b.method, b.split_key ->> 'untraced', t.team, t.reason,
     sum(shares.cost)
 FROM shares
-JOIN charge_bucket b ON b.run_id = shares.run_id AND b.bucket = shares.bucket
+JOIN charge_split_key b ON b.run_id = shares.run_id AND b.split_key_id = shares.split_key_id
     AND b.ai_scope <> 'other'
 JOIN allocation_target t ON t.id = shares.target_id
-GROUP BY b.run_id, b.bucket, b.rule, b.method, b.split_key ->> 'untraced', t.team, t.reason
-ORDER BY b.run_id, b.bucket, t.team COLLATE "C" NULLS LAST, t.reason COLLATE "C"
+GROUP BY b.run_id, b.split_key_id, b.rule, b.method, b.split_key ->> 'untraced', t.team, t.reason
+ORDER BY b.run_id, b.split_key_id, t.team COLLATE "C" NULLS LAST, t.reason COLLATE "C"
 """  # noqa: S608  no value is written into it
 
 # One row per source, distinct charge columns and variant of a run: whole snapshots where no rule
@@ -62,18 +62,19 @@ OF_ROWS = """
     WHERE c.billing_month = %(month)s AND c.scope_id = ANY(%(scopes)s)
     GROUP BY 1, 2, 3
 """
-# One row per bucket of AI spend and distinct charge columns in it.
+# One row per split key of AI spend and distinct charge columns in it.
 CHARGES = """
-SELECT m.run_id, m.bucket, source.name, sums.charges, {cost},
+SELECT m.run_id, m.split_key_id, source.name, sums.charges, {cost},
     d.provider_name, d.service_name, d.sub_account_id, d.resource_id, d.resource_name,
     d.principal_id, d.tags
 FROM ({sums}) AS sums
-JOIN bucket_member m ON m.run_id = %(run)s AND m.source_id = sums.source_id
+JOIN charge_to_split_key m ON m.run_id = %(run)s AND m.source_id = sums.source_id
     AND m.dimension_id = sums.dimension_id AND m.variant = sums.variant
-JOIN charge_bucket b ON b.run_id = m.run_id AND b.bucket = m.bucket AND b.ai_scope <> 'other'
+JOIN charge_split_key b ON b.run_id = m.run_id AND b.split_key_id = m.split_key_id
+    AND b.ai_scope <> 'other'
 JOIN allocation_source source ON source.id = m.source_id
 JOIN allocation_chargedimension d ON d.id = m.dimension_id
-ORDER BY m.bucket, m.dimension_id, m.variant
+ORDER BY m.split_key_id, m.dimension_id, m.variant
 """
 
 # One row per project, service and team as told, over whole months of usage.
@@ -92,21 +93,21 @@ COUNTED = """
 SELECT coalesce(sum(g.charges), 0)::bigint,
     coalesce(sum(g.charges) FILTER (WHERE NOT owners.has_none), 0)::bigint,
     coalesce(sum(g.charges) FILTER (WHERE owners.is_traced), 0)::bigint
-FROM charge_bucket b
-JOIN charge_group g ON g.run_id = b.run_id AND g.bucket = b.bucket
+FROM charge_split_key b
+JOIN charge_group g ON g.run_id = b.run_id AND g.split_key_id = b.split_key_id
 JOIN (
-    SELECT a.bucket, a.day, bool_or(t.reason IS NOT NULL) AS has_none,
+    SELECT a.split_key_id, a.day, bool_or(t.reason IS NOT NULL) AS has_none,
         bool_or(a.evidence <= 2 AND a.charge_kind <> 'untraced') AS is_traced
     FROM allocated_cost a JOIN allocation_target t ON t.id = a.target_id
     WHERE a.run_id = ANY(%(runs)s) AND a.billing_month = ANY(%(months)s)
-    GROUP BY a.bucket, a.day
-) AS owners ON owners.bucket = g.bucket AND owners.day = g.day
+    GROUP BY a.split_key_id, a.day
+) AS owners ON owners.split_key_id = g.split_key_id AND owners.day = g.day
 WHERE b.run_id = ANY(%(runs)s) AND b.ai_scope <> 'other'
 """
 
 
 @dataclass(frozen=True)
-class Coverage:
+class SpendCoverage:
     """One month's AI spend in one currency: all of it, and what of it is allocated, tagged and
     traced.
 
@@ -154,24 +155,29 @@ def _unowned(
     currency: str,
     traces: tuple[TracedCalls, ...],
 ) -> Unowned:
-    buckets, charges = buckets_of(question=question, months=months), charges_of(question=question)
-    return unowned_cost(buckets=buckets, charges=charges, traces=traces, currency=currency)
+    split_keys, charges = (
+        split_keys_of(question=question, months=months),
+        charges_of(question=question),
+    )
+    return unowned_cost(split_keys=split_keys, charges=charges, traces=traces, currency=currency)
 
 
-def buckets_of(*, question: CostQuestion, months: Sequence[date]) -> list[Bucket]:
-    found: dict[tuple[int, int], Bucket] = {}
+def split_keys_of(*, question: CostQuestion, months: Sequence[date]) -> list[SplitKeyCost]:
+    found: dict[tuple[int, int], SplitKeyCost] = {}
     for run, number, rule, method, untraced, team, reason, cost in _rows(OWNERS, question, months):
-        bucket = found.get((run, number))
-        if bucket is None:
-            bucket = found[run, number] = Bucket((run, number), rule, method, untraced, {}, {})
-        owners: dict[str, Decimal] = bucket.teams if reason is None else bucket.reasons  # type: ignore[assignment]
+        split_key = found.get((run, number))
+        if split_key is None:
+            split_key = found[run, number] = SplitKeyCost(
+                (run, number), rule, method, untraced, {}, {}
+            )
+        owners: dict[str, Decimal] = split_key.teams if reason is None else split_key.reasons  # type: ignore[assignment]
         name = team if reason is None else reason
         owners[name] = exact_sum([owners.get(name, Decimal(0)), cost])
     return list(found.values())
 
 
 def charges_of(*, question: CostQuestion) -> list[Charges]:
-    """Charges of AI spend by bucket and distinct columns; each of them in one bucket."""
+    """Charges of AI spend by split key and distinct columns; each of them in one split key."""
     runs = (
         AllocationRun.objects.filter(pk__in=question.run_ids)
         .select_related("rule_set")
@@ -193,11 +199,11 @@ def _charges_of_run(run: AllocationRun, metric: str) -> list[Any]:
 
 
 def _charges(
-    run: int, bucket: int, source: str, charges: int, cost: Decimal, *about: Any
+    run: int, split_key_id: int, source: str, charges: int, cost: Decimal, *about: Any
 ) -> Charges:
     provider, service, sub_account, resource_id, resource_name, principal, tags = about
     return Charges(
-        bucket=(run, bucket),
+        split_key=(run, split_key_id),
         source=source,
         charges=charges,
         cost=cost,
@@ -221,7 +227,7 @@ def traced_calls(*, months: Sequence[date]) -> tuple[TracedCalls, ...]:
     )
 
 
-def coverage(*, question: CostQuestion, month: date) -> Coverage | None:
+def coverage(*, question: CostQuestion, month: date) -> SpendCoverage | None:
     """One month's coverage; None where it has no run in this currency, or for a reader of some
     teams only.
     """
@@ -231,13 +237,13 @@ def coverage(*, question: CostQuestion, month: date) -> Coverage | None:
 
 
 @cached_by_run
-def _coverage(*, question: CostQuestion, month: date) -> Coverage:
+def _coverage(*, question: CostQuestion, month: date) -> SpendCoverage:
     charges = charges_of(question=question)
     tagged = [one for one in charges if any(tag in one.tags for tag in TEAM_TAGS)]
     ((counted, counted_allocated, counted_traced),) = _rows(COUNTED, question, [month])
     spent = [(*row.key, row.now) for row in costs(question.by("reason", "evidence", "charge_kind"))]
     owned = [each for each in spent if each[0] is None]
-    return Coverage(
+    return SpendCoverage(
         month=month,
         charges=counted,
         charges_allocated=counted_allocated,

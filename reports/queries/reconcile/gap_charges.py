@@ -36,8 +36,8 @@ WHERE s.billing_month = %(month)s AND s.state <> 'staged' AND s.source_id IN (
 ORDER BY s.published_at NULLS FIRST, s.id
 """
 
-# One row per bucket of model usage or credits, by whether its charges are of the month, pinned, and
-# delivered in time. A sum is NULL where any charge lacks it.
+# One row per split key of model usage or credits, by whether its charges are of the month, pinned,
+# and delivered in time. A sum is NULL where any charge lacks it.
 CHARGES = """
 SELECT b.id, b.source_id, source.name, b.method, b.charge_category, b.service_name,
     b.split_key::text,
@@ -52,9 +52,9 @@ SELECT b.id, b.source_id, source.name, b.method, b.charge_category, b.service_na
         FILTER (WHERE abs(c.billed_cost - c.contracted_cost) < %(minor_unit)s), 0)
 FROM charge c
 JOIN allocation_chargescope s ON s.id = c.scope_id
-JOIN bucket_member m ON m.run_id = %(run)s AND m.source_id = s.source_id
+JOIN charge_to_split_key m ON m.run_id = %(run)s AND m.source_id = s.source_id
     AND m.dimension_id = c.dimension_id AND m.variant = {variant}
-JOIN bucket b ON b.id = m.bucket
+JOIN split_key b ON b.id = m.split_key_id
 JOIN allocation_source source ON source.id = b.source_id
 WHERE c.billing_month = %(month)s AND c.scope_id = ANY(%(read)s)
     AND (b.method = 'traced_usage' OR b.charge_category = ANY(%(credits)s))
@@ -82,7 +82,7 @@ class BilledSource:
 
 @dataclass(frozen=True)
 class ChargeRow:
-    bucket: int
+    split_key_id: int
     source_id: int
     source: str
     method: str
@@ -235,7 +235,7 @@ def _billed_source(rows: list[ChargeRow], currency: str, late_deliveries: int) -
 
 
 def _lines(rows: Iterable[ChargeRow]) -> dict[Name, tuple[BilledLine, ...]]:
-    """Buckets of one model, class and tier in one line."""
+    """Split keys of one model, class and tier in one line."""
     merged: dict[tuple[Name, str | None, bool], list[ChargeRow]] = {}
     for row in rows:
         key = (row.name, row.split_key.get("token_class"), row.split_key.get("tier") == "batch")

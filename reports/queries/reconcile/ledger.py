@@ -35,7 +35,7 @@ SELECT b.source_id,
     coalesce(sum(a.billed_cost) FILTER (WHERE a.charge_kind = 'unallocated'), 0),
     coalesce(sum(a.effective_cost) FILTER (WHERE a.charge_kind <> 'unallocated'), 0),
     coalesce(sum(a.effective_cost) FILTER (WHERE a.charge_kind = 'unallocated'), 0)
-FROM allocated_cost a JOIN bucket b ON b.id = a.bucket
+FROM allocated_cost a JOIN split_key b ON b.id = a.split_key_id
 WHERE a.billing_month = %(month)s AND a.run_id = %(run)s
 GROUP BY 1
 """

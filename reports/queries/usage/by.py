@@ -11,8 +11,9 @@ from typing import Any
 
 from django.db import connection
 
-from allocation.catalogue.canonical import TOKEN_COLUMNS, canonical_provider
+from allocation.catalogue.canonical import TOKEN_COLUMNS
 from allocation.catalogue.price_list import packaged
+from allocation.catalogue.vocabulary import SELLERS, canonical_provider
 from reports.asking import TeamScope, within_scope
 
 # What rows can be made by -> SQL. A call that names no seller (a framework, a gateway, nothing) is
@@ -94,7 +95,7 @@ class UsageRow:
 def usage_by(*, names: Sequence[str], first: date, last: date, teams: TeamScope) -> list[UsageRow]:
     """A row for each combination of these names of BY that has calls in the UTC days [first, last).
 
-    Reads what is merged and priced; `fold` first to have everything.
+    Reads what is merged and priced; `merge_deltas` first to have everything.
     """
     columns = [BY[name] for name in names]
     words = {
@@ -128,4 +129,4 @@ def sellers() -> dict[str, list[str]]:
     """Who sells models, under our names; and the price list's names with ours."""
     told = [provider.id for provider in packaged().providers]
     called = [canonical_provider(name) for name in told]
-    return {"sellers": sorted(packaged().sellers), "told": told, "called": called}
+    return {"sellers": sorted(SELLERS), "told": told, "called": called}

@@ -33,19 +33,19 @@ WITH hours AS (
         row_number() OVER (PARTITION BY node, day ORDER BY cluster) = 1 AS is_first
     FROM hours GROUP BY cluster, node, day
 ), costs AS (
-    SELECT bucket.split_key->>'node' AS node, bucket.split_key->>'node_id' AS node_id, share.day,
+    SELECT k.split_key->>'node' AS node, k.split_key->>'node_id' AS node_id, share.day,
         sum(share.cost) FILTER (WHERE share.charge_kind = 'shared') AS booked_cost,
         sum(share.cost) FILTER (WHERE share.charge_kind = 'idle'
             OR target.reason = %(idle)s) AS idle_cost
-    FROM charge_bucket AS bucket
+    FROM charge_split_key AS k
     JOIN (
-        SELECT run_id, bucket, day, target_id, charge_kind, {cost_of("a")} AS cost
+        SELECT run_id, split_key_id, day, target_id, charge_kind, {cost_of("a")} AS cost
         FROM allocated_cost AS a
         WHERE billing_month = ANY(%(months)s) AND run_id = ANY(%(runs)s)
             AND day >= %(start)s AND day < %(end)s
-    ) AS share ON share.run_id = bucket.run_id AND share.bucket = bucket.bucket
+    ) AS share ON share.run_id = k.run_id AND share.split_key_id = k.split_key_id
     JOIN allocation_target AS target ON target.id = share.target_id
-    WHERE bucket.run_id = ANY(%(runs)s) AND bucket.method = 'gpu_usage'
+    WHERE k.run_id = ANY(%(runs)s) AND k.method = 'gpu_usage'
     GROUP BY 1, 2, 3
 )
 SELECT nodes.cluster, nodes.day, sum(capacity), sum(booked), sum(requested), sum(active),

@@ -89,10 +89,10 @@ class LatencyBin:
 
 # One row per provider, model and latency bin; hours [first, last).
 LATENCY = f"""
-SELECT d.provider, d.model, d.bucket, sum(d.calls)
+SELECT d.provider, d.model, d.bin, sum(d.calls)
 FROM latency_by_subject d
 WHERE d.hour >= %(first)s AND d.hour < %(last)s AND {PICKED_DIMENSIONS}
-GROUP BY d.provider, d.model, d.bucket
+GROUP BY d.provider, d.model, d.bin
 """  # noqa: S608  no value is written into it
 
 

@@ -34,7 +34,7 @@ class LatencyRow:
     weeks_back: int
     provider: str | None
     model: str | None
-    bucket: int
+    bin: int
     calls: Decimal
 
 
@@ -75,13 +75,13 @@ WHERE d.hour = ANY(%(hours)s) AND {PICKED_DIMENSIONS}
 GROUP BY slot.weeks_back, d.provider, d.model
 """  # noqa: S608  no value is written into it
 
-# One row per week back, model and latency bucket.
+# One row per week back, model and latency bin.
 LATENCY = f"""
 WITH slot AS MATERIALIZED ({SLOTS})
-SELECT slot.weeks_back, d.provider, d.model, d.bucket, sum(d.calls * slot.weight)
+SELECT slot.weeks_back, d.provider, d.model, d.bin, sum(d.calls * slot.weight)
 FROM latency_by_subject d JOIN slot ON slot.hour = d.hour
 WHERE d.hour = ANY(%(hours)s) AND {PICKED_DIMENSIONS}
-GROUP BY slot.weeks_back, d.provider, d.model, d.bucket
+GROUP BY slot.weeks_back, d.provider, d.model, d.bin
 """  # noqa: S608  no value is written into it
 
 KNOWN = """
@@ -121,7 +121,7 @@ def usage_now(*, now: datetime, picked: UsageFilter, teams: TeamScope) -> list[H
 
 
 def latency_now(*, now: datetime, picked: UsageFilter, teams: TeamScope) -> list[LatencyRow]:
-    """Latency buckets of each model for the same stretches as `usage_now`."""
+    """Latency bins of each model for the same stretches as `usage_now`."""
     return fetch(LatencyRow, LATENCY, _parameters(now, picked, teams))
 
 

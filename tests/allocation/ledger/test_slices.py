@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from django.db import connection
 
-from allocation.ledger.slices import Place
+from allocation.ledger.slices import SlicePlace
 from allocation.ledger.writer import stored_sha256
 from allocation.models import (
     AllocationRun,
@@ -59,9 +59,9 @@ def counted(statement: str, *values: Any) -> int:
         return int(cursor.fetchone()[0])
 
 
-def slices_of(run: int) -> dict[Place, int]:
+def slices_of(run: int) -> dict[SlicePlace, int]:
     rows = RunSlice.objects.filter(run_id=run).values_list("part", "day", "is_spread", "slice_id")
-    return {Place(part, day, is_spread): pk for part, day, is_spread, pk in rows}
+    return {SlicePlace(part, day, is_spread): pk for part, day, is_spread, pk in rows}
 
 
 def spread_slices(run: int) -> dict[date, int]:

@@ -19,7 +19,7 @@ from allocation.organisation.store import (
 )
 from allocation.organisation.stored import load_organisation
 from allocation.organisation.tree import Tree
-from allocation.organisation.tree_changes import Plan, plan_changes
+from allocation.organisation.tree_changes import TreePlan, plan_changes
 from allocation.values.names import name_key, normal_name
 from tests.allocation.bills import AWS, OPENAI, Bill, allocate, billed_by_team, usage, utc
 
@@ -38,7 +38,7 @@ team_alias,Suche,,search,,,,,,
 HEADER = "kind,id,name,parent,cost_center,product,mode,criticality,sla,valid_from\n"
 
 
-def plan(text: str, tree: Tree | None = None) -> Plan:
+def plan(text: str, tree: Tree | None = None) -> TreePlan:
     return plan_changes(
         text=text, tree=tree if tree is not None else plan(BASE, Tree()).after, today=TODAY
     )
@@ -232,7 +232,7 @@ def test_an_alias_is_no_other_teams_name_unless_it_says_from_when() -> None:
 # ---------------------------------------------------------------- carrying out
 
 
-def build(text: str = BASE) -> Plan:
+def build(text: str = BASE) -> TreePlan:
     return apply_organisation(
         text=text,
         previewed=preview_organisation(text=text, today=TODAY).token,

@@ -13,8 +13,8 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
+from allocation.catalogue.entries import Entry
 from allocation.catalogue.own_entries import apply_catalogue
-from allocation.catalogue.wording import Entry
 from allocation.models import (
     AllocationRun,
     ChargeScope,
@@ -28,7 +28,7 @@ from allocation.models import (
 )
 from allocation.preview.apply import NotPreviewed, apply_rules
 from allocation.preview.preview import carry_out_preview, preview_months, record_preview
-from allocation.preview.world import check_draft, rule_reach, untaken_charges
+from allocation.preview.rule_test_data import check_draft, rule_reach, unmatched_charges
 from allocation.rules.rule_sets import rule_set_for
 from allocation.rules.rules import RuleError
 from allocation.runs.month import AllocationBusy
@@ -42,8 +42,8 @@ RUN_TABLES = (
     "cost_daily",
     "usage_daily",
     "charge_group",
-    "bucket_member",
-    "charge_bucket",
+    "charge_to_split_key",
+    "charge_split_key",
     "allocated_cost",
 )
 DRAFT = """
@@ -349,7 +349,7 @@ def test_what_each_rule_takes_and_what_none_takes() -> None:
     company()
     Bill("credits").charge("-2", **(AWS | {"service_name": "Amazon Bedrock"}))
 
-    taken = check_draft(text=DRAFT, effective_from=MONTH, month=MONTH).taken
+    taken = check_draft(text=DRAFT, effective_from=MONTH, month=MONTH).matched
 
     assert taken is not None
     reach = {
@@ -364,7 +364,7 @@ def test_what_each_rule_takes_and_what_none_takes() -> None:
         ("outside AI scope", "EUR"): (1, "5"),
         ("outside AI scope", "USD"): (1, "-2"),
     }
-    assert [(each.service, str(each.billed_cost)) for each in untaken_charges(taken)] == [
+    assert [(each.service, str(each.billed_cost)) for each in unmatched_charges(taken)] == [
         ("Amazon S3", "5"),
         ("Amazon Bedrock", "-2"),
     ]

@@ -10,20 +10,20 @@ from typing import Any
 
 import pytest
 
-from allocation.rules.checks import ERROR, WARNING, Checked, Shape, World, check_rules
+from allocation.rules.checks import ERROR, WARNING, ChargeShape, Checked, RuleTestData, check_rules
 from allocation.rules.conditions import Facts
 
 OCTOBER = date(2026, 10, 1)
 
 
-def shape(money: str = "10", **columns: Any) -> Shape:
+def shape(money: str = "10", **columns: Any) -> ChargeShape:
     about = {
         "provider_name": "AWS",
         "charge_category": "Usage",
         "billing_currency": "USD",
         **columns,
     }
-    return Shape(Facts(about), "aws", "USD", 1, Decimal(money), Decimal(money))
+    return ChargeShape(Facts(about), "aws", "USD", 1, Decimal(money), Decimal(money))
 
 
 EC2, S3 = shape(service_name="Amazon EC2"), shape(service_name="Amazon S3")
@@ -34,15 +34,14 @@ TREE = {
 }
 
 
-def checked(text: str, *shapes: Shape, month: date = OCTOBER, **world: Any) -> Checked:
-    return check_rules(text, effective_from=month, world=World(month, shapes, **world))
+def checked(text: str, *shapes: ChargeShape, month: date = OCTOBER, **data: Any) -> Checked:
+    return check_rules(text, effective_from=month, data=RuleTestData(month, shapes, **data))
 
 
-def found(text: str, *shapes: Shape, **world: Any) -> list[tuple[str, int | None, str]]:
+def found(text: str, *shapes: ChargeShape, **data: Any) -> list[tuple[str, int | None, str]]:
     """Level, line and words of each finding."""
     return [
-        (f.level, f.line, f"{f.subject}: {f.what}")
-        for f in checked(text, *shapes, **world).findings
+        (f.level, f.line, f"{f.subject}: {f.what}") for f in checked(text, *shapes, **data).findings
     ]
 
 
@@ -303,8 +302,8 @@ rules:
 def test_each_charge_goes_to_the_first_rule_or_to_none() -> None:
     text = "rules:\n- {name: EC2, method: follow, when: {ServiceName: Amazon EC2}}"
 
-    taken = checked(text, EC2, S3, EC2).taken
+    taken = checked(text, EC2, S3, EC2).matched
 
     assert taken is not None
     assert taken.of(taken.rules.rules[0]) == [EC2, EC2]
-    assert taken.untaken == [S3]
+    assert taken.unmatched == [S3]

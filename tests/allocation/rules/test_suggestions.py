@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from allocation.rules.accepting import accepted_rules
 from allocation.rules.conditions import Facts
 from allocation.rules.edits import with_rule
-from allocation.rules.evidence import Bucket, Charges, TracedCalls
+from allocation.rules.evidence import Charges, SplitKeyCost, TracedCalls
 from allocation.rules.rule_sets import default_rules_text
 from allocation.rules.rules import RuleError, parse_rules
 from allocation.rules.suggestions import Suggestion, Unowned, unowned_cost
@@ -27,9 +27,9 @@ from tests.allocation.bills import OCTOBER
 OWNED, LOST = (1, 1), (1, 2)
 
 
-def charges(bucket: tuple[int, int], cost: str, **about: Any) -> Charges:
+def charges(split_key: tuple[int, int], cost: str, **about: Any) -> Charges:
     values = {"source": "aws", "charges": 1, "provider": "AWS", "service": "Amazon EC2", **about}
-    return Charges(bucket=bucket, cost=Decimal(cost), **values)
+    return Charges(split_key=split_key, cost=Decimal(cost), **values)
 
 
 def found(
@@ -39,12 +39,12 @@ def found(
     rule: str = "no rule",
     traces: tuple[TracedCalls, ...] = (),
 ) -> Unowned:
-    """One bucket that `teams` own, one that nobody owns."""
-    lost = exact_sum(one.cost for one in members if one.bucket == LOST)
+    """One split key that `teams` own, one that nobody owns."""
+    lost = exact_sum(one.cost for one in members if one.split_key == LOST)
     owners = {team: Decimal(cost) for team, cost in (teams or {"search": "100"}).items()}
-    buckets = [
-        Bucket(OWNED, "by tag", "direct", None, teams=owners),
-        Bucket(
+    split_keys = [
+        SplitKeyCost(OWNED, "by tag", "direct", None, teams=owners),
+        SplitKeyCost(
             LOST,
             rule,
             "unallocated" if rule == "no rule" else "direct",
@@ -52,7 +52,7 @@ def found(
             reasons={reason: lost},
         ),
     ]
-    return unowned_cost(buckets=buckets, charges=members, traces=traces, currency="USD")
+    return unowned_cost(split_keys=split_keys, charges=members, traces=traces, currency="USD")
 
 
 def only(unowned: Unowned) -> Suggestion:
@@ -155,9 +155,11 @@ def test_lines_and_suggestions_add_up_to_the_unowned_cost(
         charges(LOST, str(cost), sub_account=str(number % 2)) for number, cost in enumerate(costs)
     ]
     parts = {f"unknown team: {number}": cost for number, cost in enumerate(reasons)}
-    bucket = Bucket(LOST, "shared", "direct", None, teams={"search": Decimal(3)}, reasons=parts)
+    split_key = SplitKeyCost(
+        LOST, "shared", "direct", None, teams={"search": Decimal(3)}, reasons=parts
+    )
 
-    unowned = unowned_cost(buckets=[bucket], charges=members, traces=(), currency="USD")
+    unowned = unowned_cost(split_keys=[split_key], charges=members, traces=(), currency="USD")
 
     assert unowned.total == exact_sum(reasons)
     with_owner = [line.cost for line in unowned.lines if line.suggestion]

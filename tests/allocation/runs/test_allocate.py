@@ -13,11 +13,11 @@ from allocation.ledger.writer import stored_sha256
 from allocation.models import (
     AllocatedCost,
     AllocationRun,
-    ChargeGroup,
     ChargeScope,
     CostDaily,
     Feature,
     FeaturePlacement,
+    LedgerGroup,
     Product,
     RunSource,
     Source,
@@ -158,7 +158,7 @@ def test_a_line_without_class_is_weighted_by_list_price_or_else_by_tokens() -> N
     allocate()
 
     assert billed_by_team() == {"search": D(2) + D(3), "ads": D(7) + D(6)}
-    assert set(ChargeGroup.objects.values_list("driver", "coverage")) == {
+    assert set(LedgerGroup.objects.values_list("driver", "coverage")) == {
         ("list cost", None),
         ("total tokens", None),
     }
@@ -189,7 +189,7 @@ def test_the_untraced_part_goes_where_the_source_says(
     assert {(s.team, s.kind): s.billed for s in shares()} == {
         key: D(value) for key, value in expected.items()
     }
-    group = ChargeGroup.objects.get()
+    group = LedgerGroup.objects.get()
     assert (group.coverage, group.quantity) == (D(traced) / 100, D(100))
     assert (group.note == "over-traced") == (traced > 100)
 
@@ -242,7 +242,7 @@ def test_a_day_without_traces_is_split_by_the_month_and_says_so() -> None:
 
     allocate()
 
-    widened = dict(ChargeGroup.objects.values_list("day__day", "widened"))
+    widened = dict(LedgerGroup.objects.values_list("day__day", "widened"))
     assert widened == {5: None, 6: "month"}
     assert billed_by_team() == {"search": D(15), "ads": D(5)}
 
@@ -275,7 +275,7 @@ def test_sampled_usage_counts_by_its_weight() -> None:
 
     allocate()
 
-    group = ChargeGroup.objects.get()
+    group = LedgerGroup.objects.get()
     assert group.driver_total == D(100)
     assert billed_by_team() == {"search": D("6.6666667"), "ads": D("3.3333333")}
 
@@ -295,7 +295,7 @@ def test_tax_follows_what_is_taxed_narrow_before_wide() -> None:
 
     taxes = {share.team: share.billed for share in shares() if share.kind == "tax"}
     assert taxes == {"search": D(3) + D(3), "ads": D(1) + D(1), "platform": D(6)}
-    assert set(ChargeGroup.objects.exclude(driver=None).values_list("widened", flat=True)) == {
+    assert set(LedgerGroup.objects.exclude(driver=None).values_list("widened", flat=True)) == {
         "sub-account",
         None,
     }
@@ -388,7 +388,7 @@ def test_a_monthly_charge_is_spread_over_its_days_exactly() -> None:
     assert len(days) == 31
     assert sum(days) == D(100)
     assert max(days) - min(days) == D("1e-12")
-    assert sum(ChargeGroup.objects.values_list("charges", flat=True)) == 1
+    assert sum(LedgerGroup.objects.values_list("charges", flat=True)) == 1
 
 
 def test_a_correction_stays_on_the_day_it_corrects() -> None:

@@ -12,9 +12,9 @@ import pytest
 
 from allocation.models import (
     AllocationRun,
-    ChargeGroup,
     Feature,
     IdentityOwner,
+    LedgerGroup,
     Product,
     Team,
     UsageDaily,
@@ -124,7 +124,7 @@ def test_calls_without_usage_dilute_nobodys_share_and_lower_the_coverage() -> No
     allocate()
 
     assert by_team() == money(a="10", b="30")
-    assert ChargeGroup.objects.get().coverage == Decimal("0.25")
+    assert LedgerGroup.objects.get().coverage == Decimal("0.25")
 
 
 def test_calls_without_usage_do_not_dilute_a_line_weighted_by_list_cost() -> None:
@@ -162,7 +162,7 @@ def shared_cache() -> None:
     bill.charge("4", at=utc(5), quantity="400", **meter("gpt-4o cached input tokens"))
 
 
-def test_each_cache_bucket_is_its_callers() -> None:
+def test_each_cache_class_is_its_callers() -> None:
     teams("writer", "reader")
     traced()
     shared_cache()
@@ -180,7 +180,7 @@ def test_writing_to_a_pooled_cache_is_paid_by_who_reads_from_it() -> None:
     allocate()
 
     assert by_team() == money(writer="11", reader="33")
-    assert {group.driver for group in ChargeGroup.objects.all()} == {"cache_read tokens"}
+    assert {group.driver for group in LedgerGroup.objects.all()} == {"cache_read tokens"}
 
 
 def test_a_pooled_cache_that_nobody_reads_stays_with_its_writers() -> None:
@@ -378,7 +378,7 @@ def test_where_no_call_says_what_served_it_all_of_the_model_count_and_it_is_said
     allocate()
 
     assert by_team() == money(a="100")
-    assert ChargeGroup.objects.get().widened == "any tier"
+    assert LedgerGroup.objects.get().widened == "any tier"
 
 
 def test_more_taken_than_can_be_served_leaves_nothing_idle_and_is_said() -> None:
@@ -390,7 +390,7 @@ def test_more_taken_than_can_be_served_leaves_nothing_idle_and_is_said() -> None
     allocate()
 
     assert by_team() == money(a="100")
-    assert ChargeGroup.objects.get().note == "over capacity"
+    assert LedgerGroup.objects.get().note == "over capacity"
 
 
 def test_capacity_whose_meter_names_no_model_is_used_by_every_reserved_call() -> None:
@@ -443,7 +443,7 @@ def test_several_price_rows_of_one_model_and_class_share_one_driver() -> None:
     allocate()
 
     assert by_team() == money(a="24", b="8")
-    assert {group.coverage for group in ChargeGroup.objects.all()} == {Decimal(1)}
+    assert {group.coverage for group in LedgerGroup.objects.all()} == {Decimal(1)}
 
 
 def test_a_rule_can_ask_for_the_months_blended_price() -> None:
@@ -456,7 +456,7 @@ def test_a_rule_can_ask_for_the_months_blended_price() -> None:
     allocate()
 
     assert by_team() == money(early="30", late="10")
-    assert ChargeGroup.objects.get().widened is None
+    assert LedgerGroup.objects.get().widened is None
 
 
 def defaults() -> None:
@@ -697,7 +697,7 @@ def test_a_region_without_calls_of_its_own_is_shared_by_those_of_all_regions_and
     allocate()
 
     assert by_team() == money(a="25", b="45")
-    assert {group.widened for group in ChargeGroup.objects.all()} == {None, "region"}
+    assert {group.widened for group in LedgerGroup.objects.all()} == {None, "region"}
 
 
 def test_a_global_inference_profile_is_apart_from_the_regions_own_calls() -> None:

@@ -25,7 +25,7 @@ from allocation.models import (
     UsageHourly,
 )
 from allocation.values.names import name_key
-from portal.ingest.otlp.rollup.fold import fold
+from portal.ingest.otlp.rollup.merge import merge_deltas
 from tests.allocation.bills import Bill, allocate, put_in_force, usage
 from tests.allocation.months import DAYS, FEATURES, NODES, TEAMS, MadeCharge, Month, made_up
 from tests.allocation.reruns import reruns
@@ -134,7 +134,7 @@ class Changing:
             waits(hour)
 
     def calls_are_merged(self) -> None:
-        fold()
+        merge_deltas()
 
     # ------------------------------------------------------------ other drivers
 

@@ -21,10 +21,10 @@ from allocation.catalogue.prices import ensure_prices, reprice
 from allocation.models import (
     AllocatedCost,
     AllocationRun,
-    ChargeGroup,
     DriverPoint,
     Feature,
     IdentityOwner,
+    LedgerGroup,
     Product,
     ProviderUsage,
     RunSource,
@@ -123,7 +123,7 @@ def test_kokus_doubled_days_each_day_of_a_month_stands_once_however_often_it_is_
     assert "2026-10-15 to 2026-11-01 overlaps 2026-10-01 to 2026-11-01" in (
         overlapping.reason or ""
     )
-    groups = ChargeGroup.objects.values_list("day", "charges", "billed_cost")
+    groups = LedgerGroup.objects.values_list("day", "charges", "billed_cost")
     assert sorted(groups) == [(date(2026, 10, day), 1, D("1.25")) for day in range(1, 32)]
     assert exact_sum(share.billed for share in shares()) == 31 * D("1.25")
 
@@ -303,7 +303,7 @@ def test_finops_toolkits_fan_out_no_name_that_stands_twice_multiplies_a_row() ->
         ("b", None, "shared"): D(2),
     }
     assert AllocatedCost.objects.count() == 4
-    assert sum(ChargeGroup.objects.values_list("charges", flat=True)) == 4
+    assert sum(LedgerGroup.objects.values_list("charges", flat=True)) == 4
     with connection.cursor() as cursor:
         cursor.execute("SELECT count(*), sum(list_cost) FROM usage_hourly")
         assert cursor.fetchone() == (1, D("0.000025"))
@@ -334,7 +334,7 @@ def test_what_aws_forbids_a_split_of_a_split_of_a_split_adds_up() -> None:
     allocate()
 
     assert by_team() == {"a": D("599.85"), "b": D("300.15"), "ops": D(100)}
-    assert ChargeGroup.objects.get().note == (
+    assert LedgerGroup.objects.get().note == (
         "through pool company, pool platform, pool team a, pool network, pool team a"
     )
 

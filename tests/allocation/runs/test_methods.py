@@ -12,11 +12,11 @@ import pytest
 from allocation.ledger.writer import stored_sha256
 from allocation.models import (
     AllocationRun,
-    ChargeGroup,
     DriverPoint,
     Feature,
     GpuUsage,
     IdentityOwner,
+    LedgerGroup,
     ProviderUsage,
     RuleSet,
     Team,
@@ -118,7 +118,7 @@ def test_a_daily_series_weighs_each_day_and_the_month_stands_in_for_a_day_withou
     allocate()
 
     assert by_team() == money(a="22", b="4")
-    assert ChargeGroup.objects.get(day=date(2026, 10, 7)).widened == "month"
+    assert LedgerGroup.objects.get(day=date(2026, 10, 7)).widened == "month"
 
 
 def test_requests_and_token_classes_of_traces_weigh_what_no_trace_is_billed_by() -> None:
@@ -211,7 +211,7 @@ def test_splits_chain_through_pools_in_a_computed_order() -> None:
     allocate()
 
     assert by_team() == money(a="30", b="10", c="40")
-    group = ChargeGroup.objects.get()
+    group = LedgerGroup.objects.get()
     assert (group.note, group.driver_total) == ("through pool platform, pool network", Decimal(8))
 
 
@@ -317,7 +317,7 @@ def test_names_with_tabs_and_backslashes_stay_what_they_are() -> None:
 
     run = allocate().runs[0]
 
-    assert ChargeGroup.objects.get().note == f"through pool {pool}"
+    assert LedgerGroup.objects.get().note == f"through pool {pool}"
     assert stored_sha256(run_id=run.run, month=OCTOBER.start) == run.sha256
 
 
@@ -380,7 +380,7 @@ def test_an_over_booked_node_is_split_by_what_was_booked() -> None:
     allocate()
 
     assert by_team() == money(a="18", b="18")
-    assert ChargeGroup.objects.get().note == "over-booked"
+    assert LedgerGroup.objects.get().note == "over-booked"
 
 
 def reported(api_key: str, tokens: int, *, is_batch: bool = True, day: int = 5) -> None:
@@ -521,6 +521,6 @@ def test_every_split_is_named_in_what_explain_reads() -> None:
     allocate()
 
     run = AllocationRun.objects.get(is_current=True)
-    key = run.chargebucket_set.get().split_key
+    key = run.chargesplitkey_set.get().split_key
     assert key["split"] == {"method": "fixed", "shares": [{"pool": "p", "share": 100}]}
     assert key["pools"] == {"p": {"method": "fixed", "shares": [{"team": "a", "share": 100}]}}

@@ -62,7 +62,7 @@ SEEN = {
         """,
     "groups": """
         SELECT day, sum(billed_cost), sum(effective_cost), sum(charges), count(*),
-            count(DISTINCT bucket)
+            count(DISTINCT split_key_id)
         FROM charge_group WHERE run_id = %s GROUP BY 1
         """,
     "calls": """

@@ -6,8 +6,7 @@ from typing import Any
 
 import pytest
 
-from allocation.models import Bucket as SplitKeyRow
-from allocation.models import Charge, LedgerSlice, RunBucket, Source
+from allocation.models import Charge, LedgerSlice, RunSplitKey, Source, StoredSplitKey
 from allocation.values.names import BY_DAY, BY_MONTH, BY_REPORTS, FOLLOWERS
 from tests.allocation.bills import Bill, allocate, put_in_force, usage, utc
 from tests.allocation.reruns import (
@@ -367,8 +366,8 @@ def test_a_tier_that_comes_late_settles_the_price_of_all_days() -> None:
 
     found = rerun_after_a_change(before)
 
-    keys = SplitKeyRow.objects.filter(
-        pk__in=RunBucket.objects.filter(run_id=found.run.run).values("bucket")
+    keys = StoredSplitKey.objects.filter(
+        pk__in=RunSplitKey.objects.filter(run_id=found.run.run).values("split_key_id")
     )
     of_calls = keys.filter(method="traced_usage").values_list("split_key", flat=True)
     assert [key.get("weights") for key in of_calls] == ["month", "month"]

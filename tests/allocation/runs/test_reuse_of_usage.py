@@ -12,7 +12,7 @@ from django.db import connection
 
 from allocation.models import Span, UsageDaily, UsageDimension, UsageHourly
 from allocation.values.names import BY_DAY, BY_MONTH, BY_REPORTS, FOLLOWERS
-from portal.ingest.otlp.rollup.fold import fold
+from portal.ingest.otlp.rollup.merge import merge_deltas
 from tests.allocation.bills import Bill, allocate, put_in_force, usage, utc
 from tests.allocation.reruns import (
     INPUT,
@@ -96,7 +96,7 @@ def test_usage_that_waits_to_be_merged_counts_before_and_after() -> None:
     waits(utc(6, 10))
 
     waiting = rerun_after_a_change(before)
-    fold()
+    merge_deltas()
     merged = allocate()
 
     assert waiting.moved(BY_DAY) == {6}

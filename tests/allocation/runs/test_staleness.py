@@ -19,14 +19,14 @@ from allocation.models import (
     ProviderUsage,
     Team,
 )
-from allocation.runs.changes import Change, changes_since
+from allocation.runs.changes import StaleReason, changes_since
 from tests.allocation.bills import AWS, OPENAI, Bill, allocate, put_in_force, usage, utc
 
 pytestmark = pytest.mark.django_db
 TAGGED = "rules: [{name: tagged, method: direct, target: {team: {tag: team}}}]"
 
 
-def changes() -> list[Change]:
+def changes() -> list[StaleReason]:
     return changes_since(AllocationRun.objects.get(is_current=True))
 
 
@@ -63,7 +63,7 @@ def test_a_withdrawn_bill_a_new_rule_set_and_a_new_team_are_named() -> None:
 
     found = changes()
 
-    assert found[0] == Change(
+    assert found[0] == StaleReason(
         f"import {gone.scope.bill_import_id} of gone was replaced or withdrawn",
         (date(2026, 10, 9),),
     )

@@ -17,7 +17,7 @@ from django.db import connection, connections, transaction
 from allocation.models import UsageHourly
 from allocation.usage.keys import DeclaredUsage
 from allocation.usage.month_usage import MonthUsage, _fill_sql, declared_columns, sum_day, sum_days
-from portal.ingest.otlp.rollup.fold import fold
+from portal.ingest.otlp.rollup.merge import merge_deltas
 from tests.allocation.bills import OCTOBER, usage, utc
 
 pytestmark = pytest.mark.django_db
@@ -148,7 +148,7 @@ def is_priced() -> None:
 
 def waits_and_is_merged() -> None:
     waits(utc(5, 10))
-    fold()
+    merge_deltas()
 
 
 @pytest.mark.parametrize("change", [comes, goes, is_priced, waits_and_is_merged])
@@ -179,7 +179,7 @@ def test_calls_that_wait_to_be_merged_count_beside_the_sums() -> None:
 
     assert all_agree()
     assert sum_days(START, END) == 0
-    fold()
+    merge_deltas()
     assert by_team(read()) == by_team(while_waiting)
     assert sum_days(START, END) == 2
     assert all_agree()
@@ -263,7 +263,7 @@ def test_a_sum_that_met_a_change_under_way_is_not_taken_for_new(beside: Beside) 
     usage("ops", at=utc(5, 9), input_uncached=1)
     with transaction.atomic():
         waits(utc(5, 10))
-        fold()
+        merge_deltas()
         summing = beside(lambda: sum_day(date(2026, 10, 5)))
         until(WAITS)  # it summed what it can see, without what is merged here
     summing.join(30)
@@ -323,7 +323,7 @@ def test_no_snapshot_ever_sees_usage_lost_or_doubled(beside: Beside) -> None:
                 elif kind < 0.8:
                     run("DELETE FROM usage_hourly WHERE hour = %s AND calls > 20", [at])
                 else:
-                    fold()
+                    merge_deltas()
 
     def summed(_chance: random.Random) -> None:
         counted["summed"] += sum_days(START, END)

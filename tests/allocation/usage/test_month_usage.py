@@ -22,7 +22,7 @@ from allocation.usage.driver_data import identity_owners
 from allocation.usage.index import UsageIndex
 from allocation.usage.keys import DeclaredUsage, Key, places_of_rows
 from allocation.usage.month_usage import MonthUsage, month_usage, sum_days
-from portal.ingest.otlp.rollup.fold import fold
+from portal.ingest.otlp.rollup.merge import merge_deltas
 from tests.allocation.bills import OCTOBER, usage, utc
 from tests.allocation.months import without_database
 from tests.allocation.usage.test_day_sums import waits
@@ -271,7 +271,7 @@ def waits_to_be_merged() -> None:
 
 def is_merged() -> None:
     waits_to_be_merged()
-    fold()
+    merge_deltas()
 
 
 def is_summed() -> None:

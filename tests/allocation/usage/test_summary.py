@@ -10,7 +10,7 @@ import time_machine
 
 from allocation.catalogue.prices import ensure_prices
 from allocation.usage.summary import summarise_hours
-from portal.ingest.otlp.rollup.fold import fold
+from portal.ingest.otlp.rollup.merge import merge_deltas
 from tests.portal.ingest.otlp.sending import CALL, NOW, ingest_secret, request, rows, send, span
 
 pytestmark = pytest.mark.django_db
@@ -39,7 +39,7 @@ def by_subject() -> list[tuple[Any, ...]]:
 
 def latencies() -> list[tuple[Any, ...]]:
     return rows(
-        "SELECT hour, model, bucket, sum(calls) FROM latency_by_subject GROUP BY 1, 2, 3 ORDER BY "
+        "SELECT hour, model, bin, sum(calls) FROM latency_by_subject GROUP BY 1, 2, 3 ORDER BY "
         "1, 2, 3"
     )
 
@@ -50,7 +50,7 @@ def test_summing_up_changes_no_figure() -> None:
     deliver(range(1, 9), CALL, customer="a")
     deliver(range(11, 19), CALL, customer="b")
     deliver(range(21, 25), UNKNOWN)
-    fold()
+    merge_deltas()
     before = by_subject(), latencies()
 
     done = summarise_hours(100)
@@ -67,12 +67,12 @@ def test_summing_up_changes_no_figure() -> None:
 def test_an_hour_that_changes_is_read_from_the_rollup_until_it_is_summed_up_again() -> None:
     ensure_prices()
     deliver(range(1, 3), CALL)
-    fold()
+    merge_deltas()
     summarise_hours(100)
 
     deliver(range(31, 33), MINI)
     fresh = sum(row[4] for row in by_subject())
-    fold()
+    merge_deltas()
     folded = sum(row[4] for row in by_subject())
     summarise_hours(100)
 
@@ -83,7 +83,7 @@ def test_an_hour_that_changes_is_read_from_the_rollup_until_it_is_summed_up_agai
 @time_machine.travel(NOW, tick=False)
 def test_a_few_hours_at_a_time_newest_first() -> None:
     deliver(range(1, 9), CALL)
-    fold()
+    merge_deltas()
     stale = rows("SELECT hour FROM usage_stale_hour ORDER BY hour DESC")
 
     assert summarise_hours(2) == 2

@@ -14,7 +14,7 @@ import pytest
 from django.db import connection
 from pytest_django import Settings
 
-from allocation.models import Import, ImportStatus, RunSource, Source, Team, Untraced
+from allocation.models import Import, ImportStatus, RunSource, Source, Team, UntracedPolicy
 from benchmarks.accuracy import result
 from benchmarks.attribution_errors import weighted_errors
 from portal.accounts.models import Membership, Role, User
@@ -72,7 +72,7 @@ def test_every_demo_month_reconciles_to_the_files_with_difference_zero(tmp_path:
     errors = weighted_errors(files.truth)
     assert set(errors) == {"USD", "EUR"}
     assert Team.objects.count() == 12
-    assert Source.objects.get(name="openai").untraced == Untraced.SPREAD
+    assert Source.objects.get(name="openai").untraced == UntracedPolicy.SPREAD
 
 
 def test_a_second_start_keeps_everything_and_adds_what_happened_since(tmp_path: Path) -> None:

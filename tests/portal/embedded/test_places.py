@@ -12,7 +12,7 @@ import psycopg
 import pytest
 
 from portal.embedded import places
-from portal.embedded.places import APP_ROLE, Layout
+from portal.embedded.places import APP_ROLE, HomePaths
 from portal.embedded.processes import EmbeddedError, can, server_account
 from portal.embedded.servers import embedded_servers, where
 
@@ -26,12 +26,12 @@ def home() -> Iterator[Path]:
     """
     folder = Path(tempfile.mkdtemp(prefix="apportion-places-"))
     yield folder
-    layout = Layout(home=folder / "var")
+    layout = HomePaths(home=folder / "var")
     for path in (folder, layout.sockets, places.ELSEWHERE / layout.mark):
         shutil.rmtree(path, ignore_errors=True)
 
 
-def one(layout: Layout, question: str) -> object:
+def one(layout: HomePaths, question: str) -> object:
     with psycopg.connect(layout.database_url(APP_ROLE)) as connection:
         row = connection.execute(question.encode()).fetchone()
     return row[0] if row else None
@@ -41,7 +41,7 @@ def one(layout: Layout, question: str) -> object:
 def test_a_home_that_the_account_cannot_reach_keeps_its_mode_and_the_database_lives_elsewhere(
     home: Path,
 ) -> None:
-    layout = Layout(home=home / "var")
+    layout = HomePaths(home=home / "var")
 
     with embedded_servers(layout, ["postgres"]):
         told, answer = where(layout), one(layout, "SELECT current_user::text")
@@ -54,7 +54,7 @@ def test_a_home_that_the_account_cannot_reach_keeps_its_mode_and_the_database_li
 
 def test_the_database_is_found_again_where_it_was_made(home: Path) -> None:
     home.chmod(0o755)
-    layout = Layout(home=home / "var")
+    layout = HomePaths(home=home / "var")
     with embedded_servers(layout, ["postgres"]):
         first = one(layout, "SELECT system_identifier FROM pg_control_system()")
     home.chmod(0o711)
@@ -84,7 +84,7 @@ def test_programs_below_a_closed_folder_are_copied_to_where_the_account_can_run_
 
 
 def test_a_socket_folder_that_someone_else_made_is_refused(home: Path) -> None:
-    layout = Layout(home=home)
+    layout = HomePaths(home=home)
     layout.sockets.symlink_to(home)
 
     with pytest.raises(EmbeddedError, match="exists and is not this user's folder"):
@@ -95,7 +95,7 @@ def test_a_socket_folder_that_someone_else_made_is_refused(home: Path) -> None:
 
 def test_nobody_listens_on_a_network_and_only_this_user_gets_in(home: Path) -> None:
     home.chmod(0o755)
-    layout = Layout(home=home / "var")
+    layout = HomePaths(home=home / "var")
     with embedded_servers(layout, ["postgres"]):
         listening = one(layout, "SELECT current_setting('listen_addresses')")
         durable = one(
@@ -112,7 +112,7 @@ def test_nobody_listens_on_a_network_and_only_this_user_gets_in(home: Path) -> N
 
 
 def test_the_secret_key_is_made_once_and_private(home: Path) -> None:
-    layout = Layout(home=home / "var")
+    layout = HomePaths(home=home / "var")
 
     first, second = layout.secret_key(), layout.secret_key()
 

@@ -45,7 +45,7 @@ def test_the_portals_own_kinds() -> None:
         "preview_rules": None,
         "import_bill": None,
         "close_abandoned_imports": 300,
-        "fold_usage": 10,
+        "merge_usage": 10,
         "retain_spans": 3600,
         "import_prices": 600,
         "reprice_usage": None,

@@ -249,20 +249,20 @@ def test_an_expired_lease_is_taken_back_and_the_last_attempt_fails() -> None:
 
 
 def test_periodic_work_is_queued_once_per_slot(add_kind: AddKind) -> None:
-    add_kind("fold", lambda context: {}, 3600)
+    add_kind("merge", lambda context: {}, 3600)
 
     first = sweep.enqueue_due()
     assert sweep.enqueue_due() == []  # open
     worker.run(first[0])
     assert sweep.enqueue_due() == []  # done in this slot
-    Job.objects.filter(pk=first[0]).update(dedupe_key="fold@0")
+    Job.objects.filter(pk=first[0]).update(dedupe_key="merge@0")
 
     assert len(sweep.enqueue_due()) == 1  # another slot
 
 
 def test_old_periodic_jobs_are_tidied_away_and_others_kept() -> None:
     for created_by in ("schedule", "someone"):
-        job = Job.objects.create(kind="fold", created_by=created_by, status="succeeded")
+        job = Job.objects.create(kind="merge", created_by=created_by, status="succeeded")
         age(job.pk, "finished_at", 7 * 3600)
 
     sweep.enqueue_due()

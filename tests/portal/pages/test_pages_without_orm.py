@@ -12,8 +12,8 @@ PAGES = Path(__file__).parents[3] / "portal" / "pages"
 # What a queryset, a related manager, a row or a connection is told to do.
 CALLS = {
     "filter", "exclude", "order_by", "annotate", "aggregate", "values_list", "distinct",
-    "select_related", "prefetch_related", "bulk_create", "get_or_create", "update_or_create", "save",
-    "refresh_from_db", "raw", "extra", "cursor", "execute",
+    "select_related", "prefetch_related", "bulk_create", "get_or_create", "update_or_create",
+    "save", "refresh_from_db", "raw", "extra", "cursor", "execute",
 }  # fmt: skip
 SHORTCUTS = {"get_object_or_404", "get_list_or_404"}
 

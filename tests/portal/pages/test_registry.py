@@ -32,7 +32,7 @@ from django.urls import path
 from portal.accounts.models import Role
 from portal.pages.frame.render import render_page
 from portal.pages.frame.state import PageState
-from portal.pages.spec import PageSpec, Right
+from portal.pages.registry import PageSpec, Right
 
 
 def show_budgets(request):

@@ -19,7 +19,7 @@ from portal.ingest.problems import (
     MAX_NUMBER_LENGTH,
     NULL_TEXT,
     NULL_WORDS,
-    Cell,
+    ReadCell,
     read_currency,
     read_number,
     read_text,
@@ -43,46 +43,46 @@ ALLOWED: dict[str, tuple[str, ...]] = {
 REFUSED_OUTSIDE_LIST = frozenset({"ChargeCategory", "ChargeClass"})
 
 
-def read_listed(column: str) -> Callable[[str], Cell]:
+def read_listed(column: str) -> Callable[[str], ReadCell]:
     allowed = ALLOWED[column]
     by_folded = {word.lower(): word for word in allowed}
 
-    def read(text: str) -> Cell:
+    def read(text: str) -> ReadCell:
         if text in NULL_WORDS:
             return NULL_TEXT
         word = by_folded.get(text.lower())
         if word is not None:
-            return Cell(word, repair=None if word == text else "letter_case")
+            return ReadCell(word, repair=None if word == text else "letter_case")
         if column in REFUSED_OUTSIDE_LIST:
-            return Cell(None, reason=f"not one of {', '.join(allowed)}")
-        return Cell(text, repair="value_not_in_focus_list")
+            return ReadCell(None, reason=f"not one of {', '.join(allowed)}")
+        return ReadCell(text, repair="value_not_in_focus_list")
 
     return read
 
 
-def read_json(text: str) -> Cell:
+def read_json(text: str) -> ReadCell:
     """JSON as compact text; what is no JSON stays as it is, counted (nothing is split by it)."""
     if text in NULL_WORDS:
         return NULL_TEXT
     try:
         return _rewritten(_parsed(text))
     except (ValueError, RecursionError):
-        return Cell(text, repair="not_json")
+        return ReadCell(text, repair="not_json")
 
 
-def read_tags(text: str) -> Cell:
+def read_tags(text: str) -> ReadCell:
     """A flat JSON object. Rules and owners hang on tags, so a broken one refuses the row."""
     if text in NULL_WORDS:
         return NULL_TEXT
     try:
         content = _parsed(text)
     except (ValueError, RecursionError) as error:
-        return Cell(None, reason=f'not JSON ({error}); tags are written {{"key": "value"}}')
+        return ReadCell(None, reason=f'not JSON ({error}); tags are written {{"key": "value"}}')
     if not isinstance(content, dict):
-        return Cell(None, reason='not a JSON object; tags are written {"key": "value"}')
+        return ReadCell(None, reason='not a JSON object; tags are written {"key": "value"}')
     for key, value in content.items():
         if isinstance(value, dict | list):
-            return Cell(
+            return ReadCell(
                 None,
                 reason=(
                     f"the tag {quoted(key)} holds an object or a list; FOCUS tags are flat keys "
@@ -106,10 +106,10 @@ def _no_constant(name: str) -> Any:
     raise ValueError(f"{name} is not JSON")
 
 
-def _rewritten(content: Any) -> Cell:
+def _rewritten(content: Any) -> ReadCell:
     repairs: list[str] = []
     text = _json_text(content, repairs)
-    return Cell(text, repair=repairs[0] if repairs else None)
+    return ReadCell(text, repair=repairs[0] if repairs else None)
 
 
 def _json_text(content: Any, repairs: list[str]) -> str:
@@ -147,7 +147,7 @@ def _quoted(text: str, repairs: list[str]) -> str:
     return json.dumps(text, ensure_ascii=False)
 
 
-def reader_of(column: str) -> Callable[[str], Cell]:
+def reader_of(column: str) -> Callable[[str], ReadCell]:
     """How the texts of a FOCUS column that is no number are read."""
     if column in columns.TIMES:
         return read_time
@@ -173,14 +173,14 @@ class Interner:
     field) have equal lanes. The hash is keyed per load, so that no file can be made to collide.
     """
 
-    def __init__(self, reader: Callable[[str], Cell], *, key: bytes) -> None:
+    def __init__(self, reader: Callable[[str], ReadCell], *, key: bytes) -> None:
         self._reader = reader
         self._key = key
         self.clear()
 
     def clear(self) -> None:
         self._codes: dict[str, int] = {}
-        self.cells: list[Cell] = [Cell(None)]
+        self.cells: list[ReadCell] = [ReadCell(None)]
         self.lanes: npt.NDArray[np.uint64] = np.zeros((1, 2), dtype=np.uint64)
         self.is_bad: npt.NDArray[np.bool_] = np.zeros(1, dtype=bool)  # could not be read
         self.is_null: npt.NDArray[np.bool_] = np.ones(1, dtype=bool)  # absent, or says so
@@ -233,7 +233,7 @@ class Interner:
             [self.micros, np.array([cell.micros for cell in cells], dtype=np.int64)]
         )
 
-    def _lanes(self, cell: Cell) -> tuple[int, int]:
+    def _lanes(self, cell: ReadCell) -> tuple[int, int]:
         if cell.value is None:
             return 0, 0
         digest = hashlib.blake2b(cell.value.encode(), digest_size=16, key=self._key).digest()

@@ -9,10 +9,10 @@ from typing import Any
 from django.db import models
 
 from allocation.models import GpuUsage, ImportKind
-from portal.ingest.drivers.kinds import Asked, Delivered, DriverKind, Scope, months_of
+from portal.ingest.drivers.kinds import Asked, DeliveredRow, DriverKind, Scope, months_of
 from portal.ingest.drivers.table import (
-    Column,
-    Line,
+    FileColumn,
+    FileLine,
     Problems,
     hour,
     name_text,
@@ -23,24 +23,24 @@ from portal.ingest.drivers.table import (
 
 USED = ("booked_seconds", "requested_seconds", "active_seconds")
 COLUMNS = (
-    Column("hour", hour, needed=True, optional=False),
-    Column("cluster", name_text, needed=True, optional=False),
-    Column("node", name_text, needed=True, optional=False),
-    Column("workload", name_text, optional=False),
-    Column("run", name_text),
-    Column("gpu_model", name_text),
-    Column("team", name_text),
-    Column("feature", name_text),
-    Column("environment", name_text),
-    Column("phase", one_of("build", "run", "move")),
-    Column("capacity_seconds", quantity, optional=False),
-    Column("booked_seconds", quantity, optional=False),
-    Column("requested_seconds", quantity),
-    Column("active_seconds", quantity),
+    FileColumn("hour", hour, needed=True, optional=False),
+    FileColumn("cluster", name_text, needed=True, optional=False),
+    FileColumn("node", name_text, needed=True, optional=False),
+    FileColumn("workload", name_text, optional=False),
+    FileColumn("run", name_text),
+    FileColumn("gpu_model", name_text),
+    FileColumn("team", name_text),
+    FileColumn("feature", name_text),
+    FileColumn("environment", name_text),
+    FileColumn("phase", one_of("build", "run", "move")),
+    FileColumn("capacity_seconds", quantity, optional=False),
+    FileColumn("booked_seconds", quantity, optional=False),
+    FileColumn("requested_seconds", quantity),
+    FileColumn("active_seconds", quantity),
 )
 
 
-def read(content: bytes, asked: Asked, problems: Problems) -> list[Delivered]:
+def read(content: bytes, asked: Asked, problems: Problems) -> list[DeliveredRow]:
     rows = []
     for line in read_table(content, COLUMNS, problems):
         before = len(problems.found)
@@ -49,11 +49,11 @@ def read(content: bytes, asked: Asked, problems: Problems) -> list[Delivered]:
             told = dict(line.values)
             told["booked_seconds"] = told["booked_seconds"] or Decimal(0)
             told["requested_seconds"] = told["requested_seconds"] or Decimal(0)
-            rows.append(Delivered(line.number, GpuUsage(**told)))
+            rows.append(DeliveredRow(line.number, GpuUsage(**told)))
     return rows
 
 
-def check_sides(line: Line, problems: Problems) -> None:
+def check_sides(line: FileLine, problems: Problems) -> None:
     """A node has capacity, a workload has use; a row that has both would count one of them twice.
 
     More booked than there is capacity is legal and kept.

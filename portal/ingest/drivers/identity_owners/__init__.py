@@ -9,26 +9,26 @@ from typing import Any
 
 from django.db import models
 
-from allocation.catalogue.canonical import canonical_provider
+from allocation.catalogue.vocabulary import canonical_provider
 from allocation.models import IdentityOwner, ImportKind, UsageIdentity
-from portal.ingest.drivers.kinds import Asked, Delivered, DriverKind, Scope, months_of
-from portal.ingest.drivers.table import Column, Problems, day, name_text, one_of, read_table
+from portal.ingest.drivers.kinds import Asked, DeliveredRow, DriverKind, Scope, months_of
+from portal.ingest.drivers.table import FileColumn, Problems, day, name_text, one_of, read_table
 
 COLUMNS = (
-    Column(
+    FileColumn(
         "provider", lambda text: canonical_provider(name_text(text)), needed=True, optional=False
     ),
-    Column("kind", one_of(*UsageIdentity.values), needed=True, optional=False),
-    Column("value", name_text, needed=True, optional=False),
-    Column("team", name_text, needed=True, optional=False),
-    Column("feature", name_text),
-    Column("valid_from", day, needed=True, optional=False),
+    FileColumn("kind", one_of(*UsageIdentity.values), needed=True, optional=False),
+    FileColumn("value", name_text, needed=True, optional=False),
+    FileColumn("team", name_text, needed=True, optional=False),
+    FileColumn("feature", name_text),
+    FileColumn("valid_from", day, needed=True, optional=False),
 )
 
 
-def read(content: bytes, asked: Asked, problems: Problems) -> list[Delivered]:
+def read(content: bytes, asked: Asked, problems: Problems) -> list[DeliveredRow]:
     return [
-        Delivered(line.number, IdentityOwner(**line.values))
+        DeliveredRow(line.number, IdentityOwner(**line.values))
         for line in read_table(content, COLUMNS, problems)
     ]
 
@@ -39,7 +39,7 @@ def stored(rows: Sequence[Any]) -> models.QuerySet[IdentityOwner]:
 
 IDENTITY_OWNERS = DriverKind(
     name=ImportKind.IDENTITY_OWNERS.value,
-    label="Owners of identities",
+    label="Who owns which key",
     help="CSV of keys, users, workspaces, projects. Replaces the whole list of its providers.",
     model=IdentityOwner,
     read=read,

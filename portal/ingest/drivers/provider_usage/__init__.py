@@ -1,5 +1,5 @@
 """A provider's own usage report: one day of one key, user, workspace, project and model, in
-exclusive token buckets.
+exclusive token classes.
 """
 
 from __future__ import annotations
@@ -10,15 +10,16 @@ from typing import Any
 
 from django.db import models
 
-from allocation.catalogue.canonical import TOKEN_COLUMNS, canonical_model, canonical_provider
+from allocation.catalogue.canonical import TOKEN_COLUMNS
+from allocation.catalogue.vocabulary import canonical_model, canonical_provider
 from allocation.models import ImportKind, ProviderUsage
 from allocation.values.money import EXACT, exact_sum
 from portal.errors import Refused
-from portal.ingest.drivers.kinds import Ask, Asked, Delivered, DriverKind, Scope, months_of
+from portal.ingest.drivers.kinds import Ask, Asked, DeliveredRow, DriverKind, Scope, months_of
 from portal.ingest.drivers.provider_usage.pages import IDENTITY, QUANTITIES, Reported, page_records
 from portal.ingest.drivers.table import (
     Bad,
-    Column,
+    FileColumn,
     Problems,
     day,
     name_text,
@@ -29,14 +30,14 @@ from portal.ingest.drivers.table import (
 
 KEY = ("day", "provider", "project", "model", "is_batch", "api_key", "user", "workspace")
 COLUMNS = (
-    Column("day", day, needed=True, optional=False),
-    Column("project", name_text),
-    Column("model", name_text, optional=False),
-    Column("batch", truth),
-    Column("api_key", name_text),
-    Column("user", name_text),
-    Column("workspace", name_text),
-    *(Column(name, whole_number) for name in QUANTITIES),
+    FileColumn("day", day, needed=True, optional=False),
+    FileColumn("project", name_text),
+    FileColumn("model", name_text, optional=False),
+    FileColumn("batch", truth),
+    FileColumn("api_key", name_text),
+    FileColumn("user", name_text),
+    FileColumn("workspace", name_text),
+    *(FileColumn(name, whole_number) for name in QUANTITIES),
 )
 
 
@@ -51,7 +52,7 @@ def understand(asked: Asked) -> Asked:
     return {"provider": name}
 
 
-def read(content: bytes, asked: Asked, problems: Problems) -> list[Delivered]:
+def read(content: bytes, asked: Asked, problems: Problems) -> list[DeliveredRow]:
     is_json = content.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] in (b"{", b"[")
     told = page_records(content, problems) if is_json else table_records(content, problems)
     return summed(asked["provider"], told, problems)
@@ -80,13 +81,13 @@ def table_records(content: bytes, problems: Problems) -> list[Reported]:
     ]
 
 
-def summed(provider: str, told: Iterable[Reported], problems: Problems) -> list[Delivered]:
+def summed(provider: str, told: Iterable[Reported], problems: Problems) -> list[DeliveredRow]:
     """One row for each day and identity: hours of a day, and dated versions of one model, add up.
 
     The same bucket and group told twice is a doubt: two pages that overlap would count it double.
     """
     seen: set[tuple[Any, ...]] = set()
-    rows: dict[tuple[Any, ...], Delivered] = {}
+    rows: dict[tuple[Any, ...], DeliveredRow] = {}
     for each in told:
         if each.group in seen:
             problems.add(
@@ -106,7 +107,7 @@ def summed(provider: str, told: Iterable[Reported], problems: Problems) -> list[
         }
         found = rows.get(tuple(key.values()))
         if found is None:
-            rows[tuple(key.values())] = Delivered(
+            rows[tuple(key.values())] = DeliveredRow(
                 each.line, ProviderUsage(**key, **each.quantities)
             )
         else:

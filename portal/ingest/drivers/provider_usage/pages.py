@@ -2,8 +2,8 @@
 messages report.
 
 The first counts cached tokens and every modality inside its input, the second tells them apart;
-both become exclusive buckets here. A file is one page, a list of pages, or one page a line; all
-pages of an answer belong in it.
+both become exclusive token classes here. A file is one page, a list of pages, or one page a
+line; all pages of an answer belong in it.
 """
 
 from __future__ import annotations
@@ -143,8 +143,8 @@ def record(line: int, place: str, bucket: Mapping[str, Any], result: Mapping[str
             "the bucket is not within one UTC day; ask for buckets of a day or an hour",
         )
     is_openai = "input_tokens" in result
-    buckets: Callable[[Mapping[str, Any]], dict[str, Decimal]] = (
-        openai_buckets if is_openai else anthropic_buckets
+    tokens_of: Callable[[Mapping[str, Any]], dict[str, Decimal]] = (
+        openai_tokens if is_openai else anthropic_tokens
     )
     tier = text_of(result, "service_tier")
     return Reported(
@@ -160,7 +160,7 @@ def record(line: int, place: str, bucket: Mapping[str, Any], result: Mapping[str
         },
         model=text_of(result, "model"),
         is_batch=result.get("batch") is True or tier == "batch",
-        quantities=buckets(result),
+        quantities=tokens_of(result),
         apart=tuple(
             text_of(result, name) or ""
             for name in ("service_tier", "context_window", "inference_geo", "speed")
@@ -188,7 +188,7 @@ def bucket_times(bucket: Mapping[str, Any]) -> tuple[datetime, datetime]:
     return start, end
 
 
-def openai_buckets(result: Mapping[str, Any]) -> dict[str, Decimal]:
+def openai_tokens(result: Mapping[str, Any]) -> dict[str, Decimal]:
     """`input_tokens` holds cached and written tokens and all modalities; a part that is not told is
     none.
     """
@@ -226,7 +226,7 @@ def openai_buckets(result: Mapping[str, Any]) -> dict[str, Decimal]:
     return every_quantity(found)
 
 
-def anthropic_buckets(result: Mapping[str, Any]) -> dict[str, Decimal]:
+def anthropic_tokens(result: Mapping[str, Any]) -> dict[str, Decimal]:
     """Told apart already; the two kinds of cache writes nested or flat. Requests are not told."""
     if "uncached_input_tokens" not in result:
         raise Wrong(

@@ -9,9 +9,9 @@ from django.db import models
 from django.utils import timezone
 
 from allocation.models import ExchangeRate, ImportKind
-from portal.ingest.drivers.kinds import Asked, Delivered, DriverKind, Scope
+from portal.ingest.drivers.kinds import Asked, DeliveredRow, DriverKind, Scope
 from portal.ingest.drivers.table import (
-    Column,
+    FileColumn,
     Problems,
     currency,
     month,
@@ -21,22 +21,22 @@ from portal.ingest.drivers.table import (
 )
 
 COLUMNS = (
-    Column("month", month, needed=True, optional=False),
-    Column("base", currency, needed=True, optional=False),
-    Column("quote", currency, needed=True, optional=False),
-    Column("rate", positive, needed=True, optional=False),
-    Column("source", name_text, needed=True, optional=False),
+    FileColumn("month", month, needed=True, optional=False),
+    FileColumn("base", currency, needed=True, optional=False),
+    FileColumn("quote", currency, needed=True, optional=False),
+    FileColumn("rate", positive, needed=True, optional=False),
+    FileColumn("source", name_text, needed=True, optional=False),
 )
 
 
-def read(content: bytes, asked: Asked, problems: Problems) -> list[Delivered]:
+def read(content: bytes, asked: Asked, problems: Problems) -> list[DeliveredRow]:
     now = timezone.now()
     rows = []
     for line in read_table(content, COLUMNS, problems):
         if line.values["base"] == line.values["quote"]:
             problems.add(line.number, "quote", line.values["quote"], "the same currency as base")
         else:
-            rows.append(Delivered(line.number, ExchangeRate(**line.values, uploaded_at=now)))
+            rows.append(DeliveredRow(line.number, ExchangeRate(**line.values, uploaded_at=now)))
     return rows
 
 
@@ -44,7 +44,7 @@ def stored(rows: Sequence[Any]) -> models.QuerySet[ExchangeRate]:
     return ExchangeRate.objects.filter(month__in={row.month for row in rows})
 
 
-def refuse_frozen(rows: Sequence[Delivered], problems: Problems) -> None:
+def refuse_frozen(rows: Sequence[DeliveredRow], problems: Problems) -> None:
     """A month that is closed keeps what it was closed with."""
     frozen = {
         (rate.month, rate.base, rate.quote): rate

@@ -9,14 +9,22 @@ from django.db import models
 
 from allocation.models import DriverPoint, ImportKind
 from portal.errors import Refused
-from portal.ingest.drivers.kinds import Ask, Asked, Delivered, DriverKind, Scope, months_of
-from portal.ingest.drivers.table import Bad, Column, Problems, day, name_text, quantity, read_table
+from portal.ingest.drivers.kinds import Ask, Asked, DeliveredRow, DriverKind, Scope, months_of
+from portal.ingest.drivers.table import (
+    Bad,
+    FileColumn,
+    Problems,
+    day,
+    name_text,
+    quantity,
+    read_table,
+)
 
 COLUMNS = (
-    Column("team", name_text, optional=False),
-    Column("feature", name_text),
-    Column("day", day),
-    Column("quantity", quantity, needed=True, optional=False),
+    FileColumn("team", name_text, optional=False),
+    FileColumn("feature", name_text),
+    FileColumn("day", day),
+    FileColumn("quantity", quantity, needed=True, optional=False),
 )
 LONGEST_NAME = 100
 
@@ -24,17 +32,19 @@ LONGEST_NAME = 100
 def understand(asked: Asked) -> Asked:
     """Raises Refused for a name that is none, and without a month."""
     if asked.get("month") is None:
-        raise Refused("a series needs its month, such as 2026-10")
+        raise Refused("a usage file needs its month, such as 2026-10")
     try:
         name = name_text(asked.get("name") or "")
     except Bad as error:
-        raise Refused(f"the name of the series: {error}") from None
+        raise Refused(f"the name of the usage file: {error}") from None
     if not name or len(name) > LONGEST_NAME:
-        raise Refused(f"a series needs a name of at most {LONGEST_NAME} characters, such as seats")
+        raise Refused(
+            f"a usage file needs a name of at most {LONGEST_NAME} characters, such as seats"
+        )
     return {"name": name, "month": asked["month"].replace(day=1)}
 
 
-def read(content: bytes, asked: Asked, problems: Problems) -> list[Delivered]:
+def read(content: bytes, asked: Asked, problems: Problems) -> list[DeliveredRow]:
     series, month = asked["name"], asked["month"]
     rows = []
     for line in read_table(content, COLUMNS, problems):
@@ -46,7 +56,7 @@ def read(content: bytes, asked: Asked, problems: Problems) -> list[Delivered]:
             reason = "missing: a quantity is of a team or a feature"
             problems.add(line.number, "team", None, reason)
         else:
-            rows.append(Delivered(line.number, DriverPoint(series=series, month=month, **told)))
+            rows.append(DeliveredRow(line.number, DriverPoint(series=series, month=month, **told)))
     return rows
 
 
@@ -58,12 +68,12 @@ def stored(rows: Sequence[Any]) -> models.QuerySet[DriverPoint]:
 
 SERIES = DriverKind(
     name=ImportKind.SERIES.value,
-    label="Series",
+    label="Usage file",
     help="CSV with team, feature, day, quantity; feature and day may be missing."
     " Replaces this month.",
     model=DriverPoint,
     asks=(
-        Ask("name", "Such as seats. A new name makes a new series.", has_known=True),
+        Ask("name", "Such as seats. A new name begins anew.", has_known=True),
         Ask("month", is_month=True),
     ),
     understand=understand,

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from allocation.catalogue.price_list import context_band, packaged
+from allocation.catalogue.price_list import context_band
+from allocation.catalogue.vocabulary import SELLERS
 from portal.ingest.otlp.calls.groups import Group, close
 from portal.ingest.otlp.calls.matching import Matched
-from portal.ingest.otlp.calls.seen import Key, Seen, Tree
+from portal.ingest.otlp.calls.seen import Seen, SpanKey, Tree
 from portal.ingest.otlp.traces.kinds import AGENT_OPERATIONS, CALL_NAMES
 from portal.ingest.otlp.traces.models import is_known
 from portal.ingest.otlp.traces.normalise import Dimension
@@ -54,7 +55,7 @@ class Call:
         )
 
 
-def count(matched: Matched) -> tuple[list[Call], dict[Key, str]]:
+def count(matched: Matched) -> tuple[list[Call], dict[SpanKey, str]]:
     """The calls, and for each span that leads none why it is not counted."""
     calls = [merged(group, matched.tree) for group in matched.calls]
     reasons = dict(matched.left_out)
@@ -151,7 +152,7 @@ def words(spans: Sequence[Seen], tokens: Buckets) -> Dimension:
     if bound is not None:
         changes |= {"team": bound.told.team, "api_key_id": bound.told.api_key_id}
     providers = [span.told.provider for span in reversed(spans)]
-    changes["provider"] = first([*(p for p in providers if p in packaged().sellers), *providers])
+    changes["provider"] = first([*(p for p in providers if p in SELLERS), *providers])
     model = max(enumerate(spans), key=model_rank)[1].told
     for name in ("model", "model_requested", "model_answered"):
         changes[name] = getattr(model, name)
@@ -161,7 +162,7 @@ def words(spans: Sequence[Seen], tokens: Buckets) -> Dimension:
     return told._replace(**changes)
 
 
-def by_arrival(span: Seen) -> tuple[bool, int, Key]:
+def by_arrival(span: Seen) -> tuple[bool, int, SpanKey]:
     """The first stored; what is not stored yet comes later."""
     return span.arrived == 0, span.arrived, span.key
 

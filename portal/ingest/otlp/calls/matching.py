@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from portal.ingest.otlp.calls.groups import Group, Groups, close, known_model, pairs
-from portal.ingest.otlp.calls.seen import Key, Seen, Tree
+from portal.ingest.otlp.calls.seen import Seen, SpanKey, Tree
 from portal.ingest.otlp.traces.emitters import emitter_of
 from portal.ingest.otlp.traces.kinds import BETWEEN_CALLS
 from portal.ingest.otlp.traces.normalise import REPEATS_CALLS
@@ -26,7 +26,7 @@ class Matched:
 
     tree: Tree
     calls: list[Group]
-    left_out: dict[Key, str]
+    left_out: dict[SpanKey, str]
 
 
 def match(
@@ -63,11 +63,11 @@ def match(
     return Matched(tree, found, left_out)
 
 
-def in_order(span: Seen) -> tuple[int, int, Key]:
+def in_order(span: Seen) -> tuple[int, int, SpanKey]:
     return span.started_us, -span.ended_us, span.key
 
 
-def repeated(tree: Tree) -> list[Key]:
+def repeated(tree: Tree) -> list[SpanKey]:
     """Spans of unknown operations above calls with usage: they repeat it."""
     spans = tree.spans.values()
     if all(span.is_certain for span in spans if span.is_call):
@@ -81,7 +81,7 @@ def repeated(tree: Tree) -> list[Key]:
     return found
 
 
-def call_above(call: Seen, tree: Tree, left_out: Mapping[Key, str]) -> Seen | None:
+def call_above(call: Seen, tree: Tree, left_out: Mapping[SpanKey, str]) -> Seen | None:
     """The nearest call above, unless an agent or a tool stands between."""
     for above in tree.ancestors(call):
         if above.is_call and above.key not in left_out:
@@ -91,12 +91,12 @@ def call_above(call: Seen, tree: Tree, left_out: Mapping[Key, str]) -> Seen | No
     return None
 
 
-def lonely_totals(tree: Tree, calls: list[Seen]) -> set[Key]:
+def lonely_totals(tree: Tree, calls: list[Seen]) -> set[SpanKey]:
     """Spans that repeat calls of which none was sent."""
     totals = [span for span in tree.spans.values() if span.repeats]
     if not totals:
         return set()
-    above_calls: set[Key] = set()
+    above_calls: set[SpanKey] = set()
     uncertain: set[str] = set()
     for call in calls:
         above_calls.update(span.key for span in tree.ancestors(call))
@@ -172,7 +172,7 @@ def repeats_later(group: Group, call: Seen) -> bool:
 
 
 def join_siblings(
-    groups: Groups, calls: list[Seen], above: Mapping[Key, Seen | None], tree: Tree
+    groups: Groups, calls: list[Seen], above: Mapping[SpanKey, Seen | None], tree: Tree
 ) -> None:
     """One call that different observers saw beside each other, or in two spans of one that is known
     to do so.
@@ -272,12 +272,12 @@ def are_beside(one: Seen, other: Seen, tree: Tree) -> bool:
 
 
 def join_nested(
-    groups: Groups, calls: list[Seen], above: Mapping[Key, Seen | None], tree: Tree
-) -> list[Key]:
+    groups: Groups, calls: list[Seen], above: Mapping[SpanKey, Seen | None], tree: Tree
+) -> list[SpanKey]:
     """Join each call with the one right inside of it, innermost first; the spans that add up the
     calls inside of them.
     """
-    inside: dict[Key, list[Seen]] = {}
+    inside: dict[SpanKey, list[Seen]] = {}
     for call in calls:
         parent = above[call.key]
         if parent is not None:
@@ -313,7 +313,7 @@ def same_call(parent: Seen, fitting: list[Group]) -> Group:
     that did not fail, else the last.
     """
 
-    def rank(group: Group) -> tuple[bool, bool, int, Key]:
+    def rank(group: Group) -> tuple[bool, bool, int, SpanKey]:
         alike = parent.has_usage and group.totals is not None and close(parent.totals, group.totals)
         last = max(group.spans, key=lambda span: (span.ended_us, span.key))
         return alike, not group.failed, last.ended_us, last.key

@@ -13,7 +13,7 @@ from portal.ingest.otlp.traces.normalise import Dimension
 from portal.ingest.otlp.traces.usage import Buckets
 
 
-class Key(NamedTuple):
+class SpanKey(NamedTuple):
     """Of a span in the database."""
 
     day: str
@@ -25,7 +25,7 @@ class Key(NamedTuple):
 class Seen:
     """One span inside the time window, as far as counting goes."""
 
-    key: Key
+    key: SpanKey
     parent_span_id: int | None
     told: Dimension
     repeats: bool  # it is known to repeat its calls' usage

@@ -83,7 +83,7 @@ WEIGHED: Final[LiteralString] = (
 )
 ADD_USAGE: Final[LiteralString] = WEIGHED + "INSERT INTO usage_delta (" + MEASURES + ")" + AGGREGATE
 ADD_LATENCY: Final[LiteralString] = (
-    WEIGHED + "INSERT INTO latency_delta (hour, dimension_id, bucket, calls)" + LATENCY
+    WEIGHED + "INSERT INTO latency_delta (hour, dimension_id, bin, calls)" + LATENCY
 )
 
 RECOUNT: Final[LiteralString] = """

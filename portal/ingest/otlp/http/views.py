@@ -19,7 +19,7 @@ from portal.ingest.otlp.http.senders import NoSender, sender_of
 from portal.ingest.otlp.traces.attributes import installed
 from portal.ingest.otlp.traces.decode import Undecodable, from_json, from_protobuf
 from portal.ingest.otlp.traces.normalise import normalise
-from portal.ingest.otlp.traces.store import Stored, store_spans
+from portal.ingest.otlp.traces.store import StoredSpans, store_spans
 from portal.ingest.otlp.traces.window import window
 
 log = logging.getLogger(__name__)
@@ -80,7 +80,7 @@ def receive(request: HttpRequest, media_type: str) -> HttpResponse:
         return problem(media_type, 415, INVALID_ARGUMENT, str(error))
     except (Broken, Undecodable) as error:
         return problem(media_type, 400, INVALID_ARGUMENT, str(error))
-    stored = store_spans(records) if records else Stored()
+    stored = store_spans(records) if records else StoredSpans()
     return accepted(media_type, refused, stored)
 
 
@@ -107,7 +107,7 @@ def source(request: HttpRequest) -> Readable:
     return request
 
 
-def accepted(media_type: str, refused: list[str], stored: Stored) -> HttpResponse:
+def accepted(media_type: str, refused: list[str], stored: StoredSpans) -> HttpResponse:
     """Success; how many spans were refused and why, and what else the sender may want to look
     at.
     """

@@ -2,10 +2,11 @@
 first.
 
 Sources: OpenTelemetry GenAI semantic conventions 1.28 to 1.41 and later drafts, OpenInference,
-OpenLLMetry (traceloop), Vercel AI SDK and gateway, Langfuse, LangSmith, Mastra, LiteLLM, OpenRouter,
-Cloudflare, Claude Code, Codex and their like, as collected in November 2026. Whatever is not
-named here, or allowed by a setting, is dropped unread: message content and personal data never get
-past this door.
+OpenLLMetry (traceloop), Vercel AI SDK and gateway, Langfuse, LangSmith, Mastra, LiteLLM,
+OpenRouter, Cloudflare, Claude Code, Codex and their like, as collected in November 2026.
+
+Whatever is not named here, or allowed by a setting, is dropped unread: message content and personal
+data never get past this door.
 """
 
 from __future__ import annotations

@@ -42,13 +42,13 @@ class RawSpan:
 
 
 @dataclass(frozen=True, slots=True)
-class Refused:
+class RefusedSpan:
     """One span that can't be read, and why."""
 
     reason: str
 
 
-Item = tuple[Resource, RawSpan | Refused]
+Item = tuple[Resource, RawSpan | RefusedSpan]
 
 
 # ---------------------------------------------------------------- protobuf
@@ -166,9 +166,9 @@ def objects(parent: Mapping[str, Any], key: str) -> Iterator[dict[str, Any]]:
         yield item
 
 
-def json_span(span: Any, wanted: Set[str]) -> RawSpan | Refused:
+def json_span(span: Any, wanted: Set[str]) -> RawSpan | RefusedSpan:
     if not isinstance(span, dict):
-        return Refused("a span is not an object")
+        return RefusedSpan("a span is not an object")
     try:
         status = span.get("status") or {}
         return RawSpan(
@@ -183,7 +183,7 @@ def json_span(span: Any, wanted: Set[str]) -> RawSpan | Refused:
             json_attributes(span, wanted),
         )
     except ValueError as error:
-        return Refused(str(error))
+        return RefusedSpan(str(error))
 
 
 def json_id(span: Mapping[str, Any], key: str) -> bytes:

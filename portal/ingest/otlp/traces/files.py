@@ -21,7 +21,7 @@ from portal.errors import Refused
 from portal.ingest.otlp.traces.attributes import installed
 from portal.ingest.otlp.traces.decode import Item, Undecodable, from_json, from_protobuf
 from portal.ingest.otlp.traces.normalise import Sender, normalise
-from portal.ingest.otlp.traces.store import Stored, store_spans
+from portal.ingest.otlp.traces.store import StoredSpans, store_spans
 from portal.ingest.otlp.traces.window import window
 
 LISTED = 20
@@ -34,7 +34,7 @@ class TraceImport:
 
     import_id: int
     status: str
-    stored: Stored = field(default_factory=Stored)
+    stored: StoredSpans = field(default_factory=StoredSpans)
     spans_read: int = 0
     spans_rejected: int = 0
     rejected: list[dict[str, Any]] = field(default_factory=list)
@@ -99,7 +99,7 @@ def load(path: Path, outcome: TraceImport, sender: Sender) -> str:
         outcome.rejected += [{"line": line, "reason": reason} for reason in refused][
             : LISTED - len(outcome.rejected)
         ]
-        outcome.stored += store_spans(records) if records else Stored()
+        outcome.stored += store_spans(records) if records else StoredSpans()
     return hasher.hexdigest()
 
 

@@ -91,8 +91,8 @@ def classify(fields: Fields, emitter: Emitter, has_usage: bool) -> tuple[str | N
     """(operation, whether it is one model call). The most specific statement about the span's kind
     decides.
 
-    What names no known kind is a call where it has usage of its own; the rest of its trace may still
-    show that it repeats its calls (nested.py).
+    What names no known kind is a call where it has usage of its own; the rest of its trace may
+    still show that it repeats its calls (portal.ingest.otlp.calls.matching).
     """
     own = fields.get("own_kind")
     if isinstance(own, str) and own in emitter.no_calls:

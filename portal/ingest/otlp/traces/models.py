@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from allocation.catalogue.canonical import canonical_model
+from allocation.catalogue.makers import find_price
 from allocation.catalogue.price_list import packaged
+from allocation.catalogue.vocabulary import canonical_model, fold, known_models
 
 
 @lru_cache(maxsize=16_384)
@@ -23,5 +24,6 @@ def told_models(
 
 @lru_cache(maxsize=16_384)
 def is_known(model: str) -> bool:
-    """Whether a price list knows the model by this name or its canonical one."""
-    return packaged().find(None, model) is not None
+    """Whether the vocabulary or a price list has the model, by this name or its canonical one."""
+    name = fold(canonical_model(model))
+    return name in known_models().names or find_price(packaged(), None, model) is not None

@@ -10,10 +10,10 @@ from decimal import Decimal
 from functools import lru_cache
 from typing import NamedTuple
 
-from allocation.catalogue.canonical import canonical_provider
 from allocation.catalogue.price_list import context_band
+from allocation.catalogue.vocabulary import canonical_provider
 from portal.ingest.otlp.traces.attributes import Vocabulary
-from portal.ingest.otlp.traces.decode import Item, RawSpan, Refused, Resource
+from portal.ingest.otlp.traces.decode import Item, RawSpan, RefusedSpan, Resource
 from portal.ingest.otlp.traces.emitters import Emitter, emitter_of
 from portal.ingest.otlp.traces.fields import (
     LONGEST_TEXT,
@@ -146,7 +146,7 @@ def normalise(
     refused: list[str] = []
     resource_fields: tuple[Resource, Fields] | None = None
     for resource, raw in items:
-        if isinstance(raw, Refused):
+        if isinstance(raw, RefusedSpan):
             refused.append(raw.reason)
             continue
         if resource_fields is None or resource_fields[0] is not resource:

@@ -23,7 +23,8 @@ INSERT INTO allocation_usagedimension (content_hash, is_inference, operation, pr
     region,
     model_requested, model_answered, model, tier, context_band, service, team, feature, product,
         environment, customer,
-    phase, entry_team, entry_feature, caller, prompt_name, prompt_version, observer, scope, api_key_id)
+    phase, entry_team, entry_feature, caller, prompt_name, prompt_version, observer, scope,
+    api_key_id)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20,
     $21, $22, $23, $24,
     $25, $26)
@@ -71,11 +72,11 @@ CROSS JOIN LATERAL (SELECT
 GROUP BY 1, 2
 """
 
-# Bucket b holds durations in [2^(b/2), 2^((b+1)/2)) milliseconds; everything below one is in bucket
+# Bin b holds durations in [2^(b/2), 2^((b+1)/2)) milliseconds; everything below one is in bin
 # 0.
 LATENCY: Final[LiteralString] = """
 SELECT date_trunc('hour', started_at, 'UTC') AS hour, dimension_id,
-    floor(2 * ln(greatest(duration_us, 1000) / 1000.0::float8) / ln(2::float8))::smallint AS bucket,
+    floor(2 * ln(greatest(duration_us, 1000) / 1000.0::float8) / ln(2::float8))::smallint AS bin,
     sum(sign * adjusted_count) AS calls
 FROM weighed
 WHERE counted
@@ -128,7 +129,7 @@ WITH new AS (
     + AGGREGATE
     + """
 ), latency AS (
-    INSERT INTO latency_delta (hour, dimension_id, bucket, calls)"""
+    INSERT INTO latency_delta (hour, dimension_id, bin, calls)"""
     + LATENCY
     + """
 )

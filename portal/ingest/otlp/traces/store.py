@@ -18,7 +18,7 @@ from datetime import date, timedelta
 import orjson
 from django.db import transaction
 
-from portal.ingest.otlp.calls.seen import Key, Seen
+from portal.ingest.otlp.calls.seen import Seen, SpanKey
 from portal.ingest.otlp.calls.settle import array, calls_of, settle
 from portal.ingest.otlp.traces import sql
 from portal.ingest.otlp.traces.dimensions import dimension_ids
@@ -43,7 +43,7 @@ SEALED = "its day is sealed"
 
 
 @dataclass
-class Stored:
+class StoredSpans:
     """What became of a batch's spans; `stored` counts every new row, also those that are kept but
     not counted.
     """
@@ -54,7 +54,7 @@ class Stored:
     outside_window: int = 0  # of those sent
     unreadable: int = 0  # of those sent: calls with token counts that are none
 
-    def __iadd__(self, other: Stored) -> Stored:
+    def __iadd__(self, other: StoredSpans) -> StoredSpans:
         self.stored += other.stored
         self.duplicates += other.duplicates
         self.conflicts += other.conflicts
@@ -63,11 +63,11 @@ class Stored:
         return self
 
 
-def store_spans(records: Sequence[SpanRecord]) -> Stored:
+def store_spans(records: Sequence[SpanRecord]) -> StoredSpans:
     """Store and count the records. Raises django.db.OperationalError where the database is away;
     nothing is lost then if the sender tries again.
     """
-    outcome = Stored()
+    outcome = StoredSpans()
     unique: dict[tuple[str, str, int], SpanRecord] = {}
     for record in records:
         if unique.setdefault(record.key, record) is not record:
@@ -230,7 +230,7 @@ def settle_within(records: Sequence[SpanRecord]) -> set[str]:
     calls, reasons = calls_of((seen(each) for each in inside if not each.is_thin), skeleton)
     counted = {call.leader.key for call in calls if not call.is_cached}
     for record in inside:
-        key = Key(record.span_day, record.trace_id, record.span_id)
+        key = SpanKey(record.span_day, record.trace_id, record.span_id)
         if key in counted or key in reasons:
             record.counted = key in counted
             record.not_counted = None if record.counted else reasons[key]
@@ -239,7 +239,7 @@ def settle_within(records: Sequence[SpanRecord]) -> set[str]:
 
 def seen(record: SpanRecord) -> Seen:
     return Seen(
-        key=Key(record.span_day, record.trace_id, record.span_id),
+        key=SpanKey(record.span_day, record.trace_id, record.span_id),
         parent_span_id=record.parent_span_id,
         told=record.dimension,
         repeats=record.usage_shape == AGENT_TOTAL,

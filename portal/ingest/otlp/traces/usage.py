@@ -74,11 +74,11 @@ def buckets(fields: Mapping[str, Any], counts_are: str | None = None) -> tuple[B
     """The buckets and how they were read; (all zero, None) where the span carries no usage, and
     (all zero, UNREADABLE) where what it carries is no count.
 
-    `fields` holds some of COUNTS as delivered; `counts_are` says whether the input holds cache reads
-    and writes, where emitter or names decide that. Otherwise the conventions say that it does, and
-    that output includes reasoning; but Anthropic, Bedrock and Gemini answer otherwise and emitters
-    copy them. Then it is read as exclusive where the parts are larger than the whole, or where only
-    that agrees with the total.
+    `fields` holds some of COUNTS as delivered; `counts_are` says whether the input holds cache
+    reads and writes, where emitter or names decide that. Otherwise the conventions say that it
+    does, and that output includes reasoning; but Anthropic, Bedrock and Gemini answer otherwise
+    and emitters copy them. Then it is read as exclusive where the parts are larger than the whole,
+    or where only that agrees with the total.
     """
     told = {name: fields[name] for name in COUNTS if name in fields}
     if not told:

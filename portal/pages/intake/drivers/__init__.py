@@ -1,4 +1,4 @@
-"""The drivers page: measured quantities that shared cost is split by."""
+"""The usage data page: measured quantities that shared cost is split by."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from portal.pages.registry import PageSpec, Right
 
 DRIVERS = PageSpec(
     name="drivers",
-    label="Drivers",
+    label="Usage data",
     position=90,
     roles=frozenset({Role.FINANCE, Role.FINOPS_ADMIN}),
     urls=(path("drivers/", show_drivers, name="drivers"),),

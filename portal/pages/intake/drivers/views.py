@@ -55,7 +55,7 @@ class DriverFileForm(forms.Form):
         return {ask.name: self.cleaned_data[ask.name] for ask in self.asks}
 
 
-class MonthField(forms.RegexField):
+class MonthFormField(forms.RegexField):
     """A month as YYYY-MM, given on as its first day."""
 
     def __init__(self, **options: Any) -> None:
@@ -70,7 +70,7 @@ class MonthField(forms.RegexField):
 def asked_field(ask: Ask) -> forms.Field:
     """Never required: what is missing is said by the kind, which knows what it is for."""
     if ask.is_month:
-        return MonthField(required=False)
+        return MonthFormField(required=False)
     return forms.CharField(required=False, max_length=LONGEST_ASKED)
 
 
@@ -83,7 +83,7 @@ class AskedField:
 
 
 @dataclass(frozen=True)
-class UploadForm:
+class UploadFormLayout:
     """How one kind's form looks."""
 
     kind: DriverKind
@@ -165,7 +165,7 @@ def drivers_page(
         "intake/drivers/page.html",
         context,
         page="drivers",
-        title="Drivers",
+        title="Usage data",
         state=state,
         status=status,
     )
@@ -173,10 +173,10 @@ def drivers_page(
 
 def upload_forms(
     known: list[KnownDriver], given: Mapping[str, str], month: date
-) -> list[UploadForm]:
+) -> list[UploadFormLayout]:
     """A form for each kind; `given` goes before what fields hold by default."""
     return [
-        UploadForm(
+        UploadFormLayout(
             kind=kind,
             fields=[
                 AskedField(ask, given.get(ask.name) or (f"{month:%Y-%m}" if ask.is_month else ""))

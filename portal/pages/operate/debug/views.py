@@ -312,7 +312,7 @@ def model_panels(
 
 
 @dataclass(frozen=True)
-class Line:
+class WaterfallStep:
     """One step of the waterfall: a span, or the end of a parent."""
 
     node: SpanNode | None
@@ -359,10 +359,10 @@ def day_from(text: str | None) -> date | None:
         return None
 
 
-def line_of(node: SpanNode | None, closes: bool) -> Line:
+def line_of(node: SpanNode | None, closes: bool) -> WaterfallStep:
     if node is None:
-        return Line(node=None, closes=closes)
-    return Line(
+        return WaterfallStep(node=None, closes=closes)
+    return WaterfallStep(
         node=node,
         closes=closes,
         x=round(node.start * 100, 3),

@@ -1,4 +1,4 @@
-"""/on-call/: the last 60 minutes against the usual, for a reader at three in the morning."""
+"""/on-call/: the last 60 minutes against what is expected, for a reader at three in the morning."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class ReadingText:
     unit: str
     now: str
     usual: str  # "180.20 (160.00 to 210.00)"
-    word: str  # "2.3 times the usual", "within the usual", "no comparison"
+    word: str  # "2.3 times expected", "as expected", "no comparison"
     is_off: bool
     is_estimate: bool
     gauge: dict[str, float] | None
@@ -63,7 +63,7 @@ class ModelText:
 
 @dataclass(frozen=True)
 class Headline:
-    """What is off with one subject, the furthest from usual first."""
+    """What is off with one subject, the furthest from expected first."""
 
     subject: str
     readings: list[ReadingText]
@@ -175,24 +175,24 @@ def reading_text(reading: OnCallReading) -> ReadingText:
     )
 
 
-MOST_TIMES = 100  # more than this is a usual of next to nothing; its exact multiple says nothing
+MOST_TIMES = 100  # more than this is of next to nothing; its exact multiple says nothing
 
 
 def word_for(reading: OnCallReading) -> str:
-    """How now stands to the usual, in words that need no colour."""
+    """How now stands to what is expected, in words that need no colour."""
     comparison = reading.comparison
     if comparison.place == "no comparison":
         return "no comparison"
     if not reading.is_off:
-        return "as usual"
+        return "as expected"
     ratio = comparison.ratio
     if ratio is None or not ratio:
-        return "up from none" if comparison.now else "down to none"
+        return "up (was 0)" if comparison.now else "down to 0"
     if ratio > MOST_TIMES:
-        return f"over {MOST_TIMES} times the usual"
+        return f"over {MOST_TIMES} times expected"
     if ratio > 1:
-        return f"{ratio.quantize(Decimal('0.1'))} times the usual"
-    return f"down to {percent(ratio, 0)} of the usual"
+        return f"{ratio.quantize(Decimal('0.1'))} times expected"
+    return f"down to {percent(ratio, 0)} of expected"
 
 
 def in_unit(measure: str, value: Decimal | None) -> str:

@@ -21,25 +21,26 @@ from reports.queries.reconcile.bridge import (
     Bridge,
     bridges,
 )
+from reports.readable import COSTS
 
 LABELS = {
     PURCHASES: "Purchases",
     USED: "Commitment used",
     UNUSED: "Commitment unused",
-    AMORTISED: "Amortised",
+    AMORTISED: "Paid earlier",
     OTHER: "Other",
 }
 REASONS = {
     PURCHASES: (
-        "bought in this month and used up in this or later ones: billed now, effective as it is"
-        " used"
+        "bought in this month and used up in this or later ones: invoiced now, amortised as it"
+        " is used"
     ),
-    USED: "usage of this month that a commitment paid for, which is billed as a purchase or a fee",
+    USED: "usage of this month that a commitment paid for, invoiced as a purchase or a fee",
     UNUSED: "what commitments offered this month and nobody used",
     AMORTISED: "other cost of this month that was paid for earlier",
     OTHER: (
-        "charges whose two costs differ without being prepaid, such as discounts that only one of"
-        " them has"
+        "bill lines whose two costs differ without being prepaid, such as discounts that only one"
+        " of them has"
     ),
 }
 
@@ -72,9 +73,9 @@ def bridge_block(request: HttpRequest, state: PageState, *, month: Period) -> Br
     shown = [step for step in STEPS if any(bridge.steps[step] for bridge in found)]
     columns = [
         Column("source", "Source"),
-        Column("billed", f"Billed, {state.currency}", "money", state.places),
+        Column("billed", f"{COSTS['billed_cost']}, {state.currency}", "money", state.places),
         *(Column(step, LABELS[step], "money", state.places) for step in shown),
-        Column("effective", "Effective", "money", state.places),
+        Column("effective", COSTS["effective_cost"], "money", state.places),
     ]
     rows = [_row(bridge, shown) for bridge in found]
     total: Row = {"source": Cell(value="Total")}
@@ -84,7 +85,7 @@ def bridge_block(request: HttpRequest, state: PageState, *, month: Period) -> Br
         )
     table = Table(
         "bridge",
-        "From billed to effective cost",
+        "From invoiced to amortised cost",
         columns,
         rows,
         total=total,

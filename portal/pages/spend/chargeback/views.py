@@ -20,7 +20,7 @@ from django.http import (
 )
 from django.urls import reverse
 
-from allocation.runs.changes import Change, changes_since_runs
+from allocation.runs.changes import StaleReason, changes_since_runs
 from allocation.values.money import exact_sum
 from allocation.values.periods import Period
 from portal.accounts.access import team_scope
@@ -33,6 +33,7 @@ from portal.pages.registry import page_address
 from portal.pages.spend.between import hosting_table, provided_table
 from portal.pages.spend.blocks import explain_address
 from portal.pages.spend.chargeback.bridge import bridge_block
+from reports.cost_question.runs import MonthRun
 from reports.exports.format import NotAllocated
 from reports.queries.costs.cost_centers import CostCenterSpend, cost_centers
 from reports.queries.reconcile.sources import (
@@ -43,9 +44,9 @@ from reports.queries.reconcile.sources import (
     differences,
     loaded_sources,
 )
-from reports.readable import grouped
+from reports.readable import COSTS, calculated, grouped
 
-BASES = {"effective": "Effective", "billed": "Billed"}
+BASES = {"effective": COSTS["effective_cost"], "billed": COSTS["billed_cost"]}
 
 
 @dataclass(frozen=True)
@@ -63,8 +64,8 @@ class MonthFigures:
     allocated: list[AllocatedSource]
     allocated_otherwise: list[AllocatedSource]  # in the other metric
     centers: list[CostCenterSpend]
-    runs: list[int]
-    changes: list[Change]
+    runs: tuple[MonthRun, ...]
+    changes: list[StaleReason]
 
 
 def chargeback(request: HttpRequest) -> HttpResponseBase:
@@ -86,7 +87,7 @@ def chargeback(request: HttpRequest) -> HttpResponseBase:
             before_until=state.elapsed.before().end if state.is_running else None,
             mode_on=state.period.last_day,
         ),
-        runs=question.run_ids,
+        runs=question.runs,
         changes=changes_since_runs(question.run_ids),
     )
     frame = {"page": "chargeback", "title": f"Chargeback, {state.period.words}", "state": state}
@@ -110,7 +111,7 @@ def chargeback(request: HttpRequest) -> HttpResponseBase:
         "hosting": hosting,
         "charges": exact_sum(one.cost for one in figures.allocated),
         "other_metric_charges": exact_sum(one.cost for one in figures.allocated_otherwise),
-        "other_metric": "Billed" if state.metric == "effective_cost" else "Effective",
+        "other_metric": COSTS[_other_metric(state)],
         "downloads": _downloads(state) if figures.runs else [],
         "page_address": page_address("chargeback"),
     }
@@ -133,12 +134,12 @@ def _sources_table(request: HttpRequest, state: PageState, figures: MonthFigures
     ]
     columns = [
         Column("source", "Source"),
-        Column("rows", "Bill rows", "count"),
+        Column("rows", "Bill lines", "count"),
         Column("rejected", "Rejected", "count"),
         Column("loaded", f"Loaded, {state.currency}", "money", state.places),
         Column("allocated", "Allocated", "money", state.places),
         Column("unallocated", "Unallocated", "money", state.places),
-        Column("other", "Of it not AI", "money", state.places),
+        Column("other", "Outside AI", "money", state.places),
         Column("difference", "Difference", "money", state.places),
     ]
     total: Row = {"source": Cell(value="Total")}
@@ -148,7 +149,7 @@ def _sources_table(request: HttpRequest, state: PageState, figures: MonthFigures
             value=exact_sum(Decimal(value) for value in values if value is not None)
         )
     table = Table(
-        "sources", "Charges per source", columns, rows, total=total, sort="source", sums=True
+        "sources", "Bills per source", columns, rows, total=total, sort="source", sums=True
     )
     return arranged(table, request)
 
@@ -241,12 +242,12 @@ def _stations(figures: MonthFigures) -> list[Station]:
 
 def _allocated(figures: MonthFigures) -> str:
     if not figures.runs:
-        return "no succeeded run yet"
-    run = f"run {', '.join(str(run) for run in figures.runs)}"
+        return "not calculated yet"
+    when = calculated(run.finished_at for run in figures.runs)
     if not figures.changes:
-        return run
+        return when
     causes = "; ".join(change.cause + _days_words(change.days) for change in figures.changes)
-    return f"{run}, out of date: {causes}. Allocate the month again"
+    return f"{when}, out of date: {causes}. Allocate the month again"
 
 
 def _days_words(days: tuple[date, ...] | None) -> str:
@@ -265,7 +266,7 @@ def _reconciled(figures: MonthFigures, found: Sequence[Decimal]) -> tuple[str, s
     if not figures.runs:
         return "open", "nothing to compare before the month is allocated"
     if any(found):
-        return "trouble", "bills changed after the run: allocate the month again"
+        return "trouble", "bills changed since: allocate the month again"
     return "done", f"difference 0 for {len(found)} source{'' if len(found) == 1 else 's'}"
 
 

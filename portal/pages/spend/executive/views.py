@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from functools import cached_property
@@ -37,25 +36,20 @@ from reports.analysis.spend import (
 from reports.cost_question.answers import (
     Named,
     SpendCell,
+    SpendPart,
     UsageCell,
     costs,
     costs_by_day,
     spend_cells,
+    spend_parts,
     usage_cells,
 )
 from reports.queries.costs.trust import Trust
 from reports.queries.ownership.organisation import TeamInTree, names_of, teams_in_tree
 from reports.queries.reconcile.sources import allocated_sources, differences, loaded_sources
-from reports.readable import ratio
+from reports.readable import BEST_KNOWN_FIRST, capitalised, ratio
 
-EVIDENCE_WORDS = {
-    1: "Traces",
-    2: "Gateway logs",
-    3: "Provider's usage report",
-    4: "Owner by tag, key or rule",
-    5: "Inferred owner",
-    6: "None: unallocated",
-}
+WITHOUT_MODEL = "GPU and infrastructure"
 
 
 @dataclass(frozen=True)
@@ -63,11 +57,12 @@ class Figures:
     """Everything the page reads."""
 
     cells: list[SpendCell]
-    whole_bill: Decimal  # with what is not AI
+    whole_bill: Decimal  # with what is outside AI
     days: dict[str, Named]
     usage: list[UsageCell]
     teams: list[TeamInTree]
     differences: dict[str, Decimal]  # per source of the billing months
+    parts: list[SpendPart]
     known: Trust
 
     @cached_property
@@ -107,6 +102,7 @@ def _read(state: PageState) -> Figures:
         usage=usage_cells(question),
         teams=teams_in_tree(scope=state.reader_scope, day=state.period.last_day),
         differences=_differences(state),
+        parts=spend_parts(question),
         known=read_trust(state),
     )
 
@@ -127,9 +123,19 @@ def _differences(state: PageState) -> dict[str, Decimal]:
 
 
 def _tables(request: HttpRequest, state: PageState, figures: Figures) -> dict[str, Table]:
+    return {
+        "by_team": _team_table(request, state, figures),
+        "by_feature": _feature_table(request, state, figures),
+        "by_model": _model_table(request, state, figures),
+        "by_provider": _provider_table(request, state, figures),
+        "by_evidence": _evidence_table(request, state, figures),
+    }
+
+
+def _team_table(request: HttpRequest, state: PageState, figures: Figures) -> Table:
     known = names_and_shades(figures.teams)
 
-    def team_cell(slug: str | None) -> Cell:
+    def name_cell(slug: str | None) -> Cell:
         if slug is None:
             return Cell(value=UNALLOCATED_NAME, shade=known[None][1])
         name, shade = known.get(slug, (slug, "other"))
@@ -137,96 +143,94 @@ def _tables(request: HttpRequest, state: PageState, figures: Figures) -> dict[st
             value=name, shade=shade, href=team_address(state, slug) if slug in known else ""
         )
 
-    def named(unknown: str) -> Callable[[str | None], Cell]:
-        return lambda value: Cell(value=value or unknown)
-
-    ai = figures.cells
-    names = names_of(features={cell.feature for cell in ai})
-    return {
-        "by_team": spend_table(
-            request,
-            state,
-            totals_by(ai, attrgetter("team")),
-            name="teams",
-            label="Team",
-            caption="AI cost by team",
-            name_cell=team_cell,
-            amount_filters=lambda slug: {"team": slug} if slug else {"kind": "unallocated"},
-            days=figures.days["team"],
-            units=unit_costs(figures.callers, attrgetter("team")),
-            limit=14,
-        ),
-        "by_feature": spend_table(
-            request,
-            state,
-            totals_by(ai, attrgetter("feature")),
-            name="features",
-            label="Feature",
-            caption="AI cost by feature",
-            name_cell=lambda feature: Cell(value=names.feature(feature)),
-            amount_filters=lambda feature: {"feature": feature},
-            days=figures.days["feature"],
-            compact=True,
-        ),
-        "by_model": spend_table(
-            request,
-            state,
-            totals_by(ai, attrgetter("model")),
-            name="models",
-            label="Model",
-            caption="AI cost by model",
-            name_cell=named("no model"),
-            amount_filters=lambda model: {"model": model},
-            days=figures.days["model"],
-            compact=True,
-        ),
-        "by_provider": spend_table(
-            request,
-            state,
-            totals_by(ai, attrgetter("provider")),
-            name="providers",
-            label="Provider",
-            caption="AI cost by provider",
-            name_cell=named("unknown provider"),
-            amount_filters=lambda provider: {"provider": provider},
-            compact=True,
-        ),
-        "by_evidence": _evidence_table(request, state, figures.known),
-    }
+    return spend_table(
+        request,
+        state,
+        totals_by(figures.cells, attrgetter("team")),
+        name="teams",
+        label="Team",
+        caption="AI cost by team",
+        name_cell=name_cell,
+        amount_filters=lambda slug: {"team": slug} if slug else {"kind": "unallocated"},
+        days=figures.days["team"],
+        units=unit_costs(figures.callers, attrgetter("team")),
+        limit=14,
+    )
 
 
-def _evidence_table(request: HttpRequest, state: PageState, known: Trust) -> Table:
-    """What the figures rest on, strongest evidence first; the untraced part stands apart, since it
-    is only spread.
-    """
-    sums: dict[tuple[int, str], Decimal] = {}
-    for share in known.evidence:
-        words = (
-            "Untraced, spread"
-            if share.is_untraced and not share.is_unallocated
-            else EVIDENCE_WORDS[share.rung]
-        )
-        key = (share.rung + (5 if share.is_untraced else 0), words)
-        sums[key] = exact_sum([sums.get(key, Decimal(0)), share.cost])
+def _feature_table(request: HttpRequest, state: PageState, figures: Figures) -> Table:
+    names = names_of(features={cell.feature for cell in figures.cells})
+    return spend_table(
+        request,
+        state,
+        totals_by(figures.cells, attrgetter("feature")),
+        name="features",
+        label="Feature",
+        caption="AI cost by feature",
+        name_cell=lambda feature: Cell(value=names.feature(feature)),
+        amount_filters=lambda feature: {"feature": feature},
+        days=figures.days["feature"],
+        compact=True,
+    )
+
+
+def _model_table(request: HttpRequest, state: PageState, figures: Figures) -> Table:
+    return spend_table(
+        request,
+        state,
+        totals_by(figures.cells, attrgetter("model")),
+        name="models",
+        label="Model",
+        caption="AI cost by model",
+        name_cell=lambda model: (
+            Cell(value=model) if model else Cell(value="no model", note=WITHOUT_MODEL)
+        ),
+        amount_filters=lambda model: {"model": model},
+        days=figures.days["model"],
+        compact=True,
+    )
+
+
+def _provider_table(request: HttpRequest, state: PageState, figures: Figures) -> Table:
+    return spend_table(
+        request,
+        state,
+        totals_by(figures.cells, attrgetter("provider")),
+        name="providers",
+        label="Provider",
+        caption="AI cost by provider",
+        name_cell=lambda provider: Cell(value=provider or "unknown provider"),
+        amount_filters=lambda provider: {"provider": provider},
+        compact=True,
+    )
+
+
+def _evidence_table(request: HttpRequest, state: PageState, figures: Figures) -> Table:
+    """How it is known who owes the cost, what is known best first."""
+    sums: dict[str, Decimal] = {}
+    for part in figures.parts:
+        sums[part.known_by] = exact_sum([sums.get(part.known_by, Decimal(0)), part.cost])
+    whole = exact_sum(sums.values())
     columns = [
-        Column("evidence", "Evidence"),
+        Column("evidence", "How we know", "words"),
         Column("cost", f"Cost, {state.shown_currency}", "whole"),
+        Column("share", "Share", "percent"),
     ]
-    columns.append(Column("share", "Share", "percent"))
     rows: list[Row] = [
         {
-            "evidence": Cell(value=words),
+            "evidence": Cell(value=capitalised(words)),
             "cost": Cell(value=cost),
-            "share": Cell(value=ratio(cost, known.total)),
+            "share": Cell(value=ratio(cost, whole)),
         }
-        for (_, words), cost in sorted(sums.items())
+        for words, cost in sorted(sums.items(), key=lambda one: BEST_KNOWN_FIRST.index(one[0]))
     ]
     total = {
         "evidence": Cell(value="Total"),
-        "cost": Cell(value=known.total),
-        "share": Cell(value=Decimal(1)),
+        "cost": Cell(value=whole),
+        "share": Cell(value=ratio(whole, whole)),
     }
-    return arranged(Table("evidence", "Cost by evidence", columns, rows, total=total), request)
+    table = Table("evidence", "Cost by how we know its owner", columns, rows, total=total)
+    return arranged(table, request)
 
 
 def _charts(request: HttpRequest, state: PageState, figures: Figures) -> dict[str, Chart | None]:

@@ -18,7 +18,6 @@ from allocation.values.money import exact_sum
 from allocation.values.periods import Period
 from portal.accounts.access import team_for_user
 from portal.accounts.models import User
-from portal.pages.frame.reasons import reason_words
 from portal.pages.frame.render import Chart, Crumb, render_page
 from portal.pages.frame.state import PageState
 from portal.pages.frame.tables import Cell, Column, Row, Table, arranged, asked_download
@@ -64,19 +63,8 @@ from reports.queries.ownership.organisation import (
     names_of,
     teams_in_tree,
 )
-from reports.readable import ratio
+from reports.readable import capitalised, ratio, reason_words
 
-KIND_WORDS = {
-    "direct": "Direct",
-    "shared": "Shared",
-    "untraced": "Untraced, spread",
-    "idle": "Idle capacity",
-    "tax": "Tax",
-    "credit": "Credit",
-    "adjustment": "Adjustment",
-    "commitment_unused": "Unused commitment",
-    "unallocated": "Unallocated",
-}
 MATRIX_MODELS = 6
 
 
@@ -288,7 +276,7 @@ def _matrix(request: HttpRequest, state: PageState, figures: TeamFigures, slug: 
             {
                 **row,
                 "all": Cell(
-                    value=whole.now, href=_explained(state, slug, feature, None), explain=True
+                    value=whole.now, href=_explain_address(state, slug, feature, None), explain=True
                 ),
             }
         )
@@ -327,38 +315,45 @@ def _pair_cell(
         for level in (Decimal("0.05"), Decimal("0.2"), Decimal("0.45"), Decimal("0.75"))
     )
     return Cell(
-        value=amounts.now, heat=heat, href=_explained(state, slug, feature, model), explain=True
+        value=amounts.now,
+        heat=heat,
+        href=_explain_address(state, slug, feature, model),
+        explain=True,
     )
 
 
-def _explained(state: PageState, slug: str, feature: str | None, model: str | None) -> str:
+def _explain_address(state: PageState, slug: str, feature: str | None, model: str | None) -> str:
     return explain_address(state, team=slug, feature=feature, model=model)
 
 
 def _parts_table(
     request: HttpRequest, state: PageState, parts: Sequence[SpendPart], slug: str
 ) -> Table:
-    columns = [Column("kind", "Part"), Column("rule", "Rule", "words")]
+    """One line per kind, rule and reason, which an explanation can be asked for; its words say
+    each way in which its owner is known.
+    """
+    columns = [Column("kind", "How we know", "words"), Column("rule", "Rule", "words")]
     columns.append(
         Column("cost", f"Cost, {state.shown_currency}", "money", state.places, is_key=True)
     )
     columns.append(Column("share", "Share", "percent"))
     whole = exact_sum(part.cost for part in parts)
-    rows: list[Row] = [
-        {
-            "kind": Cell(
-                value=KIND_WORDS.get(part.kind, part.kind), note=reason_words(part.reason)
-            ),
-            "rule": Cell(value=part.rule),
-            "cost": Cell(
-                value=part.cost,
-                href=explain_address(state, team=slug, kind=part.kind, rule=part.rule),
-                explain=True,
-            ),
-            "share": Cell(value=ratio(part.cost, whole)),
-        }
-        for part in parts
-    ]
+    grouped: dict[tuple[str, str, str | None], list[SpendPart]] = {}
+    for part in parts:
+        grouped.setdefault((part.kind, part.rule, part.reason), []).append(part)
+    rows: list[Row] = []
+    for (kind, rule, reason), same in grouped.items():
+        cost = exact_sum(part.cost for part in same)
+        words = ", ".join(dict.fromkeys(part.kind_words for part in same))
+        href = explain_address(state, team=slug, kind=kind, rule=rule)
+        rows.append(
+            {
+                "kind": Cell(value=capitalised(words), note=reason_words(reason)),
+                "rule": Cell(value=rule),
+                "cost": Cell(value=cost, href=href, explain=True),
+                "share": Cell(value=ratio(cost, whole)),
+            }
+        )
     total = {
         "kind": Cell(value="Total"),
         "cost": Cell(value=whole),
@@ -405,7 +400,7 @@ def _kinds(parts: Sequence[SpendPart]) -> list[tuple[str, Decimal, Decimal | Non
     """(words, cost, share) per kind, largest first."""
     sums: dict[str, Decimal] = {}
     for part in parts:
-        words = KIND_WORDS.get(part.kind, part.kind)
+        words = capitalised(part.kind_words)
         sums[words] = exact_sum([sums.get(words, Decimal(0)), part.cost])
     whole = exact_sum(sums.values())
     return [

@@ -23,7 +23,7 @@ from portal.ingest.bills.formats import (
     KNOWN,
     READERS,
     BillFormat,
-    Head,
+    FileHead,
     bill_formats,
     format_of,
     start_of,
@@ -47,9 +47,7 @@ import json
 import numpy as np
 import pyarrow as pa
 
-from portal.ingest.bills.formats import BillFormat, only_file
-from portal.ingest.bills.load.batches import RowBatch
-from portal.ingest.bills.load.columns import Header
+from portal.ingest.bills.formats import BillFormat, Header, RowBatch, only_file
 from portal.ingest.problems import Problem
 
 FIXED = {
@@ -150,7 +148,7 @@ def test_a_format_says_what_it_is(spec: BillFormat) -> None:
 @pytest.mark.parametrize("spec", bill_formats().values(), ids=lambda spec: spec.name)
 def test_a_format_recognises_its_own_bill_and_no_other_does(spec: BillFormat) -> None:
     path = example_of(spec.name)
-    head = Head(path.name, start_of(path))
+    head = FileHead(path.name, start_of(path))
 
     assert [each.name for each in bill_formats().values() if each.recognises(head)] == [spec.name]
     assert format_of(path, name=path.name, asked=AUTO) == spec

@@ -30,10 +30,13 @@ from collections import Counter
 
 from allocation.models import DriverPoint
 from portal.errors import Refused
-from portal.ingest.drivers.kinds import Ask, Delivered, DriverKind, Scope, months_of
-from portal.ingest.drivers.table import Column, name_text, read_table
+from portal.ingest.drivers.kinds import Ask, DeliveredRow, DriverKind, Scope, months_of
+from portal.ingest.drivers.table import FileColumn, name_text, read_table
 
-COLUMNS = (Column("person", name_text, needed=True), Column("department", name_text, needed=True))
+COLUMNS = (
+    FileColumn("person", name_text, needed=True),
+    FileColumn("department", name_text, needed=True),
+)
 
 
 def understand(asked):
@@ -46,7 +49,7 @@ def read(content, asked, problems):
     seats = Counter(line.values["department"] for line in read_table(content, COLUMNS, problems))
     told = {"series": f"{asked['licence']} seats", "month": asked["month"]}
     return [
-        Delivered(number, DriverPoint(team=team, quantity=count, **told))
+        DeliveredRow(number, DriverPoint(team=team, quantity=count, **told))
         for number, (team, count) in enumerate(sorted(seats.items()), start=2)
     ]
 

@@ -10,7 +10,7 @@ from typing import Any
 from django.conf import settings
 
 from allocation.catalogue.canonical import TOKEN_COLUMNS
-from portal.ingest.otlp.rollup.fold import fold
+from portal.ingest.otlp.rollup.merge import merge_deltas
 from portal.management.commands.usage import as_json
 from reports.asking import TeamScope
 from reports.queries.usage.by import usage_by
@@ -40,7 +40,7 @@ def send_case(name: str, secret: str) -> dict[str, Any]:
 
 def usage(*names: str) -> list[dict[str, Any]]:
     """Rows as `manage.py usage` prints them."""
-    fold()
+    merge_deltas()
     rows = usage_by(
         names=names, first=FROM, last=TO + timedelta(days=1), teams=TeamScope.everything()
     )

@@ -45,9 +45,7 @@ def observer(scope: str, service: str = "api") -> str | None:
 
 
 def proof(scope: str, response_id: str, **told: Any) -> str | None:
-    (record,) = records(
-        span(1, {**CLAUDE, **told, "gen_ai.response.id": response_id}), scope=scope
-    )
+    (record,) = records(span(1, {**CLAUDE, **told, "gen_ai.response.id": response_id}), scope=scope)
     return seen(record).proof
 
 
@@ -149,7 +147,8 @@ def test_a_row_holds_for_its_versions() -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"observer": "proxy"}, {"counts": "maybe"}, {"pairs": "twins"}, {"count": "inclusive"}]
+    "wrong",
+    [{"observer": "proxy"}, {"counts": "maybe"}, {"pairs": "twins"}, {"count": "inclusive"}],
 )
 def test_a_row_with_an_unknown_word_is_refused(wrong: dict[str, str]) -> None:
     with pytest.raises((ValueError, TypeError)):

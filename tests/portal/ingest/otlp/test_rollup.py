@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 
 from allocation.catalogue.price_list import list_price, packaged
 from allocation.catalogue.prices import ensure_prices, reprice
-from portal.ingest.otlp.rollup.fold import fold, rollup_of_spans
+from portal.ingest.otlp.rollup.merge import merge_deltas, rollup_of_spans
 from portal.ingest.otlp.rollup.retention import prepare, retain
 from portal.ingest.otlp.traces.attributes import installed
 from portal.ingest.otlp.traces.decode import json_items
@@ -94,9 +94,9 @@ CROWD = [
     span(1, CALL, trace=8, seconds=9),
     span(2, OTHER_CALL, trace=8, parent=1, seconds=2),
 ]
-# trace 1: 100 + 200; trace 2: 300; trace 3: 100; trace 4: the inner, 200; trace 5: 100; trace 6: the
-# outer, 300; traces 7 and 8: one call seen twice with different counts, the inner 200, however long
-# the outer took.
+# trace 1: 100 + 200; trace 2: 300; trace 3: 100; trace 4: the inner, 200; trace 5: 100; trace 6:
+# the outer, 300; traces 7 and 8: one call seen twice with different counts, the inner 200,
+# however long the outer took.
 EXPECTED = {"spans": 9, "calls": 9, "input": 1700, "output": 340}
 
 
@@ -135,10 +135,10 @@ def test_fault_037_any_order_and_repetition_gives_the_same_totals(
     for number, (first, last) in enumerate(pairwise(edges)):
         store(order[first:last])
         if number % 3 == 0:
-            fold()
+            merge_deltas()
 
     assert totals() == EXPECTED
-    fold()
+    merge_deltas()
     assert totals() == EXPECTED
     assert_rollup_equals_spans(NOW.date())
 
@@ -160,8 +160,8 @@ def assert_rollup_equals_spans(day: date) -> None:
     for row, rebuilt in zip(sorted(stored), usage, strict=True):
         assert row[terms] == pytest.approx(rebuilt[terms], rel=1e-12)
     stored = rows(
-        "SELECT hour, dimension_id, bucket, sum(calls) FROM latency_live"
-        " GROUP BY hour, dimension_id, bucket HAVING sum(calls) <> 0"
+        "SELECT hour, dimension_id, bin, sum(calls) FROM latency_live"
+        " GROUP BY hour, dimension_id, bin HAVING sum(calls) <> 0"
     )
     assert sorted(stored) == latency
 
@@ -188,7 +188,7 @@ def test_rollup_equals_a_rebuild_from_spans() -> None:
 
     for start in range(0, 300, 70):
         store(spans[start : start + 90])
-        fold()
+        merge_deltas()
 
     assert rows("SELECT count(*) FROM usage_delta") == [(0,)]
     assert_rollup_equals_spans(NOW.date())
@@ -222,7 +222,7 @@ def test_fault_050_model_without_a_price_stays_unpriced_and_is_never_zero() -> N
     assert ensure_prices() == (version, False)
     store([span(1), span(2, {**CALL, "gen_ai.request.model": "house-model-7"}, trace=2)])
 
-    fold()
+    merge_deltas()
 
     # gpt-4o: 100 x 2.5 + 20 x 10 USD per million
     assert rows(
@@ -275,7 +275,7 @@ def test_bulk_prices_equal_the_exact_price_of_each_call() -> None:
         expected[str(number)] = list_price(usage, provider, model, at, packaged(), tier=tier)
 
     store(spans)
-    fold()
+    merge_deltas()
 
     stored = dict(
         rows(
@@ -290,7 +290,7 @@ def test_bulk_prices_equal_the_exact_price_of_each_call() -> None:
 def test_fault_050_new_price_list_prices_the_past_again() -> None:
     version, _ = ensure_prices()
     store([span(1)])
-    fold()
+    merge_deltas()
     with connection.cursor() as cursor:
         cursor.execute(
             "INSERT INTO allocation_priceversion (source, content_sha256, imported_at) VALUES "
@@ -317,7 +317,7 @@ def test_fault_050_new_price_list_prices_the_past_again() -> None:
 def test_old_days_are_sealed_then_dropped_and_never_counted_again() -> None:
     old = NOW - timedelta(days=130)
     store([span(1, at=old), span(2, trace=2)])
-    fold()
+    merge_deltas()
 
     assert retain(NOW.date() - timedelta(days=120)) == (1, 0)
     assert retain(NOW.date() - timedelta(days=120)) == (0, 0)

@@ -28,7 +28,7 @@ from portal.accounts.models import Role
 from reports.analysis.arithmetic import product, steps
 from reports.asking import TeamScope
 from reports.cost_question.question import CostQuestion
-from reports.queries.costs.rules_taken import charges_without_rule, rules_taken
+from reports.queries.costs.matched_rules import charges_without_rule, matched_charges
 from reports.queries.explain.amount import (
     ExplainedDay,
     explain_days,
@@ -129,7 +129,7 @@ DISK = {
 @pytest.fixture
 def ledger() -> int:
     """A month: 12.00 of gpt-4o input shared 3 to 1 by search and ads, 5.00 of a GPU tagged search,
-    2.00 untaken.
+    2.00 unmatched.
     """
     for slug in ("search", "ads"):
         make_team(slug)
@@ -187,7 +187,7 @@ def test_a_day_is_written_out_and_its_product_is_the_share(ledger: int) -> None:
     question = asked(ledger, team="ads")
     (line,) = explain_lines(question=question)
 
-    (day,) = explain_days(question=question, run=line.run, bucket=line.bucket)
+    (day,) = explain_days(question=question, run=line.run, split_key_id=line.split_key_id)
 
     assert (day.group_amount, day.driver_quantity, day.driver_total, day.coverage) == (
         12,
@@ -231,16 +231,16 @@ def test_the_arithmetic_of_each_kind(
     assert product(steps("traced_usage", day)) == Decimal(expected)
 
 
-def test_the_page_leads_to_rule_driver_and_bill_rows(ledger: int) -> None:
+def test_the_page_leads_to_rule_split_and_bill_lines(ledger: int) -> None:
     admin = client_of(Role.FINOPS_ADMIN)
 
     page = text_of(explained(admin, "team=search").content)
     rows = text_of(explained(admin, "team=search&bill=0-0").content)
 
-    assert "14.00 USD effective cost: Search, October 2026" in page
-    assert f"Rule 10 of rule set 1, run {ledger}" in page
+    assert "14.00 USD amortised cost: Search, October 2026" in page
+    assert "Rule 10 of rule set 1, calculated" in page
     assert "750 of 1,000" in page
-    assert "Evidence: traces" in page
+    assert "measured by your traces" in page
     assert "october.csv line 2" in rows
     assert "gpt-4o, input" in rows
 
@@ -347,7 +347,7 @@ def test_strange_parameters_explain_something(ledger: int) -> None:
         "offset=9999999999",
         "whole=1",
     ):
-        assert "Which rules gave it?" in text_of(explained(admin, query).content), query
+        assert "What was it charged for?" in text_of(explained(admin, query).content), query
 
 
 def test_statements_are_few(ledger: int, django_assert_max_num_queries: Any) -> None:
@@ -375,7 +375,7 @@ def test_rules_show_what_each_took(ledger: int) -> None:
     assert "Amazon S3" in page
     taken = {
         take.rule: (take.charges, take.effective_cost)
-        for take in rules_taken(question=question_of(ledger, EVERYTHING))
+        for take in matched_charges(question=question_of(ledger, EVERYTHING))
     }
     assert taken == {
         "OpenAI model calls": (1, 12),
@@ -394,7 +394,7 @@ def test_rules_before_any_run(client: Client) -> None:
 def test_a_narrow_scope_counts_no_charges_of_others(ledger: int) -> None:
     ads = TeamScope(teams=frozenset({"ads"}))
 
-    (take,) = rules_taken(question=question_of(ledger, ads))
+    (take,) = matched_charges(question=question_of(ledger, ads))
 
     assert (take.rule, take.charges, take.effective_cost) == ("OpenAI model calls", None, 3)
     assert charges_without_rule(question=question_of(ledger, ads)) == []

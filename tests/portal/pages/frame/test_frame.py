@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
 from django.test import Client
@@ -9,7 +9,7 @@ from django.utils import timezone
 from allocation.models import AllocationRun, Import
 from portal.accounts.models import Role
 from tests.factories import Costs, client_of, make_source, make_team, make_user
-from tests.ledger_rows import add_bucket, add_group
+from tests.ledger_rows import add_group, add_split_key
 
 pytestmark = pytest.mark.django_db
 
@@ -20,7 +20,7 @@ def bill(
     Import.objects.create(
         source=make_source(source), status=status, file_name="bill.csv", rows_rejected=rejected
     )
-    bucket = add_bucket(
+    split_key_id = add_split_key(
         run,
         source=make_source(source),
         rule="any",
@@ -29,7 +29,7 @@ def bill(
         charge_category="Usage",
         split_key={},
     )
-    add_group(run, bucket, through, charges=1, billed_cost=1, effective_cost=1)
+    add_group(run, split_key_id, through, charges=1, billed_cost=1, effective_cost=1)
 
 
 @pytest.fixture
@@ -57,13 +57,24 @@ def test_rail_has_only_the_pages_a_reader_may_open(costs: Costs) -> None:
 def test_trust_line_says_how_far_and_how_much(costs: Costs) -> None:
     today = timezone.now().date()
     bill("AWS", through=today, run=costs.run)
+    calculated_at = datetime(2026, 11, 30, 13, 59, tzinfo=UTC)
+    AllocationRun.objects.filter(pk=costs.run.pk).update(finished_at=calculated_at)
 
     line = dict(parts(client_of(Role.EXECUTIVE)))
 
     assert line[f"Bills through {today.day} {today:%b} (AWS)"] is None
-    assert line["97.0% explained"] is None
+    assert line["97.0% attributed to an owner"] is None
     assert line["2.0% unallocated"] is None
-    assert f"run {costs.run.pk}" in line
+    assert "calculated 30 Nov 13:59" in line
+
+
+def test_attributed_leads_to_how_it_is_known(costs: Costs) -> None:
+    response = client_of(Role.FINANCE).get("/chargeback/")
+
+    (link,) = [part.href for part in response.context["trust_parts"] if "attrib" in part.text]
+    assert link.startswith("/executive/?")
+    page = client_of(Role.FINANCE).get(link).content.decode()
+    assert f'id="{link.partition("#")[2]}"' in page
 
 
 def test_the_folded_bar_names_the_team_or_unit_as_the_organisation_does(costs: Costs) -> None:
@@ -85,7 +96,7 @@ def test_a_lead_reads_the_shares_of_their_own_team_only(costs: Costs) -> None:
 
     texts = [text for text, _ in parts(client, "/showback/support/")]
 
-    assert not [text for text in texts if "unallocated" in text or "explained" in text]
+    assert not [text for text in texts if "unallocated" in text or "attributed" in text]
 
 
 def test_late_refused_and_rejected_bills_are_amber_with_what_to_do(costs: Costs) -> None:

@@ -164,7 +164,7 @@ def test_an_admin_loads_seats_in_a_browser(
         sign_in(page, live_server.url, "finops_admin")
         open_page(walk, page, f"{live_server.url}/drivers/")
         form = page.locator("form[action$='/series/']")
-        load = form.get_by_role("button", name="Load series")
+        load = form.get_by_role("button", name="Load usage file")
         form.get_by_label("Name").fill("seats")
         form.get_by_label("Month").fill("2026-10")
         form.get_by_label("File").set_input_files(str(delivered))

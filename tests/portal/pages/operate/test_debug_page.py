@@ -17,7 +17,7 @@ from allocation.catalogue.prices import ensure_prices
 from allocation.models import Feature
 from portal.accounts.models import Role
 from portal.ingest.otlp.calls.counting import SAME_CALL
-from portal.ingest.otlp.rollup.fold import fold
+from portal.ingest.otlp.rollup.merge import merge_deltas
 from portal.ingest.otlp.traces.normalise import FETCHED, REPEATS_CALLS
 from reports.analysis.waterfall import TOLD_ELSEWHERE
 from reports.asking import TeamScope
@@ -85,7 +85,7 @@ def test_cost_per_call_comes_from_the_list_and_percentiles_from_the_histogram(
 ) -> None:
     ensure_prices()
     deliver([span(n, seconds=1) for n in range(1, 20)] + [span(20, seconds=60)])
-    fold()
+    merge_deltas()
 
     (usage,) = usage_by_model(window=DAY, picked=UsageFilter(), teams=EVERYTHING)
     histogram = latency_by_model(window=DAY, picked=UsageFilter(), teams=EVERYTHING)[
@@ -107,7 +107,7 @@ def test_teams_and_features_bear_their_names(reader: Client) -> None:
     make_team("search")
     deliver([span(1, seconds=2)])
     deliver([span(2, seconds=2)], team="nobody-knows", feature="else")
-    fold()
+    merge_deltas()
 
     pages = [
         reader.get(address).content.decode()
@@ -124,7 +124,7 @@ def test_teams_and_features_bear_their_names(reader: Client) -> None:
 def test_unpriced_models_are_listed_and_never_zero(reader: Client) -> None:
     ensure_prices()
     deliver([span(1, UNKNOWN)])
-    fold()
+    merge_deltas()
 
     (row,) = usage_unpriced(window=DAY, picked=UsageFilter(), teams=EVERYTHING)
     (usage,) = usage_by_model(window=DAY, picked=UsageFilter(), teams=EVERYTHING)
@@ -172,7 +172,7 @@ def test_a_parent_is_checked_against_the_calls_below_it(reader: Client) -> None:
 def test_a_trace_shows_cost_of_each_call_and_their_sum(reader: Client) -> None:
     ensure_prices()
     deliver([span(1, AGENT, seconds=9), span(2, parent=1), span(3, LARGER, parent=1)])
-    fold()
+    merge_deltas()
 
     page = text_of(reader.get(f"/debug/trace/{1:032x}/").content)
 
@@ -222,7 +222,7 @@ def test_single_calls_alone_are_a_whole_page(reader: Client) -> None:
 def test_the_dearest_calls_come_first_with_their_cost() -> None:
     ensure_prices()
     deliver([span(1), span(2, LARGER), span(3, UNKNOWN)])
-    fold()
+    merge_deltas()
 
     calls = costliest_calls(window=DAY, picked=UsageFilter(), teams=EVERYTHING)
 
@@ -311,7 +311,7 @@ def test_statements_do_not_grow_with_spans(
 ) -> None:
     ensure_prices()
     deliver([span(n, trace=n) for n in range(1, 60)])
-    fold()
+    merge_deltas()
 
     with django_assert_max_num_queries(28):
         reader.get("/debug/")

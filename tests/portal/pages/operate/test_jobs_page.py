@@ -122,17 +122,17 @@ def test_ended_jobs_page_by_key(reader: Client, django_assert_max_num_queries: A
 
 
 def test_regular_work_that_went_well_is_shown_on_request(reader: Client) -> None:
-    make_job(kind="fold_usage", status="succeeded", created_by="schedule")
+    make_job(kind="merge_usage", status="succeeded", created_by="schedule")
     make_job(kind="retain_spans", status="failed", created_by="schedule", error="no room on disk")
     make_job(kind="allocate", status="succeeded", created_by=None)
 
     page = text_of(reader.get("/jobs/").content)
     everything = text_of(reader.get("/jobs/?regular=1").content)
 
-    assert "Fold usage" not in page
+    assert "Merge usage" not in page
     assert "no room on disk" in page
     assert "Allocate" in page
-    assert "Fold usage" in everything
+    assert "Merge usage" in everything
 
 
 def test_strange_keys_mean_the_newest(reader: Client) -> None:

@@ -11,7 +11,7 @@ from django.test import Client
 
 from allocation.catalogue.prices import ensure_prices
 from portal.accounts.models import Role
-from portal.ingest.otlp.rollup.fold import fold
+from portal.ingest.otlp.rollup.merge import merge_deltas
 from tests.factories import make_user
 from tests.portal.ingest.otlp.sending import CALL, NOW, span
 from tests.portal.pages.operate.test_debug_page import deliver
@@ -38,19 +38,19 @@ def test_an_empty_portal_says_what_will_be_here(reader: Client) -> None:
     page = text_of(reader.get("/on-call/").content)
 
     assert "No model calls yet" in page
-    assert "as usual" not in page
+    assert "as expected" not in page
 
 
 def test_a_first_hour_has_no_comparison(reader: Client) -> None:
     ensure_prices()
     deliver([span(n, at=NOW - timedelta(minutes=5)) for n in range(1, 11)])
-    fold()
+    merge_deltas()
 
     page = text_of(reader.get("/on-call/").content)
 
     assert "No comparison yet" in page
     assert "gpt-4o" in page
-    assert "as usual" not in page
+    assert "as expected" not in page
 
 
 def test_it_refreshes_itself_with_only_what_changes(reader: Client) -> None:
@@ -79,19 +79,19 @@ def test_a_spike_is_told_first(reader: Client) -> None:
             for n in range(1, 200)
         ]
     )
-    fold()
+    merge_deltas()
 
     page = text_of(reader.get("/on-call/").content)
 
-    assert "All models: Error rate up from none" in page
-    assert "Tokens 13.3 times the usual" in page
+    assert "All models: Error rate up (was 0)" in page
+    assert "Tokens 13.3 times expected" in page
     assert "in the last 2 weeks" in page
     assert "100.0%" in page
 
 
 def test_silence_is_told_and_leads_to_the_last_hour_with_calls(reader: Client) -> None:
     deliver([span(1, at=NOW - timedelta(hours=9))])
-    fold()
+    merge_deltas()
 
     page = reader.get("/on-call/").content.decode()
     then = text_of(reader.get("/on-call/?at=2026-11-20T04:00").content)

@@ -125,7 +125,7 @@ def test_conflicting_tags_are_a_work_list_with_evidence_and_what_to_do(
     ]
     assert table.total["cost"].value == Decimal("46.0000001")
     account, node = table.rows
-    assert account["evidence"].value.startswith("100.0% of what traces and usage reports explain")
+    assert account["evidence"].value.startswith("100.0% of what traces and usage reports show")
     assert account["fix"].value.startswith(
         "Tag sub-account proj-1 “docs” at openai and load the corrected bill."
     )
@@ -268,7 +268,7 @@ def test_a_suggestion_is_accepted_into_a_rule_with_one_click(admin: Client) -> N
 
     said = admin.post("/ownership/unowned/accept/", wish, follow=True).content.decode()
 
-    assert "It takes 2 charges of the month, 7.00 USD billed" in said
+    assert "It takes 2 bill lines of the month, 7.00 USD invoiced" in said
     rules = RuleSet.objects.order_by("-number")[0]
     assert (rules.number, rules.effective_from, rules.created_by) == (2, OCTOBER.start, "root")
     assert Job.objects.get().payload == {"period": "2026-10"}
@@ -296,7 +296,7 @@ def test_a_rule_that_would_take_more_than_was_suggested_is_refused(admin: Client
 
     said = admin.post("/ownership/unowned/accept/", wish, follow=True).content.decode()
 
-    assert "would also take 1 kinds of charges outside the AI scope" in said
+    assert "would also take 1 kinds of bill lines outside AI" in said
     assert RuleSet.objects.count() == 1
 
 
@@ -347,7 +347,7 @@ def test_coverage_is_by_count_and_by_cost_of_ai_spend_in_one_currency(admin: Cli
 
 
 def test_charges_that_rules_tell_apart_row_by_row_are_covered_once(admin: Client) -> None:
-    """Of one resource's charges a rule takes those with a key: two buckets of one dimension."""
+    """Of one resource's charges a rule takes those with a key: two split keys of one dimension."""
     ai = {**AWS, "service_category": "AI and Machine Learning", "service_name": "Amazon Bedrock"}
     bill = Bill("bedrock")
     bill.charge("30", tags={"team": "search"}, extra={"x_key": "nightly"}, **ai)
@@ -422,7 +422,7 @@ def test_each_role_drives_the_pages(
             assert "The organisation is changed: 1 added, 1 moved." in page.inner_text(".notices")
             page.click(".switch a:text-is('Without an owner')")
             page.click("button:text-is('Accept')")
-            assert "It takes 2 charges of the month" in page.inner_text(".notices")
+            assert "It takes 2 bill lines of the month" in page.inner_text(".notices")
         assert walk.problems == []
         context.close()
     context = new_context(browser)

@@ -71,8 +71,8 @@ def test_the_page_shows_bills_gaps_and_what_is_on_no_bill(month: None) -> None:
     lines = {row["cause"].value: row["amount"].value for row in dollars.table.rows}
     assert lines == {
         "Traces at list price": D(10),
-        "Untraced calls": D(10),
-        "Calls without usage": D(0),
+        "Calls without a trace": D(10),
+        "Calls without token count": D(0),
         "Cached tokens": D(0),
         "Reasoning tokens": D(0),
         "Batch tier": D(0),
@@ -97,7 +97,8 @@ def test_causes_of_zero_stand_aside_and_the_sum_stays(month: None) -> None:
 
     dollars = response.context["blocks"][0]
     assert [row["cause"].value for row in dollars.moving.rows] == [
-        "Traces at list price", "Untraced calls", "Negotiated discount", "Credit", "Remainder",
+        "Traces at list price", "Calls without a trace", "Negotiated discount", "Credit",
+        "Remainder",
     ]  # fmt: skip
     assert (
         sum(row["amount"].value for row in dollars.moving.rows)
@@ -105,7 +106,7 @@ def test_causes_of_zero_stand_aside_and_the_sum_stays(month: None) -> None:
     )
     assert [row["amount"].value for row in dollars.still.rows] == [0] * 7
     assert (
-        "7 causes of 0.00 : Calls without usage, Cached tokens, Reasoning tokens, Batch tier,"
+        "7 causes of 0.00 : Calls without token count, Cached tokens, Reasoning tokens, Batch tier,"
         " Price list age, Late bill, Rounding" in text_of(response.content)
     )
 
@@ -129,7 +130,7 @@ def test_a_bill_that_changed_after_the_run_is_named(month: None) -> None:
 
     body = client_of(Role.FINANCE).get("/reconciliation/?period=2026-10").content.decode()
 
-    assert "bills changed after the run" in body
+    assert "bills changed since the month was allocated" in body
 
 
 @pytest.mark.parametrize(
@@ -164,7 +165,7 @@ def test_downloads_are_exact_and_add_up(month: None) -> None:
 
     rows = [row for row in csv.DictReader(whole.splitlines()) if row["BillingCurrency"] == "USD"]
     assert sum(D(row["Amount"]) for row in rows[:-1]) == D(rows[-1]["Amount"]) == 16
-    assert [row["Line"] for row in rows[:2]] == ["traces at list price", "untraced calls"]
+    assert [row["Line"] for row in rows[:2]] == ["traces at list price", "calls without a trace"]
     amounts = [D(row["Amount, USD"]) for row in csv.DictReader(one.splitlines())]
     assert sum(amounts[:-1]) == amounts[-1] == 16
 
@@ -228,7 +229,7 @@ def test_each_role_sees_the_waterfall_in_a_real_browser(
 
             page.locator(".chart .waterfalllayer").first.wait_for()
             assert page.locator(".chart .waterfalllayer").count() == 2
-            assert "Untraced calls" in page.locator(".chart").first.inner_text()
+            assert "Calls without a trace" in page.locator(".chart").first.inner_text()
             too_wide = "document.documentElement.scrollWidth > document.documentElement.clientWidth"
             assert not page.evaluate(too_wide), (role, width)
             page.locator(

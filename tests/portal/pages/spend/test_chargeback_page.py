@@ -193,7 +193,7 @@ def test_billed_leads_to_effective_by_named_parts_that_add_up_exactly() -> None:
         "Total": [117, -100, tiny, 25, Decimal("2.5"), tiny + Decimal("44.5")],
     }
     body = text_of(response.content)
-    for words in ("Effective cost is", "below billed cost.", "Commitment unused: what"):
+    for words in ("Amortised cost is", "below invoiced cost.", "Commitment unused: what"):
         assert words in body
     lines = (
         client.get("/chargeback/?period=2026-10&currency=USD&download=bridge")
@@ -210,7 +210,7 @@ def test_without_anything_prepaid_there_is_no_bridge_to_walk() -> None:
     response = finance().get("/chargeback/?period=2026-10")
 
     assert response.context["bridge"].is_equal
-    assert "They do not: every charge" in response.content.decode()
+    assert "They do not: every bill line" in response.content.decode()
 
 
 def test_bills_name_no_team_so_a_lead_sees_no_bridge() -> None:

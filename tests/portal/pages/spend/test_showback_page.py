@@ -9,7 +9,8 @@ from django.test import Client
 
 from allocation.models import Feature, Team
 from portal.accounts.models import Role
-from tests.factories import Costs, make_team, make_user
+from tests.factories import Costs, make_source, make_team, make_user
+from tests.ledger_rows import add_split_key
 
 pytestmark = pytest.mark.django_db
 
@@ -27,6 +28,15 @@ def teams() -> list[Team]:
     costs.add(4, "77", team="support", feature="replies", model="gpt-4o")
     costs.add(4, "5")
     costs.use(2, team="search", feature="ranking", model="gpt-4o", calls=500, tokens=9000)
+    add_split_key(
+        costs.run,
+        source=make_source("aws"),
+        rule="platform",
+        method="even",
+        ai_scope="ai",
+        charge_category="Usage",
+        split_key={},
+    )
     costs.balance()
     return made
 
@@ -82,9 +92,9 @@ def test_parts_name_kind_and_rule(teams: list[Team]) -> None:
         for row in response.context["parts"].rows
     ]
     assert parts == [
-        ("Direct", "by tag", Decimal(12)),
+        ("Tagged to you", "by tag", Decimal(12)),
         ("Idle capacity", "gpu", Decimal(3)),
-        ("Shared", "platform", Decimal(2)),
+        ("Shared platform", "platform", Decimal(2)),
     ]
 
 
@@ -162,5 +172,5 @@ def test_number_of_statements_does_not_grow(
 ) -> None:
     client = lead(teams[0])
 
-    with django_assert_num_queries(17):
+    with django_assert_num_queries(18):
         client.get("/showback/search/?period=2026-10")

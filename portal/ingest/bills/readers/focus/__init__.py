@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from portal.ingest.bills.files.parquet_rows import table_rows
-from portal.ingest.bills.formats import BillFormat, Head, Rows, only_file
+from portal.ingest.bills.formats import BillFormat, FileHead, Rows, only_file
 from portal.ingest.bills.readers.focus.header import understand_header
 
 TELLING = ("billedcost", "chargeperiodstart", "billingaccountid")
 
 
-def recognises(head: Head) -> bool:
+def recognises(head: FileHead) -> bool:
     """By the header of a CSV file. What a Parquet file holds stands at its end."""
     names = head.first_line.lower()
     return all(name in names for name in TELLING)

@@ -11,13 +11,20 @@ from decimal import Decimal
 from functools import lru_cache
 from typing import NamedTuple
 
+from allocation.catalogue.entries import Entries
 from allocation.catalogue.own_entries import own_catalogue
-from allocation.catalogue.wording import Entries
 from allocation.charges.groups import day_sums, pinned_scopes
 from allocation.charges.split_key_map import dimension_rows
 from allocation.models import DriverPoint, Feature, Source, Team
 from allocation.organisation.stored import load_organisation
-from allocation.rules.checks import Checked, Shape, Taken, World, check_rules, columns_asked
+from allocation.rules.checks import (
+    ChargeShape,
+    Checked,
+    MatchedRules,
+    RuleTestData,
+    check_rules,
+    columns_asked,
+)
 from allocation.rules.conditions import Facts, RowTest, reader
 from allocation.rules.row_tests import month_variant_sql
 from allocation.rules.rules import RuleError, Rules, parse_rules
@@ -42,17 +49,17 @@ COPY (
 def check_draft(*, text: str, effective_from: date, month: date) -> Checked:
     """Everything found about a draft, tried on the charges billed in the month."""
     try:
-        world = _world(read_text(text), parse_rules(text), month)
+        data = _rule_test_data(read_text(text), parse_rules(text), month)
     except (BadText, RuleError):
-        world = World(month)  # the checks stop at these
-    return check_rules(text, effective_from=effective_from, world=world)
+        data = RuleTestData(month)  # the checks stop at these
+    return check_rules(text, effective_from=effective_from, data=data)
 
 
-def _world(entries: RuleText, rules: Rules, month: date) -> World:
+def _rule_test_data(entries: RuleText, rules: Rules, month: date) -> RuleTestData:
     organisation = load_organisation()
     features = set(Feature.objects.values_list("slug", flat=True))
     names = columns_asked(entries) | set(SHOWN)
-    return World(
+    return RuleTestData(
         month=month,
         shapes=_shapes(
             month, tuple(pinned_scopes(month)), names, rules.row_tests, own_catalogue().entries
@@ -87,7 +94,7 @@ def _shapes(
     names: frozenset[str],
     tests: tuple[RowTest, ...],
     entries: Entries,
-) -> tuple[Shape, ...]:
+) -> tuple[ChargeShape, ...]:
     """The month's charges by what the named columns hold. Kept, since a published snapshot never
     changes.
 
@@ -112,7 +119,7 @@ def _shapes(
         found.setdefault(key, []).append(amounts[row.source_id, row.dimension_id, row.variant])
     sources = dict(Source.objects.values_list("pk", "name"))
     return tuple(
-        Shape(
+        ChargeShape(
             facts=facts_of[key],
             source=sources[key.source_id],
             currency=key.currency,
@@ -145,27 +152,27 @@ class RuleReach:
     effective_cost: Decimal
 
 
-def rule_reach(taken: Taken, *, month: date) -> list[RuleReach]:
+def rule_reach(matched: MatchedRules, *, month: date) -> list[RuleReach]:
     """Every rule valid in the month, in order, with zero where it takes nothing, then what no rule
     takes.
     """
-    currencies = sorted({shape.currency for shape in taken.shapes})
-    valid = [rule for rule in taken.rules.rules if rule.is_valid_in(month)]
-    lines = [(rule.name, taken.of(rule)) for rule in valid]
-    left: dict[str, list[Shape]] = {NO_RULE: [], OUTSIDE_SCOPE: []}
-    for shape in taken.untaken:
-        left[reason_of(taken, shape)].append(shape)
+    currencies = sorted({shape.currency for shape in matched.shapes})
+    valid = [rule for rule in matched.rules.rules if rule.is_valid_in(month)]
+    lines = [(rule.name, matched.of(rule)) for rule in valid]
+    left: dict[str, list[ChargeShape]] = {NO_RULE: [], OUTSIDE_SCOPE: []}
+    for shape in matched.unmatched:
+        left[reason_of(matched, shape)].append(shape)
     reaches = [_summed(name, code, shapes) for name, shapes in lines for code in currencies]
     reaches += [_summed(name, code, shapes) for name, shapes in left.items() for code in currencies]
     return [reach for reach in reaches if reach.charges or reach.rule not in left]
 
 
-def reason_of(taken: Taken, shape: Shape) -> str:
+def reason_of(matched: MatchedRules, shape: ChargeShape) -> str:
     """Why cost that no rule takes stays unallocated."""
-    return OUTSIDE_SCOPE if taken.rules.scope_of(shape.facts) == "other" else NO_RULE
+    return OUTSIDE_SCOPE if matched.rules.scope_of(shape.facts) == "other" else NO_RULE
 
 
-def _summed(rule: str, currency: str, shapes: Iterable[Shape]) -> RuleReach:
+def _summed(rule: str, currency: str, shapes: Iterable[ChargeShape]) -> RuleReach:
     own = [shape for shape in shapes if shape.currency == currency]
     return RuleReach(
         rule,
@@ -177,7 +184,7 @@ def _summed(rule: str, currency: str, shapes: Iterable[Shape]) -> RuleReach:
 
 
 @dataclass(frozen=True)
-class UntakenCharges:
+class DraftUnmatched:
     """Charges of one source, service, category and currency that no rule takes."""
 
     source: str
@@ -191,10 +198,10 @@ class UntakenCharges:
     effective_cost: Decimal
 
 
-def untaken_charges(taken: Taken) -> list[UntakenCharges]:
+def unmatched_charges(matched: MatchedRules) -> list[DraftUnmatched]:
     """Most money first, whatever its sign."""
-    found: dict[tuple[str, str | None, str | None, str, str, str], list[Shape]] = {}
-    for shape in taken.untaken:
+    found: dict[tuple[str, str | None, str | None, str, str, str], list[ChargeShape]] = {}
+    for shape in matched.unmatched:
         columns = shape.facts.columns
         about = (
             columns.get("provider_name"),
@@ -202,10 +209,10 @@ def untaken_charges(taken: Taken) -> list[UntakenCharges]:
             str(columns["charge_category"]),
         )
         found.setdefault(
-            (shape.source, *about, shape.currency, reason_of(taken, shape)), []
+            (shape.source, *about, shape.currency, reason_of(matched, shape)), []
         ).append(shape)
     lines = [
-        UntakenCharges(
+        DraftUnmatched(
             *key,
             sum(shape.charges for shape in shapes),
             exact_sum(shape.billed_cost for shape in shapes),

@@ -30,7 +30,8 @@ class RuleTake:
 # One row per rule.
 CHARGES = """
 SELECT b.rule, sum(g.charges)::bigint
-FROM charge_bucket b JOIN charge_group g ON g.run_id = b.run_id AND g.bucket = b.bucket
+FROM charge_split_key b
+JOIN charge_group g ON g.run_id = b.run_id AND g.split_key_id = b.split_key_id
 WHERE b.run_id = ANY(%(runs)s)
 GROUP BY b.rule
 """
@@ -53,8 +54,8 @@ class UnmatchedCharges:
 UNMATCHED = """
 SELECT b.provider_name, b.service_name, b.charge_category, source.name, sum(g.charges)::bigint,
     sum(g.billed_cost), sum(g.effective_cost)
-FROM charge_bucket b
-JOIN charge_group g ON g.run_id = b.run_id AND g.bucket = b.bucket
+FROM charge_split_key b
+JOIN charge_group g ON g.run_id = b.run_id AND g.split_key_id = b.split_key_id
 JOIN allocation_source source ON source.id = b.source_id
 WHERE b.run_id = ANY(%(runs)s) AND b.rule = %(no_rule)s
 GROUP BY b.provider_name, b.service_name, b.charge_category, source.name
@@ -64,7 +65,7 @@ LIMIT %(limit)s
 
 
 @cached_by_run
-def rules_taken(*, question: CostQuestion) -> list[RuleTake]:
+def matched_charges(*, question: CostQuestion) -> list[RuleTake]:
     """One row per rule that took something in the runs, most effective cost first. The money is
     what the reader's teams were given, which for everything is all of the charges' cost.
     """

@@ -19,9 +19,9 @@ from portal.ingest.otlp.traces import sql
 DELTAS_AT_ONCE = 20_000
 LONGEST_SECONDS = 20.0
 
-TRY_LOCK: Final[LiteralString] = "SELECT pg_try_advisory_xact_lock(hashtext('apportion fold'))"
+TRY_LOCK: Final[LiteralString] = "SELECT pg_try_advisory_xact_lock(hashtext('apportion merge'))"
 WAIT_LOCK: Final[LiteralString] = (
-    "SELECT pg_advisory_xact_lock(hashtext('apportion fold')) IS NOT NULL"
+    "SELECT pg_advisory_xact_lock(hashtext('apportion merge')) IS NOT NULL"
 )
 
 SUMS: Final[LiteralString] = """
@@ -76,9 +76,9 @@ WITH taken AS (
     DELETE FROM latency_delta WHERE id IN (SELECT id FROM latency_delta
         ORDER BY id LIMIT %s) RETURNING *
 ), merged AS (
-    INSERT INTO latency_hourly AS h (hour, dimension_id, bucket, calls)
-    SELECT hour, dimension_id, bucket, sum(calls) FROM taken GROUP BY hour, dimension_id, bucket
-    ON CONFLICT (hour, dimension_id, bucket) DO UPDATE SET calls = h.calls + excluded.calls
+    INSERT INTO latency_hourly AS h (hour, dimension_id, bin, calls)
+    SELECT hour, dimension_id, bin, sum(calls) FROM taken GROUP BY hour, dimension_id, bin
+    ON CONFLICT (hour, dimension_id, bin) DO UPDATE SET calls = h.calls + excluded.calls
 )
 SELECT count(*) FROM taken
 """
@@ -90,15 +90,15 @@ USAGE_OF_SPANS: Final[LiteralString] = WEIGHED_DAY + sql.AGGREGATE
 LATENCY_OF_SPANS: Final[LiteralString] = WEIGHED_DAY + sql.LATENCY
 
 
-def fold(seconds: float = LONGEST_SECONDS, *, wait: bool = True) -> int:
+def merge_deltas(seconds: float = LONGEST_SECONDS, *, wait: bool = True) -> int:
     """Deltas merged and priced, until none are left or the time is up.
 
-    While another process folds: waits for its batch, or, not to wait, leaves the rest to it.
+    While another process merges: waits for its batch, or, not to wait, leaves the rest to it.
     """
     end = time.monotonic() + seconds
     total = 0
     while time.monotonic() < end:
-        merged = fold_once(wait=wait)
+        merged = merge_once(wait=wait)
         total += merged
         if merged == 0:
             break
@@ -106,7 +106,7 @@ def fold(seconds: float = LONGEST_SECONDS, *, wait: bool = True) -> int:
 
 
 @transaction.atomic
-def fold_once(*, wait: bool) -> int:
+def merge_once(*, wait: bool) -> int:
     if not first_value(WAIT_LOCK if wait else TRY_LOCK):
         return 0
     merged = int(first_value(FOLD_USAGE, [DELTAS_AT_ONCE])) + int(
