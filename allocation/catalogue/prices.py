@@ -12,9 +12,27 @@ from typing import Final, LiteralString
 import psycopg
 from django.db import connection, transaction
 
-from allocation.catalogue.makers import find_price
 from allocation.catalogue.price_list import PriceList, packaged
+from allocation.catalogue.vocabulary import canonical_model
 from allocation.models import PriceVersion
+
+# Who makes models and sells them; the price list's ids, in the order in which a name is looked for.
+MAKERS = (
+    "openai",
+    "anthropic",
+    "google",
+    "mistral",
+    "cohere",
+    "deepseek",
+    "x-ai",
+    "moonshotai",
+    "perplexity",
+    "voyageai",
+    "minimax",
+    "zai",
+)
+# Servers that run models on the organisation's own machines: no token of theirs is billed.
+SELF_HOSTED = ("ollama", "vllm", "llama.cpp", "lm_studio", "lmstudio", "sglang", "tgi", "localai")
 
 COPY_PRICES: Final[LiteralString] = """
 COPY allocation_price (version_id, is_undated, provider, model, tier, token_class, context_from,
@@ -94,6 +112,21 @@ PRICE_HOURS: Final[LiteralString] = PRICE.replace(
     "{rows}",
     "u.hour >= %(first)s AND u.hour < %(last)s AND u.price_version_id IS DISTINCT FROM %(version)s",
 )
+
+
+def find_price(
+    prices: PriceList, provider: str | None, model: str | None
+) -> tuple[str, str] | None:
+    """The (provider, model) whose lines price this model at this provider; None: unpriced.
+
+    The name as told, else the canonical one, in the seller's list; else in its maker's.
+    """
+    if not model:
+        return None
+    names = list(dict.fromkeys((model, canonical_model(model))))
+    sellers = [provider] if provider in SELF_HOSTED else [provider, *MAKERS]
+    found = (prices.find(seller, name) for seller in sellers for name in names)
+    return next((price for price in found if price is not None), None)
 
 
 def current_version() -> int | None:

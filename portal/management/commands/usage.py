@@ -14,7 +14,7 @@ from portal.commands import PortalCommand
 from portal.ingest.otlp.job_kinds import import_packaged_prices
 from portal.ingest.otlp.rollup.merge import merge_deltas
 from reports.asking import TeamScope
-from reports.queries.usage.by import BY, UsageRow, usage_by
+from reports.queries.usage.by import BY, UsageSum, usage_by
 
 ALL_OF_IT = 3600.0  # seconds that merging may take
 
@@ -61,7 +61,7 @@ class Command(PortalCommand):
         return "\n".join(lines) or "no calls in these days"
 
 
-def as_json(names: list[str], row: UsageRow) -> dict[str, Any]:
+def as_json(names: list[str], row: UsageSum) -> dict[str, Any]:
     told = [value.isoformat() if isinstance(value, date) else value for value in row.key]
     return {
         **dict(zip(names, told, strict=True)),

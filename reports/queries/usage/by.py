@@ -77,7 +77,7 @@ GROUP BY {numbers}
 
 
 @dataclass(frozen=True)
-class UsageRow:
+class UsageSum:
     """One combination; what is unknown is None."""
 
     key: tuple[Any, ...]
@@ -92,7 +92,7 @@ class UsageRow:
     client_cost_calls: Decimal
 
 
-def usage_by(*, names: Sequence[str], first: date, last: date, teams: TeamScope) -> list[UsageRow]:
+def usage_by(*, names: Sequence[str], first: date, last: date, teams: TeamScope) -> list[UsageSum]:
     """A row for each combination of these names of BY that has calls in the UTC days [first, last).
 
     Reads what is merged and priced; `merge_deltas` first to have everything.
@@ -114,7 +114,7 @@ def usage_by(*, names: Sequence[str], first: date, last: date, teams: TeamScope)
         cursor.execute(USAGE.format(**words), parameters)
         rows = cursor.fetchall()
     return [
-        UsageRow(
+        UsageSum(
             row[:width],
             medians.get(row[:width]),
             dict(zip(TOKEN_COLUMNS, row[width + 7 :], strict=True)),

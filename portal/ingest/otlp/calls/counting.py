@@ -11,7 +11,7 @@ from allocation.catalogue.price_list import context_band
 from allocation.catalogue.vocabulary import SELLERS
 from portal.ingest.otlp.calls.groups import Group, close
 from portal.ingest.otlp.calls.matching import Matched
-from portal.ingest.otlp.calls.seen import Seen, SpanKey, Tree
+from portal.ingest.otlp.calls.seen import Seen, SpanPlace, TraceTree
 from portal.ingest.otlp.traces.kinds import AGENT_OPERATIONS, CALL_NAMES
 from portal.ingest.otlp.traces.models import is_known
 from portal.ingest.otlp.traces.normalise import Dimension
@@ -55,7 +55,7 @@ class Call:
         )
 
 
-def count(matched: Matched) -> tuple[list[Call], dict[SpanKey, str]]:
+def count(matched: Matched) -> tuple[list[Call], dict[SpanPlace, str]]:
     """The calls, and for each span that leads none why it is not counted."""
     calls = [merged(group, matched.tree) for group in matched.calls]
     reasons = dict(matched.left_out)
@@ -66,7 +66,7 @@ def count(matched: Matched) -> tuple[list[Call], dict[SpanKey, str]]:
     return calls, reasons
 
 
-def merged(group: Group, tree: Tree) -> Call:
+def merged(group: Group, tree: TraceTree) -> Call:
     spans = outermost_first(group.spans, tree)
     leader, tokens, telling = spans[-1], NOTHING, [span for span in spans if span.has_usage]
     doubts = []
@@ -90,7 +90,7 @@ def merged(group: Group, tree: Tree) -> Call:
     )
 
 
-def outermost_first(spans: Sequence[Seen], tree: Tree) -> list[Seen]:
+def outermost_first(spans: Sequence[Seen], tree: TraceTree) -> list[Seen]:
     """From the application to the provider. A log span without length says where another was."""
     if len(spans) == 1:
         return list(spans)
@@ -162,7 +162,7 @@ def words(spans: Sequence[Seen], tokens: Buckets) -> Dimension:
     return told._replace(**changes)
 
 
-def by_arrival(span: Seen) -> tuple[bool, int, SpanKey]:
+def by_arrival(span: Seen) -> tuple[bool, int, SpanPlace]:
     """The first stored; what is not stored yet comes later."""
     return span.arrived == 0, span.arrived, span.key
 
@@ -176,7 +176,7 @@ def model_rank(place: tuple[int, Seen]) -> tuple[bool, bool, int]:
     return bool(told.model and is_known(told.model)), told.model_answered is not None, at
 
 
-def with_words_from_above(told: Dimension, outermost: Seen, tree: Tree) -> Dimension:
+def with_words_from_above(told: Dimension, outermost: Seen, tree: TraceTree) -> Dimension:
     """A feature of the agent around the call, and a model of whatever names one, where the call's
     own spans say nothing.
     """

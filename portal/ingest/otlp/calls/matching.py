@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from portal.ingest.otlp.calls.groups import Group, Groups, close, known_model, pairs
-from portal.ingest.otlp.calls.seen import Seen, SpanKey, Tree
+from portal.ingest.otlp.calls.seen import Seen, SpanPlace, TraceTree
 from portal.ingest.otlp.traces.emitters import emitter_of
 from portal.ingest.otlp.traces.kinds import BETWEEN_CALLS
 from portal.ingest.otlp.traces.normalise import REPEATS_CALLS
@@ -24,9 +24,9 @@ class Matched:
     counted don't.
     """
 
-    tree: Tree
+    tree: TraceTree
     calls: list[Group]
-    left_out: dict[SpanKey, str]
+    left_out: dict[SpanPlace, str]
 
 
 def match(
@@ -40,7 +40,7 @@ def match(
     and no such span above it; where a call's parents are not all known it might be below any of
     them, so none of them counts.
     """
-    tree = Tree(spans, skeleton or {})
+    tree = TraceTree(spans, skeleton or {})
     left_out = dict.fromkeys(repeated(tree), REPEATS_CALLS)
     calls = [each for each in tree.spans.values() if each.is_call and each.key not in left_out]
     calls.sort(key=in_order)
@@ -63,11 +63,11 @@ def match(
     return Matched(tree, found, left_out)
 
 
-def in_order(span: Seen) -> tuple[int, int, SpanKey]:
+def in_order(span: Seen) -> tuple[int, int, SpanPlace]:
     return span.started_us, -span.ended_us, span.key
 
 
-def repeated(tree: Tree) -> list[SpanKey]:
+def repeated(tree: TraceTree) -> list[SpanPlace]:
     """Spans of unknown operations above calls with usage: they repeat it."""
     spans = tree.spans.values()
     if all(span.is_certain for span in spans if span.is_call):
@@ -81,7 +81,7 @@ def repeated(tree: Tree) -> list[SpanKey]:
     return found
 
 
-def call_above(call: Seen, tree: Tree, left_out: Mapping[SpanKey, str]) -> Seen | None:
+def call_above(call: Seen, tree: TraceTree, left_out: Mapping[SpanPlace, str]) -> Seen | None:
     """The nearest call above, unless an agent or a tool stands between."""
     for above in tree.ancestors(call):
         if above.is_call and above.key not in left_out:
@@ -91,12 +91,12 @@ def call_above(call: Seen, tree: Tree, left_out: Mapping[SpanKey, str]) -> Seen 
     return None
 
 
-def lonely_totals(tree: Tree, calls: list[Seen]) -> set[SpanKey]:
+def lonely_totals(tree: TraceTree, calls: list[Seen]) -> set[SpanPlace]:
     """Spans that repeat calls of which none was sent."""
     totals = [span for span in tree.spans.values() if span.repeats]
     if not totals:
         return set()
-    above_calls: set[SpanKey] = set()
+    above_calls: set[SpanPlace] = set()
     uncertain: set[str] = set()
     for call in calls:
         above_calls.update(span.key for span in tree.ancestors(call))
@@ -172,7 +172,7 @@ def repeats_later(group: Group, call: Seen) -> bool:
 
 
 def join_siblings(
-    groups: Groups, calls: list[Seen], above: Mapping[SpanKey, Seen | None], tree: Tree
+    groups: Groups, calls: list[Seen], above: Mapping[SpanPlace, Seen | None], tree: TraceTree
 ) -> None:
     """One call that different observers saw beside each other, or in two spans of one that is known
     to do so.
@@ -208,7 +208,7 @@ def pair_streams(groups: Groups, family: list[Seen]) -> None:
         groups.join(one, other)
 
 
-def pair_observers(groups: Groups, family: list[Seen], tree: Tree) -> None:
+def pair_observers(groups: Groups, family: list[Seen], tree: TraceTree) -> None:
     """Observer after observer, each span with at most one of another's; never two of one."""
     scopes = sorted({call.told.scope or "" for call in family})
     if len(scopes) < 2:
@@ -236,7 +236,7 @@ def pair_observers(groups: Groups, family: list[Seen], tree: Tree) -> None:
         known += [group for group in fresh if group not in {other for _, other in joined}]
 
 
-def are_siblings(one: Seen, other: Seen, tree: Tree) -> bool:
+def are_siblings(one: Seen, other: Seen, tree: TraceTree) -> bool:
     """Two spans beside each other that look like one call: model, totals, times."""
     if one.told.model is None or one.told.model != other.told.model:
         return False
@@ -256,7 +256,7 @@ def is_inside(inner: Seen, outer: Seen) -> bool:
     )
 
 
-def are_beside(one: Seen, other: Seen, tree: Tree) -> bool:
+def are_beside(one: Seen, other: Seen, tree: TraceTree) -> bool:
     """Whether the parent of one is the other's, or above the other's: an observer may not pass its
     own spans on as parents.
     """
@@ -272,12 +272,12 @@ def are_beside(one: Seen, other: Seen, tree: Tree) -> bool:
 
 
 def join_nested(
-    groups: Groups, calls: list[Seen], above: Mapping[SpanKey, Seen | None], tree: Tree
-) -> list[SpanKey]:
+    groups: Groups, calls: list[Seen], above: Mapping[SpanPlace, Seen | None], tree: TraceTree
+) -> list[SpanPlace]:
     """Join each call with the one right inside of it, innermost first; the spans that add up the
     calls inside of them.
     """
-    inside: dict[SpanKey, list[Seen]] = {}
+    inside: dict[SpanPlace, list[Seen]] = {}
     for call in calls:
         parent = above[call.key]
         if parent is not None:
@@ -313,7 +313,7 @@ def same_call(parent: Seen, fitting: list[Group]) -> Group:
     that did not fail, else the last.
     """
 
-    def rank(group: Group) -> tuple[bool, bool, int, SpanKey]:
+    def rank(group: Group) -> tuple[bool, bool, int, SpanPlace]:
         alike = parent.has_usage and group.totals is not None and close(parent.totals, group.totals)
         last = max(group.spans, key=lambda span: (span.ended_us, span.key))
         return alike, not group.failed, last.ended_us, last.key

@@ -13,7 +13,7 @@ from portal.ingest.otlp.traces.normalise import Dimension
 from portal.ingest.otlp.traces.usage import Buckets
 
 
-class SpanKey(NamedTuple):
+class SpanPlace(NamedTuple):
     """Of a span in the database."""
 
     day: str
@@ -25,7 +25,7 @@ class SpanKey(NamedTuple):
 class Seen:
     """One span inside the time window, as far as counting goes."""
 
-    key: SpanKey
+    key: SpanPlace
     parent_span_id: int | None
     told: Dimension
     repeats: bool  # it is known to repeat its calls' usage
@@ -64,7 +64,7 @@ class Seen:
         return self.started_us <= other.ended_us and other.started_us <= self.ended_us
 
 
-class Tree:
+class TraceTree:
     """Traces, with spans of which only their place is known."""
 
     def __init__(

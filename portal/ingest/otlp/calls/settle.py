@@ -12,7 +12,7 @@ from django.db import transaction
 from portal.ingest.otlp.calls import sql
 from portal.ingest.otlp.calls.counting import CACHED, SAME_CALL, Call, count
 from portal.ingest.otlp.calls.matching import match
-from portal.ingest.otlp.calls.seen import Seen, SpanKey
+from portal.ingest.otlp.calls.seen import Seen, SpanPlace
 from portal.ingest.otlp.traces.dimensions import dimension_ids, dimensions_of
 from portal.ingest.otlp.traces.known import cursor, known
 from portal.ingest.otlp.traces.usage import Buckets
@@ -39,12 +39,12 @@ class Values(NamedTuple):
 
 
 @dataclass
-class State:
+class StoredTraces:
     """What the database says of some traces."""
 
-    spans: dict[SpanKey, Seen] = field(default_factory=dict)
-    reasons: dict[SpanKey, str | None] = field(default_factory=dict)  # None: counted
-    merged: dict[SpanKey, Values] = field(default_factory=dict)
+    spans: dict[SpanPlace, Seen] = field(default_factory=dict)
+    reasons: dict[SpanPlace, str | None] = field(default_factory=dict)  # None: counted
+    merged: dict[SpanPlace, Values] = field(default_factory=dict)
     skeleton: Skeleton = field(default_factory=dict)
     sealed: frozenset[str] = frozenset()
 
@@ -71,10 +71,10 @@ def components(spans: Iterable[Seen]) -> list[list[Seen]]:
     return list(found.values())
 
 
-def calls_of(spans: Iterable[Seen], skeleton: Skeleton) -> tuple[list[Call], dict[SpanKey, str]]:
+def calls_of(spans: Iterable[Seen], skeleton: Skeleton) -> tuple[list[Call], dict[SpanPlace, str]]:
     """The calls that these spans tell of, and why the others don't count."""
     calls: list[Call] = []
-    reasons: dict[SpanKey, str] = {}
+    reasons: dict[SpanPlace, str] = {}
     for together in components(spans):
         if len(together) <= TRACE_SPANS:
             found, left_out = count(match(together, skeleton))
@@ -123,15 +123,15 @@ def array(texts: Iterable[str]) -> str:
     return "{" + ",".join(texts) + "}"
 
 
-def read(c: Cursor, traces: Collection[str], days: list[str]) -> State:
+def read(c: Cursor, traces: Collection[str], days: list[str]) -> StoredTraces:
     bound = [days, array(sorted(traces))]
-    state = State()
+    state = StoredTraces()
     state.sealed = frozenset(row[0] for row in c.execute(sql.SEALED, [days]).fetchall())
     rows = c.execute(sql.TRACE_SPANS, bound).fetchall()
     dimensions = dimensions_of(row[4] for row in rows)
     for row in rows:
         day, trace, span_id, parent, dimension, *told, reason = row
-        key = SpanKey(day, trace.hex, span_id)
+        key = SpanPlace(day, trace.hex, span_id)
         if day in state.sealed and reason is not None:
             continue
         repeats, has_usage, tokens, *rest = told
@@ -141,18 +141,18 @@ def read(c: Cursor, traces: Collection[str], days: list[str]) -> State:
         state.reasons[key] = reason
     for day, trace, span_id, *values in c.execute(sql.MERGED_CALLS, bound).fetchall():
         values[4] = Buckets(*values[4])
-        state.merged[SpanKey(day, trace.hex, span_id)] = Values(*values)
+        state.merged[SpanPlace(day, trace.hex, span_id)] = Values(*values)
     for trace, span_ids, parents in c.execute(sql.SKELETONS, bound).fetchall():
         for span_id, parent in zip(span_ids, parents, strict=True):
             state.skeleton[trace.hex, span_id] = parent or None
     return state
 
 
-def apply(c: Cursor, state: State) -> None:
+def apply(c: Cursor, state: StoredTraces) -> None:
     """Write what differs between the state and what the calls say."""
     calls, reasons = calls_of(state.spans.values(), state.skeleton)
-    wanted: dict[SpanKey, str | None] = {**reasons}
-    merged: dict[SpanKey, Values] = {}
+    wanted: dict[SpanPlace, str | None] = {**reasons}
+    merged: dict[SpanPlace, Values] = {}
     ids = dimension_ids({call.told for call in calls if not call.is_plain})
     for call in calls:
         frozen = {span.key for span in call.spans if span.key.day in state.sealed}
@@ -188,9 +188,9 @@ def values_of(call: Call, dimension_id: int) -> Values:
 
 def write(
     c: Cursor,
-    changed: Sequence[SpanKey],
-    wanted: Mapping[SpanKey, str | None],
-    merged: Mapping[SpanKey, Values],
+    changed: Sequence[SpanPlace],
+    wanted: Mapping[SpanPlace, str | None],
+    merged: Mapping[SpanPlace, Values],
 ) -> None:
     keys = [list(column) for column in zip(*changed, strict=True)]
     for statement in (sql.ADD_USAGE, sql.ADD_LATENCY):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from allocation.catalogue.makers import find_price
 from allocation.catalogue.price_list import packaged
+from allocation.catalogue.prices import find_price
 from allocation.catalogue.vocabulary import canonical_model, fold, known_models
 
 

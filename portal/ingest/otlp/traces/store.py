@@ -18,7 +18,7 @@ from datetime import date, timedelta
 import orjson
 from django.db import transaction
 
-from portal.ingest.otlp.calls.seen import Seen, SpanKey
+from portal.ingest.otlp.calls.seen import Seen, SpanPlace
 from portal.ingest.otlp.calls.settle import array, calls_of, settle
 from portal.ingest.otlp.traces import sql
 from portal.ingest.otlp.traces.dimensions import dimension_ids
@@ -230,7 +230,7 @@ def settle_within(records: Sequence[SpanRecord]) -> set[str]:
     calls, reasons = calls_of((seen(each) for each in inside if not each.is_thin), skeleton)
     counted = {call.leader.key for call in calls if not call.is_cached}
     for record in inside:
-        key = SpanKey(record.span_day, record.trace_id, record.span_id)
+        key = SpanPlace(record.span_day, record.trace_id, record.span_id)
         if key in counted or key in reasons:
             record.counted = key in counted
             record.not_counted = None if record.counted else reasons[key]
@@ -239,7 +239,7 @@ def settle_within(records: Sequence[SpanRecord]) -> set[str]:
 
 def seen(record: SpanRecord) -> Seen:
     return Seen(
-        key=SpanKey(record.span_day, record.trace_id, record.span_id),
+        key=SpanPlace(record.span_day, record.trace_id, record.span_id),
         parent_span_id=record.parent_span_id,
         told=record.dimension,
         repeats=record.usage_shape == AGENT_TOTAL,
