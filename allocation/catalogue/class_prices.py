@@ -11,7 +11,7 @@ from django.db import connection
 
 from allocation.catalogue.canonical import CLASS_COLUMNS
 from allocation.catalogue.price_list import PriceLine, applicable, packaged
-from allocation.catalogue.prices import current_version
+from allocation.catalogue.prices import current_version, find_price
 
 NOON = time(12, tzinfo=UTC)
 LINES = """
@@ -52,7 +52,7 @@ class StoredPrices(ClassPrices):
     """Those of the version in force."""
 
     def read(self, provider: str | None, model: str) -> Iterable[PriceLine]:
-        version, found = current_version(), packaged().find(provider, model)
+        version, found = current_version(), find_price(packaged(), provider, model)
         if version is None or found is None:
             return []
         with connection.cursor() as cursor:

@@ -113,7 +113,7 @@ def test_traces_after_the_last_billed_day_wait_for_their_bill() -> None:
 def test_calls_without_usage_that_did_not_fail_are_counted() -> None:
     Bill().charge("5", listed="5", quantity="2000000", **INPUT)
     priced(calls=4, input_uncached=1_000_000)
-    UsageHourly.objects.update(calls_without_usage=3, errors=1)
+    UsageHourly.objects.update(calls_without_usage=2, errors=1)
     allocate()
 
     # Two of four calls are silent and as large as the other two.
