@@ -20,7 +20,7 @@ from typing import NamedTuple
 ZERO = Fraction(0)
 
 
-class Room(NamedTuple):
+class ProjectRoom(NamedTuple):
     """What one project's bill has beyond the calls that name the project."""
 
     project: str | None
@@ -47,7 +47,7 @@ class Placement:
         return sum((placed.amount for placed in self.in_project.get(project, ())), ZERO)
 
 
-def place(calls: Mapping[str | None, Fraction], rooms: Sequence[Room]) -> Placement:
+def place(calls: Mapping[str | None, Fraction], rooms: Sequence[ProjectRoom]) -> Placement:
     """The calls of each team, None for those that name none, in the rooms of a key and day.
 
     Never more in a room than it has uncovered, and everything as long as there is room. A project

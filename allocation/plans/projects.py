@@ -14,7 +14,7 @@ from fractions import Fraction
 from typing import NamedTuple
 
 from allocation.organisation.targets import INFERRED
-from allocation.plans.placing import ZERO, Placement, Room, place
+from allocation.plans.placing import ZERO, Placement, ProjectRoom, place
 from allocation.plans.plan import Billed, Entry, Part, Plan
 from allocation.plans.traced import (
     AUTO,
@@ -50,7 +50,7 @@ class PlacedJoin(NamedTuple):
 
     named: Weighing | None  # None: no call names the project
     nameless: Weighing
-    rooms: tuple[Room, ...]  # of all projects, in the order of their names
+    rooms: tuple[ProjectRoom, ...]  # of all projects, in the order of their names
     columns: tuple[int, ...]
     unit: str | None  # of the rooms: TOKENS, LIST_COST; None: only their proportions are known
     traced: Fraction  # tokens that name the project
@@ -109,14 +109,14 @@ def _days(line: TracedLine, day: date) -> Iterator[tuple[str, date | None]]:
 
 def _rooms(
     bills: Sequence[ProjectBill], when: date | None, facts: UsageFacts, nameless: Weighing
-) -> tuple[tuple[Room, ...], str | None]:
+) -> tuple[tuple[ProjectRoom, ...], str | None]:
     """What each project has uncovered: tokens; without them what it cost less the list cost of the
     calls that name it, in whatever its currency is.
     """
     quantities = [bill.billed.on(when) for bill in bills]
     if None not in quantities:
         tokens = [
-            Room(
+            ProjectRoom(
                 bill.key.project, bill.owner, (quantity or ZERO) - _named_tokens(bill, when, facts)
             )
             for bill, quantity in zip(bills, quantities, strict=True)
@@ -124,7 +124,7 @@ def _rooms(
         return tuple(tokens), TOKENS
     is_usd = all(when in bill.billed.money or bill.billed.on(when) is not None for bill in bills)
     money = [
-        Room(
+        ProjectRoom(
             bill.key.project,
             bill.owner,
             bill.billed.cost_on(when) - (_named_cost(bill, when, facts) if is_usd else ZERO),

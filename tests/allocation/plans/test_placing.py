@@ -8,17 +8,17 @@ from fractions import Fraction
 from hypothesis import given
 from hypothesis import strategies as st
 
-from allocation.plans.placing import Placed, Placement, Room, place
+from allocation.plans.placing import Placed, Placement, ProjectRoom, place
 
 SEARCH, ADS, SUPPORT = "search", "ads", "support"
 
 
-def placed(calls: Mapping[str | None, int], *rooms: Room) -> Placement:
+def placed(calls: Mapping[str | None, int], *rooms: ProjectRoom) -> Placement:
     return place({team: Fraction(amount) for team, amount in calls.items()}, rooms)
 
 
-def room(project: str, owner: str | None, uncovered: int) -> Room:
-    return Room(project, owner, Fraction(uncovered))
+def room(project: str, owner: str | None, uncovered: int) -> ProjectRoom:
+    return ProjectRoom(project, owner, Fraction(uncovered))
 
 
 def test_calls_go_to_their_own_teams_projects_first() -> None:
@@ -67,12 +67,12 @@ AMOUNTS = st.fractions(min_value=0, max_value=1000, max_denominator=50)
 CALLS = st.dictionaries(TEAMS, AMOUNTS)
 ROOMS = st.lists(
     st.tuples(TEAMS, st.fractions(min_value=-100, max_value=1000, max_denominator=50)), max_size=6
-).map(lambda pairs: [Room(f"p{n}", *pair) for n, pair in enumerate(pairs)])
+).map(lambda pairs: [ProjectRoom(f"p{n}", *pair) for n, pair in enumerate(pairs)])
 
 
 @given(CALLS, ROOMS)
 def test_nothing_is_lost_and_no_room_is_overfilled(
-    calls: dict[str | None, Fraction], rooms: list[Room]
+    calls: dict[str | None, Fraction], rooms: list[ProjectRoom]
 ) -> None:
     found = place(calls, rooms)
 
@@ -87,7 +87,7 @@ def test_nothing_is_lost_and_no_room_is_overfilled(
 
 
 @given(CALLS, ROOMS)
-def test_no_order_matters(calls: dict[str | None, Fraction], rooms: list[Room]) -> None:
+def test_no_order_matters(calls: dict[str | None, Fraction], rooms: list[ProjectRoom]) -> None:
     shuffled_calls = dict(reversed(list(calls.items())))
     found, again = place(calls, rooms), place(shuffled_calls, list(reversed(rooms)))
 
@@ -100,7 +100,7 @@ def test_no_order_matters(calls: dict[str | None, Fraction], rooms: list[Room]) 
 
 @given(CALLS, ROOMS, TEAMS, st.integers(0, 5))
 def test_one_named_call_more_changes_only_what_it_covers(
-    calls: dict[str | None, Fraction], rooms: list[Room], team: str | None, which: int
+    calls: dict[str | None, Fraction], rooms: list[ProjectRoom], team: str | None, which: int
 ) -> None:
     """A token that names its project is placed no longer, and takes one other's room at the most,
     which finds another: three tokens that are not where they were.
@@ -121,7 +121,7 @@ def test_one_named_call_more_changes_only_what_it_covers(
 
 @given(CALLS, ROOMS)
 def test_only_other_teams_projects_are_inferred(
-    calls: dict[str | None, Fraction], rooms: list[Room]
+    calls: dict[str | None, Fraction], rooms: list[ProjectRoom]
 ) -> None:
     found = place(calls, rooms)
     owner = {each.project: each.owner for each in rooms}
