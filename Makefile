@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install -qq --no-compile --disable-pip-version-check --require-hashes --no-deps
 PORT ?= 8000
-BENCHMARKS := import_bill spans allocate ten_times late_day chargeback_csv pages accuracy
+BENCHMARKS := import_bill spans names allocate ten_times late_day chargeback_csv pages accuracy
 
 # Python keeps what it compiled in the environment's folder. A machine may ask it not to keep any (images often do), and
 # then every process compiles all libraries anew: a portal starts in half a minute rather than in ten seconds.

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from django.db import transaction
 
 from allocation.catalogue.canonical import CLASS_COLUMNS
-from allocation.catalogue.wording import BILL, TIERS, TRACE, Entries, Entry, compiled
+from allocation.catalogue.entries import BILL, TIERS, TRACE, Entries, Entry, compiled
 from allocation.models import CatalogueEntry, CatalogueVersion
 from allocation.values.names import quoted
 

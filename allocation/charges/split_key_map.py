@@ -9,7 +9,8 @@ from typing import Any
 
 from django.db import connection
 
-from allocation.catalogue.wording import Entries
+from allocation.catalogue.entries import Entries
+from allocation.catalogue.naming import CalledNames
 from allocation.charges.groups import day_sums
 from allocation.charges.split_keys import (
     DimensionRow,
@@ -118,12 +119,18 @@ def read_map(
     sums: str,
     rules: Rules,
     entries: Entries,
+    called: CalledNames,
     sources: Mapping[int, SourceSettings],
 ) -> SplitKeyMap:
     """By a look at every dimension that the snapshots' charges have."""
     found = {
         row.member: split_key_of(
-            row, source=sources[row.source_id], rules=rules, month=month, entries=entries
+            row,
+            source=sources[row.source_id],
+            rules=rules,
+            month=month,
+            entries=entries,
+            called=called,
         )
         for row in dimension_rows(scopes=scopes, sums=sums, tests=rules.row_tests)
     }

@@ -15,7 +15,8 @@ from fractions import Fraction
 from functools import cached_property
 from typing import Any, NamedTuple, TypeVar
 
-from allocation.catalogue.wording import Entries
+from allocation.catalogue.entries import Entries
+from allocation.catalogue.naming import NOTHING_CALLED, CalledNames
 from allocation.organisation.targets import TARGET_FIELDS, Owner
 from allocation.rules.conditions import Facts, RowTest
 from allocation.rules.methods import (
@@ -113,6 +114,7 @@ class SplitKey:
     usage: UsageOptions = USUAL
     is_tiered: bool = False  # a step of a free or volume tier
     is_hosting: bool = False  # keeps a model of one's own ready
+    is_known: bool = True  # false: nobody knows a model of this name
     capacity: Capacity | None = None
     consumed_factor: Decimal | None = None  # tokens per ConsumedUnit; None: does not convert
     pricing_factor: Decimal | None = None
@@ -141,6 +143,7 @@ class SplitKey:
             "weights": "month" if self.usage.by_month else None,
             "capacity": dict(self.capacity.text) if self.capacity else None,
             "is_hosting": self.is_hosting or None,
+            "is_unknown": None if self.is_known else True,
             "by": "list_cost" if self.by_list_cost else None,
             "of_rules": list(self.of_rules) or None,
             "kind": self.kind,
@@ -265,10 +268,16 @@ class MemberKey(NamedTuple):
 
 
 def split_key_of(
-    row: DimensionRow, *, source: SourceSettings, rules: Rules, month: date, entries: Entries = ()
+    row: DimensionRow,
+    *,
+    source: SourceSettings,
+    rules: Rules,
+    month: date,
+    entries: Entries = (),
+    called: CalledNames = NOTHING_CALLED,
 ) -> SplitKey:
     """The split key that a dimension's charges fall into, by the first rule that takes it."""
-    facts = Facts(row.columns, row.passed, entries)
+    facts = Facts(row.columns, row.passed, entries, called)
     rule = rules.rule_for(facts, month=month)
     scope = rules.scope_of(facts)
     columns = row.columns
@@ -331,6 +340,7 @@ def _usage_split_key(base: SplitKey, rule: Rule, facts: Facts) -> SplitKey:
         key=Key(provider, project, line.model, line.tier == "batch", region=region),
         usage=rule.usage,
         is_tiered=line.is_tiered,
+        is_known=line.is_known,
         token_class=line.token_class,
         model=line.model,
         owner=rule.owner(facts),

@@ -35,7 +35,7 @@ from allocation.plans.traced import (
 from allocation.rules.methods import BY_USAGE, FOLLOW, GPU, NONE
 from allocation.usage.index import UsageIndex, billed_classes
 from allocation.usage.keys import Key
-from allocation.values.names import IDLE, NO_GPU_USAGE, NO_TEAM, UNTRACED
+from allocation.values.names import IDLE, NO_GPU_USAGE, NO_TEAM, UNKNOWN_WORDING, UNTRACED
 
 ZERO = Fraction(0)
 
@@ -217,7 +217,8 @@ class Planner:
                 policy=split_key.source.untraced,
                 owner=self._owner(split_key, group),
                 owner_rung=split_key.owner.rung,
-                nobody=self.drivers.book.number(Target(model=split_key.model, reason=UNTRACED)),
+                nobody=self._nobody(split_key),
+                is_known=split_key.is_known,
                 pool_cache_writes=split_key.usage.pool_cache_writes,
                 by_month=split_key.usage.by_month,
             )
@@ -225,6 +226,10 @@ class Planner:
             found = UsageLine(line, index, self.billed[key, split_key.token_class])
             self._lines[name] = found
         return found
+
+    def _nobody(self, split_key: SplitKey) -> int:
+        reason = UNTRACED if split_key.is_known else UNKNOWN_WORDING
+        return self.drivers.book.number(Target(model=split_key.model, reason=reason))
 
     def _gpu_line(self, split_key: SplitKey, group: ChargeGroup) -> GpuLine:
         name = (group.split_key, self.drivers.organisation.epoch(group.day))

@@ -36,6 +36,7 @@ CACHE_WRITES = (CACHE_WRITE, CACHE_WRITE_5M, CACHE_WRITE_1H)
 CACHE_READS = (TOKEN_COLUMNS.index("cache_read"),)
 AUTO, SPREAD, OWNER, UNALLOCATED = "auto", "spread", "owner", "unallocated"
 OVER_TRACED, BY_CHANCE, NO_TRACES = "over-traced", "within sampling error", "no traces"
+UNKNOWN = "unknown wording"
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,7 @@ class TracedLine:
     nobody: int  # target "unallocated: untraced"
     pool_cache_writes: bool = False  # writing to a cache is paid by who reads from it
     by_month: bool = False  # every day by the month's usage: one blended price for all
+    is_known: bool = True  # false: nobody knows a model of this name
 
     @property
     def columns(self) -> tuple[int, ...]:
@@ -109,7 +111,8 @@ def traced_join(line: TracedLine, day: date, facts: UsageFacts, billed: Billed) 
         wider = _wider(line, day, facts)
         if wider is not None:
             return wider
-    return Join(None, coverage=None if is_unknown else Fraction(0), note=NO_TRACES)
+    note = NO_TRACES if line.is_known else UNKNOWN
+    return Join(None, coverage=None if is_unknown else Fraction(0), note=note)
 
 
 def _joins(line: TracedLine, day: date) -> Iterator[tuple[str | None, date | None, Key]]:
@@ -146,14 +149,15 @@ def _by_list_cost(weighing: Weighing, sums: UsageSums) -> Weighing | None:
 
 
 def _wider(line: TracedLine, day: date, facts: UsageFacts) -> Join | None:
-    """From the token class to the whole model, then to every model of the provider in the project;
-    day, then month.
+    """From the token class to the whole model; what is about no model, to every model of the
+    provider in the project; day, then month.
     """
     if line.key.model is not None:
         for widened, when in (("model", day), ("model, month", None)):
             weighing = Weighing(line.key, when, LIST_COST, ALL_COLUMNS)
             if found := _by_list_cost(weighing, facts.on(line.key, when)):
                 return Join(found, widened)
+        return None
     if line.key.is_batch:
         return None  # batch jobs are never spread over interactive calls
     for widened, when in (("provider", day), ("provider, month", None)):

@@ -11,8 +11,8 @@ from decimal import Decimal
 from functools import lru_cache
 from typing import NamedTuple
 
+from allocation.catalogue.entries import Entries
 from allocation.catalogue.own_entries import own_catalogue
-from allocation.catalogue.wording import Entries
 from allocation.charges.groups import day_sums, pinned_scopes
 from allocation.charges.split_key_map import dimension_rows
 from allocation.models import DriverPoint, Feature, Source, Team

@@ -15,8 +15,11 @@ from decimal import Decimal
 from functools import cached_property, lru_cache
 from typing import Any, NamedTuple
 
-from allocation.catalogue.wording import BillLine, Entries, bill_line, compiled
+from allocation.catalogue.entries import Entries, compiled
+from allocation.catalogue.naming import NOTHING_CALLED, CalledNames
+from allocation.catalogue.wording import BillLine, bill_line
 from allocation.organisation.targets import INFERRED, NAMED, TARGET_FIELDS, Owner
+from allocation.rules.operands import in_range, number_of, words_of
 from allocation.values.names import normal_name, quoted
 
 COLUMNS = frozenset(
@@ -49,7 +52,6 @@ CATALOGUE_COLUMNS = ("Provider", "Project", "Model", "TokenClass", "Tier", "Kind
 TEXT_OPERATORS = ("equals", "in", "prefix", "contains", "regex")
 RANGE_OPERATORS = ("above", "at_least", "below", "at_most")
 OPERATORS = (*TEXT_OPERATORS, "missing", *RANGE_OPERATORS)
-NUMBER = re.compile(r"-?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)")
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,7 @@ class Facts:
     columns: Mapping[str, Any]
     passed: frozenset[RowTest] = frozenset()  # the row tests that these charges pass
     entries: Entries = ()  # of the organisation's own catalogue
+    called: CalledNames = NOTHING_CALLED  # models that calls of the month name
 
     @cached_property
     def line(self) -> BillLine:
@@ -69,7 +72,7 @@ class Facts:
             for name, value in self.columns.items()
             if value is not None and name != "tags"
         )
-        return _line(texts, self.entries)
+        return _line(texts, self.entries, self.called)
 
     @cached_property
     def tags(self) -> dict[str, str]:
@@ -101,9 +104,9 @@ class Facts:
 
 
 @lru_cache(maxsize=1024)
-def _line(texts: tuple[tuple[str, Any], ...], entries: Entries) -> BillLine:
+def _line(texts: tuple[tuple[str, Any], ...], entries: Entries, called: CalledNames) -> BillLine:
     """Kept, since variants of one dimension come one after the other."""
-    return bill_line(dict(texts), entries)
+    return bill_line(dict(texts), entries, called)
 
 
 Reader = Callable[[Facts], str | None]
@@ -319,31 +322,6 @@ def _number(name: str, operand: Any) -> Decimal:
     if number is None:
         raise ValueError(f"`{name}` needs a plain decimal number, not {quoted(operand)}")
     return number
-
-
-def number_of(text: str | None) -> Decimal | None:
-    """Plain decimal text as a number; None for anything else."""
-    return Decimal(text) if text is not None and NUMBER.fullmatch(text) else None
-
-
-def in_range(number: Decimal, operator: str, limit: Decimal) -> bool:
-    if operator == "above":
-        return number > limit
-    if operator == "at_least":
-        return number >= limit
-    return number < limit if operator == "below" else number <= limit
-
-
-def words_of(name: str, operand: Any) -> tuple[str, ...]:
-    """One text or several; raises ValueError for anything else."""
-    if name == "regex" and isinstance(operand, list):
-        raise ValueError("`regex` takes one pattern; several are one with | between them")
-    words = operand if isinstance(operand, list) else [operand]
-    if not words or not all(
-        isinstance(word, str | int) and not isinstance(word, bool) for word in words
-    ):
-        raise ValueError(f"`{name}` needs text or a list of texts, not {quoted(operand)}")
-    return tuple(str(word) for word in words)
 
 
 def pattern_of(text: str) -> Any:

@@ -15,7 +15,7 @@ from typing import Any
 
 from allocation.catalogue.canonical import OUTPUT_SIDE, TOKEN_COLUMNS
 from allocation.organisation.targets import TARGET_FIELDS, Owner
-from allocation.rules.conditions import number_of, words_of
+from allocation.rules.operands import number_of, words_of
 from allocation.values.names import quoted
 
 DIRECT, TRACED, PROVIDER, GPU = "direct", "traced_usage", "provider_usage", "gpu_usage"

@@ -27,7 +27,6 @@ from allocation.rules.conditions import (
     owner_reader,
     reader,
     row_tests,
-    words_of,
 )
 from allocation.rules.methods import (
     CAPACITY,
@@ -50,6 +49,7 @@ from allocation.rules.methods import (
     parse_split,
     parse_usage_options,
 )
+from allocation.rules.operands import words_of
 from allocation.rules.text import BadText, meaning
 from allocation.values.names import quoted
 from allocation.values.periods import BadPeriod, Period

@@ -28,7 +28,14 @@ from allocation.rules.evidence import (
     traced_evidence,
 )
 from allocation.values.money import LEAST_PLACES, exact_sum, places_of, plain, quanta_of, text_of
-from allocation.values.names import NO_RULE, NO_TEAM, UNKNOWN_TEAM, UNTRACED, normal_name
+from allocation.values.names import (
+    NO_RULE,
+    NO_TEAM,
+    UNKNOWN_TEAM,
+    UNKNOWN_WORDING,
+    UNTRACED,
+    normal_name,
+)
 from allocation.values.split import split_quanta
 
 LEAST_CONFIDENCE = Fraction(60, 100)
@@ -198,7 +205,7 @@ def _best(piece: _Unowned, owned: Owned) -> tuple[ChargeProperty, str] | None:
     """
     split_key = piece.split_key
     is_unknown = piece.reason.startswith(UNKNOWN_TEAM)
-    if not is_unknown and piece.reason not in (NO_RULE, NO_TEAM, UNTRACED):
+    if not is_unknown and piece.reason not in (NO_RULE, NO_TEAM, UNTRACED, UNKNOWN_WORDING):
         return None
     if piece.reason == UNTRACED and split_key.untraced == "unallocated":  # the source wants it so
         return None

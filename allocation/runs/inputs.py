@@ -9,7 +9,7 @@ from datetime import date
 from functools import partial
 from typing import Any
 
-from allocation.catalogue.wording import Entries
+from allocation.catalogue.entries import Entries
 from allocation.charges.groups import charge_days
 from allocation.charges.split_keys import SplitKey, separately_billed_keys
 from allocation.organisation.stored import TargetBook

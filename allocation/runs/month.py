@@ -20,8 +20,10 @@ from django.db import connection, transaction
 from django.db.models import Max
 
 from allocation.catalogue.own_entries import own_catalogue
+from allocation.catalogue.vocabulary import vocabulary_sha256
 from allocation.charges.groups import (
     SourceTotal,
+    charge_days,
     day_sums,
     pinned_scopes,
     read_groups,
@@ -53,14 +55,17 @@ from allocation.rules.rules import CALLER, parse_rules
 from allocation.runs.inputs import MonthDrivers, month_drivers
 from allocation.runs.splitting import split_groups, write_usage
 from allocation.usage.keys import digest_of
+from allocation.usage.month_usage import called_names
 from allocation.usage.sampling import record_sampling
 from allocation.values.money import exact_sum
 from allocation.values.periods import Period
 
 # Grows with every change that can move a cost: part of what makes a run reproducible.
-ENGINE_VERSION = "7"
+ENGINE_VERSION = "8"
 
 KEPT_RUNS = 3  # per month and currency: the current one and its predecessors keep their rows
+# Of what a month's runs have in common, what every slice depends on.
+FINGERPRINTED = ("organisation_sha256", "engine", "catalogue", "vocabulary")
 METRICS = ("billed_cost", "effective_cost")
 
 Progress = Callable[[int, int, str], None]
@@ -257,6 +262,7 @@ class MonthJob:
             s.pk: SourceSettings(s.pk, s.name, s.project_match, s.untraced)
             for s in Source.objects.all()
         }
+        called = called_names(*charge_days(month=self.month, scopes=self.scopes))
         tests = rules.row_tests
         variant = month_variant_sql(tests, month=self.month, scopes=self.scopes) if tests else None
         common = {
@@ -267,9 +273,11 @@ class MonthJob:
             "price_version": PriceVersion.objects.aggregate(Max("id"))["id__max"],
             "engine": ENGINE_VERSION,
             "catalogue": catalogue.sha256,
+            "vocabulary": vocabulary_sha256(),
+            "called_sha256": called.sha256,
             "agents": rules.agents,
         }
-        fingerprint = [common[name] for name in ("organisation_sha256", "engine", "catalogue")]
+        fingerprint = [common[name] for name in FINGERPRINTED]
         with day_sums(month=self.month, scopes=self.scopes, variant=variant) as sums:
             split_keys = read_map(
                 month=self.month,
@@ -277,6 +285,7 @@ class MonthJob:
                 sums=sums,
                 rules=rules,
                 entries=catalogue.entries,
+                called=called,
                 sources=sources,
             )
             self.report(10, 100, "reading traces")

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 from django.db import connection
 
 from allocation.catalogue.canonical import TOKEN_COLUMNS
+from allocation.catalogue.vocabulary import canonical_model
 from allocation.models import IdentityOwner, ImportKind, UsageIdentity
 from allocation.organisation.stored import load_organisation
 from allocation.organisation.targets import Organisation
@@ -88,7 +89,8 @@ def load_reports(*, start: date, end: date, owners: Owners) -> Reports:
 
 
 def _key(provider: str, project: str | None, model: str | None, is_batch: bool) -> Key:
-    return Key(SAME_PROVIDER.get(provider, provider), project, model, is_batch)
+    known = canonical_model(model) if model else None
+    return Key(SAME_PROVIDER.get(provider, provider), project, known, is_batch)
 
 
 def caller_owners(rows: Sequence[DeclaredUsage], owners: Owners) -> list[DeclaredUsage]:

@@ -7,7 +7,8 @@ from collections.abc import Iterable
 from datetime import date
 from typing import NamedTuple
 
-from allocation.catalogue.wording import TRACE, Entries, meaning
+from allocation.catalogue.entries import TRACE, Entries, meaning
+from allocation.catalogue.vocabulary import canonical_model
 from allocation.organisation.targets import Owner
 from allocation.storage.rows import NULL, copy_cells
 
@@ -142,9 +143,10 @@ def declared_key(declared: tuple[str | None, ...], entries: Entries = ()) -> Key
     own = meaning(entries, TRACE, provider, (model or "").lower()) if entries else None
     if own:
         provider = own.provider or provider
-        model, tier = own.model or model, own.tier or tier
+        tier = own.tier or tier
     provider = SAME_PROVIDER.get(provider or "", provider)
-    return Key(provider, project, model, tier == "batch", tier == "provisioned", region)
+    known = own.model if own and own.model else canonical_model(model) if model else None
+    return Key(provider, project, known, tier == "batch", tier == "provisioned", region)
 
 
 def paying(declared: tuple[str | None, ...], *, caller_pays: bool) -> tuple[str | None, ...]:

@@ -16,12 +16,15 @@ from typing import Any
 from django.db import connection, transaction
 
 from allocation.catalogue.canonical import TOKEN_COLUMNS
-from allocation.catalogue.wording import Entries
+from allocation.catalogue.entries import Entries
+from allocation.catalogue.naming import CalledNames
+from allocation.catalogue.vocabulary import canonical_model
 from allocation.storage.rows import copy_cells, copy_lines, whole_month_plans
 from allocation.usage.driver_data import Owners, caller_owners
 from allocation.usage.facts import UsageFacts, UsageSums, number_of_calls
 from allocation.usage.index import COST_PLACES
 from allocation.usage.keys import (
+    SAME_PROVIDER,
     WEIGHTED_PLACES,
     CallNames,
     DeclaredUsage,
@@ -236,6 +239,32 @@ def _fill_sql(declared: Sequence[str]) -> str:
             for name in TOKEN_COLUMNS
         ),
     )
+
+
+# One row per provider and model that calls, or a provider's own report, name in a range of days.
+CALLED = """
+SELECT DISTINCT d.provider, d.model FROM allocation_usagedimension d
+WHERE d.model IS NOT NULL AND d.id IN (
+    SELECT dimension_id FROM usage_day_sum WHERE day >= %(start)s AND day < %(end)s
+    UNION ALL
+    SELECT dimension_id FROM usage_delta
+    WHERE hour >= %(start)s::timestamp AT TIME ZONE 'UTC'
+        AND hour < %(end)s::timestamp AT TIME ZONE 'UTC')
+UNION
+SELECT provider, model FROM allocation_providerusage
+WHERE model IS NOT NULL AND day >= %(start)s AND day < %(end)s
+"""
+
+
+def called_names(start: date, end: date) -> CalledNames:
+    """The models that usage of the half-open range of days names."""
+    sum_days(start, end)
+    with connection.cursor() as cursor:
+        cursor.execute(CALLED, {"start": start, "end": end})
+        return CalledNames(
+            (SAME_PROVIDER.get(provider or "", provider), canonical_model(model))
+            for provider, model in cursor.fetchall()
+        )
 
 
 @dataclass

@@ -57,6 +57,7 @@ OUTSIDE_SCOPE = "outside AI scope"
 NO_TEAM = "no team"
 UNKNOWN_TEAM = "unknown team"  # followed by the name that a tag or a trace gave
 UNTRACED = "untraced"
+UNKNOWN_WORDING = "unknown wording"  # of a bill: nobody knows a model of this name
 NOTHING_TO_FOLLOW = "nothing to follow"
 IDLE = "idle capacity"
 NO_GPU_USAGE = "no GPU usage"

@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 
-from allocation.catalogue.canonical import canonical_model, canonical_provider
-from allocation.catalogue.wording import Entry, bill_line, tokens_per_unit
+from allocation.catalogue.entries import Entry
+from allocation.catalogue.units import tokens_per_unit
+from allocation.catalogue.vocabulary import canonical_model, canonical_provider
+from allocation.catalogue.wording import bill_line
 
 
 @pytest.mark.parametrize(

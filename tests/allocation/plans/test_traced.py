@@ -64,17 +64,29 @@ def test_joins_widen_only_where_the_narrower_has_nothing() -> None:
     assert plan(output, later).widened == "month"
     assert plan(line(), here).widened == "model"
     assert plan(line(), later).widened == "model, month"
-    assert plan(line(MINI), here).widened == "provider"
-    assert plan(line(MINI), later).widened == "provider, month"
-    assert plan(line(MINI), here, billed(5)).note == "no traces"
-    assert plan(line(MINI._replace(project=None)), here).note == "no traces"
+    assert plan(line(GPT._replace(model=None)), here).widened == "provider"
+    assert plan(line(GPT._replace(model=None)), later).widened == "provider, month"
+    assert plan(line(GPT._replace(model=None, project=None)), here).note == "no traces"
+
+
+@pytest.mark.parametrize("policy", ["auto", "spread", "owner", "unallocated"])
+@pytest.mark.parametrize("on_bill", [UNKNOWN, billed(5)])
+def test_a_model_is_never_spread_over_the_others_of_its_provider(
+    policy: str, on_bill: Billed
+) -> None:
+    index = index_of({GPT: {DAY: [used(1, 5)], NEXT: [used(2, 5)]}})
+    known = line(MINI, policy=policy)
+
+    assert plan(known, index, on_bill).note == "no traces"
+    assert plan(replace(known, is_known=False), index, on_bill).note == "unknown wording"
+    assert plan(known, index, on_bill).parts == (Part(1, "unallocated", TO_NOBODY),)
 
 
 def test_a_wider_join_is_of_the_day_where_that_has_any_and_weighs_by_list_cost() -> None:
     priced = [used(target, 5, column="output_text")._replace(list_cost=7) for target in (1, 2)]
     index = index_of({GPT: {DAY: priced[:1], NEXT: priced[1:]}})
 
-    for of, of_provider in ((line(), False), (line(MINI), True)):
+    for of, of_provider in ((line(), False), (line(GPT._replace(model=None)), True)):
         weighing = Weighing(of.key, DAY, LIST_COST, ALL_COLUMNS, of_provider)
         assert join(of, index).weighing == weighing
         assert join(of, index, day=LATER).weighing == weighing._replace(day=None)
@@ -110,11 +122,12 @@ def test_a_line_about_no_model_goes_by_all_calls_of_the_provider_in_its_project(
 
 
 def test_batch_jobs_are_never_spread_over_interactive_calls() -> None:
-    index = index_of({MINI: {DAY: [used(1, 3)], NEXT: [used(1, 3)]}})
-    batch = line(GPT._replace(is_batch=True), policy="spread")
+    index = index_of({GPT: {DAY: [used(1, 3)], NEXT: [used(1, 3)]}})
+    fee = line(GPT._replace(model=None), policy="spread")
 
-    assert plan(batch, index).note == "no traces"
-    assert plan(replace(batch, key=GPT), index).widened == "provider"
+    assert plan(line(GPT._replace(is_batch=True), policy="spread"), index).note == "no traces"
+    assert plan(replace(fee, key=fee.key._replace(is_batch=True)), index).note == "no traces"
+    assert plan(fee, index).widened == "provider"
 
 
 def test_one_project_for_all_where_the_source_says_so() -> None:

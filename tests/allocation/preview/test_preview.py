@@ -13,8 +13,8 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
+from allocation.catalogue.entries import Entry
 from allocation.catalogue.own_entries import apply_catalogue
-from allocation.catalogue.wording import Entry
 from allocation.models import (
     AllocationRun,
     ChargeScope,

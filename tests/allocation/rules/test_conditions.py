@@ -14,16 +14,14 @@ from allocation.rules.conditions import (
     Facts,
     RowTest,
     condition,
-    in_range,
     is_row_column,
-    number_of,
     pattern_of,
     reader,
     row_test,
     row_tests,
-    words_of,
 )
 from allocation.rules.methods import Split
+from allocation.rules.operands import in_range, number_of, words_of
 from allocation.rules.rules import Rule, Rules, parse_rules
 from allocation.values.names import normal_name
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from allocation.catalogue.entries import Entry
 from allocation.catalogue.own_entries import apply_catalogue
-from allocation.catalogue.wording import Entry
 from allocation.models import (
     AllocationRun,
     Feature,

@@ -9,7 +9,7 @@ from typing import Any
 
 from django.db import models
 
-from allocation.catalogue.canonical import canonical_provider
+from allocation.catalogue.vocabulary import canonical_provider
 from allocation.models import IdentityOwner, ImportKind, UsageIdentity
 from portal.ingest.drivers.kinds import Asked, DeliveredRow, DriverKind, Scope, months_of
 from portal.ingest.drivers.table import FileColumn, Problems, day, name_text, one_of, read_table

@@ -10,7 +10,8 @@ from typing import Any
 
 from django.db import models
 
-from allocation.catalogue.canonical import TOKEN_COLUMNS, canonical_model, canonical_provider
+from allocation.catalogue.canonical import TOKEN_COLUMNS
+from allocation.catalogue.vocabulary import canonical_model, canonical_provider
 from allocation.models import ImportKind, ProviderUsage
 from allocation.values.money import EXACT, exact_sum
 from portal.errors import Refused

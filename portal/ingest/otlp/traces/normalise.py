@@ -9,8 +9,8 @@ from decimal import Decimal
 from functools import lru_cache
 from typing import NamedTuple
 
-from allocation.catalogue.canonical import canonical_model, canonical_provider
 from allocation.catalogue.price_list import context_band
+from allocation.catalogue.vocabulary import canonical_model, canonical_provider
 from portal.ingest.otlp.traces.answers import counts_of_answer
 from portal.ingest.otlp.traces.attributes import Vocabulary
 from portal.ingest.otlp.traces.decode import Item, RawSpan, RefusedSpan, Resource
