@@ -270,22 +270,22 @@ SPAN_WINDOW_FUTURE_HOURS = env.integer("SPAN_WINDOW_FUTURE_HOURS", 1)
 # Attribute names looked up in order, on the span first, then on its resource.
 ATTRIBUTE_TEAM = env.words(
     "ATTRIBUTE_TEAM",
-    "team,app.team,cost.team,gen_ai.team,traceloop.association.properties.team,metadata.team",
+    "team,app.team,cost.team,gen_ai.team,traceloop.association.properties.team,metadata.team,metadata.user_api_key_team_alias,litellm.team.alias",
 )
 ATTRIBUTE_FEATURE = env.words(
     "ATTRIBUTE_FEATURE",
-    "feature,app.feature,gen_ai.feature,traceloop.association.properties.feature,metadata.feature,gen_ai.workflow.name,traceloop.workflow.name,gen_ai.agent.name",
+    "feature,app.feature,gen_ai.feature,traceloop.association.properties.feature,metadata.feature,gen_ai.workflow.name,traceloop.workflow.name,gen_ai.agent.name,ai.telemetry.functionId",
 )
 ATTRIBUTE_PRODUCT = env.words(
     "ATTRIBUTE_PRODUCT", "product,app.product,service.namespace,metadata.product"
 )
 ATTRIBUTE_ENVIRONMENT = env.words(
     "ATTRIBUTE_ENVIRONMENT",
-    "deployment.environment.name,deployment.environment,environment,env",
+    "deployment.environment.name,deployment.environment,environment,vercel.ai_gateway.environment,env",
 )
 ATTRIBUTE_CUSTOMER = env.words(
     "ATTRIBUTE_CUSTOMER",
-    "customer,app.customer,tenant,traceloop.association.properties.customer,metadata.customer",
+    "customer,app.customer,tenant,traceloop.association.properties.customer,metadata.customer,metadata.user_api_key_end_user_id,litellm.end_user.id",
 )
 ATTRIBUTE_PHASE = env.words("ATTRIBUTE_PHASE", "phase,app.phase,cost.phase,metadata.phase")
 # Who asked, where an agent of another team serves the call: baggage that the entry sets and spans
@@ -299,11 +299,11 @@ ATTRIBUTE_ENTRY_FEATURE = env.words(
 # A gateway's virtual key. Name the end user's attribute here, too, only where that may be kept.
 ATTRIBUTE_CALLER = env.words(
     "ATTRIBUTE_CALLER",
-    "gateway.virtual_key,litellm.key_alias,metadata.user_api_key_alias,metadata.virtual_key,metadata.user_api_key_hash",
+    "gateway.virtual_key,litellm.key_alias,litellm.api_key.alias,metadata.user_api_key_alias,metadata.virtual_key,metadata.openrouter.api_key_name,vercel.ai_gateway.api_key.name,metadata.user_api_key_hash,litellm.api_key.hash",
 )
 ATTRIBUTE_SESSION = env.words(
     "ATTRIBUTE_SESSION",
-    "gen_ai.conversation.id,session.id,langfuse.session.id,traceloop.association.properties.session_id",
+    "gen_ai.conversation.id,session.id,langfuse.session.id,traceloop.association.properties.session_id,langsmith.trace.session_name,metadata.session_id",
 )
 ATTRIBUTE_PROJECT = env.words(
     "ATTRIBUTE_PROJECT",

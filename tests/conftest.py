@@ -188,9 +188,9 @@ def forget_dimensions() -> None:
     back.
     """
     from allocation.preview import rule_test_data as rule_world
-    from portal.ingest.otlp.traces import store
+    from portal.ingest.otlp.traces import known
 
-    store.forget()
+    known.forget()
     rule_world.forget()
 
 

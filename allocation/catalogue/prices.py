@@ -13,7 +13,26 @@ import psycopg
 from django.db import connection, transaction
 
 from allocation.catalogue.price_list import PriceList, packaged
+from allocation.catalogue.vocabulary import canonical_model
 from allocation.models import PriceVersion
+
+# Who makes models and sells them; the price list's ids, in the order in which a name is looked for.
+MAKERS = (
+    "openai",
+    "anthropic",
+    "google",
+    "mistral",
+    "cohere",
+    "deepseek",
+    "x-ai",
+    "moonshotai",
+    "perplexity",
+    "voyageai",
+    "minimax",
+    "zai",
+)
+# Servers that run models on the organisation's own machines: no token of theirs is billed.
+SELF_HOSTED = ("ollama", "vllm", "llama.cpp", "lm_studio", "lmstudio", "sglang", "tgi", "localai")
 
 COPY_PRICES: Final[LiteralString] = """
 COPY allocation_price (version_id, is_undated, provider, model, tier, token_class, context_from,
@@ -95,6 +114,21 @@ PRICE_HOURS: Final[LiteralString] = PRICE.replace(
 )
 
 
+def find_price(
+    prices: PriceList, provider: str | None, model: str | None
+) -> tuple[str, str] | None:
+    """The (provider, model) whose lines price this model at this provider; None: unpriced.
+
+    The name as told, else the canonical one, in the seller's list; else in its maker's.
+    """
+    if not model:
+        return None
+    names = list(dict.fromkeys((model, canonical_model(model))))
+    sellers = [provider] if provider in SELF_HOSTED else [provider, *MAKERS]
+    found = (prices.find(seller, name) for seller in sellers for name in names)
+    return next((price for price in found if price is not None), None)
+
+
 def current_version() -> int | None:
     """The id of the price list in force: the one imported last."""
     return PriceVersion.objects.order_by("-id").values_list("id", flat=True).first()
@@ -135,7 +169,10 @@ def match_models(version: int, prices: PriceList | None = None) -> int:
         cursor.execute(UNMATCHED, [version])
         unknown = cursor.fetchall()
         for provider, model in sorted(unknown):
-            price_provider, price_model = prices.find(provider or None, model) or (None, None)
+            price_provider, price_model = find_price(prices, provider or None, model) or (
+                None,
+                None,
+            )
             cursor.execute(
                 "INSERT INTO allocation_pricematch (version_id, provider, model_text, "
                 "price_provider, price_model) VALUES (%s, %s, %s, %s, %s) ON CONFLICT DO NOTHING",

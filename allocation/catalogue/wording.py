@@ -22,7 +22,7 @@ from allocation.catalogue.naming import (
     read_wording,
 )
 from allocation.catalogue.units import is_model_unit, tokens_per_unit
-from allocation.catalogue.vocabulary import CLOUD_NAMES, DATA, PROVIDER_NAMES, canonical_provider
+from allocation.catalogue.vocabulary import CLOUD_NAMES, DATA, SELLERS, canonical_provider
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,6 @@ _TIERED = re.compile(DATA["tiered"])
 _HOSTING = re.compile(DATA["hosting"])
 _GLOBAL_PROFILE = re.compile(DATA["global_profile"])
 _DOORS = tuple((re.compile(each["pattern"]), each["provider"]) for each in DATA["doors"])
-_MODEL_SELLERS = frozenset(PROVIDER_NAMES.values()) | frozenset(DATA["sellers"])
 # Sellers whose models clouds resell; the row's service then names the cloud's door.
 VENDORS_IN_CLOUDS = frozenset(DATA["vendors_in_clouds"])
 _GPU_COLUMNS = ("sku_meter", "charge_description", "resource_type", "sku_id", "sku_price_details")
@@ -97,7 +96,7 @@ def bill_line(
         provider = own.provider
     said = Said()
     unit = is_model_unit(dimension.get("consumed_unit"), dimension.get("pricing_unit"))
-    if provider in _MODEL_SELLERS:
+    if provider in SELLERS:
         said = read_details(str(dimension.get("sku_price_details") or ""))
         said = _read_columns(dimension, said, provider, called)
     if own:
@@ -107,7 +106,7 @@ def bill_line(
     is_about_model = said.is_known or said.token_class is not None or unit
     is_usage = (
         category == "Usage"
-        and provider in _MODEL_SELLERS | {own.provider if own else None}
+        and provider in SELLERS | {own.provider if own else None}
         and is_about_model
         and said.tier != "provisioned"
         and not is_hosting

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import Q
 
@@ -49,6 +50,7 @@ class UsageDimension(models.Model):
     prompt_name = models.TextField(null=True)
     prompt_version = models.TextField(null=True)
     observer = models.TextField(null=True)  # application, gateway
+    scope = models.TextField(null=True)  # instrumentation scope that told of the call
     api_key_id = models.BigIntegerField(
         null=True
     )  # the ingest key; not a foreign key, since `allocation` knows no accounts
@@ -99,6 +101,54 @@ class Span(models.Model):
         db_table = "span"
 
 
+class MergedCall(models.Model):
+    """A call that several spans tell of, or that takes words from the spans above it: what counts
+    in place of what its leading span says. A call of one span has no row here.
+    """
+
+    pk = models.CompositePrimaryKey("span_day", "trace_id", "span_id")  # of the leading span
+    span_day = models.DateField()
+    trace_id = models.UUIDField()
+    span_id = models.BigIntegerField()
+    dimension_id = models.BigIntegerField()
+    adjusted_count = ExactNumericField()
+    status_code = models.SmallIntegerField()
+    has_usage = models.BooleanField()
+    input_uncached = models.BigIntegerField()
+    cache_read = models.BigIntegerField()
+    cache_write_5m = models.BigIntegerField()
+    cache_write_1h = models.BigIntegerField()
+    output_text = models.BigIntegerField()
+    reasoning = models.BigIntegerField()
+    input_audio = models.BigIntegerField()
+    input_image = models.BigIntegerField()
+    output_audio = models.BigIntegerField()
+    output_image = models.BigIntegerField()
+    client_cost = ExactNumericField(null=True)
+    spans = models.IntegerField()  # that tell of it
+    doubt = models.TextField(null=True)  # what its spans do not agree about
+
+    class Meta:
+        db_table = "merged_call"
+        indexes = [
+            models.Index(fields=["span_day"], condition=~Q(doubt=None), name="merged_call_in_doubt")
+        ]
+
+
+class SpanSkeleton(models.Model):
+    """Spans of one request that say nothing but where they stand in their trace."""
+
+    pk = models.CompositePrimaryKey("span_day", "trace_id", "content_hash")
+    span_day = models.DateField()
+    trace_id = models.UUIDField()
+    content_hash = models.BinaryField()  # of the two lists
+    span_ids = ArrayField(models.BigIntegerField())
+    parent_span_ids = ArrayField(models.BigIntegerField())  # 0: none
+
+    class Meta:
+        db_table = "span_skeleton"
+
+
 class UsageMeasures(models.Model):
     """Counts weighted by adjusted count, except `spans` (stored spans)."""
 
@@ -123,6 +173,10 @@ class UsageMeasures(models.Model):
     variance_input = models.FloatField(default=0)
     variance_output = models.FloatField(default=0)
     covariance = models.FloatField(default=0)
+    # Answers that came out of a cache of the application's own: no calls, no tokens.
+    cached_answers = ExactNumericField(db_default=0)
+    client_cost = ExactNumericField(db_default=0)  # of the calls that tell what they cost
+    client_cost_calls = ExactNumericField(db_default=0)
 
     class Meta:
         abstract = True

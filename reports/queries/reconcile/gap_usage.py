@@ -36,14 +36,14 @@ SELECT u.day, d.provider, d.project, d.model, d.tier, d.context_band,
 FROM (
     SELECT (hour AT TIME ZONE 'UTC')::date AS day, dimension_id, price_version_id,
         list_cost IS NOT NULL AS is_priced, sum(calls) AS calls,
-        sum(greatest(calls_without_usage - errors, 0)) AS silent, sum(list_cost) AS list_cost,
+        sum(calls_without_usage) AS silent, sum(list_cost) AS list_cost,
         {SUMMED}
     FROM (
-        SELECT hour, dimension_id, price_version_id, list_cost, calls, calls_without_usage, errors,
+        SELECT hour, dimension_id, price_version_id, list_cost, calls, calls_without_usage,
             {COLUMNS}
         FROM usage_hourly WHERE hour >= %(first)s AND hour < %(last)s
         UNION ALL
-        SELECT hour, dimension_id, NULL, NULL, calls, calls_without_usage, errors, {COLUMNS}
+        SELECT hour, dimension_id, NULL, NULL, calls, calls_without_usage, {COLUMNS}
         FROM usage_delta WHERE hour >= %(first)s AND hour < %(last)s
     ) live
     GROUP BY 1, 2, 3, 4

@@ -14,8 +14,8 @@ from django.utils import timezone
 
 from portal.accounts.keys import USE_NOTED_EVERY, bearer_secret, digest, note_use
 from portal.accounts.models import ApiKey, KeyScope
+from portal.ingest.otlp.traces.known import cursor
 from portal.ingest.otlp.traces.normalise import Sender
-from portal.ingest.otlp.traces.store import cursor
 
 INGEST_SCOPES = (KeyScope.INGEST, KeyScope.ADMIN)
 

@@ -117,6 +117,11 @@ def accepted(media_type: str, refused: list[str], stored: StoredSpans) -> HttpRe
         notes.append(
             f"{stored.outside_window} kept but not counted: their start is outside the time window"
         )
+    if stored.unreadable:
+        notes.append(
+            f"{stored.unreadable} counted without tokens: their counts can't be read as whole "
+            "numbers from 0 to 2^53"
+        )
     if stored.conflicts:
         notes.append(
             f"{stored.conflicts} repeat an earlier span id with different content: the first is "

@@ -28,7 +28,8 @@ SUMS: Final[LiteralString] = """
     hour, dimension_id, sum(spans), sum(calls), sum(calls_without_usage), sum(errors),
     sum(input_uncached), sum(cache_read), sum(cache_write_5m), sum(cache_write_1h),
     sum(output_text), sum(reasoning), sum(input_audio), sum(input_image), sum(output_audio),
-    sum(output_image), sum(duration_us), sum(variance_input), sum(variance_output), sum(covariance)
+    sum(output_image), sum(duration_us), sum(variance_input), sum(variance_output), sum(covariance),
+    sum(cached_answers), sum(client_cost), sum(client_cost_calls)
 """
 
 FOLD_USAGE: Final[LiteralString] = (
@@ -61,7 +62,10 @@ WITH taken AS (
         duration_us = h.duration_us + excluded.duration_us,
         variance_input = h.variance_input + excluded.variance_input,
         variance_output = h.variance_output + excluded.variance_output,
-        covariance = h.covariance + excluded.covariance
+        covariance = h.covariance + excluded.covariance,
+        cached_answers = h.cached_answers + excluded.cached_answers,
+        client_cost = h.client_cost + excluded.client_cost,
+        client_cost_calls = h.client_cost_calls + excluded.client_cost_calls
 )
 SELECT count(*) FROM taken
 """
@@ -80,7 +84,7 @@ SELECT count(*) FROM taken
 """
 
 WEIGHED_DAY: Final[LiteralString] = (
-    "WITH weighed AS (SELECT *, 1 AS sign FROM span WHERE span_day = %s AND counted)"
+    "WITH weighed AS (SELECT *, 1 AS sign FROM call_as_counted WHERE span_day = %s)"
 )
 USAGE_OF_SPANS: Final[LiteralString] = WEIGHED_DAY + sql.AGGREGATE
 LATENCY_OF_SPANS: Final[LiteralString] = WEIGHED_DAY + sql.LATENCY

@@ -73,6 +73,8 @@ def drop(day: date) -> bool:
         with transaction.atomic(), connection.cursor() as cursor:
             cursor.execute("SET LOCAL lock_timeout = '2s'")
             cursor.execute("SELECT drop_span_partition(%s)", [day])
+            cursor.execute("DELETE FROM merged_call WHERE span_day = %s", [day])
+            cursor.execute("DELETE FROM span_skeleton WHERE span_day = %s", [day])
             cursor.execute(
                 "UPDATE allocation_sealedday SET dropped_at = now() WHERE day = %s", [day]
             )

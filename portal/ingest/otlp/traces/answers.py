@@ -46,8 +46,16 @@ def openai_chat(usage: Mapping[str, Any]) -> Counts:
             usage.get("num_cached_tokens"),
             usage.get("cached_tokens"),
             usage.get("prompt_cache_hit_tokens"),
+            usage.get("cache_read_input_tokens"),
         ),
-        "cache_write": prompt.get("cache_write_tokens"),
+        "cache_write": first(
+            prompt.get("cache_write_tokens"),
+            prompt.get("cache_creation_tokens"),
+            usage.get("cache_creation_input_tokens"),
+        ),
+        "cache_write_1h": part(prompt, "cache_creation_token_details").get(
+            "ephemeral_1h_input_tokens"
+        ),
         "input_audio": prompt.get("audio_tokens"),
         "reasoning": completion.get("reasoning_tokens"),
         "output_audio": completion.get("audio_tokens"),

@@ -25,6 +25,7 @@ class Resource:
 
     attributes: Mapping[str, Any]
     scope: str
+    version: str = ""  # of the scope
 
 
 @dataclass(slots=True)
@@ -71,7 +72,7 @@ def protobuf_items(request: Any, wanted: Set[str]) -> Iterator[Item]:
     for resource_spans in request.resource_spans:
         attributes = protobuf_attributes(resource_spans.resource.attributes, wanted)
         for scope_spans in resource_spans.scope_spans:
-            resource = Resource(attributes, scope_spans.scope.name)
+            resource = Resource(attributes, scope_spans.scope.name, scope_spans.scope.version)
             for span in scope_spans.spans:
                 yield (
                     resource,
@@ -138,10 +139,15 @@ def json_items(request: Mapping[str, Any], wanted: Set[str]) -> Iterator[Item]:
             raise Undecodable(f"resource: {error}") from error
         for scope_spans in objects(resource_spans, "scopeSpans"):
             scope = scope_spans.get("scope")
-            name = scope.get("name") if isinstance(scope, dict) else None
-            resource = Resource(attributes, name if isinstance(name, str) else "")
+            told = scope if isinstance(scope, dict) else {}
+            resource = Resource(attributes, text_of(told, "name"), text_of(told, "version"))
             for span in listed(scope_spans, "spans"):
                 yield resource, json_span(span, wanted)
+
+
+def text_of(told: Mapping[str, Any], key: str) -> str:
+    value = told.get(key)
+    return value if isinstance(value, str) else ""
 
 
 def listed(parent: Mapping[str, Any], key: str) -> list[Any]:

@@ -4,10 +4,11 @@ hold.
 
 from __future__ import annotations
 
+import ast
 import math
 import sys
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeGuard
 
 import orjson
 
@@ -43,7 +44,8 @@ def read_fields(attributes: Mapping[str, Any], words: Vocabulary) -> Fields:
 def inside_metadata(fields: Fields) -> dict[str, Any]:
     """What `metadata` (a JSON object, often as text) and tags of the form team:search say."""
     found: dict[str, Any] = {}
-    for tag in as_list(fields.pop("tags", None)):
+    tags = fields.pop("tags", None)
+    for tag in as_list(tags.split(",") if is_plain(tags) else tags):
         name, separator, value = str(tag).replace("=", ":", 1).partition(":")
         if separator:
             found[name.strip()] = value.strip()
@@ -53,13 +55,27 @@ def inside_metadata(fields: Fields) -> dict[str, Any]:
     return found
 
 
+def is_plain(value: Any) -> TypeGuard[str]:
+    """Whether it is a text that is no JSON list."""
+    return isinstance(value, str) and not value.lstrip().startswith("[")
+
+
 def parsed(value: Any) -> Any:
+    """The list or object that stands in the text, as JSON or as Python writes it; else None."""
     if isinstance(value, str) and len(value) <= LONGEST_METADATA:
         try:
             return orjson.loads(value)
         except orjson.JSONDecodeError:
-            return None
+            return python_text(value) if value[:1] == "{" else None
     return value if isinstance(value, dict | list) else None
+
+
+def python_text(value: str) -> Any:
+    """A dictionary as Python's `str` writes it (LiteLLM and LangSmith send some)."""
+    try:
+        return ast.literal_eval(value)
+    except (ValueError, SyntaxError, RecursionError, MemoryError):
+        return None
 
 
 def as_list(value: Any) -> list[Any]:
@@ -72,7 +88,17 @@ def text(fields: Fields, field: str, cut: list[str]) -> str | None:
     value = fields.get(field)
     if value is None:
         return None
-    return shorten(value if isinstance(value, str) else str(value), field, cut)
+    return shorten(unquoted(value) if isinstance(value, str) else str(value), field, cut)
+
+
+def unquoted(value: str) -> str:
+    """The text that a JSON text holds: Langfuse writes every value of its metadata as JSON."""
+    if len(value) > 1 and value[0] == value[-1] == '"':
+        try:
+            return str(orjson.loads(value))
+        except orjson.JSONDecodeError:
+            return value
+    return value
 
 
 def shorten(value: str, field: str, cut: list[str]) -> str | None:

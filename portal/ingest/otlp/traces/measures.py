@@ -71,11 +71,13 @@ def in_places(value: Decimal) -> Decimal:
     return whole if whole == value else value.quantize(PLACES)
 
 
-def time_to_first_chunk(fields: Fields) -> int | None:
+def time_to_first_chunk(fields: Fields, duration_us: int) -> int | None:
+    """In microseconds. A number of seconds longer than the call itself is one of milliseconds."""
     for field, factor in (("ttft_seconds", 1_000_000), ("ttft_ms", 1_000)):
         value = fields.get(field)
         if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < 1e9:
-            return round(value * factor)
+            found = round(value * factor)
+            return found // 1000 if 1000 * duration_us >= found > duration_us > 0 else found
     return None
 
 

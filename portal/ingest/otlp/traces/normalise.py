@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
@@ -10,29 +11,32 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from allocation.catalogue.price_list import context_band
-from allocation.catalogue.vocabulary import canonical_model, canonical_provider
-from portal.ingest.otlp.traces.answers import counts_of_answer
+from allocation.catalogue.vocabulary import canonical_provider
 from portal.ingest.otlp.traces.attributes import Vocabulary
 from portal.ingest.otlp.traces.decode import Item, RawSpan, RefusedSpan, Resource
+from portal.ingest.otlp.traces.emitters import Emitter, emitter_of
 from portal.ingest.otlp.traces.fields import (
     LONGEST_TEXT,
     Fields,
     kept_attributes,
-    parsed,
     read_fields,
     shorten,
     text,
 )
+from portal.ingest.otlp.traces.kinds import AGENT_OPERATIONS, classify
 from portal.ingest.otlp.traces.measures import (
     adjusted_count,
     client_cost,
     finish_reason,
     time_to_first_chunk,
 )
-from portal.ingest.otlp.traces.usage import NOTHING, BadTokenCount, Buckets, buckets
+from portal.ingest.otlp.traces.models import told_models
+from portal.ingest.otlp.traces.token_names import has_usage, token_buckets
+from portal.ingest.otlp.traces.usage import NOTHING, Buckets
 from portal.ingest.otlp.traces.window import Window
 
 DAY_US = 86_400_000_000
+FAILED = 2  # status of a span
 
 AGENT_TOTAL = "agent_total"  # usage_shape of a span that repeats its calls' usage
 NOT_INFERENCE = "not an inference call"
@@ -40,45 +44,6 @@ REPEATS_CALLS = "repeats the usage of its calls"
 FETCHED = "fetches an answer counted elsewhere"
 OUTSIDE_WINDOW = "outside the time window"
 
-INFERENCE_OPERATIONS = {
-    "chat": "chat",
-    "generate_content": "generate_content",
-    "text_completion": "text_completion",
-    "completion": "text_completion",
-    "embeddings": "embeddings",
-    "embedding": "embeddings",
-    "llm": "chat",
-    "generation": "chat",
-}
-VERCEL_OPERATIONS = {
-    "ai.generateText.doGenerate": "chat",
-    "ai.streamText.doStream": "chat",
-    "ai.generateObject.doGenerate": "chat",
-    "ai.streamObject.doStream": "chat",
-    "ai.embed.doEmbed": "embeddings",
-    "ai.embedMany.doEmbed": "embeddings",
-}
-# Spans that may carry their calls' usage once more; where a trace has no such call they are all
-# there is.
-AGENT_OPERATIONS = {
-    "invoke_agent",
-    "create_agent",
-    "invoke_workflow",
-    "plan",
-    "agent_step",
-    "agent",
-    "workflow",
-    "task",
-    "chain",
-    "span",
-    "ai.generateText",
-    "ai.streamText",
-    "ai.generateObject",
-    "ai.streamObject",
-    "ai.embed",
-    "ai.embedMany",
-}
-GATEWAYS = ("litellm", "gateway", "portkey", "kong", "openrouter", "helicone")
 TIERS = {
     "default": "standard",
     "auto": None,
@@ -95,6 +60,10 @@ PROVISIONED_MODEL = (
     ":provisioned-model/"  # in the name under which Bedrock's reserved capacity is called
 )
 PHASES = ("build", "run", "move")
+IDENTIFIER = re.compile(
+    r"(?:[\w-]*[_:-])?(?:[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}|[0-9a-f]{24,64})",
+    re.IGNORECASE,
+)
 
 
 class Dimension(NamedTuple):
@@ -123,6 +92,7 @@ class Dimension(NamedTuple):
     prompt_name: str | None
     prompt_version: str | None
     observer: str | None
+    scope: str | None
     api_key_id: int | None
 
 
@@ -152,6 +122,8 @@ class SpanRecord:
     finish_reason: str | None
     client_cost: Decimal | None
     attributes: str | None  # JSON
+    is_bound: bool  # its key speaks for one team only
+    is_thin: bool  # of a chatty tool, and of no interest but for its place
 
     @property
     def key(self) -> tuple[str, str, int]:
@@ -194,15 +166,17 @@ def normalise_span(
     sender: Sender,
     window: Window,
 ) -> SpanRecord:
-    """The record. Raises ValueError with the reason to refuse the span."""
+    """The record. Raises ValueError with the reason to refuse the span: only ids are worth that."""
     trace_id, span_id, parent = identifiers(raw)
+    emitter = emitter_of(resource.scope, resource.version)
     fields = {**resource_fields, **read_fields(raw.attributes, words)}  # the span's own words win
-    if "usage_details" in fields:
-        add_langfuse_usage(fields)
-    tokens, shape = token_buckets(fields, raw.name)
-    operation, is_inference = classify(fields, shape is not None)
+    if emitter.by_default:
+        forget_defaults(fields, emitter)
+    tokens, shape = token_buckets(fields, emitter)
+    operation, is_inference = classify(fields, emitter, has_usage(shape))
     started_us = raw.start_ns // 1000
-    is_agent = shape is not None and not is_inference
+    duration_us = max(raw.end_ns // 1000 - started_us, 0)
+    is_agent = has_usage(shape) and not is_inference
     not_counted = None
     if is_agent:
         not_counted = REPEATS_CALLS if operation in AGENT_OPERATIONS else FETCHED
@@ -217,9 +191,16 @@ def normalise_span(
         trace_id=trace_id,
         span_id=span_id,
         parent_span_id=parent,
-        dimension=dimension(fields, operation, is_inference, tokens, resource.scope, sender, cut),
+        dimension=dimension(
+            fields,
+            operation,
+            tokens,
+            Observer(is_inference, is_inference or is_agent, resource.scope, emitter),
+            sender,
+            cut,
+        ),
         started_us=started_us,
-        duration_us=max(raw.end_ns // 1000 - started_us, 0),
+        duration_us=duration_us,
         name=shorten(raw.name, "name", cut) or "",
         status_code=raw.status_code if raw.status_code in (0, 1, 2) else 0,
         error_type=text(fields, "error_type", cut),
@@ -227,14 +208,20 @@ def normalise_span(
         not_counted=not_counted,
         adjusted_count=adjusted_count(raw.trace_state, fields, words),
         tokens=tokens,
-        has_usage=shape is not None,
+        has_usage=has_usage(shape),
         usage_shape=shape,
         session_id=text(fields, "session", cut),
         response_id=text(fields, "response_id", cut),
-        time_to_first_chunk_us=time_to_first_chunk(fields),
+        time_to_first_chunk_us=time_to_first_chunk(fields, duration_us),
         finish_reason=finish_reason(fields, cut),
         client_cost=client_cost(fields),
         attributes=kept_attributes(raw.attributes, words.kept, cut),
+        is_bound=sender.team is not None,
+        is_thin=emitter.chatty
+        and not_counted == NOT_INFERENCE
+        and operation is None
+        and raw.status_code != FAILED
+        and "model_requested" not in fields,
     )
 
 
@@ -254,87 +241,28 @@ def iso_day(days: int) -> str:
     return date.fromordinal(719_163 + days).isoformat()
 
 
-# ---------------------------------------------------------------- what kind of span
-
-
-def classify(fields: Fields, has_usage: bool) -> tuple[str | None, bool]:
-    """(operation, whether it is one model call). The most specific statement about the span's kind
-    decides.
-    """
-    vercel = fields.get("vercel_operation")
-    if isinstance(vercel, str):
-        known = VERCEL_OPERATIONS.get(vercel)
-        return known or shorten(vercel, "operation", []), known is not None
-    for field in (
-        "operation",
-        "openinference_kind",
-        "request_type",
-        "traceloop_kind",
-        "langfuse_type",
-    ):
-        value = fields.get(field)
-        if isinstance(value, str):
-            known = INFERENCE_OPERATIONS.get(value.lower())
-            return known or shorten(value.lower(), "operation", []), known is not None
-    # Conventions before 1.27 had no operation: usage of a named model is a call.
-    named = "model_requested" in fields or "model_answered" in fields
-    return None, has_usage and named
-
-
-def token_buckets(fields: Fields, name: str) -> tuple[Buckets, str | None]:
-    try:
-        return buckets(fields)
-    except BadTokenCount as error:
-        raise ValueError(f"span {name!r:.60}: {error}") from error
-
-
-# Langfuse's own names; it also passes on what the provider answered.
-LANGFUSE_COUNTS = {
-    "input": "input",
-    "output": "output",
-    "total": "total",
-    "input_cached_tokens": "cache_read",
-    "cache_read_input_tokens": "cache_read",
-    "cache_creation_input_tokens": "cache_write",
-    "output_reasoning_tokens": "reasoning",
-    "input_audio_tokens": "input_audio",
-    "output_audio_tokens": "output_audio",
-}
-
-
-def add_langfuse_usage(fields: Fields) -> None:
-    """Add the counts of Langfuse's JSON object; attributes of their own come first."""
-    details = parsed(fields.pop("usage_details"))
-    if not isinstance(details, dict):
-        return
-    own = {name: details[key] for key, name in LANGFUSE_COUNTS.items() if key in details}
-    counts = own if "input" in details or "output" in details else counts_of_answer(details)
-    for name, count in counts.items():
-        fields.setdefault(name, count)
-
-
 def dimension(
     fields: Fields,
     operation: str | None,
-    is_inference: bool,
     tokens: Buckets,
-    scope: str,
+    observer: Observer,
     sender: Sender,
     cut: list[str],
 ) -> Dimension:
     requested, answered = text(fields, "model_requested", cut), text(fields, "model_answered", cut)
-    model = answered or requested
+    model, requested, answered = told_models(requested, answered)
     service = text(fields, "service", cut)
     provider, region = provider_and_region(fields)
+    is_call = observer.is_call
     return Dimension(
-        is_inference=is_inference,
+        is_inference=is_call,
         operation=operation,
         provider=provider,
         project=text(fields, "project", cut),
         region=region,
         model_requested=requested,
         model_answered=answered,
-        model=canonical_model(model) if model else None,
+        model=model,
         tier=service_tier(fields),
         context_band=context_band(tokens.input_total) if tokens is not NOTHING else 0,
         service=service,
@@ -347,12 +275,34 @@ def dimension(
         # Who speaks for one team only can't send the bill for its calls to another.
         entry_team=None if sender.team else text(fields, "entry_team", cut),
         entry_feature=None if sender.team else text(fields, "entry_feature", cut),
-        caller=text(fields, "caller", cut) if is_inference else None,
-        prompt_name=text(fields, "prompt_name", cut),
-        prompt_version=text(fields, "prompt_version", cut),
-        observer=observer(scope, service) if is_inference else None,
+        caller=text(fields, "caller", cut) if is_call else None,
+        prompt_name=no_id(text(fields, "prompt_name", cut)) if observer.has_usage else None,
+        prompt_version=text(fields, "prompt_version", cut) if observer.has_usage else None,
+        observer=observer.emitter.sees(observer.scope, service) if is_call else None,
+        scope=shorten(observer.scope, "scope", cut) if is_call else None,
         api_key_id=sender.api_key_id,
     )
+
+
+class Observer(NamedTuple):
+    """Who tells of the span, and whether it is a model call, or carries usage at least."""
+
+    is_call: bool
+    has_usage: bool
+    scope: str
+    emitter: Emitter
+
+
+def forget_defaults(fields: Fields, emitter: Emitter) -> None:
+    """Take out what the tool says without having been told."""
+    for field, value in emitter.by_default.items():
+        if fields.get(field) == value:
+            del fields[field]
+
+
+def no_id(name: str | None) -> str | None:
+    """The name, unless it is an identifier, of which every session or call has another."""
+    return None if name is not None and IDENTIFIER.fullmatch(name) else name
 
 
 def provider_and_region(fields: Fields) -> tuple[str | None, str | None]:
@@ -418,10 +368,3 @@ def service_tier(fields: Fields) -> str | None:
         return None
     name = value.lower().replace("\0", "")[:LONGEST_TEXT]
     return TIERS.get(name, name)
-
-
-@lru_cache(maxsize=4096)
-def observer(scope: str, service: str | None) -> str:
-    """Who saw the call: the application that made it, or a gateway on its way."""
-    seen = f"{scope} {service or ''}".lower()
-    return "gateway" if any(name in seen for name in GATEWAYS) else "application"

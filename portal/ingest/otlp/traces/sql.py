@@ -14,7 +14,8 @@ TOKENS: Final[LiteralString] = (
 MEASURES: Final[LiteralString] = (
     "hour, dimension_id, spans, calls, calls_without_usage, errors, "
     + TOKENS
-    + ", duration_us, variance_input, variance_output, covariance"
+    + ", duration_us, variance_input, variance_output, covariance, cached_answers, client_cost,"
+    " client_cost_calls"
 )
 
 INSERT_DIMENSION: Final[LiteralString] = """
@@ -22,10 +23,11 @@ INSERT INTO allocation_usagedimension (content_hash, is_inference, operation, pr
     region,
     model_requested, model_answered, model, tier, context_band, service, team, feature, product,
         environment, customer,
-    phase, entry_team, entry_feature, caller, prompt_name, prompt_version, observer, api_key_id)
+    phase, entry_team, entry_feature, caller, prompt_name, prompt_version, observer, scope,
+    api_key_id)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20,
     $21, $22, $23, $24,
-    $25)
+    $25, $26)
 ON CONFLICT (content_hash) DO NOTHING
 """
 
@@ -33,32 +35,36 @@ FIND_DIMENSIONS: Final[LiteralString] = """
 SELECT id, content_hash FROM allocation_usagedimension WHERE content_hash = ANY($1)
 """
 
-# What a set of spans adds to the rollup. `sign` is 1, or -1 to take back what a span has added
-# before; `weight` is how many calls it stands for. The last three are the variance terms of
-# sampling: sums of w(w-1)xx.
+# What a set of calls adds to the rollup. `sign` is 1, or -1 to take back what a call has added
+# before; `weight` is how many calls it stands for. A cached answer adds only itself. The variance
+# terms of sampling are sums of w(w-1)xx.
 AGGREGATE: Final[LiteralString] = """
 SELECT date_trunc('hour', started_at, 'UTC') AS hour, dimension_id,
-    sum(sign) AS spans,
-    sum(sign * adjusted_count) AS calls,
-    sum(CASE WHEN has_usage THEN 0 ELSE sign * adjusted_count END) AS calls_without_usage,
-    sum(CASE WHEN status_code = 2 THEN sign * adjusted_count ELSE 0 END) AS errors,
-    sum(sign * adjusted_count * input_uncached) AS input_uncached,
-    sum(sign * adjusted_count * cache_read) AS cache_read,
-    sum(sign * adjusted_count * cache_write_5m) AS cache_write_5m,
-    sum(sign * adjusted_count * cache_write_1h) AS cache_write_1h,
-    sum(sign * adjusted_count * output_text) AS output_text,
-    sum(sign * adjusted_count * reasoning) AS reasoning,
-    sum(sign * adjusted_count * input_audio) AS input_audio,
-    sum(sign * adjusted_count * input_image) AS input_image,
-    sum(sign * adjusted_count * output_audio) AS output_audio,
-    sum(sign * adjusted_count * output_image) AS output_image,
-    sum(sign * adjusted_count * duration_us) AS duration_us,
+    sum(CASE WHEN counted THEN sign ELSE 0 END) AS spans,
+    sum(weight) AS calls,
+    sum(CASE WHEN has_usage OR status_code = 2 THEN 0 ELSE weight END) AS calls_without_usage,
+    sum(CASE WHEN status_code = 2 THEN weight ELSE 0 END) AS errors,
+    sum(weight * input_uncached) AS input_uncached,
+    sum(weight * cache_read) AS cache_read,
+    sum(weight * cache_write_5m) AS cache_write_5m,
+    sum(weight * cache_write_1h) AS cache_write_1h,
+    sum(weight * output_text) AS output_text,
+    sum(weight * reasoning) AS reasoning,
+    sum(weight * input_audio) AS input_audio,
+    sum(weight * input_image) AS input_image,
+    sum(weight * output_audio) AS output_audio,
+    sum(weight * output_image) AS output_image,
+    sum(weight * duration_us) AS duration_us,
     sum(sign * excess * input_total * input_total) AS variance_input,
     sum(sign * excess * output_total * output_total) AS variance_output,
-    sum(sign * excess * input_total * output_total) AS covariance
+    sum(sign * excess * input_total * output_total) AS covariance,
+    sum(CASE WHEN counted THEN 0 ELSE sign * adjusted_count END) AS cached_answers,
+    sum(weight * coalesce(client_cost, 0)) AS client_cost,
+    sum(CASE WHEN client_cost IS NULL THEN 0 ELSE weight END) AS client_cost_calls
 FROM weighed
 CROSS JOIN LATERAL (SELECT
-    CASE WHEN adjusted_count = 1 THEN 0 ELSE adjusted_count * (adjusted_count - 1)
+    CASE WHEN counted THEN sign * adjusted_count ELSE 0 END AS weight,
+    CASE WHEN adjusted_count = 1 OR NOT counted THEN 0 ELSE adjusted_count * (adjusted_count - 1)
         END::float8 AS excess,
     (input_uncached + cache_read + cache_write_5m + cache_write_1h + input_audio +
         input_image)::float8 AS input_total,
@@ -73,6 +79,7 @@ SELECT date_trunc('hour', started_at, 'UTC') AS hour, dimension_id,
     floor(2 * ln(greatest(duration_us, 1000) / 1000.0::float8) / ln(2::float8))::smallint AS bin,
     sum(sign * adjusted_count) AS calls
 FROM weighed
+WHERE counted
 GROUP BY 1, 2, 3
 """
 
@@ -114,7 +121,7 @@ WITH new AS (
     ON CONFLICT DO NOTHING
     RETURNING *
 ), weighed AS (
-    SELECT *, 1 AS sign FROM new WHERE counted
+    SELECT *, 1 AS sign FROM new WHERE counted OR not_counted = 'a cached answer'
 ), usage AS (
     INSERT INTO usage_delta ("""
     + MEASURES
@@ -145,82 +152,35 @@ WHERE (span.dimension_id, span.started_at, span.duration_us, span.name, span.sta
 """
 )
 
-# Traces of which more spans are stored than this batch brought.
+READ_DIMENSIONS: Final[LiteralString] = """
+SELECT id, is_inference, operation, provider, project, region, model_requested, model_answered,
+    model, tier, context_band, service, team, feature, product, environment, customer, phase,
+    entry_team, entry_feature, caller, prompt_name, prompt_version, observer, scope, api_key_id
+FROM allocation_usagedimension WHERE id = ANY($1)
+"""
+
+INSERT_SKELETON: Final[LiteralString] = """
+INSERT INTO span_skeleton (span_day, trace_id, content_hash, span_ids, parent_span_ids)
+VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING
+"""
+
+# Traces of which more spans are stored than this batch brought, with a call among them.
 SHARED_TRACES: Final[LiteralString] = """
 SELECT stored.trace_id
 FROM (
-    SELECT trace_id, count(*) AS spans
+    SELECT trace_id, count(*) AS spans,
+        bool_or(not_counted IS DISTINCT FROM 'not an inference call') AS has_call
     FROM span
     WHERE span_day = ANY($1::date[]) AND trace_id = ANY($2::uuid[])
-        AND (has_usage OR response_id IS NOT NULL)
     GROUP BY trace_id) AS stored
 JOIN unnest($2::uuid[], $3::bigint[]) AS brought(trace_id, spans) USING (trace_id)
-WHERE stored.spans > brought.spans
+WHERE stored.spans > brought.spans AND stored.has_call
 """
 
-# Of these, the ones in which spans may describe one call more than once.
-SUSPICIOUS_TRACES: Final[LiteralString] = """
-SELECT trace_id
-FROM span
-WHERE span_day = ANY($1::date[]) AND trace_id = ANY($2::uuid[])
-    AND (has_usage OR response_id IS NOT NULL)
-GROUP BY trace_id
-HAVING bool_or(usage_shape = 'agent_total')
-    OR array_agg(span_id) && array_agg(parent_span_id)
-    OR count(response_id) > count(DISTINCT response_id)
-    OR count(DISTINCT (input_uncached, cache_read, cache_write_5m, cache_write_1h, output_text,
-        reasoning)) < count(*)
+# Traces of this batch one of whose answers a span of another trace has, too.
+SHARED_ANSWERS: Final[LiteralString] = """
+SELECT DISTINCT brought.trace_id
+FROM unnest($2::uuid[], $3::text[]) AS brought(trace_id, response_id)
+WHERE EXISTS (SELECT FROM span AS s WHERE s.span_day = ANY($1::date[])
+    AND s.response_id = brought.response_id AND s.trace_id <> brought.trace_id)
 """
-
-# In the order of nested.Seen, after trace and counted.
-TRACE_SPANS: Final[LiteralString] = """
-SELECT s.trace_id, s.counted, s.span_day::text, s.span_id, s.parent_span_id, d.is_inference,
-    d.model,
-    s.usage_shape,
-    ARRAY[s.input_uncached, s.cache_read, s.cache_write_5m, s.cache_write_1h, s.output_text,
-        s.reasoning,
-        s.input_audio, s.input_image, s.output_audio, s.output_image],
-    (extract(epoch FROM s.started_at) * 1000000)::bigint,
-    (extract(epoch FROM s.started_at) * 1000000)::bigint + s.duration_us,
-    s.response_id,
-    num_nonnulls(d.team, d.feature, d.product, d.environment, d.customer, d.prompt_name,
-        s.session_id),
-    coalesce(s.not_counted NOT IN ('outside the time window', 'its day is sealed'), true)
-FROM span AS s
-JOIN allocation_usagedimension AS d ON d.id = s.dimension_id
-WHERE s.span_day = ANY($1::date[]) AND s.trace_id = ANY($2::uuid[])
-"""
-
-CHANGED: Final[LiteralString] = """
-unnest($1::date[], $2::uuid[], $3::bigint[], $4::text[])
-    AS change(span_day, trace_id, span_id, reason)
-"""
-
-RECOUNT: Final[LiteralString] = (
-    """
-UPDATE span SET counted = change.reason IS NULL, not_counted = change.reason
-FROM """
-    + CHANGED
-    + """
-WHERE span.span_day = change.span_day AND span.trace_id = change.trace_id
-    AND span.span_id = change.span_id
-"""
-)
-
-RECOUNTED: Final[LiteralString] = (
-    """
-WITH weighed AS (
-    SELECT span.*, CASE WHEN change.reason IS NULL THEN 1 ELSE -1 END AS sign
-    FROM """
-    + CHANGED
-    + """
-    JOIN span USING (span_day, trace_id, span_id)
-)
-"""
-)
-RECOUNT_USAGE: Final[LiteralString] = (
-    RECOUNTED + "INSERT INTO usage_delta (" + MEASURES + ")" + AGGREGATE
-)
-RECOUNT_LATENCY: Final[LiteralString] = (
-    RECOUNTED + "INSERT INTO latency_delta (hour, dimension_id, bin, calls)" + LATENCY
-)

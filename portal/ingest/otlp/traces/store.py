@@ -11,30 +11,31 @@ from __future__ import annotations
 import hashlib
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date, timedelta
-from typing import Any, LiteralString
 
 import orjson
-import psycopg
-from django.db import connection, transaction
+from django.db import transaction
 
+from portal.ingest.otlp.calls.seen import Seen, SpanPlace
+from portal.ingest.otlp.calls.settle import array, calls_of, settle
 from portal.ingest.otlp.traces import sql
-from portal.ingest.otlp.traces.nested import Key, Seen, decide
+from portal.ingest.otlp.traces.dimensions import dimension_ids
+from portal.ingest.otlp.traces.known import cursor, known
 from portal.ingest.otlp.traces.normalise import (
     AGENT_TOTAL,
     DAY_US,
+    FAILED,
+    NOT_INFERENCE,
     OUTSIDE_WINDOW,
     Dimension,
     SpanRecord,
 )
+from portal.ingest.otlp.traces.usage import UNREADABLE
 
 SLICE = 2_000  # spans per statement
-MOST_DIMENSIONS = 200_000  # kept per process
 SEALED_SECONDS = 60  # how long a process may not know of a newly sealed day
-TRACE_SPANS = 5_000  # longer traces are not searched for repeated calls
 MIDNIGHT_US = (
     3_600_000_000  # a trace that starts this close to midnight may have spans on the other day
 )
@@ -51,42 +52,15 @@ class StoredSpans:
     duplicates: int = 0
     conflicts: int = 0  # duplicates whose content differs from the first one's
     outside_window: int = 0  # of those sent
+    unreadable: int = 0  # of those sent: calls with token counts that are none
 
     def __iadd__(self, other: StoredSpans) -> StoredSpans:
         self.stored += other.stored
         self.duplicates += other.duplicates
         self.conflicts += other.conflicts
         self.outside_window += other.outside_window
+        self.unreadable += other.unreadable
         return self
-
-
-@dataclass
-class Known:
-    """What this process has seen in the database; only things that never change back."""
-
-    dimensions: dict[Dimension, int] = field(default_factory=dict)
-    days: set[str] = field(default_factory=set)
-    sealed: frozenset[str] = frozenset()
-    sealed_read_at: float = float("-inf")
-
-
-known = Known()
-
-
-def forget() -> None:
-    """Drop what the process knows of the database (tests empty it)."""
-    global known
-    known = Known()
-
-
-@contextmanager
-def cursor() -> Iterator[psycopg.RawCursor[tuple[Any, ...]]]:
-    """A cursor that binds on the server and reads no placeholders of its own; errors come as
-    Django's.
-    """
-    connection.ensure_connection()
-    with connection.wrap_database_errors, psycopg.RawCursor(connection.connection) as opened:
-        yield opened
 
 
 def store_spans(records: Sequence[SpanRecord]) -> StoredSpans:
@@ -101,20 +75,23 @@ def store_spans(records: Sequence[SpanRecord]) -> StoredSpans:
     fresh = list(unique.values())
     prepare_days(fresh)
     outcome.outside_window = sum(record.not_counted == OUTSIDE_WINDOW for record in fresh)
-    settle_within(fresh)
-    ids = dimension_ids({record.dimension for record in fresh})
-    slices = [fresh[start : start + SLICE] for start in range(0, len(fresh), SLICE)]
+    outcome.unreadable = sum(record.usage_shape == UNREADABLE for record in fresh)
+    unsettled = settle_within(fresh)
+    kept = [record for record in fresh if not record.is_thin]
+    ids = dimension_ids({record.dimension for record in kept})
+    slices = [kept[start : start + SLICE] for start in range(0, len(kept), SLICE)]
     if len(slices) == 1:
         counts = [insert(slices[0], ids)]  # one statement is its own transaction
     else:
         with transaction.atomic():
             counts = [insert(part, ids) for part in slices]
-    outcome.stored = sum(counts)
+    thin = keep_skeletons([record for record in fresh if record.is_thin])
+    outcome.stored = sum(counts) + thin
     repeated = [part for part, count in zip(slices, counts, strict=True) if count < len(part)]
+    outcome.duplicates += len(fresh) - outcome.stored
     if repeated:
-        outcome.duplicates += len(fresh) - outcome.stored
         outcome.conflicts = sum(conflicting(part, ids) for part in repeated)
-    settle_across(fresh, everything_new=not repeated)
+    settle_across(fresh, unsettled, everything_new=not repeated)
     return outcome
 
 
@@ -141,31 +118,6 @@ def prepare_days(records: Iterable[SpanRecord]) -> None:
                 record.counted, record.not_counted = False, SEALED
 
 
-# ---------------------------------------------------------------- dimensions
-
-
-def dimension_ids(wanted: set[Dimension]) -> dict[Dimension, int]:
-    """The id of each dimension; unknown ones are inserted."""
-    missing = [dimension for dimension in wanted if dimension not in known.dimensions]
-    if missing:
-        if len(known.dimensions) + len(missing) > MOST_DIMENSIONS:
-            known.dimensions.clear()
-            missing = list(wanted)
-        by_hash = {content_hash(dimension): dimension for dimension in missing}
-        # Sorted, so that two processes that insert the same ones never wait for each other in a
-        # circle.
-        rows = [(digest, *by_hash[digest]) for digest in sorted(by_hash)]
-        with cursor() as c:
-            c.executemany(sql.INSERT_DIMENSION, rows)
-            found = c.execute(sql.FIND_DIMENSIONS, [list(by_hash)]).fetchall()
-        known.dimensions.update({by_hash[bytes(digest)]: number for number, digest in found})
-    return {dimension: known.dimensions[dimension] for dimension in wanted}
-
-
-def content_hash(dimension: Dimension) -> bytes:
-    return hashlib.blake2b(orjson.dumps(list(dimension)), digest_size=16).digest()
-
-
 # ---------------------------------------------------------------- rows
 
 
@@ -176,6 +128,23 @@ def insert(records: Sequence[SpanRecord], ids: dict[Dimension, int]) -> int:
     with cursor() as c:
         row = c.execute(sql.INSERT_SPANS, columns(records, ids), prepare=True).fetchone()
     return int(row[0]) if row else 0
+
+
+def keep_skeletons(records: Sequence[SpanRecord]) -> int:
+    """Spans that were new, of which only the place in their trace is kept."""
+    traces: dict[tuple[str, str], list[tuple[int, int]]] = {}
+    for record in records:
+        place = (record.span_id, record.parent_span_id or 0)
+        traces.setdefault((record.span_day, record.trace_id), []).append(place)
+    stored = 0
+    for (day, trace), places in sorted(traces.items()):
+        places.sort()
+        digest = hashlib.blake2b(orjson.dumps(places), digest_size=16).digest()
+        span_ids, parents = zip(*places, strict=True)
+        with cursor() as c:
+            c.execute(sql.INSERT_SKELETON, [day, trace, digest, list(span_ids), list(parents)])
+            stored += len(places) * c.rowcount
+    return stored
 
 
 def columns(records: Sequence[SpanRecord], ids: dict[Dimension, int]) -> list[str]:
@@ -237,96 +206,95 @@ def conflicting(records: Sequence[SpanRecord], ids: dict[Dimension, int]) -> int
 # ---------------------------------------------------------------- one call, several spans
 
 
-def relevant(record: SpanRecord) -> bool:
-    return record.has_usage or record.response_id is not None
-
-
-def settle_within(records: Sequence[SpanRecord]) -> None:
-    """Decide what counts among the spans that came together."""
-    count = Counter(record.trace_id for record in records if relevant(record))
-    agents = {record.trace_id for record in records if record.usage_shape == AGENT_TOTAL}
-    unsettled = {trace for trace, number in count.items() if number > 1} | agents
-    if not unsettled:
-        return
-    traces: dict[str, list[SpanRecord]] = {}
+def settle_within(records: Sequence[SpanRecord]) -> set[str]:
+    """Decide what counts among the spans that came together; the traces whose calls count as none
+    of their spans says, so that the stored rows must be looked at once more.
+    """
+    count = Counter(record.trace_id for record in records)
+    by_answer: dict[str, set[str]] = {}
     for record in records:
-        if record.trace_id in unsettled:
-            traces.setdefault(record.trace_id, []).append(record)
-    for spans in traces.values():
-        verdict = decide(map(seen, spans))
-        for record in spans:
-            key = (record.span_day, record.span_id)
-            if key in verdict and record.not_counted not in (OUTSIDE_WINDOW, SEALED):
-                record.not_counted = verdict[key]
-                record.counted = record.not_counted is None
+        if record.response_id is not None:
+            by_answer.setdefault(record.response_id, set()).add(record.trace_id)
+    linked = {trace for traces in by_answer.values() if len(traces) > 1 for trace in traces}
+    told = {record.trace_id for record in records if record.not_counted != NOT_INFERENCE}
+    unsettled = {trace for trace in told if count[trace] > 1 or trace in linked}
+    if not unsettled:
+        return set()
+    concerned = [record for record in records if record.trace_id in unsettled]
+    skeleton = {
+        (record.trace_id, record.span_id): record.parent_span_id
+        for record in concerned
+        if record.is_thin
+    }
+    inside = [each for each in concerned if each.not_counted not in (OUTSIDE_WINDOW, SEALED)]
+    calls, reasons = calls_of((seen(each) for each in inside if not each.is_thin), skeleton)
+    counted = {call.leader.key for call in calls if not call.is_cached}
+    for record in inside:
+        key = SpanPlace(record.span_day, record.trace_id, record.span_id)
+        if key in counted or key in reasons:
+            record.counted = key in counted
+            record.not_counted = None if record.counted else reasons[key]
+    return {span.key.trace for call in calls if not call.is_plain for span in call.spans}
 
 
 def seen(record: SpanRecord) -> Seen:
-    told = record.dimension
     return Seen(
-        day=record.span_day,
-        span_id=record.span_id,
+        key=SpanPlace(record.span_day, record.trace_id, record.span_id),
         parent_span_id=record.parent_span_id,
-        is_inference=told.is_inference,
-        model=told.model,
-        usage_shape=record.usage_shape,
-        tokens=tuple(record.tokens),
+        told=record.dimension,
+        repeats=record.usage_shape == AGENT_TOTAL,
+        has_usage=record.has_usage,
+        tokens=record.tokens,
+        failed=record.status_code == FAILED,
+        weight=record.adjusted_count,
+        client_cost=record.client_cost,
         started_us=record.started_us,
         ended_us=record.started_us + record.duration_us,
         response_id=record.response_id,
-        richness=sum(
-            value is not None
-            for value in (
-                told.team,
-                told.feature,
-                told.product,
-                told.environment,
-                told.customer,
-                told.prompt_name,
-                record.session_id,
-            )
-        ),
-        in_window=record.not_counted not in (OUTSIDE_WINDOW, SEALED),
+        is_bound=record.is_bound,
     )
 
 
-def settle_across(records: Sequence[SpanRecord], *, everything_new: bool) -> None:
-    """Look at the stored spans of the same traces, after the commit: of two requests at once, the
-    later one sees both.
+def settle_across(
+    records: Sequence[SpanRecord], unsettled: set[str], *, everything_new: bool
+) -> None:
+    """Look at the stored spans of the same traces and of the same answers, after the commit: of two
+    requests at once, the later one sees both.
 
-    One index probe for each trace finds those that have other spans, too.
+    One index probe for each trace, and one for each answer, finds those that have other spans, too.
     """
-    own = Counter(record.trace_id for record in records if everything_new and relevant(record))
-    by_days: dict[tuple[str, ...], set[str]] = {}
+    own = Counter(r.trace_id for r in records if everything_new and not r.is_thin)
+    by_days: dict[tuple[str, ...], list[SpanRecord]] = {}
     for record in records:
-        by_days.setdefault(neighbouring_days(record), set()).add(record.trace_id)
-    suspicious: dict[str, set[str]] = {}
-    for days, traces in by_days.items():
-        for trace in suspicious_traces(list(days), sorted(traces), own):
-            suspicious.setdefault(trace, set()).update(days)
-    traces_in_order = sorted(suspicious)
-    for start in range(0, len(traces_in_order), 100):
-        chunk = traces_in_order[start : start + 100]
-        settle_stored(chunk, sorted({day for trace in chunk for day in suspicious[trace]}))
+        by_days.setdefault(neighbouring_days(record), []).append(record)
+    for days, near in by_days.items():
+        traces = shared_traces(list(days), near, own)
+        settle(traces | unsettled.intersection(record.trace_id for record in near), days)
 
 
-def suspicious_traces(days: list[str], traces: Sequence[str], own: Mapping[str, int]) -> list[str]:
+def shared_traces(
+    days: list[str], records: Sequence[SpanRecord], own: Mapping[str, int]
+) -> set[str]:
     """Traces in which a stored span and one of this batch may describe one call."""
+    traces = sorted({record.trace_id for record in records})
+    answers = [
+        (record.trace_id, record.response_id)
+        for record in records
+        if record.response_id is not None
+    ]
     with cursor() as c:
         brought = array(str(own.get(trace, 0)) for trace in traces)
-        shared = c.execute(
+        found = c.execute(
             sql.SHARED_TRACES, [days, array(traces), brought], prepare=True
         ).fetchall()
-        if not shared:
-            return []
-        rows = c.execute(
-            sql.SUSPICIOUS_TRACES, [days, [row[0] for row in shared]], prepare=True
-        ).fetchall()
-    return [row[0].hex for row in rows]
-
-
-def array(texts: Iterable[str]) -> str:
-    return "{" + ",".join(texts) + "}"
+        if answers:
+            with_answers, ids = zip(*answers, strict=True)
+            found += c.execute(
+                sql.SHARED_ANSWERS,
+                [days, array(with_answers), array(map(quoted, ids))],
+                prepare=True,
+            ).fetchall()
+    return {row[0].hex for row in found}
 
 
 def neighbouring_days(record: SpanRecord) -> tuple[str, ...]:
@@ -345,40 +313,3 @@ def day_before(day: str) -> str:
 
 def day_after(day: str) -> str:
     return (date.fromisoformat(day) + timedelta(days=1)).isoformat()
-
-
-@transaction.atomic
-def settle_stored(traces: Sequence[str], days: Sequence[str]) -> None:
-    """Make the stored spans of these traces count as `decide` says; the rollup gets the
-    difference.
-    """
-    with cursor() as c:
-        for trace in traces:  # in order, so that two of these never wait for each other in a circle
-            c.execute(
-                "SELECT pg_advisory_xact_lock(hashtextextended($1, 0))",
-                [f"apportion trace {trace}"],
-            )
-        rows = c.execute(sql.TRACE_SPANS, [list(days), array(traces)]).fetchall()
-        stored: dict[str, dict[Key, tuple[Seen, bool]]] = {}
-        for trace, counted, day, span_id, parent, is_inference, model, shape, tokens, *rest in rows:
-            span = Seen(day, span_id, parent, is_inference, model, shape, tuple(tokens), *rest)
-            stored.setdefault(trace.hex, {})[span.key] = (span, counted)
-        changes = []
-        for trace, spans in stored.items():
-            if len(spans) > TRACE_SPANS:
-                continue
-            verdict = decide(span for span, _ in spans.values())
-            for key, reason in verdict.items():
-                if spans[key][1] is not (reason is None):
-                    changes.append((key[0], trace, key[1], reason))
-        if changes:
-            apply_changes(c, changes)
-
-
-def apply_changes(
-    c: psycopg.RawCursor[tuple[Any, ...]], changes: Sequence[tuple[str, str, int, str | None]]
-) -> None:
-    days, traces, spans, reasons = (list(column) for column in zip(*changes, strict=True))
-    statements: tuple[LiteralString, ...] = (sql.RECOUNT, sql.RECOUNT_USAGE, sql.RECOUNT_LATENCY)
-    for statement in statements:
-        c.execute(statement, [days, traces, spans, reasons])

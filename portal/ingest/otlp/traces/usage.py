@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 MOST_TOKENS = 2**53
+LONGEST_COUNT = 24  # characters
 
 COUNTS = (
     "input",
@@ -27,8 +28,11 @@ COUNTS = (
 )
 
 
-class BadTokenCount(ValueError):
-    """A token count that is no whole number from 0 to 2^53."""
+# How the counts were read; `usage_shape` of a span.
+INCLUSIVE, EXCLUSIVE, GUESSED = "inclusive", "exclusive", "exclusive_inferred"
+FROM_TOTAL, REASONING_APART = "from_total", "reasoning_exclusive_inferred"
+SHORT_OF_TOTAL = "short_of_total"  # the parts are less than the total that is stated beside them
+UNREADABLE = "unreadable"  # no whole numbers from 0 to 2^53: usage that is missing
 
 
 class Buckets(NamedTuple):
@@ -66,33 +70,43 @@ class Buckets(NamedTuple):
 NOTHING = Buckets()
 
 
-def buckets(fields: Mapping[str, Any]) -> tuple[Buckets, str | None]:
-    """The buckets and how they were read; (all zero, None) where the span carries no usage.
+def buckets(fields: Mapping[str, Any], counts_are: str | None = None) -> tuple[Buckets, str | None]:
+    """The buckets and how they were read; (all zero, None) where the span carries no usage, and
+    (all zero, UNREADABLE) where what it carries is no count.
 
-    `fields` holds some of COUNTS as delivered. The conventions say that input includes cache and
-    output includes reasoning, but Anthropic, Bedrock and Gemini answer otherwise and emitters copy
-    them. Read as exclusive where the parts are larger than the whole, or where only that agrees
-    with the total.
+    `fields` holds some of COUNTS as delivered; `counts_are` says whether the input holds cache
+    reads and writes, where emitter or names decide that. Otherwise the conventions say that it
+    does, and that output includes reasoning; but Anthropic, Bedrock and Gemini answer otherwise
+    and emitters copy them. Then it is read as exclusive where the parts are larger than the whole,
+    or where only that agrees with the total.
     """
-    counts = {name: fields[name] for name in COUNTS if name in fields}
-    if not counts:
+    told = {name: fields[name] for name in COUNTS if name in fields}
+    if not told:
         return NOTHING, None
-    check(counts)
+    counts = {name: count for name, value in told.items() if (count := readable(value)) is not None}
+    if any(name in told and name not in counts for name in ("input", "output", "total")):
+        return NOTHING, UNREADABLE
     cached = cached_parts(counts)
-    total_in, total_out, shape = inclusive_sides(counts, sum(cached))
+    total_in, total_out, shape = sides(counts, sum(cached), counts_are)
     result = apart(counts, cached, total_in, total_out)
     if sum(result) > MOST_TOKENS:
-        raise BadTokenCount(f"token counts add up to {sum(result)}, more than 2^53")
+        return NOTHING, UNREADABLE
+    if counts.get("total", 0) > 1.01 * sum(result) + 1:
+        shape = SHORT_OF_TOTAL
     return result, shape
 
 
-def check(counts: Mapping[str, Any]) -> None:
-    """Raises BadTokenCount. A bool is an int, so the exact type counts."""
-    for name, value in counts.items():
-        if type(value) is not int or not 0 <= value <= MOST_TOKENS:
-            raise BadTokenCount(
-                f"{name} token count {value!r:.40} is not a whole number from 0 to 2^53"
-            )
+def readable(value: Any) -> int | None:
+    """The count: a whole number from 0 to 2^53, also as a float or a text."""
+    if isinstance(value, str) and len(value) <= LONGEST_COUNT:
+        try:
+            value = float(value) if "." in value else int(value)
+        except ValueError:
+            return None
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    # A bool is an int, so the exact type counts.
+    return value if type(value) is int and 0 <= value <= MOST_TOKENS else None
 
 
 def cached_parts(counts: Mapping[str, int]) -> tuple[int, int, int]:
@@ -102,29 +116,33 @@ def cached_parts(counts: Mapping[str, int]) -> tuple[int, int, int]:
     return counts.get("cache_read", 0), counts.get("cache_write_5m", write), write_1h
 
 
-def inclusive_sides(counts: Mapping[str, int], cached: int) -> tuple[int, int, str]:
+def sides(counts: Mapping[str, int], cached: int, counts_are: str | None) -> tuple[int, int, str]:
     """All input, all output, and how they were told: each with the parts that it should hold."""
-    shape = "inclusive"
-    reasoning = counts.get("reasoning", 0)
-    total_in, total_out, total = counts.get("input"), counts.get("output"), counts.get("total")
-    if total is not None and (total_in is None or total_out is None):
-        shape = "from_total"
-        if total_in is None and total_out is None:
-            total_in, total_out = total, 0
-        elif total_in is None:
-            total_in = max(total - (total_out or 0), 0)
-        else:
-            total_out = max(total - (total_in or 0), 0)
-    total_in, total_out = total_in or 0, total_out or 0
+    total_in, total_out, shape = stated_sides(counts)
+    reasoning, total = counts.get("reasoning", 0), counts.get("total")
+    if counts_are == INCLUSIVE and cached <= total_in and reasoning <= total_out:
+        return total_in, total_out, shape
     whole = total_in + cached + total_out
-    is_exclusive = cached > total_in or total == whole
+    is_exclusive = counts_are == EXCLUSIVE or cached > total_in or total == whole
     if cached and (is_exclusive or (reasoning and total == whole + reasoning)):
-        shape = "exclusive_inferred"
+        shape = EXCLUSIVE if counts_are == EXCLUSIVE else GUESSED
         total_in += cached
     if reasoning and (reasoning > total_out or total == total_in + total_out + reasoning):
-        shape = "reasoning_exclusive_inferred" if shape == "inclusive" else shape
+        shape = REASONING_APART if shape == INCLUSIVE else shape
         total_out += reasoning
     return total_in, total_out, shape
+
+
+def stated_sides(counts: Mapping[str, int]) -> tuple[int, int, str]:
+    """Input and output as stated, or as the total leaves them."""
+    total_in, total_out, total = counts.get("input"), counts.get("output"), counts.get("total")
+    if total is None or (total_in is not None and total_out is not None):
+        return total_in or 0, total_out or 0, INCLUSIVE
+    if total_in is None and total_out is None:
+        return total, 0, FROM_TOTAL
+    if total_in is None:
+        return max(total - (total_out or 0), 0), total_out or 0, FROM_TOTAL
+    return total_in, max(total - total_in, 0), FROM_TOTAL
 
 
 def apart(

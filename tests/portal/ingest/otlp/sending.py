@@ -67,7 +67,9 @@ def span(
 
 
 def request(
-    spans: Sequence[dict[str, Any]], resource: Mapping[str, Any] | None = None
+    spans: Sequence[dict[str, Any]],
+    resource: Mapping[str, Any] | None = None,
+    scope: str = "tests",
 ) -> dict[str, Any]:
     return {
         "resourceSpans": [
@@ -77,7 +79,7 @@ def request(
                         resource or {"service.name": "chat-api", "team": "search"}
                     )
                 },
-                "scopeSpans": [{"scope": {"name": "tests"}, "spans": list(spans)}],
+                "scopeSpans": [{"scope": {"name": scope}, "spans": list(spans)}],
             }
         ]
     }
@@ -114,8 +116,9 @@ def protobuf(spans: Sequence[dict[str, Any]], resource: Mapping[str, Any] | None
     for group in request(spans, resource)["resourceSpans"]:
         out = message.resource_spans.add()
         fill(out.resource.attributes, group["resource"]["attributes"])
+        out.scope_spans.add().scope.name = group["scopeSpans"][0]["scope"]["name"]
         for sent in group["scopeSpans"][0]["spans"]:
-            made = (out.scope_spans[0] if out.scope_spans else out.scope_spans.add()).spans.add()
+            made = out.scope_spans[0].spans.add()
             made.trace_id, made.span_id = (
                 bytes.fromhex(sent["traceId"]),
                 bytes.fromhex(sent["spanId"]),

@@ -240,7 +240,11 @@ def test_buckets_are_exclusive_and_never_negative(
         ),
         ({"ai.operationId": "ai.embed.doEmbed"}, "embeddings", True),
         ({"langfuse.observation.type": "span"}, "span", False),
-        ({"http.route": "/"}, None, False),
+        ({"langsmith.span.kind": "prompt"}, None, True),  # only LangSmith's own scope says no
+        ({"gen_ai.operation.name": "acompletion"}, "chat", True),
+        ({"gen_ai.operation.name": "aembedding"}, "embeddings", True),
+        ({"gen_ai.operation.name": "rerank"}, "rerank", True),
+        ({"http.route": "/"}, None, True),
     ],
 )
 def test_only_calls_count(told: dict[str, Any], operation: str | None, counted: bool) -> None:

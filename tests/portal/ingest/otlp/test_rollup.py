@@ -24,8 +24,9 @@ from portal.ingest.otlp.rollup.merge import merge_deltas, rollup_of_spans
 from portal.ingest.otlp.rollup.retention import prepare, retain
 from portal.ingest.otlp.traces.attributes import installed
 from portal.ingest.otlp.traces.decode import json_items
+from portal.ingest.otlp.traces.known import forget
 from portal.ingest.otlp.traces.normalise import Sender, normalise
-from portal.ingest.otlp.traces.store import forget, store_spans
+from portal.ingest.otlp.traces.store import store_spans
 from portal.ingest.otlp.traces.window import window
 from tests.portal.ingest.otlp.sending import CALL, NOW, request, rows, span, totals
 
@@ -38,9 +39,9 @@ def frozen_clock() -> Iterator[None]:
         yield
 
 
-def store(spans: list[dict[str, Any]], **resource: Any) -> None:
+def store(spans: list[dict[str, Any]], scope: str = "tests", **resource: Any) -> None:
     words = installed()
-    items = json_items(request(spans, resource or None), words.wanted)
+    items = json_items(request(spans, resource or None, scope), words.wanted)
     records, refused = normalise(
         items, words=words, sender=Sender(), window=window(NOW.timestamp())
     )
@@ -50,7 +51,14 @@ def store(spans: list[dict[str, Any]], **resource: Any) -> None:
 
 def forget_everything() -> None:
     with connection.cursor() as cursor:
-        for table in ("span", "usage_delta", "latency_delta", "usage_hourly", "latency_hourly"):
+        for table in (
+            "span",
+            "usage_delta",
+            "latency_delta",
+            "usage_hourly",
+            "latency_hourly",
+            "merged_call",
+        ):
             cursor.execute(f"DELETE FROM {table}")
     forget()
 
@@ -86,10 +94,10 @@ CROWD = [
     span(1, CALL, trace=8, seconds=9),
     span(2, OTHER_CALL, trace=8, parent=1, seconds=2),
 ]
-# trace 1: 100 + 200; trace 2: 300; trace 3: 100; trace 4: the richer one, 200; trace 5: 100; trace
-# 6: the outer, 300; trace 7: one call seen twice with different counts, the inner 200; trace 8: two
-# calls, 100 + 200.
-EXPECTED = {"spans": 10, "calls": 10, "input": 1800, "output": 360}
+# trace 1: 100 + 200; trace 2: 300; trace 3: 100; trace 4: the inner, 200; trace 5: 100; trace 6:
+# the outer, 300; traces 7 and 8: one call seen twice with different counts, the inner 200,
+# however long the outer took.
+EXPECTED = {"spans": 9, "calls": 9, "input": 1700, "output": 340}
 
 
 def test_one_batch_counts_each_call_once() -> None:
@@ -101,13 +109,14 @@ def test_one_batch_counts_each_call_once() -> None:
         "BY trace_id, span_id"
     ) == [
         ("1", 1, "repeats the usage of its calls"),
-        ("1", 3, "the same call as another span"),
+        ("1", 2, "the same call as another span"),
         ("2", 2, "not an inference call"),
         ("4", 1, "the same call as another span"),
         ("5", 1, "repeats the usage of its calls"),
         ("5", 2, "not an inference call"),
         ("6", 2, "repeats the usage of its calls"),
         ("7", 1, "the same call as another span"),
+        ("8", 1, "the same call as another span"),
     ]
 
 
@@ -141,14 +150,15 @@ def assert_rollup_equals_spans(day: date) -> None:
         "sum(input_uncached), sum(cache_read), sum(cache_write_5m), sum(cache_write_1h), "
         "sum(output_text), sum(reasoning), sum(input_audio), sum(input_image), sum(output_audio), "
         "sum(output_image), sum(duration_us), sum(variance_input), sum(variance_output), "
-        "sum(covariance) FROM usage_live GROUP BY hour, dimension_id HAVING sum(spans) <> 0"
+        "sum(covariance), sum(cached_answers), sum(client_cost), sum(client_cost_calls) "
+        "FROM usage_live GROUP BY hour, dimension_id "
+        "HAVING sum(spans) <> 0 OR sum(cached_answers) <> 0"
     )
-    # the variance terms after these are floating point, whose last digit depends on the order of
-    # adding
-    exact = 17
-    assert [row[:exact] for row in sorted(stored)] == [row[:exact] for row in usage]
+    # The variance terms are floating point, whose last digit depends on the order of adding.
+    terms = slice(17, 20)
+    assert [row[:17] + row[20:] for row in sorted(stored)] == [row[:17] + row[20:] for row in usage]
     for row, rebuilt in zip(sorted(stored), usage, strict=True):
-        assert row[exact:] == pytest.approx(rebuilt[exact:], rel=1e-12)
+        assert row[terms] == pytest.approx(rebuilt[terms], rel=1e-12)
     stored = rows(
         "SELECT hour, dimension_id, bin, sum(calls) FROM latency_live"
         " GROUP BY hour, dimension_id, bin HAVING sum(calls) <> 0"
@@ -339,18 +349,38 @@ def test_fault_136_one_call_counts_once_whoever_sees_it() -> None:
         span(2, {**told, "gen_ai.response.id": f"r-{n}"}, trace=n, parent=1, seconds=1.9)
         for n, told in enumerate(calls, 1)
     ]
+    named_anew = {"gen_ai.provider.name": "anthropic", "gen_ai.request.model": "gpt-4o"}
     renamed = [
-        span(2, {**told, "gen_ai.response.id": f"gw-{n}"}, trace=n, parent=1, seconds=1.9)
+        span(
+            2,
+            {**told, **named_anew, "gen_ai.response.id": f"chatcmpl-{n}"},
+            trace=n,
+            parent=1,
+            seconds=1.9,
+        )
         for n, told in enumerate(calls, 1)
     ]
     found = []
-    for seen in (app, gateway, [*app, *gateway], [*gateway, *app], [*app, *renamed]):
+    for seen, scope in (
+        (app, "tests"),
+        (gateway, "litellm"),
+        ([*app, *gateway], "tests"),
+        ([*gateway, *app], "tests"),
+        ([*app, *renamed], "litellm"),
+    ):
         forget_everything()
         for one in seen:
-            store([one])
+            store([one], scope)
         found.append(totals())
 
     assert found == [{"spans": 5, "calls": 5, "input": 515, "output": 15}] * 5
+
+
+def test_different_answers_are_different_calls_even_inside_each_other() -> None:
+    store([span(1, {**CALL, "gen_ai.response.id": "r-1"}, seconds=2)])
+    store([span(2, {**CALL, "gen_ai.response.id": "r-2"}, parent=1)])
+
+    assert totals()["calls"] == 2
 
 
 def test_a_retry_beside_the_first_attempt_is_a_call_of_its_own() -> None:

@@ -17,7 +17,7 @@ from django.core.management import call_command
 from allocation.models import Import, RejectedRow
 from portal.accounts.keys import create_key, key_from_request, revoke_key
 from portal.ingest.otlp.http.senders import NoSender, sender_of
-from tests.portal.ingest.otlp.sending import CALL, NOW, protobuf, request, rows, span, totals
+from tests.portal.ingest.otlp.sending import NOW, protobuf, request, rows, span, totals
 
 pytestmark = pytest.mark.django_db(databases=["default", "owner"])
 
@@ -76,23 +76,19 @@ def test_every_shape_of_file_is_loaded_once(tmp_path: Path, name: str) -> None:
 
 
 def test_rejected_spans_are_listed_with_their_line(tmp_path: Path) -> None:
-    bad = {**CALL, "gen_ai.usage.input_tokens": -1}
     path = tmp_path / "spans.jsonl"
     path.write_text(
-        json.dumps(request([span(1)])) + "\n" + json.dumps(request([span(2, bad), span(3)])) + "\n"
+        json.dumps(request([span(1)]))
+        + "\n"
+        + json.dumps(request([span(2, spanId="12"), span(3)]))
+        + "\n"
     )
 
     status, outcome, _ = run(path)
 
     assert status == 0
     assert (outcome["spans_read"], outcome["spans_stored"], outcome["spans_rejected"]) == (3, 2, 1)
-    assert outcome["rejected"] == [
-        {
-            "line": 2,
-            "reason": "span 'chat gpt-4o': input token count -1 is not a whole number from 0 to "
-            "2^53",
-        }
-    ]
+    assert outcome["rejected"] == [{"line": 2, "reason": "span id is not 8 bytes, or all zero"}]
     assert RejectedRow.objects.get().line == 2
 
 

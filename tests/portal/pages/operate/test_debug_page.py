@@ -16,8 +16,8 @@ from django.test import Client
 from allocation.catalogue.prices import ensure_prices
 from allocation.models import Feature
 from portal.accounts.models import Role
+from portal.ingest.otlp.calls.counting import SAME_CALL
 from portal.ingest.otlp.rollup.merge import merge_deltas
-from portal.ingest.otlp.traces.nested import SAME_CALL
 from portal.ingest.otlp.traces.normalise import FETCHED, REPEATS_CALLS
 from reports.analysis.waterfall import TOLD_ELSEWHERE
 from reports.asking import TeamScope

@@ -1,0 +1,207 @@
+"""Makes stored spans count as their calls do; the rollup gets the difference."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import psycopg
+from django.db import transaction
+
+from portal.ingest.otlp.calls import sql
+from portal.ingest.otlp.calls.counting import CACHED, SAME_CALL, Call, count
+from portal.ingest.otlp.calls.matching import match
+from portal.ingest.otlp.calls.seen import Seen, SpanPlace
+from portal.ingest.otlp.traces.dimensions import dimension_ids, dimensions_of
+from portal.ingest.otlp.traces.known import cursor, known
+from portal.ingest.otlp.traces.usage import Buckets
+
+TRACES_AT_ONCE = 100
+TRACE_SPANS = 5_000  # longer traces are not searched for repeated calls
+ATTEMPTS = 5
+
+Cursor = psycopg.RawCursor[tuple[Any, ...]]
+Skeleton = dict[tuple[str, int], int | None]
+
+
+class Values(NamedTuple):
+    """The columns of a merged call behind its key."""
+
+    dimension_id: int
+    adjusted_count: Any
+    status_code: int
+    has_usage: bool
+    tokens: Buckets
+    client_cost: Any
+    spans: int
+    doubt: str | None
+
+
+@dataclass
+class StoredTraces:
+    """What the database says of some traces."""
+
+    spans: dict[SpanPlace, Seen] = field(default_factory=dict)
+    reasons: dict[SpanPlace, str | None] = field(default_factory=dict)  # None: counted
+    merged: dict[SpanPlace, Values] = field(default_factory=dict)
+    skeleton: Skeleton = field(default_factory=dict)
+    sealed: frozenset[str] = frozenset()
+
+
+def components(spans: Iterable[Seen]) -> list[list[Seen]]:
+    """The spans of each trace, and of traces that an answer's id links, together."""
+    leader: dict[str, str] = {}
+
+    def find(name: str) -> str:
+        while leader.setdefault(name, name) != name:
+            leader[name] = leader[leader[name]]
+            name = leader[name]
+        return name
+
+    listed = list(spans)
+    for span in listed:
+        proof = span.proof if span.is_call else None
+        if proof is not None:
+            one, other = sorted((find(span.key.trace), find(f"answer {proof}")))
+            leader[other] = one
+    found: dict[str, list[Seen]] = {}
+    for span in listed:
+        found.setdefault(find(span.key.trace), []).append(span)
+    return list(found.values())
+
+
+def calls_of(spans: Iterable[Seen], skeleton: Skeleton) -> tuple[list[Call], dict[SpanPlace, str]]:
+    """The calls that these spans tell of, and why the others don't count."""
+    calls: list[Call] = []
+    reasons: dict[SpanPlace, str] = {}
+    for together in components(spans):
+        if len(together) <= TRACE_SPANS:
+            found, left_out = count(match(together, skeleton))
+            calls += found
+            reasons |= left_out
+    return calls, reasons
+
+
+def settle(traces: Iterable[str], days: Sequence[str]) -> None:
+    """Make the stored spans of these traces, and of those that share an answer with them, count as
+    their calls do.
+    """
+    in_order = sorted(traces)
+    for start in range(0, len(in_order), TRACES_AT_ONCE):
+        settle_some(set(in_order[start : start + TRACES_AT_ONCE]), list(days))
+
+
+def settle_some(traces: set[str], days: list[str]) -> None:
+    """Locks every trace that is concerned, in one order; begins anew where more have come."""
+    for _ in range(ATTEMPTS):
+        traces = linked(traces, days)
+        try:
+            with transaction.atomic(), cursor() as c:
+                c.execute(sql.LOCK_TRACES, [array(sorted(traces))])
+                if linked(traces, days) <= traces:
+                    apply(c, read(c, traces, days))
+                    return
+        except Exception:
+            known.dimensions.clear()  # some may have been rolled back
+            raise
+
+
+def linked(traces: set[str], days: list[str]) -> set[str]:
+    """The traces, and all that share an answer's id with one of them."""
+    found = set(traces)
+    fresh = set(traces)
+    with cursor() as c:
+        while fresh:
+            rows = c.execute(sql.LINKED_TRACES, [days, array(sorted(fresh))], prepare=True)
+            fresh = {row[0].hex for row in rows.fetchall()} - found
+            found |= fresh
+    return found
+
+
+def array(texts: Iterable[str]) -> str:
+    return "{" + ",".join(texts) + "}"
+
+
+def read(c: Cursor, traces: Collection[str], days: list[str]) -> StoredTraces:
+    bound = [days, array(sorted(traces))]
+    state = StoredTraces()
+    state.sealed = frozenset(row[0] for row in c.execute(sql.SEALED, [days]).fetchall())
+    rows = c.execute(sql.TRACE_SPANS, bound).fetchall()
+    dimensions = dimensions_of(row[4] for row in rows)
+    for row in rows:
+        day, trace, span_id, parent, dimension, *told, reason = row
+        key = SpanPlace(day, trace.hex, span_id)
+        if day in state.sealed and reason is not None:
+            continue
+        repeats, has_usage, tokens, *rest = told
+        state.spans[key] = Seen(
+            key, parent, dimensions[dimension], repeats, has_usage, Buckets(*tokens), *rest
+        )
+        state.reasons[key] = reason
+    for day, trace, span_id, *values in c.execute(sql.MERGED_CALLS, bound).fetchall():
+        values[4] = Buckets(*values[4])
+        state.merged[SpanPlace(day, trace.hex, span_id)] = Values(*values)
+    for trace, span_ids, parents in c.execute(sql.SKELETONS, bound).fetchall():
+        for span_id, parent in zip(span_ids, parents, strict=True):
+            state.skeleton[trace.hex, span_id] = parent or None
+    return state
+
+
+def apply(c: Cursor, state: StoredTraces) -> None:
+    """Write what differs between the state and what the calls say."""
+    calls, reasons = calls_of(state.spans.values(), state.skeleton)
+    wanted: dict[SpanPlace, str | None] = {**reasons}
+    merged: dict[SpanPlace, Values] = {}
+    ids = dimension_ids({call.told for call in calls if not call.is_plain})
+    for call in calls:
+        frozen = {span.key for span in call.spans if span.key.day in state.sealed}
+        if frozen:  # the day that is closed keeps it
+            wanted.update({span.key: SAME_CALL for span in call.spans})
+            wanted.update(dict.fromkeys(frozen))
+            continue
+        wanted[call.leader.key] = CACHED if call.is_cached else None
+        if not call.is_plain:
+            merged[call.leader.key] = values_of(call, ids[call.told])
+    changed = [
+        key
+        for key, reason in wanted.items()
+        if key.day not in state.sealed
+        and (reason != state.reasons[key] or merged.get(key) != state.merged.get(key))
+    ]
+    if changed:
+        write(c, sorted(changed), wanted, merged)
+
+
+def values_of(call: Call, dimension_id: int) -> Values:
+    return Values(
+        dimension_id,
+        call.weight,
+        2 if call.failed else 0,
+        call.has_usage,
+        call.tokens,
+        call.client_cost,
+        len(call.spans),
+        call.doubt,
+    )
+
+
+def write(
+    c: Cursor,
+    changed: Sequence[SpanPlace],
+    wanted: Mapping[SpanPlace, str | None],
+    merged: Mapping[SpanPlace, Values],
+) -> None:
+    keys = [list(column) for column in zip(*changed, strict=True)]
+    for statement in (sql.ADD_USAGE, sql.ADD_LATENCY):
+        c.execute(statement, [*keys, -1])
+    c.execute(sql.RECOUNT, [*keys, [wanted[key] for key in changed]])
+    c.execute(sql.FORGET_MERGED, keys)
+    rows = [(*key, *merged[key]) for key in changed if key in merged]
+    if rows:
+        c.executemany(
+            sql.WRITE_MERGED,
+            [(*row[:7], *row[7], *row[8:]) for row in rows],
+        )
+    for statement in (sql.ADD_USAGE, sql.ADD_LATENCY):
+        c.execute(statement, [*keys, 1])

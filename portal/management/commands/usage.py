@@ -1,0 +1,97 @@
+"""manage.py usage FROM TO --by ...: the model calls of some days, as traces tell them."""
+
+from __future__ import annotations
+
+import argparse
+from datetime import date
+from decimal import Decimal
+from typing import Any
+
+from django.core.management.base import CommandParser
+
+from allocation.values.money import plain
+from portal.commands import PortalCommand
+from portal.ingest.otlp.job_kinds import import_packaged_prices
+from portal.ingest.otlp.rollup.merge import merge_deltas
+from reports.asking import TeamScope
+from reports.queries.usage.by import BY, UsageSum, usage_by
+
+ALL_OF_IT = 3600.0  # seconds that merging may take
+
+
+class Command(PortalCommand):
+    help = "Model calls, tokens and list cost of UTC days; FROM is included, TO is not."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        super().add_arguments(parser)
+        parser.add_argument("first", type=day_argument, metavar="FROM")
+        parser.add_argument("last", type=day_argument, metavar="TO")
+        parser.add_argument(
+            "--by",
+            type=names_argument,
+            default=["provider", "model"],
+            metavar="NAME,...",
+            help=f"any of {', '.join(BY)}",
+        )
+
+    def run(self, **options: Any) -> dict[str, Any]:
+        import_packaged_prices(created_by="usage")
+        merge_deltas(ALL_OF_IT)
+        names: list[str] = options["by"]
+        rows = usage_by(
+            names=names,
+            first=options["first"],
+            last=options["last"],
+            teams=TeamScope.everything(),
+        )
+        return {
+            "from": options["first"].isoformat(),
+            "to": options["last"].isoformat(),
+            "rows": [as_json(names, row) for row in rows],
+        }
+
+    def show(self, outcome: dict[str, Any]) -> str:
+        lines = []
+        for row in outcome["rows"]:
+            named = [str(value) for value in row.values() if isinstance(value, str | None)]
+            tokens = sum(Decimal(str(count)) for count in row["tokens"].values())
+            cost = row["list_cost"] or "without a price"
+            told = [value for value in named if value not in (cost, row["client_cost"])]
+            lines.append(f"{' '.join(told)}: {row['calls']} calls, {tokens} tokens, {cost}")
+        return "\n".join(lines) or "no calls in these days"
+
+
+def as_json(names: list[str], row: UsageSum) -> dict[str, Any]:
+    told = [value.isoformat() if isinstance(value, date) else value for value in row.key]
+    return {
+        **dict(zip(names, told, strict=True)),
+        "calls": count(row.calls),
+        "calls_without_usage": count(row.calls_without_usage),
+        "calls_failed": count(row.calls_failed),
+        "cached_answers": count(row.cached_answers),
+        "tokens": {name: count(tokens) for name, tokens in row.tokens.items()},
+        "list_cost": None if row.list_cost is None else plain(row.list_cost),
+        "client_cost": None if row.client_cost is None else plain(row.client_cost),
+        "client_cost_calls": count(row.client_cost_calls),
+        "time_to_first_chunk_ms_p50": row.first_chunk_ms,
+    }
+
+
+def count(quantity: Decimal) -> int | float:
+    """A whole number where it is one; sampled spans stand for parts of calls, too."""
+    return int(quantity) if quantity == quantity.to_integral_value() else float(quantity)
+
+
+def day_argument(text: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no day; write YYYY-MM-DD") from None
+
+
+def names_argument(text: str) -> list[str]:
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    unknown = [name for name in names if name not in BY]
+    if unknown or not names or len(set(names)) < len(names):
+        raise argparse.ArgumentTypeError(f"{text!r}: name any of {', '.join(BY)}, each once")
+    return names

@@ -1,0 +1,132 @@
+"""Model calls of some UTC days, summed up by whatever their usage dimensions tell."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+from functools import cache
+from typing import Any
+
+from django.db import connection
+
+from allocation.catalogue.canonical import TOKEN_COLUMNS
+from allocation.catalogue.price_list import packaged
+from allocation.catalogue.vocabulary import SELLERS, canonical_provider
+from reports.asking import TeamScope, within_scope
+
+# What rows can be made by -> SQL. A call that names no seller (a framework, a gateway, nothing) is
+# shown under the one whose price list knows its model.
+BY = {
+    "service": "d.service",
+    "provider": "coalesce(CASE WHEN d.provider = ANY(%(sellers)s) THEN d.provider END,"
+    " maker.name, d.provider)",
+    "model": "d.model",
+    "team": "d.team",
+    "feature": "d.feature",
+    "product": "d.product",
+    "environment": "d.environment",
+    "customer": "d.customer",
+    "project": "d.project",
+    "key": "d.caller",
+    "tier": "d.tier",
+    "day": "(u.hour AT TIME ZONE 'UTC')::date",
+}
+TOKENS = " + ".join(f"u.{name}" for name in TOKEN_COLUMNS)
+
+MAKER = """
+LEFT JOIN LATERAL (
+    SELECT called.name
+    FROM allocation_pricematch m
+    JOIN unnest(%(told)s::text[], %(called)s::text[]) AS called(id, name) ON called.id =
+        m.price_provider
+    WHERE m.model_text IN (d.model_answered, d.model_requested)
+        AND m.provider = coalesce(d.provider, '')
+    ORDER BY m.version_id DESC, m.model_text = d.model_answered DESC
+    LIMIT 1) AS maker ON true
+"""
+# One row per combination of the columns; UTC days [first, last).
+USAGE = """
+SELECT {columns}, sum(u.calls), sum(u.calls_without_usage), sum(u.errors), sum(u.cached_answers),
+    CASE WHEN bool_or(u.list_cost IS NULL AND {tokens} > 0) THEN NULL
+        ELSE coalesce(sum(u.list_cost), 0) END,
+    CASE WHEN sum(u.client_cost_calls) > 0 THEN sum(u.client_cost) END, sum(u.client_cost_calls),
+    {sums}
+FROM usage_hourly u
+JOIN allocation_usagedimension d ON d.id = u.dimension_id
+{maker}
+WHERE u.hour >= %(first)s AND u.hour < %(last)s AND {scope}
+GROUP BY {numbers}
+HAVING sum(u.calls) <> 0 OR sum(u.cached_answers) <> 0
+ORDER BY {numbers}
+"""
+# The median is over spans, as far as they are kept.
+FIRST_CHUNK = """
+SELECT {columns}, percentile_cont(0.5) WITHIN GROUP (ORDER BY c.time_to_first_chunk_us) / 1000
+FROM (
+    SELECT *, date_trunc('hour', started_at, 'UTC') AS hour FROM call_as_counted
+    WHERE span_day >= %(first)s AND span_day < %(last)s AND counted
+        AND time_to_first_chunk_us IS NOT NULL) AS c
+CROSS JOIN LATERAL (SELECT c.hour) AS u
+JOIN allocation_usagedimension d ON d.id = c.dimension_id
+{maker}
+WHERE {scope}
+GROUP BY {numbers}
+"""
+
+
+@dataclass(frozen=True)
+class UsageSum:
+    """One combination; what is unknown is None."""
+
+    key: tuple[Any, ...]
+    first_chunk_ms: float | None
+    tokens: dict[str, Decimal]
+    calls: Decimal
+    calls_without_usage: Decimal  # of those that did not fail
+    calls_failed: Decimal
+    cached_answers: Decimal  # no calls
+    list_cost: Decimal | None  # USD; None where any of the usage has no price
+    client_cost: Decimal | None
+    client_cost_calls: Decimal
+
+
+def usage_by(*, names: Sequence[str], first: date, last: date, teams: TeamScope) -> list[UsageSum]:
+    """A row for each combination of these names of BY that has calls in the UTC days [first, last).
+
+    Reads what is merged and priced; `merge_deltas` first to have everything.
+    """
+    columns = [BY[name] for name in names]
+    words = {
+        "columns": ", ".join(columns),
+        "numbers": ", ".join(str(number) for number in range(1, len(names) + 1)),
+        "maker": MAKER if "provider" in names else "",
+        "scope": within_scope("d.team"),
+        "tokens": f"({TOKENS})",
+        "sums": ", ".join(f"sum(u.{name})" for name in TOKEN_COLUMNS),
+    }
+    parameters = {"first": first, "last": last, "teams": teams.bound, **sellers()}
+    with connection.cursor() as cursor:
+        cursor.execute(FIRST_CHUNK.format(**words), parameters)
+        width = len(names)
+        medians = {row[:width]: row[width] for row in cursor.fetchall()}
+        cursor.execute(USAGE.format(**words), parameters)
+        rows = cursor.fetchall()
+    return [
+        UsageSum(
+            row[:width],
+            medians.get(row[:width]),
+            dict(zip(TOKEN_COLUMNS, row[width + 7 :], strict=True)),
+            *row[width : width + 7],
+        )
+        for row in rows
+    ]
+
+
+@cache
+def sellers() -> dict[str, list[str]]:
+    """Who sells models, under our names; and the price list's names with ours."""
+    told = [provider.id for provider in packaged().providers]
+    called = [canonical_provider(name) for name in told]
+    return {"sellers": sorted(SELLERS), "told": told, "called": called}
