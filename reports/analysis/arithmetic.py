@@ -112,5 +112,5 @@ def _has_driver(day: ExplainedDay) -> bool:
     if day.driver_total is None or not day.driver_total or day.driver_quantity is None:
         return False
     if day.charge_kind == "untraced":
-        return day.note == "untraced spread"
+        return (day.note or "").startswith("untraced spread")
     return not (day.charge_kind == "unallocated" and not _covers_by_driver(day))
