@@ -308,12 +308,7 @@ NOTES = {
     " that are counted twice, or a unit that is misread",
     "unknown coverage": "nobody knows how much of it the traces explain",
     "split": "split by what is traced",
-    "over-traced beyond 3x": "more than three times of what is billed is traced",
     "within sampling error": "what has no trace is within the sampling error",
-    "unknown coverage": "how much of it is traced is unknown",
-    "unknown wording": "the catalogue does not know its wording",
-    "coverage derived": "how much is traced follows from list prices",
-    "split": "",
     **REASONS,
 }
 
@@ -331,12 +326,6 @@ def reason_words(reason: str | None) -> str:
     if reason and reason.startswith(TOLD):
         return f"{UNKNOWN_TEAM} {quoted(reason.removeprefix(TOLD))}"
     return REASONS.get(reason, reason) if reason else ""
-
-
-def note_words(note: str | None) -> str:
-    """What a run noted of a split: one remark after the other. "" for None."""
-    remarks = (NOTES.get(remark, remark) for remark in (note or "").split("; "))
-    return "; ".join(filter(None, remarks))
 
 
 def known_by(kind: str, rung: int, method: str | None) -> str:

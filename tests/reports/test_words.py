@@ -7,7 +7,7 @@ import pytest
 from allocation.models import ChargeKind, Evidence
 from allocation.rules.methods import METHODS as METHODS_OF_RULES
 from reports import readable
-from reports.readable import kind_known_by, known_by, note_words, reason_words
+from reports.readable import kind_known_by, known_by, reason_words
 
 
 def test_told_names_stand_in_quotes() -> None:
@@ -39,12 +39,6 @@ def test_told_names_stand_in_quotes() -> None:
 )
 def test_how_an_amount_is_known(kind: str, rung: int, method: str | None, said: str) -> None:
     assert known_by(kind, rung, method) == kind_known_by(kind, rung, method) == said
-
-
-def test_remarks_of_a_note_stand_one_after_the_other() -> None:
-    assert note_words("split; coverage derived") == "how much is traced follows from list prices"
-    assert note_words("untraced to owner; coverage derived").startswith("what has no trace is kept")
-    assert (note_words("through pool"), note_words(None)) == ("through pool", "")
 
 
 def test_what_stands_for_itself_is_called_by_its_kind() -> None:

@@ -27,7 +27,7 @@ from reports.cost_question.answers import rule_methods
 from reports.queries.explain.amount import LINES, ExplainedDay, ExplainedLine, ExplainedPart
 from reports.queries.explain.evidence import BEFORE_ALL, bill_rows
 from reports.queries.ownership.organisation import OrganisationNames, names_of
-from reports.readable import KINDS, METHODS, calculated, kind_known_by, note_words, reason_words
+from reports.readable import KINDS, METHODS, NOTES, calculated, kind_known_by, reason_words
 
 BASIS_WORDS = {
     True: "AI spending only, by the day of the charge",
@@ -62,7 +62,7 @@ class DayText:
     known_by: str
     steps: list[Step]
     widened: str | None
-    note: str
+    note: str | None
 
 
 @require_safe
@@ -246,5 +246,5 @@ def day_text(method: str, day: ExplainedDay) -> DayText:
         known_by=kind_known_by(day.charge_kind, day.evidence, method),
         steps=steps(method, day),
         widened=widened_words(method, day.widened),
-        note=note_words(day.note),
+        note=NOTES.get(day.note, day.note) if day.note else None,
     )
