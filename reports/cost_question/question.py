@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from allocation.values.names import quoted
 from allocation.values.periods import Period
 from reports.asking import TeamScope
+from reports.cost_question.attribution import attribution
 from reports.cost_question.runs import Conversion, MonthRun
 
 METRICS = ("effective_cost", "billed_cost")
@@ -64,6 +65,7 @@ DIMENSIONS: Mapping[str, CostDimension] = {
     "rule": CostDimension("daily.rule"),
     "reason": CostDimension("daily.reason"),
     "evidence": CostDimension("daily.evidence"),
+    "attribution": CostDimension(attribution("daily")),
     "source": CostDimension("source.name", SOURCE),
     "currency": CostDimension("daily.currency"),
     "day": CostDimension("daily.day"),
