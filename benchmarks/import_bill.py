@@ -148,8 +148,9 @@ def load(bill: Path, source: str) -> None:
     django.setup()
 
     from portal.ingest.bills.delivery import load_bill
+    from portal.ingest.bills.files.stream import BillFile
 
-    outcome = load_bill(path=bill, source_name=source)
+    outcome = load_bill(files=[BillFile.at(bill)], source_name=source)
     if outcome.status != "loaded" or outcome.rows_rejected:
         raise SystemExit(f"{outcome.status}: {outcome.reason}")
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

@@ -304,11 +304,18 @@ NOTES = {
     "untraced to owner": "what has no trace is kept by its owner",
     "untraced unallocated": "what has no trace is unallocated",
     "over-traced": "more is traced than billed",
+    "over-traced beyond 3x": "more than three times of what is billed is traced: look for calls"
+    " that are counted twice, or a unit that is misread",
+    "unknown coverage": "nobody knows how much of it the traces explain",
+    "split": "split by what is traced",
     "within sampling error": "what has no trace is within the sampling error",
     **REASONS,
 }
 
 
+DERIVED = "; coverage derived"
+DERIVED_WORDS = "; how much is traced is derived from cost, or from the provider's report"
+NOTES |= {f"{note}{DERIVED}": f"{words}{DERIVED_WORDS}" for note, words in NOTES.items()}
 TOLD = f"{UNKNOWN_TEAM}: "
 
 

@@ -24,10 +24,10 @@ from allocation.catalogue.canonical import (
     OUTPUT_AUDIO,
     OUTPUT_IMAGE,
 )
-from allocation.catalogue.price_list import PACKAGE_PROVIDERS
 from allocation.catalogue.vocabulary import (
     DATA,
     MAKERS,
+    PACKAGE_PROVIDERS,
     WORDS,
     Atom,
     atoms,

@@ -28,6 +28,8 @@ from genai_prices.types import (
     TimeOfDateConstraint,
 )
 
+from allocation.catalogue.vocabulary import PACKAGE_PROVIDERS
+
 EXACT = Context(prec=60, traps=[Inexact])
 
 # Where a list has no price of its own for a class, its tokens are charged at the next wider one
@@ -60,20 +62,6 @@ TIERS: dict[str | None, dict[str, str]] = {
     "priority": {"service_tier": "priority"},
     "flex": {"service_tier": "flex"},
     "fast": {"service_tier": "fast"},
-}
-
-# Normalised provider names (allocation.catalogue.canonical) to the package's ids where they differ
-PACKAGE_PROVIDERS = {
-    "aws.bedrock": "aws",
-    "azure.ai.openai": "azure",
-    "azure.ai.inference": "azure",
-    "gcp.vertex_ai": "google",
-    "gcp.gemini": "google",
-    "gcp.gen_ai": "google",
-    "mistral_ai": "mistral",
-    "moonshot_ai": "moonshotai",
-    "x_ai": "x-ai",
-    "together_ai": "together",
 }
 
 

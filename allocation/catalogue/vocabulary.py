@@ -26,6 +26,7 @@ def spellings(names: Mapping[str, list[str]]) -> dict[str, str]:
 
 PROVIDER_NAMES: Final = spellings(DATA["providers"])
 CLOUD_NAMES: Final = spellings(DATA["clouds"])
+PACKAGE_PROVIDERS: Final[dict[str, str]] = DATA["price_lists"]
 SELLERS: Final = frozenset(PROVIDER_NAMES.values()) | frozenset(DATA["sellers"])  # of model calls
 ALIASES: Final[dict[str, str]] = DATA["aliases"]
 PREFIXES: Final = [re.compile(f"^{pattern}") for pattern in DATA["prefixes"]]

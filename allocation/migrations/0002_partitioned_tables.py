@@ -27,9 +27,10 @@ class Migration(migrations.Migration):
                         (
                             "pk",
                             models.CompositePrimaryKey(
-                                "billing_month",
                                 "scope_id",
                                 "line",
+                                "file_number",
+                                "billing_month",
                                 blank=True,
                                 editable=False,
                                 primary_key=True,
@@ -37,6 +38,7 @@ class Migration(migrations.Migration):
                             ),
                         ),
                         ("billing_month", models.DateField()),
+                        ("file_number", models.SmallIntegerField(db_default=0, default=0)),
                         ("scope_id", models.BigIntegerField()),
                         ("line", models.BigIntegerField()),
                         ("dimension_id", models.BigIntegerField()),

@@ -63,13 +63,14 @@ class ImportKind(models.TextChoices):
 
 
 class Import(models.Model):
-    """One delivered file."""
+    """One delivery: a file, or the files of one bill."""
 
     source = models.ForeignKey(Source, on_delete=models.PROTECT, null=True)
     kind = models.TextField(choices=ImportKind.choices, default=ImportKind.BILL)
     status = models.TextField(choices=ImportStatus.choices, default=ImportStatus.LOADING)
     file_name = models.TextField()
-    content_sha256 = models.TextField(null=True)  # of the decompressed content
+    files = models.JSONField(default=list)  # of a bill: name, sha256, rows read, loaded, rejected
+    content_sha256 = models.TextField(null=True)  # of the content; of several: over their hashes
     content_bytes = models.BigIntegerField(null=True)
     focus_version = models.TextField(null=True)
     rows_read = models.BigIntegerField(default=0)
@@ -94,6 +95,7 @@ class RejectedRow(models.Model):
     """One problem of one row of a delivered file."""
 
     bill_import = models.ForeignKey(Import, on_delete=models.CASCADE, related_name="rejected")
+    file = models.TextField(null=True)  # its name, in a delivery of several files
     line = models.BigIntegerField()
     column = models.TextField(null=True)
     value = models.TextField(null=True)
@@ -215,8 +217,11 @@ class ChargeDimension(models.Model):
 class Charge(models.Model):
     """One FOCUS row as delivered (partitioned by billing_month; no foreign keys point here)."""
 
-    pk = models.CompositePrimaryKey("billing_month", "scope_id", "line")
+    # In an order in which an entry of the index has no padding.
+    pk = models.CompositePrimaryKey("scope_id", "line", "file_number", "billing_month")
     billing_month = models.DateField()
+    # Of a delivery of several files: which of Import.files.
+    file_number = models.SmallIntegerField(default=0, db_default=0)
     scope_id = models.BigIntegerField()  # charge_scope.id
     line = (
         models.BigIntegerField()

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from functools import cached_property
 
+from allocation.catalogue.class_prices import ClassPrices
 from allocation.organisation.stored import TargetBook
 from allocation.organisation.targets import Organisation
 from allocation.rules.methods import PROVIDER
@@ -56,6 +57,7 @@ class Drivers:
     book: TargetBook
     organisation: Organisation
     digests: Digests
+    prices: ClassPrices = field(default_factory=ClassPrices)
 
     def usage_of(self, key: Key, method: str) -> UsageIndex:
         """What answers a line: traces or the provider's report, whichever the method asks first and

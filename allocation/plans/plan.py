@@ -1,7 +1,10 @@
-"""How a charge group is cut: the shape that every method's answer has. Pure."""
+"""How a charge group is cut, and what was billed: the shapes that plans have in common. Pure."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date
 from fractions import Fraction
 from typing import NamedTuple
 
@@ -28,3 +31,31 @@ class Plan(NamedTuple):
     coverage: Fraction | None = None
     widened: str | None = None
     note: str | None = None
+
+
+class Money(NamedTuple):
+    """What a day's or a month's lines cost where nobody knows their tokens, in USD."""
+
+    billed: Fraction
+    per_token: Fraction | None  # at list price; None: no class, or no price
+
+
+@dataclass(frozen=True)
+class Billed:
+    """Tokens on the bill under one key and class.
+
+    A day is missing, or `month` None, where nobody knows the tokens of all of it; `money` then says
+    what it cost. `derived` are days whose tokens are list cost over list price, or the provider's
+    own report of them.
+    """
+
+    by_day: Mapping[date, Fraction | None]
+    month: Fraction | None
+    derived: frozenset[date] = frozenset()
+    money: Mapping[date | None, Money] = field(default_factory=dict)
+
+    def on(self, day: date | None) -> Fraction | None:
+        return self.month if day is None else self.by_day.get(day)
+
+    def is_derived(self, day: date | None) -> bool:
+        return bool(self.derived) if day is None else day in self.derived

@@ -12,7 +12,6 @@ import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
-from fractions import Fraction
 from itertools import groupby
 from typing import NamedTuple
 
@@ -20,12 +19,12 @@ from allocation.charges.groups import Amount, ChargeGroup
 from allocation.charges.split_keys import SplitKey
 from allocation.organisation.targets import Owner, Target, resolve
 from allocation.plans.allocation_base import AllocationBase
+from allocation.plans.billed import BillReader
 from allocation.plans.capacity import CapacityJoin, GpuLine, capacity_join, capacity_plan, gpu_plan
 from allocation.plans.drivers import DAY_USAGE, MONTH_USAGE, OTHER_DATA, REPORT_USAGE, Drivers
-from allocation.plans.plan import Part, Plan
+from allocation.plans.plan import Billed, Part, Plan
 from allocation.plans.shared import Splitter
 from allocation.plans.traced import (
-    Billed,
     Join,
     TracedLine,
     given_to_owner,
@@ -34,10 +33,7 @@ from allocation.plans.traced import (
 )
 from allocation.rules.methods import BY_USAGE, FOLLOW, GPU, NONE
 from allocation.usage.index import UsageIndex, billed_classes
-from allocation.usage.keys import Key
 from allocation.values.names import IDLE, NO_GPU_USAGE, NO_TEAM, UNKNOWN_WORDING, UNTRACED
-
-ZERO = Fraction(0)
 
 
 class Ground(NamedTuple):
@@ -45,9 +41,6 @@ class Ground(NamedTuple):
 
     join: Join | CapacityJoin | None = None
     data: tuple[str, ...] = ()
-
-
-BilledKey = tuple[Key | None, str | None]  # with the token class
 
 
 class UsageLine(NamedTuple):
@@ -76,7 +69,8 @@ class Planner:
         drivers = self.drivers
         self.split_keys = {number: split_key for split_key, number in self.numbers.items()}
         self.classes = billed_classes((k.key, k.token_class) for k in self.numbers if k.key)
-        self.billed = self._billed_tokens()
+        reader = BillReader(drivers.reports.facts, drivers.prices, self.classes)
+        self.billed = reader.billed(self.split_keys, self.groups)
         self.splitter = Splitter(drivers.organisation, drivers.measures, drivers.book.number)
         self.base = AllocationBase()
 
@@ -257,32 +251,6 @@ class Planner:
         organisation = self.drivers.organisation
         return resolve(organisation, split_key.owner, model=split_key.model, day=group.day)
 
-    def _billed_tokens(self) -> dict[BilledKey, Billed]:
-        """Tokens billed under each key and class, the denominator of coverage, over all split keys
-        that share it.
-        """
-        days: dict[BilledKey, dict[date, Fraction | None]] = {}
-        for group in self.groups:
-            split_key = self.split_keys[group.split_key]
-            if split_key.key is None:
-                continue
-            by_day = days.setdefault((split_key.key, split_key.token_class), {})
-            tokens = split_key.tokens(group.consumed, group.pricing)
-            known = by_day.get(group.day, ZERO)
-            is_known = known is not None and tokens is not None
-            by_day[group.day] = known + tokens if is_known else None  # type: ignore[operator]
-        return {name: Billed(by_day, _sum(by_day.values())) for name, by_day in days.items()}
-
 
 def _told(amount: Amount | None) -> tuple[int, int] | None:
     return None if amount is None else (amount.quanta, amount.places)
-
-
-def _sum(quantities: Iterable[Fraction | None]) -> Fraction | None:
-    """None where any is."""
-    total = ZERO
-    for quantity in quantities:
-        if quantity is None:
-            return None
-        total += quantity
-    return total

@@ -8,7 +8,7 @@ policy.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
 from fractions import Fraction
@@ -22,10 +22,10 @@ from allocation.catalogue.canonical import (
     TOKEN_COLUMNS,
     columns_of,
 )
-from allocation.organisation.targets import NAMED, Numbers
-from allocation.plans.plan import Entry, Part, Plan
+from allocation.organisation.targets import INFERRED, NAMED, Numbers
+from allocation.plans.plan import Billed, Entry, Money, Part, Plan
 from allocation.usage.facts import UsageFacts, UsageSums
-from allocation.usage.index import LIST_COST, TOKENS, UsageIndex, Weighing
+from allocation.usage.index import COST_PLACES, LIST_COST, TOKENS, UsageIndex, Weighing
 from allocation.usage.keys import Key
 from allocation.values.split import whole_weights
 
@@ -36,7 +36,10 @@ CACHE_WRITES = (CACHE_WRITE, CACHE_WRITE_5M, CACHE_WRITE_1H)
 CACHE_READS = (TOKEN_COLUMNS.index("cache_read"),)
 AUTO, SPREAD, OWNER, UNALLOCATED = "auto", "spread", "owner", "unallocated"
 OVER_TRACED, BY_CHANCE, NO_TRACES = "over-traced", "within sampling error", "no traces"
-UNKNOWN = "unknown wording"
+UNKNOWN, UNKNOWN_COVERAGE = "unknown wording", "unknown coverage"
+FAR_OVER_TRACED, MOST_OVER = "over-traced beyond 3x", 3  # a finding: something is counted twice
+DERIVED = "; coverage derived"  # behind a note
+SPLIT_FROM = Fraction(40, 100)  # coverage in money from which the whole line is split
 
 
 @dataclass(frozen=True)
@@ -62,20 +65,6 @@ class TracedLine:
         return columns_of(self.token_class, self.billed_classes)
 
 
-@dataclass(frozen=True)
-class Billed:
-    """Tokens on the bill under one key and class.
-
-    A day is missing, or `month` None, where any quantity does not convert to tokens.
-    """
-
-    by_day: Mapping[date, Fraction | None]
-    month: Fraction | None
-
-    def on(self, day: date | None) -> Fraction | None:
-        return self.month if day is None else self.by_day.get(day)
-
-
 class Untraced(NamedTuple):
     """What a line has beyond its traces, as whole weights beside the traced part."""
 
@@ -92,6 +81,8 @@ class Join(NamedTuple):
     coverage: Fraction | None = None
     untraced: Untraced | None = None
     note: str | None = None
+    is_derived: bool = False  # what was billed is told by money, or by the provider's report
+    is_unmeasured: bool = False  # nobody knows how much of it the traces explain
 
 
 def traced_join(line: TracedLine, day: date, facts: UsageFacts, billed: Billed) -> Join:
@@ -156,14 +147,14 @@ def _wider(line: TracedLine, day: date, facts: UsageFacts) -> Join | None:
         for widened, when in (("model", day), ("model, month", None)):
             weighing = Weighing(line.key, when, LIST_COST, ALL_COLUMNS)
             if found := _by_list_cost(weighing, facts.on(line.key, when)):
-                return Join(found, widened)
+                return Join(found, widened, note=UNKNOWN_COVERAGE, is_unmeasured=True)
         return None
     if line.key.is_batch:
         return None  # batch jobs are never spread over interactive calls
     for widened, when in (("provider", day), ("provider, month", None)):
         weighing = Weighing(line.key, when, LIST_COST, ALL_COLUMNS, of_provider=True)
         if found := _by_list_cost(weighing, facts.provider_on(line.key, when)):
-            return Join(found, widened)
+            return Join(found, widened, is_unmeasured=True)
     return None
 
 
@@ -187,20 +178,49 @@ class Coverage:
         """
         quantity, traced = self.billed.on(self.day), self.traced(self.day)
         if quantity is None or quantity <= 0:
-            return Join(weighing, widened)
-        coverage = traced / quantity
+            return self.by_money(weighing, widened)
+        coverage, is_derived = traced / quantity, self.billed.is_derived(self.day)
         if coverage > 1:
-            return Join(weighing, widened, coverage, note=OVER_TRACED)
+            note = FAR_OVER_TRACED if coverage > MOST_OVER else OVER_TRACED
+            return Join(weighing, widened, coverage, note=note, is_derived=is_derived)
         if coverage == 1:
-            return Join(weighing, widened, coverage)
+            return Join(weighing, widened, coverage, is_derived=is_derived)
         if self.is_by_chance():
-            return Join(weighing, widened, coverage, note=BY_CHANCE)
+            return Join(weighing, widened, coverage, note=BY_CHANCE, is_derived=is_derived)
         policy = self.line.policy
         is_spread = policy == SPREAD or (
             policy == AUTO and (coverage >= SPREAD_FROM or self.is_loss(traced, quantity))
         )
         of_traced, of_untraced = whole_weights([traced, quantity - traced])
-        return Join(weighing, widened, coverage, Untraced(of_traced, of_untraced, is_spread))
+        untraced = Untraced(of_traced, of_untraced, is_spread)
+        return Join(weighing, widened, coverage, untraced, is_derived=is_derived)
+
+    def by_money(self, weighing: Weighing, widened: str | None) -> Join:
+        """Where nobody knows the tokens: list cost of the traced over billed cost.
+
+        Discounts and prices move it, so that only below SPLIT_FROM something is taken to be
+        untraced; it is no more than what the bill has beyond the traces.
+        """
+        money = self.billed.money.get(self.day)
+        traced = self.traced_cost(money)
+        if money is None or money.billed <= 0 or traced is None:
+            return Join(weighing, widened, note=UNKNOWN_COVERAGE, is_unmeasured=True)
+        coverage = traced / money.billed
+        if coverage >= SPLIT_FROM:
+            note = FAR_OVER_TRACED if coverage > MOST_OVER else None
+            return Join(weighing, widened, coverage, note=note, is_derived=True)
+        of_traced, of_untraced = whole_weights([traced, money.billed - traced])
+        untraced = Untraced(of_traced, of_untraced, self.line.policy == SPREAD)
+        return Join(weighing, widened, coverage, untraced, is_derived=True)
+
+    def traced_cost(self, money: Money | None) -> Fraction | None:
+        """List cost of the traced usage that the line bills, in USD."""
+        if money is not None and money.per_token is not None:
+            return self.traced(self.day) * money.per_token
+        cost = self.facts.on(self.line.key, self.day).list_cost
+        if self.line.token_class is not None or not cost:
+            return None
+        return Fraction(cost, 10**COST_PLACES)
 
     def traced(self, day: date | None) -> Fraction:
         return self.facts.tokens(self.line.key, day, self.columns)
@@ -289,15 +309,18 @@ def traced_plan(line: TracedLine, join: Join, index: UsageIndex) -> Plan:
         part = rest_of(line, 1, "untraced")
         return Plan(parts=(part,), coverage=join.coverage, note=join.note)
     weights = index.weights(join.weighing)
-    parts: tuple[Part, ...] = (Part(1, "shared", weights.entries),)
+    entries = weights.entries
+    if join.is_unmeasured:  # who it is shared by is a guess
+        entries = tuple([(each, weight, max(rung, INFERRED)) for each, weight, rung in entries])
+    parts: tuple[Part, ...] = (Part(1, "shared", entries),)
     note = join.note
     if join.untraced is not None:
         traced, untraced, is_spread = join.untraced
         if is_spread:
-            rest = Part(untraced, "untraced", weights.entries)
+            rest = Part(untraced, "untraced", entries)
         else:
             rest = rest_of(line, untraced, "untraced")
-        parts = (Part(traced, "shared", weights.entries), rest)
+        parts = (Part(traced, "shared", entries), rest)
         is_owned = rest.kind != "unallocated"
         note = f"untraced {'spread' if is_spread else 'to owner' if is_owned else 'unallocated'}"
     return Plan(
@@ -307,7 +330,7 @@ def traced_plan(line: TracedLine, join: Join, index: UsageIndex) -> Plan:
         places=weights.places,
         coverage=join.coverage,
         widened=join.widened,
-        note=note,
+        note=f"{note or 'split'}{DERIVED}" if join.is_derived else note,
     )
 
 

@@ -9,6 +9,7 @@ from datetime import date
 from functools import partial
 from typing import Any
 
+from allocation.catalogue.class_prices import StoredPrices
 from allocation.catalogue.entries import Entries
 from allocation.charges.groups import charge_days
 from allocation.charges.split_keys import SplitKey, separately_billed_keys
@@ -198,6 +199,7 @@ def _drivers(
         book=book,
         organisation=organisation,
         digests=digests,
+        prices=StoredPrices(),
     )
 
 

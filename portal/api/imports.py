@@ -42,6 +42,7 @@ class ImportLine(serializers.ModelSerializer[Import]):
             "kind",
             "status",
             "file_name",
+            "files",
             "content_sha256",
             "content_bytes",
             "focus_version",
@@ -60,9 +61,17 @@ class ImportLine(serializers.ModelSerializer[Import]):
 
 
 class RejectedLine(serializers.ModelSerializer[RejectedRow]):
+    """`file` stands only in rows of a delivery of several files."""
+
+    file = serializers.CharField(required=False)
+
+    def to_representation(self, instance: RejectedRow) -> dict[str, Any]:
+        told = super().to_representation(instance)
+        return {name: value for name, value in told.items() if name != "file" or value is not None}
+
     class Meta:
         model = RejectedRow
-        fields = ["line", "column", "value", "reason"]
+        fields = ["file", "line", "column", "value", "reason"]
         read_only_fields = fields
 
 
@@ -98,9 +107,9 @@ def one_import(request: Request, import_id: int) -> Response:
 @api_view(["GET"])
 @permission_classes([reads_everything_of("imports")])
 def rejected_rows(request: Request, import_id: int) -> Response:
-    """By line of the delivered file."""
+    """In the order in which they were read: by file, and by line of the file."""
     asked = parameters_of(request, PageParameters)
-    found = RejectedRow.objects.filter(bill_import=import_or_404(import_id)).order_by("line", "id")
+    found = RejectedRow.objects.filter(bill_import=import_or_404(import_id)).order_by("id")
     return Response(
         RejectedLine(found[asked["offset"] : asked["offset"] + asked["limit"]], many=True).data
     )
@@ -125,7 +134,11 @@ def known_formats() -> str:
 
 
 class BillUpload(StrictSerializer):
-    file = serializers.FileField(help_text=known_formats())
+    file = serializers.ListField(
+        child=serializers.FileField(),
+        allow_empty=False,
+        help_text=f"one or several files of one delivery; {known_formats()}",
+    )
     source = serializers.CharField(max_length=200)  # type: ignore[assignment]
     delivery = serializers.ChoiceField(choices=Delivery.choices, required=False)
     format = FormatField(default=AUTO)
@@ -142,8 +155,8 @@ class BillUpload(StrictSerializer):
 @permission_classes([MayUpload])
 @parser_classes([MultiPartParser])
 def upload_bill(request: Request) -> Response:
-    """202 with the job that loads the file; what becomes of it is told by the job and its
-    import.
+    """202 with the job that loads the files as one delivery; what becomes of it is told by the
+    job and its import.
     """
     parameters_of(request, NoParameters)
     checked = BillUpload(data=request.data)
@@ -151,7 +164,7 @@ def upload_bill(request: Request) -> Response:
     asked: dict[str, Any] = checked.validated_data
     try:
         job = accept_upload(
-            file=asked["file"],
+            files=asked["file"],
             source_name=asked["source"],
             delivery=asked.get("delivery"),
             format=asked["format"],

@@ -116,7 +116,7 @@ class DemoUsage:
 
 
 @dataclass(frozen=True)
-class BillFile:
+class DemoBill:
     """One delivered file."""
 
     source: str
@@ -130,7 +130,7 @@ class BillFile:
 
 def bill_files(
     settings: DemoSettings, usage: DemoUsage, months: Iterable[date], truth: Truth
-) -> Iterator[BillFile]:
+) -> Iterator[DemoBill]:
     """Every source's bill of these months, and their truth. `usage` must hold the whole of each
     month.
     """
@@ -379,7 +379,7 @@ def _following_lines(
 
 def _file(
     settings: DemoSettings, account: BillAccount, month: date, lines: list[DemoBillLine]
-) -> BillFile:
+) -> DemoBill:
     if month_after(month) <= settings.now.date() and account.source != "aws":
         number = f"{account.source[:2].upper()}-{month:%Y%m}-{settings.seed:04d}"
         lines = [
@@ -390,7 +390,7 @@ def _file(
     name = f"{account.source}-focus-{account.version}-{month:%Y-%m}.csv"
     if account is AWS:
         name, content = name + ".gz", gzipped(content)
-    return BillFile(
+    return DemoBill(
         account.source,
         month,
         name,

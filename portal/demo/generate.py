@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from pathlib import Path
 
-from portal.demo.bills import ACCOUNTS, BillFile, DemoUsage, bill_files, month_lines
+from portal.demo.bills import ACCOUNTS, DemoBill, DemoUsage, bill_files, month_lines
 from portal.demo.calls import traffic_days
 from portal.demo.focus_rows import billed_through, gzipped
 from portal.demo.settings import DemoSettings, at
@@ -22,7 +22,7 @@ BYTES_PER_FILE = 24 * 1024**2
 @dataclass(frozen=True)
 class DemoFiles:
     traces: list[Path]  # in order of time
-    bills: list[tuple[BillFile, Path]]  # in month order
+    bills: list[tuple[DemoBill, Path]]  # in month order
     truth: Truth  # of the months written
 
 

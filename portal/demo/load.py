@@ -28,6 +28,7 @@ from portal.demo.provider_reports import load_provider_reports
 from portal.demo.settings import DemoSettings, demo_settings
 from portal.errors import Refused
 from portal.ingest.bills.delivery import load_bill
+from portal.ingest.bills.files.stream import BillFile
 from portal.ingest.otlp.job_kinds import import_packaged_prices
 from portal.ingest.otlp.rollup.merge import merge_deltas
 from portal.ingest.otlp.traces.files import import_traces
@@ -139,7 +140,9 @@ def _import_bills(files: DemoFiles, say: Say) -> int:
     loaded, rows = 0, 0
     with step(say, f"Importing {len(files.bills)} bills") as report:
         for bill, path in files.bills:
-            outcome = load_bill(path=path, source_name=bill.source, created_by="demo")
+            outcome = load_bill(
+                files=[BillFile.at(path)], source_name=bill.source, created_by="demo"
+            )
             if (
                 outcome.status not in (ImportStatus.LOADED, ImportStatus.UNCHANGED)
                 or outcome.rows_rejected

@@ -23,22 +23,27 @@ class BillRefused(Refused):
 @dataclass(frozen=True, slots=True)
 class Problem:
     """One reason why one row is not loaded. `line` is the line of the delivered file on which the
-    row starts.
+    row starts, `file` its name in a delivery of several.
     """
 
     line: int
     column: str | None
     value: str | None
     reason: str
+    file: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         """As answers tell it, and as a rejected row keeps it."""
-        return asdict(self)
+        told = asdict(self)
+        if self.file is None:
+            del told["file"]
+        return told
 
     def __str__(self) -> str:
+        file = f"{self.file}, " if self.file else ""
         column = f", column {self.column}" if self.column else ""
         value = "" if self.value is None else f", value {quoted(self.value)}"
-        return f"line {self.line}{column}{value}: {self.reason}"
+        return f"{file}line {self.line}{column}{value}: {self.reason}"
 
 
 LONGEST_VALUE_SHOWN = 200

@@ -151,7 +151,11 @@ def _prices(gap: Gap) -> str:
 
 
 def _discount(gap: Gap) -> str:
-    known = [line for line in gap.bill.lines if line.list_cost and line.contracted_cost is not None]
+    known = [
+        line
+        for line in gap.bill.lines
+        if line.list_cost is not None and line.contracted_cost is not None
+    ]
     listed = sum((line.listed for line in known), ZERO)
     contracted = sum((line.contracted for line in known), ZERO)
     if not listed:

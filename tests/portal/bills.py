@@ -11,6 +11,8 @@ from pathlib import Path
 from django.db import connection
 
 from portal.ingest.bills.delivery import ImportOutcome, load_bill
+from portal.ingest.bills.files.gathering import files_at
+from portal.ingest.bills.files.stream import BillFile
 
 SHARED = Path(__file__).parents[2].parent / "shared" / "data"
 
@@ -96,7 +98,18 @@ def deliver(
     """Loads this content as a file of this name."""
     path = folder / name
     path.write_bytes(content.encode() if isinstance(content, str) else content)
-    return load_bill(path=path, source_name=source, **options)  # type: ignore[arg-type]
+    return load_bill(files=[BillFile.at(path)], source_name=source, **options)  # type: ignore[arg-type]
+
+
+def deliver_files(
+    folder: Path, *contents: str | bytes, source: str = "openai", **options: object
+) -> ImportOutcome:
+    """Loads these contents as one delivery of files called part0.csv, part1.csv ..."""
+    for number, content in enumerate(contents):
+        path = folder / f"part{number}.csv"
+        path.write_bytes(content.encode() if isinstance(content, str) else content)
+    files = files_at([folder / f"part{number}.csv" for number in range(len(contents))])
+    return load_bill(files=files, source_name=source, **options)  # type: ignore[arg-type]
 
 
 def published() -> dict[str, tuple[int, Decimal, Decimal]]:

@@ -70,6 +70,15 @@ def test_a_bill_and_its_traces_meet_by_model_and_class() -> None:
     assert found.through == date(2026, 10, 5)
 
 
+def test_a_contracted_cost_of_zero_is_not_known() -> None:
+    Bill().charge("2.5", listed="2.5", quantity="1000000", **INPUT)
+    Charge.objects.update(contracted_cost=0)
+    priced(input_uncached=1_000_000)
+    allocate()
+
+    assert amounts(only()) == {}
+
+
 def test_charges_that_rules_tell_apart_row_by_row_are_billed_once() -> None:
     """Two rules share out one line by its x_ column, so that its dimension has a place in two
     split keys.

@@ -2,6 +2,7 @@
 
 CREATE TABLE charge (
     billing_month date NOT NULL,
+    file_number smallint NOT NULL DEFAULT 0,
     scope_id bigint NOT NULL,
     line bigint NOT NULL,
     dimension_id bigint NOT NULL,
@@ -20,7 +21,8 @@ CREATE TABLE charge (
     pricing_currency_list_unit_price numeric,
     pricing_currency_contracted_unit_price numeric,
     extra jsonb,
-    PRIMARY KEY (billing_month, scope_id, line),
+    -- In this order an entry of its index has no padding.
+    PRIMARY KEY (scope_id, line, file_number, billing_month),
     -- NaN and infinities sort above every number, so a range refuses them.
     CONSTRAINT charge_cost_in_range CHECK (
         billed_cost < 1e15 AND billed_cost > -1e15 AND effective_cost < 1e15 AND effective_cost > -1e15

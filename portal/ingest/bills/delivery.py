@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from decimal import localcontext
-from pathlib import Path
+from itertools import zip_longest
 from typing import Any, NamedTuple
 
 from django.db import DatabaseError, connection, transaction
@@ -20,7 +21,9 @@ from allocation.values.money import EXACT
 from allocation.values.names import quoted
 from allocation.values.periods import BadPeriod, Period
 from portal.ingest.bills import publish
-from portal.ingest.bills.formats import AUTO, Rows, format_of
+from portal.ingest.bills.files.gathering import unpacked
+from portal.ingest.bills.files.stream import BillFile, start_bytes
+from portal.ingest.bills.formats import AUTO, Rows, check_format, format_of
 from portal.ingest.bills.load.loader import Loaded, Loader, check_totals
 from portal.ingest.problems import BillRefused, Problem, keep_rejected
 from portal.jobs.models import JobStatus
@@ -34,7 +37,7 @@ Progress = Callable[[int, int | None, str], None]
 
 @dataclass(frozen=True, slots=True)
 class ImportOutcome:
-    """What became of one delivered file. Amounts are strings, per currency."""
+    """What became of one delivery. Amounts are strings, per currency."""
 
     import_id: int
     status: str  # loaded, unchanged, refused
@@ -43,6 +46,8 @@ class ImportOutcome:
     rows_rejected: int = 0
     repairs: dict[str, int] = field(default_factory=dict)
     totals: list[dict[str, str | None]] = field(default_factory=list)
+    files: list[dict[str, Any]] = field(default_factory=list)
+    replaced: list[dict[str, Any]] = field(default_factory=list)
     rejected: list[Problem] = field(default_factory=list)  # the first twenty
     seconds: float = 0.0
     reason: str | None = None  # why it was refused, or which import holds the same content
@@ -58,6 +63,8 @@ class ImportOutcome:
             "rows_rejected": self.rows_rejected,
             "repairs": self.repairs,
             "totals": self.totals,
+            "files": self.files,
+            "replaced": self.replaced,
             "rejected": [each.to_json() for each in self.rejected],
             "seconds": round(self.seconds, 3),
         }
@@ -78,9 +85,8 @@ class UnchangedContent(Exception):
 
 def load_bill(
     *,
-    path: Path,
+    files: Sequence[BillFile],
     source_name: str,
-    file_name: str | None = None,
     delivery: str | None = None,
     format: str = AUTO,
     confirm_shrink: bool = False,
@@ -89,23 +95,27 @@ def load_bill(
     progress: Progress | None = None,
     finish_guard: Callable[[], None] | None = None,
 ) -> ImportOutcome:
-    """Loads a bill and publishes it, or leaves everything as it was.
+    """Loads the files of one delivery and publishes them, or leaves everything as it was.
 
     Everything happens in one transaction of the default connection, so a worker killed at any
     moment leaves nothing visible. A refusal is an outcome, kept as an import of that status.
-    `month` (YYYY-MM) is what the file is said to be the bill of: one that holds another billing
-    month is refused. `finish_guard` runs inside the transaction, before the publishing. Other
-    errors are raised, and leave the import `failed`.
+    `month` (YYYY-MM) is what they are said to be the bill of: what holds another billing month is
+    refused. `finish_guard` runs inside the transaction, before the publishing. Other errors are
+    raised, and leave the import `failed`. What was mistyped (a path, a format, a month) raises
+    BillRefused before there is an import or a source.
     """
     began = time.monotonic()
-    source = source_of(source_name, delivery)
+    check_format(format)
     said = month_of(month)
+    for file in files:
+        start_bytes(file)
+    source = source_of(source_name, delivery)
     close_abandoned()
     bill_import = Import.objects.create(
-        source=source, file_name=file_name or path.name, created_by=created_by
+        source=source, file_name=name_of([file.name for file in files]), created_by=created_by
     )
     attempt = BillLoad(
-        bill_import, source, path, format, confirm_shrink, said, progress, finish_guard
+        bill_import, source, files, format, confirm_shrink, said, progress, finish_guard
     )
     ended = carry_out(attempt)
     loaded = attempt.loaded
@@ -117,6 +127,8 @@ def load_bill(
         rows_rejected=loaded.rows_rejected,
         repairs=dict(sorted(attempt.repairs.items())),
         totals=bill_import.totals,
+        files=bill_import.files,
+        replaced=publish.replaced(bill_import.changes),
         rejected=loaded.problems[:REJECTED_SHOWN],
         seconds=time.monotonic() - began,
         reason=ended.reason,
@@ -174,6 +186,18 @@ def source_of(name: str, delivery: str | None) -> Source:
     return source
 
 
+def name_of(names: Sequence[str]) -> str:
+    """What a delivery of these files is called."""
+    return names[0] if len(names) == 1 else f"{names[0]} and {len(names) - 1} more"
+
+
+def hash_of(hashes: Sequence[str]) -> str:
+    """The hash of a delivery: that of its only file, or over those of its files in any order."""
+    if len(hashes) == 1:
+        return hashes[0]
+    return hashlib.sha256("\n".join(sorted(hashes)).encode()).hexdigest()
+
+
 def close_abandoned() -> int:
     """Marks imports whose loader died as failed; how many. A living loader holds the lock of its
     import's row.
@@ -201,11 +225,11 @@ def month_of(text: str | None) -> date | None:
 
 @dataclass(slots=True)
 class BillLoad:
-    """One file on its way into the ledger."""
+    """One delivery on its way into the ledger."""
 
     bill_import: Import
     source: Source
-    path: Path
+    files: Sequence[BillFile]
     format: str
     confirm_shrink: bool
     month: date | None
@@ -214,18 +238,23 @@ class BillLoad:
     loaded: Loaded = field(default_factory=Loaded)
     repairs: Counter[str] = field(default_factory=Counter)
     rows: Rows | None = None
+    names: list[str] = field(default_factory=list)  # of the files, out of their archive
 
     def run(self) -> None:
         side = connection.copy()
         try:
-            with transaction.atomic():
+            with transaction.atomic(), unpacked(self.files) as files:
                 Import.objects.select_for_update().get(pk=self.bill_import.pk)  # says: alive
-                form = format_of(self.path, name=self.bill_import.file_name, asked=self.format)
-                self.rows = form.read([self.path])
+                self.names = [file.name for file in files]
+                self.rows = format_of(files, asked=self.format).read(files)
                 loader = Loader(
-                    self.rows.header, billing_timezone=self.source.billing_timezone, side=side
+                    self.rows.header,
+                    file_names=self.names,
+                    billing_timezone=self.source.billing_timezone,
+                    side=side,
                 )
-                self._load(loader)
+                self._load(loader, size=sum(file.path.stat().st_size for file in files))
+                self._refuse_same_content()
                 self._refuse_too_many_rejected()
                 self._refuse_another_month()
                 publish.stage(self.source, self.bill_import, self.loaded.scopes)
@@ -236,10 +265,9 @@ class BillLoad:
             if self.rows is not None:
                 self.rows.close()
 
-    def _load(self, loader: Loader) -> None:
+    def _load(self, loader: Loader, *, size: int) -> None:
         rows = self.rows
         assert rows is not None
-        size = self.path.stat().st_size
         self.loaded = loader.loaded
         for found in loader.load(rows):
             if self.progress:
@@ -247,10 +275,21 @@ class BillLoad:
         self.repairs = self.loaded.repairs + Counter(rows.repairs)
         for name in rows.header.missing:
             self.repairs[f"missing_column_{name}"] = self.loaded.rows_read
-        self.bill_import.content_sha256 = rows.content_sha256
+        self.bill_import.content_sha256 = hash_of(rows.file_hashes)
         self.bill_import.content_bytes = rows.content_bytes
         self.bill_import.focus_version = rows.header.version
         self.bill_import.totals = publish.totals_as_json(self.loaded.totals)
+
+    def _refuse_same_content(self) -> None:
+        """Two files of one content would count the same money twice."""
+        first: dict[str, str] = {}
+        for told in self._files_as_json():
+            name, digest = told["name"], told["sha256"]
+            if told["rows_read"] and first.setdefault(digest, name) != name:
+                raise BillRefused(
+                    f"{first[digest]} and {name} hold the same content; the same money would "
+                    "count twice. Nothing was loaded; deliver one of them"
+                )
 
     def _refuse_too_many_rejected(self) -> None:
         found = self.loaded
@@ -277,7 +316,7 @@ class BillLoad:
                 )
             )
             raise BillRefused(
-                f"the file was delivered as the bill of {self.month:%Y-%m}, but holds {held}. "
+                f"this was delivered as the bill of {self.month:%Y-%m}, but holds {held}. "
                 "Nothing was loaded; deliver it as what it is, or deliver the right file"
             )
 
@@ -309,6 +348,7 @@ class BillLoad:
         row.rows_read, row.rows_rejected = self.loaded.rows_read, self.loaded.rows_rejected
         row.rows_loaded = self.loaded.rows_loaded if status == ImportStatus.LOADED else 0
         row.repairs = dict(sorted(self.repairs.items()))
+        row.files = self._files_as_json(published=status == ImportStatus.LOADED)
         if status != ImportStatus.LOADED:
             row.changes = []
         with transaction.atomic():
@@ -316,6 +356,23 @@ class BillLoad:
             if status == ImportStatus.UNCHANGED:
                 return  # its rejected rows stand with the import that holds the same content
             keep_rejected(row, self.loaded.problems)
+
+    def _files_as_json(self, *, published: bool = False) -> list[dict[str, Any]]:
+        """One object per file; those that were not read to their end have no hash."""
+        hashes = self.rows.file_hashes if self.rows and self.bill_import.content_sha256 else []
+        found = self.loaded
+        return [
+            {
+                "name": name,
+                "sha256": digest,
+                "rows_read": found.read_of_file[number],
+                "rows_loaded": found.read_of_file[number] - found.rejected_of_file[number]
+                if published
+                else 0,
+                "rows_rejected": found.rejected_of_file[number],
+            }
+            for number, (name, digest) in enumerate(zip_longest(self.names, hashes))
+        ]
 
 
 def ask_for_allocation(period: str, *, created_by: str | None) -> None:

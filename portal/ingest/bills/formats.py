@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -13,7 +12,7 @@ import pyarrow as pa
 
 from allocation.models import ChargeDimension
 from allocation.values.names import quoted
-from portal.ingest.bills.files.stream import BillStream, first_bytes
+from portal.ingest.bills.files.stream import BillFile, BillStream, first_bytes
 from portal.ingest.problems import BillRefused, Problem
 from portal.registry import registered
 
@@ -86,20 +85,23 @@ class RowBatch:
     """Rows as delivered: texts by FOCUS column. Empty texts are null.
 
     Columns that are no numbers may be dictionary-encoded. `lines` are the lines of the file on
-    which the rows start; in a delivery of several files they count on, so that each stands once.
+    which the rows start; `file` is its number in a delivery of several.
     """
 
     columns: dict[str, pa.Array]
     lines: npt.NDArray[np.int64]
     malformed: list[Problem] = field(default_factory=list)  # rows that have no such columns at all
     blank_lines: int = 0
+    file: int = 0
 
     def __len__(self) -> int:
         return len(self.lines)
 
 
 class Rows(Protocol):
-    """A delivery being read. The counters are complete once the iteration has ended."""
+    """A delivery being read. The counters are complete once the iteration has ended; the hashes
+    are SHA-256 of the content of each file.
+    """
 
     @property
     def header(self) -> Header: ...
@@ -108,7 +110,7 @@ class Rows(Protocol):
     @property
     def content_bytes(self) -> int: ...
     @property
-    def content_sha256(self) -> str: ...
+    def file_hashes(self) -> list[str]: ...
     @property
     def repairs(self) -> dict[str, int]: ...
     def __iter__(self) -> Iterator[RowBatch]: ...
@@ -165,7 +167,7 @@ class BillFormat:
     label: str
     files: str  # which kinds of files it comes in, for people
     recognises: Callable[[FileHead], bool]
-    read: Callable[[Sequence[Path]], Rows]
+    read: Callable[[Sequence[BillFile]], Rows]
     position: int = 0
 
 
@@ -187,30 +189,43 @@ def check_format(name: str) -> None:
         )
 
 
-def format_of(path: Path, *, name: str, asked: str) -> BillFormat:
-    """The format asked for, or the one that recognises the file. Raises BillRefused."""
+def format_of(files: Sequence[BillFile], *, asked: str) -> BillFormat:
+    """The format asked for, or the one that recognises the files. Raises BillRefused where they
+    are of several.
+    """
     check_format(asked)
     formats = bill_formats()
     if asked != AUTO:
         return formats[asked]
-    head = FileHead(name, start_of(path))
+    first, *others = [(file, _recognised(file, formats)) for file in files]
+    for file, other in others:
+        if other != first[1]:
+            raise BillRefused(
+                f"{first[0].name} is a bill of the format {first[1].name}, {file.name} one of "
+                f"{other.name}; deliver them one by one"
+            )
+    return first[1]
+
+
+def _recognised(file: BillFile, formats: Mapping[str, BillFormat]) -> BillFormat:
+    head = FileHead(file.name, start_of(file))
     return next((each for each in formats.values() if each.recognises(head)), formats[FALLBACK])
 
 
-def start_of(path: Path) -> bytes:
+def start_of(file: BillFile) -> bytes:
     """The first bytes of the unpacked content; none of a file that can't be unpacked.
 
     What is wrong with such a file is better told by its reader, which knows where.
     """
-    first_bytes(path)
+    first_bytes(file)
     try:
-        with BillStream(path) as stream:
+        with BillStream(file) as stream:
             return stream.read(HEAD_BYTES)
     except BillRefused:
         return b""
 
 
-def only_file(files: Sequence[Path]) -> Path:
+def only_file(files: Sequence[BillFile]) -> BillFile:
     """For formats whose bills are one file. Raises BillRefused for several."""
     if len(files) != 1:
         raise BillRefused(

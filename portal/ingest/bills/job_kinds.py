@@ -6,6 +6,7 @@ from typing import Any
 
 from portal.errors import Refused
 from portal.ingest.bills.delivery import close_abandoned, load_bill
+from portal.ingest.bills.files.stream import BillFile
 from portal.ingest.bills.formats import AUTO
 from portal.ingest.bills.uploads import JOB_KIND, stored_path
 from portal.jobs.claims import JobContext
@@ -19,9 +20,8 @@ def import_bill(context: JobContext) -> dict[str, Any]:
     """
     payload = context.payload
     outcome = load_bill(
-        path=stored_path(payload["upload"]),
+        files=[BillFile(stored_path(each["sha256"]), each["name"]) for each in payload["uploads"]],
         source_name=payload["source"],
-        file_name=payload["file_name"],
         format=payload.get("format", AUTO),
         confirm_shrink=payload.get("confirm_shrink", False),
         month=payload.get("month"),

@@ -115,9 +115,9 @@ def refuse_overlaps_within(scopes: list[LoadedScope]) -> None:
             and second.billing_period_start < first.billing_period_end
         ):
             raise BillRefused(
-                f"billing account {first.billing_account_id}: the file holds the billing periods "
-                f"{days(first)} and {days(second)}, which overlap; deliver one of them, or declare "
-                "the source append"
+                f"billing account {first.billing_account_id}: the delivery holds the billing "
+                f"periods {days(first)} and {days(second)}, which overlap; deliver one of them, "
+                "or declare the source append"
             )
 
 
@@ -254,6 +254,7 @@ def difference(changes: list[Replacement]) -> list[dict[str, Any]]:
                     "billing_account_id": new.billing_account_id,
                     "billing_period_start": f"{new.billing_period_start:%Y-%m-%d}",
                     "billing_period_end": f"{new.billing_period_end:%Y-%m-%d}",
+                    "billing_month": f"{new.billing_month:%Y-%m}",
                     "replaced_import": old.bill_import_id,
                     "currency": currency,
                 }
@@ -261,6 +262,22 @@ def difference(changes: list[Replacement]) -> list[dict[str, Any]]:
                 | {"services": largest_changes(before, after, currency)}
             )
     return entries
+
+
+def replaced(changes: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """What a delivery took the place of, in short: one object per entry of `difference`."""
+    return [
+        {
+            "account": change["billing_account_id"],
+            "period": change["billing_month"],
+            "currency": change["currency"],
+            "rows_before": change["rows"]["before"],
+            "rows_after": change["rows"]["after"],
+            "billed_before": change["billed_cost"]["before"],
+            "billed_after": change["billed_cost"]["after"],
+        }
+        for change in changes
+    ]
 
 
 def sums_by_service(months: set[Any], scopes: list[int]) -> dict[int, dict[Service, Measures]]:

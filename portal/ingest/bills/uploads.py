@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Protocol
 from uuid import uuid4
@@ -13,8 +13,9 @@ from uuid import uuid4
 from django.conf import settings
 from django.db import transaction
 
-from portal.ingest.bills.delivery import month_of, source_of
-from portal.ingest.bills.files.stream import first_bytes
+from portal.ingest.bills.delivery import hash_of, month_of, name_of, source_of
+from portal.ingest.bills.files.gathering import check_archive, is_archive, shown_name
+from portal.ingest.bills.files.stream import BillFile, first_bytes
 from portal.ingest.bills.formats import AUTO, check_format
 from portal.ingest.problems import BillRefused
 from portal.jobs.models import Job
@@ -62,30 +63,29 @@ def keep(file: DeliveredFile) -> str:
                 out.write(chunk)
             out.flush()
             os.fsync(out.fileno())
-        first_bytes_of_upload(incoming, plain_name(file.name))
+        refuse_other_kinds(BillFile(incoming, plain_name(file.name)))
         incoming.replace(upload_folder() / digest.hexdigest())
     finally:
         incoming.unlink(missing_ok=True)
     return digest.hexdigest()
 
 
-def first_bytes_of_upload(path: Path, name: str) -> None:
-    """Raises BillRefused, naming the file as its owner knows it, for what is no bill."""
-    try:
-        first_bytes(path)
-    except BillRefused as refusal:
-        raise BillRefused(str(refusal).replace(path.name, name)) from None
+def refuse_other_kinds(file: BillFile) -> None:
+    """Raises BillRefused for what is neither a bill nor an archive of bills."""
+    if is_archive(file):
+        check_archive(file)
+    else:
+        first_bytes(file)
 
 
 def plain_name(name: str | None) -> str:
     """The last part of a delivered file name, printable and short; it is only ever shown."""
-    last = re.split(r"[/\\]", name or "")[-1]
-    return "".join(character for character in last if character.isprintable())[:200] or "bill"
+    return shown_name(re.split(r"[/\\]", name or "")[-1])
 
 
 def accept_upload(
     *,
-    file: DeliveredFile,
+    files: Sequence[DeliveredFile],
     source_name: str,
     delivery: str | None = None,
     format: str = AUTO,
@@ -93,19 +93,19 @@ def accept_upload(
     month: str | None = None,
     created_by: str,
 ) -> Job:
-    """Keeps the file and asks for its import. The same file for the same source while one is at
-    work: that job.
+    """Keeps the files of one delivery and asks for its import. The same ones for the same source
+    while they are at work: that job.
 
     Raises BillRefused for what can be told at once; the rest comes out of the job.
     """
     check_format(format)
     month_of(month)
     source = source_of(source_name, delivery)
-    digest = keep(file)
+    uploads = [{"sha256": keep(file), "name": plain_name(file.name)} for file in files]
     payload = {
-        "upload": digest,
+        "uploads": uploads,
         "source": source.name,
-        "file_name": plain_name(file.name),
+        "file_name": name_of([each["name"] for each in uploads]),
         "format": format,
         "confirm_shrink": confirm_shrink,
         "month": month or None,
@@ -114,5 +114,6 @@ def accept_upload(
     with transaction.atomic():
         # The constraint on open jobs decides between two uploads at one instant, not a look
         # beforehand.
+        digest = hash_of([each["sha256"] for each in uploads])
         key = f"{JOB_KIND}:{source.pk}:{digest}" + (f":{month}" if month else "")
         return enqueue(JOB_KIND, payload, dedupe_key=key, created_by=created_by)

@@ -1,4 +1,4 @@
-"""manage.py import_bill PATH --source NAME: load one bill and publish it."""
+"""manage.py import_bill PATH... --source NAME: load one bill and publish it."""
 
 from __future__ import annotations
 
@@ -10,16 +10,23 @@ from django.core.management.base import CommandParser
 from allocation.models import Delivery
 from portal.commands import PortalCommand
 from portal.ingest.bills.delivery import load_bill
+from portal.ingest.bills.files.gathering import files_at
 from portal.ingest.bills.formats import AUTO, format_choices
 from portal.ingest.problems import Problem
 
 
 class Command(PortalCommand):
-    help = "Load a bill and publish it."
+    help = "Load the files of one bill and publish it."
 
     def add_arguments(self, parser: CommandParser) -> None:
         super().add_arguments(parser)
-        parser.add_argument("path", type=Path)
+        parser.add_argument(
+            "paths",
+            type=Path,
+            nargs="+",
+            metavar="PATH",
+            help="a file, a folder or a ZIP archive; all of them are one delivery",
+        )
         parser.add_argument(
             "--source", required=True, help="where the bill comes from, for example aws-main"
         )
@@ -45,7 +52,7 @@ class Command(PortalCommand):
 
     def run(self, **options: Any) -> dict[str, Any]:
         outcome = load_bill(
-            path=options["path"],
+            files=files_at(options["paths"]),
             source_name=options["source"],
             delivery=options["delivery"],
             format=options["format"],
@@ -68,6 +75,18 @@ class Command(PortalCommand):
             f"{total['effective_cost']}"
             for total in outcome["totals"]
         ]
+        lines += [
+            f"replaced {each['account']}, {each['period']}: {each['rows_before']:,} rows and "
+            f"{each['billed_before']} {each['currency']} billed before, {each['rows_after']:,} "
+            f"rows and {each['billed_after']} now"
+            for each in outcome["replaced"]
+        ]
+        if len(outcome["files"]) > 1:
+            lines += [
+                f"{each['name']}: {each['rows_read']:,} rows read, {each['rows_loaded']:,} loaded, "
+                f"{each['rows_rejected']:,} rejected"
+                for each in outcome["files"]
+            ]
         lines += [f"repaired: {rule} {count:,} times" for rule, count in outcome["repairs"].items()]
         lines += [str(Problem(**each)) for each in outcome["rejected"]]
         return "\n".join(lines)

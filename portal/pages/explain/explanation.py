@@ -24,7 +24,9 @@ from reports.queries.explain.amount import (
     explain_parts,
 )
 from reports.queries.explain.evidence import (
+    BEFORE_ALL,
     BILL_ROWS,
+    BillPlace,
     BillRow,
     SampleTrace,
     bill_rows,
@@ -50,7 +52,7 @@ class Explanation:
     days: list[ExplainedDay]
     example: ExplainedDay | None
     bill_rows: list[BillRow] | None  # None: not asked for
-    next_bill_row: tuple[int, int] | None
+    next_bill_row: BillPlace | None
     may_see_bill: bool
     traces: list[SampleTrace]
 
@@ -142,22 +144,20 @@ def page_offset(text: str | None) -> int:
 
 def _bill_rows(
     line: ExplainedLine | None, request: HttpRequest, state: PageState
-) -> tuple[list[BillRow] | None, tuple[int, int] | None]:
+) -> tuple[list[BillRow] | None, BillPlace | None]:
     """A page of delivered rows and where the next begins; they are read only when asked for."""
     asked = request.GET.get("bill")
     if line is None or asked is None:
         return None, None
-    scope, _, number = asked.partition("-")
-    after = (
-        (int(scope), int(number))
-        if scope.isdigit() and number.isdigit() and len(asked) < 30
-        else (0, 0)
-    )
+    numbers = asked.split("-")
+    is_place = len(numbers) == 3 and all(each.isdecimal() for each in numbers) and len(asked) < 30
+    scope, file, number = map(int, numbers) if is_place else BEFORE_ALL
+    after = (scope, file, number)
     rows = bill_rows(
         run=line.run, split_key_id=line.split_key_id, after=after, teams=state.reader_scope
     )
     shown = rows[:BILL_ROWS]
-    return shown, (shown[-1].scope, shown[-1].line) if len(rows) > BILL_ROWS else None
+    return shown, shown[-1].place if len(rows) > BILL_ROWS else None
 
 
 def _traces(

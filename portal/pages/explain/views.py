@@ -25,7 +25,7 @@ from portal.pages.registry import holds
 from reports.analysis.arithmetic import Step, steps, widened_words
 from reports.cost_question.answers import rule_methods
 from reports.queries.explain.amount import LINES, ExplainedDay, ExplainedLine, ExplainedPart
-from reports.queries.explain.evidence import bill_rows
+from reports.queries.explain.evidence import BEFORE_ALL, bill_rows
 from reports.queries.ownership.organisation import OrganisationNames, names_of
 from reports.readable import KINDS, METHODS, NOTES, calculated, kind_known_by, reason_words
 
@@ -132,15 +132,15 @@ def describe(found: Explanation, request: HttpRequest, state: PageState) -> dict
         "days": [day_text(found.line.method, day) for day in found.days] if found.line else [],
         "line_total": sum((day.amount for day in found.days), Decimal(0)),
         "traces": [(trace, names.feature(trace.feature)) for trace in found.traces],
-        "bill_query": query(place, found.line, offset, bill="0-0"),
+        "bill_query": query(place, found.line, offset, bill="0-0-0"),
         "next_bill_query": query(
-            place, found.line, offset, bill="{}-{}".format(*found.next_bill_row)
+            place, found.line, offset, bill="{}-{}-{}".format(*found.next_bill_row)
         )
         if found.next_bill_row
         else None,
         "bill_csv_query": query(place, found.line, offset, download="bill"),
         "page_query": here,
-        "json_query": query(place, found.line, offset, format="json", bill="0-0"),
+        "json_query": query(place, found.line, offset, format="json", bill="0-0-0"),
         "opens_traces": holds(request, "debug"),
     }
 
@@ -167,7 +167,7 @@ def bill_rows_csv(line: ExplainedLine, state: PageState) -> HttpResponse:
     delivered = bill_rows(
         run=line.run,
         split_key_id=line.split_key_id,
-        after=(0, 0),
+        after=BEFORE_ALL,
         teams=state.reader_scope,
         limit=MOST_BILL_ROWS,
     )

@@ -15,7 +15,7 @@ from allocation.values.money import exact_sum
 from reports.asking import cached_by_run
 from reports.cost_question.answers import by_part, costs
 from reports.cost_question.question import CostQuestion
-from reports.readable import ratio
+from reports.readable import MEASURED_UP_TO, ratio
 
 ATTRIBUTED_UP_TO = 4
 
@@ -111,9 +111,10 @@ class EvidenceShare:
     @property
     def is_attributed(self) -> bool:
         """Measured by traces, gateway logs or the provider, or owned by whom the key or project
-        belongs to.
+        belongs to: untraced cost that an owner keeps is, what is shared out is not.
         """
-        return self.rung <= ATTRIBUTED_UP_TO and not self.is_untraced and not self.is_unallocated
+        is_shared_out = self.is_untraced and self.rung <= MEASURED_UP_TO
+        return self.rung <= ATTRIBUTED_UP_TO and not is_shared_out and not self.is_unallocated
 
 
 @dataclass(frozen=True)

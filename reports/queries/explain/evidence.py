@@ -17,6 +17,8 @@ from reports.queries.usage.tokens import all_tokens
 
 BILL_ROWS = 25  # shown at once
 TRACES = 5
+BillPlace = tuple[int, int, int]  # scope, file, line
+BEFORE_ALL: BillPlace = (0, 0, 0)
 
 
 @dataclass(frozen=True)
@@ -24,6 +26,7 @@ class BillRow:
     """One delivered row, as it came."""
 
     scope: int
+    file: int  # its number in the delivery
     line: int
     file_name: str
     import_id: int
@@ -39,11 +42,16 @@ class BillRow:
     sub_account: str | None
     invoice_id: str | None
 
+    @property
+    def place(self) -> BillPlace:
+        return self.scope, self.file, self.line
+
 
 # One row per charge of one split key, in the order of its files; the scopes are those that the run
 # pinned. A reader of some teams gets the rows only where nobody else has a share in them.
 BILL = """
-SELECT c.scope_id, c.line, delivered.file_name, delivered.id,
+SELECT c.scope_id, c.file_number, c.line,
+    coalesce(delivered.files -> c.file_number::int ->> 'name', delivered.file_name), delivered.id,
     c.charge_period_start, c.charge_period_end, c.billed_cost, c.effective_cost,
     c.consumed_quantity, d.consumed_unit, d.charge_description, coalesce(d.sku_meter, d.sku_id),
     coalesce(d.resource_name, d.resource_id), coalesce(d.sub_account_name, d.sub_account_id),
@@ -56,14 +64,15 @@ JOIN charge c ON c.billing_month = run.billing_month AND c.scope_id = scope.id
     AND c.dimension_id = m.dimension_id AND {variant} = m.variant
 JOIN allocation_chargedimension d ON d.id = m.dimension_id
 JOIN allocation_import delivered ON delivered.id = scope.bill_import_id
-WHERE run.id = %(run)s AND (c.scope_id, c.line) > (%(after_scope)s, %(after_line)s)
+WHERE run.id = %(run)s AND (c.scope_id, c.file_number, c.line)
+        > (%(after_scope)s, %(after_file)s, %(after_line)s)
     AND NOT EXISTS (
         SELECT FROM allocated_cost a JOIN allocation_target t ON t.id = a.target_id
         WHERE a.billing_month = run.billing_month AND a.run_id = run.id
             AND a.split_key_id = m.split_key_id
             AND {is_mine} IS NOT TRUE
     )
-ORDER BY c.scope_id, c.line
+ORDER BY c.scope_id, c.file_number, c.line
 LIMIT %(limit)s
 """
 
@@ -72,12 +81,12 @@ def bill_rows(
     *,
     run: int,
     split_key_id: int,
-    after: tuple[int, int],
+    after: BillPlace,
     teams: TeamScope,
     limit: int = BILL_ROWS + 1,
 ) -> list[BillRow]:
-    """Delivered rows of one line after (scope, line); as a rule at most 26, one more than a page
-    shows. None for a reader of some teams where anyone else has a share of the line.
+    """Delivered rows of one line after a place; as a rule at most 26, one more than a page shows.
+    None for a reader of some teams where anyone else has a share of the line.
     """
     variant = bill_line_variant(run_with_rules(run))
     return fetch(
@@ -87,7 +96,8 @@ def bill_rows(
             "run": run,
             "split_key_id": split_key_id,
             "after_scope": after[0],
-            "after_line": after[1],
+            "after_file": after[1],
+            "after_line": after[2],
             "limit": limit,
             "teams": teams.bound,
         },

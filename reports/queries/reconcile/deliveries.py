@@ -104,31 +104,22 @@ class ImportContents:
 def import_contents(
     delivered: Import, *, scopes: int, rejected: int, reasons: int
 ) -> ImportContents:
-    """At most so many snapshots, rejected rows by line, and reasons."""
+    """At most so many snapshots, rejected rows in the order read, and reasons."""
     counted = delivered.rejected.values_list("column", "reason").annotate(rows=Count("pk"))
     return ImportContents(
         scopes=list(delivered.scopes.order_by("billing_month", "billing_account_id")[:scopes]),
         all_scopes=delivered.scopes.count(),
-        rejected=list(delivered.rejected.order_by("line", "pk")[:rejected]),
+        rejected=list(delivered.rejected.order_by("pk")[:rejected]),
         all_rejected=delivered.rejected.count(),
         by_reason=[RejectedReason(*each) for each in counted.order_by("-rows")[:reasons]],
     )
 
 
-RejectedLine = tuple[int, str | None, str | None, str]  # line, column, value, reason
-
-
-def rejected_blocks(delivered: Import) -> Iterator[list[RejectedLine]]:
-    """Every problem by line, in pages by key: no cursor stays open while a reader is slow."""
-    after = (-1, -1)
-    while True:
-        rows = list(
-            RejectedRow.objects.filter(bill_import=delivered)
-            .extra(where=["(line, id) > (%s, %s)"], params=after)
-            .order_by("line", "pk")
-            .values_list("line", "column", "value", "reason", "pk")[:BLOCK]
-        )
-        if not rows:
-            return
-        yield [(line, column, value, reason) for line, column, value, reason, _ in rows]
-        after = (rows[-1][0], rows[-1][4])
+def rejected_blocks(delivered: Import) -> Iterator[list[RejectedRow]]:
+    """Every problem in the order read, by file and line, in pages by key: no cursor stays open
+    while a reader is slow.
+    """
+    after = 0
+    while rows := list(delivered.rejected.filter(pk__gt=after).order_by("pk")[:BLOCK]):
+        yield rows
+        after = rows[-1].pk

@@ -36,6 +36,9 @@ WHERE s.billing_month = %(month)s AND s.state <> 'staged' AND s.source_id IN (
 ORDER BY s.published_at NULLS FIRST, s.id
 """
 
+# Some bills write 0 where they do not know what was contracted.
+CONTRACTED = """nullif(c.contracted_cost, CASE WHEN c.billed_cost <> 0 THEN 0 END)"""
+
 # One row per split key of model usage or credits, by whether its charges are of the month, pinned,
 # and delivered in time. A sum is NULL where any charge lacks it.
 CHARGES = """
@@ -45,7 +48,7 @@ SELECT b.id, b.source_id, source.name, b.method, b.charge_category, b.service_na
     c.scope_id = ANY(%(scopes)s) AS is_pinned, c.scope_id = ANY(%(in_time)s) AS is_in_time,
     max((c.charge_period_start AT TIME ZONE 'UTC')::date), count(*), sum(c.billed_cost),
     CASE WHEN count(c.list_cost) = count(*) THEN sum(c.list_cost) END,
-    CASE WHEN count(c.contracted_cost) = count(*) THEN sum(c.contracted_cost) END,
+    CASE WHEN count({contracted}) = count(*) THEN sum(c.contracted_cost) END,
     CASE WHEN count(c.consumed_quantity) = count(*) THEN sum(c.consumed_quantity) END,
     CASE WHEN count(c.pricing_quantity) = count(*) THEN sum(c.pricing_quantity) END,
     coalesce(sum(c.billed_cost - c.contracted_cost)
@@ -152,7 +155,9 @@ def billed_sources(*, question: MonthRun) -> tuple[BilledSource, ...]:
         "minor_unit": Decimal(1).scaleb(-minor_units(question.currency)),
     }
     with whole_month_plans():
-        rows = fetch(ChargeRow, CHARGES.format(variant=run_variant(run, read)), values)
+        rows = fetch(
+            ChargeRow, CHARGES.format(variant=run_variant(run, read), contracted=CONTRACTED), values
+        )
     by_source: dict[int, list[ChargeRow]] = {}
     for row in rows:
         by_source.setdefault(row.source_id, []).append(row)

@@ -10,9 +10,8 @@ from typing import Any
 import pytest
 
 from allocation.catalogue.canonical import ALL_COLUMNS, TOKEN_COLUMNS
-from allocation.plans.plan import Part, Plan
+from allocation.plans.plan import Billed, Money, Part, Plan
 from allocation.plans.traced import (
-    Billed,
     Join,
     MonthSums,
     TracedLine,
@@ -90,8 +89,8 @@ def test_a_wider_join_is_of_the_day_where_that_has_any_and_weighs_by_list_cost()
         weighing = Weighing(of.key, DAY, LIST_COST, ALL_COLUMNS, of_provider)
         assert join(of, index).weighing == weighing
         assert join(of, index, day=LATER).weighing == weighing._replace(day=None)
-        assert plan(of, index).parts == (Part(1, "shared", ((1, 7, 1),)),)
-        assert plan(of, index, day=LATER).parts[0].entries == ((1, 7, 1), (2, 7, 1))
+        assert plan(of, index).parts == (Part(1, "shared", ((1, 7, 5),)),)
+        assert plan(of, index, day=LATER).parts[0].entries == ((1, 7, 5), (2, 7, 5))
 
 
 def test_a_class_that_is_known_to_be_billed_is_spread_over_the_model_only_where_told_to() -> None:
@@ -100,7 +99,7 @@ def test_a_class_that_is_known_to_be_billed_is_spread_over_the_model_only_where_
     left, spread = plan(line(), index, billed(5)), plan(line(policy="spread"), index, billed(5))
 
     assert (left.note, left.parts) == ("no traces", (Part(1, "unallocated", TO_NOBODY),))
-    assert (spread.widened, spread.parts) == ("model", (Part(1, "shared", ((1, 5, 1),)),))
+    assert (spread.widened, spread.parts) == ("model", (Part(1, "shared", ((1, 5, 5),)),))
 
 
 def test_a_line_about_no_model_goes_by_all_calls_of_the_provider_in_its_project() -> None:
@@ -116,9 +115,9 @@ def test_a_line_about_no_model_goes_by_all_calls_of_the_provider_in_its_project(
     found = plan(line(GPT._replace(model=None)), index, billed(5))
     everywhere = plan(line(GPT._replace(model=None, project="*")), index, billed(5))
 
-    assert found.parts == (Part(1, "shared", ((1, 3, 1), (2, 1, 1))),)
+    assert found.parts == (Part(1, "shared", ((1, 3, 5), (2, 1, 5))),)
     assert (found.widened, found.coverage, found.driver) == ("provider", None, "total tokens")
-    assert everywhere.parts == (Part(1, "shared", ((1, 3, 1), (2, 1, 1), (3, 7, 1))),)
+    assert everywhere.parts == (Part(1, "shared", ((1, 3, 5), (2, 1, 5), (3, 7, 5))),)
 
 
 def test_batch_jobs_are_never_spread_over_interactive_calls() -> None:
@@ -154,7 +153,7 @@ def test_calls_of_all_regions_stand_in_for_one_that_has_none_of_its_own() -> Non
     assert (wide.coverage, wide.untraced, wide.widened) == (None, None, "region")
     assert join(line(EAST), later, billed(4)).widened == "month"
     assert join(line(EAST), west, billed(4)).widened == "region, month"
-    assert plan(line(GPT), both).parts == (Part(1, "shared", ((1, 3, 1), (2, 1, 1))),)
+    assert plan(line(GPT), both, billed(4)).parts == (Part(1, "shared", ((1, 3, 1), (2, 1, 1))),)
 
 
 def test_a_line_that_goes_by_the_month_has_one_price_for_all_days() -> None:
@@ -177,9 +176,9 @@ def test_writing_to_a_pooled_cache_is_weighed_by_reading_from_it() -> None:
     unread = index_of({GPT: {DAY: [used(1, 3, column="cache_write_5m")]}})
     pooled = line(token_class="cache_write_5m", pool_cache_writes=True)
 
-    assert plan(pooled, read).parts == (Part(1, "shared", ((2, 7, 1),)),)
+    assert plan(pooled, read, billed(3)).parts == (Part(1, "shared", ((2, 7, 1),)),)
     assert plan(pooled, read).driver == "cache_read tokens"
-    assert plan(pooled, unread).parts == (Part(1, "shared", ((1, 3, 1),)),)
+    assert plan(pooled, unread, billed(3)).parts == (Part(1, "shared", ((1, 3, 1),)),)
     assert plan(replace(pooled, pool_cache_writes=False), read).driver == "cache_write_5m tokens"
     assert plan(replace(pooled, token_class="cache_read"), read).driver == "cache_read tokens"
     # A line of output is none of a cache, whatever the rule asks for.
@@ -194,13 +193,13 @@ def test_a_line_without_a_class_is_weighed_by_list_cost() -> None:
     free = [row._replace(list_cost=0) for row in priced]
     plain = line(token_class=None)
 
-    by_cost = plan(plain, index_of({GPT: {DAY: priced}}))
+    by_cost = plan(plain, index_of({GPT: {DAY: priced}}), billed(40))
 
     assert (by_cost.driver, by_cost.places, by_cost.driver_total) == ("list cost", 18, 25)
     assert by_cost.parts == (Part(1, "shared", ((1, 5, 1), (2, 20, 2))),)
     for rows in (unpriced, free):
         index = index_of({GPT: {DAY: rows}})
-        by_tokens = plan(plain, index)
+        by_tokens = plan(plain, index, billed(40))
         assert join(plain, index).weighing == Weighing(GPT, DAY, TOKENS, ALL_COLUMNS)
         assert (by_tokens.driver, by_tokens.places) == ("total tokens", 0)
         assert by_tokens.parts == (Part(1, "shared", ((1, 30, 1), (2, 10, 2))),)
@@ -260,11 +259,49 @@ def test_coverage_is_unknown_where_the_bill_has_no_quantity_above_zero(
 ) -> None:
     found = plan(line(owner=OWNER), index_of({GPT: {DAY: [used(1, 1)]}}), billed(quantity))
 
-    assert (found.coverage, found.note, found.parts) == (
-        None,
-        None,
-        (Part(1, "shared", ((1, 1, 1),)),),
-    )
+    assert (found.coverage, found.note) == (None, "unknown coverage")
+    assert found.parts == (Part(1, "shared", ((1, 1, 5),)),)  # a guess
+
+
+@pytest.mark.parametrize(
+    ("cost", "note", "traced"),
+    [
+        (100, "untraced to owner; coverage derived", Fraction(1, 100)),
+        (3, "untraced to owner; coverage derived", Fraction(1, 3)),
+        ("2.5", "split; coverage derived", Fraction(1)),
+        ("0.5", "split; coverage derived", Fraction(1)),
+        ("0.1", "over-traced beyond 3x; coverage derived", Fraction(1)),
+    ],
+)
+@pytest.mark.parametrize("token_class", ["input", None])
+def test_where_nobody_knows_the_tokens_money_tells_the_coverage(
+    cost: int | str, note: str, traced: Fraction, token_class: str | None
+) -> None:
+    """One USD of usage at list price. Below 0.4 of what was billed the rest is the owner's."""
+    row = used(1, 4)._replace(list_cost=10**18)
+    money = Money(Fraction(cost), Fraction(1, 4) if token_class else None)
+    on_bill = Billed({DAY: None}, None, money={DAY: money})
+
+    found = plan(line(token_class=token_class, owner=OWNER), index_of({GPT: {DAY: [row]}}), on_bill)
+
+    whole = sum(part.weight for part in found.parts)
+    assert (found.note, found.coverage) == (note, 1 / Fraction(cost))
+    assert Fraction(found.parts[0].weight, whole) == traced
+    assert {rung for part in found.parts for _, _, rung in part.entries} <= {1, 4}
+
+
+def test_a_model_without_any_price_has_no_coverage_in_money() -> None:
+    money: dict[date | None, Money] = {DAY: Money(Fraction(100), None)}
+    index = index_of({GPT: {DAY: [used(1, 4)]}})
+
+    found = plan(line(), index, Billed({DAY: None}, None, money=money))
+
+    assert (found.coverage, found.note) == (None, "unknown coverage")
+
+
+@pytest.mark.parametrize(("traced", "note"), [(300, "over-traced"), (301, "over-traced beyond 3x")])
+def test_more_than_three_times_of_what_was_billed_is_a_finding(traced: int, note: str) -> None:
+    assert plan(line(), index_of({GPT: {DAY: [used(1, traced)]}}), billed(100)).note == note
 
 
 def test_without_any_calls_the_line_is_the_owners_and_nothing_of_it_is_covered() -> None:

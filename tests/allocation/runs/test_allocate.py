@@ -148,7 +148,7 @@ def test_cached_tokens_fall_to_input_only_without_a_line_of_their_own() -> None:
 
 def test_a_line_without_class_is_weighted_by_list_price_or_else_by_tokens() -> None:
     bill = Bill()
-    bill.charge("9", **(OPENAI | {"sku_meter": "gpt-4o-2024-08-06", "consumed_unit": "Requests"}))
+    bill.charge("0.9", **(OPENAI | {"sku_meter": "gpt-4o-2024-08-06", "consumed_unit": "Requests"}))
     bill.charge("9", **(OPENAI | {"sku_meter": "o3-2025-04-16", "consumed_unit": "Requests"}))
     usage("search", input_uncached=100, list_cost="0.2")
     usage("ads", output_text=100, list_cost="0.7")
@@ -157,9 +157,9 @@ def test_a_line_without_class_is_weighted_by_list_price_or_else_by_tokens() -> N
 
     allocate()
 
-    assert billed_by_team() == {"search": D(2) + D(3), "ads": D(7) + D(6)}
+    assert billed_by_team() == {"search": D("0.2") + D(3), "ads": D("0.7") + D(6)}
     assert set(LedgerGroup.objects.values_list("driver", "coverage")) == {
-        ("list cost", None),
+        ("list cost", D(1)),
         ("total tokens", None),
     }
 

@@ -130,7 +130,7 @@ def test_calls_without_usage_dilute_nobodys_share_and_lower_the_coverage() -> No
 def test_calls_without_usage_do_not_dilute_a_line_weighted_by_list_cost() -> None:
     teams("a", "b")
     traced()
-    usage("a", input_uncached=100, list_cost="1", at=utc(5))
+    usage("a", input_uncached=100, list_cost="40", at=utc(5))
     usage("b", calls=50, list_cost=None, at=utc(5))
     Bill().charge("40", at=utc(5), **meter("gpt-4o usage"))
 

@@ -14,7 +14,9 @@ import pytest
 import time_machine
 from django.core.management import call_command
 
-from tests.allocation.bills import allocate
+from allocation.catalogue.prices import ensure_prices
+from allocation.models import LedgerGroup, ProviderUsage
+from tests.allocation.bills import allocate, shares
 from tests.allocation.runs.test_methods import by_team, teams
 from tests.portal.bills import deliver, row, text
 
@@ -257,3 +259,78 @@ def test_a_fee_is_about_no_model_and_goes_to_all_who_call(tmp_path: Path, capsys
     calls = [call("a", "openai", "gpt-4o", 3 * M), call("b", "openai", "gpt-4o", M)]
 
     assert paid(tmp_path, capsys, lines, calls, "owner") == cost(a="6", b="2", owner="4")
+
+
+# ---------------------------------------------------------------- units and coverage
+
+
+BEDROCK = {
+    "ProviderName": "AWS",
+    "PublisherName": "Anthropic",
+    "ServiceName": "Claude Sonnet 4.5 (Amazon Bedrock Edition)",
+}
+
+
+def test_number_words_stand_anywhere_in_a_unit(tmp_path: Path, capsys: Captured) -> None:
+    def million(words: str, meter: str, amount: str, count: str) -> tuple[dict[str, str], Line]:
+        text = f"AWS Marketplace software usage|eu-central-1|{words}"
+        return BEDROCK, Line(text, amount, count, words, {"SkuMeter": meter})
+
+    lines = [
+        million("Million Input Tokens", "EUC1-MP:EUC1_InputTokenCount-Units", "3.00", "1"),
+        million("Million Batch Input Tokens", "EUC1-MP:EUC1_InputTokenCount_Batch-Units",
+                "6.00", "4"),
+    ]  # fmt: skip
+    model = "eu.anthropic.claude-sonnet-4-5-20250929-v1:0"
+
+    found = paid(tmp_path, capsys, lines, [call("chatbot", "aws.bedrock", model, 100_000)])
+
+    assert found == cost(chatbot="0.3", untraced="8.7")
+
+
+def test_tokens_of_an_unknown_unit_are_told_by_list_cost(tmp_path: Path, capsys: Captured) -> None:
+    ensure_prices()
+    line = Line("Gemini 2.5 Flash Text Input - Predictions", "300.00", "1000000000", "count", OWNED)
+
+    found = paid(
+        tmp_path, capsys, [(VERTEX, line)],
+        [call("mail", "gcp.vertex_ai", "gemini-2.5-flash", 10 * M, 1)], "owner",
+    )  # fmt: skip
+
+    assert found == cost(mail="3", owner="297")
+    group = LedgerGroup.objects.get()
+    assert (group.coverage, group.note) == (Decimal("0.01"), "untraced to owner; coverage derived")
+
+
+def test_what_a_provider_reports_counts_as_billed(tmp_path: Path, capsys: Captured) -> None:
+    ProviderUsage.objects.create(
+        day=AT.date(), provider="openai", project="p-1", model="gpt-4o", is_batch=False,
+        input_uncached=Decimal(4 * M),
+    )  # fmt: skip
+    line = Line("gpt-4o, input", "8.00", "1", "Units", OWNED)
+
+    found = paid(tmp_path, capsys, [(OPENAI, line)], [call("a", "openai", "gpt-4o", M)], "owner")
+
+    assert found == cost(a="2", owner="6")
+
+
+def test_with_nothing_known_the_line_is_split_and_nobody_is_called_attributed(
+    tmp_path: Path, capsys: Captured
+) -> None:
+    line = Line("acme-7, input", "8.00", "1", "Units", OWNED)
+
+    found = paid(tmp_path, capsys, [(OPENAI, line)], [call("a", "openai", "acme-7", M)], "owner")
+
+    assert found == cost(a="8")
+    assert {share.rung for share in shares()} == {5}
+    assert LedgerGroup.objects.get().note == "unknown coverage"
+
+
+def test_more_than_three_times_of_what_is_billed_is_a_finding(
+    tmp_path: Path, capsys: Captured
+) -> None:
+    line = Line("gpt-4o, input", "8.00", str(M))
+
+    paid(tmp_path, capsys, [(OPENAI, line)], [call("a", "openai", "gpt-4o", 4 * M)])
+
+    assert LedgerGroup.objects.get().note == "over-traced beyond 3x"

@@ -48,7 +48,10 @@ def load(portal: Portal, content: str, source: str) -> int:
     folder.mkdir(parents=True, exist_ok=True)
     Path(folder / digest).write_bytes(delivered)
     return portal.enqueue(
-        "import_bill", upload=digest, source=source, file_name="bill.csv", created_by="a test"
+        "import_bill",
+        uploads=[{"sha256": digest, "name": "bill.csv"}],
+        source=source,
+        created_by="a test",
     )
 
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 import csv
 import re
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +14,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
 
-from portal.ingest.bills.files.stream import BOM, READ_BYTES, BillStream, invalid_utf8_at
+from portal.ingest.bills.files.stream import (
+    BOM,
+    READ_BYTES,
+    BillFile,
+    BillStream,
+    invalid_utf8_at,
+)
 from portal.ingest.bills.formats import NUMBERS, Header, RowBatch, without_blank_lines
 from portal.ingest.problems import BillRefused, Problem, shown
 
@@ -59,8 +64,8 @@ MOST_MALFORMED = 10_000  # in the few blocks that are in memory
 BLOCKS_AHEAD = 2
 LONGEST_HEADER = 1 << 20
 CODES = pa.dictionary(pa.int32(), pa.string())
-# What delivered names are in FOCUS; the number is the header's line. Raises BillRefused.
-Understand = Callable[[list[str], int], Header]
+# What delivered names are in FOCUS; the text says where the header stands. Raises BillRefused.
+Understand = Callable[[list[str], str], Header]
 
 
 class CsvRows:
@@ -68,10 +73,10 @@ class CsvRows:
     file as a whole.
     """
 
-    def __init__(self, path: Path, understand: Understand) -> None:
-        self.path = path
+    def __init__(self, file: BillFile, understand: Understand) -> None:
+        self.file = file
         self._understand = understand
-        self._stream = BillStream(path)
+        self._stream = BillStream(file)
         self._next_line = 1
         self.header = self._read_header()
         self._invalid: list[tuple[int, int, str]] = []  # record number, columns found, text
@@ -87,8 +92,8 @@ class CsvRows:
         return self._stream.bytes_out
 
     @property
-    def content_sha256(self) -> str:
-        return self._stream.sha256
+    def file_hashes(self) -> list[str]:
+        return [self._stream.sha256]
 
     @property
     def repairs(self) -> dict[str, int]:
@@ -116,7 +121,7 @@ class CsvRows:
         end = _record_end(start, text_start)
         if end is None:
             raise BillRefused(
-                f"{self.path.name}, line {self._next_line}: no end of the header within a "
+                f"{self.file.name}, line {self._next_line}: no end of the header within a "
                 "megabyte; this is no CSV"
             )
         record = start[text_start:end]
@@ -124,7 +129,7 @@ class CsvRows:
             names = next(csv.reader([record.decode()]), [])
         except UnicodeDecodeError as error:
             raise self._not_utf8(text_start + error.start) from error
-        header = self._understand(names, self._next_line)
+        header = self._understand(names, f"{self.file.name}, line {self._next_line}")
         self._next_line += max(1, record.count(b"\n"))
         self._stream.push_back(start[end:])
         return header
@@ -214,31 +219,31 @@ class CsvRows:
         lengths = pc.binary_length(array.cast(pa.string())).fill_null(0)
         row = int(np.argmax(lengths.to_numpy(zero_copy_only=False)))
         raise BillRefused(
-            f"{self.path.name}, about line {self._next_line + row}, column {name}: a field longer "
+            f"{self.file.name}, about line {self._next_line + row}, column {name}: a field longer "
             f"than {LONGEST_FIELD:,} bytes; look for a quote that is opened there and never closed"
         )
 
     def _explained(self, error: pa.ArrowInvalid) -> BillRefused:
-        if (offset := invalid_utf8_at(self.path)) is not None:
+        if (offset := invalid_utf8_at(self.file)) is not None:
             return self._not_utf8(offset)
         if len(self._invalid) > MOST_MALFORMED:
             return BillRefused(
-                f"{self.path.name}, after line {self._next_line}: more than {MOST_MALFORMED:,} "
+                f"{self.file.name}, after line {self._next_line}: more than {MOST_MALFORMED:,} "
                 "rows with the wrong number of columns; this is no FOCUS bill, or its columns are "
                 "not separated by commas"
             )
         if "straddling" in str(error):
             return BillRefused(
-                f"{self.path.name}, at or after line {self._next_line}: a row longer than "
+                f"{self.file.name}, at or after line {self._next_line}: a row longer than "
                 f"{BLOCK_BYTES:,} bytes; look for a quote that is opened there and never closed"
             )
         return BillRefused(
-            f"{self.path.name}, at or after line {self._next_line}: not readable as CSV: {error}"
+            f"{self.file.name}, at or after line {self._next_line}: not readable as CSV: {error}"
         )
 
     def _not_utf8(self, offset: int) -> BillRefused:
         return BillRefused(
-            f"{self.path.name}: not UTF-8 at byte offset {offset:,} of the decompressed content; "
+            f"{self.file.name}: not UTF-8 at byte offset {offset:,} of the decompressed content; "
             "save the file as UTF-8 (it may be Latin-1 or Windows-1252) and deliver it again"
         )
 
@@ -248,12 +253,12 @@ class CsvRows:
         """
         if self._stream.quotes % 2 == 0 and not self._has_line_breaks:
             return
-        with BillStream(self.path) as again:
+        with BillStream(self.file) as again:
             broken = misquoted(again)
         if broken:
             line, what = broken
             raise BillRefused(
-                f"{self.path.name}, line {line}: {what}; rows can't be told apart after it, so "
+                f"{self.file.name}, line {line}: {what}; rows can't be told apart after it, so "
                 'nothing was loaded. Double the quotes inside quoted fields ("") and deliver the '
                 "file again"
             )

@@ -8,7 +8,6 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 from threading import Timer
 from typing import IO
 
@@ -18,16 +17,16 @@ from django.conf import settings
 
 from portal.ingest.bills.files import parquet_child
 from portal.ingest.bills.files.csv_rows import CsvRows, Understand
-from portal.ingest.bills.files.stream import PARQUET, first_bytes
+from portal.ingest.bills.files.stream import PARQUET, BillFile, first_bytes
 from portal.ingest.bills.formats import NUMBERS, Header, RowBatch, Rows, without_blank_lines
 from portal.ingest.problems import BillRefused
 
 
-def table_rows(path: Path, understand: Understand) -> Rows:
+def table_rows(file: BillFile, understand: Understand) -> Rows:
     """The reader that the file's first bytes ask for."""
-    if first_bytes(path).startswith(PARQUET):
-        return ParquetRows(path, understand)
-    return CsvRows(path, understand)
+    if first_bytes(file).startswith(PARQUET):
+        return ParquetRows(file, understand)
+    return CsvRows(file, understand)
 
 
 MEMORY_BYTES = 2 << 30  # of address space, libraries included
@@ -41,18 +40,18 @@ class ParquetRows:
     dies.
     """
 
-    def __init__(self, path: Path, understand: Understand) -> None:
-        self.path = path
-        self.content_bytes = path.stat().st_size
-        with path.open("rb") as file:
-            self.content_sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    def __init__(self, file: BillFile, understand: Understand) -> None:
+        self.file = file
+        self.content_bytes = file.path.stat().st_size
+        with file.path.open("rb") as opened:
+            self.file_hashes = [hashlib.file_digest(opened, "sha256").hexdigest()]
         self.bytes_read = 0
         self._nuls = 0
         self._floats = 0
         self._received = 0
         limits = [str(MEMORY_BYTES), str(CPU_SECONDS)]
         self._child = subprocess.Popen(
-            [sys.executable, "-I", str(parquet_child.__file__), str(path.absolute()), *limits],
+            [sys.executable, "-I", str(parquet_child.__file__), str(file.path.absolute()), *limits],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -66,7 +65,7 @@ class ParquetRows:
             self._float_names = json.loads(
                 (self._reader.schema.metadata or {}).get(b"floats", b"[]")
             )
-            self.header: Header = understand(self._reader.schema.names, HEADER_LINES)
+            self.header: Header = understand(self._reader.schema.names, file.name)
         except (pa.ArrowException, OSError) as error:
             raise self._end(error) from error
         except BillRefused:
@@ -104,7 +103,7 @@ class ParquetRows:
         self._received += batch.nbytes
         if self._received > settings.IMPORT_MAX_BYTES:
             raise BillRefused(
-                f"{self.path.name}: more than {settings.IMPORT_MAX_BYTES:,} bytes of content; "
+                f"{self.file.name}: more than {settings.IMPORT_MAX_BYTES:,} bytes of content; "
                 "split the file, or raise IMPORT_MAX_BYTES"
             )
         self._nuls += int((metadata or {}).get(b"nuls", b"0"))
@@ -137,7 +136,7 @@ class ParquetRows:
         else:
             why = f"reading it failed ({said.splitlines()[-1] if said else error})"
         return BillRefused(
-            f"{self.path.name}: not readable as Parquet: {why}. Deliver it again, or as CSV"
+            f"{self.file.name}: not readable as Parquet: {why}. Deliver it again, or as CSV"
         )
 
     def close(self) -> None:

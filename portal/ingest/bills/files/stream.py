@@ -7,6 +7,7 @@ from __future__ import annotations
 import hashlib
 import io
 import zlib
+from dataclasses import dataclass
 from pathlib import Path
 from threading import Event, Semaphore
 
@@ -25,7 +26,7 @@ NUL_AS = "\ufffd".encode()
 
 # First bytes of files that are sometimes called .csv.
 FOREIGN = {
-    b"PK\x03\x04": "a ZIP archive or an Excel workbook; export comma-separated CSV",
+    b"PK\x03\x04": "a ZIP archive inside the delivery; deliver its files, or the archive alone",
     b"\xd0\xcf\x11\xe0": "an old Excel workbook; export comma-separated CSV",
     b"\xff\xfe": "UTF-16 (byte offset 0 holds its mark); save it as UTF-8",
     b"\xfe\xff": "UTF-16 (byte offset 0 holds its mark); save it as UTF-8",
@@ -40,22 +41,39 @@ PARQUET = b"PAR1"
 GZIP = b"\x1f\x8b"
 
 
-def first_bytes(path: Path) -> bytes:
+@dataclass(frozen=True, slots=True)
+class BillFile:
+    """One delivered file, and its name as its owner knows it: an upload is stored under another."""
+
+    path: Path
+    name: str
+
+    @classmethod
+    def at(cls, path: Path) -> BillFile:
+        return cls(path, path.name)
+
+
+def start_bytes(file: BillFile) -> bytes:
+    """The first eight bytes. Raises BillRefused for a file that can't be read."""
+    try:
+        with file.path.open("rb") as opened:
+            return opened.read(8)
+    except OSError as error:
+        raise BillRefused(
+            f"{file.name}: {error.strerror}; check the path and that this account may read it"
+        ) from error
+
+
+def first_bytes(file: BillFile) -> bytes:
     """The first eight bytes. Raises BillRefused for a file that can't be read or is of another
     kind.
     """
-    try:
-        with path.open("rb") as file:
-            start = file.read(8)
-    except OSError as error:
-        raise BillRefused(
-            f"{path}: {error.strerror}; check the path and that this account may read it"
-        ) from error
+    start = start_bytes(file)
     if not start:
-        raise BillRefused(f"{path.name}: the file is empty (0 bytes); deliver it again")
+        raise BillRefused(f"{file.name}: the file is empty (0 bytes); deliver it again")
     for mark, what in FOREIGN.items():
         if start.startswith(mark):
-            raise BillRefused(f"{path.name}: this is {what}")
+            raise BillRefused(f"{file.name}: this is {what}")
     return start
 
 
@@ -68,10 +86,10 @@ class BillStream(io.RawIOBase):
     are over the content as delivered.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, file: BillFile) -> None:
         super().__init__()
-        self.name = path.name
-        self._file = path.open("rb")
+        self.name = file.name
+        self._file = file.path.open("rb")
         self.is_gzip = self._file.peek(2)[:2] == GZIP
         self._inflate = zlib.decompressobj(wbits=31)
         self._between_members = True
@@ -227,12 +245,12 @@ class BillStream(io.RawIOBase):
         super().close()
 
 
-def invalid_utf8_at(path: Path) -> int | None:
+def invalid_utf8_at(file: BillFile) -> int | None:
     """The byte offset, in the decompressed content, of the first byte that is not UTF-8; None where
     all of it is.
     """
     offset, tail = 0, b""
-    with BillStream(path) as stream:
+    with BillStream(file) as stream:
         while part := stream.read(READ_BYTES):
             data = tail + part
             try:

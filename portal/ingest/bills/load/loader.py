@@ -6,9 +6,9 @@ from __future__ import annotations
 
 import io
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from decimal import Decimal
 from queue import Full, Queue
@@ -69,8 +69,8 @@ class LoadedScope:
 
 @dataclass(slots=True)
 class Loaded:
-    """What a file was found to hold. `problems` stops at MOST_PROBLEMS_KEPT, `rows_rejected` does
-    not.
+    """What a delivery was found to hold. `problems` stops at MOST_PROBLEMS_KEPT, `rows_rejected`
+    does not.
     """
 
     scopes: list[LoadedScope] = field(default_factory=list)
@@ -78,6 +78,8 @@ class Loaded:
     rows_rejected: int = 0
     problems: list[Problem] = field(default_factory=list)
     repairs: Counter[str] = field(default_factory=Counter)
+    read_of_file: Counter[int] = field(default_factory=Counter)
+    rejected_of_file: Counter[int] = field(default_factory=Counter)
 
     @property
     def rows_loaded(self) -> int:
@@ -109,13 +111,22 @@ def added(first: Costs | None, second: Costs) -> Costs:
 
 
 class Loader:
-    """Loads the batches of one file. Rows go over the caller's connection and transaction;
+    """Loads the batches of one delivery. Rows go over the caller's connection and transaction;
     partitions, scope numbers and dimensions over a second one, so that they are there for the first
     and survive a rollback unharmed.
     """
 
-    def __init__(self, header: Header, *, billing_timezone: str, side: BaseDatabaseWrapper) -> None:
+    def __init__(
+        self,
+        header: Header,
+        *,
+        file_names: Sequence[str],
+        billing_timezone: str,
+        side: BaseDatabaseWrapper,
+    ) -> None:
         self._header = header
+        self._file_names = file_names
+        self._has_files = len(file_names) > 1
         self._zone = ZoneInfo(billing_timezone)
         self._side = side
         self._validator = Validator(header)
@@ -140,7 +151,13 @@ class Loader:
         found.rows_read += clean.rows_read
         found.rows_rejected += clean.rows_rejected
         found.repairs += clean.repairs
-        found.problems += clean.problems[: max(0, MOST_PROBLEMS_KEPT - len(found.problems))]
+        found.read_of_file[clean.file] += clean.rows_read
+        found.rejected_of_file[clean.file] += clean.rows_rejected
+        problems = clean.problems[: max(0, MOST_PROBLEMS_KEPT - len(found.problems))]
+        if self._has_files:
+            name = self._file_names[clean.file]
+            problems = [replace(problem, file=name) for problem in problems]
+        found.problems += problems
 
     def _copy_statement(self) -> str:
         numbers = [NUMBER_FIELDS[name] for name in self._numbers]
@@ -153,7 +170,9 @@ class Loader:
             "charge_period_end",
         ]
         extra = ["extra"] if self._header.unknown else []
-        return f"COPY charge ({', '.join([*names, *numbers, *extra])}) FROM STDIN WITH (FORMAT csv)"
+        file = ["file_number"] if self._has_files else []
+        columns = ", ".join([*names, *numbers, *extra, *file])
+        return f"COPY charge ({columns}) FROM STDIN WITH (FORMAT csv)"
 
     def _payload(self, clean: CleanBatch) -> memoryview:
         """The batch as CSV for COPY."""
@@ -179,6 +198,8 @@ class Loader:
             table["extra"] = (
                 pa.nulls(len(clean), pa.string()) if clean.extra is None else clean.extra
             )
+        if self._has_files:
+            table["file_number"] = pa.array(np.full(len(clean), clean.file, dtype=np.int16))
         sink = io.BytesIO()
         # Only `extra` can hold a comma or a quote; every other column is digits.
         style = "needed" if self._header.unknown else "none"

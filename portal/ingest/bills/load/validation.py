@@ -55,6 +55,7 @@ class CleanBatch:
     problems: list[Problem] = field(default_factory=list)
     rows_rejected: int = 0
     repairs: Counter[str] = field(default_factory=Counter)
+    file: int = 0
 
     def __len__(self) -> int:
         return len(self.lines)
@@ -229,4 +230,5 @@ class ProblemFinder:
             problems=sorted(self._problems, key=lambda problem: problem.line),
             rows_rejected=rejected + len(batch.malformed),
             repairs=repairs,
+            file=batch.file,
         )

@@ -103,6 +103,20 @@ def format_words() -> list[tuple[str, str]]:
     return [(AUTO, "as the file shows"), *known]
 
 
+class SeveralFilesInput(forms.FileInput):
+    allow_multiple_selected = True
+
+
+class SeveralFilesField(forms.FileField):
+    """One or several files; cleaned to a list."""
+
+    widget = SeveralFilesInput
+
+    def clean(self, data: Any, initial: Any = None) -> list[Any]:
+        given = data if isinstance(data, list) else [data]
+        return [super(SeveralFilesField, self).clean(each, initial) for each in given or [None]]
+
+
 class UploadForm(forms.Form):
     source = forms.CharField(
         max_length=200, widget=forms.TextInput(attrs={"list": "sources", "autocomplete": "off"})
@@ -115,7 +129,7 @@ class UploadForm(forms.Form):
             (Delivery.APPEND, "append: a file adds to what is there"),
         ],
     )
-    file = forms.FileField()
+    file = SeveralFilesField()
     month = forms.CharField(required=False, max_length=7)
     format = forms.ChoiceField(required=False, choices=format_words)
     confirm_shrink = forms.BooleanField(required=False)
@@ -211,7 +225,7 @@ def upload(request: HttpRequest) -> HttpResponse:
     given = form.cleaned_data
     try:
         job = accept_upload(
-            file=given["file"],
+            files=given["file"],
             source_name=given["source"],
             delivery=given["delivery"] or None,
             format=given["format"] or AUTO,
@@ -224,7 +238,8 @@ def upload(request: HttpRequest) -> HttpResponse:
         return full_page(request, form, status=400)
     messages.success(
         request,
-        f"{given['file'].name} is being loaded as job {job.pk}. It shows here when it is done.",
+        f"{job.payload['file_name']} is being loaded as job {job.pk}. It shows here when it is "
+        "done.",
     )
     return HttpResponseRedirect(reverse("imports"))
 
@@ -301,10 +316,17 @@ def rejected_csv(request: HttpRequest, import_id: int) -> HttpResponseBase:
 
 
 def rejected_lines(delivered: Import) -> Iterator[bytes]:
-    yield b"line,column,value,reason\r\n"
+    """Lines of CSV; in a delivery of several files they begin with the file's name."""
+    has_files = len(delivered.files) > 1
+    yield b"file,line,column,value,reason\r\n" if has_files else b"line,column,value,reason\r\n"
     for block in rejected_blocks(delivered):
         out = io.StringIO()
         csv.writer(out).writerows(
-            (line, *(safe_text(text or "") for text in texts)) for line, *texts in block
+            (
+                *([safe_text(row.file or "")] if has_files else []),
+                row.line,
+                *(safe_text(text or "") for text in (row.column, row.value, row.reason)),
+            )
+            for row in block
         )
         yield out.getvalue().encode()

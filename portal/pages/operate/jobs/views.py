@@ -113,7 +113,7 @@ def about(job: Job) -> str:
     told = [
         (key, value)
         for key, value in sorted(job.payload.items())
-        if key not in ("created_by", "upload")
+        if key not in ("created_by", "uploads")
     ]
     return ", ".join(
         f"{key.replace('_', ' ')} {value}"

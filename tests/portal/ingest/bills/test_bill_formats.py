@@ -18,6 +18,7 @@ from django.test import Client
 from allocation.models import Import, RejectedRow
 from portal.accounts.keys import create_key
 from portal.accounts.models import Role
+from portal.ingest.bills.files.stream import BillFile
 from portal.ingest.bills.formats import (
     AUTO,
     KNOWN,
@@ -63,10 +64,10 @@ class TallyRows:
     header = Header(names=NAMES, version=None, unknown=(), missing=())
     repairs = {}
 
-    def __init__(self, path):
-        self.content = path.read_bytes()
+    def __init__(self, file):
+        self.content = file.path.read_bytes()
         self.content_bytes = self.bytes_read = len(self.content)
-        self.content_sha256 = hashlib.sha256(self.content).hexdigest()
+        self.file_hashes = [hashlib.sha256(self.content).hexdigest()]
 
     def __iter__(self):
         for number, line in enumerate(self.content.splitlines(), start=1):
@@ -148,15 +149,15 @@ def test_a_format_says_what_it_is(spec: BillFormat) -> None:
 @pytest.mark.parametrize("spec", bill_formats().values(), ids=lambda spec: spec.name)
 def test_a_format_recognises_its_own_bill_and_no_other_does(spec: BillFormat) -> None:
     path = example_of(spec.name)
-    head = FileHead(path.name, start_of(path))
+    head = FileHead(path.name, start_of(BillFile.at(path)))
 
     assert [each.name for each in bill_formats().values() if each.recognises(head)] == [spec.name]
-    assert format_of(path, name=path.name, asked=AUTO) == spec
+    assert format_of([BillFile.at(path)], asked=AUTO) == spec
 
 
 @pytest.mark.parametrize("spec", bill_formats().values(), ids=lambda spec: spec.name)
 def test_a_format_hands_over_focus_columns_on_counted_lines(spec: BillFormat) -> None:
-    rows = spec.read([example_of(spec.name)])
+    rows = spec.read([BillFile.at(example_of(spec.name))])
     batches = list(rows)
     rows.close()
 

@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 
 from allocation.models import ChargeDimension, Import
 from portal.ingest.bills.files.csv_rows import CsvRows, misquoted
-from portal.ingest.bills.files.stream import BillStream
+from portal.ingest.bills.files.stream import BillFile, BillStream
 from portal.ingest.bills.readers.focus.header import understand_header
 from tests.portal.bills import ROW, SHARED, deliver, published, reasons, row, rows, text
 from tests.portals import CHECKOUT
@@ -84,10 +84,11 @@ django.setup()
 from pathlib import Path
 from django.db import connection
 from portal.ingest.bills.delivery import load_bill
+from portal.ingest.bills.files.stream import BillFile
 connection.ensure_connection()
 import pyarrow.csv, pyarrow.compute
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-outcome = load_bill(path=Path(sys.argv[1]), source_name="bomb")
+outcome = load_bill(files=[BillFile.at(Path(sys.argv[1]))], source_name="bomb")
 print(outcome.status, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before, outcome.reason)
 """
 
@@ -324,7 +325,7 @@ def test_the_fast_reader_sees_what_python_s_reader_sees(
     )
     path.write_bytes(out.getvalue().encode())
 
-    reader = CsvRows(path, understand_header)
+    reader = CsvRows(BillFile.at(path), understand_header)
     read = [
         (line, name)
         for batch in reader
@@ -358,7 +359,7 @@ def test_misquoted_agrees_with_a_strict_reader(
     except csv.Error:
         strict = False
 
-    with BillStream(path) as stream:
+    with BillStream(BillFile.at(path)) as stream:
         assert (misquoted(stream) is None) == strict
 
 

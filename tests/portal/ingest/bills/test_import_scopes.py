@@ -11,6 +11,7 @@ from django.db import connection, connections
 
 from allocation.models import ChargeScope, Import, ScopeState, Source, SourceRole
 from portal.ingest.bills.delivery import ImportOutcome, load_bill
+from portal.ingest.bills.files.stream import BillFile
 from portal.ingest.problems import BillRefused
 from portal.jobs.models import Job
 from tests.portal.bills import deliver, published, row, rows, text
@@ -44,6 +45,16 @@ def test_a_bill_is_loaded_published_and_allocated_next(tmp_path: Path) -> None:
                 "contracted_cost": "2.5",
             }
         ],
+        "files": [
+            {
+                "name": "bill.csv",
+                "sha256": Import.objects.get().content_sha256,
+                "rows_read": 2,
+                "rows_loaded": 2,
+                "rows_rejected": 0,
+            }
+        ],
+        "replaced": [],
         "rejected": [],
         "seconds": 0,
     }
@@ -70,7 +81,7 @@ def test_fault_002_twenty_loads_of_one_file_at_one_instant_load_it_once(tmp_path
 
     def load(_: int) -> ImportOutcome:
         try:
-            return load_bill(path=path, source_name="openai")
+            return load_bill(files=[BillFile.at(path)], source_name="openai")
         finally:
             connections.close_all()
 

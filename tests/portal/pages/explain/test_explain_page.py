@@ -370,7 +370,7 @@ def test_rules_show_what_each_took(ledger: int) -> None:
         page = text_of(finance.get("/rules/?period=2026-10").content)
 
     assert "Rule set 1, in force since the beginning" in page
-    assert "Catalogue.Provider is openai and ChargeCategory is Usage" in page
+    assert "Catalogue.Provider is openai and Catalogue.Kind is model_usage" in page
     assert "12.00" in page
     assert "Amazon S3" in page
     taken = {

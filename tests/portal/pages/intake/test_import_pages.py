@@ -97,7 +97,7 @@ def test_an_upload_becomes_a_job_and_the_job_an_import() -> None:
 
 def test_a_refused_upload_fails_the_job_with_the_reason() -> None:
     job = accept_upload(
-        file=ContentFile(text().replace("BilledCost", "Cost").encode(), "b.csv"),
+        files=[ContentFile(text().replace("BilledCost", "Cost").encode(), "b.csv")],
         source_name="x",
         created_by="me",
     )
@@ -129,7 +129,7 @@ def test_fault_031_an_upload_of_another_kind_is_told_at_once(content: bytes, fac
 def test_fault_030_a_delivered_file_name_never_becomes_a_path() -> None:
     for name in ("../../etc/passwd", "/etc/passwd", "C:\\bills\\..\\x.csv", "a\0b.csv", ""):
         accept_upload(
-            file=ContentFile(text(row()).encode(), name), source_name="openai", created_by="me"
+            files=[ContentFile(text(row()).encode(), name)], source_name="openai", created_by="me"
         )
         assert "/" not in plain_name(name)
         assert "\\" not in plain_name(name)
@@ -145,7 +145,7 @@ def test_fault_002_twenty_uploads_at_one_instant_are_one_job_and_one_import() ->
     def send(number: int) -> int:
         try:
             file = ContentFile(text(*rows(30)).encode(), f"copy {number}.csv")
-            return accept_upload(file=file, source_name="openai", created_by="me").pk
+            return accept_upload(files=[file], source_name="openai", created_by="me").pk
         finally:
             connections.close_all()
 
@@ -212,7 +212,7 @@ def test_a_worker_killed_while_loading_leaves_nothing_and_the_retry_is_exact(set
     settings.JOB_LEASE_SECONDS = 1
     content = text(*rows(30_000))
     job = accept_upload(
-        file=ContentFile(content.encode(), "bill.csv"), source_name="openai", created_by="me"
+        files=[ContentFile(content.encode(), "bill.csv")], source_name="openai", created_by="me"
     )
 
     died = subprocess.run(
@@ -264,4 +264,4 @@ def test_the_command_prints_one_object_and_refuses_with_status_1(
     with pytest.raises(SystemExit) as left:
         call_command("import_bill", str(tmp_path / "none.csv"), "--source", "openai")
     assert left.value.code == 1
-    assert "No such file" in capsys.readouterr().out
+    assert "No such file" in capsys.readouterr().err

@@ -71,7 +71,7 @@ def test_a_job_tells_what_it_is_about_in_words(reader: Client) -> None:
             "file_name": "may.csv",
             "confirm_shrink": False,
             "created_by": "ana",
-            "upload": "2db5",
+            "uploads": [{"sha256": "2db5", "name": "may.csv"}],
             "rows": 0,
         }
     )

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from portal.ingest.bills.files.parquet_rows import table_rows
-from portal.ingest.bills.formats import BillFormat, FileHead, Rows, only_file
+from portal.ingest.bills.files.several import SeveralFiles
+from portal.ingest.bills.files.stream import BillFile
+from portal.ingest.bills.formats import BillFormat, FileHead, Rows
 from portal.ingest.bills.readers.focus.header import understand_header
 
 TELLING = ("billedcost", "chargeperiodstart", "billingaccountid")
@@ -18,8 +19,14 @@ def recognises(head: FileHead) -> bool:
     return all(name in names for name in TELLING)
 
 
-def read(files: Sequence[Path]) -> Rows:
-    return table_rows(only_file(files), understand_header)
+def read(files: Sequence[BillFile]) -> Rows:
+    if len(files) == 1:
+        return _rows_of(files[0])
+    return SeveralFiles(files, _rows_of)
+
+
+def _rows_of(file: BillFile) -> Rows:
+    return table_rows(file, understand_header)
 
 
 FOCUS = BillFormat(

@@ -69,14 +69,14 @@ ADDED = {
 }
 
 
-def understand_header(delivered: list[str], line: int) -> Header:
-    """The header by FOCUS names. Raises BillRefused for columns that are missing, repeated or
-    unnamed.
+def understand_header(delivered: list[str], place: str) -> Header:
+    """The header by FOCUS names. Raises BillRefused, naming the place where the header stands, for
+    columns that are missing, repeated or unnamed.
     """
     if len(delivered) == 1 and (found := re.search(r"[;\t|]", delivered[0])):
         separator = {"\t": "a tab"}.get(found[0], found[0])
         raise BillRefused(
-            f"line {line}: the header is separated by {separator}, not by commas; export "
+            f"{place}: the header is separated by {separator}, not by commas; export "
             "comma-separated CSV"
         )
     names: list[str] = []
@@ -85,7 +85,7 @@ def understand_header(delivered: list[str], line: int) -> Header:
         stripped = text.strip()
         if not stripped:
             raise BillRefused(
-                f"line {line}, column {position}: the header has no name there; name or remove the "
+                f"{place}, column {position}: the header has no name there; name or remove the "
                 "column"
             )
         name = BY_FOLDED.get(stripped.lower(), stripped)
@@ -94,7 +94,7 @@ def understand_header(delivered: list[str], line: int) -> Header:
     repeated = sorted({name for name in names if names.count(name) > 1})
     if repeated:
         raise BillRefused(
-            f"line {line}: the header names {', '.join(repeated)} more than once; which one counts "
+            f"{place}: the header names {', '.join(repeated)} more than once; which one counts "
             "can't be known, so remove or rename the repeated column"
         )
     present = set(names)
@@ -103,7 +103,7 @@ def understand_header(delivered: list[str], line: int) -> Header:
         absent.append("ProviderName or ServiceProviderName")
     if absent:
         raise BillRefused(
-            f"line {line}: the header lacks {', '.join(absent)}; a FOCUS Cost and Usage file has "
+            f"{place}: the header lacks {', '.join(absent)}; a FOCUS Cost and Usage file has "
             "them, so check that this is one and export it with all mandatory columns"
         )
     version = focus_version(present)
