@@ -5,19 +5,14 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable
-from typing import Final, LiteralString
 
 from django.utils import timezone
 
+from portal.ingest.otlp.traces import sql
 from portal.ingest.otlp.traces.known import cursor
 from portal.ingest.otlp.traces.normalise import Sender
 from portal.ingest.otlp.traces.store import StoredSpans
 
-ADD: Final[LiteralString] = """
-INSERT INTO allocation_tracefinding AS old (day, api_key_id, finding, spans)
-VALUES ($1, $2, $3, $4)
-ON CONFLICT (day, api_key_id, finding) DO UPDATE SET spans = old.spans + excluded.spans
-"""
 WORDS = {
     "outside_window": "kept but not counted: their start is outside the time window",
     "unreadable": "counted without tokens: their counts can't be read",
@@ -39,7 +34,7 @@ def note_findings(sender: Sender, refused: Iterable[str], stored: StoredSpans) -
     ]
     if rows:
         with cursor() as c:
-            c.executemany(ADD, rows)
+            c.executemany(sql.ADD_FINDING, rows)
 
 
 def general(reason: str) -> str:

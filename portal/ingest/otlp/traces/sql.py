@@ -184,3 +184,9 @@ FROM unnest($2::uuid[], $3::text[]) AS brought(trace_id, response_id)
 WHERE EXISTS (SELECT FROM span AS s WHERE s.span_day = ANY($1::date[])
     AND s.response_id = brought.response_id AND s.trace_id <> brought.trace_id)
 """
+
+ADD_FINDING: Final[LiteralString] = """
+INSERT INTO allocation_tracefinding AS old (day, api_key_id, finding, spans)
+VALUES ($1, $2, $3, $4)
+ON CONFLICT (day, api_key_id, finding) DO UPDATE SET spans = old.spans + excluded.spans
+"""
