@@ -28,6 +28,8 @@ from allocation.catalogue.vocabulary import (
     DATA,
     MAKERS,
     PACKAGE_PROVIDERS,
+    SELLERS,
+    UNNAMED_DOORS,
     WORDS,
     Atom,
     atoms,
@@ -91,7 +93,8 @@ class Said(NamedTuple):
 
 
 class CalledNames:
-    """The models that the calls of a month name, by provider. Equal only to itself, so that it can
+    """The models that the calls of a month name, by provider; those of calls that name no seller
+    are known to all. Equal only to itself, so that it can
     be a key of what is remembered.
     """
 
@@ -99,7 +102,9 @@ class CalledNames:
         self.called = frozenset(called)
         self._by_provider: dict[str | None, dict[str, str]] = {}
         for provider, model in sorted(self.called, key=lambda each: (each[0] or "", each[1])):
-            self._by_provider.setdefault(provider, {}).setdefault(fold(model), model)
+            is_named = provider in SELLERS and provider not in UNNAMED_DOORS
+            own = self._by_provider.setdefault(provider if is_named else None, {})
+            own.setdefault(fold(model), model)
 
     @cached_property
     def sha256(self) -> str:
@@ -108,7 +113,7 @@ class CalledNames:
 
     def find(self, provider: str | None, text: str) -> str | None:
         """The called model that this text, or its canonical form, names."""
-        known: Mapping[str, str] = self._by_provider.get(provider, {})
+        known = self._by_provider.get(provider, {}) | self._by_provider.get(None, {})
         if not known:
             return None
         bare = (f"gpt-{text}",) if provider == AZURE else ()

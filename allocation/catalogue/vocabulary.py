@@ -28,6 +28,7 @@ PROVIDER_NAMES: Final = spellings(DATA["providers"])
 CLOUD_NAMES: Final = spellings(DATA["clouds"])
 PACKAGE_PROVIDERS: Final[dict[str, str]] = DATA["price_lists"]
 SELLERS: Final = frozenset(PROVIDER_NAMES.values()) | frozenset(DATA["sellers"])  # of model calls
+UNNAMED_DOORS: Final[dict[str, list[str]]] = DATA["unnamed_doors"]
 ALIASES: Final[dict[str, str]] = DATA["aliases"]
 PREFIXES: Final = [re.compile(f"^{pattern}") for pattern in DATA["prefixes"]]
 SUFFIXES: Final = [re.compile(f"{pattern}$") for pattern in DATA["suffixes"]]

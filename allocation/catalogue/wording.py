@@ -22,7 +22,13 @@ from allocation.catalogue.naming import (
     read_wording,
 )
 from allocation.catalogue.units import is_model_unit, tokens_per_unit
-from allocation.catalogue.vocabulary import CLOUD_NAMES, DATA, SELLERS, canonical_provider
+from allocation.catalogue.vocabulary import (
+    CLOUD_NAMES,
+    DATA,
+    SELLERS,
+    UNNAMED_DOORS,
+    canonical_provider,
+)
 
 
 @dataclass(frozen=True)
@@ -185,7 +191,8 @@ def bill_provider(dimension: Mapping[str, Any]) -> str | None:
     if named and cloud is None:
         own = canonical_provider(str(named))
         if own not in CLOUD_NAMES.values():
-            return _door(service) or own if own in VENDORS_IN_CLOUDS else own
+            is_open = own in VENDORS_IN_CLOUDS or own in UNNAMED_DOORS
+            return _door(service) or own if is_open else own
     if door := _door(service):
         return door
     if (

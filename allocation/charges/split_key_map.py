@@ -24,7 +24,9 @@ from allocation.models import AllocationRun, ChargeDimension, RunSplitKey, Store
 from allocation.rules.conditions import RowTest
 from allocation.rules.row_tests import month_variant_sql, passed_tests
 from allocation.rules.rules import Rules
-from allocation.storage.rows import copy_lines, ensure_rows
+from allocation.storage.rows import NULL, copy_lines, ensure_rows
+from allocation.usage.sellers import Named, Quantity, summed_up
+from allocation.values.money import decimal_fraction
 
 # One row per source, distinct dimension and variant among the snapshots' charges.
 MEMBERS = """
@@ -135,6 +137,36 @@ def read_map(
         for row in dimension_rows(scopes=scopes, sums=sums, tests=rules.row_tests)
     }
     return SplitKeyMap(beside_others(found))
+
+
+# One row per dimension and variant of the month's charges.
+BILLED = """
+COPY (
+    SELECT s.source_id, c.dimension_id, c.variant,
+        CASE WHEN count(c.consumed_quantity) = count(*) THEN sum(c.consumed_quantity) END,
+        CASE WHEN count(c.pricing_quantity) = count(*) THEN sum(c.pricing_quantity) END,
+        sum(c.billed_cost)
+    FROM {sums} c JOIN allocation_chargescope s ON s.id = c.scope_id
+    GROUP BY 1, 2, 3
+) TO STDOUT
+"""
+
+
+def billed_of_models(
+    split_keys: SplitKeyMap, models: frozenset[str], *, scopes: Sequence[int], sums: str
+) -> dict[Named, Quantity]:
+    """What was billed of some models, by provider and model."""
+    parts: list[tuple[Named, Quantity]] = []
+    for line in copy_lines(BILLED.format(sums=sums), {"scopes": list(scopes)}):
+        *member, consumed, pricing, cost = line.split("\t")
+        split_key = split_keys.members[MemberKey(*map(int, member))]
+        if split_key.key is not None and split_key.key.model in models:
+            quantities = [
+                None if text == NULL else decimal_fraction(text) for text in (consumed, pricing)
+            ]
+            quantity = Quantity(split_key.tokens(*quantities), decimal_fraction(cost))
+            parts.append(((split_key.key.provider, split_key.key.model), quantity))
+    return summed_up(parts)
 
 
 def ensure_split_keys(split_keys: Iterable[SplitKey]) -> dict[SplitKey, int]:

@@ -92,6 +92,8 @@ def traced_join(line: TracedLine, day: date, facts: UsageFacts, billed: Billed) 
         weighing = _weighing(line, key, when, facts, columns)
         if weighing is None:
             continue
+        if facts.has_guests(key):
+            widened = f"provider, {widened}" if widened else "provider"
         if key is not line.key:  # what was billed in one region says nothing about calls of all
             return Join(weighing, widened)
         coverage = Coverage(line, when, columns, facts, billed)
@@ -151,7 +153,7 @@ def _wider(line: TracedLine, day: date, facts: UsageFacts) -> Join | None:
         return None
     if line.key.is_batch:
         return None  # batch jobs are never spread over interactive calls
-    for widened, when in (("provider", day), ("provider, month", None)):
+    for widened, when in (("every model", day), ("every model, month", None)):
         weighing = Weighing(line.key, when, LIST_COST, ALL_COLUMNS, of_provider=True)
         if found := _by_list_cost(weighing, facts.provider_on(line.key, when)):
             return Join(found, widened, is_unmeasured=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date
@@ -21,8 +21,10 @@ from allocation.usage.driver_data import DriverData, Look, identity_owners, read
 from allocation.usage.facts import number_of_calls
 from allocation.usage.index import COST_PLACES, Row, Usage, UsageIndex
 from allocation.usage.keys import (
+    ALL_CALLS,
     DeclaredUsage,
     Key,
+    Placed,
     billed_as,
     declared_owner,
     digest_of,
@@ -31,6 +33,7 @@ from allocation.usage.keys import (
 from allocation.usage.measures import GpuIndex, MeasureBook
 from allocation.usage.month_usage import MonthUsage, month_usage
 from allocation.usage.sampling import Clustering, clustered, clustering_of
+from allocation.usage.sellers import Named, Quantity, Sellers, Shares
 from allocation.values.money import quanta_of
 from allocation.values.periods import Period
 
@@ -43,23 +46,31 @@ class Resolver:
     book: TargetBook
     separately_billed: frozenset[Key]
     clustering: Clustering = field(default_factory=dict)
-    _keys: dict[Key, Key] = field(default_factory=dict)
+    sellers: Mapping[Named, Shares] = field(default_factory=dict)
+    _keys: dict[Key, Placed] = field(default_factory=dict)
     _numbers: dict[tuple[object, ...], int] = field(default_factory=dict)
 
-    def key(self, key: Key) -> Key:
+    @property
+    def is_cut(self) -> bool:
+        """Whether some calls are in parts those of several sellers."""
+        return any(part != ALL_CALLS for shares in self.sellers.values() for _, part in shares)
+
+    def keys(self, key: Key) -> Placed:
+        """Where the bill has the calls that declare this key."""
         found = self._keys.get(key)
         if found is None:
-            found = self._keys[key] = billed_as(key, self.separately_billed)
+            shares = self.sellers.get((key.provider, key.model), ((key.provider, ALL_CALLS),))
+            found = self._keys[key] = tuple(
+                (billed_as(key._replace(provider=provider), self.separately_billed), part)
+                for provider, part in shares
+            )
         return found
 
     def rows(self, rows: Iterable[DeclaredUsage], places: int) -> Iterator[tuple[Key, date, Usage]]:
         """Token counts are whole numbers of 10**-places."""
         for row in rows:
-            key = self.key(row.key)
-            yield (
-                key,
-                row.day,
-                Usage(
+            for key, part in self.keys(row.key):
+                usage = Usage(
                     target=self._number(row, key),
                     rung=row.rung,
                     tokens=(
@@ -72,8 +83,8 @@ class Resolver:
                     ),
                     variance=clustered(row, self.clustering),
                     calls=number_of_calls(row.calls),
-                ),
-            )
+                )
+                yield key, row.day, usage if part == ALL_CALLS else usage.part(part)
 
     def _number(self, row: DeclaredUsage, key: Key) -> int:
         name = (row.attributes, key.model, self.organisation.epoch(row.day))
@@ -88,12 +99,15 @@ class Resolver:
 class UsageRows:
     """Who used what: read of the days that somebody asks for, and of the month in one."""
 
-    def __init__(self, month: date, usage: MonthUsage, resolver: Resolver) -> None:
+    def __init__(
+        self, month: date, usage: MonthUsage, resolver: Resolver, sellers: Sellers
+    ) -> None:
         self.month = month
         self.usage = usage
         self.resolver = resolver
         self._loaded: set[date] = set()
-        facts = usage.facts(resolver.key)
+        resolver.sellers = sellers.placed(usage.names(), usage.totals)
+        facts = usage.facts(resolver.keys, is_cut=resolver.is_cut)
         self.is_sampled = facts.is_sampled
         if self.is_sampled:
             # How far sampling may be off is a row's own, so that every row is asked.
@@ -144,10 +158,12 @@ def month_drivers(
     caller_pays: bool,
     entries: Entries,
     settings: str,
+    billed: Callable[[frozenset[str]], Mapping[Named, Quantity]],
 ) -> Iterator[MonthDrivers]:
     """Usage of the charge days and all other driver data, to be asked inside the block.
 
-    `settings` is the fingerprint of what else every plan depends on.
+    `settings` is the fingerprint of what else every plan depends on. `billed` tells what was billed
+    of some models, by provider.
     """
     start, end = charge_days(month=month, scopes=scopes)
     owners = identity_owners()
@@ -157,14 +173,16 @@ def month_drivers(
         start, end, by_region=by_region, caller_pays=caller_pays, entries=entries, owners=owners
     ) as usage:
         resolver = Resolver(organisation, TargetBook(), separately_billed_keys(split_keys))
-        rows = UsageRows(month, usage, resolver)
+        keys = (split_key.key for split_key in split_keys if split_key.key)
+        rows = UsageRows(month, usage, resolver, Sellers.of(keys, billed))
         data = read_driver_data(
             look, callers=usage.callers, owners=owners, organisation=organisation
         )
         sampling = repr(sorted(resolver.clustering.items(), key=str))
         apart = sorted(resolver.separately_billed, key=repr)
+        placed = sorted(resolver.sellers.items(), key=repr)
         digests = Digests(
-            settings=digest_of([settings, data.callers_sha256, sampling, apart]),
+            settings=digest_of([settings, data.callers_sha256, sampling, apart, placed]),
             usage=usage.digests,
             reports=data.reports.digests,
             others=data.others_sha256,

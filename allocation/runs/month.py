@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 from django.db import connection, transaction
@@ -29,7 +30,7 @@ from allocation.charges.groups import (
     read_groups,
     source_totals,
 )
-from allocation.charges.split_key_map import SplitKeyMap, read_map
+from allocation.charges.split_key_map import SplitKeyMap, billed_of_models, read_map
 from allocation.charges.split_keys import SourceSettings
 from allocation.ledger.slices import (
     AllocationError,
@@ -297,6 +298,7 @@ class MonthJob:
                 caller_pays=rules.agents == CALLER,
                 entries=catalogue.entries,
                 settings=digest_of([*fingerprint, rules.agents]),
+                billed=partial(billed_of_models, split_keys, scopes=self.scopes, sums=sums),
             ) as drivers:
                 common |= drivers.inputs
                 known = {

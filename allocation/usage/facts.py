@@ -14,7 +14,7 @@ from functools import cached_property
 from typing import Any, NamedTuple
 
 from allocation.catalogue.canonical import OUTPUT_SIDE, SIDES, TOKEN_COLUMNS
-from allocation.usage.keys import ANY_PROJECT, Key
+from allocation.usage.keys import ANY_PROJECT, Key, PartOfCalls
 from allocation.values.money import decimal_fraction
 
 Number = int | Fraction
@@ -76,6 +76,16 @@ def summed(parts: Iterable[UsageSums]) -> UsageSums:
     )
 
 
+def part_of(sums: UsageSums, part: PartOfCalls) -> UsageSums:
+    """A part of the usage, in whole numbers of the same places."""
+    return UsageSums(
+        tokens=tuple([part.of(count) for count in sums.tokens]),
+        calls={bits: calls * part.share for bits, calls in sums.calls.items()},
+        list_cost=None if sums.list_cost is None else part.of(sums.list_cost),
+        variance=(int(sums.variance[0] * part.share**2), int(sums.variance[1] * part.share**2)),
+    )
+
+
 DaySums = dict[date, UsageSums]
 
 
@@ -90,6 +100,7 @@ class UsageFacts:
 
     places: int
     days: Mapping[Key, DaySums]
+    guests: frozenset[Key] = frozenset()  # keys with calls that name another seller, or none
     _pools: dict[tuple[object, ...], DaySums] = field(default_factory=dict)
     _months: dict[tuple[object, ...], UsageSums] = field(default_factory=dict)
 
@@ -125,6 +136,9 @@ class UsageFacts:
             yield from (own for own in self.days if own._replace(**blank) == key)
         elif key in self.days:
             yield key
+
+    def has_guests(self, key: Key) -> bool:
+        return bool(self.guests) and not self.guests.isdisjoint(self.keys_of(key))
 
     def keys_of_capacity(self, key: Key) -> Iterator[Key]:
         """The same; of every model where the key names none."""

@@ -10,8 +10,8 @@ from functools import cached_property, partial
 from typing import NamedTuple
 
 from allocation.catalogue.canonical import ALL_COLUMNS, SIDES, TOKEN_COLUMNS
-from allocation.usage.facts import UsageFacts, UsageSums, bits_of
-from allocation.usage.keys import Key
+from allocation.usage.facts import UsageFacts, UsageSums, bits_of, part_of
+from allocation.usage.keys import Key, PartOfCalls
 
 COST_PLACES = 18
 TOKENS, LIST_COST = "tokens", "list cost"
@@ -26,6 +26,13 @@ class Usage(NamedTuple):
     list_cost: int | None  # in COST_PLACES; None: some of it is unpriced
     variance: tuple[int, int] = (0, 0)  # by sampling, of all input and all output tokens, squared
     calls: int | Fraction = 0  # 0: not declared
+
+    def part(self, part: PartOfCalls) -> Usage:
+        """A part of it, as `part_of` has it."""
+        cut = part_of(UsageSums(self.tokens, {0: self.calls}, self.list_cost, self.variance), part)
+        return self._replace(
+            tokens=cut.tokens, list_cost=cut.list_cost, variance=cut.variance, calls=cut.calls[0]
+        )
 
     def sums(self) -> UsageSums:
         """What the row adds to the facts of its key and day."""

@@ -5,10 +5,11 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable
 from datetime import date
+from fractions import Fraction
 from typing import NamedTuple
 
 from allocation.catalogue.entries import TRACE, Entries, meaning
-from allocation.catalogue.vocabulary import canonical_model
+from allocation.catalogue.vocabulary import UNNAMED_DOORS, canonical_model
 from allocation.organisation.targets import Owner
 from allocation.storage.rows import NULL, copy_cells
 
@@ -55,6 +56,25 @@ def billed_as(key: Key, separately_billed: frozenset[Key]) -> Key:
         plain = plain._replace(is_reserved=False)
     regional = plain._replace(region=key.region)
     return regional if key.region is not None and is_billed(regional) else plain
+
+
+class PartOfCalls(NamedTuple):
+    """From where to where of some calls; parts that follow each other add up to the last token."""
+
+    start: Fraction
+    end: Fraction
+
+    @property
+    def share(self) -> Fraction:
+        return self.end - self.start
+
+    def of(self, amount: int) -> int:
+        return int(amount * self.end) - int(amount * self.start)
+
+
+ALL_CALLS = PartOfCalls(Fraction(0), Fraction(1))
+# Keys under which the bill has some calls, each with its part of them.
+Placed = tuple[tuple[Key, PartOfCalls], ...]
 
 
 class CallNames(NamedTuple):
@@ -144,7 +164,8 @@ def declared_key(declared: tuple[str | None, ...], entries: Entries = ()) -> Key
     if own:
         provider = own.provider or provider
         tier = own.tier or tier
-    provider = SAME_PROVIDER.get(provider or "", provider)
+    if provider not in UNNAMED_DOORS:
+        provider = SAME_PROVIDER.get(provider or "", provider)
     known = own.model if own and own.model else canonical_model(model) if model else None
     return Key(provider, project, known, tier == "batch", tier == "provisioned", region)
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date
+from fractions import Fraction
 from functools import cached_property
 from typing import Any
 
@@ -18,22 +19,24 @@ from django.db import connection, transaction
 from allocation.catalogue.canonical import TOKEN_COLUMNS
 from allocation.catalogue.entries import Entries
 from allocation.catalogue.naming import CalledNames
-from allocation.catalogue.vocabulary import canonical_model
+from allocation.catalogue.vocabulary import UNNAMED_DOORS
 from allocation.storage.rows import copy_cells, copy_lines, whole_month_plans
 from allocation.usage.driver_data import Owners, caller_owners
-from allocation.usage.facts import UsageFacts, UsageSums, number_of_calls
+from allocation.usage.facts import UsageFacts, UsageSums, number_of_calls, part_of
 from allocation.usage.index import COST_PLACES
 from allocation.usage.keys import (
-    SAME_PROVIDER,
+    ALL_CALLS,
     WEIGHTED_PLACES,
     CallNames,
     DeclaredUsage,
     Key,
+    Placed,
     call_names,
     declared_key,
     declared_usage,
     digest_of,
 )
+from allocation.usage.sellers import Named, Quantity, summed_up
 from allocation.values.money import quanta_of
 
 STALE_SQL = """
@@ -262,8 +265,9 @@ def called_names(start: date, end: date) -> CalledNames:
     with connection.cursor() as cursor:
         cursor.execute(CALLED, {"start": start, "end": end})
         return CalledNames(
-            (SAME_PROVIDER.get(provider or "", provider), canonical_model(model))
+            (key.provider, key.model)
             for provider, model in cursor.fetchall()
+            if (key := declared_key((provider, None, model, None, None))).model
         )
 
 
@@ -302,21 +306,56 @@ class MonthUsage:
             cursor.execute(CALLERS)
             return sorted(caller for (caller,) in cursor.fetchall())
 
-    def facts(self, named: Callable[[Key], Key]) -> UsageFacts:
-        """Sums by key; `named` says under which one the bill has the calls that declare another."""
+    @cached_property
+    def _declared_sums(self) -> list[tuple[Key, date, list[str | None]]]:
+        """Key and day of each row of FACTS, with its cells from the scale on."""
         key_columns = ", ".join(self._declared[: len(KEY_COLUMNS)])
         sql = FACTS.format(key=key_columns, scales=SCALES, bits=BITS, sums=SUMS)
         lines = [copy_cells(line) for line in copy_lines(sql)]
-        places = WEIGHTED_PLACES if any(cells[6] != "0" for cells in lines) else 0
         keys: dict[tuple[str | None, ...], Key] = {}
-        parts = []
+        found = []
         for day, *cells in lines:
             declared = tuple(cells[:5])
             key = keys.get(declared)
             if key is None:
-                key = keys[declared] = named(declared_key(declared, self.entries))
-            parts.append((key, date.fromisoformat(day or ""), _sums(cells[6:], places)))
-        return UsageFacts.of(parts, places)
+                key = keys[declared] = declared_key(declared, self.entries)
+            found.append((key, date.fromisoformat(day or ""), cells[5:]))
+        return found
+
+    def names(self) -> set[Named]:
+        """The providers and models that calls declare."""
+        return {(key.provider, key.model) for key, _, _ in self._declared_sums}
+
+    def totals(self) -> dict[Named, Quantity]:
+        """What calls come to, by the provider and model that they declare."""
+        return summed_up(
+            (
+                (key.provider, key.model),
+                Quantity(
+                    sum((Fraction(text or "0") for text in cells[3:-3]), Fraction(0)),
+                    None if cells[-3] is None else Fraction(cells[-3]),
+                ),
+            )
+            for key, _, cells in self._declared_sums
+        )
+
+    def facts(self, named: Callable[[Key], Placed], *, is_cut: bool) -> UsageFacts:
+        """Sums by key; `named` says under which ones the bill has the calls that declare another,
+        and what part of them where `is_cut`.
+        """
+        has_fractions = is_cut or any(cells[0] != "0" for _, _, cells in self._declared_sums)
+        places = WEIGHTED_PLACES if has_fractions else 0
+        parts = []
+        guests = set()
+        for declared, day, cells in self._declared_sums:
+            sums = _sums(cells[1:], places)
+            for key, part in named(declared):
+                parts.append((key, day, sums if part == ALL_CALLS else part_of(sums, part)))
+                if key.provider != declared.provider and declared.provider not in UNNAMED_DOORS:
+                    guests.add(key)
+        facts = UsageFacts.of(parts, places)
+        facts.guests = frozenset(guests)
+        return facts
 
     def read(self, days: Collection[date]) -> list[DeclaredUsage]:
         """Rows of these days, in canonical order."""

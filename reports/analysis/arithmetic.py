@@ -23,9 +23,17 @@ WIDENED_WORDS = {
     "any tier, month": (
         "No span says that reserved capacity served it, so the model's whole month decides."
     ),
-    "provider": "No spans of this model, so all models of this provider and project decide.",
+    "every model": "About no model, so all models of this provider and project decide.",
+    "every model, month": (
+        "About no model, so the month's usage of this provider and project decides."
+    ),
+    "provider": (
+        "Also spans that name no seller, or one without a bill: they fill what this seller's own"
+        " spans leave."
+    ),
     "provider, month": (
-        "No spans of this model, so the month's usage of this provider and project decides."
+        "Nothing was measured on that day, so the whole month decides, also spans that name no"
+        " seller or one without a bill."
     ),
     "service": "Related bill lines of the same service.",
     "sub-account": (
@@ -112,5 +120,5 @@ def _has_driver(day: ExplainedDay) -> bool:
     if day.driver_total is None or not day.driver_total or day.driver_quantity is None:
         return False
     if day.charge_kind == "untraced":
-        return day.note == "untraced spread"
+        return (day.note or "").startswith("untraced spread")
     return not (day.charge_kind == "unallocated" and not _covers_by_driver(day))

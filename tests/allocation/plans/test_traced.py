@@ -63,8 +63,8 @@ def test_joins_widen_only_where_the_narrower_has_nothing() -> None:
     assert plan(output, later).widened == "month"
     assert plan(line(), here).widened == "model"
     assert plan(line(), later).widened == "model, month"
-    assert plan(line(GPT._replace(model=None)), here).widened == "provider"
-    assert plan(line(GPT._replace(model=None)), later).widened == "provider, month"
+    assert plan(line(GPT._replace(model=None)), here).widened == "every model"
+    assert plan(line(GPT._replace(model=None)), later).widened == "every model, month"
     assert plan(line(GPT._replace(model=None, project=None)), here).note == "no traces"
 
 
@@ -116,7 +116,7 @@ def test_a_line_about_no_model_goes_by_all_calls_of_the_provider_in_its_project(
     everywhere = plan(line(GPT._replace(model=None, project="*")), index, billed(5))
 
     assert found.parts == (Part(1, "shared", ((1, 3, 5), (2, 1, 5))),)
-    assert (found.widened, found.coverage, found.driver) == ("provider", None, "total tokens")
+    assert (found.widened, found.coverage, found.driver) == ("every model", None, "total tokens")
     assert everywhere.parts == (Part(1, "shared", ((1, 3, 5), (2, 1, 5), (3, 7, 5))),)
 
 
@@ -126,7 +126,7 @@ def test_batch_jobs_are_never_spread_over_interactive_calls() -> None:
 
     assert plan(line(GPT._replace(is_batch=True), policy="spread"), index).note == "no traces"
     assert plan(replace(fee, key=fee.key._replace(is_batch=True)), index).note == "no traces"
-    assert plan(fee, index).widened == "provider"
+    assert plan(fee, index).widened == "every model"
 
 
 def test_one_project_for_all_where_the_source_says_so() -> None:

@@ -20,7 +20,7 @@ from allocation.organisation.targets import Organisation
 from allocation.runs.inputs import Resolver
 from allocation.usage.driver_data import identity_owners
 from allocation.usage.index import UsageIndex
-from allocation.usage.keys import DeclaredUsage, Key, places_of_rows
+from allocation.usage.keys import ALL_CALLS, DeclaredUsage, Key, Placed, places_of_rows
 from allocation.usage.month_usage import MonthUsage, month_usage, sum_days
 from portal.ingest.otlp.rollup.merge import merge_deltas
 from tests.allocation.bills import OCTOBER, usage, utc
@@ -47,6 +47,10 @@ def month(*, by_region: bool = True, caller_pays: bool = True) -> Iterator[Month
         owners=identity_owners(),
     ) as found:
         yield found
+
+
+def as_declared(key: Key) -> Placed:
+    return ((key, ALL_CALLS),)
 
 
 def some_usage(chance: random.Random) -> None:
@@ -94,7 +98,7 @@ def test_facts_by_sql_are_those_that_the_rows_add_up_to(seed: int) -> None:
 
     with month(by_region=chance.random() < 0.5) as found, without_database():
         resolver = Resolver(Organisation({}, {}, {}), TargetBook(), apart)
-        facts = found.facts(resolver.key)
+        facts = found.facts(resolver.keys, is_cut=False)
         rows = found.read(list(found.digests))
         places = places_of_rows(rows)
         index = UsageIndex.of(resolver.rows(rows, places), places=places, order=[])
@@ -317,7 +321,7 @@ def test_days_outside_the_range_are_not_read() -> None:
     usage("search", at=datetime(2026, 10, 31, 23, 59, tzinfo=UTC), input_uncached=4)
 
     with month() as found:
-        facts = found.facts(lambda key: key)
+        facts = found.facts(as_declared, is_cut=False)
         assert list(found.digests) == [date(2026, 10, 31)]
         assert [row.tokens[0] for row in found.read_month(CUTS)] == ["4"]
 
@@ -327,11 +331,11 @@ def test_days_outside_the_range_are_not_read() -> None:
 def test_places_are_those_that_some_count_of_the_month_needs() -> None:
     usage("search", at=utc(5, 10), input_uncached=70)
     with month() as found:
-        assert found.facts(lambda key: key).places == 0
+        assert found.facts(as_declared, is_cut=False).places == 0
     usage("ads", at=utc(6, 10), reasoning="0.5")
 
     with month() as found:
-        facts = found.facts(lambda key: key)
+        facts = found.facts(as_declared, is_cut=False)
 
     assert facts.places == 6
     assert facts.tokens(GPT, date(2026, 10, 5), (0,)) == 70

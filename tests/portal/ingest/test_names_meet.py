@@ -334,3 +334,58 @@ def test_more_than_three_times_of_what_is_billed_is_a_finding(
     paid(tmp_path, capsys, [(OPENAI, line)], [call("a", "openai", "gpt-4o", 4 * M)])
 
     assert LedgerGroup.objects.get().note == "over-traced beyond 3x"
+
+
+# ---------------------------------------------------------------- sellers
+
+
+@pytest.mark.parametrize("service", [GEMINI, VERTEX])
+def test_google_has_many_names_and_the_bill_says_which_door(
+    tmp_path: Path, capsys: Captured, service: dict[str, str]
+) -> None:
+    words = "Generate content input token count gemini 2.5 pro short input text"
+    model, is_gemini = "gemini-2.5-pro", service is GEMINI
+    own = "google-gla" if is_gemini else "vertex_ai"
+    calls = [
+        call("own", own, model, 6 * M),
+        call("library", "gcp.gen_ai", model, 6 * M),
+        call("old", "google", f"models/{model}", 6 * M),
+        call("vercel", "google.generative-ai", model, 6 * M),
+    ]
+
+    found = paid(tmp_path, capsys, [(service, Line(words, "30.00", "24000000"))], calls)
+
+    assert found == cost(own="7.5", library="7.5", old="7.5", vercel="7.5")
+
+
+def test_calls_of_a_framework_fill_what_the_sellers_own_calls_leave(
+    tmp_path: Path, capsys: Captured
+) -> None:
+    model, bedrock = "claude-sonnet-4-5", {**BEDROCK, "ServiceName": "Amazon Bedrock"}
+    lines = [
+        (ANTHROPIC, Line("Claude Sonnet 4.5 Usage - Input Tokens", "30.00", str(3 * M))),
+        (bedrock, Line("USE1-Claude4.5Sonnet-input-tokens", "10.00", str(M))),
+    ]
+    calls = [
+        call("direct", "anthropic", model, M),
+        call("cloud", "aws.bedrock", f"us.anthropic.{model}-20250929-v1:0", M),
+        call("agents", "strands-agents", model, 2 * M),
+    ]
+
+    found = paid(tmp_path, capsys, lines, calls)
+
+    assert found == cost(direct="10", cloud="10", agents="20")
+    assert set(LedgerGroup.objects.values_list("widened", flat=True)) == {"provider", None}
+
+
+def test_a_seller_without_a_bill_is_traced_on_the_only_other_ones(
+    tmp_path: Path, capsys: Captured
+) -> None:
+    lines = [(AZURE, Line("gpt-4o-0806-Inp-glbl Tokens", "10.00", str(2 * M)))]
+    calls = [
+        call("cloud", "azure.ai.openai", "gpt-4o", M),
+        call("direct", "openai", "gpt-4o", 4 * M),
+        call("other", "anthropic", "claude-sonnet-4-5", 4 * M),
+    ]
+
+    assert paid(tmp_path, capsys, lines, calls) == cost(cloud="5", direct="5")

@@ -73,7 +73,7 @@ SERIES = DriverKind(
     " Replaces this month.",
     model=DriverPoint,
     asks=(
-        Ask("name", "Such as seats. A new name begins anew.", has_known=True),
+        Ask("name", "Such as seats. A new name is kept beside the others.", has_known=True),
         Ask("month", is_month=True),
     ),
     understand=understand,

@@ -204,6 +204,7 @@ def test_a_day_is_written_out_and_its_product_is_the_share(ledger: int) -> None:
     [
         ("shared", "untraced spread", "0.9", "250", "27"),  # 120 x 0.9 x 250 / 1000
         ("untraced", "untraced spread", "0.9", "250", "3"),  # 120 x 0.1 x 250 / 1000
+        ("untraced", "untraced spread; coverage derived", "0.9", "250", "3"),
         ("untraced", "untraced to owner", "0.5", "1", "60"),
         ("unallocated", "untraced unallocated", "0.5", None, "60"),
         ("untraced", "no traces", "0", None, "120"),

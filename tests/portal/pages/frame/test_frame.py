@@ -38,7 +38,7 @@ def costs() -> Costs:
     today = timezone.now().date()
     costs = Costs(today.replace(day=1))
     costs.add(1, "97", team="search", feature="ranking", model="gpt-4o")
-    costs.add(1, "1", team="search", feature="ranking", model="gpt-4o", charge_kind="untraced")
+    costs.add(1, "1", team="search", model="gpt-4o", charge_kind="untraced", evidence=1)
     costs.add(1, "2")
     costs.balance()
     return costs

@@ -236,6 +236,6 @@ def test_each_role_sees_the_waterfall_in_a_real_browser(
                 "main a[hx-get*='kind=untraced'], main a[href*='kind=untraced']"
             ).first.click()
             page.wait_for_load_state("networkidle")
-            assert "untraced" in page.inner_text("body").lower()
+            assert "no trace" in page.inner_text("body").lower()
             assert walk.problems == []
             context.close()
