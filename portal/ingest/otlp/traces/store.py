@@ -291,7 +291,9 @@ def shared_traces(
         for record in records
         if record.response_id is not None
     ]
-    with cursor() as c:
+    with transaction.atomic(), cursor() as c:
+        # A day that fills has no statistics yet, and would be read as a whole for every batch.
+        c.execute("SET LOCAL enable_seqscan = off")
         brought = array(str(own.get(trace, 0)) for trace in traces)
         found = c.execute(
             sql.SHARED_TRACES, [days, array(traces), brought], prepare=True
