@@ -15,7 +15,7 @@ from django.conf import settings
 from django.core.management import CommandError, call_command
 from django.db import connection
 
-from allocation.catalogue.prices import ensure_prices
+from allocation.catalogue.price_store import ensure_prices
 from allocation.models import (
     AllocationRun,
     Price,
