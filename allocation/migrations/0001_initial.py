@@ -334,7 +334,13 @@ class Migration(migrations.Migration):
                     ),
                 ),
                 ("billing_timezone", models.TextField(default="UTC")),
-                ("project_match", models.BooleanField(default=True)),
+                (
+                    "project_match",
+                    models.TextField(
+                        choices=[("auto", "Auto"), ("strict", "Strict"), ("off", "Off")],
+                        default="auto",
+                    ),
+                ),
                 (
                     "untraced",
                     models.TextField(
@@ -878,6 +884,9 @@ class Migration(migrations.Migration):
                 ("rows_rejected", models.BigIntegerField(default=0)),
                 ("rows_duplicate", models.BigIntegerField(default=0)),
                 ("totals", models.JSONField(default=list)),
+                ("rejected_money", models.JSONField(default=list)),
+                ("earlier_months", models.JSONField(default=list)),
+                ("unread", models.JSONField(default=list)),
                 ("repairs", models.JSONField(default=dict)),
                 ("changes", models.JSONField(default=list)),
                 ("refusal", models.TextField(null=True)),

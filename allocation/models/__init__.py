@@ -8,6 +8,7 @@ from allocation.models.bills import (
     Import,
     ImportKind,
     ImportStatus,
+    ProjectMatch,
     RejectedRow,
     ScopeState,
     Source,
@@ -21,6 +22,7 @@ from allocation.models.catalogue import (
     Price,
     PriceMatch,
     PriceVersion,
+    SourcePrice,
 )
 from allocation.models.ledger import (
     AllocatedCost,
@@ -130,6 +132,7 @@ __all__ = [
     "PriceMatch",
     "PriceVersion",
     "Product",
+    "ProjectMatch",
     "ProviderUsage",
     "RejectedRow",
     "RulePreview",
@@ -147,6 +150,7 @@ __all__ = [
     "SliceShare",
     "SliceUsage",
     "Source",
+    "SourcePrice",
     "SourceRole",
     "Span",
     "SpanSkeleton",

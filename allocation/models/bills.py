@@ -30,6 +30,14 @@ class UntracedPolicy(models.TextChoices):
     UNALLOCATED = "unallocated"
 
 
+class ProjectMatch(models.TextChoices):
+    """How projects of a bill meet those of calls."""
+
+    AUTO = "auto"  # calls without one are placed where the bill has room for them
+    STRICT = "strict"  # no project is a project of its own
+    OFF = "off"  # projects are not compared
+
+
 class Source(models.Model):
     """One place bills or telemetry come from."""
 
@@ -37,7 +45,7 @@ class Source(models.Model):
     role = models.TextField(choices=SourceRole.choices, default=SourceRole.INVOICE)
     delivery = models.TextField(choices=Delivery.choices, default=Delivery.OVERWRITE)
     billing_timezone = models.TextField(default="UTC")
-    project_match = models.BooleanField(default=True)
+    project_match = models.TextField(choices=ProjectMatch.choices, default=ProjectMatch.AUTO)
     untraced = models.TextField(choices=UntracedPolicy.choices, default=UntracedPolicy.AUTO)
     created_at = models.DateTimeField(auto_now_add=True)
 
@@ -78,6 +86,11 @@ class Import(models.Model):
     rows_rejected = models.BigIntegerField(default=0)
     rows_duplicate = models.BigIntegerField(default=0)  # traces: spans already known
     totals = models.JSONField(default=list)  # per currency, amounts as strings
+    # Of rejected rows by account, month and currency: rows, readable billed cost, unreadable rows.
+    rejected_money = models.JSONField(default=list)
+    # Of charges that began before their billing period: by month and currency.
+    earlier_months = models.JSONField(default=list)
+    unread = models.JSONField(default=list)  # values loaded as null: by column and reason
     repairs = models.JSONField(default=dict)  # {"rule": count}
     changes = models.JSONField(
         default=list

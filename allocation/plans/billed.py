@@ -63,8 +63,9 @@ class BillReader:
     def _of(self, name: BilledKey, days: Mapping[date, DayBill], currency: str) -> Billed:
         by_day = {day: bill.tokens for day, bill in days.items()}
         unknown = [day for day, tokens in by_day.items() if tokens is None]
+        cost = {day: bill.billed for day, bill in days.items()}
         if not unknown:
-            return Billed(by_day, _total(by_day.values()))
+            return Billed(by_day, _total(by_day.values()), cost=cost)
         money: dict[date | None, Money] = {}
         for day in unknown:
             price = self._price(name, day) if currency == PRICED_IN else None
@@ -76,7 +77,7 @@ class BillReader:
             whole = abs(sum((bill.billed for bill in days.values()), ZERO))
             money[None] = Money(whole, money[min(unknown)].per_token)
         derived = frozenset(day for day in unknown if by_day[day] is not None)
-        return Billed(by_day, month, derived, money)
+        return Billed(by_day, month, derived, money, cost)
 
     def _reported(self, name: BilledKey, day: date) -> Fraction | None:
         key, token_class = name

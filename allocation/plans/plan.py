@@ -53,9 +53,15 @@ class Billed:
     month: Fraction | None
     derived: frozenset[date] = frozenset()
     money: Mapping[date | None, Money] = field(default_factory=dict)
+    cost: Mapping[date, Fraction] = field(default_factory=dict)  # in the bill's currency
 
     def on(self, day: date | None) -> Fraction | None:
         return self.month if day is None else self.by_day.get(day)
 
     def is_derived(self, day: date | None) -> bool:
         return bool(self.derived) if day is None else day in self.derived
+
+    def cost_on(self, day: date | None) -> Fraction:
+        """What was billed, above zero."""
+        costs = self.cost.values() if day is None else [self.cost.get(day, Fraction(0))]
+        return abs(sum(costs, Fraction(0)))

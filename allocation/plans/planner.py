@@ -15,14 +15,23 @@ from datetime import date
 from itertools import groupby
 from typing import NamedTuple
 
+from allocation.catalogue.canonical import ALL_COLUMNS, columns_of
 from allocation.charges.groups import Amount, ChargeGroup
 from allocation.charges.split_keys import SplitKey
+from allocation.models import ProjectMatch
 from allocation.organisation.targets import Owner, Target, resolve
 from allocation.plans.allocation_base import AllocationBase
 from allocation.plans.billed import BillReader
 from allocation.plans.capacity import CapacityJoin, GpuLine, capacity_join, capacity_plan, gpu_plan
 from allocation.plans.drivers import DAY_USAGE, MONTH_USAGE, OTHER_DATA, REPORT_USAGE, Drivers
 from allocation.plans.plan import Billed, Part, Plan
+from allocation.plans.projects import (
+    PlacedJoin,
+    Placer,
+    ProjectBill,
+    placed_join,
+    placed_plan,
+)
 from allocation.plans.shared import Splitter
 from allocation.plans.traced import (
     Join,
@@ -33,13 +42,14 @@ from allocation.plans.traced import (
 )
 from allocation.rules.methods import BY_USAGE, FOLLOW, GPU, NONE
 from allocation.usage.index import UsageIndex, billed_classes
+from allocation.usage.keys import Key
 from allocation.values.names import IDLE, NO_GPU_USAGE, NO_TEAM, UNKNOWN_WORDING, UNTRACED
 
 
 class Ground(NamedTuple):
     """What a group is split by, as far as facts tell. `data` names what the plan depends on."""
 
-    join: Join | CapacityJoin | None = None
+    join: Join | CapacityJoin | PlacedJoin | None = None
     data: tuple[str, ...] = ()
 
 
@@ -49,6 +59,7 @@ class UsageLine(NamedTuple):
     line: TracedLine
     usage: UsageIndex
     billed: Billed
+    projects: tuple[ProjectBill, ...]  # where calls without a project are placed
 
 
 @dataclass
@@ -71,6 +82,12 @@ class Planner:
         self.classes = billed_classes((k.key, k.token_class) for k in self.numbers if k.key)
         reader = BillReader(drivers.reports.facts, drivers.prices, self.classes)
         self.billed = reader.billed(self.split_keys, self.groups)
+        self.projects: dict[object, dict[str | None, list[SplitKey]]] = {}
+        for split_key in self.numbers:
+            if split_key.key and split_key.source.project_match == ProjectMatch.AUTO:
+                own = self.projects.setdefault(_across_projects(split_key), {})
+                own.setdefault(split_key.key.project, []).append(split_key)
+        self.placer = Placer(lambda target: drivers.book.targets[target].team)
         self.splitter = Splitter(drivers.organisation, drivers.measures, drivers.book.number)
         self.base = AllocationBase()
 
@@ -107,15 +124,16 @@ class Planner:
         return Ground()
 
     def _usage_ground(self, split_key: SplitKey, group: ChargeGroup) -> Ground:
-        line, index, billed = self._line(split_key, group)
-        join: Join | CapacityJoin
+        line, index, billed, projects = self._line(split_key, group)
+        join: Join | CapacityJoin | PlacedJoin
         if split_key.capacity is not None:
             units = group.consumed if group.consumed is not None else group.pricing
             join = capacity_join(line, split_key.capacity, group.day, index.facts, units=units)
             day = join.day if join.key else None
         else:
-            join = traced_join(line, group.day, index.facts, billed)
-            day = join.weighing.day if join.weighing else None
+            placed = placed_join(line, projects, group.day, index.facts) if projects else None
+            traced = placed or traced_join(line, group.day, index.facts, billed)
+            join, day = traced, traced.day
         if day is None:
             return Ground(join, (MONTH_USAGE,))
         return Ground(join, (DAY_USAGE if index is self.drivers.traces else REPORT_USAGE,))
@@ -164,11 +182,13 @@ class Planner:
         return self._own_plan(split_key, group)
 
     def _usage_plan(self, split_key: SplitKey, group: ChargeGroup, ground: Ground) -> Plan:
-        line, index, _ = self._line(split_key, group)
+        line, index, _, _ = self._line(split_key, group)
         if isinstance(ground.join, CapacityJoin):
             if split_key.capacity is None:
                 raise LookupError("a split by capacity needs one")
             plan = capacity_plan(line, split_key.capacity, ground.join, index)
+        elif isinstance(ground.join, PlacedJoin):
+            plan = placed_plan(line, ground.join, index, self.placer)
         elif ground.join is not None:
             plan = traced_plan(line, ground.join, index)
         else:
@@ -187,7 +207,7 @@ class Planner:
     def _new_plan(self, split_key: SplitKey, group: ChargeGroup) -> Plan:
         book = self.drivers.book
         if split_key.method == FOLLOW:
-            return self.base.plan(split_key, book)
+            return self.base.plan(split_key, book, self._owner(split_key, group))
         if split_key.method == NONE:
             target = Target(model=split_key.model, reason=split_key.reason)
         else:
@@ -217,9 +237,40 @@ class Planner:
                 by_month=split_key.usage.by_month,
             )
             index = self.drivers.usage_of(key, split_key.method)
-            found = UsageLine(line, index, self.billed[key, split_key.token_class])
+            billed = self.billed[key, split_key.token_class]
+            found = UsageLine(line, index, billed, self._projects(split_key, group.day))
             self._lines[name] = found
         return found
+
+    def _projects(self, split_key: SplitKey, day: date) -> tuple[ProjectBill, ...]:
+        """The projects that the bill tells apart under the split key's key and class, by name; none
+        where it has only lines without a project.
+        """
+        found = self.projects.get(_across_projects(split_key), {})
+        if split_key.source.project_match != ProjectMatch.AUTO or found.keys() <= {None}:
+            return ()
+        return tuple(
+            ProjectBill(
+                key,
+                columns_of(split_key.token_class, self.classes.get(key, frozenset()))
+                if split_key.token_class
+                else ALL_COLUMNS,
+                self._owner_of(own, day),
+                self.billed[key, split_key.token_class],
+            )
+            for project, own in sorted(found.items(), key=lambda item: item[0] or "")
+            if (key := own[0].key) is not None
+        )
+
+    def _owner_of(self, split_keys: Iterable[SplitKey], day: date) -> str | None:
+        """The one team that lines of a project name; None where there are none, or several."""
+        organisation = self.drivers.organisation
+        owners = {
+            resolve(organisation, split_key.owner, model=None, day=day).team
+            for split_key in split_keys
+            if split_key.owner != Owner()
+        } - {None}
+        return owners.pop() if len(owners) == 1 else None
 
     def _nobody(self, split_key: SplitKey) -> int:
         reason = UNTRACED if split_key.is_known else UNKNOWN_WORDING
@@ -250,6 +301,12 @@ class Planner:
     def _resolved(self, split_key: SplitKey, group: ChargeGroup) -> Target:
         organisation = self.drivers.organisation
         return resolve(organisation, split_key.owner, model=split_key.model, day=group.day)
+
+
+def _across_projects(split_key: SplitKey) -> tuple[Key | None, str | None]:
+    """The key and class that lines of several projects have in common."""
+    key = split_key.key
+    return key._replace(project=None) if key else None, split_key.token_class
 
 
 def _told(amount: Amount | None) -> tuple[int, int] | None:

@@ -84,12 +84,17 @@ class Join(NamedTuple):
     is_derived: bool = False  # what was billed is told by money, or by the provider's report
     is_unmeasured: bool = False  # nobody knows how much of it the traces explain
 
+    @property
+    def day(self) -> date | None:
+        """Whose usage the line is weighed by; None: the month's, or nobody's."""
+        return self.weighing.day if self.weighing else None
+
 
 def traced_join(line: TracedLine, day: date, facts: UsageFacts, billed: Billed) -> Join:
     """The join of one day: the narrowest that has any usage."""
     columns = line.columns
     for widened, when, key in _joins(line, day):
-        weighing = _weighing(line, key, when, facts, columns)
+        weighing = weighing_of(line, key, when, facts, columns)
         if weighing is None:
             continue
         if facts.has_guests(key):
@@ -121,9 +126,10 @@ def _joins(line: TracedLine, day: date) -> Iterator[tuple[str | None, date | Non
             yield said, when, line.key._replace(region=None)
 
 
-def _weighing(
+def weighing_of(
     line: TracedLine, key: Key, day: date | None, facts: UsageFacts, columns: tuple[int, ...]
 ) -> Weighing | None:
+    """What the line is weighed by under a key on a day; None where it has no usage there."""
     if key.model is None:
         return None
     sums = facts.on(key, day)
@@ -359,7 +365,8 @@ def _owned(entries: tuple[Entry, ...], team: str, book: Numbers) -> tuple[Entry,
         number = target
         if target in book.teamless:
             number = book.number(book.targets[target]._replace(team=team, reason=None))
-            rung = NAMED  # the call is known by its trace; whose it is, only by the key
+            # The call is known by its trace; whose it is, only by the key.
+            rung = max(rung, NAMED)
         before, weakest = merged.get(number, (0, 0))
         merged[number] = (before + weight, max(weakest, rung))
     order = sorted(merged, key=lambda number: book.targets[number].order())

@@ -12,7 +12,7 @@ from typing import Any
 from allocation.catalogue.class_prices import StoredPrices
 from allocation.catalogue.entries import Entries
 from allocation.charges.groups import charge_days
-from allocation.charges.split_keys import SplitKey, separately_billed_keys
+from allocation.charges.split_keys import SplitKey, billed_keys
 from allocation.organisation.stored import TargetBook
 from allocation.organisation.targets import Organisation, Owner, resolve
 from allocation.plans.drivers import Digests, Drivers
@@ -22,6 +22,7 @@ from allocation.usage.facts import number_of_calls
 from allocation.usage.index import COST_PLACES, Row, Usage, UsageIndex
 from allocation.usage.keys import (
     ALL_CALLS,
+    BilledKeys,
     DeclaredUsage,
     Key,
     Placed,
@@ -44,7 +45,7 @@ class Resolver:
 
     organisation: Organisation
     book: TargetBook
-    separately_billed: frozenset[Key]
+    billed: BilledKeys
     clustering: Clustering = field(default_factory=dict)
     sellers: Mapping[Named, Shares] = field(default_factory=dict)
     _keys: dict[Key, Placed] = field(default_factory=dict)
@@ -61,7 +62,7 @@ class Resolver:
         if found is None:
             shares = self.sellers.get((key.provider, key.model), ((key.provider, ALL_CALLS),))
             found = self._keys[key] = tuple(
-                (billed_as(key._replace(provider=provider), self.separately_billed), part)
+                (billed_as(key._replace(provider=provider), self.billed), part)
                 for provider, part in shares
             )
         return found
@@ -172,14 +173,14 @@ def month_drivers(
     with month_usage(
         start, end, by_region=by_region, caller_pays=caller_pays, entries=entries, owners=owners
     ) as usage:
-        resolver = Resolver(organisation, TargetBook(), separately_billed_keys(split_keys))
+        resolver = Resolver(organisation, TargetBook(), billed_keys(split_keys))
         keys = (split_key.key for split_key in split_keys if split_key.key)
         rows = UsageRows(month, usage, resolver, Sellers.of(keys, billed))
         data = read_driver_data(
             look, callers=usage.callers, owners=owners, organisation=organisation
         )
         sampling = repr(sorted(resolver.clustering.items(), key=str))
-        apart = sorted(resolver.separately_billed, key=repr)
+        apart = resolver.billed.lines()
         placed = sorted(resolver.sellers.items(), key=repr)
         digests = Digests(
             settings=digest_of([settings, data.callers_sha256, sampling, apart, placed]),

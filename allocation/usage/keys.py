@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import date
 from fractions import Fraction
 from typing import NamedTuple
@@ -38,17 +38,32 @@ def reserved_key(provider: str | None, project: str | None, model: str | None) -
     return Key(provider, project, model, False, is_reserved=True)
 
 
-def billed_as(key: Key, separately_billed: frozenset[Key]) -> Key:
+class BilledKeys(NamedTuple):
+    """What a bill tells apart, as far as calls have to know it."""
+
+    separate: frozenset[Key] = frozenset()  # of batch, reserved and regional lines
+    # By provider, where calls without a project are placed: only these are projects of calls.
+    projects: Mapping[str | None, frozenset[str]] = {}
+
+    def lines(self) -> list[str]:
+        """Equal for equal content."""
+        projects = [(str(name), sorted(own)) for name, own in self.projects.items()]
+        return [*sorted(map(repr, self.separate)), *map(str, sorted(projects))]
+
+
+def billed_as(key: Key, billed: BilledKeys) -> Key:
     """The key under which the bill has a call.
 
-    Batch, reserved and regional calls are among all others where the bill has no line for them.
+    Batch, reserved and regional calls are among all others where the bill has no line for them,
+    and what the bill does not know as a project is none.
     """
 
     def is_billed(wanted: Key) -> bool:
-        return (
-            wanted in separately_billed or wanted._replace(project=ANY_PROJECT) in separately_billed
-        )
+        return wanted in billed.separate or wanted._replace(project=ANY_PROJECT) in billed.separate
 
+    known = billed.projects.get(key.provider)
+    if known is not None and key.project not in known:
+        key = key._replace(project=None)
     plain = key._replace(region=None)
     if plain.is_batch and not is_billed(plain) and not is_billed(key):
         plain = plain._replace(is_batch=False)

@@ -42,6 +42,13 @@ WIDENED_WORDS = {
     "provider-wide": (
         "No related bill line of the same sub-account, so those of the same provider decide."
     ),
+    "calls without a project": (
+        "Calls that name no project were placed where the bill had room for them."
+    ),
+    "calls without a project, month": (
+        "No calls on the day; those of the month that name no project were placed where the bill"
+        " had room for them."
+    ),
     "source": "No related bill line of the same provider, so those of the same source decide.",
 }
 

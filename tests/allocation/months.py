@@ -29,12 +29,13 @@ from allocation.charges.split_keys import (
     SourceSettings,
     SplitKey,
     beside_others,
-    separately_billed_keys,
+    billed_keys,
     split_key_of,
 )
 from allocation.ledger.cutting import cut_group, layout_of
 from allocation.ledger.slices import SlicePlace, SliceStore, run_sha256
 from allocation.ledger.writer import LedgerWriter, Planned
+from allocation.models import ProjectMatch
 from allocation.organisation.stored import TargetBook
 from allocation.organisation.targets import (
     NAMED,
@@ -353,7 +354,7 @@ def hash_of(slices: dict[SlicePlace, str]) -> str:
 
 def drivers_of(month: Month, split_keys: Iterable[SplitKey]) -> Drivers:
     book, organisation = TargetBook(), month.organisation
-    apart = separately_billed_keys(split_keys)
+    apart = billed_keys(split_keys)
     resolver = Resolver(organisation, book, apart)
 
     def number(owner: Owner, day: date) -> int:
@@ -428,7 +429,7 @@ def made_up(seed: int, size: int) -> Month:
         number: SourceSettings(
             number,
             name,
-            chance.random() < 0.7,
+            chance.choice(ProjectMatch.values),
             chance.choice(UNTRACED),
         )
         for number, name in ((1, "cloud"), (2, "models"))
@@ -483,7 +484,8 @@ def changed(month: Month, seed: int) -> Month:
         return replace(month, series=series)
     if what == "sources":
         number, source = chance.choice(sorted(month.sources.items()))
-        other = source._replace(project_match=not source.project_match)
+        others = [each for each in ProjectMatch.values if each != source.project_match]
+        other = source._replace(project_match=chance.choice(others))
         if chance.random() < 0.5:
             other = source._replace(untraced=chance.choice(UNTRACED))
         return replace(month, sources={**month.sources, number: other})

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from django.db import connection
 
-from allocation.catalogue.prices import ensure_prices, reprice
+from allocation.catalogue.price_store import ensure_prices
+from allocation.catalogue.prices import reprice
 from allocation.models import Charge, ChargeScope, Import, PriceMatch, PriceVersion, UsageHourly
 from reports.analysis.gap import CauseKey
 from reports.asking import TeamScope
@@ -252,7 +253,7 @@ def test_traced_usage_finds_its_source_or_stands_apart() -> None:
 
 
 def test_a_cloud_that_does_not_tell_projects_meets_all_of_them() -> None:
-    Bill(settings={"project_match": False}).charge("5", listed="5", quantity="2000000", **INPUT)
+    Bill(settings={"project_match": "off"}).charge("5", listed="5", quantity="2000000", **INPUT)
     usage("search", about=TOLD, project="elsewhere", input_uncached=1_000_000)
     priced(input_uncached=1_000_000)
     allocate()

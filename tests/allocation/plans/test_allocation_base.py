@@ -21,7 +21,7 @@ from allocation.rules.rules import COMMITMENT
 
 A, B, C = Target(team="a"), Target(team="b"), Target(team="c")
 FEE = SplitKey(
-    SourceSettings(1, "cloud", True, "auto"),
+    SourceSettings(1, "cloud", "strict", "auto"),
     "USD",
     "fees",
     "direct",

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from allocation.charges.groups import Amount
-from allocation.charges.split_keys import separately_billed_keys
+from allocation.charges.split_keys import billed_keys
 from allocation.values.money import EXACT, exact_sum
 from tests.allocation.examples import times
 from tests.allocation.months import (
@@ -156,7 +156,5 @@ def one_currency_alone_is_as_among_others(month: Month, ledgers: dict[str, Ledge
     """
     for currency in month.currencies:
         alone = month.only(currency)
-        if separately_billed_keys(alone.split_keys.values()) == separately_billed_keys(
-            month.split_keys.values()
-        ):
+        if billed_keys(alone.split_keys.values()) == billed_keys(month.split_keys.values()):
             assert allocate(alone)[currency].canonical == ledgers[currency].canonical

@@ -34,7 +34,7 @@ from tests.allocation.calls import DAY, GPT, LATER, MINI, NEXT, Days, index_of, 
 from tests.allocation.months import without_database
 
 OCTOBER = date(2026, 10, 1)
-SOURCE = SourceSettings(1, "cloud", True, "auto")
+SOURCE = SourceSettings(1, "cloud", "strict", "auto")
 TREE = Organisation(
     {"ads": "ads", "search": "search"},
     {"chat": (FeaturePlace(OCTOBER, "ads", None), FeaturePlace(NEXT, "search", None))},

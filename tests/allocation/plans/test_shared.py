@@ -25,7 +25,7 @@ EVE, DAY, NEXT = (
     date(2026, 10, 5),
     date(2026, 10, 6),
 )  # the tree changes with NEXT
-SOURCE = SourceSettings(1, "cloud", True, "auto")
+SOURCE = SourceSettings(1, "cloud", "strict", "auto")
 A, B, GHOST = Target(team="a"), Target(team="b"), Target(reason="unknown team: ghost")
 TREE = Organisation(
     teams={"a": "a", "b": "b", "team b": "b"},

@@ -24,7 +24,7 @@ from tests.allocation.examples import times
 from tests.allocation.months import FIRST, LAST, SECOND, TEAMS, made_split, made_up
 
 MANY = times(5)
-SOURCE = SourceSettings(1, "cloud", True, "auto")
+SOURCE = SourceSettings(1, "cloud", "strict", "auto")
 Reckoned = tuple[dict[Target, Fraction], Fraction]
 
 

@@ -250,7 +250,7 @@ def new_seats() -> None:
             "a newer price list was imported",
         ),
         (new_catalogue, "the catalogue changed"),
-        (new_seats, "driver data changed"),
+        (new_seats, "usage data changed"),
         (
             lambda: Source.objects.filter(name="aws").update(untraced="spread"),
             "the settings of aws changed",

@@ -219,16 +219,20 @@ def test_calls_without_a_team_are_the_project_owners() -> None:
     ]
 
 
-def test_a_missing_project_is_its_own_key_unless_the_source_says_otherwise() -> None:
+def test_a_missing_project_is_no_wall_unless_the_source_says_so() -> None:
     bill = Bill()
     bill.charge("10", quantity="100", **line("input"))
     usage("search", project=None, input_uncached=100)
 
     allocate()
+    placed = billed_by_team()
+    Source.objects.update(project_match="strict")
+    allocate()
     strict = billed_by_team()
-    Source.objects.update(project_match=False)
+    Source.objects.update(project_match="off")
     allocate()
 
+    assert placed == {"search": D(10)}
     assert strict == {"untraced": D(10)}
     assert billed_by_team() == {"search": D(10)}
 

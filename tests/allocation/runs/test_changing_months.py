@@ -18,6 +18,7 @@ from allocation.models import (
     Feature,
     GpuUsage,
     IdentityOwner,
+    ProjectMatch,
     ProviderUsage,
     Source,
     Team,
@@ -97,7 +98,9 @@ class Changing:
 
     def source_is_set_otherwise(self) -> None:
         untraced = self.chance.choice(("auto", "spread", "owner", "unallocated"))
-        self.some(Source).update(project_match=self.chance.random() < 0.5, untraced=untraced)
+        self.some(Source).update(
+            project_match=self.chance.choice(ProjectMatch.values), untraced=untraced
+        )
 
     # ------------------------------------------------------------ usage
 

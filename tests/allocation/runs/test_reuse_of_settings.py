@@ -274,7 +274,7 @@ def test_a_price_list_moves_what_goes_by_list_cost_and_nothing_else() -> None:
 
 
 @pytest.mark.parametrize(
-    "change", [{"untraced": "spread"}, {"project_match": False}, {"name": "OpenAI, old"}]
+    "change", [{"untraced": "spread"}, {"project_match": "off"}, {"name": "OpenAI, old"}]
 )
 def test_settings_of_a_source_move_its_days_and_no_others(change: dict[str, Any]) -> None:
     bill = Bill("OpenAI")

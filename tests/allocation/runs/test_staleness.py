@@ -143,7 +143,7 @@ def test_driver_data_that_a_run_did_not_see_makes_it_stale() -> None:
         found = only_causes()
         undo()
         assert only_causes() == []
-        return found == ["driver data changed"]
+        return found == ["usage data changed"]
 
     point, gpu, reported = (
         DriverPoint.objects.get(),
@@ -190,4 +190,4 @@ def test_a_month_is_read_again_only_where_something_was_delivered() -> None:
 
     assert only_causes() == []
     told()
-    assert only_causes() == ["driver data changed"]
+    assert only_causes() == ["usage data changed"]

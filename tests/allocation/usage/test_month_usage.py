@@ -20,7 +20,7 @@ from allocation.organisation.targets import Organisation
 from allocation.runs.inputs import Resolver
 from allocation.usage.driver_data import identity_owners
 from allocation.usage.index import UsageIndex
-from allocation.usage.keys import ALL_CALLS, DeclaredUsage, Key, Placed, places_of_rows
+from allocation.usage.keys import ALL_CALLS, BilledKeys, DeclaredUsage, Key, Placed, places_of_rows
 from allocation.usage.month_usage import MonthUsage, month_usage, sum_days
 from portal.ingest.otlp.rollup.merge import merge_deltas
 from tests.allocation.bills import OCTOBER, usage, utc
@@ -97,7 +97,7 @@ def test_facts_by_sql_are_those_that_the_rows_add_up_to(seed: int) -> None:
         sum_days(START, date(2026, 10, 6))
 
     with month(by_region=chance.random() < 0.5) as found, without_database():
-        resolver = Resolver(Organisation({}, {}, {}), TargetBook(), apart)
+        resolver = Resolver(Organisation({}, {}, {}), TargetBook(), BilledKeys(apart))
         facts = found.facts(resolver.keys, is_cut=False)
         rows = found.read(list(found.digests))
         places = places_of_rows(rows)

@@ -121,7 +121,7 @@ def test_taxes_carry_the_error_along(two_teams: Bill) -> None:
 
 
 def test_the_error_is_recorded_where_projects_are_not_matched(two_teams: Bill) -> None:
-    Source.objects.update(project_match=False)
+    Source.objects.update(project_match="off")
 
     allocate()
 
