@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("allocation", "0015_calls"),
+        ("allocation", "0016_price_sources"),
     ]
 
     operations = [
