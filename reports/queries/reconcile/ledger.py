@@ -25,6 +25,8 @@ from reports.cost_question.attribution import (
     ledger_attribution,
 )
 from reports.cost_question.runs import MonthRun
+from reports.queries.reconcile.other_months import EarlierCost, earlier_cost
+from reports.queries.reconcile.rejected import NOTHING_REJECTED, RejectedMoney, rejected_money
 
 # One row per source and currency: what was billed, from the charges themselves and not from any sum
 # kept of them.
@@ -49,6 +51,7 @@ WHERE a.billing_month = %(month)s AND a.run_id = %(run)s
 GROUP BY 1, 2
 """  # noqa: S608  no value is written into it
 
+BILLED = METRICS[0]
 ZERO = Decimal(0)
 Parts = dict[str, tuple[Decimal, Decimal]]  # billed and effective cost of each part
 
@@ -73,6 +76,7 @@ class ReconciliationRow:
     shared_out: Decimal = ZERO
     owner: Decimal = ZERO
     unknown_coverage: Decimal = ZERO
+    rejected: RejectedMoney = NOTHING_REJECTED
 
     @property
     def difference(self) -> Decimal:
@@ -85,10 +89,22 @@ class ReconciliationRow:
 class Reconciliation:
     period: Period
     rows: tuple[ReconciliationRow, ...]
+    earlier: tuple[EarlierCost, ...] = ()
 
     @property
     def is_balanced(self) -> bool:
-        return all(not row.difference for row in self.rows)
+        return not self.troubles
+
+    @property
+    def troubles(self) -> list[str]:
+        """Why it is not balanced, each with what to do."""
+        found = []
+        if any(row.difference for row in self.rows):
+            found.append("charges and runs differ: allocate the month again")
+        for row in self.rows:
+            if row.metric == BILLED and row.rejected.is_open:
+                found.append(f"{row.source} {row.currency}: {row.rejected.words(row.currency)}")
+        return found
 
 
 def reconcile_period(*, period: Period) -> Reconciliation:
@@ -111,9 +127,12 @@ def reconcile_period(*, period: Period) -> Reconciliation:
         for currency, run in runs.items()
         for source_id, parts in ledger_parts(month=month, run=run).items()
     }
+    rejected = rejected_money(month)
+    numbers = {name: pk for pk, name in names.items()}
     rows = []
     for source_id, currency in sorted(
-        charges.keys() | shares.keys(), key=lambda key: (names[key[0]], key[1])
+        charges.keys() | shares.keys() | {(numbers[name], code) for name, code in rejected},
+        key=lambda key: (names[key[0]], key[1]),
     ):
         billed_effective = charges.get((source_id, currency), (ZERO, ZERO))
         parts = shares.get((source_id, currency), {})
@@ -129,9 +148,11 @@ def reconcile_period(*, period: Period) -> Reconciliation:
                         amounts[n] for part, amounts in parts.items() if part != UNALLOCATED
                     ),
                     **{part: parts.get(part, (ZERO, ZERO))[n] for part in LEDGER_PARTS},
+                    rejected=rejected.get((names[source_id], currency), NOTHING_REJECTED),
                 )
             )
-    return Reconciliation(period, tuple(rows))
+    earlier = earlier_cost(month=month, runs=list(runs.values()))
+    return Reconciliation(period, tuple(rows), tuple(earlier))
 
 
 def ledger_parts(*, month: date, run: int) -> dict[int, Parts]:
