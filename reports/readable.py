@@ -252,7 +252,7 @@ BEST_KNOWN_FIRST = tuple(
 MEASURED_UP_TO = 3  # rungs of what callers share out among themselves; below stand owners
 PLATFORM_METHODS = frozenset({"proportional", "even", "fixed"})
 
-# What became of cost, as reports.cost_question.attribution tells it apart.
+# What became of cost, as reports.cost_question.question tells it apart.
 PARTS = {
     "attributed": "attributed",
     "shared_out": SHARED_OUT,

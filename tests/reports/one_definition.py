@@ -7,8 +7,7 @@ from decimal import Decimal
 from allocation.values.money import exact_sum
 from allocation.values.periods import Period
 from reports.asking import TeamScope
-from reports.cost_question.attribution import ATTRIBUTED, LEDGER_PARTS
-from reports.cost_question.question import METRICS, CostQuestion
+from reports.cost_question.question import ATTRIBUTED, LEDGER_PARTS, METRICS, CostQuestion
 from reports.cost_question.runs import current_runs
 from reports.queries.costs.trust import attributed_parts
 from reports.queries.ownership.unowned import coverage

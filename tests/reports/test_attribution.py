@@ -9,8 +9,7 @@ import pytest
 from allocation.models import Team
 from allocation.values.money import exact_sum
 from reports.asking import TeamScope
-from reports.cost_question.attribution import LEDGER_PARTS
-from reports.cost_question.question import METRICS, CostQuestion
+from reports.cost_question.question import LEDGER_PARTS, METRICS, CostQuestion
 from reports.cost_question.runs import current_runs
 from reports.queries.costs.trust import attributed_parts
 from reports.queries.ownership.unowned import coverage

@@ -10,7 +10,7 @@ from django.core.management.base import CommandParser
 from allocation.values.money import plain
 from portal.commands import PortalCommand, month_argument
 from reports.asking import TeamScope
-from reports.cost_question.attribution import LEDGER_PARTS
+from reports.cost_question.question import LEDGER_PARTS
 from reports.queries.reconcile.bridge import (
     AMORTISED,
     OTHER,

@@ -23,7 +23,7 @@ from portal.pages.registry import page_address, rights_of
 from portal.pages.spend.blocks import explain_address
 from reports.analysis.gap_causes import NamedCause
 from reports.charts.spend import bridge
-from reports.cost_question.attribution import ATTRIBUTED, LEDGER_PARTS
+from reports.cost_question.question import ATTRIBUTED, LEDGER_PARTS
 from reports.cost_question.runs import MonthRun, runs_of_months
 from reports.queries.reconcile.gap_inputs import OffTheBill
 from reports.queries.reconcile.gaps import MonthGaps, SourceGap, month_gaps

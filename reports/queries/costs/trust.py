@@ -14,8 +14,7 @@ from django.db import connection
 from allocation.values.money import exact_sum
 from reports.asking import cached_by_run
 from reports.cost_question.answers import PART_OF, by_part, costs
-from reports.cost_question.attribution import ATTRIBUTED, UNALLOCATED
-from reports.cost_question.question import CostQuestion
+from reports.cost_question.question import ATTRIBUTED, UNALLOCATED, CostQuestion
 from reports.readable import ratio
 
 # One row per source of bills with its newest delivery, or one without a source; in each when the

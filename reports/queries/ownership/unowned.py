@@ -20,8 +20,7 @@ from allocation.storage.rows import whole_month_plans
 from allocation.values.money import exact_sum
 from reports.asking import cached_by_run, fetch
 from reports.cost_question.answers import costs
-from reports.cost_question.attribution import ATTRIBUTED, attribution
-from reports.cost_question.question import CostQuestion, cost_of
+from reports.cost_question.question import ATTRIBUTED, CostQuestion, attribution, cost_of
 from reports.queries.explain.variants import NO_VARIANT, run_scopes, run_variant
 from reports.readable import ratio
 

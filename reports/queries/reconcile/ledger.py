@@ -18,7 +18,7 @@ from allocation.storage.rows import whole_month_plans
 from allocation.values.money import exact_sum
 from allocation.values.periods import Period
 from reports.asking import TeamScope, cached_by_run
-from reports.cost_question.attribution import (
+from reports.cost_question.question import (
     ATTRIBUTED_UP_TO,
     LEDGER_PARTS,
     UNALLOCATED,
