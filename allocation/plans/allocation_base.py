@@ -104,8 +104,9 @@ class AllocationBase:
         found: dict[Level, list[tuple[str, CostsBy]]] = {}
         for split_key, costs in self.costs.items():
             if split_key.charge_category != TAX:
+                phased = in_phase(costs, split_key.phase)
                 for level in levels_of(split_key):
-                    found.setdefault(level, []).append((split_key.rule, costs))
+                    found.setdefault(level, []).append((split_key.rule, phased))
         return found
 
     def plan(self, split_key: SplitKey, book: Numbers) -> Plan:
@@ -136,6 +137,13 @@ class AllocationBase:
                     )
         nobody = book.number(Target(reason=NOTHING_TO_FOLLOW))
         return Plan(parts=(Part(1, "unallocated", ((nobody, 1, 6),)),), note=NOTHING_TO_FOLLOW)
+
+
+def in_phase(costs: CostsBy, phase: str | None) -> CostsBy:
+    """The costs with the phase of their charges, where their targets name none."""
+    if phase is None:
+        return costs
+    return [(target._replace(phase=target.phase or phase), cost) for target, cost in costs]
 
 
 def by_target(costs: Iterable[tuple[Target, BaseCost]]) -> Costs:
