@@ -22,6 +22,7 @@ from allocation.models.catalogue import (
     Price,
     PriceMatch,
     PriceVersion,
+    SourcePrice,
 )
 from allocation.models.ledger import (
     AllocatedCost,
@@ -144,6 +145,7 @@ __all__ = [
     "SliceShare",
     "SliceUsage",
     "Source",
+    "SourcePrice",
     "SourceRole",
     "Span",
     "StoredSplitKey",

@@ -11,7 +11,7 @@ from django.core.management.base import CommandParser
 
 from allocation.values.money import plain
 from portal.commands import PortalCommand
-from portal.ingest.otlp.job_kinds import import_packaged_prices
+from portal.ingest.otlp.job_kinds import refresh_prices
 from portal.ingest.otlp.rollup.merge import merge_deltas
 from reports.asking import TeamScope
 from reports.queries.usage.by import BY, UsageSum, usage_by
@@ -35,7 +35,7 @@ class Command(PortalCommand):
         )
 
     def run(self, **options: Any) -> dict[str, Any]:
-        import_packaged_prices(created_by="usage")
+        refresh_prices(created_by="usage")
         merge_deltas(ALL_OF_IT)
         names: list[str] = options["by"]
         rows = usage_by(

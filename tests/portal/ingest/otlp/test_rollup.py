@@ -19,7 +19,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from allocation.catalogue.price_list import list_price, packaged
-from allocation.catalogue.prices import ensure_prices, reprice
+from allocation.catalogue.price_store import ensure_prices
+from allocation.catalogue.prices import reprice
 from portal.ingest.otlp.rollup.merge import merge_deltas, rollup_of_spans
 from portal.ingest.otlp.rollup.retention import prepare, retain
 from portal.ingest.otlp.traces.attributes import installed
