@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Callable
 from datetime import UTC, date, timedelta
 from pathlib import Path
@@ -19,7 +18,7 @@ from allocation.catalogue.prices import match_models
 from allocation.models import Price
 from allocation.values.money import exact_sum, plain
 from portal.accounts import audit
-from portal.commands import PortalCommand, Refused
+from portal.commands import PortalCommand, Refused, day_argument
 from portal.ingest.otlp.job_kinds import refresh_prices
 from reports.analysis.price_doubts import KINDS, PriceDoubt, doubts_csv
 from reports.asking import TeamScope
@@ -31,14 +30,6 @@ LARGEST_FILE = 64 * 1024 * 1024
 EXAMPLES = 5
 DAYS = 30
 Read = TypeVar("Read")
-
-
-def day_argument(text: str) -> date:
-    """argparse type: wrong usage, exit status 2, where the text is no day."""
-    try:
-        return date.fromisoformat(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"a day is like 2026-07-01, not {text!r}") from None
 
 
 class Command(PortalCommand):

@@ -78,6 +78,11 @@ def costs() -> dict[str, Decimal | None]:
         return dict(cursor.fetchall())
 
 
+def at_general_price(capsys: Captured) -> dict[str, int]:
+    found = run(capsys, "usage", "2026-11-20", "2026-11-21", "--by", "feature")
+    return {row["feature"]: row["calls_at_general_price"] for row in found["rows"]}
+
+
 def reprice(capsys: Captured) -> dict[str, Decimal | None]:
     run(capsys, "reprice")
     return costs()
@@ -92,6 +97,8 @@ def test_a_tier_without_a_price_is_priced_in_general_until_some_source_has_one(
     for tier in ("flex", "priority", "batch"):
         call("gcp.gemini", "gemini-2.5-pro", tier)
     before = costs()
+
+    general = at_general_price(capsys)
 
     outcome = run(
         capsys,
@@ -113,6 +120,8 @@ def test_a_tier_without_a_price_is_priced_in_general_until_some_source_has_one(
         "priority": Decimal("0.00225"),
         "batch": Decimal("0.000625"),
     }
+    assert general == {"flex": 1, "priority": 1, "batch": 0}
+    assert at_general_price(capsys) == {"flex": 0, "priority": 0, "batch": 0}
     assert outcome["status"] == "loaded"
     assert outcome["source"].endswith(" + LiteLLM map")
     assert outcome["litellm"] == {
@@ -281,3 +290,18 @@ def test_doubts_are_told_by_the_money_they_touch_and_written_down(
         ",own entries,3,,",
     ]
     assert len(lines) == 6
+
+
+@time_machine.travel(NOW, tick=False)
+def test_calls_of_a_framework_are_shown_under_whose_price_they_have(
+    capsys: Captured, tmp_path: Path
+) -> None:
+    call("some-framework", "gemini-2.5-pro")
+    asked = ("usage", "2026-11-20", "2026-11-21", "--by", "provider")
+    before = run(capsys, *asked)["rows"]
+    run(capsys, "import_prices", "--litellm", map_file(tmp_path, MAP))
+    reprice(capsys)
+    after = run(capsys, *asked)["rows"]
+
+    assert [row["provider"] for row in before] == ["gcp.gen_ai"]  # either door of Google's
+    assert after == before

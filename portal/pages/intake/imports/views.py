@@ -6,7 +6,7 @@ import csv
 import io
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any, cast
 
@@ -47,11 +47,13 @@ from reports.queries.reconcile.deliveries import (
     one_import,
     rejected_blocks,
 )
+from reports.queries.traces.findings import span_findings
 from reports.readable import ago, safe_text
 
 PAGE_SIZE = 30
 REJECTED_SHOWN = 100
 REASONS_SHOWN = 8
+FINDINGS_SHOWN = timedelta(days=30)
 
 STATUS_WORDS = {
     ImportStatus.LOADING: "loading",
@@ -169,6 +171,7 @@ def lists(request: HttpRequest) -> dict[str, Any]:
         "older": imports[PAGE_SIZE - 1].pk if len(imports) > PAGE_SIZE else None,
         "before": before,
         "now": now,
+        "findings": span_findings(since=now.date() - FINDINGS_SHOWN),
     }
 
 
