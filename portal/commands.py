@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from datetime import date
 from typing import Any
 
 from django.conf import settings
@@ -97,6 +98,14 @@ def migrate_if_needed() -> None:
                 call_command("migrate", database="owner", verbosity=0, interactive=False)
         finally:
             cursor.execute("SELECT pg_advisory_unlock(hashtext('apportion migrate'))")
+
+
+def day_argument(text: str) -> date:
+    """argparse type: wrong usage, exit status 2, where the text is no day."""
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no day; write YYYY-MM-DD") from None
 
 
 def month_argument(text: str) -> Period:

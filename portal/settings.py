@@ -263,6 +263,7 @@ JOB_PACKAGES = [
 IMPORT_MAX_BYTES = env.integer("IMPORT_MAX_BYTES", 20 * 1024**3)  # after decompression
 IMPORT_MAX_RATIO = env.integer("IMPORT_MAX_RATIO", 200)  # decompressed over compressed
 OTLP_MAX_BYTES = env.integer("OTLP_MAX_BYTES", 64 * 1024**2)  # after decompression
+USAGE_DISTINCT_VALUES = env.integer("USAGE_DISTINCT_VALUES", 10_000)  # of customers, callers ...
 SPAN_RETENTION_DAYS = env.integer("SPAN_RETENTION_DAYS", 120)
 SPAN_WINDOW_PAST_DAYS = env.integer("SPAN_WINDOW_PAST_DAYS", 400)
 SPAN_WINDOW_FUTURE_HOURS = env.integer("SPAN_WINDOW_FUTURE_HOURS", 1)

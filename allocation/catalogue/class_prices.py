@@ -10,8 +10,8 @@ from fractions import Fraction
 from django.db import connection
 
 from allocation.catalogue.canonical import CLASS_COLUMNS
-from allocation.catalogue.price_list import PriceLine, applicable, packaged
-from allocation.catalogue.prices import current_version, find_price
+from allocation.catalogue.price_list import PriceLine, applicable
+from allocation.catalogue.prices import current_version, price_names
 
 NOON = time(12, tzinfo=UTC)
 LINES = """
@@ -52,8 +52,9 @@ class StoredPrices(ClassPrices):
     """Those of the version in force."""
 
     def read(self, provider: str | None, model: str) -> Iterable[PriceLine]:
-        version, found = current_version(), find_price(packaged(), provider, model)
-        if version is None or found is None:
+        version = current_version()
+        found = price_names(version).find(provider, model) if version is not None else None
+        if found is None:
             return []
         with connection.cursor() as cursor:
             cursor.execute(LINES, [version, *found])

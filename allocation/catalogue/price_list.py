@@ -28,8 +28,9 @@ from genai_prices.types import (
     TimeOfDateConstraint,
 )
 
-from allocation.catalogue.vocabulary import PACKAGE_PROVIDERS
+from allocation.catalogue.vocabulary import PACKAGE_PROVIDERS, canonical_model
 
+PACKAGE = "genai-prices"
 EXACT = Context(prec=60, traps=[Inexact])
 
 # Where a list has no price of its own for a class, its tokens are charged at the next wider one
@@ -147,10 +148,19 @@ class PriceList:
         return {id(model): provider.id for provider in self.providers for model in provider.models}
 
 
+def find_listed(
+    prices: PriceList, sellers: Iterable[str | None], model: str
+) -> tuple[str, str] | None:
+    """The model in the sellers' own lists, by the name as told, else by the canonical one."""
+    names = list(dict.fromkeys((model, canonical_model(model))))
+    found = (prices.find(seller, name) for seller in sellers for name in names)
+    return next((price for price in found if price is not None), None)
+
+
 @cache
 def packaged() -> PriceList:
     """The prices of the installed genai-prices."""
-    return PriceList(package_data.providers, f"genai-prices {version('genai-prices')}")
+    return PriceList(package_data.providers, f"{PACKAGE} {version(PACKAGE)}")
 
 
 def list_price(
@@ -232,17 +242,43 @@ def expand(provider: Provider, model: ModelInfo) -> Iterator[PriceLine]:
             variant.when == context for variant in model.price_variants or ()
         ):
             continue
-        bands = context_starts(model)
+        classes = own_classes(model, context) if context else {*PRICE_KEYS, CALLS}
+        bands, has_begun = context_starts(model), tier is None
         for valid_from in start_dates(model):
             for start, end in windows(model):
                 at = moment_inside(valid_from, start)
-                yield from price_lines(
-                    PriceLine(
-                        provider.id, model.id, tier, "", 0, start, end, valid_from, Decimal(0)
-                    ),
-                    model.get_prices(at, context or None),
-                    bands,
+                prices = model.get_prices(at, context or None)
+                # Before its first day a tier has no price of its own: it falls back, and says so.
+                has_begun = has_begun or prices != model.get_prices(at)
+                shape = PriceLine(
+                    provider.id, model.id, tier, "", 0, start, end, valid_from, Decimal(0)
                 )
+                for line in price_lines(shape, prices, bands) if has_begun else ():
+                    if line.token_class in classes:
+                        yield line
+
+
+def stated_names(model: ModelInfo, context: dict[str, str]) -> set[str]:
+    """The prices that the package states for a tier by itself; of no tier, in general."""
+    listed = model.prices if isinstance(model.prices, list) else [model]
+    variants = [each for each in model.price_variants or () if each.when == context]
+    return {
+        name
+        for each in (variants if context else listed)
+        for name, value in vars(each.prices).items()
+        if value is not None
+    }
+
+
+def own_classes(model: ModelInfo, context: dict[str, str]) -> set[str]:
+    """The classes that a tier has a price of its own for, be it a wider class's."""
+    own, general = stated_names(model, context), stated_names(model, {})
+    found = {CALLS} if "requests_kcount" in own else set()
+    for token_class, names in PRICE_KEYS.items():
+        first = next((name for name in names if name in own or name in general), None)
+        if first in own:
+            found.add(token_class)
+    return found
 
 
 def price_lines(shape: PriceLine, prices: ModelPrice, bands: list[int]) -> Iterator[PriceLine]:

@@ -1,23 +1,22 @@
-"""List prices in the database: import a price list, resolve models once, price the usage rollup in
-bulk.
-"""
+"""List prices in the database: resolve models once, price the usage rollup in bulk."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import astuple
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Final, LiteralString
 
-import psycopg
-from django.db import connection, transaction
+from django.db import connection
 
-from allocation.catalogue.price_list import PriceList, packaged
-from allocation.catalogue.vocabulary import canonical_model
-from allocation.models import PriceVersion
+from allocation.catalogue.price_list import PACKAGE, PriceList, find_listed, packaged
+from allocation.catalogue.vocabulary import SELLERS, canonical_model, canonical_names, sold_by
+from allocation.models import Price, PriceVersion
 
-# Who makes models and sells them; the price list's ids, in the order in which a name is looked for.
-MAKERS = (
+Key = tuple[str, str]  # provider, model
+
+# Who makes models and sells them; the package's ids, in the order in which a name is looked for.
+MAKERS: Final = (
     "openai",
     "anthropic",
     "google",
@@ -32,12 +31,16 @@ MAKERS = (
     "zai",
 )
 # Servers that run models on the organisation's own machines: no token of theirs is billed.
-SELF_HOSTED = ("ollama", "vllm", "llama.cpp", "lm_studio", "lmstudio", "sglang", "tgi", "localai")
-
-COPY_PRICES: Final[LiteralString] = """
-COPY allocation_price (version_id, is_undated, provider, model, tier, token_class, context_from,
-    time_of_day_from, time_of_day_to, valid_from, per_million) FROM STDIN
-"""
+SELF_HOSTED: Final = (
+    "ollama",
+    "vllm",
+    "llama.cpp",
+    "lm_studio",
+    "lmstudio",
+    "sglang",
+    "tgi",
+    "localai",
+)
 
 UNMATCHED: Final[LiteralString] = """
 SELECT DISTINCT coalesce(d.provider, ''), told.model
@@ -123,10 +126,57 @@ def find_price(
     """
     if not model:
         return None
-    names = list(dict.fromkeys((model, canonical_model(model))))
     sellers = [provider] if provider in SELF_HOSTED else [provider, *MAKERS]
-    found = (prices.find(seller, name) for seller in sellers for name in names)
-    return next((price for price in found if price is not None), None)
+    return find_listed(prices, sellers, model)
+
+
+class PriceNames:
+    """Which model of a price list a call is priced as."""
+
+    def __init__(self, package: PriceList, composed: Iterable[Key]) -> None:
+        self.package = package
+        self.composed = frozenset(composed)
+        self.names = canonical_names(self.composed)
+
+    def find(self, provider: str | None, model: str | None) -> Key | None:
+        """The (provider, model) whose lines price this model at this provider; None: unpriced.
+
+        A seller's own prices, of whatever source, come before those of the model's maker.
+        """
+        base = find_price(self.package, provider, model)
+        if not model or not self.composed:
+            return base
+        sellers: list[str | None]
+        if provider is not None and provider in SELLERS:
+            sellers, own = [*sold_by(provider)], find_listed(self.package, [provider], model)
+        else:
+            sellers, own = [provider, *(sold_by(base[0]) if base else [])], base
+        if found := self._composed(sellers, model, own):
+            return found
+        if base is not None or provider in SELF_HOSTED:
+            return base
+        return self._composed([name for maker in MAKERS for name in sold_by(maker)], model, None)
+
+    def _composed(self, sellers: Sequence[str | None], model: str, base: Key | None) -> Key | None:
+        """A model that is written out by itself: by its name; by its canonical name where the
+        package has the same model for both.
+        """
+        for seller in sellers:
+            if seller and (seller, model.lower()) in self.composed:
+                return seller, model.lower()
+        for seller in sellers:
+            key = self.names.get((seller or "", canonical_model(model)))
+            if key and (base is None or find_listed(self.package, key[:1], key[1]) == base):
+                return key
+        return None
+
+
+@lru_cache(maxsize=4)
+def price_names(version: int) -> PriceNames:
+    """Which of the version's models a call is priced as."""
+    beyond = Price.objects.filter(version_id=version).exclude(source="")
+    beyond = beyond.exclude(source__startswith=f"{PACKAGE} ")
+    return PriceNames(packaged(), beyond.values_list("provider", "model").distinct())
 
 
 def current_version() -> int | None:
@@ -134,45 +184,16 @@ def current_version() -> int | None:
     return PriceVersion.objects.order_by("-id").values_list("id", flat=True).first()
 
 
-@transaction.atomic
-def ensure_prices(prices: PriceList | None = None) -> tuple[PriceVersion, bool]:
-    """The version that holds these prices (default: the installed genai-prices), and whether this
-    call imported it.
-
-    Prices equal to the version in force are not imported again.
-    """
-    prices = prices or packaged()
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_xact_lock(hashtext('apportion prices'))")
-    known = PriceVersion.objects.filter(content_sha256=prices.content_sha256).first()
-    if known is not None:
-        return known, False
-    version = PriceVersion.objects.create(
-        source=prices.source, content_sha256=prices.content_sha256
-    )
-    with (
-        connection.wrap_database_errors,
-        psycopg.Cursor(connection.connection) as raw,
-        raw.copy(COPY_PRICES) as copy,
-    ):
-        for line in prices.lines:
-            copy.write_row((version.pk, line.valid_from is None, *astuple(line)))
-    return version, True
-
-
-def match_models(version: int, prices: PriceList | None = None) -> int:
+def match_models(version: int) -> int:
     """Resolve each (provider, model) of the usage that was not resolved for this version yet; how
     many were new.
     """
-    prices = prices or packaged()
     with connection.cursor() as cursor:
         cursor.execute(UNMATCHED, [version])
         unknown = cursor.fetchall()
         for provider, model in sorted(unknown):
-            price_provider, price_model = find_price(prices, provider or None, model) or (
-                None,
-                None,
-            )
+            found = price_names(version).find(provider or None, model)
+            price_provider, price_model = found or (None, None)
             cursor.execute(
                 "INSERT INTO allocation_pricematch (version_id, provider, model_text, "
                 "price_provider, price_model) VALUES (%s, %s, %s, %s, %s) ON CONFLICT DO NOTHING",

@@ -241,3 +241,22 @@ def canonical_model(name: str) -> str:
     """
     text = spelled(name)
     return known_models().names.get(fold(text), text)
+
+
+def canonical_names(keys: Iterable[tuple[str, str]]) -> dict[tuple[str, str], tuple[str, str]]:
+    """Which model stands for a canonical name: the one that bears it, else the only one."""
+    found: dict[tuple[str, str], list[tuple[str, str]]] = {}
+    for provider, model in keys:
+        found.setdefault((provider, canonical_model(model)), []).append((provider, model))
+    return {
+        canonical: canonical if canonical in named else named[0]
+        for canonical, named in found.items()
+        if canonical in named or len(named) == 1
+    }
+
+
+def sold_by(provider: str) -> list[str]:
+    """Our names of who sells by the same list of the package, this one first."""
+    of_list = PACKAGE_PROVIDERS.get(provider, provider)
+    others = [name for name, of in PACKAGE_PROVIDERS.items() if of == of_list]
+    return list(dict.fromkeys([provider, *others, of_list]))

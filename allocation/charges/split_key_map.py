@@ -35,6 +35,15 @@ COPY (
     FROM {sums} c JOIN allocation_chargescope s ON s.id = c.scope_id
 ) TO STDOUT
 """
+# Resources that credits, refunds and corrections name.
+REFUNDED = """
+SELECT DISTINCT d.resource_id
+FROM allocation_chargedimension d
+WHERE d.resource_id IS NOT NULL
+    AND (d.charge_category IN ('Credit', 'Adjustment') OR d.charge_class = 'Correction')
+    AND d.id IN (
+        SELECT c.dimension_id FROM {sums} c WHERE c.scope_id = ANY(%(scopes)s))
+"""
 # What rules, the catalogue and split keys look at; dates and identities of the snapshot itself are
 # not part of it.
 RULE_COLUMNS_EXCLUDED = frozenset(
@@ -75,6 +84,13 @@ def month_dimensions(
 def _members(scopes: Sequence[int], sums: str) -> Iterator[MemberKey]:
     for line in copy_lines(MEMBERS.format(sums=sums), {"scopes": list(scopes)}):
         yield MemberKey(*map(int, line.split("\t")))
+
+
+def refunded_resources(*, scopes: Sequence[int], sums: str) -> frozenset[str]:
+    """Of the charges of these day sums."""
+    with connection.cursor() as cursor:
+        cursor.execute(REFUNDED.format(sums=sums), {"scopes": list(scopes)})
+        return frozenset(resource for (resource,) in cursor.fetchall())
 
 
 @dataclass(frozen=True)
@@ -125,6 +141,7 @@ def read_map(
     sources: Mapping[int, SourceSettings],
 ) -> SplitKeyMap:
     """By a look at every dimension that the snapshots' charges have."""
+    refunded = refunded_resources(scopes=scopes, sums=sums)
     found = {
         row.member: split_key_of(
             row,
@@ -133,6 +150,7 @@ def read_map(
             month=month,
             entries=entries,
             called=called,
+            refunded=refunded,
         )
         for row in dimension_rows(scopes=scopes, sums=sums, tests=rules.row_tests)
     }

@@ -96,7 +96,8 @@ class SplitKey:
     key: Key | None = None  # traced usage: what traces are matched on
     token_class: str | None = None
     model: str | None = None
-    # direct: who pays; traced and provider usage: the untraced part; GPU usage: idle capacity
+    # direct: who pays; follow: who pays where the resource is not known; traced and provider usage:
+    # the untraced part; GPU usage: idle capacity
     owner: Owner = NOBODY
     reason: str | None = None  # unallocated: why
     stage: int = 0  # splits by other cost come after it
@@ -109,6 +110,7 @@ class SplitKey:
     )
     node_id: str | None = None  # and by the other
     commitment: str | None = None  # the commitment discount that the charges buy or use
+    resource: str | None = None  # one that a credit, refund or correction of the month names
     follows: str = RELATED
     by_list_cost: bool = False  # follow
     of_rules: tuple[str, ...] = ()  # follow
@@ -161,6 +163,7 @@ class SplitKey:
             "node": self.node,
             "node_id": self.node_id,
             "commitment": self.commitment,
+            "resource": self.resource,
             ("target" if self.method == DIRECT else "owner"): {
                 name: value
                 for name in TARGET_FIELDS
@@ -276,8 +279,13 @@ def split_key_of(
     month: date,
     entries: Entries = (),
     called: CalledNames = NOTHING_CALLED,
+    refunded: frozenset[str] = frozenset(),
 ) -> SplitKey:
-    """The split key that a dimension's charges fall into, by the first rule that takes it."""
+    """The split key that a dimension's charges fall into, by the first rule that takes it.
+
+    `refunded` are resources that credits, refunds or corrections name; their charges stand apart,
+    so that those can follow them.
+    """
     facts = Facts(row.columns, row.passed, entries, called)
     rule = rules.rule_for(facts, month=month)
     scope = rules.scope_of(facts)
@@ -296,6 +304,7 @@ def split_key_of(
         commitment=columns.get("commitment_discount_id")
         if rules.has_commitment_followers
         else None,
+        resource=resource if (resource := columns.get("resource_id")) in refunded else None,
     )
     if rule is None:
         # Nobody's work list, but tax and support follow it like anything else.
@@ -305,7 +314,11 @@ def split_key_of(
         return replace(base, reason=rule.reason or NO_RULE, model=facts.line.model)
     if rule.method == FOLLOW:
         return replace(
-            base, follows=rule.follows, by_list_cost=rule.by_list_cost, of_rules=rule.of_rules
+            base,
+            follows=rule.follows,
+            by_list_cost=rule.by_list_cost,
+            of_rules=rule.of_rules,
+            owner=rule.owner(facts),
         )
     if rule.method in BY_USAGE:
         return _usage_split_key(base, rule, facts)
@@ -405,6 +418,9 @@ def _priced(split_key: SplitKey) -> tuple[str, Key | None, str | None]:
     return split_key.currency, split_key.key, split_key.token_class
 
 
+RESOURCE = "resource"
+
+
 class Level(NamedTuple):
     """Charges that something may follow together: those of one service in one account, of one
     account ...
@@ -422,6 +438,8 @@ def levels_of(split_key: SplitKey) -> tuple[Level, ...]:
     levels = []
     if split_key.commitment:
         levels.append(Level(COMMITMENT, (source, split_key.commitment)))
+    if split_key.resource:
+        levels.append(Level(RESOURCE, (source, split_key.resource)))
     if account and split_key.service_name:
         levels.append(Level("service", (source, provider, account, split_key.service_name)))
     if account:

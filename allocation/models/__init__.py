@@ -22,6 +22,7 @@ from allocation.models.catalogue import (
     Price,
     PriceMatch,
     PriceVersion,
+    SourcePrice,
 )
 from allocation.models.ledger import (
     AllocatedCost,
@@ -75,14 +76,18 @@ from allocation.models.usage import (
     IdentityOwner,
     LatencyDelta,
     LatencyHourly,
+    MergedCall,
     ProviderUsage,
     SealedDay,
     Span,
+    SpanSkeleton,
+    TraceFinding,
     UsageDelta,
     UsageDimension,
     UsageHourly,
     UsageIdentity,
     UsageMeasures,
+    UsageValue,
 )
 
 __all__ = [
@@ -122,6 +127,7 @@ __all__ = [
     "LedgerGroup",
     "LedgerSlice",
     "LegalEntity",
+    "MergedCall",
     "Price",
     "PriceMatch",
     "PriceVersion",
@@ -144,13 +150,16 @@ __all__ = [
     "SliceShare",
     "SliceUsage",
     "Source",
+    "SourcePrice",
     "SourceRole",
     "Span",
+    "SpanSkeleton",
     "StoredSplitKey",
     "StoredTarget",
     "Team",
     "TeamAlias",
     "TeamPlacement",
+    "TraceFinding",
     "UntracedPolicy",
     "UsageDaily",
     "UsageDelta",
@@ -158,4 +167,5 @@ __all__ = [
     "UsageHourly",
     "UsageIdentity",
     "UsageMeasures",
+    "UsageValue",
 ]

@@ -86,6 +86,11 @@ class Import(models.Model):
     rows_rejected = models.BigIntegerField(default=0)
     rows_duplicate = models.BigIntegerField(default=0)  # traces: spans already known
     totals = models.JSONField(default=list)  # per currency, amounts as strings
+    # Of rejected rows by account, month and currency: rows, readable billed cost, unreadable rows.
+    rejected_money = models.JSONField(default=list)
+    # Of charges that began before their billing period: by month and currency.
+    earlier_months = models.JSONField(default=list)
+    unread = models.JSONField(default=list)  # values loaded as null: by column and reason
     repairs = models.JSONField(default=dict)  # {"rule": count}
     changes = models.JSONField(
         default=list

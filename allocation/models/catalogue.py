@@ -44,8 +44,8 @@ class CatalogueEntry(models.Model):
 class PriceVersion(models.Model):
     """One imported price list, immutable."""
 
-    source = models.TextField()  # "genai-prices 0.2.3"
-    content_sha256 = models.TextField(unique=True)
+    source = models.TextField()  # "genai-prices 0.2.3 + own entries"
+    content_sha256 = models.TextField()
     imported_at = models.DateTimeField(auto_now_add=True)
 
 
@@ -65,10 +65,44 @@ class Price(models.Model):
     valid_from = models.DateField(null=True)
     is_undated = models.BooleanField(default=True)
     per_million = ExactNumericField()
+    source = models.TextField(default="", db_default="")  # who states it
 
     class Meta:
         indexes = [
             models.Index(fields=["version", "provider", "model"], name="price_version_model")
+        ]
+
+
+class SourcePrice(models.Model):
+    """A price of a source beside the package, as it stands there now: USD per million tokens from a
+    day on. Provider and model are as calls name them.
+    """
+
+    kind = models.TextField()  # own, litellm
+    provider = models.TextField()
+    model = models.TextField()
+    tier = models.TextField(null=True)
+    token_class = models.TextField()
+    context_from = models.IntegerField(default=0)
+    valid_from = models.DateField(null=True)
+    per_million = ExactNumericField()
+    overrides = models.BooleanField(default=False)  # the package's price gives way
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=[
+                    "kind",
+                    "provider",
+                    "model",
+                    "tier",
+                    "token_class",
+                    "context_from",
+                    "valid_from",
+                ],
+                nulls_distinct=False,
+                name="source_price_once",
+            )
         ]
 
 

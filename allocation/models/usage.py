@@ -149,6 +149,34 @@ class SpanSkeleton(models.Model):
         db_table = "span_skeleton"
 
 
+class UsageValue(models.Model):
+    """A value that a field of usage dimensions may have, of those that are told without end; past
+    the limit they count under one.
+    """
+
+    pk = models.CompositePrimaryKey("field", "value")
+    field = models.TextField()
+    value = models.TextField()
+
+
+class TraceFinding(models.Model):
+    """How many spans of an ingest key had something wrong with them, on the day they came."""
+
+    day = models.DateField()
+    api_key_id = models.BigIntegerField(null=True)  # NULL: loaded from a file
+    finding = models.TextField()
+    spans = models.BigIntegerField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["day", "api_key_id", "finding"],
+                nulls_distinct=False,
+                name="trace_finding_once",
+            )
+        ]
+
+
 class UsageMeasures(models.Model):
     """Counts weighted by adjusted count, except `spans` (stored spans)."""
 

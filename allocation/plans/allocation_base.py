@@ -4,14 +4,21 @@ cost is shared by. Pure.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import chain
 
-from allocation.charges.split_keys import Level, SplitKey, followed_levels, levels_of
+from allocation.charges.split_keys import (
+    RESOURCE,
+    Level,
+    SplitKey,
+    followed_levels,
+    levels_of,
+)
 from allocation.organisation.targets import Numbers, Target
 from allocation.plans.plan import Part, Plan
+from allocation.rules.rules import COMMITMENT
 from allocation.values.names import NOTHING_TO_FOLLOW
 
 TAX = "Tax"
@@ -108,15 +115,30 @@ class AllocationBase:
                     found.setdefault(level, []).append((split_key.rule, costs))
         return found
 
-    def plan(self, split_key: SplitKey, book: Numbers) -> Plan:
-        """Shares by effective cost of the narrowest related charges; by billed cost where that
-        comes to nothing.
+    def plan(self, split_key: SplitKey, book: Numbers, owner: int | None = None) -> Plan:
+        """Shares of the charges of what is named, a resource or a commitment; where there are none,
+        the owner's alone; where nobody owns it, shares of the narrowest related charges.
+        """
+        levels = followed_levels(split_key)
+        named = [level for level in levels if level.name in (RESOURCE, COMMITMENT)]
+        related = levels[len(named) :]
+        plan = self._shares(split_key, named, book)
+        if plan is None and owner is not None:
+            entry = (owner, 1, split_key.owner.rung)
+            return Plan(parts=(Part(1, split_key.kind or "direct", (entry,)),))
+        plan = plan or self._shares(split_key, related, book)
+        if plan is not None:
+            return plan
+        nobody = book.number(Target(reason=NOTHING_TO_FOLLOW))
+        return Plan(parts=(Part(1, "unallocated", ((nobody, 1, 6),)),), note=NOTHING_TO_FOLLOW)
 
-        By list cost where the rule asks for it and any of them has one.
+    def _shares(self, split_key: SplitKey, levels: Sequence[Level], book: Numbers) -> Plan | None:
+        """Shares by effective cost at the first of the levels that has any; by billed cost where
+        that comes to nothing. By list cost where the rule asks for it and any charge has one.
         """
         usual = ("effective", "billed")
         drivers = ("listed", *usual) if split_key.by_list_cost else usual
-        for widened, level in enumerate(followed_levels(split_key)):
+        for widened, level in enumerate(levels):
             costs = self.at(level, split_key.of_rules)
             for driver in drivers:
                 weights = one_sided(
@@ -134,8 +156,7 @@ class AllocationBase:
                         places=self.places,
                         widened=level.name if widened else None,
                     )
-        nobody = book.number(Target(reason=NOTHING_TO_FOLLOW))
-        return Plan(parts=(Part(1, "unallocated", ((nobody, 1, 6),)),), note=NOTHING_TO_FOLLOW)
+        return None
 
 
 def by_target(costs: Iterable[tuple[Target, BaseCost]]) -> Costs:

@@ -207,7 +207,7 @@ class Planner:
     def _new_plan(self, split_key: SplitKey, group: ChargeGroup) -> Plan:
         book = self.drivers.book
         if split_key.method == FOLLOW:
-            return self.base.plan(split_key, book)
+            return self.base.plan(split_key, book, self._owner(split_key, group))
         if split_key.method == NONE:
             target = Target(model=split_key.model, reason=split_key.reason)
         else:

@@ -8,6 +8,7 @@ dimension that answer differently are told apart.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -24,15 +25,15 @@ from allocation.values.names import normal_name, quoted
 
 COLUMNS = frozenset(
     """
-    AllocatedMethodId AllocatedResourceId AllocatedResourceName AvailabilityZone BillingAccountId
-    BillingAccountName BillingAccountType BillingCurrency CapacityReservationId
-    CapacityReservationStatus ChargeCategory ChargeClass ChargeDescription ChargeFrequency
-    CommitmentDiscountCategory CommitmentDiscountId CommitmentDiscountName CommitmentDiscountStatus
-    CommitmentDiscountType CommitmentDiscountUnit ConsumedUnit HostProviderName InvoiceDetailId
-    InvoiceId InvoiceIssuerName PricingCategory PricingCurrency PricingUnit PrincipalId ProviderName
-    PublisherName RegionId RegionName ResourceId ResourceName ResourceType ServiceCategory
-    ServiceName ServiceProviderName ServiceSubcategory SkuId SkuMeter SkuPriceDetails SkuPriceId
-    SubAccountId SubAccountName SubAccountType
+    AllocatedMethodDetails AllocatedMethodId AllocatedResourceId AllocatedResourceName AllocatedTags
+    AvailabilityZone BillingAccountId BillingAccountName BillingAccountType BillingCurrency
+    CapacityReservationId CapacityReservationStatus ChargeCategory ChargeClass ChargeDescription
+    ChargeFrequency CommitmentDiscountCategory CommitmentDiscountId CommitmentDiscountName
+    CommitmentDiscountStatus CommitmentDiscountType CommitmentDiscountUnit ConsumedUnit
+    HostProviderName InvoiceDetailId InvoiceId InvoiceIssuerName PricingCategory PricingCurrency
+    PricingUnit PrincipalId ProviderName PublisherName RegionId RegionName ResourceId ResourceName
+    ResourceType ServiceCategory ServiceName ServiceProviderName ServiceSubcategory SkuId SkuMeter
+    SkuPriceDetails SkuPriceId SubAccountId SubAccountName SubAccountType
     """.split()  # noqa: SIM905 - sixty names read better without sixty pairs of quotes
 )
 # Of each row, by their column of `charge`.
@@ -76,17 +77,25 @@ class Facts:
 
     @cached_property
     def tags(self) -> dict[str, str]:
-        """Values by normal key. Of keys that differ only in case or spaces, the first with a value
-        wins.
+        """Values by normal key: those of the object that receives an allocated charge, then those
+        of the charge.
         """
-        found: dict[str, str] = {}
-        tags = self.columns.get("tags") or {}
-        for key in sorted(tags):
-            value = tags[key]
-            text = "true" if value is True else str(value if value is not None else "").strip()
-            if text and not found.get(normal_name(key)):
-                found[normal_name(key)] = text
-        return found
+        return {**tag_values(self.columns.get("tags") or {}), **self.allocated_tags}
+
+    @cached_property
+    def named_tags(self) -> dict[str, str]:
+        """Tags that name something: without those of a key alone, which FOCUS tells as true."""
+        tags, allocated = self.columns.get("tags") or {}, self._allocated_tags
+        return {**tag_values(without_flags(tags)), **tag_values(without_flags(allocated))}
+
+    @cached_property
+    def allocated_tags(self) -> dict[str, str]:
+        """AllocatedTags alone: the tags of the receiving object, by normal key."""
+        return tag_values(self._allocated_tags)
+
+    @cached_property
+    def _allocated_tags(self) -> dict[str, Any]:
+        return json.loads(self.columns.get("allocated_tags") or "{}")  # type: ignore[no-any-return]
 
     @cached_property
     def catalogue(self) -> dict[str, str | None]:
@@ -101,6 +110,23 @@ class Facts:
             "Tier": line.tier,
             "Kind": kind,
         }
+
+
+def tag_values(tags: Mapping[str, Any]) -> dict[str, str]:
+    """Values by normal key. Of keys that differ only in case or spaces, the first with a value
+    wins.
+    """
+    found: dict[str, str] = {}
+    for key in sorted(tags):
+        value = tags[key]
+        text = "true" if value is True else str(value if value is not None else "").strip()
+        if text and not found.get(normal_name(key)):
+            found[normal_name(key)] = text
+    return found
+
+
+def without_flags(tags: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in tags.items() if not isinstance(value, bool)}
 
 
 @lru_cache(maxsize=1024)
@@ -128,12 +154,15 @@ class RowTest(NamedTuple):
 
 
 def reader(name: str) -> Reader:
-    """What reads a FOCUS column, `Tags.<key>` or `Catalogue.<what>` off a charge; raises ValueError
-    for other names.
+    """What reads a FOCUS column, `Tags.<key>`, `AllocatedTags.<key>` or `Catalogue.<what>` off a
+    charge; raises ValueError for other names.
     """
     if name.startswith("Tags."):
         key = normal_name(name.removeprefix("Tags."))
         return lambda facts: facts.tags.get(key)
+    if name.startswith("AllocatedTags."):
+        allocated = normal_name(name.removeprefix("AllocatedTags."))
+        return lambda facts: facts.allocated_tags.get(allocated)
     if name.startswith("Catalogue."):
         what = name.removeprefix("Catalogue.")
         if what not in CATALOGUE_COLUMNS:
@@ -143,7 +172,8 @@ def reader(name: str) -> Reader:
         return lambda facts: facts.catalogue[what]
     if name not in COLUMNS:
         raise ValueError(
-            f"{quoted(name)} is neither a FOCUS column nor x_<name>, Tags.<key> or Catalogue.<what>"
+            f"{quoted(name)} is neither a FOCUS column nor x_<name>, Tags.<key>, "
+            "AllocatedTags.<key> or Catalogue.<what>"
         )
     column = _snake(name)
     return lambda facts: facts.columns.get(column)
@@ -345,7 +375,7 @@ def _value_source(name: str, spec: Any) -> ValueSource:
     if set(spec) == {"tag"}:
         keys = tuple(normal_name(word) for word in words_of("tag", spec["tag"]))
         return lambda facts: (
-            next((facts.tags[key] for key in keys if key in facts.tags), None),
+            next((facts.named_tags[key] for key in keys if key in facts.named_tags), None),
             NAMED,
         )
     if set(spec) == {"column", "map"} and isinstance(spec["map"], dict):

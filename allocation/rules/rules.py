@@ -196,7 +196,7 @@ METHOD_KEYS: dict[str, frozenset[str]] = {
     PROVIDER: frozenset({"owner", "pool_cache_writes", "weights"}),
     CAPACITY: frozenset({"owner", "weights", "tokens_per_unit"}),
     GPU: frozenset({"owner"}),
-    FOLLOW: frozenset({"follows", "by", "of_rules"}),
+    FOLLOW: frozenset({"follows", "by", "of_rules", "owner"}),
     NONE: frozenset({"reason"}),
 }
 KINDS = ("direct", "shared", "idle", "adjustment", "tax", "credit", "commitment_unused")

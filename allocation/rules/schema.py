@@ -140,7 +140,7 @@ def _condition_defs() -> Schema:
                 **{column: _ref("number_test") for column in ROW_COLUMNS},
             },
             "patternProperties": {
-                r"^Tags\.": _ref("text_test"),
+                r"^(Allocated)?Tags\.": _ref("text_test"),
                 rf"^Catalogue\.({'|'.join(CATALOGUE_COLUMNS)})$": _ref("text_test"),
                 "^x_[A-Za-z0-9_]{1,100}$": _ref("text_test"),
             },
@@ -155,7 +155,7 @@ def _target_defs() -> Schema:
             {"enum": sorted(COLUMNS)},
             {
                 "type": "string",
-                "pattern": rf"^(Tags\.|Catalogue\.({'|'.join(CATALOGUE_COLUMNS)})$)",
+                "pattern": rf"^((Allocated)?Tags\.|Catalogue\.({'|'.join(CATALOGUE_COLUMNS)})$)",
             },
         ]
     }
@@ -239,6 +239,7 @@ OWN_PROPERTIES: dict[str, tuple[Schema, tuple[str, ...]]] = {
     **SPLIT_PROPERTIES,
     FOLLOW: (
         {
+            **OWNER,
             "follows": {"enum": list(FOLLOWED)},
             "by": {"enum": [EFFECTIVE_COST, LIST_COST]},
             "of_rules": _ref("texts"),

@@ -62,7 +62,7 @@ from allocation.values.money import exact_sum
 from allocation.values.periods import Period
 
 # Grows with every change that can move a cost: part of what makes a run reproducible.
-ENGINE_VERSION = "10"
+ENGINE_VERSION = "11"
 
 KEPT_RUNS = 3  # per month and currency: the current one and its predecessors keep their rows
 # Of what a month's runs have in common, what every slice depends on.

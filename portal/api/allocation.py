@@ -78,6 +78,14 @@ class MonthParameters(StrictSerializer):
     period = MonthField()
 
 
+class RejectedBalance(serializers.Serializer[Any]):
+    """Of rejected rows: the sum of the billed cost that can be read, and rows without any."""
+
+    rows = serializers.IntegerField()
+    billed_cost = AmountField()
+    unreadable = serializers.IntegerField()
+
+
 class BalanceLine(serializers.Serializer[Any]):
     source = serializers.CharField()  # type: ignore[assignment]
     currency = serializers.CharField()
@@ -87,6 +95,7 @@ class BalanceLine(serializers.Serializer[Any]):
     allocated = AmountField()
     unallocated = AmountField()
     difference = AmountField()
+    rejected = RejectedBalance()
 
 
 class Balance(serializers.Serializer[Any]):

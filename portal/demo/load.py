@@ -29,7 +29,7 @@ from portal.demo.settings import DemoSettings, demo_settings
 from portal.errors import Refused
 from portal.ingest.bills.delivery import load_bill
 from portal.ingest.bills.files.stream import BillFile
-from portal.ingest.otlp.job_kinds import import_packaged_prices
+from portal.ingest.otlp.job_kinds import refresh_prices
 from portal.ingest.otlp.rollup.merge import merge_deltas
 from portal.ingest.otlp.traces.files import import_traces
 
@@ -130,7 +130,7 @@ def _import_traces(files: DemoFiles, say: Say) -> int:
             stored += outcome.stored.stored
         report(f"{stored:,} spans")
     with step(say, "Rolling up and pricing usage"):
-        import_packaged_prices(created_by="demo")
+        refresh_prices(created_by="demo")
         while merge_deltas():
             pass
     return stored

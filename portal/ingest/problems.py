@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -46,6 +46,47 @@ class Problem:
         return f"{file}line {self.line}{column}{value}: {self.reason}"
 
 
+@dataclass(slots=True)
+class ProblemCount:
+    """How often one column has one problem, and where first."""
+
+    first: Problem
+    count: int = 0
+
+    def __str__(self) -> str:
+        column = f"{self.first.column}: " if self.first.column else ""
+        value = "" if self.first.value is None else f", {quoted(self.first.value)}"
+        file = f"{self.first.file}, " if self.first.file else ""
+        return (
+            f"{self.count:,} x {column}{self.first.reason} (first in {file}line {self.first.line}"
+            f"{value})"
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        return {"count": self.count, "first": self.first.to_json()}
+
+
+@dataclass(slots=True)
+class ProblemCounts:
+    """Problems by column and reason."""
+
+    counts: dict[tuple[str | None, str], ProblemCount] = field(default_factory=dict)
+
+    def add(self, first: Problem, count: int = 1) -> None:
+        known = self.counts.setdefault((first.column, first.reason), ProblemCount(first))
+        known.count += count
+
+    def most(self, limit: int) -> list[ProblemCount]:
+        """The most frequent first."""
+        return sorted(self.counts.values(), key=lambda each: -each.count)[:limit]
+
+    def __str__(self) -> str:
+        shown = "; ".join(map(str, self.most(REASONS_SHOWN)))
+        more = len(self.counts) - REASONS_SHOWN
+        return f"{shown}; and {more} more reasons" if more > 0 else shown
+
+
+REASONS_SHOWN = 5
 LONGEST_VALUE_SHOWN = 200
 
 
@@ -79,6 +120,9 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 NUMBER = re.compile(r"-?[0-9]+(?:\.[0-9]+)?(?:[eE](-?[0-9]+))?", re.ASCII)
 TIME = re.compile(
     r"(\d{4}-\d{2}-\d{2})([T ])(\d{2}:\d{2}(?::\d{2})?)(\.\d{1,9})?(Z|\+00:00|)", re.ASCII
+)
+SPREADSHEET_TIME = re.compile(
+    r"\d{1,2}[/.-]\d{1,2}[/.-]\d{2,4}( \d{1,2}:\d{2}(:\d{2})?( ?[AP]M)?)?", re.ASCII
 )
 CURRENCY = re.compile(r"[A-Z]{3}", re.ASCII)
 NULL_WORDS = frozenset({"NULL", "null", "Null"})
@@ -129,30 +173,32 @@ def read_number(text: str) -> ReadCell:
     return ReadCell(plain.rstrip(".") if plain.endswith(".") else plain)
 
 
+SPREADSHEET = "the file was re-saved by a spreadsheet, so deliver the export as it came"
+NUMBER_HINTS: tuple[tuple[re.Pattern[str], str], ...] = (
+    (re.compile(r"^\s|\s$"), "remove the spaces around it"),
+    (
+        re.compile(r"^\s*\(.*\)\s*$"),
+        "write a negative amount with a minus sign, not in parentheses",
+    ),
+    (re.compile(r"\+"), "leave out the plus sign"),
+    (re.compile(r","), "write 1234.50, with a decimal point and without thousands separators"),
+    (re.compile(r"_"), "leave out the underscores"),
+    (re.compile(r"[$€£¥]|\b[A-Za-z]{3}\b"), "leave out the currency, it has a column of its own"),
+    (re.compile(r"^\s*\(?-?[$€£¥]\s?[0-9]{1,3}(,[0-9]{3})*\.[0-9]{2}\)?\s*$"), SPREADSHEET),
+)
+
+
 def _number_hint(text: str) -> str:
+    """All that is wrong with the text."""
     if not text.isascii():
         return "not a number: only the ASCII digits 0-9 are read"
-    if text != text.strip():
-        return "not a number: remove the spaces around it"
     if len(text) > MAX_NUMBER_LENGTH:
         return f"not a number that can be kept: longer than {MAX_NUMBER_LENGTH} characters"
-    lowered = text.lower().lstrip("+-")
-    if lowered in ("nan", "snan", "inf", "infinity"):
+    if text.lower().strip().lstrip("+-") in ("nan", "snan", "inf", "infinity"):
         return "not a number: a cost must be finite"
-    if re.fullmatch(r"\(.*\)", text):
-        return "not a number: write a negative amount with a minus sign, not in parentheses"
-    if "+" in text:
-        return "not a number in FOCUS form: leave out the plus sign"
-    if "," in text:
-        return "not a number: write 1234.50, with a decimal point and without thousands separators"
-    if "_" in text:
-        return "not a number: leave out the underscores"
-    if re.search(r"[$€£¥]|[A-Za-z]{3}", text):
-        return "not a number: leave out the currency, it has a column of its own"
-    return (
-        "not a number: digits, an optional minus sign, a decimal point or E notation (1.5E-7) are "
-        "read"
-    )
+    hints = [hint for pattern, hint in NUMBER_HINTS if pattern.search(text)]
+    usual = "digits, an optional minus sign, a decimal point or E notation (1.5E-7) are read"
+    return f"not a number: {'; '.join(hints) or usual}"
 
 
 def read_time(text: str) -> ReadCell:
@@ -186,6 +232,8 @@ def read_time(text: str) -> ReadCell:
 def _time_hint(text: str) -> str:
     if re.fullmatch(r"\d{10,16}", text, re.ASCII):
         return "a count of seconds since 1970, not a date; write 2026-09-01T00:00:00Z"
+    if SPREADSHEET_TIME.fullmatch(text):
+        return f"not written as 2026-09-01T00:00:00Z: {SPREADSHEET}"
     if re.search(r"[+-]\d{2}:?\d{2}$", text, re.ASCII):
         return "not in UTC; convert it and write 2026-09-01T00:00:00Z"
     return "not an ISO 8601 time in UTC such as 2026-09-01T00:00:00Z"

@@ -14,6 +14,7 @@ from portal.ingest.otlp.traces.normalise import NOT_INFERENCE, OUTSIDE_WINDOW, R
 from portal.pages.frame.durations import milliseconds
 from reports.analysis.waterfall import SpanNode
 from reports.charts.histogram import Bar
+from reports.queries.traces.costs import SpanCost
 from reports.readable import grouped
 
 register = template.Library()
@@ -67,6 +68,13 @@ def span_state(call: Any) -> SafeString:
     if not notes:
         notes.append(("", "ok"))
     return format_html_join(", ", '<span class="{}">{}</span>', notes)
+
+
+@register.simple_tag
+def price_source(price: SpanCost) -> str:
+    """Who states a call's prices, and whether they are of its tier."""
+    told = price.sources or "a price list without a name"
+    return f"{told}, general price for {price.general_tier}" if price.general_tier else told
 
 
 @register.simple_tag

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from decimal import Decimal
 
+from reports.queries.traces.costs import SpanCost
 from reports.queries.traces.spans import SpanRow
 
 # Reasons of portal.ingest.otlp for which a span's usage stands on another span.
@@ -23,7 +24,7 @@ class SpanNode:
     """A span, the calls at or below it, and where it lies in the trace (0 to 1)."""
 
     span: SpanRow
-    cost: Decimal | None  # USD at list prices of this call; None: not a model call, or unpriced
+    price: SpanCost | None  # at list prices, of this call; None: no model call
     start: float = 0.0
     width: float = 0.0
     depth: int = 0
@@ -33,6 +34,11 @@ class SpanNode:
     unpriced: int = 0
     tokens_below: int = 0  # tokens of the model calls at or below
     cost_below: Decimal = Decimal(0)  # of the priced ones
+
+    @property
+    def cost(self) -> Decimal | None:
+        """USD of this call; None where it is none, or unpriced."""
+        return self.price.cost if self.price else None
 
     @property
     def is_call(self) -> bool:
@@ -89,9 +95,9 @@ class Waterfall:
             waiting.extend(DrawingStep(child) for child in reversed(step.node.children))
 
 
-def waterfall(spans: Sequence[SpanRow], costs: dict[int, Decimal | None]) -> Waterfall:
-    """`costs` maps a span id to the USD of that call. Spans must come in the order they began."""
-    nodes = {span.span_id: SpanNode(span=span, cost=costs.get(span.span_id)) for span in spans}
+def waterfall(spans: Sequence[SpanRow], prices: Mapping[int, SpanCost]) -> Waterfall:
+    """`prices` maps a span id to what that call costs. Spans must come in the order they began."""
+    nodes = {span.span_id: SpanNode(span=span, price=prices.get(span.span_id)) for span in spans}
     roots = _linked(nodes)
     begin = min((span.started_at for span in spans), default=None)
     if begin is None:

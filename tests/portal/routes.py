@@ -199,6 +199,8 @@ PAGE_ROUTES: dict[str, Route] = {
     ),
     "on-call": page("/on-call/", "/on-call/?team=bravo"),
     "debug": page("/debug/", "/debug/?team=bravo"),
+    "debug-prices": page("/debug/prices/", "/debug/prices/?team=bravo"),
+    "debug-prices-csv": page("/debug/prices.csv", "/debug/prices.csv?team=bravo"),
     "gpu": page("/gpu/", "/gpu/?team=bravo"),
     "debug-trace": page("/debug/trace/{bravo_trace}/"),
     "import": page("/imports/{bill_import}/"),

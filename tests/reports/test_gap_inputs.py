@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from django.db import connection
 
-from allocation.catalogue.prices import ensure_prices, reprice
+from allocation.catalogue.price_store import ensure_prices
+from allocation.catalogue.prices import reprice
 from allocation.models import Charge, ChargeScope, Import, PriceMatch, PriceVersion, UsageHourly
 from reports.analysis.gap import CauseKey
 from reports.asking import TeamScope

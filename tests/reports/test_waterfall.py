@@ -8,6 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from reports.analysis.waterfall import DEEPEST, Waterfall, waterfall
+from reports.queries.traces.costs import SpanCost
 from reports.queries.traces.spans import SpanRow
 
 BEGIN = datetime(2026, 11, 20, 12, tzinfo=UTC)
@@ -55,6 +56,13 @@ def row(
     return SpanRow(**{**values, **own})
 
 
+def costs(by_span: dict[int, str | None]) -> dict[int, SpanCost]:
+    return {
+        number: SpanCost(UUID(int=1), number, Decimal(cost) if cost else None)
+        for number, cost in by_span.items()
+    }
+
+
 def names(drawn: Waterfall) -> list[str]:
     return ["end" if step.node is None else step.node.span.name for step in drawn.steps]
 
@@ -62,7 +70,7 @@ def names(drawn: Waterfall) -> list[str]:
 def test_a_parent_holds_the_sums_of_the_calls_below_it() -> None:
     spans = [row(1), row(2, 1, tokens=100), row(3, 1), row(4, 3, tokens=50), row(5, 3, tokens=7)]
 
-    drawn = waterfall(spans, {2: Decimal("0.10"), 4: Decimal("0.05"), 5: None})
+    drawn = waterfall(spans, costs({2: "0.10", 4: "0.05", 5: None}))
 
     (root,) = drawn.roots
     assert (root.calls, root.tokens_below, root.cost_below, root.unpriced) == (
@@ -89,7 +97,7 @@ def test_a_claim_is_compared_with_calls_at_any_depth() -> None:
 def test_a_repeat_of_a_call_adds_nothing() -> None:
     repeat = row(3, 1, tokens=100, counted=False, not_counted="the same call as another span")
 
-    drawn = waterfall([row(1), row(2, 1, tokens=100), repeat], {2: Decimal(1), 3: Decimal(1)})
+    drawn = waterfall([row(1), row(2, 1, tokens=100), repeat], costs({2: "1", 3: "1"}))
 
     assert (drawn.tokens, drawn.calls, drawn.cost) == (100, 1, Decimal(1))
 

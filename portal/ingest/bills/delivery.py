@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import date, timedelta
-from decimal import localcontext
+from decimal import Decimal, localcontext
 from itertools import zip_longest
 from typing import Any, NamedTuple
 
@@ -17,20 +17,24 @@ from django.db import DatabaseError, connection, transaction
 from django.utils import timezone
 
 from allocation.models import Delivery, Import, ImportStatus, Source
-from allocation.values.money import EXACT
+from allocation.values.money import EXACT, plain
 from allocation.values.names import quoted
 from allocation.values.periods import BadPeriod, Period
 from portal.ingest.bills import publish
 from portal.ingest.bills.files.gathering import unpacked
 from portal.ingest.bills.files.stream import BillFile, start_bytes
 from portal.ingest.bills.formats import AUTO, Rows, check_format, format_of
-from portal.ingest.bills.load.loader import Loaded, Loader, check_totals
+from portal.ingest.bills.load.loader import Loaded, Loader, absolute_billed, check_totals
+from portal.ingest.bills.load.rejected import absolute_by_currency, sums_as_json
 from portal.ingest.problems import BillRefused, Problem, keep_rejected
 from portal.jobs.models import JobStatus
 from portal.jobs.queue import enqueue
+from reports.queries.reconcile.other_months import months_with_bills
 
-MOST_REJECTED_PERCENT = 5
+MOST_REJECTED_PERCENT = 5  # of the rows
+MOST_REJECTED_MONEY_PERCENT = 1  # of the absolute billed amounts of a currency
 REJECTED_SHOWN = 20
+UNREAD_SHOWN = 20  # columns and reasons
 
 Progress = Callable[[int, int | None, str], None]
 
@@ -49,6 +53,9 @@ class ImportOutcome:
     files: list[dict[str, Any]] = field(default_factory=list)
     replaced: list[dict[str, Any]] = field(default_factory=list)
     rejected: list[Problem] = field(default_factory=list)  # the first twenty
+    rejected_money: list[dict[str, Any]] = field(default_factory=list)
+    unread: list[dict[str, Any]] = field(default_factory=list)  # values loaded as null
+    earlier_months: list[dict[str, Any]] = field(default_factory=list)
     seconds: float = 0.0
     reason: str | None = None  # why it was refused, or which import holds the same content
     same_as: int | None = None
@@ -68,6 +75,12 @@ class ImportOutcome:
             "rejected": [each.to_json() for each in self.rejected],
             "seconds": round(self.seconds, 3),
         }
+        if self.rejected_money:
+            shown["rejected_money"] = self.rejected_money
+        if self.unread:
+            shown["unread"] = self.unread
+        if self.earlier_months:
+            shown["earlier_months"] = self.earlier_months
         if self.reason is not None:
             shown["reason"] = self.reason
         if self.same_as is not None:
@@ -130,10 +143,19 @@ def load_bill(
         files=bill_import.files,
         replaced=publish.replaced(bill_import.changes),
         rejected=loaded.problems[:REJECTED_SHOWN],
+        rejected_money=bill_import.rejected_money,
+        unread=bill_import.unread,
+        earlier_months=with_bills(bill_import.earlier_months),
         seconds=time.monotonic() - began,
         reason=ended.reason,
         same_as=ended.same_as,
     )
+
+
+def with_bills(earlier: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The same with whether each month has a bill: of one that has none, no page shows the cost."""
+    known = months_with_bills() if earlier else set()
+    return [{**each, "has_bill": each["month"] in known} for each in earlier]
 
 
 class Ended(NamedTuple):
@@ -256,6 +278,7 @@ class BillLoad:
                 self._load(loader, size=sum(file.path.stat().st_size for file in files))
                 self._refuse_same_content()
                 self._refuse_too_many_rejected()
+                self._refuse_too_much_rejected(loader)
                 self._refuse_another_month()
                 publish.stage(self.source, self.bill_import, self.loaded.scopes)
                 check_totals(self.loaded)
@@ -279,26 +302,47 @@ class BillLoad:
         self.bill_import.content_bytes = rows.content_bytes
         self.bill_import.focus_version = rows.header.version
         self.bill_import.totals = publish.totals_as_json(self.loaded.totals)
+        self.bill_import.earlier_months = [
+            {"month": month, "currency": currency, "rows": count, "billed_cost": plain(billed)}
+            for (month, currency), (count, billed) in sorted(self.loaded.earlier.items())
+        ]
+        self.bill_import.unread = [each.to_json() for each in self.loaded.unread.most(UNREAD_SHOWN)]
+        self.bill_import.rejected_money = sums_as_json(loader.rejected_money())
 
     def _refuse_same_content(self) -> None:
         """Two files of one content would count the same money twice."""
         first: dict[str, str] = {}
         for told in self._files_as_json():
             name, digest = told["name"], told["sha256"]
-            if told["rows_read"] and first.setdefault(digest, name) != name:
+            if told["rows_read"] and digest in first:
                 raise BillRefused(
                     f"{first[digest]} and {name} hold the same content; the same money would "
                     "count twice. Nothing was loaded; deliver one of them"
                 )
+            first[digest] = name
 
     def _refuse_too_many_rejected(self) -> None:
         found = self.loaded
         if found.rows_rejected * 100 > MOST_REJECTED_PERCENT * found.rows_read:
             raise BillRefused(
                 f"{found.rows_rejected:,} of {found.rows_read:,} rows can't be loaded, more than "
-                f"{MOST_REJECTED_PERCENT}%; the first is {found.problems[0]}. Nothing was loaded; "
-                "correct the export and deliver it again"
+                f"{MOST_REJECTED_PERCENT}%; the first is {found.problems[0]}. All of them: "
+                f"{found.reasons}. Nothing was loaded; correct the export and deliver it again"
             )
+
+    def _refuse_too_much_rejected(self, loader: Loader) -> None:
+        if not self.loaded.rows_rejected:
+            return
+        loaded = absolute_billed(self.loaded)
+        for currency, amount in absolute_by_currency(loader.rejected_money()).items():
+            total = amount + loaded.get(currency or "", Decimal(0))
+            if amount * 100 > MOST_REJECTED_MONEY_PERCENT * total:
+                raise BillRefused(
+                    f"rows with {plain(amount)} of {plain(total)} {currency} billed can't be "
+                    f"loaded, more than {MOST_REJECTED_MONEY_PERCENT}%; the first is "
+                    f"{self.loaded.problems[0]}. All of them: {self.loaded.reasons}. "
+                    "Nothing was loaded; correct the export and deliver it again"
+                )
 
     def _refuse_another_month(self) -> None:
         others = [

@@ -8,7 +8,8 @@ from typing import Any
 from django.conf import settings
 from django.utils import timezone
 
-from allocation.catalogue.prices import current_version, ensure_prices, reprice
+from allocation.catalogue.price_store import ensure_prices
+from allocation.catalogue.prices import current_version, reprice
 from allocation.models import PriceVersion
 from allocation.usage.summary import summarise
 from portal.ingest.otlp.rollup.merge import merge_deltas
@@ -20,12 +21,15 @@ from portal.jobs.queue import enqueue
 REPRICE = "reprice_usage"
 
 
-def import_packaged_prices(created_by: str | None = None) -> tuple[PriceVersion, bool]:
-    """Bring the installed package's prices in; usage priced by an older version is priced again by
-    a job.
+def refresh_prices(
+    *, created_by: str | None = None, again: bool = False
+) -> tuple[PriceVersion, bool]:
+    """Bring the prices of the installed package and of the other sources in; usage priced by an
+    older version is priced again by a job. With `again` a version that was in force before may
+    return.
     """
     before = current_version()
-    version, is_new = ensure_prices()
+    version, is_new = ensure_prices(again=again)
     if is_new and before is not None:
         enqueue(
             REPRICE,
@@ -54,7 +58,7 @@ def retain_spans(context: JobContext) -> dict[str, Any]:
 @job_kind("import_prices", every_seconds=600)
 def import_prices(context: JobContext) -> dict[str, Any]:
     """Brings the first list in soon after the first start, and a newer one after an upgrade."""
-    version, is_new = import_packaged_prices()
+    version, is_new = refresh_prices()
     return {"version": version.pk, "source": version.source, "is_new": is_new}
 
 

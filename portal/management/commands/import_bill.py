@@ -12,7 +12,9 @@ from portal.commands import PortalCommand
 from portal.ingest.bills.delivery import load_bill
 from portal.ingest.bills.files.gathering import files_at
 from portal.ingest.bills.formats import AUTO, format_choices
-from portal.ingest.problems import Problem
+from portal.ingest.problems import Problem, ProblemCount
+
+NO_BILL = "that month has no bill of its own"
 
 
 class Command(PortalCommand):
@@ -81,6 +83,12 @@ class Command(PortalCommand):
             f"rows and {each['billed_after']} now"
             for each in outcome["replaced"]
         ]
+        lines += [
+            f"rejected: rows ({each['rows']:,}) of {each['month']} with {each['billed_cost']} "
+            f"{each['currency']} billed, {each['unreadable']:,} of them without a readable amount"
+            for each in outcome.get("rejected_money", [])
+            if each["month"]
+        ]
         if len(outcome["files"]) > 1:
             lines += [
                 f"{each['name']}: {each['rows_read']:,} rows read, {each['rows_loaded']:,} loaded, "
@@ -88,5 +96,15 @@ class Command(PortalCommand):
                 for each in outcome["files"]
             ]
         lines += [f"repaired: {rule} {count:,} times" for rule, count in outcome["repairs"].items()]
+        lines += [
+            f"charged for {each['month']}: rows ({each['rows']:,}) with {each['billed_cost']} "
+            f"{each['currency']} billed, shown "
+            + ("on the pages of that month" if each["has_bill"] else f"on no page: {NO_BILL}")
+            for each in outcome.get("earlier_months", [])
+        ]
+        lines += [
+            f"loaded without the value: {ProblemCount(Problem(**each['first']), each['count'])}"
+            for each in outcome.get("unread", [])
+        ]
         lines += [str(Problem(**each)) for each in outcome["rejected"]]
         return "\n".join(lines)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 from django.core.management.base import CommandParser
@@ -19,6 +20,7 @@ from reports.queries.reconcile.bridge import (
     bridges,
 )
 from reports.queries.reconcile.ledger import reconcile_period
+from reports.queries.reconcile.other_months import EarlierCost
 
 WORDS = {
     PURCHASES: "purchases",
@@ -54,10 +56,29 @@ class Command(PortalCommand):
                     "allocated": plain(row.allocated),
                     "unallocated": plain(row.unallocated),
                     "difference": plain(row.difference),
+                    "rejected": {
+                        "rows": row.rejected.rows,
+                        "billed_cost": plain(row.rejected.billed_cost),
+                        "unreadable": row.rejected.unreadable,
+                    },
                 }
                 for row in found.rows
             ],
         }
+        if found.troubles:
+            outcome["troubles"] = found.troubles
+        if found.earlier:
+            outcome["earlier_months"] = [
+                {
+                    "source": cost.source,
+                    "currency": cost.currency,
+                    "month": cost.month,
+                    "billed_cost": plain(cost.billed_cost),
+                    "effective_cost": plain(cost.effective_cost),
+                    "shown": cost.is_shown,
+                }
+                for cost in found.earlier
+            ]
         if options["bridge"]:
             outcome["bridges"] = [
                 {
@@ -84,5 +105,18 @@ class Command(PortalCommand):
             + " + ".join(f"{WORDS[step]} {bridge[step]}" for step in STEPS)
             for bridge in outcome.get("bridges", [])
         ]
-        verdict = "balanced" if outcome["balanced"] else "NOT balanced: allocate the month again"
+        lines += [
+            EarlierCost(
+                cost["source"],
+                cost["currency"],
+                cost["month"],
+                Decimal(cost["billed_cost"]),
+                Decimal(cost["effective_cost"]),
+                cost["shown"],
+            ).words
+            for cost in outcome.get("earlier_months", [])
+            if not cost["shown"]
+        ]
+        troubles = "; ".join(outcome.get("troubles", []))
+        verdict = "balanced" if outcome["balanced"] else f"NOT balanced: {troubles}"
         return "\n".join([*lines, f"{outcome['period']}: {verdict}"])

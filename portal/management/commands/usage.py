@@ -10,8 +10,8 @@ from typing import Any
 from django.core.management.base import CommandParser
 
 from allocation.values.money import plain
-from portal.commands import PortalCommand
-from portal.ingest.otlp.job_kinds import import_packaged_prices
+from portal.commands import PortalCommand, day_argument
+from portal.ingest.otlp.job_kinds import refresh_prices
 from portal.ingest.otlp.rollup.merge import merge_deltas
 from reports.asking import TeamScope
 from reports.queries.usage.by import BY, UsageSum, usage_by
@@ -35,7 +35,7 @@ class Command(PortalCommand):
         )
 
     def run(self, **options: Any) -> dict[str, Any]:
-        import_packaged_prices(created_by="usage")
+        refresh_prices(created_by="usage")
         merge_deltas(ALL_OF_IT)
         names: list[str] = options["by"]
         rows = usage_by(
@@ -57,7 +57,12 @@ class Command(PortalCommand):
             tokens = sum(Decimal(str(count)) for count in row["tokens"].values())
             cost = row["list_cost"] or "without a price"
             told = [value for value in named if value not in (cost, row["client_cost"])]
-            lines.append(f"{' '.join(told)}: {row['calls']} calls, {tokens} tokens, {cost}")
+            general = row["calls_at_general_price"]
+            note = f", {general} at the general price for want of one of their tier"
+            lines.append(
+                f"{' '.join(told)}: {row['calls']} calls, {tokens} tokens, {cost}"
+                f"{note if general else ''}"
+            )
         return "\n".join(lines) or "no calls in these days"
 
 
@@ -73,6 +78,7 @@ def as_json(names: list[str], row: UsageSum) -> dict[str, Any]:
         "list_cost": None if row.list_cost is None else plain(row.list_cost),
         "client_cost": None if row.client_cost is None else plain(row.client_cost),
         "client_cost_calls": count(row.client_cost_calls),
+        "calls_at_general_price": count(row.general_price_calls),
         "time_to_first_chunk_ms_p50": row.first_chunk_ms,
     }
 
@@ -80,13 +86,6 @@ def as_json(names: list[str], row: UsageSum) -> dict[str, Any]:
 def count(quantity: Decimal) -> int | float:
     """A whole number where it is one; sampled spans stand for parts of calls, too."""
     return int(quantity) if quantity == quantity.to_integral_value() else float(quantity)
-
-
-def day_argument(text: str) -> date:
-    try:
-        return date.fromisoformat(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is no day; write YYYY-MM-DD") from None
 
 
 def names_argument(text: str) -> list[str]:

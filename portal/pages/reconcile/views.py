@@ -26,6 +26,8 @@ from reports.charts.spend import bridge
 from reports.cost_question.runs import runs_of_months
 from reports.queries.reconcile.gap_inputs import OffTheBill
 from reports.queries.reconcile.gaps import MonthGaps, SourceGap, month_gaps
+from reports.queries.reconcile.other_months import earlier_cost
+from reports.queries.reconcile.rejected import RejectedMoney, rejected_money
 from reports.queries.reconcile.sources import (
     AllocatedSource,
     LoadedSource,
@@ -78,15 +80,24 @@ def reconciliation(request: HttpRequest) -> HttpResponseBase:
     }
     if not (loaded or runs):
         return render_page(request, "reconcile/empty.html", {}, **frame)  # type: ignore[arg-type]
+    rejected = rejected_money(month) if state.reader_scope.is_everything else {}
+    numbers = [run.id for run in runs] if state.reader_scope.is_everything else []
+    earlier = earlier_cost(month=month, runs=numbers)
     made = allocated_sources(runs=runs, metric=BILLED, scope=state.reader_scope)
     gaps = month_gaps(month=month, runs=runs, scope=state.reader_scope)
-    sources = _sources_table(request, state, loaded, made)
+    sources = _sources_table(request, state, loaded, made, rejected)
     blocks = [_block(request, state, source) for source in gaps.sources]
     off_the_bill = _off_the_bill_table(request, gaps.off_the_bill)
     tables = [sources, *(block.table for block in blocks), off_the_bill]
     context = {
         "sources": sources,
         "unbalanced": sum(1 for row in sources.rows if row["difference"].value),
+        "left_out": [
+            (source, money.words(currency))
+            for (source, currency), money in sorted(rejected.items())
+            if money.is_open
+        ],
+        "earlier": [cost.words for cost in earlier if not cost.is_shown],
         "blocks": blocks,
         "off_the_bill": off_the_bill,
         "csv_address": f"{reverse('reconciliation_csv')}?period={month:%Y-%m}" if blocks else "",
@@ -99,7 +110,11 @@ def reconciliation(request: HttpRequest) -> HttpResponseBase:
 
 
 def _sources_table(
-    request: HttpRequest, state: PageState, loaded: list[LoadedSource], made: list[AllocatedSource]
+    request: HttpRequest,
+    state: PageState,
+    loaded: list[LoadedSource],
+    made: list[AllocatedSource],
+    rejected: dict[tuple[str, str], RejectedMoney],
 ) -> Table:
     """One line per source and currency, so that nothing is added over currencies."""
     bills = {(one.source, one.currency): one for one in loaded}
@@ -109,13 +124,15 @@ def _sources_table(
         Column("currency", "Currency"),
         Column("rows", "Bill lines", "count"),
         Column("rejected", "Rejected", "count"),
+        Column("rejected_cost", "Rejected, invoiced", "money"),
         Column("loaded", "Loaded", "money"),
         Column("allocated", "Allocated", "money"),
         Column("unallocated", "Unallocated", "money"),
         Column("difference", "Difference", "money"),
     ]
     rows = [
-        _source_row(state, key, bills.get(key), runs.get(key)) for key in sorted({*bills, *runs})
+        _source_row(state, key, bills.get(key), runs.get(key), rejected.get(key))
+        for key in sorted({*bills, *runs, *rejected})
     ]
     return arranged(
         Table("sources", "Bills per source", columns, rows, sort="source", sums=True), request
@@ -123,11 +140,19 @@ def _sources_table(
 
 
 def _source_row(
-    state: PageState, key: tuple[str, str], bill: LoadedSource | None, made: AllocatedSource | None
+    state: PageState,
+    key: tuple[str, str],
+    bill: LoadedSource | None,
+    made: AllocatedSource | None,
+    rejected: RejectedMoney | None,
 ) -> Row:
     name, currency = key
     places = minor_units(currency)
-    row: Row = {"source": Cell(value=name), "currency": Cell(value=currency)}
+    row: Row = {
+        "source": Cell(value=name),
+        "currency": Cell(value=currency),
+        "rejected_cost": Cell(value=rejected.billed_cost if rejected else ZERO, places=places),
+    }
     if bill:
         row |= {
             "rows": Cell(value=bill.rows),

@@ -8,16 +8,20 @@ ordered by their keys, as bytes.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from decimal import Decimal
+from typing import Any
 
 from django.db import connection
 
 from allocation.storage.rows import whole_month_plans
+from allocation.values.money import exact_sum
 from allocation.values.periods import Period
 from reports.asking import TeamScope
 from reports.cost_question.question import CostQuestion
 from reports.cost_question.runs import current_runs, runs_of_months
 from reports.cost_question.statement import parameters, rollup
 from reports.exports.format import BASES, Basis, NotAllocated
+from reports.queries.reconcile.rejected import rejected_money
 from reports.readable import SKIPPED, safe_cell
 
 KEYS = (
@@ -27,6 +31,7 @@ KEYS = (
 MEASURES = ("billed_cost", "effective_cost", "list_cost", "evidence")
 COLUMNS = KEYS + MEASURES
 CONTROL_TOTAL = "CONTROL TOTAL"
+REJECTED = "REJECTED"
 BLOCK_BYTES = 65_536
 EVIDENCE = {
     1: "traces",
@@ -72,13 +77,27 @@ COPY (
     ORDER BY {order}
 ) TO STDOUT WITH (FORMAT csv, HEADER)
 """
-# One row per currency, under the same columns.
+# The billed cost of rows that deliveries left out, by currency, bound by `_rejected`.
+LEFT_OUT = """unnest(%(rejected_currencies)s::text[], %(rejected_billed)s::numeric[])
+        AS left_out (currency, billed_cost)"""
+# One row per currency in which rows were left out, under the same columns.
+REJECTED_ROWS = """
+COPY (
+    SELECT {cells}, trim_scale(billed_cost), NULL, NULL, NULL
+    FROM {left_out}
+    ORDER BY currency COLLATE "C"
+) TO STDOUT WITH (FORMAT csv)
+"""
+# One row per currency, under the same columns, with what was left out.
 TOTALS = """
 COPY (
-    SELECT {cells}, trim_scale(billed_cost), trim_scale(effective_cost), trim_scale(list_cost), NULL
+    SELECT {cells},
+        trim_scale(coalesce(summed.billed_cost, 0) + coalesce(left_out.billed_cost, 0)),
+        trim_scale(effective_cost), trim_scale(list_cost), NULL
     FROM (
 {summed}
     ) summed
+    FULL JOIN {left_out} USING (currency)
     ORDER BY currency COLLATE "C"
 ) TO STDOUT WITH (FORMAT csv)
 """
@@ -89,7 +108,7 @@ def chargeback_csv(*, period: Period, basis: Basis, scope: TeamScope) -> Iterato
 
     Both bases stand side by side in columns of their own, so that either can be posted and the
     other seen; `basis` only says which one the reader charges by. Control totals are sums over the
-    reader's own lines.
+    reader's own lines and, for a reader of everything, the billed cost of rejected rows.
     """
     if basis not in BASES:
         raise ValueError(f"basis is billed or effective, not {basis!r}")
@@ -104,9 +123,11 @@ def _blocks(question: CostQuestion, period: Period) -> Iterator[bytes]:
         **parameters(question),
         "period": str(period),
         "control_total": CONTROL_TOTAL,
+        "rejected": REJECTED,
+        **_rejected(question.scope, period),
         "skipped": SKIPPED,
     }
-    for statement in (_lines(question), _totals(question)):
+    for statement in (_lines(question), _rejected_rows(), _totals(question)):
         with (
             whole_month_plans(),
             connection.cursor() as cursor,
@@ -145,7 +166,28 @@ def _lines(question: CostQuestion) -> str:
     )
 
 
+def _rejected(scope: TeamScope, period: Period) -> dict[str, list[Any]]:
+    """What is bound for rejected rows, which no team owns: none for a reader of some teams."""
+    found: dict[str, list[Decimal]] = {}
+    if scope.is_everything:
+        for (_, currency), money in rejected_money(period.start).items():
+            found.setdefault(currency, []).append(money.billed_cost)
+    return {
+        "rejected_currencies": list(found),
+        "rejected_billed": [exact_sum(amounts) for amounts in found.values()],
+    }
+
+
+def _rejected_rows() -> str:
+    return REJECTED_ROWS.format(cells=_total_cells("rejected"), left_out=LEFT_OUT)
+
+
 def _totals(question: CostQuestion) -> str:
-    named = {"period": "%(control_total)s", "billing_currency": "currency"}
-    cells = ", ".join(named.get(name, "NULL") for name in KEYS)
-    return TOTALS.format(cells=cells, summed=total_sums(question))
+    cells = _total_cells("control_total")
+    return TOTALS.format(cells=cells, summed=total_sums(question), left_out=LEFT_OUT)
+
+
+def _total_cells(period: str) -> str:
+    """Keys of a row that sums up a currency; `period` is what is bound for the first."""
+    named = {"period": f"%({period})s", "billing_currency": "currency"}
+    return ", ".join(named.get(name, "NULL") for name in KEYS)

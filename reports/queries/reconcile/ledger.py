@@ -16,6 +16,8 @@ from allocation.runs.month import METRICS
 from allocation.storage.rows import whole_month_plans
 from allocation.values.money import exact_sum
 from allocation.values.periods import Period
+from reports.queries.reconcile.other_months import EarlierCost, earlier_cost
+from reports.queries.reconcile.rejected import NOTHING_REJECTED, RejectedMoney, rejected_money
 
 # One row per source and currency: what was billed, from the charges themselves and not from any sum
 # kept of them.
@@ -41,6 +43,9 @@ GROUP BY 1
 """
 
 
+BILLED = METRICS[0]
+
+
 @dataclass(frozen=True)
 class ReconciliationRow:
     """`difference` is charges - allocated - unallocated: not zero where bills changed since the
@@ -54,6 +59,7 @@ class ReconciliationRow:
     charges: Decimal
     allocated: Decimal
     unallocated: Decimal
+    rejected: RejectedMoney = NOTHING_REJECTED
 
     @property
     def difference(self) -> Decimal:
@@ -66,10 +72,22 @@ class ReconciliationRow:
 class Reconciliation:
     period: Period
     rows: tuple[ReconciliationRow, ...]
+    earlier: tuple[EarlierCost, ...] = ()
 
     @property
     def is_balanced(self) -> bool:
-        return all(not row.difference for row in self.rows)
+        return not self.troubles
+
+    @property
+    def troubles(self) -> list[str]:
+        """Why it is not balanced, each with what to do."""
+        found = []
+        if any(row.difference for row in self.rows):
+            found.append("charges and runs differ: allocate the month again")
+        for row in self.rows:
+            if row.metric == BILLED and row.rejected.is_open:
+                found.append(f"{row.source} {row.currency}: {row.rejected.words(row.currency)}")
+        return found
 
 
 def reconcile_period(*, period: Period) -> Reconciliation:
@@ -92,10 +110,13 @@ def reconcile_period(*, period: Period) -> Reconciliation:
         for currency, run in runs.items()
         for row in _sums(SHARED, {"month": month, "run": run})
     }
+    rejected = rejected_money(month)
+    numbers = {name: pk for pk, name in names.items()}
     zero = Decimal(0)
     rows = []
     for source_id, currency in sorted(
-        charges.keys() | shares.keys(), key=lambda key: (names[key[0]], key[1])
+        charges.keys() | shares.keys() | {(numbers[name], code) for name, code in rejected},
+        key=lambda key: (names[key[0]], key[1]),
     ):
         billed_effective = charges.get((source_id, currency), (zero, zero))
         share = shares.get((source_id, currency), (zero,) * 4)
@@ -109,9 +130,11 @@ def reconcile_period(*, period: Period) -> Reconciliation:
                     charges=billed_effective[n],
                     allocated=share[2 * n],
                     unallocated=share[2 * n + 1],
+                    rejected=rejected.get((names[source_id], currency), NOTHING_REJECTED),
                 )
             )
-    return Reconciliation(period, tuple(rows))
+    earlier = earlier_cost(month=month, runs=list(runs.values()))
+    return Reconciliation(period, tuple(rows), tuple(earlier))
 
 
 def _sums(statement: str, values: dict[str, Any]) -> list[tuple[Any, ...]]:

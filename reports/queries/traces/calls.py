@@ -12,7 +12,7 @@ from uuid import UUID
 
 from allocation.catalogue.canonical import TOKEN_COLUMNS
 from reports.asking import TeamScope, fetch, within_scope
-from reports.queries.traces.costs import span_costs
+from reports.queries.traces.costs import SpanCost, span_costs
 from reports.queries.usage.picked import PICKED_DIMENSIONS, UsageFilter
 from reports.queries.usage.tokens import all_tokens
 from reports.window import HourWindow
@@ -45,7 +45,12 @@ class CallRow:
     tokens: int
     adjusted_count: Decimal
     is_outside: bool  # of the time window: kept, counted nowhere
-    cost: Decimal | None = None  # USD at list prices; only `costliest_calls` tells it
+    price: SpanCost | None = None  # only `costliest_calls` tells it
+
+    @property
+    def cost(self) -> Decimal | None:
+        """USD at list prices."""
+        return self.price.cost if self.price else None
 
 
 COLUMNS = f"""
@@ -195,7 +200,7 @@ def costliest_calls(*, window: HourWindow, picked: UsageFilter, teams: TeamScope
     """
     calls = fetch(CallRow, COSTLIEST, _parameters(window, picked, teams))
     costs = span_costs(calls)
-    priced = [replace(call, cost=costs.get((call.trace_id, call.span_id))) for call in calls]
+    priced = [replace(call, price=costs.get((call.trace_id, call.span_id))) for call in calls]
     return sorted(
         (call for call in priced if call.cost is not None), key=lambda call: -(call.cost or 0)
     )

@@ -11,6 +11,7 @@ from uuid import UUID
 
 from allocation.catalogue.canonical import TOKEN_COLUMNS
 from reports.asking import fetch
+from reports.queries.usage.price_line import falls_back, line_in_force
 
 
 class SpanKey(Protocol):
@@ -27,13 +28,23 @@ class SpanCost:
     trace_id: UUID
     span_id: int
     cost: Decimal | None
+    sources: str | None = None  # who states the prices
+    general_tier: str | None = None  # the call's tier, where some class has only a general price
 
 
 # One row per model call among the given spans; NULL where any token class it used has no price. The
 # same choices as allocation.catalogue.prices makes for the rollup: the model that answered before
-# the one asked for; of the price lines the tier's own, then the latest date, then the highest
-# context band. Multiplied, since a division rounds.
+# the one asked for. Multiplied, since a division rounds.
 CLASSES = ", ".join(f"('{name}', s.{name})" for name in TOKEN_COLUMNS)
+LINE = line_in_force(
+    version="newest.id",
+    provider="m.price_provider",
+    model="m.price_model",
+    of_class="class.token_class",
+    tier="d.tier",
+    band="d.context_band",
+    at="s.started_at AT TIME ZONE 'UTC'",
+)
 SQL = f"""
 WITH wanted AS (
     SELECT * FROM unnest(%(days)s::date[], %(traces)s::uuid[], %(spans)s::bigint[])
@@ -43,7 +54,10 @@ WITH wanted AS (
 )
 SELECT s.trace_id, s.span_id,
     CASE WHEN bool_and(class.tokens = 0 OR line.per_million IS NOT NULL)
-        THEN sum(class.tokens * line.per_million) * 0.000001 END
+        THEN sum(class.tokens * line.per_million) * 0.000001 END,
+    string_agg(DISTINCT line.source, ', '),
+    CASE WHEN bool_or({falls_back("d.tier", "line.tier")} AND line.per_million IS NOT NULL
+        AND class.token_class <> 'calls') THEN min(d.tier) END
 FROM wanted
 JOIN span s ON s.span_day = wanted.span_day AND s.trace_id = wanted.trace_id
     AND s.span_id = wanted.span_id AND s.span_day = ANY(%(days)s)
@@ -59,17 +73,7 @@ CROSS JOIN LATERAL (VALUES
     {CLASSES}, ('calls', 1)
 ) AS class(token_class, tokens)
 LEFT JOIN LATERAL (
-    SELECT p.per_million FROM allocation_price p
-    WHERE p.version_id = newest.id AND p.provider = m.price_provider AND p.model = m.price_model
-        AND p.token_class = class.token_class AND (p.tier IS NULL OR p.tier = d.tier)
-        AND p.context_from <= d.context_band
-        AND (p.valid_from IS NULL OR p.valid_from <= (s.started_at AT TIME ZONE 'UTC')::date)
-        AND (p.time_of_day_from IS NULL OR CASE WHEN p.time_of_day_to <= p.time_of_day_from
-            THEN (s.started_at AT TIME ZONE 'UTC')::time >= p.time_of_day_from
-                OR (s.started_at AT TIME ZONE 'UTC')::time < p.time_of_day_to
-            ELSE (s.started_at AT TIME ZONE 'UTC')::time >= p.time_of_day_from
-                AND (s.started_at AT TIME ZONE 'UTC')::time < p.time_of_day_to END)
-    ORDER BY p.tier IS NULL, p.valid_from DESC NULLS LAST, p.context_from DESC LIMIT 1
+    {LINE}
 ) AS line ON class.tokens > 0
 WHERE (d.is_inference OR s.counted)
     AND (class.token_class <> 'calls' OR line.per_million IS NOT NULL)
@@ -77,8 +81,8 @@ GROUP BY s.trace_id, s.span_id
 """  # noqa: S608  names of columns
 
 
-def span_costs(spans: Iterable[SpanKey]) -> dict[tuple[UUID, int], Decimal | None]:
-    """USD of each model call among the spans; None where unpriced, no entry where it is no model
+def span_costs(spans: Iterable[SpanKey]) -> dict[tuple[UUID, int], SpanCost]:
+    """USD of each model call among the spans, None where unpriced; no entry where it is no model
     call.
     """
     keys = list(spans)
@@ -91,4 +95,4 @@ def span_costs(spans: Iterable[SpanKey]) -> dict[tuple[UUID, int], Decimal | Non
             "spans": [key.span_id for key in keys],
         },
     )
-    return {(row.trace_id, row.span_id): row.cost for row in rows}
+    return {(row.trace_id, row.span_id): row for row in rows}

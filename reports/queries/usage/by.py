@@ -13,8 +13,9 @@ from django.db import connection
 
 from allocation.catalogue.canonical import TOKEN_COLUMNS
 from allocation.catalogue.price_list import packaged
-from allocation.catalogue.vocabulary import SELLERS, canonical_provider
+from allocation.catalogue.vocabulary import PACKAGE_PROVIDERS, SELLERS, canonical_provider
 from reports.asking import TeamScope, within_scope
+from reports.queries.usage.price_line import falls_back, line_in_force
 
 # What rows can be made by -> SQL. A call that names no seller (a framework, a gateway, nothing) is
 # shown under the one whose price list knows its model.
@@ -46,16 +47,43 @@ LEFT JOIN LATERAL (
     ORDER BY m.version_id DESC, m.model_text = d.model_answered DESC
     LIMIT 1) AS maker ON true
 """
+# Whether usage of a tier that should have a price of its own was priced by a general line.
+CLASSES = ", ".join(f"('{name}', u.{name})" for name in TOKEN_COLUMNS)
+LINE = line_in_force(
+    version="m.version_id",
+    provider="m.price_provider",
+    model="m.price_model",
+    of_class="class.token_class",
+    tier="d.tier",
+    band="d.context_band",
+    at="u.hour AT TIME ZONE 'UTC'",
+)
+GENERAL = f"""
+LEFT JOIN LATERAL (
+    SELECT bool_or({falls_back("d.tier", "line.tier")}) AS is_so
+    FROM (
+        SELECT * FROM allocation_pricematch m
+        WHERE m.version_id = u.price_version_id AND m.provider = coalesce(d.provider, '')
+            AND m.model_text IN (d.model_answered, d.model_requested)
+            AND m.price_model IS NOT NULL
+        ORDER BY m.model_text = d.model_answered DESC NULLS LAST LIMIT 1
+    ) AS m
+    CROSS JOIN (VALUES {CLASSES}) AS class(token_class, tokens)
+    CROSS JOIN LATERAL ({LINE}) AS line
+    WHERE coalesce(d.tier, 'standard') <> 'standard' AND class.tokens <> 0
+) AS general ON true
+"""  # noqa: S608  names of columns
 # One row per combination of the columns; UTC days [first, last).
 USAGE = """
 SELECT {columns}, sum(u.calls), sum(u.calls_without_usage), sum(u.errors), sum(u.cached_answers),
     CASE WHEN bool_or(u.list_cost IS NULL AND {tokens} > 0) THEN NULL
         ELSE coalesce(sum(u.list_cost), 0) END,
     CASE WHEN sum(u.client_cost_calls) > 0 THEN sum(u.client_cost) END, sum(u.client_cost_calls),
-    {sums}
+    coalesce(sum(u.calls) FILTER (WHERE general.is_so), 0), {sums}
 FROM usage_hourly u
 JOIN allocation_usagedimension d ON d.id = u.dimension_id
 {maker}
+{general}
 WHERE u.hour >= %(first)s AND u.hour < %(last)s AND {scope}
 GROUP BY {numbers}
 HAVING sum(u.calls) <> 0 OR sum(u.cached_answers) <> 0
@@ -90,6 +118,7 @@ class UsageSum:
     list_cost: Decimal | None  # USD; None where any of the usage has no price
     client_cost: Decimal | None
     client_cost_calls: Decimal
+    general_price_calls: Decimal  # of a tier for which some class has no price of its own
 
 
 def usage_by(*, names: Sequence[str], first: date, last: date, teams: TeamScope) -> list[UsageSum]:
@@ -101,6 +130,7 @@ def usage_by(*, names: Sequence[str], first: date, last: date, teams: TeamScope)
     words = {
         "columns": ", ".join(columns),
         "numbers": ", ".join(str(number) for number in range(1, len(names) + 1)),
+        "general": GENERAL,
         "maker": MAKER if "provider" in names else "",
         "scope": within_scope("d.team"),
         "tokens": f"({TOKENS})",
@@ -117,8 +147,8 @@ def usage_by(*, names: Sequence[str], first: date, last: date, teams: TeamScope)
         UsageSum(
             row[:width],
             medians.get(row[:width]),
-            dict(zip(TOKEN_COLUMNS, row[width + 7 :], strict=True)),
-            *row[width : width + 7],
+            dict(zip(TOKEN_COLUMNS, row[width + 8 :], strict=True)),
+            *row[width : width + 8],
         )
         for row in rows
     ]
@@ -126,7 +156,10 @@ def usage_by(*, names: Sequence[str], first: date, last: date, teams: TeamScope)
 
 @cache
 def sellers() -> dict[str, list[str]]:
-    """Who sells models, under our names; and the price list's names with ours."""
-    told = [provider.id for provider in packaged().providers]
-    called = [canonical_provider(name) for name in told]
-    return {"sellers": sorted(SELLERS), "told": told, "called": called}
+    """Who sells models, under our names; and with ours the names that prices are listed under: the
+    package's, and our own.
+    """
+    lists = {name: PACKAGE_PROVIDERS.get(name, name) for name in SELLERS}
+    lists |= {each.id: each.id for each in packaged().providers}
+    called = {name: canonical_provider(of_list) for name, of_list in lists.items()}
+    return {"sellers": sorted(SELLERS), "told": [*called], "called": [*called.values()]}

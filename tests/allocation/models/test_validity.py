@@ -13,7 +13,8 @@ import pytest
 from django.db import IntegrityError, transaction
 
 from allocation.catalogue.price_list import PriceLine, applicable, context_band, packaged
-from allocation.catalogue.prices import ensure_prices, reprice
+from allocation.catalogue.price_store import ensure_prices
+from allocation.catalogue.prices import reprice
 from allocation.models import Feature, IdentityOwner, Product, Team, UsageHourly
 from allocation.organisation.stored import load_organisation
 from allocation.usage.driver_data import identity_owners, owner_of

@@ -85,7 +85,7 @@ MISTAKES: list[tuple[str, tuple[str, ...]]] = [
         "rules: [{name: a, method: follow, colour: red, 5: x}]",
         (
             "rule 1 (a): there is no 5, colour; a follow rule has by, follows, kind, method, name, "
-            "note, of_rules, valid_from, valid_to, when",
+            "note, of_rules, owner, valid_from, valid_to, when",
         ),
     ),
     (
@@ -179,7 +179,8 @@ MISTAKES: list[tuple[str, tuple[str, ...]]] = [
     (
         "rules: [{name: a, method: follow, when: {Colour: red}}]",
         (
-            "rule 1 (a): 'Colour' is neither a FOCUS column nor x_<name>, Tags.<key> or "
+            "rule 1 (a): 'Colour' is neither a FOCUS column nor x_<name>, Tags.<key>, "
+            "AllocatedTags.<key> or "
             "Catalogue.<what>",
         ),
     ),

@@ -17,7 +17,8 @@ import pytest
 from django.core.management import call_command
 from django.db import connection
 
-from allocation.catalogue.prices import ensure_prices, reprice
+from allocation.catalogue.price_store import ensure_prices
+from allocation.catalogue.prices import reprice
 from allocation.models import (
     AllocatedCost,
     AllocationRun,

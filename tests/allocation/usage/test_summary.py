@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import time_machine
 
-from allocation.catalogue.prices import ensure_prices
+from allocation.catalogue.price_store import ensure_prices
 from allocation.usage.summary import summarise_hours
 from portal.ingest.otlp.rollup.merge import merge_deltas
 from tests.portal.ingest.otlp.sending import CALL, NOW, ingest_secret, request, rows, send, span

@@ -14,7 +14,7 @@ import pytest
 import time_machine
 from django.core.management import call_command
 
-from allocation.catalogue.prices import ensure_prices
+from allocation.catalogue.price_store import ensure_prices
 from allocation.models import LedgerGroup, ProviderUsage
 from tests.allocation.bills import allocate, shares
 from tests.allocation.runs.test_methods import by_team, teams

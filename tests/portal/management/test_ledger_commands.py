@@ -15,7 +15,7 @@ from django.conf import settings
 from django.core.management import CommandError, call_command
 from django.db import connection
 
-from allocation.catalogue.prices import ensure_prices
+from allocation.catalogue.price_store import ensure_prices
 from allocation.models import (
     AllocationRun,
     Price,
@@ -91,6 +91,7 @@ def test_allocate_and_reconcile_print_the_agreed_objects(capsys: Captured) -> No
         "run": runs["USD"].pk,
         "unallocated": "0",
         "difference": "0",
+        "rejected": {"rows": 0, "billed_cost": "0", "unreadable": 0},
     }
     eur = {
         "source": "openai",
@@ -98,6 +99,7 @@ def test_allocate_and_reconcile_print_the_agreed_objects(capsys: Captured) -> No
         "run": runs["EUR"].pk,
         "unallocated": "0",
         "difference": "0",
+        "rejected": {"rows": 0, "billed_cost": "0", "unreadable": 0},
     }
     tiny = "0.0000000000000000001"
     assert reconciled == {

@@ -100,6 +100,8 @@ class CsvRows:
         found = dict(self.header.repairs)
         if self._stream.nuls:
             found["nul_replaced"] = self._stream.nuls
+        if self._has_cr_lines:
+            found["lines_end_with_cr"] = 1
         return found
 
     def close(self) -> None:
@@ -114,6 +116,10 @@ class CsvRows:
 
     def _read_header(self) -> Header:
         start = self._stream.read(LONGEST_HEADER)
+        self._has_cr_lines = b"\n" not in start and b"\r" in start
+        if self._has_cr_lines:
+            start = start.replace(b"\r", b"\n")
+            self._stream.read_cr_lines()
         text_start = len(BOM) if start.startswith(BOM) else 0
         while found := re.match(rb"[ \t]*\r?\n", start[text_start : text_start + 100]):
             text_start += found.end()
@@ -254,6 +260,8 @@ class CsvRows:
         if self._stream.quotes % 2 == 0 and not self._has_line_breaks:
             return
         with BillStream(self.file) as again:
+            if self._has_cr_lines:
+                again.read_cr_lines()
             broken = misquoted(again)
         if broken:
             line, what = broken

@@ -11,12 +11,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from zipfile import BadZipFile, ZipFile, ZipInfo
 
-from django.conf import settings
-
 from portal.ingest.bills.files.stream import (
-    RATIO_MATTERS_FROM,
     READ_BYTES,
     BillFile,
+    refuse_too_much,
     start_bytes,
 )
 from portal.ingest.problems import BillRefused
@@ -74,14 +72,15 @@ def check_archive(archive: BillFile) -> None:
 
 def _members(archive: BillFile, folder: Path, first: int) -> list[BillFile]:
     """The archive's files in the order of their names, under numbers of this portal's own."""
-    room = Room(archive)
-    files = []
+    files, unpacked_bytes = [], 0
+    packed_bytes = archive.path.stat().st_size
     with _opened(archive) as held:
         for number, member in enumerate(_wanted(held, archive), start=first):
             file = BillFile(folder / str(number), shown_name(member.filename))
             with held.open(member) as packed, file.path.open("xb") as out:
                 while part := packed.read(READ_BYTES):
-                    room.take(len(part))
+                    unpacked_bytes += len(part)
+                    refuse_too_much(archive.name, unpacked_bytes, packed_bytes)
                     out.write(part)
             files.append(file)
     return files
@@ -127,32 +126,6 @@ def _refuse_too_many(file: BillFile, count: int) -> None:
 def shown_name(name: str) -> str:
     """A name that came with the content; it is only ever shown."""
     return "".join(each for each in name if each.isprintable())[:200] or "bill"
-
-
-class Room:
-    """How much an archive may still unpack to."""
-
-    def __init__(self, archive: BillFile) -> None:
-        self._name = archive.name
-        self._packed = archive.path.stat().st_size
-        self._taken = 0
-
-    def take(self, size: int) -> None:
-        """Counts so many bytes more. Raises BillRefused where they are too many."""
-        self._taken += size
-        if self._taken > settings.IMPORT_MAX_BYTES:
-            raise BillRefused(
-                f"{self._name}: more than {settings.IMPORT_MAX_BYTES:,} bytes of content; "
-                "deliver it in parts, or raise IMPORT_MAX_BYTES"
-            )
-        if (
-            self._taken > RATIO_MATTERS_FROM
-            and self._taken > settings.IMPORT_MAX_RATIO * self._packed
-        ):
-            raise BillRefused(
-                f"{self._name}: unpacks to more than {settings.IMPORT_MAX_RATIO} times its size, "
-                "as no bill does; deliver its files unpacked, or raise IMPORT_MAX_RATIO"
-            )
 
 
 class BoundedReads(io.FileIO):

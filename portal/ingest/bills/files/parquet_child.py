@@ -26,6 +26,7 @@ def main(path: str, memory_bytes: str, cpu_seconds: str) -> int:
 
     try:
         file = pq.ParquetFile(path, arrow_extensions_enabled=False)
+        refuse_variants(file.schema_arrow)
         columns = [(each.name, converter(each.type)) for each in file.schema_arrow]
         unreadable = [
             f"{each.name} ({each.type})"
@@ -49,9 +50,29 @@ def main(path: str, memory_bytes: str, cpu_seconds: str) -> int:
                     pa.record_batch(cleaned, schema=schema), custom_metadata={"nuls": str(nuls)}
                 )
     except (pa.ArrowException, ValueError, OSError, MemoryError, OverflowError) as error:
-        sys.stderr.write(f"{type(error).__name__}: {error}"[:500])
+        named = "" if type(error) is ValueError else f"{type(error).__name__}: "
+        sys.stderr.write(f"{named}{error}"[:500])
         return BAD_FILE
     return 0
+
+
+def refuse_variants(schema: Any) -> None:
+    """Raises ValueError for columns of the type VARIANT: their bytes are a format of its own."""
+    import pyarrow as pa
+
+    found = [
+        each.name
+        for each in schema
+        if pa.types.is_struct(each.type)
+        and each.type.num_fields > 1
+        and [each.type.field(n).name for n in range(2)] == ["metadata", "value"]
+        and pa.types.is_binary(each.type.field(0).type)
+    ]
+    if found:
+        raise ValueError(
+            f"{', '.join(found)} is of the type VARIANT, which is not read; write it as JSON text, "
+            "a map or a struct"
+        )
 
 
 def converter(kind: Any) -> Any:
@@ -65,7 +86,13 @@ def converter(kind: Any) -> Any:
         return converter(kind.value_type) and (
             lambda array: converter(kind.value_type)(array.dictionary_decode())
         )
-    if types.is_string(kind) or types.is_large_string(kind) or types.is_null(kind):
+    if isinstance(kind, pa.BaseExtensionType):  # JSON, for one
+        inner = converter(kind.storage_type)
+        return inner and (lambda array: inner(array.storage))
+    if types.is_string(kind) or types.is_large_string(kind) or types.is_string_view(kind):
+        return as_text
+    # Writers that do not say that their bytes are text.
+    if types.is_binary(kind) or types.is_large_binary(kind) or types.is_null(kind):
         return as_text
     if (
         types.is_integer(kind)

@@ -13,11 +13,16 @@ from typing import IO
 
 import numpy as np
 import pyarrow as pa
-from django.conf import settings
+import pyarrow.compute as pc
 
 from portal.ingest.bills.files import parquet_child
-from portal.ingest.bills.files.csv_rows import CsvRows, Understand
-from portal.ingest.bills.files.stream import PARQUET, BillFile, first_bytes
+from portal.ingest.bills.files.csv_rows import LONGEST_FIELD, CsvRows, Understand
+from portal.ingest.bills.files.stream import (
+    PARQUET,
+    BillFile,
+    first_bytes,
+    refuse_too_much,
+)
 from portal.ingest.bills.formats import NUMBERS, Header, RowBatch, Rows, without_blank_lines
 from portal.ingest.problems import BillRefused
 
@@ -101,15 +106,19 @@ class ParquetRows:
 
     def _count(self, batch: pa.RecordBatch, metadata: pa.KeyValueMetadata | None) -> None:
         self._received += batch.nbytes
-        if self._received > settings.IMPORT_MAX_BYTES:
-            raise BillRefused(
-                f"{self.file.name}: more than {settings.IMPORT_MAX_BYTES:,} bytes of content; "
-                "split the file, or raise IMPORT_MAX_BYTES"
-            )
+        refuse_too_much(self.file.name, self._received, self.content_bytes)
         self._nuls += int((metadata or {}).get(b"nuls", b"0"))
         for name, array in zip(self.header.names, batch.columns, strict=True):
+            self._refuse_long_fields(name, array)
             if name in NUMBERS and name in self._float_names:
                 self._floats += len(array) - array.null_count
+
+    def _refuse_long_fields(self, name: str, texts: pa.Array) -> None:
+        if texts.nbytes > LONGEST_FIELD and pc.max(pc.binary_length(texts)).as_py() > LONGEST_FIELD:
+            raise BillRefused(
+                f"{self.file.name}, column {name}: a field longer than {LONGEST_FIELD:,} bytes; no "
+                "bill has one"
+            )
 
     def _end(self, error: BaseException | None) -> BillRefused:
         """Why the child stopped, as a refusal."""

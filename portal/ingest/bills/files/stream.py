@@ -77,6 +77,22 @@ def first_bytes(file: BillFile) -> bytes:
     return start
 
 
+def refuse_too_much(name: str, unpacked: int, packed: int) -> None:
+    """Raises BillRefused for what unpacks to more bytes, or to more for each of its own, than a
+    bill does.
+    """
+    if unpacked > settings.IMPORT_MAX_BYTES:
+        raise BillRefused(
+            f"{name}: more than {settings.IMPORT_MAX_BYTES:,} bytes of content; deliver it in "
+            "parts, or raise IMPORT_MAX_BYTES"
+        )
+    if unpacked > RATIO_MATTERS_FROM and unpacked > settings.IMPORT_MAX_RATIO * packed:
+        raise BillRefused(
+            f"{name}: unpacks to more than {settings.IMPORT_MAX_RATIO} times its size, as no bill "
+            "does; deliver it as plain CSV, or raise IMPORT_MAX_RATIO"
+        )
+
+
 class BillStream(io.RawIOBase):
     """Decompressed bytes of a CSV or CSV.gz file.
 
@@ -101,6 +117,7 @@ class BillStream(io.RawIOBase):
         self.nuls = 0
         self._digest = hashlib.sha256()
         self._credit: Semaphore | None = None
+        self._has_cr_lines = False
         self._stopped = False
         self._ended = Event()
 
@@ -123,6 +140,11 @@ class BillStream(io.RawIOBase):
         if self._credit is not None:
             self._credit.release(100)
             self._ended.wait(timeout=2)
+
+    def read_cr_lines(self) -> None:
+        """From here on CR ends a line; also in what was put back."""
+        self._has_cr_lines = True
+        self._unread = self._unread.replace(b"\r", b"\n")
 
     def readable(self) -> bool:
         return True
@@ -165,23 +187,13 @@ class BillStream(io.RawIOBase):
         self._digest.update(part)
         self.bytes_out += len(part)
         self.quotes += part.count(b'"')
-        if self.bytes_out > settings.IMPORT_MAX_BYTES:
-            raise BillRefused(
-                f"{self.name}: more than {settings.IMPORT_MAX_BYTES:,} bytes of content; "
-                "split the file, or raise IMPORT_MAX_BYTES"
-            )
+        if self._has_cr_lines:
+            part = part.replace(b"\r", b"\n")
+        refuse_too_much(self.name, self.bytes_out, self.bytes_in)
         if len(part) >= FLOOD_MATTERS_FROM and part.count(b"\n") * SHORTEST_LINE > len(part):
             raise BillRefused(
                 f"{self.name}: most lines are blank or nearly so around byte {self.bytes_out:,} of "
                 "the content; this is no bill, export it again"
-            )
-        if (
-            self.bytes_out > RATIO_MATTERS_FROM
-            and self.bytes_out > settings.IMPORT_MAX_RATIO * self.bytes_in
-        ):
-            raise BillRefused(
-                f"{self.name}: unpacks to more than {settings.IMPORT_MAX_RATIO} times its size, as "
-                "no bill does; deliver it uncompressed, or raise IMPORT_MAX_RATIO"
             )
         if b"\0" in part:
             self.nuls += part.count(b"\0")

@@ -26,8 +26,9 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 from portal.ingest.bills.formats import COSTS, NUMBERS, Header, RowBatch
 from portal.ingest.bills.load.dimensions import DimensionIds, copy_csv
+from portal.ingest.bills.load.rejected import MoneyPlace, RejectedRows, RejectedSum
 from portal.ingest.bills.load.validation import EXACT, CleanBatch, Validator
-from portal.ingest.problems import Problem
+from portal.ingest.problems import Problem, ProblemCounts
 
 MOST_PROBLEMS_KEPT = 50_000
 COST_FIELDS = ("billed_cost", "effective_cost", "list_cost", "contracted_cost")
@@ -80,6 +81,11 @@ class Loaded:
     repairs: Counter[str] = field(default_factory=Counter)
     read_of_file: Counter[int] = field(default_factory=Counter)
     rejected_of_file: Counter[int] = field(default_factory=Counter)
+    rejected: RejectedRows = field(default_factory=RejectedRows)
+    reasons: ProblemCounts = field(default_factory=ProblemCounts)  # of rejected rows
+    unread: ProblemCounts = field(default_factory=ProblemCounts)  # values loaded as null
+    # Of charges that began before their billing period: rows and billed cost by month and currency.
+    earlier: dict[tuple[str, str], tuple[int, Decimal]] = field(default_factory=dict)
 
     @property
     def rows_loaded(self) -> int:
@@ -153,11 +159,42 @@ class Loader:
         found.repairs += clean.repairs
         found.read_of_file[clean.file] += clean.rows_read
         found.rejected_of_file[clean.file] += clean.rows_rejected
-        problems = clean.problems[: max(0, MOST_PROBLEMS_KEPT - len(found.problems))]
-        if self._has_files:
-            name = self._file_names[clean.file]
-            problems = [replace(problem, file=name) for problem in problems]
-        found.problems += problems
+        found.rejected.add(clean.rejected)
+        for problem in clean.problems:
+            found.reasons.add(self._named(problem, clean.file))
+        for unread in clean.unread.counts.values():
+            found.unread.add(self._named(unread.first, clean.file), unread.count)
+        kept = clean.problems[: max(0, MOST_PROBLEMS_KEPT - len(found.problems))]
+        found.problems += [self._named(problem, clean.file) for problem in kept]
+
+    def _named(self, problem: Problem, file: int) -> Problem:
+        """The problem with the name of its file, where there are several."""
+        return replace(problem, file=self._file_names[file]) if self._has_files else problem
+
+    def rejected_money(self) -> dict[MoneyPlace, RejectedSum]:
+        """Of the rows that were not loaded, by what each says of its place; where it can't be read,
+        that of the largest scope.
+        """
+        largest = max(self.loaded.scopes, key=lambda scope: scope.rows, default=None)
+        usual = MoneyPlace(
+            largest.billing_account_id if largest else None,
+            f"{largest.billing_month:%Y-%m}" if largest else None,
+            next(iter(largest.totals)) if largest else None,
+        )
+        places = [
+            MoneyPlace(
+                cells.account or usual.account,
+                f"{self._month(cells.period_start):%Y-%m}" if cells.period_start else usual.month,
+                cells.currency or usual.currency,
+            )
+            for cells in self.loaded.rejected
+        ]
+        return self.loaded.rejected.placed(places)
+
+    def _month(self, period_start: str) -> date:
+        """The billing month, its first day in the source's time zone."""
+        begins = datetime.fromisoformat(period_start)
+        return begins.astimezone(self._zone).date().replace(day=1)
 
     def _copy_statement(self) -> str:
         numbers = [NUMBER_FIELDS[name] for name in self._numbers]
@@ -181,6 +218,7 @@ class Loader:
         )
         scopes = [self._scope(clean, int(row)) for row in first]
         self._add_totals(clean, first, group_of_row, scopes)
+        self._add_earlier(clean)
         group = pa.array(group_of_row)
         interners = self._validator.interners
         table: dict[str, pa.Array] = {
@@ -218,15 +256,16 @@ class Loader:
         if scope is not None:
             scope.billing_period_end = max(scope.billing_period_end, datetime.fromisoformat(end))
             return scope
-        begins = datetime.fromisoformat(start)
-        month = begins.astimezone(self._zone).date().replace(day=1)
+        month = self._month(start)
         with self._side.cursor() as cursor:
             if month not in self._months:
                 cursor.execute("SELECT ensure_charge_partition(%s)", [month])
                 self._months.add(month)
             cursor.execute("SELECT nextval(pg_get_serial_sequence('allocation_chargescope', 'id'))")
             (number,) = cursor.fetchone()
-        scope = LoadedScope(number, account, begins, datetime.fromisoformat(end), month)
+        scope = LoadedScope(
+            number, account, datetime.fromisoformat(start), datetime.fromisoformat(end), month
+        )
         self._scopes[account, start] = scope
         self.loaded.scopes.append(scope)
         return scope
@@ -241,6 +280,31 @@ class Loader:
             scope = scopes[group]
             scope.rows += int(counts[group])
             scope.totals[currency] = added(scope.totals.get(currency), costs)
+
+    def _add_earlier(self, clean: CleanBatch) -> None:
+        """Sums up charges of the batch that began before their billing period."""
+        interners = self._validator.interners
+        starts = interners["ChargePeriodStart"].micros[clean.codes["ChargePeriodStart"]]
+        periods = interners["BillingPeriodStart"].micros[clean.codes["BillingPeriodStart"]]
+        rows = np.flatnonzero(starts < periods)
+        if not len(rows):
+            return
+        months = starts[rows].astype("datetime64[us]").astype("datetime64[M]").astype(str)
+        currencies = interners["BillingCurrency"].read(clean.codes["BillingCurrency"][rows])
+        table = pa.table(
+            {
+                "month": months,
+                "currency": currencies,
+                "billed": clean.numbers["BilledCost"].take(pa.array(rows)).cast(EXACT),
+            }
+        )
+        summed = table.group_by(["month", "currency"], use_threads=False).aggregate(
+            [("billed", "sum"), ("billed", "count")]
+        )
+        for each in summed.to_pylist():
+            key = (each["month"], each["currency"])
+            count, billed = self.loaded.earlier.get(key, (0, Decimal(0)))
+            self.loaded.earlier[key] = (count + each["billed_count"], billed + each["billed_sum"])
 
 
 def groups(columns: list[npt.NDArray[np.int32]]) -> tuple[Rowwise, Rowwise]:
@@ -357,6 +421,22 @@ FROM charge c JOIN allocation_chargedimension d ON d.id = c.dimension_id
 WHERE c.billing_month = ANY(%s) AND c.scope_id = ANY(%s)
 GROUP BY c.scope_id, d.billing_currency
 """
+
+
+ABSOLUTE = """
+SELECT d.billing_currency, sum(abs(c.billed_cost))
+FROM charge c JOIN allocation_chargedimension d ON d.id = c.dimension_id
+WHERE c.billing_month = ANY(%s) AND c.scope_id = ANY(%s)
+GROUP BY d.billing_currency
+"""
+
+
+def absolute_billed(loaded: Loaded) -> dict[str, Decimal]:
+    """How much the loaded rows move, whichever way, by currency."""
+    months = sorted({scope.billing_month for scope in loaded.scopes})
+    with connection.cursor() as cursor:
+        cursor.execute(ABSOLUTE, [months, [scope.id for scope in loaded.scopes]])
+        return dict(cursor.fetchall())
 
 
 def check_totals(loaded: Loaded) -> None:

@@ -18,8 +18,15 @@ import pyarrow.compute as pc
 
 from portal.ingest.bills import formats as columns
 from portal.ingest.bills.formats import Header, RowBatch
+from portal.ingest.bills.load.rejected import RejectedCells
 from portal.ingest.bills.load.values import Interner, reader_of
-from portal.ingest.problems import MAX_DECIMALS, Problem, read_number, shown
+from portal.ingest.problems import (
+    MAX_DECIMALS,
+    Problem,
+    ProblemCounts,
+    read_number,
+    shown,
+)
 
 # What almost every number looks like. It is inside the range and casts exactly; the rest is looked
 # at text by text.
@@ -35,8 +42,11 @@ EXPECTED_TEXTS = (
     "ServiceName",
 )
 REQUIRED_TEXTS = (*columns.TIMES, "BillingAccountId", "BillingCurrency", "ChargeCategory")
+# What the ledger stands on. A value of any other column that can't be read becomes null, counted.
+NEEDED = frozenset({*REQUIRED_NUMBERS, *REQUIRED_TEXTS, "ChargeClass"})
 
 Codes = npt.NDArray[np.int32]
+NOT_CELLS = RejectedCells(None, None, None, None)  # of a row with the wrong number of columns
 
 
 @dataclass(slots=True)
@@ -53,12 +63,17 @@ class CleanBatch:
     extra: pa.Array | None
     rows_read: int
     problems: list[Problem] = field(default_factory=list)
-    rows_rejected: int = 0
+    rejected: list[RejectedCells] = field(default_factory=list)
+    unread: ProblemCounts = field(default_factory=ProblemCounts)  # values that became null
     repairs: Counter[str] = field(default_factory=Counter)
     file: int = 0
 
     def __len__(self) -> int:
         return len(self.lines)
+
+    @property
+    def rows_rejected(self) -> int:
+        return len(self.rejected)
 
 
 class Validator:
@@ -83,7 +98,7 @@ class Validator:
         }
         for name, interner in self.interners.items():
             repairs += interner.repairs(codes[name])
-            finder.refused(name, interner.is_bad[codes[name]], interner.reason)
+            finder.unreadable(name, interner.is_bad[codes[name]], interner.reason, repairs)
         for name in REQUIRED_TEXTS:
             finder.found(name, self.interners[name].is_null[codes[name]], MISSING)
         for name in EXPECTED_TEXTS:
@@ -97,7 +112,21 @@ class Validator:
         extra = self._extra(batch)
         if batch.blank_lines:
             repairs["blank_line"] += batch.blank_lines
-        return finder.kept(batch, codes, numbers, extra, repairs)
+        rejected = self._rejected(finder.bad_rows, codes, numbers)
+        return finder.kept(batch, codes, numbers, extra, repairs, rejected)
+
+    def _rejected(
+        self, rows: npt.NDArray[np.int64], codes: dict[str, Codes], numbers: dict[str, pa.Array]
+    ) -> list[RejectedCells]:
+        """What can be read of these rows about the money that they would have brought."""
+        if not len(rows):
+            return []
+        places = [
+            self.interners[name].read(codes[name][rows]).to_pylist()
+            for name in ("BillingAccountId", "BillingPeriodStart", "BillingCurrency")
+        ]
+        billed = numbers["BilledCost"].take(pa.array(rows)).to_pylist()
+        return [RejectedCells(*cells) for cells in zip(*places, billed, strict=True)]
 
     @property
     def _delivered_numbers(self) -> list[str]:
@@ -147,7 +176,7 @@ class Validator:
         refused[is_odd.to_numpy(zero_copy_only=False)] = np.array(
             [cell.reason is not None for cell in cells]
         )[codes]
-        finder.refused(name, refused, lambda text: read_number(text).reason or "")
+        finder.unreadable(name, refused, lambda text: read_number(text).reason or "", repairs)
         read = pa.array([cell.value for cell in cells], type=pa.string()).take(odd.indices)
         return pc.replace_with_mask(array, is_odd, read), refused
 
@@ -185,9 +214,38 @@ class ProblemFinder:
         self._batch = batch
         self._is_bad = np.zeros(len(batch), dtype=bool)
         self._problems: list[Problem] = list(batch.malformed)
+        self._unread = ProblemCounts()
+
+    @property
+    def bad_rows(self) -> npt.NDArray[np.int64]:
+        return np.flatnonzero(self._is_bad)
 
     def found(self, column: str, wrong: npt.NDArray[np.bool_], reason: str) -> None:
         self.refused(column, wrong, lambda _: reason)
+
+    def unreadable(
+        self,
+        column: str,
+        wrong: npt.NDArray[np.bool_],
+        reason_of: Callable[[str], str],
+        repairs: Counter[str],
+    ) -> None:
+        """Notes values that can't be read: of a column that the ledger needs the row is refused, of
+        another the value is lost, each reason with its count and where it stands first.
+        """
+        if column in NEEDED:
+            self.refused(column, wrong, reason_of)
+        elif wrong.any():
+            rows = np.flatnonzero(wrong)
+            repairs[f"unreadable_{column}"] += len(rows)
+            texts = pc.dictionary_encode(self._batch.columns[column].take(pa.array(rows)))
+            codes = texts.indices.to_numpy()
+            _, first, counts = np.unique(codes, return_index=True, return_counts=True)
+            for position, count in zip(first, counts, strict=True):
+                text = texts[int(position)].as_py()
+                line = int(self._batch.lines[rows[position]])
+                problem = Problem(line, column, shown(text), reason_of(text))
+                self._unread.add(problem, int(count))
 
     def refused(
         self, column: str, wrong: npt.NDArray[np.bool_], reason_of: Callable[[str], str]
@@ -210,9 +268,9 @@ class ProblemFinder:
         numbers: dict[str, pa.Array],
         extra: pa.Array | None,
         repairs: Counter[str],
+        rejected: list[RejectedCells],
     ) -> CleanBatch:
         """The batch without the rows that have a problem."""
-        rejected = int(self._is_bad.sum())
         lines = batch.lines
         if rejected:
             good = ~self._is_bad
@@ -228,7 +286,8 @@ class ProblemFinder:
             extra=extra,
             rows_read=len(batch) + len(batch.malformed),
             problems=sorted(self._problems, key=lambda problem: problem.line),
-            rows_rejected=rejected + len(batch.malformed),
+            rejected=rejected + [NOT_CELLS] * len(batch.malformed),
+            unread=self._unread,
             repairs=repairs,
             file=batch.file,
         )

@@ -7,13 +7,14 @@ import json
 import re
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from allocation.values.names import quoted
+from allocation.values.names import normal_name
 from portal.ingest.bills import formats as columns
 from portal.ingest.problems import (
     MAX_NUMBER_LENGTH,
@@ -71,25 +72,35 @@ def read_json(text: str) -> ReadCell:
 
 
 def read_tags(text: str) -> ReadCell:
-    """A flat JSON object. Rules and owners hang on tags, so a broken one refuses the row."""
+    """A flat JSON object."""
     if text in NULL_WORDS:
         return NULL_TEXT
     try:
         content = _parsed(text)
-    except (ValueError, RecursionError) as error:
-        return ReadCell(None, reason=f'not JSON ({error}); tags are written {{"key": "value"}}')
+    except (ValueError, RecursionError):
+        return ReadCell(None, reason='not JSON; tags are written {"key": "value"}')
     if not isinstance(content, dict):
         return ReadCell(None, reason='not a JSON object; tags are written {"key": "value"}')
-    for key, value in content.items():
+    for value in content.values():
         if isinstance(value, dict | list):
             return ReadCell(
                 None,
-                reason=(
-                    f"the tag {quoted(key)} holds an object or a list; FOCUS tags are flat keys "
-                    "and values"
-                ),
+                reason="a tag holds an object or a list; FOCUS tags are flat keys and values",
             )
-    return _rewritten(content)
+    cell = _rewritten(content)
+    return (
+        replace(cell, repair=cell.repair or "contradicting_tag_spellings")
+        if (contradicts_itself(content))
+        else cell
+    )
+
+
+def contradicts_itself(tags: dict[str, Any]) -> bool:
+    """Whether keys that differ only in case or spaces have different values; only one of them can
+    count.
+    """
+    values: dict[str, Any] = {}
+    return any(values.setdefault(normal_name(key), value) != value for key, value in tags.items())
 
 
 class _Literal(str):

@@ -95,12 +95,22 @@ def outermost_first(spans: Sequence[Seen], tree: TraceTree) -> list[Seen]:
     if len(spans) == 1:
         return list(spans)
     inside = {span.key for span in spans}
+    called = {span.key.trace for span in spans if span.told.observer != "gateway"}
 
     def nearness(span: Seen) -> tuple[Any, ...]:
         depth = sum(above.key in inside for above in tree.ancestors(span))
         has_length = span.ended_us > span.started_us
+        of_gateway = span.key.trace not in called  # whoever called it told of it elsewhere
         at_gateway = span.told.observer == "gateway"
-        return has_length, at_gateway, depth, span.started_us, -span.ended_us, span.key
+        return (
+            has_length,
+            of_gateway,
+            depth,
+            at_gateway,
+            span.started_us,
+            -span.ended_us,
+            span.key,
+        )
 
     return sorted(spans, key=nearness)
 

@@ -257,15 +257,17 @@ def is_inside(inner: Seen, outer: Seen) -> bool:
 
 
 def are_beside(one: Seen, other: Seen, tree: TraceTree) -> bool:
-    """Whether the parent of one is the other's, or above the other's: an observer may not pass its
-    own spans on as parents.
+    """Whether none is above the other, and the parent of one is the other's, or above the other's:
+    an observer may not pass its own spans on as parents.
     """
     first, second = one.parent_span_id, other.parent_span_id
-    if first == second or first is None or second is None:
+    if first == second:
         return True
-    return first in {number for number, _ in tree.above(other)} or second in {
-        number for number, _ in tree.above(one)
-    }
+    over_one = {number for number, _ in tree.above(one)}
+    over_other = {number for number, _ in tree.above(other)}
+    if one.key.span_id in over_other or other.key.span_id in over_one:
+        return False
+    return first is None or second is None or first in over_other or second in over_one
 
 
 # ---------------------------------------------------------------- a call inside a call

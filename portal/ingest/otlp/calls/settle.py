@@ -8,11 +8,13 @@ from typing import Any, NamedTuple
 
 import psycopg
 from django.db import transaction
+from django.utils import timezone
 
 from portal.ingest.otlp.calls import sql
-from portal.ingest.otlp.calls.counting import CACHED, SAME_CALL, Call, count
+from portal.ingest.otlp.calls.counting import CACHED, Call, count
 from portal.ingest.otlp.calls.matching import match
 from portal.ingest.otlp.calls.seen import Seen, SpanPlace
+from portal.ingest.otlp.traces import sql as traces_sql
 from portal.ingest.otlp.traces.dimensions import dimension_ids, dimensions_of
 from portal.ingest.otlp.traces.known import cursor, known
 from portal.ingest.otlp.traces.usage import Buckets
@@ -20,6 +22,7 @@ from portal.ingest.otlp.traces.usage import Buckets
 TRACES_AT_ONCE = 100
 TRACE_SPANS = 5_000  # longer traces are not searched for repeated calls
 ATTEMPTS = 5
+OF_SEALED_DAY = "a call of a sealed day, which stays as it is"
 
 Cursor = psycopg.RawCursor[tuple[Any, ...]]
 Skeleton = dict[tuple[str, int], int | None]
@@ -156,9 +159,8 @@ def apply(c: Cursor, state: StoredTraces) -> None:
     ids = dimension_ids({call.told for call in calls if not call.is_plain})
     for call in calls:
         frozen = {span.key for span in call.spans if span.key.day in state.sealed}
-        if frozen:  # the day that is closed keeps it
-            wanted.update({span.key: SAME_CALL for span in call.spans})
-            wanted.update(dict.fromkeys(frozen))
+        if frozen:
+            wanted.update(late(c, call, frozen, state))
             continue
         wanted[call.leader.key] = CACHED if call.is_cached else None
         if not call.is_plain:
@@ -171,6 +173,19 @@ def apply(c: Cursor, state: StoredTraces) -> None:
     ]
     if changed:
         write(c, sorted(changed), wanted, merged)
+
+
+def late(
+    c: Cursor, call: Call, frozen: Collection[SpanPlace], state: StoredTraces
+) -> dict[SpanPlace, str | None]:
+    """A call of a sealed day stays as it is: who joins it now is not counted, and is listed."""
+    joining = [span for span in call.spans if span.key not in frozen]
+    fresh = [span for span in joining if state.reasons[span.key] != OF_SEALED_DAY]
+    today = timezone.now().date()
+    for span in fresh:
+        c.execute(traces_sql.ADD_FINDING, [today, span.told.api_key_id, OF_SEALED_DAY, 1])
+    kept: dict[SpanPlace, str | None] = dict.fromkeys(frozen)
+    return {**kept, **{span.key: OF_SEALED_DAY for span in joining}}
 
 
 def values_of(call: Call, dimension_id: int) -> Values:

@@ -23,15 +23,14 @@ SELECT day::text FROM allocation_sealedday WHERE day = ANY($1::date[])
 # Traces that hold a span with an answer that a span of these traces has, too.
 LINKED_TRACES: Final[LiteralString] = (
     """
-SELECT DISTINCT other.trace_id
+SELECT DISTINCT unnest(other.traces)
 FROM span AS own
 CROSS JOIN LATERAL (
-    SELECT trace_id FROM span
-    WHERE span_day = ANY($1::date[]) AND response_id = own.response_id
-        AND trace_id <> own.trace_id
-    LIMIT """
+    SELECT (array_agg(trace_id))[:"""
     + MOST_LINKED
-    + """) AS other
+    + """] AS traces FROM span
+    WHERE span_day = ANY($1::date[]) AND response_id = own.response_id
+        AND trace_id <> own.trace_id) AS other
 WHERE own.span_day = ANY($1::date[]) AND own.trace_id = ANY($2::uuid[])
     AND own.response_id IS NOT NULL
 """

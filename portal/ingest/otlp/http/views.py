@@ -18,6 +18,7 @@ from portal.ingest.otlp.http.bodies import Broken, Readable, TooLarge, UnknownEn
 from portal.ingest.otlp.http.senders import NoSender, sender_of
 from portal.ingest.otlp.traces.attributes import installed
 from portal.ingest.otlp.traces.decode import Undecodable, from_json, from_protobuf
+from portal.ingest.otlp.traces.findings import note_findings
 from portal.ingest.otlp.traces.normalise import normalise
 from portal.ingest.otlp.traces.store import StoredSpans, store_spans
 from portal.ingest.otlp.traces.window import window
@@ -81,6 +82,7 @@ def receive(request: HttpRequest, media_type: str) -> HttpResponse:
     except (Broken, Undecodable) as error:
         return problem(media_type, 400, INVALID_ARGUMENT, str(error))
     stored = store_spans(records) if records else StoredSpans()
+    note_findings(sender, refused, stored)
     return accepted(media_type, refused, stored)
 
 

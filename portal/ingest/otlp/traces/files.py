@@ -20,6 +20,7 @@ from allocation.models import Import, ImportStatus, RejectedRow
 from portal.errors import Refused
 from portal.ingest.otlp.traces.attributes import installed
 from portal.ingest.otlp.traces.decode import Item, Undecodable, from_json, from_protobuf
+from portal.ingest.otlp.traces.findings import note_findings
 from portal.ingest.otlp.traces.normalise import Sender, normalise
 from portal.ingest.otlp.traces.store import StoredSpans, store_spans
 from portal.ingest.otlp.traces.window import window
@@ -99,7 +100,9 @@ def load(path: Path, outcome: TraceImport, sender: Sender) -> str:
         outcome.rejected += [{"line": line, "reason": reason} for reason in refused][
             : LISTED - len(outcome.rejected)
         ]
-        outcome.stored += store_spans(records) if records else StoredSpans()
+        stored = store_spans(records) if records else StoredSpans()
+        note_findings(sender, refused, stored)
+        outcome.stored += stored
     return hasher.hexdigest()
 
 

@@ -18,6 +18,7 @@ class Known:
     """Only things that never change back."""
 
     dimensions: dict[Dimension, int] = field(default_factory=dict)
+    values: set[tuple[str, str]] = field(default_factory=set)  # (field, value) with a place
     days: set[str] = field(default_factory=set)
     sealed: frozenset[str] = frozenset()
     sealed_read_at: float = float("-inf")
@@ -29,6 +30,7 @@ known = Known()
 def forget() -> None:
     """Drop what the process knows of the database (tests empty it)."""
     known.dimensions.clear()
+    known.values.clear()
     known.days.clear()
     known.sealed, known.sealed_read_at = frozenset(), float("-inf")
 

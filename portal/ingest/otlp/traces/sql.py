@@ -177,10 +177,20 @@ JOIN unnest($2::uuid[], $3::bigint[]) AS brought(trace_id, spans) USING (trace_i
 WHERE stored.spans > brought.spans AND stored.has_call
 """
 
-# Traces of this batch one of whose answers a span of another trace has, too.
+# Traces of this batch one of whose answers a span of another trace has, too. All matches are
+# counted: a limit would make the planner read the day in the hope of finding one early.
 SHARED_ANSWERS: Final[LiteralString] = """
 SELECT DISTINCT brought.trace_id
 FROM unnest($2::uuid[], $3::text[]) AS brought(trace_id, response_id)
-WHERE EXISTS (SELECT FROM span AS s WHERE s.span_day = ANY($1::date[])
-    AND s.response_id = brought.response_id AND s.trace_id <> brought.trace_id)
+CROSS JOIN LATERAL (
+    SELECT count(*) AS spans FROM span AS s
+    WHERE s.span_day = ANY($1::date[]) AND s.response_id = brought.response_id
+        AND s.trace_id <> brought.trace_id) AS other
+WHERE other.spans > 0
+"""
+
+ADD_FINDING: Final[LiteralString] = """
+INSERT INTO allocation_tracefinding AS old (day, api_key_id, finding, spans)
+VALUES ($1, $2, $3, $4)
+ON CONFLICT (day, api_key_id, finding) DO UPDATE SET spans = old.spans + excluded.spans
 """

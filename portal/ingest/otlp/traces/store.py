@@ -21,18 +21,20 @@ from django.db import transaction
 from portal.ingest.otlp.calls.seen import Seen, SpanPlace
 from portal.ingest.otlp.calls.settle import array, calls_of, settle
 from portal.ingest.otlp.traces import sql
+from portal.ingest.otlp.traces.capped import cap_values
 from portal.ingest.otlp.traces.dimensions import dimension_ids
 from portal.ingest.otlp.traces.known import cursor, known
 from portal.ingest.otlp.traces.normalise import (
     AGENT_TOTAL,
     DAY_US,
     FAILED,
+    FETCHED,
     NOT_INFERENCE,
     OUTSIDE_WINDOW,
     Dimension,
     SpanRecord,
 )
-from portal.ingest.otlp.traces.usage import UNREADABLE
+from portal.ingest.otlp.traces.usage import SHORT_OF_TOTAL, UNREADABLE
 
 SLICE = 2_000  # spans per statement
 SEALED_SECONDS = 60  # how long a process may not know of a newly sealed day
@@ -53,6 +55,8 @@ class StoredSpans:
     conflicts: int = 0  # duplicates whose content differs from the first one's
     outside_window: int = 0  # of those sent
     unreadable: int = 0  # of those sent: calls with token counts that are none
+    short_of_total: int = 0  # of those sent: the counts are less than the total beside them
+    left_out: int = 0  # of those sent: usage on a span that is no call
 
     def __iadd__(self, other: StoredSpans) -> StoredSpans:
         self.stored += other.stored
@@ -60,6 +64,8 @@ class StoredSpans:
         self.conflicts += other.conflicts
         self.outside_window += other.outside_window
         self.unreadable += other.unreadable
+        self.short_of_total += other.short_of_total
+        self.left_out += other.left_out
         return self
 
 
@@ -75,7 +81,10 @@ def store_spans(records: Sequence[SpanRecord]) -> StoredSpans:
     fresh = list(unique.values())
     prepare_days(fresh)
     outcome.outside_window = sum(record.not_counted == OUTSIDE_WINDOW for record in fresh)
-    outcome.unreadable = sum(record.usage_shape == UNREADABLE for record in fresh)
+    shapes = Counter(record.usage_shape for record in fresh)
+    outcome.unreadable, outcome.short_of_total = shapes[UNREADABLE], shapes[SHORT_OF_TOTAL]
+    outcome.left_out = sum(record.not_counted == FETCHED for record in fresh)
+    cap_values(fresh)
     unsettled = settle_within(fresh)
     kept = [record for record in fresh if not record.is_thin]
     ids = dimension_ids({record.dimension for record in kept})
@@ -282,7 +291,9 @@ def shared_traces(
         for record in records
         if record.response_id is not None
     ]
-    with cursor() as c:
+    with transaction.atomic(), cursor() as c:
+        # A day that fills has no statistics yet, and would be read as a whole for every batch.
+        c.execute("SET LOCAL enable_seqscan = off")
         brought = array(str(own.get(trace, 0)) for trace in traces)
         found = c.execute(
             sql.SHARED_TRACES, [days, array(traces), brought], prepare=True

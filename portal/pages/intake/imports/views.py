@@ -6,7 +6,7 @@ import csv
 import io
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any, cast
 
@@ -28,6 +28,7 @@ from django.views.decorators.http import require_safe
 from allocation.models import Delivery, Import, ImportKind, ImportStatus, SourceRole
 from portal.accounts.models import User
 from portal.errors import Refused
+from portal.ingest.bills.delivery import with_bills
 from portal.ingest.bills.formats import AUTO, bill_formats
 from portal.ingest.bills.uploads import JOB_KIND, accept_upload
 from portal.ingest.drivers.kinds import driver_kinds
@@ -46,11 +47,13 @@ from reports.queries.reconcile.deliveries import (
     one_import,
     rejected_blocks,
 )
+from reports.queries.traces.findings import span_findings
 from reports.readable import ago, safe_text
 
 PAGE_SIZE = 30
 REJECTED_SHOWN = 100
 REASONS_SHOWN = 8
+FINDINGS_SHOWN = timedelta(days=30)
 
 STATUS_WORDS = {
     ImportStatus.LOADING: "loading",
@@ -74,6 +77,8 @@ REPAIR_WORDS = {
     "not_json": "texts that should be JSON, kept as delivered",
     "nul_replaced": "NUL characters replaced",
     "surrogate_replaced": "broken characters replaced",
+    "contradicting_tag_spellings": "tags whose key is spelled in several ways, with other values",
+    "lines_end_with_cr": "files whose lines end with CR alone",
     "blank_line": "blank lines skipped",
     "binary_float": "numbers delivered as binary floating point",
 }
@@ -166,6 +171,7 @@ def lists(request: HttpRequest) -> dict[str, Any]:
         "older": imports[PAGE_SIZE - 1].pk if len(imports) > PAGE_SIZE else None,
         "before": before,
         "now": now,
+        "findings": span_findings(since=now.date() - FINDINGS_SHOWN),
     }
 
 
@@ -252,6 +258,10 @@ def show_import(request: HttpRequest, import_id: int) -> HttpResponse:
         "bill": delivered,
         "status": STATUS_WORDS[ImportStatus(delivered.status)],
         "totals": [with_decimals(total) for total in delivered.totals],
+        "earlier_months": with_decimals(with_bills(delivered.earlier_months)),
+        "rejected_money": [
+            with_decimals(each) for each in delivered.rejected_money if each["currency"]
+        ],
         "repairs": [(repair_words(rule), count) for rule, count in delivered.repairs.items()],
         "changes": with_decimals(delivered.changes) if delivered.kind == ImportKind.BILL else [],
         "driver_changes": with_decimals(delivered.changes)
@@ -281,6 +291,9 @@ def repair_words(rule: str) -> str:
         return f"no column {rule.removeprefix('missing_column_')}, read as no value"
     if rule.startswith("missing_value_"):
         return f"rows without {rule.removeprefix('missing_value_')}, loaded without it"
+    if rule.startswith("unreadable_"):
+        column = rule.removeprefix("unreadable_")
+        return f"values of {column} that can't be read, loaded without them"
     return REPAIR_WORDS.get(rule, rule.replace("_", " "))
 
 

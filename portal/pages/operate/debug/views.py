@@ -20,6 +20,7 @@ from portal.pages.frame.durations import milliseconds
 from portal.pages.frame.render import Crumb, key_step, render_page
 from portal.pages.frame.state import PageState
 from reports.analysis.latency import Histogram
+from reports.analysis.price_doubts import doubts_csv
 from reports.analysis.waterfall import SpanNode, waterfall
 from reports.charts.histogram import Bar, LogScale, Mark, bars, percentile_marks
 from reports.queries.ownership.organisation import names_of
@@ -37,6 +38,7 @@ from reports.queries.traces.spans import LIMIT, trace_spans
 from reports.queries.usage.models import ModelUsage, latency_by_model, usage_by_model
 from reports.queries.usage.now import known_telemetry
 from reports.queries.usage.picked import Choices, UsageFilter, usage_choices
+from reports.queries.usage.price_doubts import usage_price_doubts
 from reports.queries.usage.unpriced import usage_unpriced
 from reports.window import HourWindow
 
@@ -51,6 +53,7 @@ DEFAULT_HOURS = 24
 OUTSIDE_CAPTION = (
     "The last 12 to arrive: kept and listed, counted nowhere. Usually a wrong clock or an old file."
 )
+MOST_DOUBTS = 25  # shown; the file holds all of them
 HISTOGRAMS = 6  # models drawn; the table holds all of them
 
 
@@ -197,6 +200,47 @@ def show_calls(request: HttpRequest) -> HttpResponse:
     )
 
 
+@require_safe
+def show_prices(request: HttpRequest) -> HttpResponse:
+    """What is in doubt about prices: the debug page takes it in after its figures; a page without
+    that.
+    """
+    state = PageState.from_request(request)
+    picked = picked_from(request, state)
+    found = usage_price_doubts(window=picked.window, picked=picked.filter, teams=state.scope)
+    context: dict[str, Any] = {
+        "doubts": found.doubts[:MOST_DOUBTS],
+        "more": max(len(found.doubts) - MOST_DOUBTS, 0),
+        "general_calls": found.general_calls,
+        "csv_query": state.query_string(**picked.parameters),
+    }
+    if request.headers.get("HX-Request"):
+        return render(request, "operate/debug/prices.html", {"state": state, **context})
+    context["crumbs"] = [
+        Crumb("Debug", f"{reverse('debug')}?{state.query_string(**picked.parameters)}"),
+        Crumb("Prices in doubt"),
+    ]
+    return render_page(
+        request,
+        "operate/debug/prices_page.html",
+        context,
+        page="debug",
+        title="Prices in doubt",
+        state=state,
+    )
+
+
+@require_safe
+def download_prices(request: HttpRequest) -> HttpResponse:
+    """Every doubt, exact."""
+    state = PageState.from_request(request)
+    picked = picked_from(request, state)
+    found = usage_price_doubts(window=picked.window, picked=picked.filter, teams=state.scope)
+    response = HttpResponse(doubts_csv(found.doubts), content_type="text/csv; charset=utf-8")
+    response["Content-Disposition"] = 'attachment; filename="prices-in-doubt.csv"'
+    return response
+
+
 def newest(state: PageState, picked: Picked) -> dict[str, Any]:
     return {
         "newest": named(
@@ -332,7 +376,7 @@ def show_trace(request: HttpRequest, trace: str) -> HttpResponse:
     if not found:
         raise Http404
     spans = found[:LIMIT]
-    drawn = waterfall(spans, {span_id: cost for (_, span_id), cost in span_costs(spans).items()})
+    drawn = waterfall(spans, {each.span_id: each for each in span_costs(spans).values()})
     context = {
         "trace": trace_id.hex,
         "waterfall": drawn,

@@ -255,6 +255,18 @@ def test_fault_025_line_numbers_are_those_of_the_file(tmp_path: Path) -> None:
 
 
 @database
+def test_lines_may_end_with_cr_alone(tmp_path: Path) -> None:
+    lines = rows(30, ChargeDescription="two\nlines")
+    lines[20]["BilledCost"] = "x"
+    content = text(*lines, quote_all=True).replace("\n", "\r")
+
+    outcome = deliver(tmp_path, content)
+
+    assert (outcome.rows_loaded, outcome.repairs) == (29, {"lines_end_with_cr": 1})
+    assert [(each.line, each.column) for each in outcome.rejected] == [(42, "BilledCost")]
+
+
+@database
 @pytest.mark.parametrize("column", ["AvailabilityZone", "ChargeDescription", "Tags"])
 @pytest.mark.parametrize("quote_all", [True, False])
 @pytest.mark.parametrize("number", [10, 19])

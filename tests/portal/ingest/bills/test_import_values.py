@@ -206,19 +206,85 @@ def test_each_bad_value_is_named_by_line_column_value_and_reason(tmp_path: Path)
         row(BillingAccountId="", EffectiveCost="x"),
     ]
 
-    outcome = deliver(tmp_path, text(*rows(200), *bad))
+    outcome = deliver(tmp_path, text(*rows(200, BilledCost="10"), *bad))
 
     found = [(each.line, each.column, each.value) for each in outcome.rejected]
     assert found == [
         (202, "BilledCost", None),
         (203, "ChargeCategory", "Fee"),
         (204, "BillingCurrency", "usd"),
-        (205, "Tags", "team=search"),
-        (206, "Tags", '{"team": {"name": "search"}}'),
         (207, "BillingAccountId", None),
         (207, "EffectiveCost", "x"),
     ]
-    assert (outcome.rows_read, outcome.rows_loaded, outcome.rows_rejected) == (206, 200, 6)
+    assert (outcome.rows_read, outcome.rows_loaded, outcome.rows_rejected) == (206, 202, 4)
+
+
+OPTIONAL = {
+    "ListCost": ("N/A", "digits, an optional minus sign"),
+    "ListUnitPrice": ("1,5", "without thousands separators"),
+    "PricingQuantity": ("5 EUR", "leave out the currency"),
+    "Tags": ("team=search", "not JSON; tags are written"),
+    "AllocatedTags": ('{"team": {"name": "search"}}', "a tag holds an object or a list"),
+}
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("column", OPTIONAL)
+def test_a_bad_value_of_an_optional_column_never_costs_the_row(tmp_path: Path, column: str) -> None:
+    value, reason = OPTIONAL[column]
+    absent = dict.fromkeys(OPTIONAL, "")
+
+    outcome = deliver(
+        tmp_path, text(row(**absent), *rows(3, **{**absent, column: value}), row(**absent))
+    )
+
+    assert (outcome.status, outcome.rows_loaded, outcome.rejected) == ("loaded", 5, [])
+    assert outcome.repairs[f"unreadable_{column}"] == 3
+    (unread,) = outcome.unread
+    assert (unread["count"], unread["first"]["line"], unread["first"]["value"]) == (3, 3, value)
+    assert reason in unread["first"]["reason"]
+    assert published()["USD"][1] == Decimal("6.25")
+
+
+@pytest.mark.parametrize("text_", ["$1,250.00 ", "(1,250.00)", "+5 EUR", "$1,250.00"])
+def test_all_that_is_wrong_with_a_number_is_said(text_: str) -> None:
+    said = cells.read_number(text_).reason or ""
+
+    wrong = {
+        "spaces": text_ != text_.strip(),
+        "minus sign": "(" in text_,
+        "plus sign": "+" in text_,
+        "thousands separators": "," in text_,
+        "the currency": "$" in text_ or "EUR" in text_,
+        "spreadsheet": "$" in text_,
+    }
+    assert {words: words in said for words in wrong} == wrong
+
+
+@pytest.mark.parametrize("text_", ["6/1/2026 0:00", "6/5/2026", "01.09.2026 12:30:00", "9/1/26"])
+def test_dates_as_a_spreadsheet_writes_them_are_named_so(text_: str) -> None:
+    assert "re-saved by a spreadsheet" in (cells.read_time(text_).reason or "")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_refusal_counts_each_reason_of_each_column(tmp_path: Path) -> None:
+    saved = {
+        "BilledCost": "$1,250.00 ",
+        "BillingPeriodStart": "6/1/2026 0:00",
+        "BillingCurrency": "usd",
+    }
+
+    outcome = deliver(tmp_path, text(*rows(3, **saved), row(EffectiveCost="")))
+
+    for said in (
+        "4 of 4 rows can't be loaded",
+        "3 x BillingPeriodStart: not written as 2026-09-01T00:00:00Z: the file was re-saved by a "
+        "spreadsheet",
+        "3 x BillingCurrency: not an ISO 4217 currency code such as USD (first in line 2, 'usd')",
+        "3 x BilledCost: not a number: remove the spaces around it; write 1234.50",
+        "1 x EffectiveCost: missing",
+    ):
+        assert said in (outcome.reason or "")
 
 
 @pytest.mark.django_db(transaction=True)

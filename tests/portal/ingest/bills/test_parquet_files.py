@@ -51,6 +51,77 @@ def test_a_parquet_bill_loads_with_types_of_its_own(tmp_path: Path) -> None:
 
 
 @database
+@pytest.mark.parametrize(
+    "texts",
+    [
+        pa.array(["search", "ads"], pa.string_view()),
+        pa.array(["search", "ads"], pa.large_string()),
+        pa.array([b"search", b"ads"], pa.binary()),
+        pa.array(["search", "ads"], pa.string()).dictionary_encode(),
+    ],
+    ids=lambda texts: str(texts.type),
+)
+def test_texts_of_every_type_are_read(tmp_path: Path, texts: pa.Array) -> None:
+    outcome = deliver(tmp_path, parquet(tmp_path / "made", SkuId=texts), name="bill.parquet")
+
+    assert (outcome.status, outcome.reason) == ("loaded", None)
+    assert set(ChargeDimension.objects.values_list("sku_id", flat=True)) == {"search", "ads"}
+
+
+@database
+def test_tags_of_arrow_s_json_type_are_read(tmp_path: Path) -> None:
+    tags = pa.array(['{"team": "search"}', None], pa.json_())
+
+    outcome = deliver(tmp_path, parquet(tmp_path / "made", Tags=tags), name="bill.parquet")
+
+    assert (outcome.status, outcome.reason) == ("loaded", None)
+    found = ChargeDimension.objects.values_list("tags", flat=True)
+    assert sorted(found, key=str) == [None, {"team": "search"}]
+
+
+@database
+def test_a_variant_is_refused_in_a_sentence(tmp_path: Path) -> None:
+    variant = pa.struct([pa.field("metadata", pa.binary(), False), ("value", pa.binary())])
+    tags = pa.array([{"metadata": b"1", "value": b"2"}] * 2, variant)
+
+    outcome = deliver(tmp_path, parquet(tmp_path / "made", Tags=tags), name="bill.parquet")
+
+    assert outcome.status == "refused"
+    assert (
+        "bill.parquet: not readable as Parquet: Tags is of the type VARIANT, which is "
+        "not read; write it as JSON text, a map or a struct"
+    ) in (outcome.reason or "")
+
+
+@database
+def test_fault_025_a_parquet_field_of_megabytes_is_refused(tmp_path: Path) -> None:
+    long = pa.array(["x" * (2 << 20), "y"])
+
+    outcome = deliver(
+        tmp_path, parquet(tmp_path / "made", ChargeDescription=long), name="bill.parquet"
+    )
+
+    assert outcome.status == "refused"
+    assert "column ChargeDescription: a field longer than 1,048,576 bytes" in (outcome.reason or "")
+
+
+@database
+def test_fault_011_a_parquet_file_that_unpacks_without_end_is_refused(tmp_path: Path) -> None:
+    """A dictionary and run lengths make millions of long texts of a few kilobytes."""
+    long = "x" * 1000
+    table = {
+        name: pa.DictionaryArray.from_arrays(pa.array([0] * 200_000, pa.int32()), [value or long])
+        for name, value in ROW.items()
+    }
+    pq.write_table(pa.table(table), tmp_path / "made", compression="zstd")
+
+    outcome = deliver(tmp_path, (tmp_path / "made").read_bytes(), name="bill.parquet")
+
+    assert outcome.status == "refused"
+    assert "more than 200 times its size" in (outcome.reason or "")
+
+
+@database
 def test_fault_012_a_forged_parquet_file_kills_at_most_its_reader(tmp_path: Path) -> None:
     content = parquet(tmp_path / "made.parquet")
     changes = random.Random(12)

@@ -19,8 +19,11 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.core.management import call_command
 from django.db import connection
 from django.test import Client
+from django.utils import timezone
 
-from allocation.models import Import, RejectedRow, Source
+from allocation.models import Import, RejectedRow, RunSplitKey, Source
+from allocation.runs.month import allocate_period
+from allocation.values.periods import Period
 from portal.accounts.keys import create_key
 from portal.accounts.models import Role
 from portal.ingest.bills.delivery import load_bill
@@ -29,6 +32,8 @@ from portal.ingest.bills.files.stream import BillFile
 from portal.ingest.bills.uploads import upload_folder
 from portal.jobs.models import Job
 from portal.jobs.worker import run_due
+from reports.asking import TeamScope
+from reports.queries.explain.evidence import BEFORE_ALL, bill_rows
 from tests.factories import client_of
 from tests.portal.bills import deliver, deliver_files, published, row, rows, text
 from tests.portal.pages.words import text_of
@@ -164,6 +169,30 @@ def test_a_problem_names_its_file_and_the_line_in_it(tmp_path: Path) -> None:
     assert "Which files was it?" in page
     assert "42 part1.csv" in page
     assert b"".join(listed).startswith(b"file,line,column,value,reason\r\npart1.csv,42,")
+
+
+def test_explanations_name_the_file_of_each_line(tmp_path: Path) -> None:
+    deliver_files(tmp_path, *PARTS)
+    allocate_period(period=Period.parse("2026-09"), now=timezone.now())
+
+    found = [
+        (line.file_name, line.line)
+        for key in RunSplitKey.objects.all()
+        for line in bill_rows(
+            run=key.run_id,
+            split_key_id=key.split_key_id,
+            after=BEFORE_ALL,
+            teams=TeamScope.everything(),
+        )
+    ]
+
+    assert sorted(found) == [
+        ("part0.csv", 2),
+        ("part0.csv", 3),
+        ("part1.csv", 2),
+        ("part1.csv", 3),
+        ("part2.csv", 2),
+    ]
 
 
 @pytest.mark.parametrize("damaged", [0, 1, 2])

@@ -19,7 +19,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from allocation.catalogue.price_list import list_price, packaged
-from allocation.catalogue.prices import ensure_prices, reprice
+from allocation.catalogue.price_store import ensure_prices
+from allocation.catalogue.prices import reprice
 from portal.ingest.otlp.rollup.merge import merge_deltas, rollup_of_spans
 from portal.ingest.otlp.rollup.retention import prepare, retain
 from portal.ingest.otlp.traces.attributes import installed
@@ -29,6 +30,7 @@ from portal.ingest.otlp.traces.normalise import Sender, normalise
 from portal.ingest.otlp.traces.store import store_spans
 from portal.ingest.otlp.traces.window import window
 from tests.portal.ingest.otlp.sending import CALL, NOW, request, rows, span, totals
+from tests.portal.ingest.otlp.test_matching import Sent, answered, worlds
 
 pytestmark = pytest.mark.django_db
 
@@ -58,6 +60,7 @@ def forget_everything() -> None:
             "usage_hourly",
             "latency_hourly",
             "merged_call",
+            "span_skeleton",
         ):
             cursor.execute(f"DELETE FROM {table}")
     forget()
@@ -439,3 +442,79 @@ def test_partitions_are_made_ahead() -> None:
     assert rows(
         "SELECT to_regclass('span_20261120') IS NOT NULL, to_regclass('span_20261121') IS NOT NULL"
     ) == [(True, True)]
+
+
+@given(world=worlds(), data=st.data())
+@settings(
+    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+def test_fault_145_spans_in_any_order_and_twice_are_the_same_calls(
+    world: tuple[int, int, list[Sent]], data: st.DataObject
+) -> None:
+    calls, tokens, sent = world
+    found = []
+    for _ in range(2):
+        forget_everything()
+        for scope, one in data.draw(st.permutations(sent + sent[: len(sent) // 2])):
+            store([one], scope, **{"service.name": scope})
+        assert (totals()["calls"], totals()["input"]) == (calls, tokens)
+        assert_rollup_equals_spans(NOW.date())
+        found.append(as_counted())
+
+    assert found[0] == found[1]
+
+
+def as_counted() -> list[tuple[Any, ...]]:
+    return rows(
+        "SELECT d.team, d.service, d.model, c.input_uncached, c.output_text, c.adjusted_count"
+        " FROM call_as_counted c JOIN allocation_usagedimension d ON d.id = c.dimension_id"
+        " WHERE c.counted ORDER BY 1, 2, 3, 4, 5"
+    )
+
+
+def test_a_later_observer_adds_its_words_to_the_call() -> None:
+    store([span(1, answered("r"), trace=1)], "litellm", **{"service.name": "litellm"})
+    store([span(1, answered("r", team="ads"), trace=2)], "app", **{"service.name": "shop"})
+
+    assert rows(
+        "SELECT d.team, d.service, sum(u.calls) FROM usage_live u JOIN allocation_usagedimension d"
+        " ON d.id = u.dimension_id GROUP BY 1, 2 HAVING sum(u.calls) <> 0"
+    ) == [("ads", "shop", 1)]
+
+
+def test_cached_answers_are_counted_apart() -> None:
+    for number in (1, 2, 3):
+        at = NOW + timedelta(seconds=10 * number)
+        store([span(number, answered("r"), trace=number, at=at)])
+
+    assert totals() == {"spans": 1, "calls": 1, "input": 100, "output": 20}
+    assert rows("SELECT sum(cached_answers) FROM usage_live") == [(2,)]
+    assert_rollup_equals_spans(NOW.date())
+
+
+def test_fault_152_an_observer_that_joins_a_call_of_a_sealed_day_does_not_count() -> None:
+    midnight = NOW.replace(hour=0, minute=0)
+    store([span(1, answered("r"), trace=1, at=midnight - timedelta(seconds=30), seconds=40)])
+    merge_deltas()
+    assert retain(midnight.date()) == (1, 0)
+    forget()
+
+    store([span(1, answered("r"), trace=2, at=midnight + timedelta(seconds=1))], "litellm")
+
+    assert totals() == {"spans": 1, "calls": 1, "input": 100, "output": 20}
+    stays = "a call of a sealed day, which stays as it is"
+    assert rows("SELECT not_counted FROM span WHERE NOT counted") == [(stays,)]
+    assert rows("SELECT finding, spans FROM allocation_tracefinding") == [(stays, 1)]
+
+
+def test_thinned_spans_still_say_what_stands_inside_what() -> None:
+    """A tool's plain span between two calls comes last; only then are they one call."""
+    store([span(1, CALL, seconds=3)], "codex_exec")
+    store([span(3, {**CALL, "gen_ai.response.id": "r"}, parent=2)], "codex_exec")
+    assert totals()["calls"] == 2
+
+    store([span(2, {}, parent=1, seconds=2)], "codex_exec")
+
+    assert totals()["calls"] == 1
+    assert rows("SELECT count(*) FROM span") == [(2,)]
+    assert rows("SELECT span_ids, parent_span_ids FROM span_skeleton") == [([2], [1])]

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import time_machine
 
-from allocation.catalogue.prices import ensure_prices
+from allocation.catalogue.price_store import ensure_prices
 from tests.portal.ingest.otlp.sending import ingest_secret
 from tests.portal.ingest.otlp.shared_cases import FOLDER, SENT_AT, send_case, tokens, usage
 

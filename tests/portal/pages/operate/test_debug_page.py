@@ -13,7 +13,7 @@ import pytest
 import time_machine
 from django.test import Client
 
-from allocation.catalogue.prices import ensure_prices
+from allocation.catalogue.price_store import ensure_prices
 from allocation.models import Feature
 from portal.accounts.models import Role
 from portal.ingest.otlp.calls.counting import SAME_CALL
@@ -132,6 +132,42 @@ def test_unpriced_models_are_listed_and_never_zero(reader: Client) -> None:
     assert (row.model_requested, row.calls, row.tokens) == ("llm-zero", 1, 120)
     assert usage.cost_per_call is None
     assert "unpriced" in text_of(reader.get("/debug/").content)
+
+
+FLEX = {
+    "gen_ai.operation.name": "chat",
+    "gen_ai.provider.name": "gcp.gemini",
+    "gen_ai.request.model": "gemini-2.5-pro",
+    "gen_ai.request.service_tier": "flex",
+    "gen_ai.usage.input_tokens": 1000,
+    "gen_ai.usage.output_tokens": 0,
+}
+
+
+def test_a_tier_at_the_general_price_says_so_at_the_call_and_in_totals(reader: Client) -> None:
+    """The shape of fmt-10."""
+    ensure_prices()
+    deliver([span(1, FLEX), span(2, FLEX | {"gen_ai.request.service_tier": "batch"}, trace=2)])
+    merge_deltas()
+
+    prices = text_of(reader.get("/debug/prices/").content)
+    flex = text_of(reader.get(f"/debug/trace/{1:032x}/").content)
+    batch = text_of(reader.get(f"/debug/trace/{2:032x}/").content)
+    dearest = text_of(reader.get("/debug/calls/").content)
+    rows = reader.get("/debug/prices.csv").content.decode().splitlines()
+
+    assert "1 call of a tier without a price of its own counts at the general price" in prices
+    assert "general price for flex" in flex
+    assert "genai-prices" in flex
+    assert "genai-prices" in batch
+    assert "general price" not in batch
+    assert "general price for flex" in dearest
+    assert rows[1].startswith(
+        "general price: no source has one of the tier,gcp.gemini,gemini-2.5-pro,flex,"
+        "input_uncached,1,1000,0.00125,genai-prices"
+    )
+    assert len(rows) == 2
+    assert 'hx-get="/debug/prices/?' in reader.get("/debug/").content.decode()
 
 
 def test_the_example_trace_is_outside_the_window_and_no_inference_call(reader: Client) -> None:

@@ -9,7 +9,7 @@ import pytest
 import time_machine
 from django.test import Client
 
-from allocation.catalogue.prices import ensure_prices
+from allocation.catalogue.price_store import ensure_prices
 from portal.accounts.models import Role
 from portal.ingest.otlp.rollup.merge import merge_deltas
 from tests.factories import make_user

@@ -13,7 +13,8 @@ import pytest
 from playwright.sync_api import Browser
 from pytest_django.live_server_helper import LiveServer
 
-from allocation.catalogue.prices import ensure_prices, reprice
+from allocation.catalogue.price_store import ensure_prices
+from allocation.catalogue.prices import reprice
 from allocation.models import ChargeScope
 from portal.accounts.models import Role
 from tests.allocation.bills import OPENAI, Bill, allocate, usage
