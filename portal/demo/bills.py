@@ -256,7 +256,6 @@ _SERVICES = {"openai": "OpenAI API", "aws": "Amazon Bedrock", "google-cloud": "V
 # Accounts and projects that are one team's alone carry its tag; the shared ones can't.
 _OWNED_PROJECTS = {
     "gateway": {"team": "ml-platform", "cost_center": "US-5100"},
-    "devtools": {"team": "developer-tools", "cost_center": "US-5100"},
     "ai-conversations": {"team": "conversations", "cost_center": "US-4100"},
     "docs-prod": {"team": "documents", "cost_center": "DE-7100"},
     "l10n-prod": {"team": "localization", "cost_center": "DE-7100"},

@@ -28,7 +28,6 @@ class Traffic:
     # Which emitter's attribute names it speaks: otel, otel_old, openinference, traceloop, litellm.
     dialect: str = "otel"
     is_seen_twice: bool = False  # a second instrumentation tells of every call, too
-    names_project: bool = True
     names_team: bool = True
     missing_usage: float = 0.0  # share of spans whose usage the client library lost
     traced: bool = True
@@ -195,8 +194,7 @@ FEATURES: tuple[DemoFeature, ...] = (
     ),
     _feature(
         "code-review", "Code review", "developer-tools", "internal",
-        Traffic("gpt-5.4", "devtools", 18, 64000, 2900, cached=0.3, is_seen_twice=True,
-            names_project=False),
+        Traffic("gpt-5.4", "devtools", 18, 64000, 2900, cached=0.3, is_seen_twice=True),
     ),
     _feature(
         "test-writer", "Test writer", "developer-tools", "internal",
@@ -205,7 +203,7 @@ FEATURES: tuple[DemoFeature, ...] = (
     ),
     _feature(
         "docs-bot", "Documentation bot", "developer-tools", "internal",
-        Traffic("gpt-5.4-mini", "devtools", 7, 9800, 350, shape="rag", names_project=False),
+        Traffic("gpt-5.4-mini", "devtools", 7, 9800, 350, shape="rag"),
     ),
     _feature(
         "incident-notes", "Incident notes", "developer-tools", "internal",

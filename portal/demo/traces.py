@@ -3,9 +3,8 @@ as OTLP requests.
 
 Five emitters are spoken, one per service: today's OpenTelemetry names, those of before 2025
 (gen_ai.system, prompt_tokens), OpenInference's, traceloop's and LiteLLM's. Some services are
-instrumented twice, so that a second span inside each call's own tells the same; some name no
-project. Agent spans repeat the sum of their calls' tokens, as instrumentations do: a portal that
-counts both doubles the cost.
+instrumented twice, so that a second span inside each call's own tells the same. Agent spans repeat
+the sum of their calls' tokens, as instrumentations do: a portal that counts both doubles the cost.
 """
 
 from __future__ import annotations
@@ -450,10 +449,9 @@ def _resource(
         "service.name": feature.service,
         "service.version": events.prompt_version(feature, day, settings).replace("v", "2026."),
         "deployment.environment.name": traffic.environment,
+        "gen_ai.project": project.identifier,
         "telemetry.sdk.language": "python",
     }
-    if traffic.names_project:
-        resource["gen_ai.project"] = project.identifier
     team = events.named_team(feature, traffic, day, settings)
     if team:
         resource |= {"team": team, "feature": feature.slug, "product": feature.product}
