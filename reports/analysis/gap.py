@@ -26,7 +26,7 @@ WORKING_DIGITS = 60
 
 CauseKey = Literal[
     "untraced", "silent", "cached", "reasoning", "batch", "prices", "discount", "credit", "late",
-    "rounding", "remainder",
+    "rounding", "over_traced", "remainder",
 ]  # fmt: skip
 REPRICED: tuple[CauseKey, ...] = ("untraced", "silent", "cached", "reasoning", "batch", "prices")
 ON_THE_BILL: tuple[CauseKey, ...] = ("discount", "credit", "late", "rounding", "remainder")
@@ -50,6 +50,7 @@ class BilledLine:
     list_cost: Decimal | None
     contracted_cost: Decimal | None
     rounding: Decimal = ZERO
+    is_known: bool = True  # false: nobody knows a model of the bill's wording
 
     @property
     def contracted(self) -> Decimal:
@@ -100,6 +101,11 @@ class ComparedModel:
     def is_by_token(self) -> bool:
         """Every line's quantity converts to tokens, so that bill and traces can be compared."""
         return all(line.quantity is not None for line in self.lines)
+
+    @property
+    def is_unknown(self) -> bool:
+        """Some wording of the bill tells a model that nobody knows."""
+        return not all(line.is_known for line in self.lines)
 
     @property
     def billed_tokens(self) -> Decimal:

@@ -4,11 +4,13 @@ the fix. Pure.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import NamedTuple
 
-from allocation.values.money import minor_units
+from allocation.plans.traced import MOST_OVER
+from allocation.values.money import exact_sum, minor_units
 from reports.analysis.gap import (
     CAUSES,
     INPUT_COLUMNS,
@@ -33,6 +35,7 @@ LABELS: dict[CauseKey, str] = {
     "credit": "Credit",
     "late": "Late bill",
     "rounding": "Rounding",
+    "over_traced": "More than three times traced",
     "remainder": "Remainder",
 }
 
@@ -53,13 +56,66 @@ class NamedCause:
 
 def causes_of(gap: Gap) -> tuple[NamedCause, ...]:
     """Every cause that can be told, also those of zero, remainder last; the amounts add up to
-    `gap.total`.
+    `gap.total`. What is traced more than three times is a finding beside them: its amount stands
+    in what has no trace.
     """
-    return tuple(
+    found = [
         NamedCause(key, LABELS[key], gap.amounts[key], EVIDENCE[key](gap), *_fix(gap, key))
         for key in CAUSES
         if key in gap.amounts
-    )
+    ]
+    if over := far_over_traced(gap):
+        key: CauseKey = "over_traced"
+        finding = NamedCause(key, LABELS[key], ZERO, _over_traced(over), COUNTED_TWICE, "debug")
+        found.insert(-1, finding)
+    return tuple(found)
+
+
+# ---------------------------------------------------------------- what bill and traces call a model
+
+
+class OverTraced(NamedTuple):
+    """A model, over all projects, in tokens."""
+
+    model: str | None
+    billed: Decimal
+    traced: Decimal
+
+
+def far_over_traced(gap: Gap) -> list[OverTraced]:
+    """Models of which the traces have more than three times of what is billed, largest first."""
+    found: dict[tuple[str | None, str | None], OverTraced] = {}
+    by_token = [model for model in gap.bill.models if model.is_by_token]
+    for model in by_token if gap.is_compared else ():
+        name = model.provider, model.model
+        before = found.get(name, OverTraced(model.model, ZERO, ZERO))
+        found[name] = OverTraced(
+            model.model, before.billed + model.billed_tokens, before.traced + model.traced_tokens
+        )
+    over = [each for each in found.values() if each.traced > MOST_OVER * each.billed > 0]
+    return sorted(over, key=lambda each: (each.billed - each.traced, each.model or ""))
+
+
+def _over_traced(over: list[OverTraced]) -> str:
+    first, more = over[0], len(over) - 1
+    text = f"{first.model or 'No model'}: {count(first.traced)} tokens traced,"
+    text += f" {count(first.billed)} on the bill"
+    return f"{text}; {_number(more, 'other model')} alike." if more else f"{text}."
+
+
+def unknown_models(gap: Gap) -> list[ComparedModel]:
+    """Of which the bill's wording is not known."""
+    return [model for model in gap.bill.models if model.is_unknown]
+
+
+def stray_models(gap: Gap) -> list[ComparedModel]:
+    """Traced under names that no line of the bill has: profile ids, deployments, aliases."""
+    billed = {(model.provider, model.model) for model in gap.bill.models if model.lines}
+    return [
+        model
+        for model in gap.bill.models
+        if model.calls and (model.provider, model.model) not in billed
+    ]
 
 
 # ---------------------------------------------------------------- evidence
@@ -232,7 +288,7 @@ EVIDENCE: dict[CauseKey, Callable[[Gap], str]] = {
 
 # ---------------------------------------------------------------- fixes
 
-NOTHING_TO_DO = "Nothing to do."
+NO_WORK: tuple[str, str | None] = ("Nothing to do.", None)
 # What to do where the cause has an amount, and the page where it begins.
 FIXES: dict[CauseKey, tuple[str, str | None]] = {
     "untraced": ("Send spans of the programs behind the largest, or name their owner.", "explain"),
@@ -253,7 +309,7 @@ FIXES: dict[CauseKey, tuple[str, str | None]] = {
     "discount": ("Compare the percentage with the contract.", None),
     "credit": ("Check that every promised credit is on the bill.", "chargeback"),
     "late": ("Allocate the month again after its last delivery; accrue until then.", "imports"),
-    "rounding": (NOTHING_TO_DO, None),
+    "rounding": NO_WORK,
     "remainder": (
         "Look at the bill lines of the largest model; name a missing cause.",
         "chargeback",
@@ -265,13 +321,103 @@ MORE_TRACED = (
 )
 
 
+TEACH = "say in the catalogue which one it is: manage.py catalogue."
+WORDING = f"Nobody knows the model that the bill calls {{names}}: {TEACH}"
+STRAYS = (
+    "Calls name a model that the bill does not have ({names}), as profile ids and deployments do:"
+    f" {TEACH}"
+)
+UNIT = (
+    "The unit of these lines is not understood: import the provider's usage report, which says how"
+    " many tokens were billed."
+)
+NOT_STATED = (
+    "Some lines state no list or no contracted cost: ask for a bill with both before comparing."
+)
+COUNTED_TWICE = "Look for calls that are counted twice, or a unit of the bill that is misread."
+
+
 def _fix(gap: Gap, key: CauseKey) -> tuple[str, str | None]:
-    amount = gap.amounts[key]
-    if not amount:
-        return NOTHING_TO_DO, None
-    if key == "untraced" and amount < 0:
-        return MORE_TRACED, "debug"
-    return FIXES[key]
+    """What to do, by what the cause rests on; a net amount of zero may still hide work."""
+    return ADVICE[key](gap) if key in ADVICE else FIXES[key] if gap.amounts[key] else NO_WORK
+
+
+def _untraced_fix(gap: Gap) -> tuple[str, str | None]:
+    strays, unknown = stray_models(gap), unknown_models(gap)
+    named = [model for model in gap.by_model["untraced"] if model[0] not in (*strays, *unknown)]
+    rest = exact_sum(amount for _, amount in named)
+    less = FIXES["untraced"] if rest > 0 else (MORE_TRACED, "debug")
+    return _all_of(
+        [
+            *([(WORDING.format(names=_names(unknown)), None)] if unknown else ()),
+            *([(STRAYS.format(names=_names(strays)), None)] if strays else ()),
+            *([less] if named else ()),
+        ]
+    )
+
+
+def _silent_fix(gap: Gap) -> tuple[str, str | None]:
+    return FIXES["silent"] if _sum(gap, lambda m: m.silent_calls) else NO_WORK
+
+
+def _prices_fix(gap: Gap) -> tuple[str, str | None]:
+    strays = [model for model in stray_models(gap) if model.unpriced_calls]
+    others = _sum(gap, lambda m: m.unpriced_calls) > sum(m.unpriced_calls for m in strays)
+    return _all_of(
+        [
+            *([(STRAYS.format(names=_names(strays)), None)] if strays else ()),
+            *([FIXES["prices"]] if others or gap.amounts["prices"] else ()),
+        ]
+    )
+
+
+def _discount_fix(gap: Gap) -> tuple[str, str | None]:
+    lines = gap.bill.lines if gap.amounts["discount"] else []
+    known = [line for line in lines if None not in (line.list_cost, line.contracted_cost)]
+    is_told = any(line.contracted != line.listed for line in known)
+    return _all_of(
+        [
+            *([(NOT_STATED, None)] if len(known) < len(lines) else ()),
+            *([FIXES["discount"]] if is_told else ()),
+        ]
+    )
+
+
+def _remainder_fix(gap: Gap) -> tuple[str, str | None]:
+    has_unit = gap.is_compared and not all(model.is_by_token for model in gap.bill.models)
+    others = gap.amounts["remainder"] != gap.not_by_token
+    return _all_of(
+        [*([(UNIT, "drivers")] if has_unit else ()), *([FIXES["remainder"]] if others else ())]
+    )
+
+
+ADVICE: dict[CauseKey, Callable[[Gap], tuple[str, str | None]]] = {
+    "untraced": _untraced_fix,
+    "silent": _silent_fix,
+    "prices": _prices_fix,
+    "discount": _discount_fix,
+    "remainder": _remainder_fix,
+}
+
+
+def _all_of(fixes: list[tuple[str, str | None]]) -> tuple[str, str | None]:
+    """The fixes in one text, with the first page that one of them names."""
+    if not fixes:
+        return NO_WORK
+    pages = [page for _, page in fixes if page]
+    return " ".join(text for text, _ in fixes), pages[0] if pages else None
+
+
+def _names(models: Iterable[ComparedModel]) -> str:
+    """The largest three, and how many more."""
+    sizes: dict[str, Decimal] = {}
+    for model in models:
+        name = model.model or "no name"
+        cost = sum((abs(line.billed_cost) for line in model.lines), model.estimate)
+        sizes[name] = sizes.get(name, ZERO) + cost
+    ordered = sorted(sizes, key=lambda name: (-sizes[name], name))
+    more = f" and {len(ordered) - 3} more" if len(ordered) > 3 else ""
+    return f"{', '.join(ordered[:3])}{more}"
 
 
 # ---------------------------------------------------------------- words

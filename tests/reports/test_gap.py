@@ -9,6 +9,7 @@ from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -206,6 +207,96 @@ def test_quantities_that_are_no_tokens_stay_in_the_remainder() -> None:
     gap = gap_of(bill(hours))
 
     assert (told(gap), gap.not_by_token) == ({"remainder": D(80)}, D(80))
+
+
+def advice(gap: Gap) -> dict[CauseKey, str]:
+    return {cause.key: cause.fix for cause in causes_of(gap)}
+
+
+INPUT = traced(input_uncached=100)
+
+
+@pytest.mark.parametrize("tokens", [100, 150])
+def test_wording_and_stray_names_that_cancel_out_are_not_nothing_to_do(tokens: int) -> None:
+    """A model billed under words that nobody knows, and traced under a profile id."""
+    billed = ComparedModel(
+        "openai", "p", "acme words", (line("input", tokens, f"{tokens * 2}", is_known=False),)
+    )
+    stray = replace(usage([], traced=INPUT), model="profile/abc")
+
+    told = advice(gap_of(bill(billed, stray)))["untraced"]
+
+    assert "Nobody knows the model that the bill calls acme words" in told
+    assert "a model that the bill does not have (profile/abc)" in told
+    assert "counted twice" not in told
+    assert "Send spans" not in told
+
+
+def test_a_stray_name_without_a_price_is_no_matter_of_the_price_list() -> None:
+    unpriced = {"input_uncached": TracedTokens(D(100), D(0), D(0))}
+    stray = ComparedModel(
+        "openai", "p", "profile/abc", traced=unpriced, calls=D(10), unpriced_calls=D(10)
+    )
+    whole = usage([line("input", 100, "200")], traced=INPUT)
+
+    told = advice(gap_of(bill(whole, stray)))
+
+    assert "profile/abc" in told["prices"]
+    assert "newer price list" not in told["prices"]
+
+
+def test_a_unit_that_is_not_understood_is_said_as_such() -> None:
+    hours = usage([line("input", 1, "200", quantity=None)], traced=INPUT)
+
+    # Billed as much as traced: what is left over is zero, and still nobody knows the tokens.
+    gap = gap_of(bill(hours))
+
+    assert gap.amounts["remainder"] == 0
+    assert "unit of these lines is not understood" in advice(gap)["remainder"]
+
+
+@pytest.mark.parametrize("missing", ["list_cost", "contracted_cost"])
+def test_what_a_bill_does_not_state_is_not_a_matter_of_the_contract(missing: str) -> None:
+    less = {"contracted_cost": D(150), "billed_cost": D(150), missing: None}
+    unstated = usage([line("input", 100, "200", **less)], traced=INPUT)
+
+    gap = gap_of(bill(unstated))
+
+    assert gap.amounts["discount"] == D(-50)
+    assert "state no list or no contracted cost" in advice(gap)["discount"]
+    assert "Compare" not in advice(gap)["discount"]
+
+
+def test_a_discount_that_the_bill_states_is_compared_with_the_contract() -> None:
+    less = {"contracted_cost": D(150), "billed_cost": D(150)}
+    stated = usage([line("input", 100, "200", **less)], traced=INPUT)
+
+    assert advice(gap_of(bill(stated)))["discount"] == "Compare the percentage with the contract."
+
+
+@pytest.mark.parametrize(("billed", "is_found"), [(25, True), (34, False)])
+def test_more_than_three_times_traced_is_a_finding(billed: int, is_found: bool) -> None:
+    """Counted over all projects: calls that no project had room for have none."""
+    own = usage([line("input", billed, f"{billed * 2}")], traced=traced(input_uncached=billed))
+    left = ComparedModel(
+        "openai", None, "m", traced=traced(input_uncached=100 - billed), prices=PRICES, calls=D(5)
+    )
+
+    gap = gap_of(bill(own, left))
+    found = {cause.key: cause for cause in causes_of(gap)}
+
+    assert ("over_traced" in found) is is_found
+    if is_found:
+        assert "m: 100 tokens traced, 25 on the bill" in found["over_traced"].evidence
+        assert "counted twice" in found["over_traced"].fix
+    assert sum(cause.amount for cause in found.values()) == gap.total
+    assert causes_of(gap)[-1].key == "remainder"
+
+
+def test_a_bill_that_the_traces_explain_leaves_nothing_to_do() -> None:
+    whole = usage([line("input", 100, "200")], traced=INPUT)
+
+    assert set(advice(gap_of(bill(whole))).values()) == {"Nothing to do."}
 
 
 def test_fault_035_a_bill_of_a_currency_without_a_rate_is_not_compared_and_never_zero() -> None:

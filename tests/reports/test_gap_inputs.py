@@ -11,7 +11,17 @@ from django.db import connection
 
 from allocation.catalogue.price_store import ensure_prices
 from allocation.catalogue.prices import reprice
-from allocation.models import Charge, ChargeScope, Import, PriceMatch, PriceVersion, UsageHourly
+from allocation.models import (
+    Charge,
+    ChargeScope,
+    ChargeSplitKey,
+    Import,
+    LedgerGroup,
+    PriceMatch,
+    PriceVersion,
+    Team,
+    UsageHourly,
+)
 from reports.analysis.gap import CauseKey
 from reports.asking import TeamScope
 from reports.cost_question.runs import current_runs
@@ -274,6 +284,119 @@ def test_traced_cost_by_class_is_the_stored_estimate() -> None:
     # What repricing a token class leaves below a billionth counts as rounding, so that nothing is
     # lost.
     assert only().gap.amounts["rounding"].copy_abs() < D("1e-9")
+
+
+def traced(source: SourceGap) -> dict[tuple[str | None, str | None], Decimal]:
+    """Traced tokens by project and model, where there are any."""
+    return {
+        (model.project, model.model): model.traced_tokens
+        for model in source.gap.bill.models
+        if model.traced_tokens
+    }
+
+
+def joined() -> dict[tuple[str | None, str | None], Decimal]:
+    """What the run itself joined with the lines, in tokens."""
+    found: dict[tuple[str | None, str | None], Decimal] = {}
+    keys = {key.split_key_id: key.split_key for key in ChargeSplitKey.objects.all()}
+    for group in LedgerGroup.objects.exclude(coverage=None).exclude(quantity=None):
+        name = (keys[group.split_key_id]["project"], keys[group.split_key_id]["model"])
+        assert group.coverage is not None
+        assert group.quantity is not None
+        found[name] = found.get(name, D(0)) + group.coverage * group.quantity
+    return {name: tokens for name, tokens in found.items() if tokens}
+
+
+def test_calls_without_a_project_count_where_the_run_placed_them() -> None:
+    """The owner's project fills first: the two projects are not alike."""
+    for slug in ("search", "ads"):
+        Team.objects.create(slug=slug, name=slug.title())
+    bill = Bill()
+    own = {**INPUT, "sub_account_id": "proj-own", "tags": {"team": "search"}}
+    others = {**INPUT, "sub_account_id": "proj-other", "tags": {"team": "ads"}}
+    bill.charge("2.5", listed="2.5", quantity="1000000", **own)
+    bill.charge("2.5", listed="2.5", quantity="1000000", **others)
+    usage("ads", about=TOLD, project="proj-other", input_uncached=250_000)
+    usage("search", about=TOLD, project=None, at=utc(5, 11), input_uncached=500_000)
+    usage("search", about=TOLD, project="cloud-account", at=utc(5, 12), input_uncached=750_000)
+    reprice(ensure_prices()[0].pk)
+    allocate()
+
+    found = only()
+
+    assert traced(found) == joined()
+    assert traced(found) == {
+        ("proj-own", "gpt-4o"): D(1_000_000),
+        ("proj-other", "gpt-4o"): D(500_000),
+    }
+    assert amounts(found) == {"untraced": D("1.25")}
+
+
+def test_calls_beyond_what_the_bill_has_room_for_stay_without_a_project() -> None:
+    Bill().charge("2.5", listed="2.5", quantity="1000000", **INPUT)
+    usage("search", about=TOLD, project=None, input_uncached=3_000_000)
+    reprice(ensure_prices()[0].pk)
+    allocate()
+
+    found = only()
+
+    assert {name[0]: tokens.quantize(D(1)) for name, tokens in traced(found).items()} == {
+        "proj-1": D(1_000_000),
+        None: D(2_000_000),
+    }
+    assert found.gap.start == D("7.5")
+    assert amounts(found)["untraced"].quantize(D("1e-6")) == D(-5)
+
+
+@pytest.mark.parametrize(
+    ("service", "provider"),
+    [("Gemini API", "gcp.gen_ai"), ("Vertex AI", "gcp.gen_ai"), ("Gemini API", "larkspur")],
+)
+def test_calls_of_no_seller_meet_the_bill_that_sells_their_model(
+    service: str, provider: str
+) -> None:
+    about = {**INPUT, "provider_name": "Google Cloud", "service_name": service}
+    meter = "gemini-2.5-pro, input"
+    Bill("google").charge(
+        "1.25", listed="1.25", quantity="1000000", **{**about, "sku_meter": meter}
+    )
+    usage(
+        "search",
+        provider=provider,
+        model="models/gemini-2.5-pro",
+        list_cost="1.25",
+        input_uncached=1_000_000,
+    )
+    allocate()
+
+    found = gaps()
+
+    assert found.off_the_bill == ()
+    assert traced(found.sources[0]) == joined() == {("proj-1", "gemini-2.5-pro"): D(10**6)}
+
+
+def test_a_list_cost_of_zero_is_not_known() -> None:
+    """Not a mark-up on the contract."""
+    Bill().charge("2.5", listed="0", quantity="1000000", **INPUT)
+    Charge.objects.update(contracted_cost=D("2.5"))
+    priced(input_uncached=1_000_000)
+    allocate()
+
+    assert amounts(only()) == {}
+
+
+def test_wording_that_nobody_knows_is_a_matter_of_the_catalogue() -> None:
+    bill = Bill()
+    bill.charge("2.5", listed="2.5", quantity="1000000", **INPUT)
+    words = {**INPUT, "sku_meter": "Zephyrine 9 deluxe, input"}
+    bill.charge("3", listed="3", quantity="1000000", **words)
+    priced(input_uncached=1_000_000)
+    allocate()
+
+    fixes = {cause.key: cause.fix for cause in only().causes}
+
+    assert "Nobody knows the model that the bill calls" in fixes["untraced"]
+    assert "zephyrine" in fixes["untraced"].lower()
 
 
 def test_nothing_of_whole_bills_for_a_reader_of_some_teams() -> None:

@@ -21,7 +21,7 @@ from portal.pages.frame.state import PageState
 from portal.pages.frame.tables import Cell, Column, Row, Table, arranged, asked_download
 from portal.pages.registry import page_address, rights_of
 from portal.pages.spend.blocks import explain_address
-from reports.analysis.gap_causes import NamedCause
+from reports.analysis.gap_causes import NO_WORK, NamedCause
 from reports.charts.spend import bridge
 from reports.cost_question.question import ATTRIBUTED, LEDGER_PARTS
 from reports.cost_question.runs import MonthRun, runs_of_months
@@ -206,7 +206,11 @@ def _block(request: HttpRequest, state: PageState, source: SourceGap) -> GapBloc
     gap, bill = source.gap, source.gap.bill
     name = f"gap-{bill.source_id}-{bill.currency.lower()}"
     table = _gap_table(request, state, source, name)
-    shown = [(cause.label, cause.amount) for cause in source.causes if _is_shown(cause)]
+    shown = [
+        (cause.label, cause.amount)
+        for cause in source.causes
+        if cause.amount or cause.key == "remainder"
+    ]
     question = f"Why is the bill of {bill.source} not what the traces say?"
     figure = bridge(
         before=gap.start,
@@ -232,8 +236,11 @@ def _block(request: HttpRequest, state: PageState, source: SourceGap) -> GapBloc
 
 
 def _is_shown(cause: NamedCause) -> bool:
-    """Causes that move nothing stand aside; that nothing remains is worth a line."""
-    return bool(cause.amount) or cause.key == "remainder"
+    """Causes that move nothing stand aside, unless there is work; that nothing remains is worth a
+    line.
+    """
+    is_work = cause.key == "over_traced" or cause.fix != NO_WORK[0]
+    return bool(cause.amount) or is_work or cause.key == "remainder"
 
 
 def _gap_table(request: HttpRequest, state: PageState, source: SourceGap, name: str) -> Table:

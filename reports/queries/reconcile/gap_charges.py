@@ -12,6 +12,9 @@ from decimal import Decimal
 from functools import cached_property
 from typing import Any
 
+from django.db import connection
+
+from allocation.models import ProjectMatch, Source
 from allocation.storage.rows import whole_month_plans
 from allocation.values.money import exact_sum, minor_units
 from allocation.values.periods import Period, midnight
@@ -36,8 +39,20 @@ WHERE s.billing_month = %(month)s AND s.state <> 'staged' AND s.source_id IN (
 ORDER BY s.published_at NULLS FIRST, s.id
 """
 
-# Some bills write 0 where they do not know what was contracted.
-CONTRACTED = """nullif(c.contracted_cost, CASE WHEN c.billed_cost <> 0 THEN 0 END)"""
+# Some bills write 0 where they do not know what was contracted, or at which list price.
+CONTRACTED = "nullif(c.contracted_cost, CASE WHEN c.billed_cost <> 0 THEN 0 END)"
+LISTED = "nullif(c.list_cost, CASE WHEN c.billed_cost <> 0 THEN 0 END)"
+
+# One row per join key of a run: the calls that it joined with the lines, in tokens; NULL where any
+# of them has a coverage that is not known in tokens.
+JOINED = """
+SELECT b.source_id, b.split_key ->> 'provider', b.split_key ->> 'project', b.split_key ->> 'model',
+    CASE WHEN count(g.coverage * g.quantity) = count(*) THEN sum(g.coverage * g.quantity) END
+FROM charge_split_key b
+JOIN charge_group g ON g.run_id = b.run_id AND g.split_key_id = b.split_key_id
+WHERE b.run_id = %(run)s AND b.method = 'traced_usage'
+GROUP BY 1, 2, 3, 4
+"""
 
 # One row per split key of model usage or credits, by whether its charges are of the month, pinned,
 # and delivered in time. A sum is NULL where any charge lacks it.
@@ -47,7 +62,7 @@ SELECT b.id, b.source_id, source.name, b.method, b.charge_category, b.service_na
     c.charge_period_start >= %(first)s AND c.charge_period_start < %(last)s AS is_of_month,
     c.scope_id = ANY(%(scopes)s) AS is_pinned, c.scope_id = ANY(%(in_time)s) AS is_in_time,
     max((c.charge_period_start AT TIME ZONE 'UTC')::date), count(*), sum(c.billed_cost),
-    CASE WHEN count(c.list_cost) = count(*) THEN sum(c.list_cost) END,
+    CASE WHEN count({listed}) = count(*) THEN sum({listed}) END,
     CASE WHEN count({contracted}) = count(*) THEN sum(c.contracted_cost) END,
     CASE WHEN count(c.consumed_quantity) = count(*) THEN sum(c.consumed_quantity) END,
     CASE WHEN count(c.pricing_quantity) = count(*) THEN sum(c.pricing_quantity) END,
@@ -81,6 +96,8 @@ class BilledSource:
     late_deliveries: int
     other_months_cost: Decimal
     other_months_rows: int
+    places_calls: bool  # calls that name no project are placed in those of the bill
+    joined: Mapping[Name, Decimal | None]  # tokens of the calls that the run joined
 
 
 @dataclass(frozen=True)
@@ -155,14 +172,26 @@ def billed_sources(*, question: MonthRun) -> tuple[BilledSource, ...]:
         "minor_unit": Decimal(1).scaleb(-minor_units(question.currency)),
     }
     with whole_month_plans():
-        rows = fetch(
-            ChargeRow, CHARGES.format(variant=run_variant(run, read), contracted=CONTRACTED), values
-        )
+        variant = run_variant(run, read)
+        charges = CHARGES.format(variant=variant, contracted=CONTRACTED, listed=LISTED)
+        rows = fetch(ChargeRow, charges, values)
     by_source: dict[int, list[ChargeRow]] = {}
     for row in rows:
         by_source.setdefault(row.source_id, []).append(row)
+    joined = _joined_tokens(question.id)
+    placing = {
+        pk
+        for pk, match in Source.objects.values_list("pk", "project_match")
+        if match == ProjectMatch.AUTO
+    }
     made = [
-        _billed_source(own, question.currency, late.get(source, 0))
+        _billed_source(
+            own,
+            question.currency,
+            late.get(source, 0),
+            places_calls=source in placing,
+            joined=joined.get(source, {}),
+        )
         for source, own in by_source.items()
     ]
     return tuple(
@@ -215,7 +244,23 @@ def _delivered_in_time(month: date, scopes: list[int]) -> tuple[list[int], dict[
     return sorted(in_time), late
 
 
-def _billed_source(rows: list[ChargeRow], currency: str, late_deliveries: int) -> BilledSource:
+def _joined_tokens(run: int) -> dict[int, dict[Name, Decimal | None]]:
+    found: dict[int, dict[Name, Decimal | None]] = {}
+    with whole_month_plans(), connection.cursor() as cursor:
+        cursor.execute(JOINED, {"run": run})
+        for source, provider, project, model, tokens in cursor.fetchall():
+            found.setdefault(source, {})[provider, project, model] = tokens
+    return found
+
+
+def _billed_source(
+    rows: list[ChargeRow],
+    currency: str,
+    late_deliveries: int,
+    *,
+    places_calls: bool,
+    joined: Mapping[Name, Decimal | None],
+) -> BilledSource:
     traced = [row for row in rows if row.is_model_usage]
     own = [row for row in traced if row.is_of_month]
     services = {row.service for row in traced}
@@ -236,6 +281,8 @@ def _billed_source(rows: list[ChargeRow], currency: str, late_deliveries: int) -
         late_deliveries=late_deliveries,
         other_months_cost=exact_sum(row.billed_cost for row in elsewhere),
         other_months_rows=sum(row.rows for row in elsewhere),
+        places_calls=places_calls,
+        joined=joined,
     )
 
 
@@ -256,6 +303,7 @@ def _lines(rows: Iterable[ChargeRow]) -> dict[Name, tuple[BilledLine, ...]]:
             list_cost=_known_sum(row.list_cost for row in own),
             contracted_cost=_known_sum(row.contracted_cost for row in own),
             rounding=exact_sum(row.rounding for row in own),
+            is_known=not any(row.split_key.get("is_unknown") for row in own),
         )
         found[name] = (*found.get(name, ()), line)
     return found

@@ -7,12 +7,14 @@ from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal, localcontext
 
+from allocation.catalogue.own_entries import own_catalogue
 from allocation.usage.keys import ANY_PROJECT
 from allocation.values.money import exact_sum
 from reports.analysis.gap import WORKING_DIGITS, BilledLine, ComparedModel, SourceBill
 from reports.asking import TeamScope
 from reports.cost_question.runs import MonthRun
 from reports.queries.reconcile.gap_charges import BilledSource, Name, billed_sources
+from reports.queries.reconcile.gap_joins import joined_rows
 from reports.queries.reconcile.gap_usage import TracedModel, UsageRow, month_usage
 
 
@@ -50,7 +52,7 @@ def gap_inputs(*, month: date, runs: Sequence[MonthRun], scope: TeamScope) -> Ga
         return GapInputs((), (), {})
     charges = [source for run in runs for source in billed_sources(question=run)]
     found = Sources(charges)
-    found.take(month_usage(month))
+    found.take(joined_rows(charges, month_usage(month), own_catalogue().entries))
     return GapInputs(
         tuple(source.bill() for source in found.sources),
         tuple(found.off_the_bill()),

@@ -5,7 +5,7 @@ their rows name.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from decimal import Decimal
 from functools import lru_cache
@@ -15,9 +15,8 @@ from django.db import connection
 from allocation.catalogue.canonical import TOKEN_COLUMNS
 from allocation.catalogue.price_list import PriceLine, applicable
 from allocation.storage.rows import whole_month_plans
-from allocation.usage.keys import SAME_PROVIDER
 from allocation.usage.month_usage import usage_versions
-from allocation.values.money import exact_sum
+from allocation.values.money import EXACT, exact_sum
 from allocation.values.periods import Period, midnight
 from reports.analysis.gap import TokenPrice, TracedTokens
 from reports.queries.reconcile.gap_charges import Name
@@ -71,7 +70,9 @@ WHERE (version_id, provider, model) IN (
 
 @dataclass(frozen=True)
 class UsageRow:
-    """`prices` are the lines of its price model, none where it has no price."""
+    """`name` is as the calls tell it, or as a bill has it. `prices` are the lines of its price
+    model, none where it has no price.
+    """
 
     day: date
     name: Name
@@ -83,6 +84,21 @@ class UsageRow:
     list_cost: Decimal
     tokens: Mapping[str, Decimal]
     prices: Sequence[PriceLine]
+
+    def named(self, name: Name) -> UsageRow:
+        return self if name == self.name else replace(self, name=name)
+
+    def part(self, share: Decimal) -> UsageRow:
+        """That part of the calls, exactly."""
+        if share == 1:
+            return self
+        return replace(
+            self,
+            calls=EXACT.multiply(self.calls, share),
+            silent=EXACT.multiply(self.silent, share),
+            list_cost=EXACT.multiply(self.list_cost, share),
+            tokens={name: EXACT.multiply(tokens, share) for name, tokens in self.tokens.items()},
+        )
 
     def price(self, column: str, tier: str | None) -> Decimal | None:
         """USD per token at noon of the day."""
@@ -112,7 +128,7 @@ def _read_usage(month: date, _versions: Versions) -> tuple[UsageRow, ...]:
     return tuple(
         UsageRow(
             day=row[0],
-            name=(SAME_PROVIDER.get(row[1], row[1]), row[2], row[3]),
+            name=(row[1], row[2], row[3]),
             tier=row[4],
             band=row[5],
             is_priced=row[9],
