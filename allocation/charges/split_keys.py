@@ -119,6 +119,7 @@ class SplitKey:
     is_hosting: bool = False  # keeps a model of one's own ready
     is_known: bool = True  # false: nobody knows a model of this name
     capacity: Capacity | None = None
+    phase: str | None = None  # build, run, move: of whoever's share names none itself
     consumed_factor: Decimal | None = None  # tokens per ConsumedUnit; None: does not convert
     pricing_factor: Decimal | None = None
 
@@ -150,6 +151,7 @@ class SplitKey:
             "by": "list_cost" if self.by_list_cost else None,
             "of_rules": list(self.of_rules) or None,
             "kind": self.kind,
+            "phase": self.phase,
             "reason": self.reason,
             "untraced": self.source.untraced if key else None,
             "tokens_per_consumed_unit": plain(self.consumed_factor)
@@ -301,6 +303,10 @@ def split_key_of(
         charge_category=columns["charge_category"],
         sub_account=columns.get("sub_account_id"),
         kind=rule.kind if rule else None,
+        # What follows other cost is for what that is for.
+        phase=None
+        if scope == "other" or (rule and rule.method == FOLLOW)
+        else rules.phase_of(facts),
         commitment=columns.get("commitment_discount_id")
         if rules.has_commitment_followers
         else None,

@@ -59,7 +59,7 @@ class LineBook:
     def __init__(self, currency: str) -> None:
         self.currency = currency
         self.ids: dict[LineKey, int] = {}
-        self._split_keys: dict[tuple[int, str, str | None, str | None, str], int] = {}
+        self._split_keys: dict[tuple[int, str, str | None, str | None, str, str | None], int] = {}
         self._targets: dict[Target, int] = {}
         self._class_of: list[int] = []
 
@@ -70,6 +70,7 @@ class LineBook:
             split_key.provider_name,
             split_key.service_name,
             split_key.rule,
+            split_key.phase,
         )
         return self._split_keys.setdefault(names, len(self._split_keys))
 
@@ -86,7 +87,7 @@ class LineBook:
         split_keys, targets = list(self._split_keys), list(self._targets)
         names = []
         for split_key, target, kind in new:
-            source, scope, provider, service, rule = split_keys[split_key]
+            source, scope, provider, service, rule, phase = split_keys[split_key]
             of = targets[target]
             names.append(
                 Names(
@@ -100,7 +101,7 @@ class LineBook:
                     feature=of.feature,
                     model=of.model,
                     environment=of.environment,
-                    phase=of.phase,
+                    phase=of.phase or phase,
                     charge_kind=kind,
                     rule=rule,
                     reason=of.reason,

@@ -111,8 +111,9 @@ class AllocationBase:
         found: dict[Level, list[tuple[str, CostsBy]]] = {}
         for split_key, costs in self.costs.items():
             if split_key.charge_category != TAX:
+                phased = in_phase(costs, split_key.phase)
                 for level in levels_of(split_key):
-                    found.setdefault(level, []).append((split_key.rule, costs))
+                    found.setdefault(level, []).append((split_key.rule, phased))
         return found
 
     def plan(self, split_key: SplitKey, book: Numbers, owner: int | None = None) -> Plan:
@@ -157,6 +158,13 @@ class AllocationBase:
                         widened=level.name if widened else None,
                     )
         return None
+
+
+def in_phase(costs: CostsBy, phase: str | None) -> CostsBy:
+    """The costs with the phase of their charges, where their targets name none."""
+    if phase is None:
+        return costs
+    return [(target._replace(phase=target.phase or phase), cost) for target, cost in costs]
 
 
 def by_target(costs: Iterable[tuple[Target, BaseCost]]) -> Costs:

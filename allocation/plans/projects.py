@@ -8,7 +8,7 @@ shares one project's line among the calls that name it and those that were place
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from fractions import Fraction
 from typing import NamedTuple
@@ -23,6 +23,7 @@ from allocation.plans.traced import (
     SPREAD,
     SPREAD_FROM,
     UNKNOWN_COVERAGE,
+    Coverage,
     TracedLine,
     rest_of,
     weighing_of,
@@ -84,9 +85,11 @@ def placed_join(
         quantity = own.billed.on(when)
         if quantity is not None and quantity <= 0:
             return None
+        if _is_by_chance(line, own, when, facts):
+            return None
         if named is not None and named.by != nameless.by:  # some has no list price
             named, nameless = named._replace(by=TOKENS), nameless._replace(by=TOKENS)
-        rooms, unit = _rooms(bills, when, facts, nameless)
+        rooms, unit = _rooms(line, bills, when, facts, nameless)
         return PlacedJoin(
             named,
             nameless,
@@ -108,19 +111,23 @@ def _days(line: TracedLine, day: date) -> Iterator[tuple[str, date | None]]:
 
 
 def _rooms(
-    bills: Sequence[ProjectBill], when: date | None, facts: UsageFacts, nameless: Weighing
+    line: TracedLine,
+    bills: Sequence[ProjectBill],
+    when: date | None,
+    facts: UsageFacts,
+    nameless: Weighing,
 ) -> tuple[tuple[ProjectRoom, ...], str | None]:
     """What each project has uncovered: tokens; without them what it cost less the list cost of the
     calls that name it, in whatever its currency is.
     """
-    quantities = [bill.billed.on(when) for bill in bills]
+    quantities = [_billed_tokens(bill, when) for bill in bills]
     if None not in quantities:
-        tokens = [
-            ProjectRoom(
-                bill.key.project, bill.owner, (quantity or ZERO) - _named_tokens(bill, when, facts)
-            )
-            for bill, quantity in zip(bills, quantities, strict=True)
-        ]
+        tokens = []
+        for bill, quantity in zip(bills, quantities, strict=True):
+            uncovered = (quantity or ZERO) - _named_tokens(bill, when, facts)
+            if uncovered > 0 and _is_by_chance(line, bill, when, facts):
+                uncovered = ZERO  # its own calls are all of it, but for the chance of sampling
+            tokens.append(ProjectRoom(bill.key.project, bill.owner, uncovered))
         return tuple(tokens), TOKENS
     is_usd = all(when in bill.billed.money or bill.billed.on(when) is not None for bill in bills)
     money = [
@@ -132,6 +139,23 @@ def _rooms(
         for bill in bills
     ]
     return tuple(money), LIST_COST if is_usd and nameless.by == LIST_COST else None
+
+
+def _billed_tokens(bill: ProjectBill, when: date | None) -> Fraction | None:
+    """None where nobody knows; none on a day without lines."""
+    if when is not None and when not in bill.billed.by_day:
+        return ZERO
+    return bill.billed.on(when)
+
+
+def _is_by_chance(
+    line: TracedLine, bill: ProjectBill, when: date | None, facts: UsageFacts
+) -> bool:
+    """Whether the calls that name the project lack no more of it than sampling explains."""
+    if bill.key.project is None:
+        return False
+    own = replace(line, key=bill.key)
+    return Coverage(own, when, bill.columns, facts, bill.billed).is_by_chance()
 
 
 def _named_tokens(bill: ProjectBill, when: date | None, facts: UsageFacts) -> Fraction:

@@ -136,7 +136,7 @@ def check_rules(text: str, *, effective_from: date, data: RuleTestData) -> Check
 
 # ---------------------------------------------------------------- what the parser says
 
-NUMBERED = re.compile(r"(rule|scope|pool) (\d+)(?: \((.*?)\))?: (.*)", re.DOTALL)
+NUMBERED = re.compile(r"(rule|scope|phase|pool) (\d+)(?: \((.*?)\))?: (.*)", re.DOTALL)
 QUOTED = re.compile(r"(rule|pool) '(.*?)'(?:: | (?=stands twice))(.*)", re.DOTALL)
 CIRCLE = re.compile(r"the order is a circle: ((rule|pool) (.*?) > .*)", re.DOTALL)
 SECTION = re.compile(r"there is no section '(.*?)'")

@@ -1,9 +1,9 @@
 """Allocation rules: a YAML document as frozen values, and the first rule that takes a charge. Pure.
 
-A document has two ordered lists: `scope` says whether a charge is AI spend, `rules` who pays; in
-both the first entry whose `when` holds decides. `pools` are shared costs that rules fill and that
-are split again. docs/rules.md shows the language; every error names the entry and what is wrong
-with it.
+A document has three ordered lists: `scope` says whether a charge is AI spend, `phase` whether it
+builds, runs or moves something, `rules` who pays; in each the first entry whose `when` holds
+decides. `pools` are shared costs that rules fill and that are split again. docs/rules.md shows the
+language; every error names the entry and what is wrong with it.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import chain
 from typing import Any
 
@@ -55,6 +55,8 @@ from allocation.values.names import quoted
 from allocation.values.periods import BadPeriod, Period
 
 AI_SCOPES = ("ai", "ai_supporting", "other")
+PHASES = ("build", "run", "move")
+SECTIONS = ("version", "scope", "phase", "rules", "pools", "agents")
 RELATED, COMMITMENT = "related", "commitment"
 FOLLOWED = (RELATED, COMMITMENT)
 EFFECTIVE_COST, LIST_COST = "effective_cost", "list_cost"
@@ -107,9 +109,11 @@ class Rule:
 
 
 @dataclass(frozen=True)
-class ScopeRule:
+class LabelRule:
+    """One entry of `scope` or `phase`: what charges are called that it takes."""
+
     name: str
-    scope: str
+    label: str
     matches: Condition = field(compare=False)
     row_tests: frozenset[RowTest] = frozenset()
 
@@ -148,14 +152,15 @@ class RuleIndex:
 
 @dataclass(frozen=True)
 class Rules:
-    """A whole document: first match wins in both lists.
+    """A whole document: first match wins in each list.
 
     `stages` orders what depends on other cost: stage 0 needs none, a rule of stage n only cost of
     earlier stages. Rules that follow are not in it; they come after all others.
     """
 
-    scopes: tuple[ScopeRule, ...]
+    scopes: tuple[LabelRule, ...]
     rules: tuple[Rule, ...]
+    phases: tuple[LabelRule, ...] = ()
     pools: Mapping[str, Split] = field(default_factory=dict)
     stages: Mapping[str, int] = field(default_factory=dict)
     agents: str = CALLER  # who pays for calls that one team's agent serves for another's feature
@@ -166,8 +171,8 @@ class Rules:
         return any(rule.follows == COMMITMENT for rule in self.rules)
 
     @property
-    def entries(self) -> tuple[Rule | ScopeRule, ...]:
-        return (*self.scopes, *self.rules)
+    def entries(self) -> tuple[Rule | LabelRule, ...]:
+        return (*self.scopes, *self.phases, *self.rules)
 
     @property
     def row_tests(self) -> tuple[RowTest, ...]:
@@ -175,7 +180,11 @@ class Rules:
         return tuple(sorted(set(chain.from_iterable(entry.row_tests for entry in self.entries))))
 
     def scope_of(self, facts: Facts) -> str:
-        return next((entry.scope for entry in self.scopes if entry.matches(facts)), "other")
+        return next((entry.label for entry in self.scopes if entry.matches(facts)), "other")
+
+    def phase_of(self, facts: Facts) -> str | None:
+        """What AI spend is for; None where no entry says it."""
+        return next((entry.label for entry in self.phases if entry.matches(facts)), None)
 
     def rule_for(self, facts: Facts, *, month: date) -> Rule | None:
         candidates = self._index.candidates(facts)
@@ -212,18 +221,19 @@ def parse_rules(text: str) -> Rules:
         raise RuleError([f"the rules are no YAML: {bad}"]) from None
     if not isinstance(document, dict) or not isinstance(document.get("rules"), list):
         raise RuleError(["the rules need a list named `rules`"])
-    unknown = sorted(set(map(str, document)) - {"version", "scope", "rules", "pools", "agents"})
-    problems = [
-        f"there is no section {quoted(name)}; there are version, scope, rules, pools and agents"
-        for name in unknown
-    ]
+    unknown = sorted(set(map(str, document)) - set(SECTIONS))
+    known = f"{', '.join(SECTIONS[:-1])} and {SECTIONS[-1]}"
+    problems = [f"there is no section {quoted(name)}; there are {known}" for name in unknown]
     agents = document.get("agents", CALLER)
     if agents not in (CALLER, CALLEE):
         problems.append(
             f"`agents` says who pays for a call between teams, {CALLER} or {CALLEE}, not "
             f"{quoted(agents)}"
         )
-    scopes = _entries(document.get("scope") or [], "scope", _scope_rule, problems)
+    scopes, phases = (
+        _entries(document.get(what) or [], what, partial(_label_rule, what, labels), problems)
+        for what, labels in (("scope", AI_SCOPES), ("phase", PHASES))
+    )
     rules = _entries(document["rules"], "rule", _rule, problems)
     pools = dict(_entries(document.get("pools") or [], "pool", _pool, problems))
     problems += [*_named_twice(rules), *_unknown_names(rules, pools)]
@@ -231,7 +241,12 @@ def parse_rules(text: str) -> Rules:
         raise RuleError(problems)
     stages = stages_of(rules, pools)
     return Rules(
-        scopes=tuple(scopes), rules=tuple(rules), pools=pools, stages=stages, agents=agents
+        scopes=tuple(scopes),
+        rules=tuple(rules),
+        phases=tuple(phases),
+        pools=pools,
+        stages=stages,
+        agents=agents,
     )
 
 
@@ -300,14 +315,14 @@ def _entries(
     return made
 
 
-def _scope_rule(item: dict[str, Any]) -> ScopeRule:
-    if unknown := sorted(set(map(str, item)) - {"name", "when", "scope"}):
-        raise ValueError(f"there is no {', '.join(unknown)}; a scope entry has name, when, scope")
-    if item.get("scope") not in AI_SCOPES:
-        raise ValueError(f"scope is one of {', '.join(AI_SCOPES)}, not {quoted(item.get('scope'))}")
+def _label_rule(what: str, labels: Sequence[str], item: dict[str, Any]) -> LabelRule:
+    if unknown := sorted(set(map(str, item)) - {"name", "when", what}):
+        raise ValueError(f"there is no {', '.join(unknown)}; a {what} entry has name, when, {what}")
+    if item.get(what) not in labels:
+        raise ValueError(f"{what} is one of {', '.join(labels)}, not {quoted(item.get(what))}")
     when = item.get("when")
-    return ScopeRule(
-        name=item["name"], scope=item["scope"], matches=condition(when), row_tests=row_tests(when)
+    return LabelRule(
+        name=item["name"], label=item[what], matches=condition(when), row_tests=row_tests(when)
     )
 
 

@@ -7,6 +7,7 @@ allocation.rules.checks. Published as docs/rules.schema.json and at /api/v1/rule
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from allocation.organisation.targets import TARGET_FIELDS
@@ -41,6 +42,7 @@ from allocation.rules.rules import (
     FOLLOWED,
     KINDS,
     LIST_COST,
+    PHASES,
 )
 
 Schema = dict[str, Any]
@@ -78,6 +80,7 @@ def rules_schema() -> Schema:
             {
                 "version": {"description": "of the language; 1 so far"},
                 "scope": _nullable({"type": "array", "items": _ref("scope")}),
+                "phase": _nullable({"type": "array", "items": _ref("phase")}),
                 "rules": {"type": "array", "items": _ref("rule")},
                 "pools": _nullable({"type": "array", "items": _ref("pool")}),
                 "agents": {"enum": [CALLER, CALLEE]},
@@ -261,17 +264,19 @@ def _entry_defs() -> Schema:
         "note": {"type": "string"},
     }
     return {
-        "scope": _object(
-            {"name": NAME, "scope": {"enum": list(AI_SCOPES)}, "when": _ref("condition")},
-            "name",
-            "scope",
-        ),
+        "scope": _label("scope", AI_SCOPES),
+        "phase": _label("phase", PHASES),
         "rule": _by_method(OWN_PROPERTIES, common),
         "pool": _by_method(
             {method: OWN_PROPERTIES[method] for method in SPLITS},
             {"name": NAME, "method": {}, "note": {"type": "string"}},
         ),
     }
+
+
+def _label(what: str, labels: Sequence[str]) -> Schema:
+    properties = {"name": NAME, what: {"enum": list(labels)}, "when": _ref("condition")}
+    return _object(properties, "name", what)
 
 
 def _by_method(methods: dict[str, tuple[Schema, tuple[str, ...]]], common: Schema) -> Schema:

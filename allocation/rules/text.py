@@ -27,7 +27,7 @@ MOST_CHARACTERS = 1_000_000
 MOST_NODES = 500_000  # with aliases written out
 DEEPEST = 100
 WIDTH = 110  # of lines that are written anew
-SECTIONS = {"rules": "rule", "scope": "scope", "pools": "pool"}
+SECTIONS = {"rules": "rule", "scope": "scope", "phase": "phase", "pools": "pool"}
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class BadText(Exception):
 class RuleEntry:
     """One entry of a section. `number` counts from 1, `spec` is what it means."""
 
-    kind: str  # rule, scope, pool
+    kind: str  # rule, scope, phase, pool
     number: int
     name: str
     spec: Any

@@ -25,7 +25,9 @@ class Traffic:
     spread: float = 0.8
     first_day: int | None = None  # relative to the first day of the demo's running month
     last_day: int | None = None
-    dialect: str = "otel"  # otel, otel_old, openinference: three generations of attribute names
+    # Which emitter's attribute names it speaks: otel, otel_old, openinference, traceloop, litellm.
+    dialect: str = "otel"
+    is_seen_twice: bool = False  # a second instrumentation tells of every call, too
     names_team: bool = True
     missing_usage: float = 0.0  # share of spans whose usage the client library lost
     traced: bool = True
@@ -66,7 +68,8 @@ FEATURES: tuple[DemoFeature, ...] = (
     ),
     _feature(
         "ticket-summary", "Ticket summary", "support", "desk",
-        Traffic("gpt-5.4", "support-prod", 2600, 5200, 420, keep_one_in=64, cached=0.2, spread=0.6),
+        Traffic("gpt-5.4", "support-prod", 2600, 5200, 420, keep_one_in=64, cached=0.2, spread=0.6,
+            dialect="traceloop"),
         criticality="medium", customers=40,
     ),
     _feature(
@@ -166,7 +169,8 @@ FEATURES: tuple[DemoFeature, ...] = (
     ),
     _feature(
         "pricing-advice", "Pricing advice", "merchant-tools", "merchant",
-        Traffic("gpt-5.4", "merchant-prod", 8, 38000, 1400, shape="rag"), customers=20,
+        Traffic("gpt-5.4", "merchant-prod", 8, 38000, 1400, shape="rag", dialect="litellm"),
+        customers=20,
     ),
     _feature(
         "review-digest", "Review digest", "merchant-tools", "merchant",
@@ -190,7 +194,7 @@ FEATURES: tuple[DemoFeature, ...] = (
     ),
     _feature(
         "code-review", "Code review", "developer-tools", "internal",
-        Traffic("gpt-5.4", "devtools", 18, 64000, 2900, cached=0.3),
+        Traffic("gpt-5.4", "devtools", 18, 64000, 2900, cached=0.3, is_seen_twice=True),
     ),
     _feature(
         "test-writer", "Test writer", "developer-tools", "internal",
@@ -268,6 +272,7 @@ FEATURES: tuple[DemoFeature, ...] = (
     ),
     _feature(
         "policy-qa", "Policy questions", "compliance", "docs",
-        Traffic("gemini-2.5-flash", "compliance-prod", 9, 16000, 600, shape="rag", rhythm="eu"),
+        Traffic("gemini-2.5-flash", "compliance-prod", 9, 16000, 600, shape="rag", rhythm="eu",
+            is_seen_twice=True),
     ),
 )  # fmt: skip

@@ -36,7 +36,7 @@ _SERVICES = (
         Decimal(24),
         Decimal("0.86"),
         "docs-prod",
-        Cause("documents", None, "contract-review", "ai"),
+        Cause("documents", None, "contract-review", "ai_supporting"),
     ),
     _Service(
         "Cloud Storage",

@@ -1,9 +1,10 @@
 """Traces of the kept calls: spans of one call (chat), of a retrieval (rag) or of an agent's loop,
 as OTLP requests.
 
-Three generations of attribute names are spoken, one per service: today's OpenTelemetry names, those
-of before 2025 (gen_ai.system, prompt_tokens) and OpenInference's. Agent spans repeat the sum of
-their calls' tokens, as instrumentations do: a portal that counts both doubles the cost.
+Five emitters are spoken, one per service: today's OpenTelemetry names, those of before 2025
+(gen_ai.system, prompt_tokens), OpenInference's, traceloop's and LiteLLM's. Some services are
+instrumented twice, so that a second span inside each call's own tells the same. Agent spans repeat
+the sum of their calls' tokens, as instrumentations do: a portal that counts both doubles the cost.
 """
 
 from __future__ import annotations
@@ -55,6 +56,7 @@ class PlannedSpan(NamedTuple):
     start_ns: int
     end_ns: int
     status: int
+    again: list[bytes] | None = None  # what a second instrumentation says of the same call
 
 
 @dataclass(frozen=True)
@@ -148,11 +150,59 @@ def _openinference(model: Model, operation: str, tokens: Tokens | None) -> list[
     return out
 
 
+_TRACELOOP_SYSTEMS = {"openai": "OpenAI", "aws.bedrock": "AWS", "gcp.vertex_ai": "Google"}
+
+
+def _traceloop(model: Model, operation: str, tokens: Tokens | None) -> list[bytes]:
+    out = [
+        text_attribute("gen_ai.system", _TRACELOOP_SYSTEMS.get(model.provider, model.provider)),
+        text_attribute("gen_ai.request.model", model.requested),
+        text_attribute("gen_ai.response.model", model.answered),
+    ]
+    if operation == "chat":
+        out.append(text_attribute("llm.request.type", operation))
+    else:
+        out.append(text_attribute("gen_ai.operation.name", operation))
+    if tokens:
+        out.append(number_attribute("gen_ai.usage.input_tokens", tokens.input))
+        out.append(number_attribute("gen_ai.usage.output_tokens", tokens.output))
+        out.append(number_attribute("llm.usage.total_tokens", tokens.input + tokens.output))
+        if tokens.cache_read:
+            out.append(number_attribute("gen_ai.usage.cache_read_input_tokens", tokens.cache_read))
+        if tokens.reasoning:
+            out.append(number_attribute("gen_ai.usage.reasoning_tokens", tokens.reasoning))
+    return out
+
+
+# What LiteLLM calls an operation, where it differs.
+_LITELLM_OPERATIONS = {"chat": "acompletion", "embeddings": "aembedding"}
+
+
+def _litellm(model: Model, operation: str, tokens: Tokens | None) -> list[bytes]:
+    provider = model.provider.partition(".")[2] or model.provider
+    out = [
+        text_attribute("gen_ai.operation.name", _LITELLM_OPERATIONS.get(operation, operation)),
+        text_attribute("gen_ai.system", provider),
+        text_attribute("gen_ai.request.model", f"{provider}/{model.requested}"),
+        text_attribute("gen_ai.response.model", model.answered),
+    ]
+    if tokens:
+        out.append(number_attribute("gen_ai.usage.input_tokens", tokens.input))
+        out.append(number_attribute("gen_ai.usage.output_tokens", tokens.output))
+        out.append(number_attribute("gen_ai.usage.total_tokens", tokens.input + tokens.output))
+        if tokens.cache_read:
+            out.append(number_attribute("gen_ai.usage.cache_read_input_tokens", tokens.cache_read))
+    return out
+
+
 _DIALECTS: dict[str, Names] = {
     "otel": _otel,
     "otel_old": _otel_old,
     "openinference": _openinference,
+    "traceloop": _traceloop,
+    "litellm": _litellm,
 }
+OWN_SCOPE, SECOND_SCOPE = "larkspur.demo", "openinference.instrumentation.openai"
 
 
 @lru_cache(maxsize=256)
@@ -190,8 +240,8 @@ class _Writer:
             ),
         ]
 
-    def spans(self) -> Iterator[tuple[int, bytes]]:
-        """(start, span) of every kept span that starts in [since, until)."""
+    def spans(self) -> Iterator[tuple[str, bytes]]:
+        """(instrumentation scope, span) of every kept span that starts in [since, until)."""
         kept = self.found.kept
         if not len(kept.request):
             return
@@ -200,10 +250,11 @@ class _Writer:
         for first, end in zip(starts, [*starts[1:], len(kept.request)], strict=True):
             start_ns = self.midnight_ns + int(kept.start[first] * 1e9)
             if self.since_ns <= start_ns < self.until_ns:
-                for each in self._trace(kept, first, end, start_ns):
-                    yield start_ns, each
+                yield from self._trace(kept, first, end, start_ns)
 
-    def _trace(self, kept: Kept, first: int, end: int, start_ns: int) -> Iterator[bytes]:
+    def _trace(
+        self, kept: Kept, first: int, end: int, start_ns: int
+    ) -> Iterator[tuple[str, bytes]]:
         draw = [int(number) for number in kept.random[first]]
         trace_state, threshold = sampling_threshold(float(kept.probability[first]))
         low = threshold + draw[1] % (2**56 - threshold)
@@ -213,30 +264,47 @@ class _Writer:
         shape = self.found.traffic.shape
         root = next(ids) if shape in ("agent", "rag") and not self.by_gateway else b""
         at_ns = start_ns + (3_000_000 if root else 0)
-        pieces: list[bytes] = []
+        pieces: list[tuple[str, bytes]] = []
         for index in range(first, end):
-            for name, attributes, kind, begins, ends, status in self._calls(
+            for name, attributes, kind, begins, ends, status, again in self._calls(
                 kept, index, at_ns, draw[4] + index
             ):
                 at_ns = ends + 2_000_000
                 if self.by_gateway and not name.startswith(("chat", "embeddings")):
                     continue  # a gateway sees nothing but model calls
-                pieces.append(
-                    span(
+                span_id = next(ids)
+                piece = span(
+                    trace_id=trace_id,
+                    span_id=span_id,
+                    parent_id=root,
+                    name=name,
+                    kind=kind,
+                    start_ns=begins,
+                    end_ns=ends,
+                    attributes=[*attributes, *common],
+                    trace_state=trace_state,
+                    status=status,
+                )
+                pieces.append((OWN_SCOPE, piece))
+                if again and not self.by_gateway and self.found.traffic.is_seen_twice:
+                    inner = span(
                         trace_id=trace_id,
                         span_id=next(ids),
-                        parent_id=root,
+                        parent_id=span_id,
                         name=name,
                         kind=kind,
-                        start_ns=begins,
-                        end_ns=ends,
-                        attributes=[*attributes, *common],
+                        start_ns=begins + 500_000,
+                        end_ns=ends - 500_000,
+                        attributes=again,
                         trace_state=trace_state,
                         status=status,
                     )
-                )
+                    pieces.append((SECOND_SCOPE, inner))
         if root:
-            yield self._root(trace_id, root, trace_state, start_ns, at_ns, common, kept, first, end)
+            yield (
+                OWN_SCOPE,
+                self._root(trace_id, root, trace_state, start_ns, at_ns, common, kept, first, end),
+            )
         yield from pieces
 
     def _root(
@@ -322,7 +390,8 @@ class _Writer:
             number_attribute("gen_ai.response.time_to_first_chunk", first_token_ms / 1000),
             text_attribute("gen_ai.response.id", f"resp_{kept.random[index][4]:016x}"),
         ]
-        yield PlannedSpan(name, attributes, CLIENT, at_ns, ends, UNSET)
+        again = _openinference(model, operation, tokens)
+        yield PlannedSpan(name, attributes, CLIENT, at_ns, ends, UNSET, again)
         has_more = index + 1 < len(kept.request) and kept.request[index + 1] == kept.request[index]
         if traffic.shape == "agent" and has_more and draw % 3:
             yield _tool(ends, draw)
@@ -404,12 +473,13 @@ def requests_of_day(
     request: list[bytes] = []
     count = 0
     for each in found:
-        spans = [piece for _, piece in _Writer(settings, each, since_ns, until_ns).spans()]
-        if not spans:
-            continue
+        spans: dict[str, list[bytes]] = {}
+        for scope, piece in _Writer(settings, each, since_ns, until_ns).spans():
+            spans.setdefault(scope, []).append(piece)
         resource = _resource(each.feature, each.traffic, each.day, settings)
-        request.append(resource_spans(resource, "larkspur.demo", spans))
-        count += len(spans)
+        for scope, pieces in spans.items():
+            request.append(resource_spans(resource, scope, pieces))
+            count += len(pieces)
         if count >= SPANS_PER_REQUEST:
             yield b"".join(request)
             request, count = [], 0

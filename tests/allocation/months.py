@@ -374,7 +374,7 @@ def drivers_of(month: Month, split_keys: Iterable[SplitKey]) -> Drivers:
         book=book,
         organisation=organisation,
         digests=Digests(
-            settings=digest_of([organisation.digest(), sorted(map(repr, apart))]),
+            settings=digest_of([organisation.digest(), apart.lines()]),
             usage=digests_of(month.usage),
             reports=digests_of(month.reported),
             others=digest_of([*sorted(map(repr, month.gpu)), series]),

@@ -57,8 +57,9 @@ MISTAKES: list[tuple[str, tuple[str, ...]]] = [
     (
         "{rules: [], limits: [], 7: x}",
         (
-            "there is no section '7'; there are version, scope, rules, pools and agents",
-            "there is no section 'limits'; there are version, scope, rules, pools and agents",
+            "there is no section '7'; there are version, scope, phase, rules, pools and agents",
+            "there is no section 'limits'; there are version, scope, phase, rules, pools and "
+            "agents",
         ),
     ),
     ("{rules: [], scope: x}", ("`scope` needs a list",)),

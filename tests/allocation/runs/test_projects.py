@@ -153,3 +153,16 @@ def test_a_line_without_a_project_is_one_more_room() -> None:
     allocate()
 
     assert billed_by_team() == money(search="60", ads="40")
+
+
+def test_a_day_without_lines_of_a_project_has_no_room_in_it() -> None:
+    bill = Bill()
+    project(bill, "proj-a", "60", "600", day=5)
+    project(bill, "proj-b", "40", "400", day=6)
+    calls("search", 600, day=5)
+    calls("ads", 400, day=6)
+
+    allocate()
+
+    assert billed_by_team() == money(search="60", ads="40")
+    assert set(LedgerGroup.objects.values_list("coverage", flat=True)) == {Decimal(1)}
