@@ -4,6 +4,7 @@ went over time.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
@@ -29,7 +30,8 @@ from portal.pages.ownership.views import may_change, tabs
 from portal.pages.spend.blocks import explain_address
 from reports.charts.coverage_lines import coverage_lines
 from reports.cost_question.question import CostQuestion
-from reports.queries.ownership.organisation import team_names
+from reports.queries.ownership.organisation import team_names, teams_in_tree
+from reports.queries.ownership.required_keys import KeyCoverage, key_coverage
 from reports.queries.ownership.unowned import SpendCoverage, coverage, unowned
 from reports.readable import grouped, ratio, reason_words
 
@@ -232,7 +234,10 @@ def show_coverage(request: HttpRequest) -> HttpResponseBase:
     by_count = coverage_chart(
         request, state, known, by="charges", question="How many of the AI bill lines have one?"
     )
-    download = asked_download(request, [by_cost.table, by_count.table], file_name="coverage")
+    keys = keys_of_month(state, known[-1].month) if known else ()
+    by_key, gaps = keys_table(request, state, keys), gaps_table(request, state, keys)
+    tables = [by_cost.table, by_count.table, by_key, gaps]
+    download = asked_download(request, tables, file_name="coverage")
     if download:
         return download
     context = {
@@ -246,6 +251,8 @@ def show_coverage(request: HttpRequest) -> HttpResponseBase:
         if known
         else [],
         "newest_month": known[-1].month if known else None,
+        "by_key": by_key,
+        "gaps": gaps,
     }
     return render_page(
         request,
@@ -255,6 +262,84 @@ def show_coverage(request: HttpRequest) -> HttpResponseBase:
         title="Coverage over time",
         state=state,
     )
+
+
+KEYS = {
+    "team": "Team",
+    "product": "Product",
+    "model": "Model",
+    "environment": "Environment",
+    "region": "Region",
+    "business_unit": "Business unit",
+}
+CLOSED_BY = {
+    "team": "Give it an owner: a tag, a rule, or a suggestion accepted.",
+    "product": "Name the feature in calls or tags, and its product in the organisation.",
+    "model": "Teach the catalogue the wording; cost of machines and services has none.",
+    "environment": "Send deployment.environment.name, or tag the resource.",
+    "region": "Ask for a bill with RegionId.",
+    "business_unit": "Give the team a place in the organisation.",
+}
+
+
+def keys_of_month(state: PageState, month: date) -> tuple[KeyCoverage, ...]:
+    period = Period.month(month)
+    teams = teams_in_tree(scope=state.reader_scope, day=period.last_day)
+    return key_coverage(
+        question=everything(state, period), units={team.slug: team.unit for team in teams}
+    )
+
+
+def keys_table(request: HttpRequest, state: PageState, keys: Sequence[KeyCoverage]) -> Table:
+    columns = [
+        Column("key", "Key"),
+        Column("cost", f"AI cost, {state.currency}", "money", state.places),
+        Column("known", "Cost with the key", "money", state.places),
+        Column("missing", "Cost without it", "money", state.places),
+        Column("share", "Covered", "percent"),
+    ]
+    rows: list[Row] = [
+        {
+            "key": Cell(value=KEYS[one.key]),
+            "cost": Cell(value=one.cost),
+            "known": Cell(value=one.known),
+            "missing": Cell(value=exact_sum(gap.cost for gap in one.gaps)),
+            "share": Cell(value=one.share),
+        }
+        for one in keys
+    ]
+    table = Table("keys", "AI cost by required key", columns, rows, sortable=False)
+    return arranged(table, request)
+
+
+def gaps_table(request: HttpRequest, state: PageState, keys: Sequence[KeyCoverage]) -> Table:
+    """Each gap with who can close it."""
+    names = team_names() if keys else {}
+    columns = [
+        Column("key", "Key"),
+        Column("owner", "Whose"),
+        Column("missing", "Cost without it", "money", state.places),
+        Column("share", "Share of AI cost", "percent"),
+        Column("fix", "What to do", "words"),
+    ]
+    rows: list[Row] = [
+        {
+            "key": Cell(value=KEYS[gap.key]),
+            "owner": Cell(value=names.get(gap.team, gap.team))
+            if gap.team
+            else Cell(value=f"bill of {gap.source}", note="no team"),
+            "missing": Cell(value=gap.cost),
+            "share": Cell(value=ratio(gap.cost, one.cost)),
+            "fix": Cell(value=CLOSED_BY[gap.key]),
+        }
+        for one in keys
+        for gap in one.gaps
+    ]
+    empty = "None: all AI cost of the month carries every key."
+    table = Table(
+        "gaps", "Cost without a key", columns, rows, sort="-missing", limit=20, empty=empty
+    )
+    return arranged(table, request)
 
 
 def coverage_chart(

@@ -62,11 +62,7 @@ OF_ROWS = """
     WHERE c.billing_month = %(month)s AND c.scope_id = ANY(%(scopes)s)
     GROUP BY 1, 2, 3
 """
-# One row per split key of AI spend and distinct charge columns in it.
-CHARGES = """
-SELECT m.run_id, m.split_key_id, source.name, sums.charges, {cost},
-    d.provider_name, d.service_name, d.sub_account_id, d.resource_id, d.resource_name,
-    d.principal_id, d.tags
+OF_AI = """
 FROM ({sums}) AS sums
 JOIN charge_to_split_key m ON m.run_id = %(run)s AND m.source_id = sums.source_id
     AND m.dimension_id = sums.dimension_id AND m.variant = sums.variant
@@ -74,7 +70,21 @@ JOIN charge_split_key b ON b.run_id = m.run_id AND b.split_key_id = m.split_key_
     AND b.ai_scope <> 'other'
 JOIN allocation_source source ON source.id = m.source_id
 JOIN allocation_chargedimension d ON d.id = m.dimension_id
+"""
+# One row per split key of AI spend and distinct charge columns in it.
+CHARGES = f"""
+SELECT m.run_id, m.split_key_id, source.name, sums.charges, {{cost}},
+    d.provider_name, d.service_name, d.sub_account_id, d.resource_id, d.resource_name,
+    d.principal_id, d.tags
+{OF_AI}
 ORDER BY m.split_key_id, m.dimension_id, m.variant
+"""
+# One row per source of AI spend, with and without a region.
+REGIONS = f"""
+SELECT source.name, coalesce(d.region_id, d.region_name) IS NOT NULL, sum({{cost}})
+{OF_AI}
+GROUP BY 1, 2
+ORDER BY 1, 2
 """
 
 # One row per project, service and team as told, over whole months of usage.
@@ -192,13 +202,18 @@ def charges_of(*, question: CostQuestion) -> list[Charges]:
     return [_charges(*row) for run in runs for row in _charges_of_run(run, question.metric)]
 
 
-def _charges_of_run(run: AllocationRun, metric: str) -> list[Any]:
+def region_costs(run: AllocationRun, metric: str) -> list[Any]:
+    """Source, whether its charges have a region, and their cost."""
+    return _charges_of_run(run, metric, REGIONS)
+
+
+def _charges_of_run(run: AllocationRun, metric: str, sql: str = CHARGES) -> list[Any]:
     scopes = run_scopes(run)
     variant = run_variant(run, scopes)
     sums = OF_SNAPSHOTS if variant == NO_VARIANT else OF_ROWS.format(variant=variant)
     with whole_month_plans(), connection.cursor() as cursor:
         cursor.execute(
-            CHARGES.format(sums=sums, cost=cost_of("sums")),
+            sql.format(sums=sums, cost=cost_of("sums")),
             {"run": run.pk, "month": run.billing_month, "scopes": scopes, "metric": metric},
         )
         return list(cursor.fetchall())

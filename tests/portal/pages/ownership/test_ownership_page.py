@@ -4,6 +4,7 @@ command.
 
 from __future__ import annotations
 
+import csv
 import json
 import re
 from collections.abc import Iterator
@@ -344,6 +345,30 @@ def test_coverage_is_by_count_and_by_cost_of_ai_spend_in_one_currency(admin: Cli
     assert newest("charges", "EUR") == "2026-10,1,1,1,1,1,1,1,0,0"
     page = admin.get("/ownership/coverage/?currency=USD&period=2026-10").content.decode()
     assert "How much of the AI cost has an owner?" in page
+
+
+def test_each_required_key_is_covered_by_money_and_each_gap_is_somebodys(admin: Client) -> None:
+    def lines(table: str) -> list[list[str]]:
+        address = f"/ownership/coverage/?currency=USD&period=2026-10&download={table}"
+        return list(csv.reader(StringIO(admin.get(address).content.decode())))[1:]
+
+    keys = {row[0]: row[1:] for row in lines("keys")}
+    gaps = {(row[0], row[1]): row[2] for row in lines("gaps")}
+
+    assert list(keys) == [
+        "Team", "Product", "Model", "Environment", "Region", "Business unit",
+    ]  # fmt: skip
+    assert keys["Team"] == ["200", "190", "10", "0.95"]
+    assert keys["Model"] == ["200", "100", "100", "0.5"]
+    assert keys["Region"] == ["200", "0", "200", "0"]
+    assert keys["Business unit"] == ["200", "190", "10", "0.95"]
+    # 90 of the machines' cost is a team's, 10 is nobody's: the bill has to say.
+    assert gaps["Team", "bill of aws"] == "10"
+    assert (gaps["Model", "Search"], gaps["Model", "bill of aws"]) == ("90", "10")
+    assert gaps["Region", "bill of openai"] == gaps["Region", "bill of aws"] == "100"
+    for key, (whole, known, missing, _) in keys.items():
+        own = [Decimal(cost) for (of, _), cost in gaps.items() if of == key]
+        assert sum(own) == Decimal(missing) == Decimal(whole) - Decimal(known)
 
 
 def test_charges_that_rules_tell_apart_row_by_row_are_covered_once(admin: Client) -> None:
