@@ -252,6 +252,15 @@ BEST_KNOWN_FIRST = tuple(
 MEASURED_UP_TO = 3  # rungs of what callers share out among themselves; below stand owners
 PLATFORM_METHODS = frozenset({"proportional", "even", "fixed"})
 
+# What became of cost, as reports.cost_question.question tells it apart.
+PARTS = {
+    "attributed": "attributed",
+    "shared_out": SHARED_OUT,
+    "owner": "inferred",
+    "unknown_coverage": "coverage unknown",
+    "unallocated": UNALLOCATED,
+}
+
 # Kinds of cost that stand for themselves, however their owner is known.
 OWN_KINDS = {
     "idle": "idle capacity",

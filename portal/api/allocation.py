@@ -93,6 +93,10 @@ class BalanceLine(serializers.Serializer[Any]):
     run = serializers.IntegerField(allow_null=True)
     charges = AmountField()
     allocated = AmountField()
+    attributed = AmountField()
+    shared_out = AmountField(help_text="untraced cost that the traced shares took over")
+    owner = AmountField(help_text="whose owner is only inferred")
+    unknown_coverage = AmountField(help_text="of which nobody knows what is traced")
     unallocated = AmountField()
     difference = AmountField()
     rejected = RejectedBalance()
@@ -109,7 +113,8 @@ class Balance(serializers.Serializer[Any]):
 @permission_classes([reads_everything_of("chargeback")])
 def reconcile(request: Request) -> Response:
     """Per source, currency and metric: charges = allocated + unallocated, or by how much they
-    differ.
+    differ. What is allocated is attributed, shared out, of an inferred owner or of unknown
+    coverage.
     """
     period = Period.month(parameters_of(request, MonthParameters)["period"])
     found = reconcile_period(period=period)

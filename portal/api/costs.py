@@ -23,7 +23,7 @@ from reports.cost_question.runs import current_runs, runs_of_months
 # What a caller can group by, and all but the day can be filtered by.
 DIMENSIONS = (
     "team", "feature", "model", "product", "provider", "service", "environment", "phase",
-    "charge_kind", "rule", "reason", "day",
+    "charge_kind", "attribution", "rule", "reason", "day",
 )  # fmt: skip
 FILTERS = tuple(name for name in DIMENSIONS if name != "day")
 
@@ -55,6 +55,7 @@ class CostParameters(PageParameters):
     environment = filter_field()
     phase = filter_field()
     charge_kind = filter_field()
+    attribution = filter_field()
     rule = filter_field()
     reason = filter_field()
 

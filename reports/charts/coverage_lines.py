@@ -12,8 +12,8 @@ from typing import Any
 from reports.charts.style import MARGIN, SHADES, Figure
 from reports.readable import percent
 
-COLOURS = {"Allocated": SHADES[0], "Tagged": SHADES[1], "Measured": SHADES[2]}
-DASHES = {"Allocated": "solid", "Tagged": "dash", "Measured": "dot"}
+COLOURS = dict(zip(("Allocated", "Attributed", "Tagged", "Measured"), SHADES, strict=False))
+DASHES = {"Allocated": "solid", "Attributed": "dashdot", "Tagged": "dash", "Measured": "dot"}
 
 
 def coverage_lines(

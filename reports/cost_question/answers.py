@@ -115,13 +115,20 @@ def spend_parts(question: CostQuestion) -> list[SpendPart]:
     """What the question's cost is made of, largest first."""
     asked = by_part(question)
     methods = rule_methods(question=question)
-    parts = [SpendPart._make((*row.key, row.now, methods.get(row.key[1]))) for row in costs(asked)]
+    parts = [
+        SpendPart(kind, rule, reason, evidence, row.now, methods.get(rule))
+        for row in costs(asked)
+        for kind, rule, reason, evidence, _ in [row.key]
+    ]
     return sorted(parts, key=_largest_first)
+
+
+PART_OF = ("charge_kind", "rule", "reason", "evidence", "attribution")
 
 
 def by_part(question: CostQuestion) -> CostQuestion:
     """Asked by trust line and pages alike, so that the answer is read once."""
-    return replace(question, compare=None).by("charge_kind", "rule", "reason", "evidence")
+    return replace(question, compare=None).by(*PART_OF)
 
 
 def _largest_first(part: SpendPart) -> tuple[Decimal, str, str, str, int]:

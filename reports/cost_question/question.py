@@ -9,11 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Final
 
 from allocation.values.names import quoted
 from allocation.values.periods import Period
 from reports.asking import TeamScope
 from reports.cost_question.runs import Conversion, MonthRun
+from reports.readable import MEASURED_UP_TO
 
 METRICS = ("effective_cost", "billed_cost")
 NOT_AI = "other"  # of the dimension ai_scope; everything else is AI or supports it
@@ -24,6 +26,46 @@ def cost_of(alias: str) -> str:
     return (
         f"CASE %(metric)s WHEN 'billed_cost' THEN {alias}.billed_cost"
         f" ELSE {alias}.effective_cost END"
+    )
+
+
+# What of a cost is attributed to an owner, and what becomes of the rest: the one definition. It is
+# what rests on evidence of rungs 1 to 4, less untraced cost that was shared out. Lines of unknown
+# coverage are not: a run puts them on the rung of what is inferred.
+ATTRIBUTED: Final = "attributed"
+SHARED_OUT: Final = "shared_out"
+INFERRED: Final = "inferred"
+UNALLOCATED: Final = "unallocated"
+# What the ledger, which has each group's coverage beside its shares, tells apart in the inferred.
+OWNER: Final = "owner"
+UNKNOWN_COVERAGE: Final = "unknown_coverage"
+LEDGER_PARTS: Final = (ATTRIBUTED, SHARED_OUT, OWNER, UNKNOWN_COVERAGE, UNALLOCATED)
+
+ATTRIBUTED_UP_TO: Final = 4
+
+
+def attribution(alias: str) -> str:
+    """SQL: which part a row of the rollup or of the ledger is of."""
+    return (
+        f"CASE WHEN {alias}.charge_kind = 'unallocated' THEN '{UNALLOCATED}'"
+        f" WHEN {alias}.evidence > {ATTRIBUTED_UP_TO} THEN '{INFERRED}'"
+        f" WHEN {alias}.charge_kind = 'untraced' AND {alias}.evidence <= {MEASURED_UP_TO}"
+        f" THEN '{SHARED_OUT}' ELSE '{ATTRIBUTED}' END"
+    )
+
+
+def ledger_attribution(share: str, split_key: str, group: str) -> str:
+    """SQL: the same with what is inferred told apart: untraced cost that was shared out on inferred
+    shares, lines of unknown coverage, and owners that are inferred.
+    """
+    return (
+        f"CASE WHEN {share}.evidence <= {ATTRIBUTED_UP_TO} OR {share}.charge_kind = 'unallocated'"
+        f" THEN {attribution(share)}"
+        f" WHEN {share}.charge_kind = 'untraced' AND starts_with({group}.note, 'untraced spread')"
+        f" THEN '{SHARED_OUT}'"
+        f" WHEN {share}.charge_kind <> 'untraced' AND {split_key}.method = 'traced_usage'"
+        f" AND {group}.coverage IS NULL THEN '{UNKNOWN_COVERAGE}'"
+        f" ELSE '{OWNER}' END"
     )
 
 
@@ -64,6 +106,7 @@ DIMENSIONS: Mapping[str, CostDimension] = {
     "rule": CostDimension("daily.rule"),
     "reason": CostDimension("daily.reason"),
     "evidence": CostDimension("daily.evidence"),
+    "attribution": CostDimension(attribution("daily")),
     "source": CostDimension("source.name", SOURCE),
     "currency": CostDimension("daily.currency"),
     "day": CostDimension("daily.day"),

@@ -10,6 +10,7 @@ from django.core.management.base import CommandParser
 from allocation.values.money import plain
 from portal.commands import PortalCommand, month_argument
 from reports.asking import TeamScope
+from reports.cost_question.question import LEDGER_PARTS
 from reports.queries.reconcile.bridge import (
     AMORTISED,
     OTHER,
@@ -54,7 +55,7 @@ class Command(PortalCommand):
                     "run": row.run,
                     "charges": plain(row.charges),
                     "allocated": plain(row.allocated),
-                    "unallocated": plain(row.unallocated),
+                    **{part: plain(getattr(row, part)) for part in LEDGER_PARTS},
                     "difference": plain(row.difference),
                     "rejected": {
                         "rows": row.rejected.rows,
@@ -95,8 +96,8 @@ class Command(PortalCommand):
     def show(self, outcome: dict[str, Any]) -> str:
         lines = [
             f"{row['source']} {row['currency']} {row['metric']}: charges {row['charges']}, "
-            f"allocated {row['allocated']}, unallocated {row['unallocated']}, difference "
-            f"{row['difference']}"
+            f"allocated {row['allocated']} ({row['attributed']} of it attributed), unallocated "
+            f"{row['unallocated']}, difference {row['difference']}"
             for row in outcome["rows"]
         ]
         lines += [

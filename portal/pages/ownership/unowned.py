@@ -36,7 +36,12 @@ from reports.readable import grouped, ratio, reason_words
 MOST_MONTHS = 12
 SUGGESTIONS_SHOWN = 40
 COUNTED = {"cost": "cost", "charges": "bill lines"}
-SHARES = {"allocated": "Allocated", "tagged": "Tagged", "traced": "Measured"}
+SHARES = {
+    "allocated": "Allocated",
+    "attributed": "Attributed",
+    "tagged": "Tagged",
+    "traced": "Measured",
+}
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ say.
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
@@ -14,7 +14,7 @@ from typing import cast
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.urls import reverse
 
-from allocation.values.money import minor_units
+from allocation.values.money import exact_sum, minor_units
 from portal.accounts.models import User
 from portal.pages.frame.render import Chart, render_page
 from portal.pages.frame.state import PageState
@@ -23,9 +23,11 @@ from portal.pages.registry import page_address, rights_of
 from portal.pages.spend.blocks import explain_address
 from reports.analysis.gap_causes import NamedCause
 from reports.charts.spend import bridge
-from reports.cost_question.runs import runs_of_months
+from reports.cost_question.question import ATTRIBUTED, LEDGER_PARTS
+from reports.cost_question.runs import MonthRun, runs_of_months
 from reports.queries.reconcile.gap_inputs import OffTheBill
 from reports.queries.reconcile.gaps import MonthGaps, SourceGap, month_gaps
+from reports.queries.reconcile.ledger import attributed_sources
 from reports.queries.reconcile.other_months import earlier_cost
 from reports.queries.reconcile.rejected import RejectedMoney, rejected_money
 from reports.queries.reconcile.sources import (
@@ -35,7 +37,7 @@ from reports.queries.reconcile.sources import (
     difference,
     loaded_sources,
 )
-from reports.readable import exact, ratio, safe_text
+from reports.readable import PARTS, capitalised, exact, ratio, safe_text
 
 BILLED = "billed_cost"
 ZERO = Decimal(0)
@@ -86,11 +88,13 @@ def reconciliation(request: HttpRequest) -> HttpResponseBase:
     made = allocated_sources(runs=runs, metric=BILLED, scope=state.reader_scope)
     gaps = month_gaps(month=month, runs=runs, scope=state.reader_scope)
     sources = _sources_table(request, state, loaded, made, rejected)
+    attributed = _attributed_table(request, state, runs)
     blocks = [_block(request, state, source) for source in gaps.sources]
     off_the_bill = _off_the_bill_table(request, gaps.off_the_bill)
-    tables = [sources, *(block.table for block in blocks), off_the_bill]
+    tables = [sources, attributed, *(block.table for block in blocks), off_the_bill]
     context = {
         "sources": sources,
+        "attributed": attributed,
         "unbalanced": sum(1 for row in sources.rows if row["difference"].value),
         "left_out": [
             (source, money.words(currency))
@@ -169,6 +173,30 @@ def _source_row(
         }
     row["difference"] = Cell(value=difference(bill, made), places=places)
     return row
+
+
+def _attributed_table(request: HttpRequest, state: PageState, runs: Sequence[MonthRun]) -> Table:
+    """What of each source's cost is attributed, and the rest by its reason."""
+    columns = [
+        Column("source", "Source"),
+        Column("currency", "Currency"),
+        *(Column(part, capitalised(PARTS[part]), "money") for part in LEDGER_PARTS),
+        Column("share", "Share attributed", "percent"),
+    ]
+    rows: list[Row] = []
+    for run in runs:
+        found = attributed_sources(question=run, scope=state.reader_scope)
+        for source, parts in found.items():
+            amounts = {part: parts.get(part, (ZERO, ZERO))[0] for part in LEDGER_PARTS}
+            places = minor_units(run.currency)
+            rows.append(
+                {"source": Cell(value=source), "currency": Cell(value=run.currency)}
+                | {part: Cell(value=cost, places=places) for part, cost in amounts.items()}
+                | {"share": Cell(value=ratio(amounts[ATTRIBUTED], exact_sum(amounts.values())))}
+            )
+    caption = "Attributed cost per source"
+    table = Table("attributed", caption, columns, rows, sort="source", sums=True)
+    return arranged(table, request)
 
 
 # ---------------------------------------------------------------- the gap

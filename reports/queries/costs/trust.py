@@ -4,20 +4,18 @@ wrong.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 
 from django.db import connection
 
-from allocation.models import ChargeKind
 from allocation.values.money import exact_sum
 from reports.asking import cached_by_run
-from reports.cost_question.answers import by_part, costs
-from reports.cost_question.question import CostQuestion
-from reports.readable import MEASURED_UP_TO, ratio
-
-ATTRIBUTED_UP_TO = 4
+from reports.cost_question.answers import PART_OF, by_part, costs
+from reports.cost_question.question import ATTRIBUTED, UNALLOCATED, CostQuestion
+from reports.readable import ratio
 
 # One row per source of bills with its newest delivery, or one without a source; in each when the
 # newest span came, by the start index of two partitions, else the newest hour with usage.
@@ -100,47 +98,28 @@ class SourceTrust:
 
 
 @dataclass(frozen=True)
-class EvidenceShare:
-    """Cost that rests on one rung of evidence (1 traces to 6 unallocated)."""
-
-    rung: int
-    is_untraced: bool
-    is_unallocated: bool
-    cost: Decimal
-
-    @property
-    def is_attributed(self) -> bool:
-        """Measured by traces, gateway logs or the provider, or owned by whom the key or project
-        belongs to: untraced cost that an owner keeps is, what is shared out is not.
-        """
-        is_shared_out = self.is_untraced and self.rung <= MEASURED_UP_TO
-        return self.rung <= ATTRIBUTED_UP_TO and not is_shared_out and not self.is_unallocated
-
-
-@dataclass(frozen=True)
 class Trust:
-    """Sources and times are the organisation's; evidence is of the AI cost that the page shows."""
+    """Sources and times are the organisation's; parts are of the AI cost that the page shows."""
 
     sources: list[SourceTrust]
     traces_at: datetime | None
-    evidence: list[EvidenceShare]
+    parts: Mapping[str, Decimal]  # by attribution
 
     @property
     def total(self) -> Decimal:
-        return exact_sum(share.cost for share in self.evidence)
+        return exact_sum(self.parts.values())
 
     @property
     def attributed(self) -> Decimal | None:
         """Fraction of the cost, None where there is no cost."""
-        return ratio(
-            exact_sum(share.cost for share in self.evidence if share.is_attributed), self.total
-        )
+        return self._share(ATTRIBUTED)
 
     @property
     def unallocated(self) -> Decimal | None:
-        return ratio(
-            exact_sum(share.cost for share in self.evidence if share.is_unallocated), self.total
-        )
+        return self._share(UNALLOCATED)
+
+    def _share(self, part: str) -> Decimal | None:
+        return ratio(self.parts.get(part, Decimal(0)), self.total)
 
 
 def trust(*, question: CostQuestion, every_run: CostQuestion, now: datetime) -> Trust:
@@ -153,7 +132,7 @@ def trust(*, question: CostQuestion, every_run: CostQuestion, now: datetime) -> 
         arrived = cursor.fetchall()
     sources = [SourceTrust(name, reach.get(name), *newest) for _, name, *newest in arrived if name]
     sources.sort(key=lambda source: (-(source.through or date.min).toordinal(), source.name))
-    return Trust(sources, arrived[0][0], evidence_shares(question))
+    return Trust(sources, arrived[0][0], attributed_parts(question))
 
 
 @cached_by_run
@@ -166,12 +145,10 @@ def source_reach(*, question: CostQuestion, today: date) -> dict[str, date]:
         return dict(cursor.fetchall())
 
 
-def evidence_shares(question: CostQuestion) -> list[EvidenceShare]:
-    """The cost by what it rests on. The untraced part is spread over traced shares, so it is not
-    attributed.
-    """
-    return [
-        EvidenceShare(rung, kind == ChargeKind.UNTRACED, reason is not None, row.now)
-        for row in costs(by_part(question))
-        for kind, _, reason, rung in [row.key]
-    ]
+def attributed_parts(question: CostQuestion) -> dict[str, Decimal]:
+    """The cost by what of it is attributed, and what became of the rest."""
+    place = PART_OF.index("attribution")
+    found: dict[str, list[Decimal]] = {}
+    for row in costs(by_part(question)):
+        found.setdefault(row.key[place], []).append(row.now)
+    return {part: exact_sum(amounts) for part, amounts in found.items()}

@@ -20,7 +20,7 @@ from allocation.storage.rows import whole_month_plans
 from allocation.values.money import exact_sum
 from reports.asking import cached_by_run, fetch
 from reports.cost_question.answers import costs
-from reports.cost_question.question import CostQuestion, cost_of
+from reports.cost_question.question import ATTRIBUTED, CostQuestion, attribution, cost_of
 from reports.queries.explain.variants import NO_VARIANT, run_scopes, run_variant
 from reports.readable import ratio
 
@@ -89,44 +89,50 @@ ORDER BY d.project COLLATE "C", d.service COLLATE "C", d.team COLLATE "C"
 
 # One row per run: charges of AI spend that have an owner for every part, and that rest on traces
 # for some part.
-COUNTED = """
+COUNTED = f"""
 SELECT coalesce(sum(g.charges), 0)::bigint,
     coalesce(sum(g.charges) FILTER (WHERE NOT owners.has_none), 0)::bigint,
-    coalesce(sum(g.charges) FILTER (WHERE owners.is_traced), 0)::bigint
+    coalesce(sum(g.charges) FILTER (WHERE owners.is_traced), 0)::bigint,
+    coalesce(sum(g.charges) FILTER (WHERE owners.is_attributed), 0)::bigint
 FROM charge_split_key b
 JOIN charge_group g ON g.run_id = b.run_id AND g.split_key_id = b.split_key_id
 JOIN (
     SELECT a.split_key_id, a.day, bool_or(t.reason IS NOT NULL) AS has_none,
-        bool_or(a.evidence <= 2 AND a.charge_kind <> 'untraced') AS is_traced
+        bool_or(a.evidence <= 2 AND a.charge_kind <> 'untraced') AS is_traced,
+        bool_and({attribution("a")} = '{ATTRIBUTED}') AS is_attributed
     FROM allocated_cost a JOIN allocation_target t ON t.id = a.target_id
     WHERE a.run_id = ANY(%(runs)s) AND a.billing_month = ANY(%(months)s)
     GROUP BY a.split_key_id, a.day
 ) AS owners ON owners.split_key_id = g.split_key_id AND owners.day = g.day
 WHERE b.run_id = ANY(%(runs)s) AND b.ai_scope <> 'other'
-"""
+"""  # noqa: S608  no value is written into it
 
 
 @dataclass(frozen=True)
 class SpendCoverage:
-    """One month's AI spend in one currency: all of it, and what of it is allocated, tagged and
-    traced.
+    """One month's AI spend in one currency: all of it, and what of it is allocated, attributed,
+    tagged and traced.
 
-    A charge counts as allocated where every part of it has an owner, as traced where some part
+    A charge counts as allocated or attributed where every part of it is, as traced where some part
     rests on traces, as tagged where it carries a team tag with a value.
     """
 
     month: date
     charges: int
     charges_allocated: int
+    charges_attributed: int
     charges_tagged: int
     charges_traced: int
     cost: Decimal
     cost_allocated: Decimal
+    cost_attributed: Decimal
     cost_tagged: Decimal
     cost_traced: Decimal
 
     def share(self, what: str, by: str) -> Decimal | None:
-        """`what`: allocated, tagged or traced; `by`: charges or cost. None where there is none."""
+        """`what`: allocated, attributed, tagged or traced; `by`: charges or cost. None where there
+        is none.
+        """
         return ratio(Decimal(getattr(self, f"{by}_{what}")), Decimal(getattr(self, by)))
 
 
@@ -244,21 +250,26 @@ def coverage(*, question: CostQuestion, month: date) -> SpendCoverage | None:
 def _coverage(*, question: CostQuestion, month: date) -> SpendCoverage:
     charges = charges_of(question=question)
     tagged = [one for one in charges if any(tag in one.tags for tag in TEAM_TAGS)]
-    ((counted, counted_allocated, counted_traced),) = _rows(COUNTED, question, [month])
-    spent = [(*row.key, row.now) for row in costs(question.by("reason", "evidence", "charge_kind"))]
+    ((counted, counted_allocated, counted_traced, counted_attributed),) = _rows(
+        COUNTED, question, [month]
+    )
+    asked = question.by("reason", "evidence", "charge_kind", "attribution")
+    spent = [(*row.key, row.now) for row in costs(asked)]
     owned = [each for each in spent if each[0] is None]
     return SpendCoverage(
         month=month,
         charges=counted,
         charges_allocated=counted_allocated,
+        charges_attributed=counted_attributed,
         charges_tagged=sum(one.charges for one in tagged),
         charges_traced=counted_traced,
         cost=exact_sum(cost for *_, cost in spent),
         cost_allocated=exact_sum(cost for *_, cost in owned),
+        cost_attributed=exact_sum(cost for *_, part, cost in spent if part == ATTRIBUTED),
         cost_tagged=exact_sum(one.cost for one in tagged),
         cost_traced=exact_sum(
             cost
-            for _, evidence, kind, cost in owned
+            for _, evidence, kind, _, cost in owned
             if evidence <= ON_TRACES and kind != ChargeKind.UNTRACED
         ),
     )

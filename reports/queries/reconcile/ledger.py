@@ -5,6 +5,7 @@ allocated rows.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import date
 from decimal import Decimal
 from typing import Any
 
@@ -16,6 +17,14 @@ from allocation.runs.month import METRICS
 from allocation.storage.rows import whole_month_plans
 from allocation.values.money import exact_sum
 from allocation.values.periods import Period
+from reports.asking import TeamScope, cached_by_run
+from reports.cost_question.question import (
+    ATTRIBUTED_UP_TO,
+    LEDGER_PARTS,
+    UNALLOCATED,
+    ledger_attribution,
+)
+from reports.cost_question.runs import MonthRun
 from reports.queries.reconcile.other_months import EarlierCost, earlier_cost
 from reports.queries.reconcile.rejected import NOTHING_REJECTED, RejectedMoney, rejected_money
 
@@ -30,26 +39,30 @@ WHERE c.billing_month = %(month)s AND c.scope_id = ANY(%(scopes)s)
 GROUP BY 1, 2
 """
 
-# One row per source of a run: what was allocated and what was not, of billed and of effective cost.
-SHARED = """
-SELECT b.source_id,
-    coalesce(sum(a.billed_cost) FILTER (WHERE a.charge_kind <> 'unallocated'), 0),
-    coalesce(sum(a.billed_cost) FILTER (WHERE a.charge_kind = 'unallocated'), 0),
-    coalesce(sum(a.effective_cost) FILTER (WHERE a.charge_kind <> 'unallocated'), 0),
-    coalesce(sum(a.effective_cost) FILTER (WHERE a.charge_kind = 'unallocated'), 0)
-FROM allocated_cost a JOIN split_key b ON b.id = a.split_key_id
+# One row per source of a run and part: billed and effective cost that is attributed, or why not.
+# Only what is inferred is told apart by its group.
+SHARED = f"""
+SELECT b.source_id, {ledger_attribution("a", "b", "g")}, sum(a.billed_cost), sum(a.effective_cost)
+FROM allocated_cost a
+JOIN split_key b ON b.id = a.split_key_id
+LEFT JOIN charge_group g ON a.evidence > {ATTRIBUTED_UP_TO} AND g.run_id = a.run_id
+    AND g.split_key_id = a.split_key_id AND g.day = a.day
 WHERE a.billing_month = %(month)s AND a.run_id = %(run)s
-GROUP BY 1
-"""
-
+GROUP BY 1, 2
+"""  # noqa: S608  no value is written into it
 
 BILLED = METRICS[0]
+ZERO = Decimal(0)
+Parts = dict[str, tuple[Decimal, Decimal]]  # billed and effective cost of each part
 
 
 @dataclass(frozen=True)
 class ReconciliationRow:
     """`difference` is charges - allocated - unallocated: not zero where bills changed since the
     run, or none exists.
+
+    `attributed` to `unknown_coverage` add up to what is allocated: known owners, untraced cost that
+    was shared out, owners that are inferred, and lines of which nobody knows what is traced.
     """
 
     source: str
@@ -59,6 +72,10 @@ class ReconciliationRow:
     charges: Decimal
     allocated: Decimal
     unallocated: Decimal
+    attributed: Decimal = ZERO
+    shared_out: Decimal = ZERO
+    owner: Decimal = ZERO
+    unknown_coverage: Decimal = ZERO
     rejected: RejectedMoney = NOTHING_REJECTED
 
     @property
@@ -106,20 +123,19 @@ def reconcile_period(*, period: Period) -> Reconciliation:
         )
     )
     shares = {
-        (row[0], currency): row[1:]
+        (source_id, currency): parts
         for currency, run in runs.items()
-        for row in _sums(SHARED, {"month": month, "run": run})
+        for source_id, parts in ledger_parts(month=month, run=run).items()
     }
     rejected = rejected_money(month)
     numbers = {name: pk for pk, name in names.items()}
-    zero = Decimal(0)
     rows = []
     for source_id, currency in sorted(
         charges.keys() | shares.keys() | {(numbers[name], code) for name, code in rejected},
         key=lambda key: (names[key[0]], key[1]),
     ):
-        billed_effective = charges.get((source_id, currency), (zero, zero))
-        share = shares.get((source_id, currency), (zero,) * 4)
+        billed_effective = charges.get((source_id, currency), (ZERO, ZERO))
+        parts = shares.get((source_id, currency), {})
         for n, metric in enumerate(METRICS):
             rows.append(
                 ReconciliationRow(
@@ -128,13 +144,33 @@ def reconcile_period(*, period: Period) -> Reconciliation:
                     metric=metric,
                     run=runs.get(currency),
                     charges=billed_effective[n],
-                    allocated=share[2 * n],
-                    unallocated=share[2 * n + 1],
+                    allocated=exact_sum(
+                        amounts[n] for part, amounts in parts.items() if part != UNALLOCATED
+                    ),
+                    **{part: parts.get(part, (ZERO, ZERO))[n] for part in LEDGER_PARTS},
                     rejected=rejected.get((names[source_id], currency), NOTHING_REJECTED),
                 )
             )
     earlier = earlier_cost(month=month, runs=list(runs.values()))
     return Reconciliation(period, tuple(rows), tuple(earlier))
+
+
+def ledger_parts(*, month: date, run: int) -> dict[int, Parts]:
+    """One run's cost by source: what of it is attributed, and what became of the rest."""
+    found: dict[int, Parts] = {}
+    for source_id, part, billed, effective in _sums(SHARED, {"month": month, "run": run}):
+        found.setdefault(source_id, {})[part] = billed, effective
+    return found
+
+
+@cached_by_run
+def attributed_sources(*, question: MonthRun, scope: TeamScope) -> dict[str, Parts]:
+    """The same by the source's name. Nothing for a reader of some teams."""
+    if not scope.is_everything:
+        return {}
+    names = dict(Source.objects.values_list("pk", "name"))
+    found = ledger_parts(month=question.month, run=question.id)
+    return {names[source_id]: parts for source_id, parts in found.items()}
 
 
 def _sums(statement: str, values: dict[str, Any]) -> list[tuple[Any, ...]]:

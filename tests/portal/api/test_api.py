@@ -192,7 +192,7 @@ def test_unknown_group_by_is_answered_with_what_is_allowed(
     assert body == {
         "group_by": [
             "'colour' is no dimension; choose from team, feature, model, product, provider, "
-            "service, environment, phase, charge_kind, rule, reason, day."
+            "service, environment, phase, charge_kind, attribution, rule, reason, day."
         ]
     }
 

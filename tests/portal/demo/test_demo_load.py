@@ -15,6 +15,7 @@ from django.db import connection
 from pytest_django import Settings
 
 from allocation.models import Import, ImportStatus, RunSource, Source, Team, UntracedPolicy
+from allocation.values.periods import Period
 from benchmarks.accuracy import result
 from benchmarks.attribution_errors import weighted_errors
 from portal.accounts.models import Membership, Role, User
@@ -28,6 +29,7 @@ from portal.demo.settings import demo_settings
 from portal.errors import Refused
 from portal.ingest.otlp.traces.attributes import installed
 from portal.ingest.otlp.traces.decode import from_protobuf
+from tests.reports.one_definition import assert_one_definition
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -69,6 +71,8 @@ def test_every_demo_month_reconciles_to_the_files_with_difference_zero(tmp_path:
     assert found == {key: (amount, amount) for key, amount in exact_sums(files).items()}
     # Three sources, two metrics, three closed months and perhaps the running one.
     assert len(found) >= 18
+    for month in sorted({month for month, _, _ in found}):
+        assert_one_definition(Period.parse(month))
     errors = weighted_errors(files.truth)
     assert set(errors) == {"USD", "EUR"}
     assert Team.objects.count() == 12

@@ -89,7 +89,7 @@ def test_allocate_and_reconcile_print_the_agreed_objects(capsys: Captured) -> No
         "source": "openai",
         "currency": "USD",
         "run": runs["USD"].pk,
-        "unallocated": "0",
+        **dict.fromkeys(("owner", "unknown_coverage", "unallocated"), "0"),
         "difference": "0",
         "rejected": {"rows": 0, "billed_cost": "0", "unreadable": 0},
     }
@@ -97,19 +97,27 @@ def test_allocate_and_reconcile_print_the_agreed_objects(capsys: Captured) -> No
         "source": "openai",
         "currency": "EUR",
         "run": runs["EUR"].pk,
-        "unallocated": "0",
+        **dict.fromkeys(("shared_out", "owner", "unknown_coverage", "unallocated"), "0"),
         "difference": "0",
         "rejected": {"rows": 0, "billed_cost": "0", "unreadable": 0},
     }
     tiny = "0.0000000000000000001"
+    billed, effective = {"metric": "billed_cost"}, {"metric": "effective_cost"}
     assert reconciled == {
         "period": "2026-10",
         "balanced": True,
         "rows": [
-            eur | {"metric": "billed_cost", "charges": "4", "allocated": "4"},
-            eur | {"metric": "effective_cost", "charges": "4", "allocated": "4"},
-            usd | {"metric": "billed_cost", "charges": "10.5", "allocated": "10.5"},
-            usd | {"metric": "effective_cost", "charges": tiny, "allocated": tiny},
+            eur | dict.fromkeys(("charges", "allocated", "attributed"), "4") | billed,
+            eur | dict.fromkeys(("charges", "allocated", "attributed"), "4") | effective,
+            # Of the tokens 90 of 100 are traced: what a tenth costs is shared out.
+            usd
+            | dict.fromkeys(("charges", "allocated"), "10.5")
+            | billed
+            | {"attributed": "9.45", "shared_out": "1.05"},
+            usd
+            | dict.fromkeys(("charges", "allocated"), tiny)
+            | effective
+            | {"attributed": tiny, "shared_out": "0"},
         ],
     }
 

@@ -61,6 +61,7 @@ REPRESENTATIVE = {
         MONTH.where(environment="production").by("team", "day"),
     ),
     "evidence": of("One row per rung, kind and reason.", MONTH.by("evidence", "charge_kind")),
+    "attributed": of("One row per part of attribution.", MONTH.by("attribution")),
     "whole_bills": of(
         "One row per source, currency, kind and AI scope, of every day of the runs.",
         EVERYTHING.by("source", "currency", "charge_kind", "ai_scope"),

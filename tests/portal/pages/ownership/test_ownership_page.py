@@ -338,10 +338,10 @@ def test_coverage_is_by_count_and_by_cost_of_ai_spend_in_one_currency(admin: Cli
         )
         return admin.get(address).content.decode().splitlines()[1]
 
-    assert newest("cost", "USD") == "2026-10,200,190,0.95,90,0.45,100,0.5"
-    assert newest("charges", "USD") == "2026-10,5,2,0.4,1,0.2,1,0.2"
-    assert newest("cost", "EUR") == "2026-10,50,50,1,50,1,0,0"
-    assert newest("charges", "EUR") == "2026-10,1,1,1,1,1,0,0"
+    assert newest("cost", "USD") == "2026-10,200,190,0.95,190,0.95,90,0.45,100,0.5"
+    assert newest("charges", "USD") == "2026-10,5,2,0.4,2,0.4,1,0.2,1,0.2"
+    assert newest("cost", "EUR") == "2026-10,50,50,1,50,1,50,1,0,0"
+    assert newest("charges", "EUR") == "2026-10,1,1,1,1,1,1,1,0,0"
     page = admin.get("/ownership/coverage/?currency=USD&period=2026-10").content.decode()
     assert "How much of the AI cost has an owner?" in page
 
@@ -369,8 +369,10 @@ rules:
         admin.get(address + table).content.decode().splitlines()[1] for table in ("cost", "charges")
     )
 
-    assert cost.split(",")[1:5] == ["280", "170", "0.6071428571428571428571428571", "170"]
-    assert charges.split(",")[1:5] == ["7", "3", "0.4285714285714285714285714286", "3"]
+    share = "0.6071428571428571428571428571"
+    assert cost.split(",")[1:7] == ["280", "170", share, "170", share, "170"]
+    share = "0.4285714285714285714285714286"
+    assert charges.split(",")[1:7] == ["7", "3", share, "3", share, "3"]
 
 
 # ---------------------------------------------------------------- in a browser

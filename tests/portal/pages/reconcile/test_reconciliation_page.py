@@ -93,6 +93,16 @@ def test_the_page_shows_bills_gaps_and_what_is_on_no_bill(month: None) -> None:
     assert [row["provider"].value for row in response.context["off_the_bill"].rows] == ["larkspur"]
 
 
+def test_the_page_says_what_of_each_source_is_attributed(month: None) -> None:
+    address = "/reconciliation/?period=2026-10&download=attributed"
+    head, euro, openai = client_of(Role.FINANCE).get(address).content.decode().splitlines()
+
+    assert head.startswith("Source,Currency,Attributed,")
+    assert euro == "euro,EUR,2,0,0,0,0,1"
+    # Half has no trace and no owner; the seven tokens of a framework are among the others.
+    assert openai == "openai,USD,8.000014,0,0,0,7.999986,0.500000875"
+
+
 def test_causes_of_zero_stand_aside_and_the_sum_stays(month: None) -> None:
     response = client_of(Role.FINANCE).get("/reconciliation/?period=2026-10")
 
