@@ -192,13 +192,17 @@ def charges_of(*, question: CostQuestion) -> list[Charges]:
     return [_charges(*row) for run in runs for row in _charges_of_run(run, question.metric)]
 
 
+def sums_of(variant: str) -> str:
+    """SQL for a run's charges by source, distinct columns and variant."""
+    return OF_SNAPSHOTS if variant == NO_VARIANT else OF_ROWS.format(variant=variant)
+
+
 def _charges_of_run(run: AllocationRun, metric: str) -> list[Any]:
     scopes = run_scopes(run)
     variant = run_variant(run, scopes)
-    sums = OF_SNAPSHOTS if variant == NO_VARIANT else OF_ROWS.format(variant=variant)
     with whole_month_plans(), connection.cursor() as cursor:
         cursor.execute(
-            CHARGES.format(sums=sums, cost=cost_of("sums")),
+            CHARGES.format(sums=sums_of(variant), cost=cost_of("sums")),
             {"run": run.pk, "month": run.billing_month, "scopes": scopes, "metric": metric},
         )
         return list(cursor.fetchall())
