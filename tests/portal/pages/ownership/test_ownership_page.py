@@ -288,9 +288,7 @@ def test_a_suggestion_is_accepted_into_a_rule_with_one_click(admin: Client) -> N
 
 
 def test_a_rule_that_would_take_more_than_was_suggested_is_refused(admin: Client) -> None:
-    Bill("other").charge(
-        "50", resource_name="srch-web", **{**AWS, "service_name": "Amazon Kendra"}
-    )
+    Bill("other").charge("50", resource_name="srch-web", **{**AWS, "service_name": "Amazon Kendra"})
     body = admin.get("/ownership/unowned/?period=2026-10").content.decode()
     wish = {name: hidden(body, name) for name in ("suggestion", "month", "currency")}
 
