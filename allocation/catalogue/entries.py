@@ -11,6 +11,8 @@ from allocation.values.names import quoted
 
 # Which side's wording an entry of the organisation's own is about.
 BILL, TRACE = "bill", "trace"
+UNIT = "unit"  # of a bill
+SIDES = (BILL, TRACE, UNIT)
 TIERS = ("standard", "batch", "priority", "flex", "provisioned")
 
 
@@ -26,6 +28,7 @@ class Entry(NamedTuple):
     model: str | None = None
     token_class: str | None = None
     tier: str | None = None
+    tokens: str | None = None  # of a unit: how many tokens one of it is
 
 
 Entries = tuple[Entry, ...]

@@ -7,16 +7,20 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
+import re
 from dataclasses import dataclass
+from decimal import Decimal
 
 from django.db import transaction
 
 from allocation.catalogue.canonical import CLASS_COLUMNS
-from allocation.catalogue.entries import BILL, TIERS, TRACE, Entries, Entry, compiled
+from allocation.catalogue.entries import BILL, SIDES, TIERS, UNIT, Entries, Entry, compiled
 from allocation.models import CatalogueEntry, CatalogueVersion
 from allocation.values.names import quoted
 
 COLUMNS = Entry._fields
+LATER_COLUMNS = frozenset({"tokens"})  # a file may come without them
+TOKENS = re.compile(r"[0-9]{1,12}(?:\.[0-9]{1,12})?")
 MOST_ENTRIES = 10_000
 LONGEST_TEXT = 500
 
@@ -46,6 +50,12 @@ def own_catalogue() -> OwnCatalogue:
     return OwnCatalogue(version.number, version.content_sha256, tuple(Entry(*row) for row in rows))
 
 
+def drafted(text: str) -> OwnCatalogue:
+    """A catalogue that is not in force, from its CSV text; raises CatalogueError."""
+    entries = read_catalogue(text)
+    return OwnCatalogue(0, sha256_of(entries), entries)
+
+
 def catalogue_csv(entries: Entries) -> str:
     """The entries as CSV text, in order, under a header; nothing where an entry has no value."""
     out = io.StringIO()
@@ -67,7 +77,8 @@ def read_catalogue(text: str) -> Entries:
     entries: list[Entry] = []
     problems: list[str] = []
     try:
-        if sorted(reader.fieldnames or ()) != sorted(COLUMNS):
+        named = reader.fieldnames or ()
+        if sorted({*named, *LATER_COLUMNS}) != sorted(COLUMNS) or len(set(named)) < len(named):
             raise CatalogueError([f"line 1: the columns are {', '.join(COLUMNS)}"])
         for row in reader:
             if len(entries) == MOST_ENTRIES:
@@ -85,9 +96,9 @@ def read_catalogue(text: str) -> Entries:
 
 def _entry(row: dict[str, str | None]) -> Entry:
     if None in row or None in row.values():
-        raise ValueError(f"it needs {len(COLUMNS)} cells")
+        raise ValueError(f"it needs {len(row.keys() - {None})} cells")
     values = {name: (value or "").strip() or None for name, value in row.items()}
-    entry = Entry(**{name: values[name] for name in COLUMNS})  # type: ignore[arg-type]
+    entry = Entry(**{name: values.get(name) for name in COLUMNS})  # type: ignore[arg-type]
     if any(len(value) > LONGEST_TEXT or "\0" in value for value in values.values() if value):
         raise ValueError(f"a cell has at most {LONGEST_TEXT} characters, and no NUL")
     if any(value[0] in "=+-@\t\r" for value in values.values() if value):
@@ -95,15 +106,28 @@ def _entry(row: dict[str, str | None]) -> Entry:
             "no cell starts with = + - or @, which spreadsheets take for a formula; write [=] in a "
             "pattern"
         )
-    if entry.side not in (BILL, TRACE):
-        raise ValueError(f"side is {BILL} or {TRACE}, not {quoted(entry.side)}")
+    if entry.side not in SIDES:
+        raise ValueError(f"side is {', '.join(SIDES)}, not {quoted(entry.side)}")
     if entry.pattern is None:
         raise ValueError("it needs a pattern")
     compiled(entry.pattern)
-    if not any((entry.provider, entry.model, entry.token_class, entry.tier)):
+    _check_meaning(entry)
+    return entry
+
+
+def _check_meaning(entry: Entry) -> None:
+    means = any((entry.provider, entry.model, entry.token_class, entry.tier))
+    if entry.side == UNIT:
+        is_number = entry.tokens is not None and TOKENS.fullmatch(entry.tokens)
+        if means or not is_number or not Decimal(entry.tokens or 0):
+            raise ValueError("of a unit, tokens says how many one of it is, and nothing else")
+        return
+    if entry.tokens is not None:
+        raise ValueError(f"tokens is for side {UNIT} only")
+    if not means:
         raise ValueError("it needs a meaning: provider, model, token_class or tier")
     if entry.token_class is not None and (
-        entry.side == TRACE or entry.token_class not in CLASS_COLUMNS
+        entry.side != BILL or entry.token_class not in CLASS_COLUMNS
     ):
         raise ValueError(
             f"token_class is, on bills only, one of {', '.join(CLASS_COLUMNS)}, not "
@@ -111,7 +135,6 @@ def _entry(row: dict[str, str | None]) -> Entry:
         )
     if entry.tier is not None and entry.tier not in TIERS:
         raise ValueError(f"tier is one of {', '.join(TIERS)}, not {quoted(entry.tier)}")
-    return entry
 
 
 def apply_catalogue(

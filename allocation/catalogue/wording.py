@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from allocation.catalogue.entries import BILL, Entries, meaning
+from allocation.catalogue.entries import BILL, UNIT, Entries, meaning
 from allocation.catalogue.naming import (
     NOTHING_CALLED,
     CalledNames,
@@ -29,6 +29,7 @@ from allocation.catalogue.vocabulary import (
     UNNAMED_DOORS,
     canonical_provider,
 )
+from allocation.values.money import plain
 
 
 @dataclass(frozen=True)
@@ -85,6 +86,11 @@ WORDING = (
 FREE_WORDING = ("sku_meter", "charge_description")
 
 
+def wording_text(dimension: Mapping[str, Any]) -> str:
+    """What an organisation's own entries are matched with."""
+    return _text(dimension, *WORDING)
+
+
 def bill_line(
     dimension: Mapping[str, Any], entries: Entries = (), called: CalledNames = NOTHING_CALLED
 ) -> BillLine:
@@ -95,12 +101,16 @@ def bill_line(
     the description: wording closest to the price list wins. The first of `entries` that knows the
     wording comes before all of it. `called` are the names that calls of the month have.
     """
-    wording = _text(dimension, *WORDING)
+    wording = wording_text(dimension)
     provider = bill_provider(dimension)
     own = meaning(entries, BILL, provider, wording) if entries else None
     if own and own.provider:
         provider = own.provider
     said = Said()
+    consumed, pricing = (
+        unit_tokens(dimension.get(name), provider, entries)
+        for name in ("consumed_unit", "pricing_unit")
+    )
     unit = is_model_unit(dimension.get("consumed_unit"), dimension.get("pricing_unit"))
     if provider in SELLERS:
         said = read_details(str(dimension.get("sku_price_details") or ""))
@@ -126,12 +136,19 @@ def bill_line(
         tier=said.tier,
         is_model_usage=is_usage,
         is_gpu=_GPU.search(_text(dimension, *_GPU_COLUMNS)) is not None,
-        tokens_per_consumed_unit=tokens_per_unit(dimension.get("consumed_unit")),
-        tokens_per_pricing_unit=tokens_per_unit(dimension.get("pricing_unit")),
+        tokens_per_consumed_unit=consumed,
+        tokens_per_pricing_unit=pricing,
         region=_region(dimension, wording),
         is_tiered=_TIERED.search(wording) is not None,
         is_hosting=is_hosting,
     )
+
+
+def unit_tokens(unit: str | None, provider: str | None, entries: Entries) -> Decimal | None:
+    """How many tokens one unit of a bill is; None where nobody knows."""
+    own = meaning(entries, UNIT, provider, unit.lower()) if unit and entries else None
+    # Equal numbers are written alike: split keys are known by how they are written.
+    return Decimal(plain(Decimal(own.tokens))) if own and own.tokens else tokens_per_unit(unit)
 
 
 def _read_columns(

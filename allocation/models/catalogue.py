@@ -25,7 +25,7 @@ class CatalogueEntry(models.Model):
 
     version = models.ForeignKey(CatalogueVersion, on_delete=models.CASCADE, related_name="entries")
     position = models.IntegerField()
-    side = models.TextField()  # bill, trace
+    side = models.TextField()  # bill, trace, unit
     seen_provider = models.TextField(
         null=True
     )  # only where the provider, as normalised, is this one; NULL: any
@@ -34,6 +34,7 @@ class CatalogueEntry(models.Model):
     model = models.TextField(null=True)
     token_class = models.TextField(null=True)
     tier = models.TextField(null=True)
+    tokens = models.TextField(null=True)  # of a unit: how many tokens one of it is
 
     class Meta:
         constraints = [

@@ -43,6 +43,8 @@ class RulePreview(models.Model):
 
     text = models.TextField()
     content_sha256 = models.TextField(db_index=True)
+    # CSV, of a draft of the organisation's catalogue beside the rules in force; NULL: rules alone
+    catalogue = models.TextField(null=True)
     effective_from = models.DateField()  # month
     base_number = models.IntegerField()  # the latest rule set it was drawn up against
     months = models.JSONField()  # "2026-10" ... whose charges it was tried on

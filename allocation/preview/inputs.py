@@ -17,16 +17,19 @@ def billed_months() -> list[date]:
     return sorted(set(scopes.values_list("billing_month", flat=True)))
 
 
-def seen_in(month: date, runs: Iterable[int]) -> dict[str, Any]:
+def seen_in(month: date, runs: Iterable[int], *, catalogue: str) -> dict[str, Any]:
     """The inputs of a month's runs of one preview, which end with it, as they are kept in its
-    outcome.
+    outcome; with the catalogue that was in force, of which the draft may have another.
     """
     inputs = (
         AllocationRun.objects.filter(pk__in=runs)
         .order_by("currency")
         .values_list("inputs", flat=True)
     )
-    return {"month": f"{month:%Y-%m}", "inputs": list(inputs)}
+    return {
+        "month": f"{month:%Y-%m}",
+        "inputs": [{**own, "catalogue": catalogue} for own in inputs],
+    }
 
 
 def changes_since_preview(preview: RulePreview) -> list[str]:

@@ -1,5 +1,5 @@
-"""What a draft of the rules would change: who gains and who loses, month by month, to the last
-digit.
+"""What a draft of the rules, or of the organisation's catalogue, would change: who gains and who
+loses, month by month, to the last digit.
 
 A preview is recorded, carried out over unpublished runs, made by the real engine, balanced and
 hashed, and kept for a day. The differences of a source in a currency add up to zero, since both
@@ -17,6 +17,12 @@ from typing import Any
 
 from django.db import connection, transaction
 
+from allocation.catalogue.own_entries import (
+    OwnCatalogue,
+    drafted,
+    own_catalogue,
+    read_catalogue,
+)
 from allocation.charges.groups import pinned_scopes
 from allocation.models import AllocationRun, RulePreview, RuleSet
 from allocation.preview.differences import Differences, plain_amounts
@@ -63,7 +69,13 @@ class UnpublishedJob(MonthJob):
 
 @contextmanager
 def draft_runs(
-    *, month: date, base: RuleSet, draft: RuleSet, now: datetime, progress: Progress
+    *,
+    month: date,
+    base: RuleSet,
+    draft: RuleSet,
+    now: datetime,
+    progress: Progress,
+    catalogue: OwnCatalogue | None = None,
 ) -> Iterator[list[RunPair]]:
     """Both outcomes of a month, readable inside the block and gone after it. Raises AllocationBusy.
 
@@ -85,6 +97,7 @@ def draft_runs(
                     guard=lambda: None,
                     reuse=True,
                     made=made,
+                    catalogue=catalogue if rule_set is draft else None,
                 )
                 outcomes += job.carry_out()
             after = {run.currency: run for run in outcomes if run.rule_set == draft.number}
@@ -125,10 +138,13 @@ def record_preview(
     months: Sequence[date],
     created_by: str | None,
     now: datetime,
+    catalogue: str | None = None,
 ) -> RulePreview:
-    """A preview to be carried out. Raises RuleError with every error of the draft; those that
-    expired are deleted.
+    """A preview to be carried out. Raises RuleError with every error of the draft, and
+    CatalogueError; those that expired are deleted.
     """
+    if catalogue is not None:
+        read_catalogue(catalogue)
     effective_from = effective_from.replace(day=1)
     checked = check_draft(
         text=text, effective_from=effective_from, month=months[-1] if months else effective_from
@@ -138,7 +154,8 @@ def record_preview(
     forget_expired(now)
     return RulePreview.objects.create(
         text=text,
-        content_sha256=hashlib.sha256(text.encode()).hexdigest(),
+        content_sha256=hashlib.sha256(f"{text}{catalogue or ''}".encode()).hexdigest(),
+        catalogue=catalogue,
         effective_from=effective_from,
         base_number=latest_rule_set().number,
         months=[f"{month:%Y-%m}" for month in months],
@@ -191,7 +208,8 @@ def carry_out_preview(
     differences = Differences()
     runs: list[dict[str, Any]] = []
     seen: list[dict[str, Any]] = []
-    billed = billed_months()
+    billed, in_force = billed_months(), own_catalogue().sha256
+    catalogue = None if preview.catalogue is None else drafted(preview.catalogue)
     for number, month in enumerate(months):
 
         def report(
@@ -204,19 +222,24 @@ def carry_out_preview(
             )
 
         with draft_runs(
-            month=month, base=rule_set_for(month), draft=draft, now=now, progress=report
+            month=month,
+            base=rule_set_for(month),
+            draft=draft,
+            now=now,
+            progress=report,
+            catalogue=catalogue,
         ) as pairs:
             for pair in pairs:
                 differences.add(
                     f"{month:%Y-%m}", pair.currency, before=pair.before.run, after=pair.after.run
                 )
                 runs.append(_run_line(pair))
-            seen.append(seen_in(month, [pair.after.run for pair in pairs]))
+            seen.append(seen_in(month, [pair.after.run for pair in pairs], catalogue=in_force))
     draft.delete()
     preview.outcome = {
         "runs": runs,
         **differences.as_json(),
-        "rules": _reach(preview, months),
+        "rules": _reach(preview, months) if catalogue is None else [],
         "seen": seen,
         "billed_months": [f"{month:%Y-%m}" for month in billed],
     }

@@ -19,9 +19,16 @@ PREVIEW_RULES = "preview_rules"
 
 
 def ask_for_preview(
-    *, text: str, effective_from: date, months: Sequence[date], asked_by: str
+    *,
+    text: str,
+    effective_from: date,
+    months: Sequence[date],
+    asked_by: str,
+    catalogue: str | None = None,
 ) -> RulePreview:
-    """A recorded preview and the job that will carry it out. Raises RuleError."""
+    """A recorded preview, of rules or of a catalogue under them, and the job that will carry it
+    out. Raises RuleError or CatalogueError.
+    """
     with transaction.atomic():
         preview = record_preview(
             text=text,
@@ -29,6 +36,7 @@ def ask_for_preview(
             months=months,
             created_by=asked_by,
             now=timezone.now(),
+            catalogue=catalogue,
         )
         enqueue(
             PREVIEW_RULES, {"preview": preview.pk}, dedupe_key=key_of(preview), created_by=asked_by

@@ -222,6 +222,7 @@ PAGE_ROUTES: dict[str, Route] = {
     "ownership_csv": page("/ownership/organisation.csv"),
     "ownership_unowned": page("/ownership/unowned/", "/ownership/unowned/?download=lines"),
     "ownership_tags": page("/ownership/tags/", "/ownership/tags/?download=tags"),
+    "ownership_unknown": page("/ownership/unknown/", "/ownership/unknown/?download=unknown"),
     "ownership_coverage": page(
         "/ownership/coverage/", "/ownership/coverage/?download=coverage-cost"
     ),
@@ -232,6 +233,14 @@ PAGE_ROUTES: dict[str, Route] = {
     "ownership_accept": post(
         "/ownership/unowned/accept/",
         suggestion="0" * 24,
+        month=PERIOD,
+        currency="USD",
+        answers=(200, 302, 400),
+    ),
+    "ownership_teach": post(
+        "/ownership/unknown/teach/",
+        what="0" * 24,
+        means="gpt-4o",
         month=PERIOD,
         currency="USD",
         answers=(200, 302, 400),

@@ -161,19 +161,24 @@ def shown_preview(outcome: dict[str, Any]) -> str:
         f"{group.first.level}: {group}"
         for group in grouped(Finding(**each) for each in outcome["findings"])
     ]
-    for row in outcome["differences"]["team"]:
-        moved = EXACT.subtract(Decimal(row["effective_after"]), Decimal(row["effective_before"]))
-        whose = row["name"] or f"unallocated, {row['reason']}"
-        lines.append(
-            f"{whose}: {'pays less by' if moved < 0 else 'pays more by'} {plain(abs(moved))} "
-            f"{row['currency']}"
-        )
+    lines += moved_lines(outcome["differences"])
     lines.append(
         f"preview {outcome['preview']} of {', '.join(outcome['months']) or 'no month'}, sha256 "
         f"{outcome['sha256']}, good until {outcome['expires_at'][:16]} UTC for: rules apply FILE "
         f"--month {outcome['effective_from']}"
     )
     return "\n".join(lines)
+
+
+def moved_lines(differences: dict[str, Any]) -> list[str]:
+    """Who would pay more and who less, a line each."""
+    lines = []
+    for row in differences["team"]:
+        moved = EXACT.subtract(Decimal(row["effective_after"]), Decimal(row["effective_before"]))
+        whose = row["name"] or f"unallocated, {row['reason']}"
+        words = "pays less by" if moved < 0 else "pays more by"
+        lines.append(f"{whose}: {words} {plain(abs(moved))} {row['currency']}")
+    return lines
 
 
 def read(file: str) -> str:

@@ -6,6 +6,7 @@ from django.urls import path
 
 from portal.accounts.models import Role
 from portal.pages.ownership.tag_conflicts import show_tag_conflicts
+from portal.pages.ownership.unknown import show_unknown, teach
 from portal.pages.ownership.unowned import accept, show_coverage, show_unowned
 from portal.pages.ownership.views import apply, export_csv, preview, show_ownership
 from portal.pages.registry import PageSpec, Right
@@ -19,6 +20,7 @@ OWNERSHIP = PageSpec(
         path("ownership/", show_ownership, name="ownership"),
         path("ownership/organisation.csv", export_csv, name="ownership_csv"),
         path("ownership/unowned/", show_unowned, name="ownership_unowned"),
+        path("ownership/unknown/", show_unknown, name="ownership_unknown"),
         path("ownership/coverage/", show_coverage, name="ownership_coverage"),
         path("ownership/tags/", show_tag_conflicts, name="ownership_tags"),
     ),
@@ -31,6 +33,7 @@ OWNERSHIP = PageSpec(
                 path("ownership/preview/", preview, name="ownership_preview"),
                 path("ownership/apply/", apply, name="ownership_apply"),
                 path("ownership/unowned/accept/", accept, name="ownership_accept"),
+                path("ownership/unknown/teach/", teach, name="ownership_teach"),
             ),
         ),
     ),

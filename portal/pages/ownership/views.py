@@ -39,6 +39,7 @@ def tabs(state: PageState, here: str) -> list[Tab]:
     names = {
         "ownership": "Organisation",
         "ownership_unowned": "Without an owner",
+        "ownership_unknown": "Unknown wordings",
         "ownership_tags": "Conflicting tags",
         "ownership_coverage": "Coverage",
     }

@@ -13,8 +13,9 @@ from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
+from allocation.catalogue.own_entries import catalogue_csv, drafted, own_catalogue
 from allocation.models import RulePreview
-from allocation.preview.apply import NotPreviewed, fresh_preview
+from allocation.preview.apply import NotPreviewed, check_catalogue_preview, fresh_preview
 from allocation.preview.inputs import billed_months
 from allocation.rules.checks import Finding
 from allocation.rules.rule_sets import latest_rule_set, rule_set_for
@@ -22,6 +23,7 @@ from allocation.rules.rules import RuleError
 from allocation.values.money import exact_sum, minor_units
 from portal.accounts.models import User
 from portal.decisions.rules import apply_previewed, job_of
+from portal.decisions.teaching import apply_taught
 from portal.ingest.bills.delivery import ask_for_allocation
 from portal.jobs.models import JobStatus
 from portal.pages.frame.doorway import found
@@ -122,11 +124,10 @@ def outcome_page(
         "levels": [table for table in tables if table.name in QUESTIONS],
         "tried": tried,
         "groups": grouped(Finding(**each) for each in tried["findings"]) if tried else [],
-        "lines": compared(latest_rule_set().text, preview.text),
+        "lines": differing_lines(preview),
         "latest": latest_rule_set(),
         "obstacle": obstacle(preview),
-        "is_in_force": rule_set_for(preview.effective_from).content_sha256
-        == preview.content_sha256,
+        "is_in_force": is_in_force(preview),
         "may_apply": holds(request, "rules-apply"),
         "crumbs": crumbs(state, preview),
     }
@@ -143,11 +144,27 @@ def outcome_page(
 
 def obstacle(preview: RulePreview) -> str:
     """Why the draft can't be applied as it was previewed; "" where it can."""
+    now = timezone.now()
     try:
-        fresh_preview(text=preview.text, effective_from=preview.effective_from, now=timezone.now())
+        if preview.catalogue is not None:
+            check_catalogue_preview(preview, now=now)
+        else:
+            fresh_preview(text=preview.text, effective_from=preview.effective_from, now=now)
     except NotPreviewed as reason:
         return str(reason)
     return ""
+
+
+def differing_lines(preview: RulePreview) -> list[Any]:
+    if preview.catalogue is not None:
+        return compared(catalogue_csv(own_catalogue().entries), preview.catalogue)
+    return compared(latest_rule_set().text, preview.text)
+
+
+def is_in_force(preview: RulePreview) -> bool:
+    if preview.catalogue is not None:
+        return drafted(preview.catalogue).sha256 == own_catalogue().sha256
+    return rule_set_for(preview.effective_from).content_sha256 == preview.content_sha256
 
 
 @sent_from("rules")
@@ -163,6 +180,8 @@ def apply_preview(request: HttpRequest, preview_id: int) -> HttpResponse:
             request, "That was another draft than this preview's; look at it and apply it here."
         )
         return redirect("rules_preview", preview_id=preview.pk)
+    if preview.catalogue is not None:
+        return apply_catalogue_of(request, preview, user, note)
     try:
         made, is_new = apply_previewed(
             text=preview.text, effective_from=preview.effective_from, acting_user=user, note=note
@@ -184,11 +203,35 @@ def apply_preview(request: HttpRequest, preview_id: int) -> HttpResponse:
     )
 
 
+def apply_catalogue_of(
+    request: HttpRequest, preview: RulePreview, user: str, note: str
+) -> HttpResponse:
+    """Puts the previewed catalogue in force and asks for every month with bills to be allocated."""
+    try:
+        made, is_new = apply_taught(preview, acting_user=user, note=note)
+    except NotPreviewed as reason:
+        messages.error(request, f"Not applied: {reason}. Preview it again.")
+        return redirect("rules_preview", preview_id=preview.pk)
+    number = made.number if made else 0
+    messages.success(
+        request,
+        f"Catalogue {number} is in force; the months with bills will be allocated anew."
+        if is_new
+        else f"Catalogue {number} in force says this already.",
+    )
+    return redirect(f"{reverse('ownership_unknown')}?period={preview.effective_from:%Y-%m}")
+
+
 def title_of(preview: RulePreview) -> str:
+    if preview.catalogue is not None:
+        return "Preview of the organisation's catalogue"
     return f"Preview of rules from {preview.effective_from:%B %Y}"
 
 
 def crumbs(state: PageState, preview: RulePreview) -> list[Crumb]:
+    if preview.catalogue is not None:
+        unknown = f"{reverse('ownership_unknown')}?{state.query_string()}"
+        return [Crumb("Unknown wordings", unknown), Crumb(f"Preview {preview.pk}")]
     return [
         Crumb("Rules", f"{reverse('rules')}?{state.query_string()}"),
         Crumb("Edit", f"{reverse('rules_edit')}?preview={preview.pk}"),

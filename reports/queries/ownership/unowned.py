@@ -202,6 +202,11 @@ def charges_of(*, question: CostQuestion) -> list[Charges]:
     return [_charges(*row) for run in runs for row in _charges_of_run(run, question.metric)]
 
 
+def sums_of(variant: str) -> str:
+    """SQL for a run's charges by source, distinct columns and variant."""
+    return OF_SNAPSHOTS if variant == NO_VARIANT else OF_ROWS.format(variant=variant)
+
+
 def region_costs(run: AllocationRun, metric: str) -> list[Any]:
     """Source, whether its charges have a region, and their cost."""
     return _charges_of_run(run, metric, REGIONS)
@@ -210,10 +215,9 @@ def region_costs(run: AllocationRun, metric: str) -> list[Any]:
 def _charges_of_run(run: AllocationRun, metric: str, sql: str = CHARGES) -> list[Any]:
     scopes = run_scopes(run)
     variant = run_variant(run, scopes)
-    sums = OF_SNAPSHOTS if variant == NO_VARIANT else OF_ROWS.format(variant=variant)
     with whole_month_plans(), connection.cursor() as cursor:
         cursor.execute(
-            sql.format(sums=sums, cost=cost_of("sums")),
+            sql.format(sums=sums_of(variant), cost=cost_of("sums")),
             {"run": run.pk, "month": run.billing_month, "scopes": scopes, "metric": metric},
         )
         return list(cursor.fetchall())

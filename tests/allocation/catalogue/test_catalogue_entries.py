@@ -40,7 +40,7 @@ def test_what_is_exported_is_what_was_applied() -> None:
         ("", "line 1: the columns are side"),
         ("side,pattern\nbill,x\n", "line 1: the columns are side"),
         (HEADER + "bill,,x,,gpt-4o\n", "line 2: it needs 7 cells"),
-        (HEADER + "invoice,,x,,gpt-4o,,\n", "line 2: side is bill or trace"),
+        (HEADER + "invoice,,x,,gpt-4o,,\n", "line 2: side is bill, trace, unit"),
         (HEADER + "bill,,,,gpt-4o,,\n", "line 2: it needs a pattern"),
         (HEADER + "bill,,(,,gpt-4o,,\n", "line 2: '(' is no RE2 pattern"),
         (HEADER + "bill,,x,,,,\n", "line 2: it needs a meaning"),

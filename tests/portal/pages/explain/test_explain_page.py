@@ -239,7 +239,7 @@ def test_the_page_leads_to_rule_split_and_bill_lines(ledger: int) -> None:
     rows = text_of(explained(admin, "team=search&bill=0-0").content)
 
     assert "14.00 USD amortised cost: Search, October 2026" in page
-    assert "Rule 10 of rule set 1, calculated" in page
+    assert "Rule 11 of rule set 1, calculated" in page
     assert "750 of 1,000" in page
     assert "measured by your traces" in page
     assert "october.csv line 2" in rows

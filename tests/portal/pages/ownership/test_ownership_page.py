@@ -52,7 +52,7 @@ def spend() -> None:
     no owner.
     """
     cloud = Bill("aws")
-    ai = {**AWS, "service_category": "AI and Machine Learning", "service_name": "Amazon SageMaker"}
+    ai = {**AWS, "service_category": "AI and Machine Learning", "service_name": "Amazon Kendra"}
     cloud.charge("90", tags={"team": "search"}, resource_name="srch-a", **ai)
     cloud.charge("4", at=utc(6), resource_name="srch-b", **ai)
     cloud.charge("3", at=utc(7), resource_name="srch-c", **ai)
@@ -258,8 +258,8 @@ def test_the_work_list_is_sorted_by_money_with_a_suggestion_beside_it(admin: Cli
         "with names that begin with srch-: 100% of 90 USD of owned cost there is this team&#x27;s"
         in body
     )
-    assert rows[1].startswith("no rule,7,2,AWS,Amazon SageMaker,111,Search Engine,")
-    assert rows[2].startswith("no rule,3,1,AWS,Amazon SageMaker,999,,")
+    assert rows[1].startswith("no rule,7,2,AWS,Amazon Kendra,111,Search Engine,")
+    assert rows[2].startswith("no rule,3,1,AWS,Amazon Kendra,999,,")
     assert rows[3].startswith("Total,10,3,")
 
 
@@ -289,9 +289,7 @@ def test_a_suggestion_is_accepted_into_a_rule_with_one_click(admin: Client) -> N
 
 
 def test_a_rule_that_would_take_more_than_was_suggested_is_refused(admin: Client) -> None:
-    Bill("other").charge(
-        "50", resource_name="srch-web", **{**AWS, "service_name": "Amazon SageMaker"}
-    )
+    Bill("other").charge("50", resource_name="srch-web", **{**AWS, "service_name": "Amazon Kendra"})
     body = admin.get("/ownership/unowned/?period=2026-10").content.decode()
     wish = {name: hidden(body, name) for name in ("suggestion", "month", "currency")}
 
