@@ -29,6 +29,7 @@ from portal.pages.frame.state import PageState
 from portal.pages.frame.tables import Cell, Column, Row, Table, arranged, asked_download
 from portal.pages.ownership.unowned import everything, whole_month
 from portal.pages.ownership.views import may_change, tabs
+from portal.pages.registry import holds
 from reports.queries.ownership.unknown import (
     UNIT_KIND,
     WORDING_KIND,
@@ -72,6 +73,7 @@ def show_unknown(request: HttpRequest) -> HttpResponseBase:
         "found": found,
         "lessons": lessons(found, called_models(**days)),
         "may_change": may_change(request),
+        "reads_imports": holds(request, "imports"),
         "has_runs": bool(question.runs),
         "month": f"{state.period.start:%Y-%m}",
     }
