@@ -5,7 +5,7 @@ read once.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -31,8 +31,9 @@ SHOWN = (
     "accuracy",
     "settings",
 )
-# A link to a document beside this one.
+# A link to a document beside this one, and one to another site or within the document.
 BESIDE = re.compile(r"^(?:docs/)?([a-z_]+)\.md(#.*)?$")
+ELSEWHERE = re.compile(r"^(?:https?://|#)")
 
 
 @dataclass(frozen=True)
@@ -72,23 +73,34 @@ def _html(name: str) -> SafeString:
     """The document without its title; headings can be linked to, tags in the text are text."""
     found = document(name)
     parser = MarkdownIt("commonmark", {"html": False}).enable("table")
+    # What does not fit a narrow window is scrolled to, also by keys.
+    parser.add_render_rule("table_open", lambda *_: '<div class="table-wrap" tabindex="0"><table>')
+    parser.add_render_rule("table_close", lambda *_: "</table></div>")
     tokens = parser.parse(found.text if found else "")
     for place, token in enumerate(tokens):
         if token.type == "heading_open":
             token.attrSet("id", slugify(tokens[place + 1].content))
-        for child in token.children or ():
-            _lead_inside(child)
+        if token.children:
+            token.children = list(_leading_inside(token.children))
     rendered: str = parser.renderer.render(tokens, parser.options, {})
     return SafeString(rendered)  # tags in the text are text
 
 
-def _lead_inside(token: Token) -> None:
-    """A link between documents leads to the one in the portal; one elsewhere opens by itself."""
-    if token.type != "link_open":
-        return
-    beside = BESIDE.match(str(token.attrGet("href") or ""))
-    if beside and beside[1] in SHOWN:
-        token.attrSet("href", f"{reverse('help_document', args=[beside[1]])}{beside[2] or ''}")
+def _leading_inside(tokens: Iterable[Token]) -> Iterator[Token]:
+    """Links between documents lead to those in the portal; what a link to another file of the
+    repository says stays, without the link.
+    """
+    is_dropped = False
+    for token in tokens:
+        if token.type == "link_open":
+            address = str(token.attrGet("href") or "")
+            beside = BESIDE.match(address)
+            if beside and beside[1] in SHOWN:
+                there = reverse("help_document", args=[beside[1]])
+                token.attrSet("href", f"{there}{beside[2] or ''}")
+            is_dropped = not (beside and beside[1] in SHOWN) and not ELSEWHERE.match(address)
+        if not (is_dropped and token.type in ("link_open", "link_close")):
+            yield token
 
 
 # ---------------------------------------------------------------- what a figure means

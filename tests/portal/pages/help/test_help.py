@@ -33,6 +33,14 @@ def test_links_between_documents_lead_to_parts_that_exist() -> None:
             assert not part or part in parts[name], (each.name, name, part)
 
 
+def test_a_link_to_a_file_of_the_repository_is_its_words_alone() -> None:
+    for each in documents():
+        addresses = re.findall(r'href="([^"]*)"', each.html)
+        assert [a for a in addresses if not re.match(r"https?://|#|/help/", a)] == []
+    rules = next(each for each in documents() if each.name == "rules")
+    assert "rules.schema.json" in rules.html
+
+
 def test_only_documents_of_the_list_are_pages() -> None:
     for name in ("architecture", "nothing"):
         assert client_of(Role.FINANCE).get(f"/help/{name}/").status_code == 404
