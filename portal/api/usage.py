@@ -55,7 +55,7 @@ class UsageTokens(serializers.Serializer[Any]):
         return {name: serializers.FloatField() for name in TOKEN_COLUMNS}
 
 
-class UsageLine(serializers.Serializer[Any]):
+class UsageOfNames(serializers.Serializer[Any]):
     """`list_cost` is null where any of the usage has no price. Of the names only those asked for
     are there; null where a call does not tell.
     """
@@ -78,7 +78,7 @@ class UsageLine(serializers.Serializer[Any]):
 
 class UsagePage(serializers.Serializer[Any]):
     to = serializers.DateField()
-    rows = UsageLine(many=True)
+    rows = UsageOfNames(many=True)
     next_offset = serializers.IntegerField(allow_null=True)
 
     def get_fields(self) -> Any:
