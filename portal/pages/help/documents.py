@@ -80,6 +80,8 @@ def _html(name: str) -> SafeString:
     for place, token in enumerate(tokens):
         if token.type == "heading_open":
             token.attrSet("id", slugify(tokens[place + 1].content))
+        if token.attrs.pop("style", None) == "text-align:right":  # the policy forbids inline styles
+            token.attrSet("class", "num")
         if token.children:
             token.children = list(_leading_inside(token.children))
     rendered: str = parser.renderer.render(tokens, parser.options, {})

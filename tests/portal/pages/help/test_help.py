@@ -22,6 +22,7 @@ def test_every_document_of_the_list_is_there_and_opens() -> None:
         page = client.get(each.address)
         assert page.status_code == 200
         assert f"<h1>{each.title}</h1>" in page.content.decode()
+        assert " style=" not in page.content.decode()
 
 
 def test_links_between_documents_lead_to_parts_that_exist() -> None:
