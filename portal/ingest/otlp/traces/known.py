@@ -19,6 +19,7 @@ class Known:
 
     dimensions: dict[Dimension, int] = field(default_factory=dict)
     values: set[tuple[str, str]] = field(default_factory=set)  # (field, value) with a place
+    observed: set[str] = field(default_factory=set)  # services that several observers tell of
     days: set[str] = field(default_factory=set)
     sealed: frozenset[str] = frozenset()
     sealed_read_at: float = float("-inf")
@@ -31,6 +32,7 @@ def forget() -> None:
     """Drop what the process knows of the database (tests empty it)."""
     known.dimensions.clear()
     known.values.clear()
+    known.observed.clear()
     known.days.clear()
     known.sealed, known.sealed_read_at = frozenset(), float("-inf")
 
