@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from django.db import transaction
-from django.db.models import Max, Q
+from django.db.models import Q
 from django.http import HttpRequest
 from django.utils import timezone
 
@@ -89,13 +89,6 @@ def bearer_secret(request: HttpRequest) -> str | None:
     if scheme.lower() != "bearer" or not SECRET_SHAPE.fullmatch(secret):
         return None
     return str(secret)
-
-
-def ingest_keys_used_at() -> datetime | None:
-    """When a program last sent spans with a key that lives, to a minute; None if none ever did."""
-    keys = ApiKey.objects.filter(scope=KeyScope.INGEST, revoked_at=None)
-    newest: datetime | None = keys.aggregate(newest=Max("last_used_at"))["newest"]
-    return newest
 
 
 def note_use(key: ApiKey, now: datetime) -> None:

@@ -12,8 +12,7 @@ from django.shortcuts import render
 from django.utils import timezone
 
 from allocation.values.periods import Period
-from portal.accounts.keys import ingest_keys_used_at
-from portal.accounts.models import User
+from portal.accounts.models import ApiKey, User
 from portal.pages.frame.state import COMPARISONS, PageState
 from portal.pages.frame.tables import Table
 from portal.pages.registry import (
@@ -51,7 +50,7 @@ def read_trust(state: PageState) -> Trust:
         question=state.question,
         every_run=state.every_run,
         now=timezone.now(),
-        keys_used_at=ingest_keys_used_at(),
+        keys_used_at=ApiKey.ingest_used_at(),
     )
 
 

@@ -51,7 +51,7 @@ from reports.queries.ownership.organisation import (
 
 
 @dataclass(frozen=True)
-class Subject:
+class Explored:
     """What the page is about; `other` is what it is told apart by, beside teams."""
 
     kind: str
@@ -64,15 +64,15 @@ class Subject:
 
 @require_safe
 def show_feature(request: HttpRequest, name: str) -> HttpResponseBase:
-    return _show(request, Subject("feature", name, "model"))
+    return _show(request, Explored("feature", name, "model"))
 
 
 @require_safe
 def show_model(request: HttpRequest, name: str) -> HttpResponseBase:
-    return _show(request, Subject("model", name, "feature"))
+    return _show(request, Explored("model", name, "feature"))
 
 
-def _show(request: HttpRequest, subject: Subject) -> HttpResponseBase:
+def _show(request: HttpRequest, subject: Explored) -> HttpResponseBase:
     """404 where nothing of this name is in what the reader may see of either period."""
     state = PageState.from_request(request, converts=True)
     cells = [cell for cell in spend_cells(state.question) if subject.is_of(cell)]
@@ -117,7 +117,7 @@ def _show(request: HttpRequest, subject: Subject) -> HttpResponseBase:
     )
 
 
-def _links(request: HttpRequest, state: PageState, subject: Subject) -> list[Crumb]:
+def _links(request: HttpRequest, state: PageState, subject: Explored) -> list[Crumb]:
     """Where more is said of it."""
     asked = {subject.kind: subject.name}
     links = [Crumb("Explain its cost", explain_address(state, **asked))]
@@ -132,7 +132,7 @@ def _links(request: HttpRequest, state: PageState, subject: Subject) -> list[Cru
 def _team_table(
     request: HttpRequest,
     state: PageState,
-    subject: Subject,
+    subject: Explored,
     cells: list[SpendCell],
     days: Named,
     callers: list[CallerCost],
@@ -158,7 +158,7 @@ def _team_table(
 def _other_table(
     request: HttpRequest,
     state: PageState,
-    subject: Subject,
+    subject: Explored,
     cells: list[SpendCell],
     days: Named,
     callers: list[CallerCost],
@@ -191,7 +191,7 @@ def _other_table(
 def _chart(
     request: HttpRequest,
     state: PageState,
-    subject: Subject,
+    subject: Explored,
     days: dict[str, Named],
     teams: list[TeamInTree],
     names: OrganisationNames,

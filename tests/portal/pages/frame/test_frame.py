@@ -52,7 +52,14 @@ def parts(client: Client, page: str = "/executive/") -> list[tuple[str, str | No
 def test_rail_has_only_the_pages_a_reader_may_open(costs: Costs) -> None:
     labels = [link.label for link in client_of(Role.EXECUTIVE).get("/executive/").context["rail"]]
 
-    assert labels == ["Executive", "Showback", "Reconciliation", "Rules", "Ownership"]
+    assert labels == [
+        "Executive",
+        "Showback",
+        "Explore",
+        "Reconciliation",
+        "Rules",
+        "Ownership",
+    ]
 
 
 def test_the_rail_stands_in_groups_and_says_what_waits(costs: Costs) -> None:
