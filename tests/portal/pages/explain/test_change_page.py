@@ -25,7 +25,8 @@ def company() -> None:
         times = Decimal(factor)
         costs.add(3, f"{100 * times}", team="search", feature="ranking", model="gpt-4o")
         costs.add(4, f"{50 / times:.12f}", team="search", feature="ranking", phase="build")
-        costs.add(5, "12.34", team="support", feature="replies", model="claude-sonnet-4")
+        last = 30 if month == 9 else 31
+        costs.add(last, "12.34", team="support", feature="replies", model="claude-sonnet-4")
         costs.use(
             3, team="search", feature="ranking", model="gpt-4o", calls=calls, tokens=calls * 900
         )
