@@ -184,7 +184,8 @@ PAGE_ROUTES: dict[str, Route] = {
         "/showback/alpha/", foreign=("/showback/bravo/", "/showback/bravo/?team=alpha")
     ),
     "chargeback": page("/chargeback/", "/chargeback/?team=bravo"),
-    "chargeback_file": page(f"/chargeback/lines.csv?period={PERIOD}&basis=billed"),
+    "chargeback_center": page("/chargeback/center/", "/chargeback/center/?team=bravo"),
+    "chargeback_file": page(f"/chargeback/lines.csv?period={PERIOD}"),
     "reconciliation": page("/reconciliation/", f"/reconciliation/?period={PERIOD}&team=bravo"),
     "reconciliation_csv": page(f"/reconciliation/gap.csv?period={PERIOD}"),
     "explain": page(
