@@ -15,7 +15,7 @@ from allocation.catalogue.canonical import TOKEN_COLUMNS
 from allocation.catalogue.price_list import packaged
 from allocation.catalogue.vocabulary import PACKAGE_PROVIDERS, SELLERS, canonical_provider
 from reports.asking import TeamScope, within_scope
-from reports.queries.usage.price_line import falls_back, line_in_force
+from reports.queries.usage.price_line import falls_back, line_in_force, price_match
 
 # What rows can be made by -> SQL. A call that names no seller (a framework, a gateway, nothing) is
 # shown under the one whose price list knows its model.
@@ -61,13 +61,7 @@ LINE = line_in_force(
 GENERAL = f"""
 LEFT JOIN LATERAL (
     SELECT bool_or({falls_back("d.tier", "line.tier")}) AS is_so
-    FROM (
-        SELECT * FROM allocation_pricematch m
-        WHERE m.version_id = u.price_version_id AND m.provider = coalesce(d.provider, '')
-            AND m.model_text IN (d.model_answered, d.model_requested)
-            AND m.price_model IS NOT NULL
-        ORDER BY m.model_text = d.model_answered DESC NULLS LAST LIMIT 1
-    ) AS m
+    FROM ({price_match(version="u.price_version_id", dimension="d")}) AS m
     CROSS JOIN (VALUES {CLASSES}) AS class(token_class, tokens)
     CROSS JOIN LATERAL ({LINE}) AS line
     WHERE coalesce(d.tier, 'standard') <> 'standard' AND class.tokens <> 0
