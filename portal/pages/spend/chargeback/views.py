@@ -36,6 +36,7 @@ from portal.pages.spend.blocks import explain_address
 from portal.pages.spend.chargeback.bridge import bridge_block
 from portal.pages.spend.chargeback.center import center_address
 from portal.pages.spend.chargeback.months import months_tables
+from portal.pages.spend.chargeback.reviews import Reviews, month_reviews
 from reports.cost_question.runs import MonthRun
 from reports.exports.format import NotAllocated
 from reports.queries.costs.cost_centers import CostCenterSpend, cost_centers
@@ -105,10 +106,13 @@ def chargeback(request: HttpRequest) -> HttpResponseBase:
     hosting = hosting_table(request, state, month=state.period)
     bridge = bridge_block(request, state, month=state.period)
     months, restated = months_tables(request, state)
+    reviews = month_reviews(request, state)
     tables = [sources, bridge.table, centers, months, restated, between, hosting]
+    tables += [reviews.teams, reviews.questions]
     download = asked_download(request, tables, file_name=f"chargeback-{month:%Y-%m}")
     context = {
-        "stations": _stations(figures),
+        "stations": _stations(figures, reviews),
+        "reviews": reviews,
         "sources": sources,
         "bridge": bridge,
         "centers": centers,
@@ -239,7 +243,7 @@ def _center_row(state: PageState, center: CostCenterSpend, known: bool) -> Row:
     }
 
 
-def _stations(figures: MonthFigures) -> list[Station]:
+def _stations(figures: MonthFigures, reviews: Reviews) -> list[Station]:
     """The stations that exist, with their evidence."""
     rejected = sum(source.rejected for source in figures.loaded)
     bills = sum(source.bills for source in figures.loaded)
@@ -256,7 +260,16 @@ def _stations(figures: MonthFigures) -> list[Station]:
             "Allocated",
             *_allocated(figures),
         ),
+        *([Station("Reviewed", *_reviewed(reviews))] if reviews.standings else []),
     ]
+
+
+def _reviewed(reviews: Reviews) -> tuple[str, str]:
+    teams = len(reviews.standings)
+    words = f"accepted: {reviews.accepted} of {teams} team{'' if teams == 1 else 's'}"
+    if reviews.questioned:
+        return "trouble", f"{words}, questioned: {reviews.questioned}"
+    return "done" if reviews.accepted == teams else "open", words
 
 
 def _allocated(figures: MonthFigures) -> tuple[str, str]:
