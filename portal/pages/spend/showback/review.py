@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from decimal import Decimal
 from typing import cast
 from urllib.parse import urlencode
 
@@ -13,6 +14,7 @@ from django.shortcuts import redirect
 from django.views.decorators.http import require_POST
 
 from allocation.models import Team
+from allocation.values.money import exact_sum
 from portal.accounts.access import team_for_user
 from portal.accounts.models import Role, User
 from portal.pages.frame.state import PageState
@@ -27,7 +29,7 @@ from portal.reviews.marks import (
     standings,
 )
 from reports.asking import TeamScope
-from reports.cost_question.answers import SpendPart
+from reports.cost_question.answers import SpendPart, costs
 from reports.cost_question.runs import MonthRun, runs_of_months
 from reports.queries.ownership.organisation import OrganisationNames
 from reports.readable import capitalised, moment
@@ -37,9 +39,14 @@ WHOLE_STATEMENT = "Whole statement"
 
 @dataclass(frozen=True)
 class ReviewBlock:
-    """`options` are the lines that can be marked, with how the form sends each."""
+    """`charged` is what the month's bills hold for the team, which is what chargeback says: the
+    statement goes by the day of the charge. `options` are the lines that can be marked, with how
+    the form sends each.
+    """
 
     standing: Standing
+    charged: Decimal
+    charged_address: str
     table: Table
     may_mark: bool
     is_outdated: bool
@@ -63,6 +70,8 @@ def review_block(
     standing = standings(month=month, scope=scope).get(team.slug, Standing())
     return ReviewBlock(
         standing=standing,
+        charged=_charged(state, scope),
+        charged_address=explain_address(state, team=team.slug, whole="1"),
         table=arranged(_marks_table(state, standing, names), request),
         may_mark=leads(cast(User, request.user), team),
         is_outdated=standing.is_outdated(runs),
@@ -94,6 +103,12 @@ def mark_statement(request: HttpRequest, slug: str) -> HttpResponseBase:
     else:
         messages.success(request, "Your mark is kept; finance sees it on Chargeback.")
     return redirect(f"{team_address(state, slug)}#review")
+
+
+def _charged(state: PageState, scope: TeamScope) -> Decimal:
+    """Of every environment, as cost centres pay for all of them."""
+    question = replace(state.billed_in(state.period), scope=scope, filters=())
+    return exact_sum(row.now for row in costs(question.by("team")))
 
 
 def leads(user: User, team: Team) -> bool:

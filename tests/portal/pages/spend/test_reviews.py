@@ -55,6 +55,7 @@ def test_a_lead_marks_a_line_and_finance_sees_it(teams: list[Team]) -> None:
 
     statement = lead.get("/showback/search/?period=2026-10")
     review = statement.context["review"]
+    assert review.charged == Decimal("100.10")
     assert (review.standing.state, review.may_mark, review.is_outdated) == (
         "questioned",
         True,
@@ -81,6 +82,18 @@ def test_a_lead_marks_a_line_and_finance_sees_it(teams: list[Team]) -> None:
     finance = client_for(Role.FINANCE)
     download = finance.get("/chargeback/?period=2026-10&download=questions").content.decode()
     assert "'=why so much?" in download
+
+
+def test_a_statement_says_what_chargeback_says_of_the_team(teams: list[Team]) -> None:
+    Costs(date(2026, 11, 1)).add(-3, "7", team="search", feature="chat")  # a late line of October
+
+    lead = client_for(Role.TEAM_LEAD, teams[0])
+    page = lead.get("/showback/search/?period=2026-10")
+
+    assert page.context["total"].now == Decimal("107.10")
+    assert page.context["review"].charged == Decimal("100.10")
+    explained = lead.get(f"{page.context['review'].charged_address}&format=json").json()
+    assert explained["amount"] == "100.1"
 
 
 def test_all_accepted_is_done(teams: list[Team]) -> None:
