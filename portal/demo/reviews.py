@@ -13,7 +13,7 @@ from reports.cost_question.runs import current_runs, runs_of_months
 
 
 @dataclass(frozen=True)
-class Said:
+class DemoMark:
     team: str
     username: str
     state: str
@@ -24,16 +24,16 @@ class Said:
 # Leads without a password: they have been here, and nobody signs in as them.
 LEADS = {"ravi": ("Ravi", "Sandhu", "recommendations"), "mara": ("Mara", "Ilves", "vision")}
 SAID = (
-    Said("support", "teamlead", "seen"),
-    Said("support", "teamlead", "accepted", comment="Ticket summary grew as planned."),
-    Said(
+    DemoMark("support", "teamlead", "seen"),
+    DemoMark("support", "teamlead", "accepted", comment="Ticket summary grew as planned."),
+    DemoMark(
         "recommendations",
         "ravi",
         "questioned",
         "feature=ranker-retrain",
         "One day was planned, the run took five. Who pays for the other four?",
     ),
-    Said("vision", "mara", "seen"),
+    DemoMark("vision", "mara", "seen"),
 )
 
 

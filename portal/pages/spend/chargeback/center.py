@@ -7,14 +7,13 @@ from urllib.parse import urlencode
 from django.http import Http404, HttpRequest, HttpResponseBase
 from django.urls import reverse
 
-from allocation.models import CostCenter
 from allocation.values.money import exact_sum
 from portal.pages.frame.render import Crumb, render_page
 from portal.pages.frame.state import PageState
 from portal.pages.frame.tables import Cell, Column, Row, Table, arranged, asked_download
 from portal.pages.registry import page_address
 from portal.pages.spend.blocks import explain_address, team_address
-from reports.queries.costs.cost_centers import CenterLine, center_lines
+from reports.queries.costs.cost_centers import CenterLine, center_lines, center_of_code
 from reports.queries.ownership.organisation import OrganisationNames, names_of
 from reports.readable import ratio
 
@@ -31,7 +30,7 @@ def cost_center(request: HttpRequest) -> HttpResponseBase:
     """404 for a code that no centre has."""
     state = PageState.from_request(request).whole_month("chargeback")
     code = request.GET.get("code")
-    center = CostCenter.objects.filter(code=code).first() if code else None
+    center = center_of_code(code) if code else None
     if code and center is None:
         raise Http404
     lines = center_lines(
