@@ -34,6 +34,7 @@ from portal.pages.spend.blocks import (
     spend_table,
     team_address,
 )
+from portal.pages.spend.showback.review import review_block
 from portal.pages.spend.why import change_address, why_in_words
 from reports.analysis.sampling_error import sampling_error
 from reports.analysis.spend import (
@@ -177,7 +178,8 @@ def showback_team(request: HttpRequest, slug: str) -> HttpResponseBase:
     tables = [part if isinstance(part, Table) else part.table for part in parts.values() if part]
     month = Period.month(state.period.last_day)
     between = provided_table(request, state, month=month)
-    tables.append(between)
+    review = review_block(request, state, team, figures.names, figures.parts)
+    tables += [between, *([review.table] if review else [])]
     download = asked_download(request, tables, file_name=f"showback-{slug}-{state.period.start}")
     total = total_of(figures.cells)
     context |= {
@@ -185,6 +187,7 @@ def showback_team(request: HttpRequest, slug: str) -> HttpResponseBase:
         "team": team,
         "between": between,
         "between_month": month,
+        "review": review,
         "total": total,
         "before": before_of(state, total),
         "movers": why_in_words(state, state.question, figures.items, figures.usage),
