@@ -17,7 +17,7 @@ from reports.cost_question.answers import costs
 from reports.cost_question.question import DIMENSIONS, MEASURES, CostQuestion, UnknownDimension
 from reports.cost_question.runs import MonthRun
 from reports.cost_question.statement import parameters, rollup, statement
-from reports.exports.csv.chargeback import line_sums, total_sums
+from reports.exports.detail import line_sums, total_sums
 from reports.queries.explain.amount import days_statement, lines_statement
 from tests.factories import Costs
 from tests.ledger_rows import asked_about
