@@ -57,23 +57,25 @@ def folded(series: Sequence[DaySeries]) -> list[DaySeries]:
     return [*shown, *(one for one in series if one.shade == UNALLOCATED)]
 
 
-def stacked_days(series: Sequence[DaySeries], *, days: Sequence[date], currency: str) -> Figure:
+def stacked_days(
+    series: Sequence[DaySeries],
+    *,
+    days: Sequence[date],
+    currency: str,
+    labels: Sequence[str] | None = None,
+) -> Figure:
     """A bar per day over `days`, gaps as zero. The largest series stands at the bottom; hover shows
-    minor units.
+    minor units. With `labels` each bar stands under its own, for months or weeks that begin so.
     """
-    bars = [_bar(one, days, minor_units(currency)) for one in folded(series)]
+    bars = [_bar(one, days, minor_units(currency), labels) for one in folded(series)]
+    axis = {"type": "date", "tickformat": "%-d %b", "hoverformat": "%a %-d %b"}
     layout = {
         "barmode": "relative",
         "bargap": 0.15,
         "hovermode": "x unified",
         "legend": {"orientation": "h", "y": -0.16, "x": 0, "traceorder": "normal"},
         "margin": MARGIN,
-        "xaxis": {
-            "type": "date",
-            "tickformat": "%-d %b",
-            "hoverformat": "%a %-d %b",
-            "fixedrange": True,
-        },
+        "xaxis": {**({"type": "category"} if labels else axis), "fixedrange": True},
         "yaxis": {
             "tickformat": "~s" if _is_large(series) else ",",
             "ticksuffix": f" {currency}",
@@ -86,11 +88,13 @@ def stacked_days(series: Sequence[DaySeries], *, days: Sequence[date], currency:
     return {"data": bars, "layout": layout}
 
 
-def _bar(one: DaySeries, days: Sequence[date], places: int) -> dict[str, Any]:
+def _bar(
+    one: DaySeries, days: Sequence[date], places: int, labels: Sequence[str] | None
+) -> dict[str, Any]:
     costs = [one.costs.get(day, Decimal(0)) for day in days]
     return {
         "type": "bar",
-        "x": [day.isoformat() for day in days],
+        "x": list(labels) if labels else [day.isoformat() for day in days],
         "y": [float(cost) for cost in costs],
         "name": as_text(one.name),
         "marker": _marker(one.shade),
