@@ -15,11 +15,15 @@ from portal.pages.frame.state import PageState
 from portal.pages.frame.tables import Cell, Column, Row, Table, arranged, asked_download
 from portal.pages.spend.blocks import (
     UNALLOCATED_NAME,
+    apart_by_team,
+    before_of,
     change_chart,
     day_chart,
     headline_words,
+    like_for_like,
     names_and_shades,
     spend_table,
+    sums_apart,
     team_address,
     team_series,
 )
@@ -155,6 +159,7 @@ def _team_table(request: HttpRequest, state: PageState, figures: Figures) -> Tab
         days=figures.days["team"],
         units=unit_costs(figures.callers, attrgetter("team")),
         limit=14,
+        apart=apart_by_team(state),
     )
 
 
@@ -253,7 +258,9 @@ def _page(
         **tables,
         **charts,
         "total": total,
-        "before": total.before if state.comparison_known else None,
+        "before": before_of(state, total),
+        "apart": sums_apart(state),
+        "like_for_like": like_for_like(state),
         "period_words": headline_words(state),
         "compare_words": state.compare.words if state.compare else "",
         "unit": _organisation_unit_cost(figures),
