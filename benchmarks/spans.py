@@ -169,7 +169,8 @@ def copy_limit(bodies: Sequence[bytes]) -> float:
     for body in bodies:
         items = from_protobuf(gzip.decompress(body), words.wanted)
         records, _ = normalise(items, words=words, sender=Sender(), window=Window(0, 2**62))
-        arrays = columns(records, {record.dimension: 1 for record in records})
+        ids = {record.dimension: 1 for record in records}
+        arrays = columns(records, (ids, {record.who: None for record in records}))
         pieces.append(
             (
                 len(records),

@@ -310,6 +310,19 @@ ATTRIBUTE_PROJECT = env.words(
     "ATTRIBUTE_PROJECT",
     "gen_ai.project,cloud.account.id,openai.project,gcp.project.id,aws.account.id",
 )
+# Who made a call: an e-mail address before an account's id before a user's. Kept as a pseudonym,
+# made with PERSON_KEY: with another key everybody is somebody else.
+ATTRIBUTE_PERSON = env.words(
+    "ATTRIBUTE_PERSON",
+    "user.email,enduser.email,metadata.user_email,metadata.user_api_key_user_email,user.account_uuid,user.account_id,metadata.user_api_key_user_id,user.id,enduser.id,gen_ai.user.id,gen_ai.user,langfuse.user.id,metadata.user_id,metadata.userId,user_id,vercel.ai_gateway.user.id",
+)
+PERSON_KEY = env.text("PERSON_KEY") or f"persons {SECRET_KEY}"
+# Keeps the names behind pseudonyms from then on, and shows them.
+PERSON_NAMES = env.boolean("PERSON_NAMES", False)
+ATTRIBUTE_REPOSITORY = env.words(
+    "ATTRIBUTE_REPOSITORY",
+    "repository,metadata.repository,vcs.repository.url.full,vcs.repository.name",
+)
 # More attribute names to keep with a span, beside the built-in ones; never name one that carries
 # message content.
 ATTRIBUTES_KEPT = env.words("ATTRIBUTES_KEPT")

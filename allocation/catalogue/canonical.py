@@ -71,11 +71,16 @@ FALLS_TO: dict[str, tuple[tuple[str, tuple[str, ...]], ...]] = {
 }
 
 
+ALL_COLUMNS = tuple(range(len(TOKEN_COLUMNS)))
+
+
 @lru_cache(maxsize=4096)
-def columns_of(token_class: str, billed_classes: frozenset[str]) -> tuple[int, ...]:
+def columns_of(token_class: str | None, billed_classes: frozenset[str]) -> tuple[int, ...]:
     """Indexes into TOKEN_COLUMNS that a line of this class pays for, given the classes that the
-    model's bill has.
+    model's bill has; all of them for a line of no class.
     """
+    if not token_class:
+        return ALL_COLUMNS
     names = list(CLASS_COLUMNS[token_class])
     if token_class == CACHE_WRITE:
         own = {CACHE_WRITE_5M: "cache_write_5m", CACHE_WRITE_1H: "cache_write_1h"}
@@ -86,9 +91,6 @@ def columns_of(token_class: str, billed_classes: frozenset[str]) -> tuple[int, .
         if not billed_classes.intersection(lines):
             names.append(name)
     return tuple(sorted(TOKEN_COLUMNS.index(name) for name in names))
-
-
-ALL_COLUMNS = tuple(range(len(TOKEN_COLUMNS)))
 
 
 # The two sides of a call that sampling's variance is kept for: input and output.

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
 from functools import lru_cache
-from typing import Final, LiteralString
+from typing import Any, Final, LiteralString
 
 from django.db import connection
+from django.db.backends.utils import CursorWrapper
 
 from allocation.catalogue.price_list import PACKAGE, PriceList, find_listed, packaged
 from allocation.catalogue.vocabulary import SELLERS, canonical_model, canonical_names, sold_by
@@ -51,22 +52,22 @@ LEFT JOIN allocation_pricematch AS m
 WHERE told.model IS NOT NULL AND m.id IS NULL
 """
 
-# One row per priced row of usage_hourly. A call is priced as the model that answered, else as the
+# One row per priced row of a rollup. A call is priced as the model that answered, else as the
 # one asked for; at the start of its hour; a tier without a price of its own at the general one. A
 # class that was used and has no price makes the row unpriced. Multiplied by 0.000001, since a
 # division would round.
 PRICE: Final[LiteralString] = """
-UPDATE usage_hourly AS u
+UPDATE {rollup} AS u
 SET price_version_id = %(version)s,
     list_cost = CASE WHEN priced.price_model IS NOT NULL AND priced.is_unpriced IS NOT TRUE
         THEN coalesce(priced.amount, 0) END
 FROM (
-    SELECT todo.hour, todo.dimension_id, todo.price_model, cost.amount, cost.is_unpriced
+    SELECT todo.*, cost.amount, cost.is_unpriced
     FROM (
         SELECT u.*, d.context_band, d.tier, u.hour AT TIME ZONE 'UTC' AS at,
             coalesce(answered.price_provider, requested.price_provider) AS price_provider,
             coalesce(answered.price_model, requested.price_model) AS price_model
-        FROM usage_hourly AS u
+        FROM {rollup} AS u
         JOIN allocation_usagedimension AS d ON d.id = u.dimension_id
         LEFT JOIN allocation_pricematch AS answered
             ON answered.version_id = %(version)s AND answered.provider = coalesce(d.provider, '')
@@ -108,13 +109,24 @@ FROM (
         WHERE used.quantity <> 0 AND todo.price_model IS NOT NULL
     ) AS cost
 ) AS priced
-WHERE u.hour = priced.hour AND u.dimension_id = priced.dimension_id
+WHERE ({key}) = ({priced_key})
 """
-PRICE_CHANGED: Final[LiteralString] = PRICE.replace("{rows}", "u.price_version_id IS NULL")
-PRICE_HOURS: Final[LiteralString] = PRICE.replace(
-    "{rows}",
-    "u.hour >= %(first)s AND u.hour < %(last)s AND u.price_version_id IS DISTINCT FROM %(version)s",
+CHANGED: Final[LiteralString] = "u.price_version_id IS NULL"
+HOURS: Final[LiteralString] = (
+    "u.hour >= %(first)s AND u.hour < %(last)s AND u.price_version_id IS DISTINCT FROM %(version)s"
 )
+# Rollups that have a list cost, with their keys.
+ROLLUPS: Final[dict[LiteralString, tuple[LiteralString, ...]]] = {
+    "usage_hourly": ("hour", "dimension_id"),
+    "who_daily": ("hour", "dimension_id", "who_id"),
+}
+
+
+def priced(rollup: LiteralString, rows: LiteralString) -> LiteralString:
+    """The statement that prices these rows of the rollup."""
+    statement = PRICE.replace("{rollup}", rollup).replace("{rows}", rows)
+    own, others = (", ".join(f"{of}.{name}" for name in ROLLUPS[rollup]) for of in ("u", "priced"))
+    return statement.replace("{key}", own).replace("{priced_key}", others)
 
 
 def find_price(
@@ -203,20 +215,30 @@ def match_models(version: int) -> int:
 
 
 def price_changed() -> int:
-    """Price the rollup rows that changed since they were priced last; how many. None are while no
-    list is imported.
+    """Price the rollup rows that changed since they were priced last; how many of usage. None are
+    while no list is imported.
     """
     version = current_version()
     if version is None:
         return 0
     match_models(version)
     with connection.cursor() as cursor:
-        cursor.execute(PRICE_CHANGED, {"version": version})
-        return int(cursor.rowcount)
+        return price(cursor, CHANGED, {"version": version})
+
+
+def price(cursor: CursorWrapper, rows: LiteralString, values: dict[str, Any]) -> int:
+    """Price these rows of every rollup; how many of usage."""
+    changed = {}
+    for rollup in ROLLUPS:
+        cursor.execute(priced(rollup, rows), values)
+        changed[rollup] = int(cursor.rowcount)
+    return changed["usage_hourly"]
 
 
 def reprice(version: int, progress: Callable[[int, int], None] | None = None) -> int:
-    """Price every row of the rollup by this version, a day at a time; how many rows it changed."""
+    """Price every row of the rollups by this version, a day at a time; how many rows of usage it
+    changed.
+    """
     match_models(version)
     with connection.cursor() as cursor:
         cursor.execute("SELECT min(hour), max(hour) FROM usage_hourly")
@@ -227,10 +249,9 @@ def reprice(version: int, progress: Callable[[int, int], None] | None = None) ->
     changed = 0
     for number, day in enumerate(days, start=1):
         with connection.cursor() as cursor:
-            cursor.execute(
-                PRICE_HOURS, {"version": version, "first": day, "last": day + timedelta(days=1)}
+            changed += price(
+                cursor, HOURS, {"version": version, "first": day, "last": day + timedelta(days=1)}
             )
-            changed += cursor.rowcount
         if progress:
             progress(number, len(days))
     return changed

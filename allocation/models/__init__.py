@@ -77,6 +77,7 @@ from allocation.models.usage import (
     LatencyDelta,
     LatencyHourly,
     MergedCall,
+    PersonName,
     ProviderUsage,
     SealedDay,
     Span,
@@ -88,6 +89,9 @@ from allocation.models.usage import (
     UsageIdentity,
     UsageMeasures,
     UsageValue,
+    UsageWho,
+    WhoDaily,
+    WhoDelta,
 )
 
 __all__ = [
@@ -128,6 +132,7 @@ __all__ = [
     "LedgerSlice",
     "LegalEntity",
     "MergedCall",
+    "PersonName",
     "Price",
     "PriceMatch",
     "PriceVersion",
@@ -168,4 +173,7 @@ __all__ = [
     "UsageIdentity",
     "UsageMeasures",
     "UsageValue",
+    "UsageWho",
+    "WhoDaily",
+    "WhoDelta",
 ]

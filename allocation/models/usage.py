@@ -56,6 +56,33 @@ class UsageDimension(models.Model):
     )  # the ingest key; not a foreign key, since `allocation` knows no accounts
 
 
+class UsageWho(models.Model):
+    """Who calls were made by, and for which repository, as far as they tell. Apart from usage
+    dimensions: there are many, and no money is split by them.
+    """
+
+    person = models.TextField(null=True)  # a pseudonym (allocation.values.persons)
+    repository = models.TextField(null=True)
+
+    class Meta:
+        db_table = "usage_who"
+        constraints = [
+            models.UniqueConstraint(
+                fields=["person", "repository"], nulls_distinct=False, name="usage_who_once"
+            ),
+        ]
+
+
+class PersonName(models.Model):
+    """The name behind a pseudonym, kept while the setting PERSON_NAMES is on."""
+
+    person = models.TextField(primary_key=True)
+    name = models.TextField()
+
+    class Meta:
+        db_table = "person_name"
+
+
 class Span(models.Model):
     """One span (partitioned by span_day; a default partition keeps spans outside the time window,
     not counted).
@@ -67,6 +94,7 @@ class Span(models.Model):
     span_id = models.BigIntegerField()  # the 8 bytes as a signed integer
     parent_span_id = models.BigIntegerField(null=True)
     dimension_id = models.BigIntegerField()
+    who_id = models.BigIntegerField(null=True)  # NULL: tells neither person nor repository
     started_at = models.DateTimeField()
     duration_us = models.BigIntegerField()
     received_at = models.DateTimeField()
@@ -111,6 +139,7 @@ class MergedCall(models.Model):
     trace_id = models.UUIDField()
     span_id = models.BigIntegerField()
     dimension_id = models.BigIntegerField()
+    who_id = models.BigIntegerField(null=True)
     adjusted_count = ExactNumericField()
     status_code = models.SmallIntegerField()
     has_usage = models.BooleanField()
@@ -177,12 +206,11 @@ class TraceFinding(models.Model):
         ]
 
 
-class UsageMeasures(models.Model):
-    """Counts weighted by adjusted count, except `spans` (stored spans)."""
+class CallMeasures(models.Model):
+    """What calls add up to, weighted by adjusted count."""
 
     hour = models.DateTimeField()
     dimension_id = models.BigIntegerField()
-    spans = models.BigIntegerField()
     calls = ExactNumericField()
     calls_without_usage = ExactNumericField()
     errors = ExactNumericField()
@@ -196,15 +224,24 @@ class UsageMeasures(models.Model):
     input_image = ExactNumericField()
     output_audio = ExactNumericField()
     output_image = ExactNumericField()
+    # Answers that came out of a cache of the application's own: no calls, no tokens.
+    cached_answers = ExactNumericField(db_default=0)
+    client_cost = ExactNumericField(db_default=0)  # of the calls that tell what they cost
+    client_cost_calls = ExactNumericField(db_default=0)
+
+    class Meta:
+        abstract = True
+
+
+class UsageMeasures(CallMeasures):
+    """The same with stored spans, which are not weighted, time, and the error of sampling."""
+
+    spans = models.BigIntegerField()
     duration_us = ExactNumericField()
     # Sampling variance terms, sums of w(w-1)xx, for the sampling error a page shows.
     variance_input = models.FloatField(default=0)
     variance_output = models.FloatField(default=0)
     covariance = models.FloatField(default=0)
-    # Answers that came out of a cache of the application's own: no calls, no tokens.
-    cached_answers = ExactNumericField(db_default=0)
-    client_cost = ExactNumericField(db_default=0)  # of the calls that tell what they cost
-    client_cost_calls = ExactNumericField(db_default=0)
 
     class Meta:
         abstract = True
@@ -231,6 +268,36 @@ class UsageHourly(UsageMeasures):
         indexes = [
             models.Index(
                 fields=["hour"], condition=Q(price_version_id=None), name="usage_hourly_to_price"
+            )
+        ]
+
+
+class WhoDelta(CallMeasures):
+    """What one batch adds to an hour, of calls that tell a person or a repository; written by the
+    statement that writes their usage.
+    """
+
+    who_id = models.BigIntegerField()
+
+    class Meta:
+        db_table = "who_delta"
+
+
+class WhoDaily(CallMeasures):
+    """UTC day x usage dimension x who. `hour` is the day's first; a day is cut only where the price
+    of its model changes with the time of day, so that the sums can be priced.
+    """
+
+    pk = models.CompositePrimaryKey("hour", "dimension_id", "who_id")
+    who_id = models.BigIntegerField()
+    list_cost = CostField(null=True)  # as of UsageHourly
+    price_version_id = models.BigIntegerField(null=True)
+
+    class Meta:
+        db_table = "who_daily"
+        indexes = [
+            models.Index(
+                fields=["hour"], condition=Q(price_version_id=None), name="who_daily_to_price"
             )
         ]
 

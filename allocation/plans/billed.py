@@ -8,7 +8,7 @@ from datetime import date
 from fractions import Fraction
 from typing import Final
 
-from allocation.catalogue.canonical import ALL_COLUMNS, columns_of
+from allocation.catalogue.canonical import columns_of
 from allocation.catalogue.class_prices import ClassPrices
 from allocation.charges.groups import Amount, ChargeGroup
 from allocation.charges.split_keys import SplitKey
@@ -84,7 +84,7 @@ class BillReader:
         if key is None:
             return None
         classes = self.classes.get(key, frozenset())
-        columns = columns_of(token_class, classes) if token_class else ALL_COLUMNS
+        columns = columns_of(token_class, classes)
         return self.reports.tokens(key, day, columns) or None
 
     def _price(self, name: BilledKey, day: date) -> Fraction | None:

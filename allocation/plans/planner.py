@@ -15,7 +15,7 @@ from datetime import date
 from itertools import groupby
 from typing import NamedTuple
 
-from allocation.catalogue.canonical import ALL_COLUMNS, columns_of
+from allocation.catalogue.canonical import columns_of
 from allocation.charges.groups import Amount, ChargeGroup
 from allocation.charges.split_keys import SplitKey
 from allocation.models import ProjectMatch
@@ -252,9 +252,7 @@ class Planner:
         return tuple(
             ProjectBill(
                 key,
-                columns_of(split_key.token_class, self.classes.get(key, frozenset()))
-                if split_key.token_class
-                else ALL_COLUMNS,
+                columns_of(split_key.token_class, self.classes.get(key, frozenset())),
                 self._owner_of(own, day),
                 self.billed[key, split_key.token_class],
             )

@@ -25,8 +25,10 @@ from allocation.plans.traced import (
     UNKNOWN_COVERAGE,
     Coverage,
     TracedLine,
+    Untraced,
     rest_of,
     weighing_of,
+    with_untraced,
 )
 from allocation.usage.facts import UsageFacts
 from allocation.usage.index import COST_PLACES, LIST_COST, TOKENS, UsageIndex, Weighing, Weights
@@ -223,13 +225,7 @@ def placed_plan(line: TracedLine, join: PlacedJoin, index: UsageIndex, placer: P
     if coverage is not None and coverage < 1 and join.quantity:
         of_traced, of_untraced = whole_weights([coverage, 1 - coverage])
         is_spread = line.policy == SPREAD or (line.policy == AUTO and coverage >= SPREAD_FROM)
-        if is_spread:
-            rest = Part(of_untraced, "untraced", entries)
-        else:
-            rest = rest_of(line, of_untraced, "untraced")
-        parts = (Part(of_traced, "shared", entries), rest)
-        is_owned = rest.kind != "unallocated"
-        note = f"untraced {'spread' if is_spread else 'to owner' if is_owned else 'unallocated'}"
+        parts, note = with_untraced(line, Untraced(of_traced, of_untraced, is_spread), entries)
     return Plan(
         parts=parts,
         driver=nameless.name,

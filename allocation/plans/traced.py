@@ -60,8 +60,6 @@ class TracedLine:
     @property
     def columns(self) -> tuple[int, ...]:
         """The columns of usage that the line bills."""
-        if not self.token_class:
-            return ALL_COLUMNS
         return columns_of(self.token_class, self.billed_classes)
 
 
@@ -323,14 +321,7 @@ def traced_plan(line: TracedLine, join: Join, index: UsageIndex) -> Plan:
     parts: tuple[Part, ...] = (Part(1, "shared", entries),)
     note = join.note
     if join.untraced is not None:
-        traced, untraced, is_spread = join.untraced
-        if is_spread:
-            rest = Part(untraced, "untraced", entries)
-        else:
-            rest = rest_of(line, untraced, "untraced")
-        parts = (Part(traced, "shared", entries), rest)
-        is_owned = rest.kind != "unallocated"
-        note = f"untraced {'spread' if is_spread else 'to owner' if is_owned else 'unallocated'}"
+        parts, note = with_untraced(line, join.untraced, entries)
     return Plan(
         parts=parts,
         driver=weights.name,
@@ -340,6 +331,18 @@ def traced_plan(line: TracedLine, join: Join, index: UsageIndex) -> Plan:
         widened=join.widened,
         note=f"{note or 'split'}{DERIVED}" if join.is_derived else note,
     )
+
+
+def with_untraced(
+    line: TracedLine, untraced: Untraced, entries: tuple[Entry, ...]
+) -> tuple[tuple[Part, ...], str]:
+    """The traced part among the entries and the untraced one by policy, with the plan's note."""
+    if untraced.is_spread:
+        rest, to = Part(untraced.untraced, "untraced", entries), "spread"
+    else:
+        rest = rest_of(line, untraced.untraced, "untraced")
+        to = "unallocated" if rest.kind == "unallocated" else "to owner"
+    return (Part(untraced.traced, "shared", entries), rest), f"untraced {to}"
 
 
 def rest_of(line: TracedLine, weight: int, kind: str) -> Part:

@@ -15,10 +15,12 @@ from portal.api.prices import unpriced
 from portal.api.rules import rules_language
 from portal.api.schema import SchemaView
 from portal.api.teams import team, teams
+from portal.api.usage import list_usage
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("schema/", SchemaView.as_view(), name="api_schema"),
     path("costs/", list_costs, name="api_costs"),
+    path("usage/", list_usage, name="api_usage"),
     path("teams/", teams, name="api_teams"),
     path("teams/<slug:slug>/", team, name="api_team"),
     path("imports/", list_imports, name="api_imports"),

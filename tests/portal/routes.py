@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from django.urls import reverse
@@ -92,6 +93,8 @@ def signed_in(*own: str, answers: tuple[int, ...] = (200, 302)) -> Route:
 
 
 PERIOD = f"{MONTH:%Y-%m}"
+TODAY = datetime.now(UTC).date()
+DAYS = f"from={TODAY - timedelta(days=2)}&to={TODAY + timedelta(days=1)}"
 ROUTES: dict[str, Route] = {
     "healthz": Route(own=["/healthz"], open_to=set(ACTORS)),
     "readyz": Route(own=["/readyz"], open_to=set(ACTORS)),
@@ -138,6 +141,14 @@ ROUTES: dict[str, Route] = {
             "/api/v1/costs/?team=bravo",
             f"/api/v1/costs/?team=bravo&period={PERIOD}&group_by=day",
         ),
+    ),
+    "api_usage": api(
+        "showback",
+        f"/api/v1/usage/?{DAYS}&by=team,feature,model",
+        f"/api/v1/usage/?{DAYS}&by=person,repository,key",
+        f"/api/v1/usage/?{DAYS}&team=alpha",
+        f"/api/v1/usage/?{DAYS}&feature={BRAVO.word}",
+        foreign=(f"/api/v1/usage/?{DAYS}&team=bravo",),
     ),
     "api_teams": api("showback", "/api/v1/teams/"),
     "api_team": api("showback", "/api/v1/teams/alpha/", foreign=("/api/v1/teams/bravo/",)),

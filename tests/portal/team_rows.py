@@ -178,12 +178,14 @@ def one_call(canary: Canary, number: int, *, word: str) -> uuid.UUID:
     with connection.cursor() as cursor:
         cursor.execute("SELECT ensure_span_partition(%s)", [started.date()])
     dimension = usage_dimension(canary, number, word=word)
+    who = ledger.UsageWho.objects.create(person=word, repository=word)
     trace = uuid.UUID(int=number)
     ledger.Span.objects.create(
         span_day=started.date(),
         trace_id=trace,
         span_id=number,
         dimension_id=dimension.pk,
+        who_id=who.pk,
         started_at=started,
         duration_us=1_500_000,
         received_at=started,
@@ -199,18 +201,17 @@ def one_call(canary: Canary, number: int, *, word: str) -> uuid.UUID:
         finish_reason=word,
         attributes={word: word},
     )
-    ledger.UsageHourly.objects.create(
-        hour=started,
-        dimension_id=dimension.pk,
-        spans=1,
-        calls=1,
-        errors=1,
-        input_uncached=int(canary.amount),
-        output_text=10,
-        duration_us=1_500_000,
-        list_cost=canary.amount,
+    measured = {
+        "dimension_id": dimension.pk,
+        "calls": 1,
+        "errors": 1,
+        "input_uncached": int(canary.amount),
+        "output_text": 10,
+        "list_cost": canary.amount,
         **dict.fromkeys(NOT_MEASURED, 0),
-    )
+    }
+    ledger.UsageHourly.objects.create(hour=started, spans=1, duration_us=1_500_000, **measured)
+    ledger.WhoDaily.objects.create(hour=started.replace(hour=0), who_id=who.pk, **measured)
     ledger.LatencyHourly.objects.create(hour=started, dimension_id=dimension.pk, bin=21, calls=1)
     return trace
 

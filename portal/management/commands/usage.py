@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import argparse
-from datetime import date
 from decimal import Decimal
 from typing import Any
 
+from django.conf import settings
 from django.core.management.base import CommandParser
 
-from allocation.values.money import plain
 from portal.commands import PortalCommand, day_argument
 from portal.ingest.otlp.job_kinds import refresh_prices
 from portal.ingest.otlp.rollup.merge import merge_deltas
 from reports.asking import TeamScope
-from reports.queries.usage.by import BY, UsageSum, usage_by
+from reports.queries.usage.by import BY, usage_by
+from reports.queries.usage.rows import usage_row
 
 ALL_OF_IT = 3600.0  # seconds that merging may take
 
@@ -43,11 +43,12 @@ class Command(PortalCommand):
             first=options["first"],
             last=options["last"],
             teams=TeamScope.everything(),
+            shows_names=settings.PERSON_NAMES,
         )
         return {
             "from": options["first"].isoformat(),
             "to": options["last"].isoformat(),
-            "rows": [as_json(names, row) for row in rows],
+            "rows": [usage_row(names, row) for row in rows],
         }
 
     def show(self, outcome: dict[str, Any]) -> str:
@@ -64,28 +65,6 @@ class Command(PortalCommand):
                 f"{note if general else ''}"
             )
         return "\n".join(lines) or "no calls in these days"
-
-
-def as_json(names: list[str], row: UsageSum) -> dict[str, Any]:
-    told = [value.isoformat() if isinstance(value, date) else value for value in row.key]
-    return {
-        **dict(zip(names, told, strict=True)),
-        "calls": count(row.calls),
-        "calls_without_usage": count(row.calls_without_usage),
-        "calls_failed": count(row.calls_failed),
-        "cached_answers": count(row.cached_answers),
-        "tokens": {name: count(tokens) for name, tokens in row.tokens.items()},
-        "list_cost": None if row.list_cost is None else plain(row.list_cost),
-        "client_cost": None if row.client_cost is None else plain(row.client_cost),
-        "client_cost_calls": count(row.client_cost_calls),
-        "calls_at_general_price": count(row.general_price_calls),
-        "time_to_first_chunk_ms_p50": row.first_chunk_ms,
-    }
-
-
-def count(quantity: Decimal) -> int | float:
-    """A whole number where it is one; sampled spans stand for parts of calls, too."""
-    return int(quantity) if quantity == quantity.to_integral_value() else float(quantity)
 
 
 def names_argument(text: str) -> list[str]:

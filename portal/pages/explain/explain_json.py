@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from portal.pages.explain.explanation import Explanation, rule_number
 from portal.pages.frame.state import PageState
-from reports.analysis.arithmetic import steps
-from reports.queries.explain.amount import ExplainedDay, ExplainedLine
+from reports.analysis.arithmetic import NotTheAmount, Step, steps
+from reports.queries.explain.amount import ExplainedDay, ExplainedLine, GroupPart
 from reports.queries.explain.evidence import BillRow
 from reports.readable import exact
 
@@ -43,7 +44,7 @@ def as_json(found: Explanation, state: PageState) -> dict[str, Any]:
             "rule_set": run.rule_set.number,
             "rule_set_sha256": run.rule_set.content_sha256,
             "run_sha256": run.sha256,
-            "days": [day_json(line.method, day) for day in found.days],
+            "days": [day_json(line.method, day, found.group_parts[day.day]) for day in found.days],
         },
         "bill_rows": None
         if not found.may_see_bill
@@ -72,7 +73,12 @@ def line_json(line: ExplainedLine, state: PageState) -> dict[str, Any]:
     }
 
 
-def day_json(method: str, day: ExplainedDay) -> dict[str, Any]:
+def day_json(method: str, day: ExplainedDay, parts: Sequence[GroupPart]) -> dict[str, Any]:
+    """The steps, in order, give the amount to the last digit; null where no steps are known."""
+    try:
+        found: list[dict[str, Any]] | None = [step_json(step) for step in steps(method, day, parts)]
+    except NotTheAmount:
+        found = None
     return {
         "day": day.day.isoformat(),
         "charge_kind": day.charge_kind,
@@ -86,15 +92,18 @@ def day_json(method: str, day: ExplainedDay) -> dict[str, Any]:
         "coverage": exact(day.coverage) or None,
         "widened": day.widened,
         "note": day.note,
-        "steps": [
-            {
-                "label": step.label,
-                "value": exact(step.value),
-                "of": exact(step.of) or None,
-                "unit": step.unit,
-            }
-            for step in steps(method, day)
-        ],
+        "steps": found,
+    }
+
+
+def step_json(step: Step) -> dict[str, Any]:
+    return {
+        "label": step.label,
+        "kind": step.kind,
+        "value": exact(step.value),
+        "of": exact(step.of) or None,
+        "unit": step.unit,
+        "places": step.places,
     }
 
 

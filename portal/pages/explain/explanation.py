@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import date
 from decimal import Decimal
 from typing import Any
 
@@ -21,9 +22,11 @@ from reports.queries.explain.amount import (
     ExplainedDay,
     ExplainedLine,
     ExplainedPart,
+    GroupPart,
     explain_days,
     explain_lines,
     explain_parts,
+    group_parts,
 )
 from reports.queries.explain.evidence import (
     BEFORE_ALL,
@@ -31,6 +34,7 @@ from reports.queries.explain.evidence import (
     BillPlace,
     BillRow,
     SampleTrace,
+    account_names,
     bill_rows,
     sample_traces,
 )
@@ -52,7 +56,9 @@ class Explanation:
     line: ExplainedLine | None
     run: AllocationRun | None
     days: list[ExplainedDay]
+    group_parts: Mapping[date, Sequence[GroupPart]]  # of the line, whoever shares it
     example: ExplainedDay | None
+    accounts: Mapping[str, str]  # names of the lines' accounts and projects
     bill_rows: list[BillRow] | None  # None: not asked for
     next_bill_row: BillPlace | None
     may_see_bill: bool
@@ -102,7 +108,7 @@ def explain(request: HttpRequest, state: PageState) -> Explanation:
         if line
         else []
     )
-    example = max(days, key=lambda day: abs(day.amount), default=None)
+    example = _example(days, request.GET.get("day"))
     rows, following = _bill_rows(line, request, state)
     return Explanation(
         question=question,
@@ -114,7 +120,11 @@ def explain(request: HttpRequest, state: PageState) -> Explanation:
         line=line,
         run=run_with_rules(line.run) if line else None,
         days=days,
+        group_parts=group_parts(question=narrowed, run=line.run, split_key_id=line.split_key_id)
+        if line
+        else {},
         example=example,
+        accounts=account_names([(line.run, line.split_key_id) for line in lines]),
         bill_rows=rows,
         next_bill_row=following,
         may_see_bill=state.reader_scope.is_everything
@@ -148,6 +158,14 @@ def _chosen_line(lines: Sequence[ExplainedLine], named: str | None) -> Explained
     return next(
         (line for line in lines if f"{line.run}-{line.split_key_id}" == named),
         lines[0] if lines else None,
+    )
+
+
+def _example(days: Sequence[ExplainedDay], named: str | None) -> ExplainedDay | None:
+    """The day the address names, else the one with the largest amount."""
+    return next(
+        (day for day in days if day.day.isoformat() == named),
+        max(days, key=lambda day: abs(day.amount), default=None),
     )
 
 

@@ -5,6 +5,8 @@ or as JSON.
 from __future__ import annotations
 
 import json
+import logging
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
@@ -24,22 +26,37 @@ from portal.pages.explain.explanation import (
     page_offset,
     rule_number,
 )
+from portal.pages.explain.next_steps import next_steps
 from portal.pages.frame.render import Crumb, render_page
 from portal.pages.frame.state import PageState
 from portal.pages.frame.tables import Cell, Column, Table, csv_response
 from portal.pages.registry import holds
-from reports.analysis.arithmetic import Step, steps, widened_words
+from reports.analysis.arithmetic import (
+    NotTheAmount,
+    Step,
+    note_words,
+    steps,
+    widened_words,
+)
 from reports.cost_question.answers import rule_methods
-from reports.queries.explain.amount import LINES, ExplainedDay, ExplainedLine, ExplainedPart
+from reports.queries.explain.amount import (
+    LINES,
+    ExplainedDay,
+    ExplainedLine,
+    ExplainedPart,
+    GroupPart,
+)
 from reports.queries.explain.evidence import BEFORE_ALL, bill_rows
 from reports.queries.ownership.organisation import OrganisationNames, names_of
-from reports.readable import KINDS, METHODS, NOTES, calculated, kind_known_by, reason_words
+from reports.readable import KINDS, METHODS, calculated, kind_known_by, reason_words
+
+log = logging.getLogger(__name__)
 
 BASIS_WORDS = {
     True: "AI spending only, by the day of the charge",
     False: "everything on the month's bills, also outside AI",
 }
-OWN_PARAMETERS = ("line", "bill", "offset", "part", "format", "download")
+OWN_PARAMETERS = ("line", "day", "bill", "offset", "part", "format", "download")
 MOST_BILL_ROWS = 50_000  # in one download
 
 
@@ -64,11 +81,27 @@ class PartText:
 
 @dataclass(frozen=True)
 class DayText:
+    """One day in words and steps; without steps where no calculation gives its amount."""
+
     day: ExplainedDay
     known_by: str
     steps: list[Step]
     widened: str | None
     note: str | None
+    query: str
+    is_chosen: bool
+
+    @property
+    def less(self) -> Decimal | None:
+        return next((step.value for step in self.steps if step.kind == "less"), None)
+
+    @property
+    def ratio(self) -> Step | None:
+        return next((step for step in self.steps if step.kind == "ratio"), None)
+
+    @property
+    def has_rounding(self) -> bool:
+        return any(step.kind == "rounding" for step in self.steps)
 
 
 @require_safe
@@ -122,6 +155,17 @@ def describe(found: Explanation, request: HttpRequest, state: PageState) -> dict
     here = query(place, found.line, offset)
     names = names_in(found)
     methods = rule_methods(question=found.question) if found.parts else {}
+    days = [
+        day_text(
+            found.line.method,
+            day,
+            found.group_parts[day.day],
+            query=query(place, found.line, offset, day=day.day.isoformat()),
+            is_chosen=day is found.example,
+        )
+        for day in found.days
+        if found.line
+    ]
     return {
         "found": found,
         "subject": subject(found, names, state),
@@ -136,20 +180,24 @@ def describe(found: Explanation, request: HttpRequest, state: PageState) -> dict
             for number, part in enumerate(found.parts)
         ],
         "lines": [
-            LineText(line, *line_words(line, names), query(place, line, offset), line is found.line)
+            LineText(
+                line,
+                *line_words(line, names, found.accounts),
+                query(place, line, offset),
+                line is found.line,
+            )
             for line in found.lines
         ],
         "more_lines_query": query(place, offset=offset + LINES) if found.has_more_lines else None,
         "first_lines_query": query(place) if offset else None,
         "is_direct": found.line is not None and found.line.method == "direct",
-        "line_words": line_words(found.line, names) if found.line else None,
+        "line_words": line_words(found.line, names, found.accounts) if found.line else None,
         "method_words": METHODS[found.line.method] if found.line else None,
         "calculated": calculated([found.run.finished_at]) if found.run else "",
         "rule_number": rule_number(found),
-        "example": day_text(found.line.method, found.example)
-        if found.line and found.example
-        else None,
-        "days": [day_text(found.line.method, day) for day in found.days] if found.line else [],
+        "days": days,
+        "example": next((day for day in days if day.is_chosen), None),
+        "next_steps": next_steps(request, state, found.chosen),
         "line_total": sum((day.amount for day in found.days), Decimal(0)),
         "traces": [(trace, names.feature(trace.feature)) for trace in found.traces],
         "bill_query": query(place, found.line, offset, bill="0-0-0"),
@@ -240,7 +288,9 @@ def subject(found: Explanation, names: OrganisationNames, state: PageState) -> s
     )
 
 
-def line_words(line: ExplainedLine, names: OrganisationNames) -> tuple[str, str]:
+def line_words(
+    line: ExplainedLine, names: OrganisationNames, accounts: Mapping[str, str]
+) -> tuple[str, str]:
     """What the bill line is about, and where on the bill it stands."""
     key = json.loads(line.split_key)
     about = [key.get("model"), (key.get("token_class") or "").replace("_", " "), key.get("tier")]
@@ -256,15 +306,31 @@ def line_words(line: ExplainedLine, names: OrganisationNames) -> tuple[str, str]
     team, feature = target.get("team"), target.get("feature")
     owner = names.feature(feature) if feature else names.team(team) if team else None
     where = [owner, line.source, service]
-    where.append(key.get("project") or key.get("sub_account"))
+    account = key.get("project") or key.get("sub_account")
+    named = accounts.get(account)
+    where.append(f"{named} ({account})" if named and named != account else account)
     return title, ", ".join(dict.fromkeys(word for word in where if word and word != title))
 
 
-def day_text(method: str, day: ExplainedDay) -> DayText:
+def day_text(
+    method: str,
+    day: ExplainedDay,
+    parts: Sequence[GroupPart],
+    *,
+    query: str,
+    is_chosen: bool,
+) -> DayText:
+    try:
+        found = steps(method, day, parts)
+    except NotTheAmount:
+        log.exception("explain: an amount that no steps give")
+        found = []
     return DayText(
         day=day,
         known_by=kind_known_by(day.charge_kind, day.evidence, method),
-        steps=steps(method, day),
+        steps=found,
         widened=widened_words(method, day.widened),
-        note=NOTES.get(day.note, day.note) if day.note else None,
+        note=note_words(day),
+        query=query,
+        is_chosen=is_chosen,
     )

@@ -27,7 +27,7 @@ from portal.pages.frame.posts import sent_from
 from portal.pages.frame.render import render_page
 from portal.pages.frame.state import PageState
 from portal.pages.frame.tables import Cell, Column, Row, Table, arranged, asked_download
-from portal.pages.ownership.unowned import everything, whole_month
+from portal.pages.ownership.unowned import back_to, everything, whole_month
 from portal.pages.ownership.views import may_change, tabs
 from portal.pages.registry import holds
 from reports.queries.ownership.unknown import (
@@ -166,7 +166,5 @@ def teach(request: HttpRequest) -> HttpResponseBase:
         )
     except (CannotTeach, CatalogueError) as error:
         messages.error(request, f"Nothing has changed: {error}.")
-        return HttpResponseRedirect(
-            f"{reverse('ownership_unknown')}?period={given['month']}&currency={given['currency']}"
-        )
+        return back_to("ownership_unknown", given)
     return HttpResponseRedirect(reverse("rules_preview", args=[preview.pk]))

@@ -4,7 +4,7 @@ went over time.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
@@ -207,8 +207,13 @@ def accept(request: HttpRequest) -> HttpResponseBase:
             f" {grouped(made.charges)} bill lines of the month, {grouped(made.billed_cost, 2)}"
             f" {made.currency} invoiced{kept}; the month is being allocated again.",
         )
+    return back_to("ownership_unowned", given)
+
+
+def back_to(page: str, given: Mapping[str, str]) -> HttpResponseRedirect:
+    """To the list in the month and currency that a form was sent for."""
     return HttpResponseRedirect(
-        f"{reverse('ownership_unowned')}?period={given['month']}&currency={given['currency']}"
+        f"{reverse(page)}?period={given['month']}&currency={given['currency']}"
     )
 
 

@@ -13,6 +13,8 @@ from datetime import date
 from decimal import Decimal
 from typing import Any, NamedTuple
 
+from django.db import connection
+
 from allocation.values.names import OUTSIDE_SCOPE
 from reports.asking import cached_by_run, fetch, within_scope
 from reports.cost_question.answers import costs
@@ -120,17 +122,19 @@ def lines_statement(question: CostQuestion) -> str:
 
 @dataclass(frozen=True)
 class ExplainedDay:
-    """One charge group of a line and the reader's share of it, of one kind and rung.
+    """One charge group of a line and the reader's share of it, of one kind, rung and reason.
 
-    `group_amount`, `driver_total`, `quantity` and `coverage` are those of the whole group, whoever
-    shares it.
+    `shares` are the rows of the ledger that make the amount. `group_amount`, `driver_total`,
+    `quantity` and `coverage` are those of the whole group, whoever shares it.
     """
 
     day: date
     charge_kind: str
     evidence: int
+    reason: str | None
     amount: Decimal
     driver_quantity: Decimal | None
+    shares: int
     charges: int
     group_amount: Decimal
     quantity: Decimal | None
@@ -141,17 +145,17 @@ class ExplainedDay:
     note: str | None
 
 
-# One row per day, kind and rung of one split key.
+# One row per day, kind, rung and reason of one split key.
 DAYS = """
-SELECT a.day, a.charge_kind, a.evidence, sum({cost}), sum(a.driver_quantity),
+SELECT a.day, a.charge_kind, a.evidence, t.reason, sum({cost}), sum(a.driver_quantity), count(*),
     g.charges, {group_cost}, g.quantity, g.driver, g.driver_total, g.coverage, g.widened, g.note
 FROM allocated_cost a
 JOIN charge_group g ON g.run_id = a.run_id AND g.split_key_id = a.split_key_id AND g.day = a.day
 JOIN allocation_target t ON t.id = a.target_id
 WHERE {share} AND a.run_id = %(run)s AND a.split_key_id = %(split_key_id)s AND {target}
-GROUP BY a.day, a.charge_kind, a.evidence, g.charges, g.billed_cost, g.effective_cost, g.quantity,
-    g.driver, g.driver_total, g.coverage, g.widened, g.note
-ORDER BY a.day, a.charge_kind COLLATE "C", a.evidence
+GROUP BY a.day, a.charge_kind, a.evidence, t.reason, g.charges, g.billed_cost, g.effective_cost,
+    g.quantity, g.driver, g.driver_total, g.coverage, g.widened, g.note
+ORDER BY a.day, a.charge_kind COLLATE "C", a.evidence, t.reason COLLATE "C"
 """
 
 
@@ -160,6 +164,42 @@ def explain_days(*, question: CostQuestion, run: int, split_key_id: int) -> list
     """The days of one line, with what each was split by."""
     values = {**_parameters(question), "run": run, "split_key_id": split_key_id}
     return fetch(ExplainedDay, days_statement(question), values)
+
+
+class GroupPart(NamedTuple):
+    """What everybody together was given of one charge group, of one kind and for one reason."""
+
+    day: date
+    charge_kind: str
+    reason: str | None
+    amount: Decimal
+    driver_quantity: Decimal | None
+    shares: int
+
+
+# One row per day, kind and reason of one split key, whoever's it is: sums that say nobody's share.
+GROUP_PARTS = """
+SELECT a.day, a.charge_kind, t.reason, sum({cost}), sum(a.driver_quantity), count(*)
+FROM allocated_cost a
+JOIN allocation_target t ON t.id = a.target_id
+WHERE a.billing_month = ANY(%(months)s) AND a.run_id = %(run)s
+    AND a.split_key_id = %(split_key_id)s
+GROUP BY a.day, a.charge_kind, t.reason
+"""
+
+
+@cached_by_run
+def group_parts(
+    *, question: CostQuestion, run: int, split_key_id: int
+) -> dict[date, list[GroupPart]]:
+    """The parts that each day's charge group of one line was cut into."""
+    values = {**_parameters(question), "run": run, "split_key_id": split_key_id}
+    found: dict[date, list[GroupPart]] = {}
+    with connection.cursor() as cursor:
+        cursor.execute(GROUP_PARTS.format(cost=cost_of("a")), values)
+        for row in cursor.fetchall():
+            found.setdefault(row[0], []).append(GroupPart._make(row))
+    return found
 
 
 def days_statement(question: CostQuestion) -> str:

@@ -4,10 +4,13 @@ that it was split by.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 from uuid import UUID
+
+from django.db import connection
 
 from reports.asking import TeamScope, fetch, within_scope
 from reports.cost_question.question import CostQuestion
@@ -102,6 +105,25 @@ def bill_rows(
             "teams": teams.bound,
         },
     )
+
+
+# What bills call the accounts and projects of some split keys.
+ACCOUNTS = """
+SELECT DISTINCT d.sub_account_id, d.sub_account_name
+FROM unnest(%(runs)s::bigint[], %(split_keys)s::bigint[]) AS asked(run_id, split_key_id)
+JOIN charge_to_split_key m ON m.run_id = asked.run_id AND m.split_key_id = asked.split_key_id
+JOIN allocation_chargedimension d ON d.id = m.dimension_id
+WHERE d.sub_account_name IS NOT NULL
+ORDER BY d.sub_account_id, d.sub_account_name
+"""
+
+
+def account_names(lines: Sequence[tuple[int, int]]) -> dict[str, str]:
+    """By id, of lines that the caller read within its scope; each a run and a split key."""
+    runs, split_keys = zip(*lines, strict=True) if lines else ((), ())
+    with connection.cursor() as cursor:
+        cursor.execute(ACCOUNTS, {"runs": list(runs), "split_keys": list(split_keys)})
+        return dict(cursor.fetchall())
 
 
 @dataclass(frozen=True)

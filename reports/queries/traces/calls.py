@@ -14,6 +14,7 @@ from allocation.catalogue.canonical import TOKEN_COLUMNS
 from reports.asking import TeamScope, fetch, within_scope
 from reports.queries.traces.costs import SpanCost, span_costs
 from reports.queries.usage.picked import PICKED_DIMENSIONS, UsageFilter
+from reports.queries.usage.price_line import price_match
 from reports.queries.usage.tokens import all_tokens
 from reports.window import HourWindow
 
@@ -108,11 +109,7 @@ WITH slice AS MATERIALIZED (
         p.per_million
     FROM picked CROSS JOIN newest
     CROSS JOIN LATERAL (
-        SELECT m.price_provider, m.price_model FROM allocation_pricematch m
-        WHERE m.version_id = newest.id AND m.provider = coalesce(picked.provider, '')
-            AND m.model_text IN (picked.model_answered, picked.model_requested)
-            AND m.price_model IS NOT NULL
-        ORDER BY m.model_text = picked.model_answered DESC NULLS LAST LIMIT 1
+        {price_match(version="newest.id", dimension="picked")}
     ) AS m
     JOIN allocation_price p ON p.version_id = newest.id AND p.provider = m.price_provider
         AND p.model = m.price_model AND (p.tier IS NULL OR p.tier = picked.tier)

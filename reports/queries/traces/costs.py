@@ -11,7 +11,7 @@ from uuid import UUID
 
 from allocation.catalogue.canonical import TOKEN_COLUMNS
 from reports.asking import fetch
-from reports.queries.usage.price_line import falls_back, line_in_force
+from reports.queries.usage.price_line import falls_back, line_in_force, price_match
 
 
 class SpanKey(Protocol):
@@ -64,10 +64,7 @@ JOIN span s ON s.span_day = wanted.span_day AND s.trace_id = wanted.trace_id
 JOIN allocation_usagedimension d ON d.id = s.dimension_id
 CROSS JOIN newest
 LEFT JOIN LATERAL (
-    SELECT m.price_provider, m.price_model FROM allocation_pricematch m
-    WHERE m.version_id = newest.id AND m.provider = coalesce(d.provider, '')
-        AND m.model_text IN (d.model_answered, d.model_requested) AND m.price_model IS NOT NULL
-    ORDER BY m.model_text = d.model_answered DESC NULLS LAST LIMIT 1
+    {price_match(version="newest.id", dimension="d")}
 ) AS m ON true
 CROSS JOIN LATERAL (VALUES
     {CLASSES}, ('calls', 1)

@@ -21,6 +21,19 @@ def line_in_force(
     """  # noqa: S608  names of columns
 
 
+def price_match(*, version: str, dimension: str) -> str:
+    """The priced provider and model of a row of allocation_usagedimension, a row or none: what the
+    model that answered is called on the price list before the one asked for.
+    """
+    return f"""
+    SELECT m.version_id, m.price_provider, m.price_model FROM allocation_pricematch m
+    WHERE m.version_id = {version} AND m.provider = coalesce({dimension}.provider, '')
+        AND m.model_text IN ({dimension}.model_answered, {dimension}.model_requested)
+        AND m.price_model IS NOT NULL
+    ORDER BY m.model_text = {dimension}.model_answered DESC NULLS LAST LIMIT 1
+    """  # noqa: S608  names of columns
+
+
 def falls_back(tier: str, of_line: str) -> str:
     """Whether a tier that should have a price of its own is priced by the general line."""
     return f"(coalesce({tier}, 'standard') <> 'standard' AND {of_line} IS NULL)"

@@ -18,6 +18,7 @@ from allocation.models import Import, ImportStatus, RunSource, Source, Team, Unt
 from allocation.values.periods import Period
 from benchmarks.accuracy import result
 from benchmarks.attribution_errors import weighted_errors
+from benchmarks.printed_steps import is_true, opened_lines, printed_days
 from portal.accounts.models import Membership, Role, User
 from portal.demo import live
 from portal.demo.cases import GATEWAY_ATTRIBUTES
@@ -29,6 +30,8 @@ from portal.demo.settings import demo_settings
 from portal.errors import Refused
 from portal.ingest.otlp.traces.attributes import installed
 from portal.ingest.otlp.traces.decode import from_protobuf
+from reports.cost_question.question import METRICS
+from reports.cost_question.runs import current_runs
 from tests.reports.one_definition import assert_one_definition
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -73,10 +76,27 @@ def test_every_demo_month_reconciles_to_the_files_with_difference_zero(tmp_path:
     assert len(found) >= 18
     for month in sorted({month for month, _, _ in found}):
         assert_one_definition(Period.parse(month))
+    assert_explained_to_the_last_digit()
     errors = weighted_errors(files.truth)
     assert set(errors) == {"USD", "EUR"}
     assert Team.objects.count() == 12
     assert Source.objects.get(name="openai").untraced == UntracedPolicy.SPREAD
+
+
+def assert_explained_to_the_last_digit() -> None:
+    """Every line that Explain can open, everybody's share and each team's, in both metrics."""
+    printed = [
+        (line, *each, is_true(*each))
+        for run in current_runs()
+        for line in opened_lines(run)
+        for metric in METRICS
+        for each in printed_days(run, line, metric)
+    ]
+
+    assert len(printed) > 1000
+    assert [(line, text.day) for line, text, _, holds in printed if not holds] == []
+    # Nothing that was not applied: no factor of nothing, none of one, no quantity of itself.
+    assert not [page for *_, page, _ in printed if "0.00%" in page or "covered by" in page]
 
 
 def test_a_second_start_keeps_everything_and_adds_what_happened_since(tmp_path: Path) -> None:

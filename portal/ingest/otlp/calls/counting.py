@@ -14,7 +14,7 @@ from portal.ingest.otlp.calls.matching import Matched
 from portal.ingest.otlp.calls.seen import Seen, SpanPlace, TraceTree
 from portal.ingest.otlp.traces.kinds import AGENT_OPERATIONS, CALL_NAMES
 from portal.ingest.otlp.traces.models import is_known
-from portal.ingest.otlp.traces.normalise import Dimension
+from portal.ingest.otlp.traces.normalise import Dimension, Who
 from portal.ingest.otlp.traces.usage import NOTHING, Buckets
 
 SAME_CALL = "the same call as another span"
@@ -37,6 +37,7 @@ class Call:
     leader: Seen  # the span nearest the provider, whose day and hour it is
     spans: Sequence[Seen]
     told: Dimension
+    who: Who
     tokens: Buckets
     has_usage: bool
     failed: bool
@@ -50,8 +51,24 @@ class Call:
         """Whether it counts as its leading span alone would."""
         one = self.leader
         return self.doubt is None and (
-            (self.told, self.tokens, self.has_usage, self.failed, self.weight, self.client_cost)
-            == (one.told, one.tokens, one.has_usage, one.failed, one.weight, one.client_cost)
+            (
+                self.told,
+                self.who,
+                self.tokens,
+                self.has_usage,
+                self.failed,
+                self.weight,
+                self.client_cost,
+            )
+            == (
+                one.told,
+                one.who,
+                one.tokens,
+                one.has_usage,
+                one.failed,
+                one.weight,
+                one.client_cost,
+            )
         )
 
 
@@ -80,6 +97,10 @@ def merged(group: Group, tree: TraceTree) -> Call:
         leader=leader,
         spans=spans,
         told=with_words_from_above(told, spans[0], tree),
+        who=Who(
+            person=first(span.who.person for span in spans),
+            repository=first(span.who.repository for span in spans),
+        ),
         tokens=tokens,
         has_usage=bool(telling),
         failed=group.failed,

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from portal.ingest.otlp.traces.emitters import emitter_of
 from portal.ingest.otlp.traces.kinds import is_certain
-from portal.ingest.otlp.traces.normalise import Dimension
+from portal.ingest.otlp.traces.normalise import Dimension, Who
 from portal.ingest.otlp.traces.usage import Buckets
 
 
@@ -28,6 +28,7 @@ class Seen:
     key: SpanPlace
     parent_span_id: int | None
     told: Dimension
+    who: Who
     repeats: bool  # it is known to repeat its calls' usage
     has_usage: bool
     tokens: Buckets

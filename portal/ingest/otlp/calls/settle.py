@@ -18,6 +18,7 @@ from portal.ingest.otlp.traces import sql as traces_sql
 from portal.ingest.otlp.traces.dimensions import dimension_ids, dimensions_of
 from portal.ingest.otlp.traces.known import cursor, known
 from portal.ingest.otlp.traces.usage import Buckets
+from portal.ingest.otlp.traces.who import who_ids, who_of
 
 TRACES_AT_ONCE = 100
 TRACE_SPANS = 5_000  # longer traces are not searched for repeated calls
@@ -32,6 +33,7 @@ class Values(NamedTuple):
     """The columns of a merged call behind its key."""
 
     dimension_id: int
+    who_id: int | None
     adjusted_count: Any
     status_code: int
     has_usage: bool
@@ -107,6 +109,7 @@ def settle_some(traces: set[str], days: list[str]) -> None:
                     return
         except Exception:
             known.dimensions.clear()  # some may have been rolled back
+            known.who.clear()
             raise
 
 
@@ -132,18 +135,26 @@ def read(c: Cursor, traces: Collection[str], days: list[str]) -> StoredTraces:
     state.sealed = frozenset(row[0] for row in c.execute(sql.SEALED, [days]).fetchall())
     rows = c.execute(sql.TRACE_SPANS, bound).fetchall()
     dimensions = dimensions_of(row[4] for row in rows)
+    people = who_of(row[5] for row in rows)
     for row in rows:
-        day, trace, span_id, parent, dimension, *told, reason = row
+        day, trace, span_id, parent, dimension, who, *told, reason = row
         key = SpanPlace(day, trace.hex, span_id)
         if day in state.sealed and reason is not None:
             continue
         repeats, has_usage, tokens, *rest = told
         state.spans[key] = Seen(
-            key, parent, dimensions[dimension], repeats, has_usage, Buckets(*tokens), *rest
+            key,
+            parent,
+            dimensions[dimension],
+            people[who],
+            repeats,
+            has_usage,
+            Buckets(*tokens),
+            *rest,
         )
         state.reasons[key] = reason
     for day, trace, span_id, *values in c.execute(sql.MERGED_CALLS, bound).fetchall():
-        values[4] = Buckets(*values[4])
+        values[5] = Buckets(*values[5])
         state.merged[SpanPlace(day, trace.hex, span_id)] = Values(*values)
     for trace, span_ids, parents in c.execute(sql.SKELETONS, bound).fetchall():
         for span_id, parent in zip(span_ids, parents, strict=True):
@@ -157,6 +168,7 @@ def apply(c: Cursor, state: StoredTraces) -> None:
     wanted: dict[SpanPlace, str | None] = {**reasons}
     merged: dict[SpanPlace, Values] = {}
     ids = dimension_ids({call.told for call in calls if not call.is_plain})
+    people = who_ids({call.who for call in calls if not call.is_plain})
     for call in calls:
         frozen = {span.key for span in call.spans if span.key.day in state.sealed}
         if frozen:
@@ -164,7 +176,7 @@ def apply(c: Cursor, state: StoredTraces) -> None:
             continue
         wanted[call.leader.key] = CACHED if call.is_cached else None
         if not call.is_plain:
-            merged[call.leader.key] = values_of(call, ids[call.told])
+            merged[call.leader.key] = values_of(call, ids[call.told], people[call.who])
     changed = [
         key
         for key, reason in wanted.items()
@@ -188,9 +200,10 @@ def late(
     return {**kept, **{span.key: OF_SEALED_DAY for span in joining}}
 
 
-def values_of(call: Call, dimension_id: int) -> Values:
+def values_of(call: Call, dimension_id: int, who_id: int | None) -> Values:
     return Values(
         dimension_id,
+        who_id,
         call.weight,
         2 if call.failed else 0,
         call.has_usage,
@@ -208,7 +221,7 @@ def write(
     merged: Mapping[SpanPlace, Values],
 ) -> None:
     keys = [list(column) for column in zip(*changed, strict=True)]
-    for statement in (sql.ADD_USAGE, sql.ADD_LATENCY):
+    for statement in sql.ADD:
         c.execute(statement, [*keys, -1])
     c.execute(sql.RECOUNT, [*keys, [wanted[key] for key in changed]])
     c.execute(sql.FORGET_MERGED, keys)
@@ -216,7 +229,7 @@ def write(
     if rows:
         c.executemany(
             sql.WRITE_MERGED,
-            [(*row[:7], *row[7], *row[8:]) for row in rows],
+            [(*row[:8], *row[8], *row[9:]) for row in rows],
         )
-    for statement in (sql.ADD_USAGE, sql.ADD_LATENCY):
+    for statement in sql.ADD:
         c.execute(statement, [*keys, 1])

@@ -7,7 +7,14 @@ from __future__ import annotations
 
 from typing import Final, LiteralString
 
-from portal.ingest.otlp.traces.sql import AGGREGATE, LATENCY, MEASURES, TOKENS
+from portal.ingest.otlp.traces.sql import (
+    AGGREGATE,
+    LATENCY,
+    MEASURES,
+    TOKENS,
+    WHO_AGGREGATE,
+    WHO_MEASURES,
+)
 
 MOST_LINKED: Final[LiteralString] = "500"  # traces that one answer's id is looked for in
 
@@ -36,10 +43,10 @@ WHERE own.span_day = ANY($1::date[]) AND own.trace_id = ANY($2::uuid[])
 """
 )
 
-# In the order of Seen behind its key and dimension, then why it is not counted.
+# In the order of Seen behind its key, dimension and who, then why it is not counted.
 TRACE_SPANS: Final[LiteralString] = (
     """
-SELECT s.span_day::text, s.trace_id, s.span_id, s.parent_span_id, s.dimension_id,
+SELECT s.span_day::text, s.trace_id, s.span_id, s.parent_span_id, s.dimension_id, s.who_id,
     coalesce(s.usage_shape = 'agent_total', false), s.has_usage, ARRAY["""
     + TOKENS
     + """],
@@ -58,8 +65,8 @@ WHERE s.span_day = ANY($1::date[]) AND s.trace_id = ANY($2::uuid[])
 )
 
 MERGED_CALLS: Final[LiteralString] = (
-    "SELECT span_day::text, trace_id, span_id, dimension_id, adjusted_count, status_code,"
-    " has_usage, ARRAY["
+    "SELECT span_day::text, trace_id, span_id, dimension_id, who_id, adjusted_count,"
+    " status_code, has_usage, ARRAY["
     + TOKENS
     + """], client_cost, spans, doubt
 FROM merged_call
@@ -85,6 +92,11 @@ ADD_LATENCY: Final[LiteralString] = (
     WEIGHED + "INSERT INTO latency_delta (hour, dimension_id, bin, calls)" + LATENCY
 )
 
+ADD_WHO: Final[LiteralString] = (
+    WEIGHED + "INSERT INTO who_delta (" + WHO_MEASURES + ")" + WHO_AGGREGATE
+)
+ADD: Final = (ADD_USAGE, ADD_WHO, ADD_LATENCY)
+
 RECOUNT: Final[LiteralString] = """
 UPDATE span SET counted = change.reason IS NULL, not_counted = change.reason
 FROM unnest($1::date[], $2::uuid[], $3::bigint[], $4::text[])
@@ -104,10 +116,11 @@ WHERE merged_call.span_day = changed.span_day AND merged_call.trace_id = changed
 
 WRITE_MERGED: Final[LiteralString] = (
     """
-INSERT INTO merged_call (span_day, trace_id, span_id, dimension_id, adjusted_count, status_code,
-    has_usage, """
+INSERT INTO merged_call (span_day, trace_id, span_id, dimension_id, who_id, adjusted_count,
+    status_code, has_usage, """
     + TOKENS
     + """, client_cost, spans, doubt)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20,
+    $21)
 """
 )

@@ -1,17 +1,17 @@
-"""The one folder: merges what batches appended into the hourly rollup, priced; and rebuilds the
-rollup from spans.
+"""The one folder: merges what batches appended into the hourly rollup, and the daily one of persons
+and repositories, priced; and rebuilds the hourly one from spans.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import Any, Final, LiteralString
 
 from django.db import connection, transaction
 
-from allocation.catalogue.prices import price_changed
+from allocation.catalogue.prices import current_version, match_models, price_changed
 from portal.ingest.otlp.traces import sql
 
 # ruff: noqa: S608 - the pieces are constants
@@ -32,11 +32,49 @@ SUMS: Final[LiteralString] = """
     sum(cached_answers), sum(client_cost), sum(client_cost_calls)
 """
 
+# The first hour of the prices that an hour's usage is priced at, where they change with the time of
+# day; NULL where they don't.
+CUT: Final[LiteralString] = """
+SELECT max(first.hour) AS hour
+FROM allocation_usagedimension AS d
+JOIN allocation_pricematch AS m ON m.provider = coalesce(d.provider, '')
+    AND m.model_text IN (d.model_answered, d.model_requested)
+JOIN allocation_price AS p ON p.version_id = m.version_id AND p.provider = m.price_provider
+    AND p.model = m.price_model AND p.time_of_day_from IS NOT NULL
+CROSS JOIN LATERAL (VALUES (p.time_of_day_from), (p.time_of_day_to)) AS told(edge)
+CROSS JOIN LATERAL (SELECT ceil(extract(epoch FROM edge) / 3600) AS hour) AS first
+WHERE d.id = w.dimension_id
+    AND m.version_id = (SELECT max(id) FROM allocation_priceversion)
+    AND first.hour <= extract(hour FROM w.hour AT TIME ZONE 'UTC')
+"""
+WHO_SUMS: Final[Sequence[LiteralString]] = sql.WHO_MEASURES.split(", ")[3:]
+# Of the same snapshot as usage, and only when no usage waits: what persons used is never more than
+# what was used.
+FOLD_WHO: Final[LiteralString] = (
+    """taken_who AS (
+    DELETE FROM who_delta WHERE (SELECT count(*) FROM taken) < %(most)s RETURNING *
+), merged_who AS (
+    INSERT INTO who_daily AS h ("""
+    + sql.WHO_MEASURES
+    + """)
+    SELECT date_trunc('day', w.hour, 'UTC') + coalesce(cut.hour, 0) * interval '1 hour',
+        w.dimension_id, w.who_id, """
+    + ", ".join(f"sum(w.{name})" for name in WHO_SUMS)
+    + " FROM taken_who AS w CROSS JOIN LATERAL ("
+    + CUT
+    + """) AS cut GROUP BY 1, 2, 3
+    ON CONFLICT (hour, dimension_id, who_id) DO UPDATE SET price_version_id = NULL, """
+    + ", ".join(f"{name} = h.{name} + excluded.{name}" for name in WHO_SUMS)
+    + """
+)
+"""
+)
+
 FOLD_USAGE: Final[LiteralString] = (
     """
 WITH taken AS (
     DELETE FROM usage_delta WHERE id IN (SELECT id FROM usage_delta
-        ORDER BY id LIMIT %s) RETURNING *
+        ORDER BY id LIMIT %(most)s) RETURNING *
 ), merged AS (
     INSERT INTO usage_hourly AS h ("""
     + sql.MEASURES
@@ -66,15 +104,15 @@ WITH taken AS (
         cached_answers = h.cached_answers + excluded.cached_answers,
         client_cost = h.client_cost + excluded.client_cost,
         client_cost_calls = h.client_cost_calls + excluded.client_cost_calls
-)
-SELECT count(*) FROM taken
-"""
+), """
+    + FOLD_WHO
+    + "SELECT count(*) FROM taken"
 )
 
 FOLD_LATENCY: Final[LiteralString] = """
 WITH taken AS (
     DELETE FROM latency_delta WHERE id IN (SELECT id FROM latency_delta
-        ORDER BY id LIMIT %s) RETURNING *
+        ORDER BY id LIMIT %(most)s) RETURNING *
 ), merged AS (
     INSERT INTO latency_hourly AS h (hour, dimension_id, bin, calls)
     SELECT hour, dimension_id, bin, sum(calls) FROM taken GROUP BY hour, dimension_id, bin
@@ -109,14 +147,16 @@ def merge_deltas(seconds: float = LONGEST_SECONDS, *, wait: bool = True) -> int:
 def merge_once(*, wait: bool) -> int:
     if not first_value(WAIT_LOCK if wait else TRY_LOCK):
         return 0
-    merged = int(first_value(FOLD_USAGE, [DELTAS_AT_ONCE])) + int(
-        first_value(FOLD_LATENCY, [DELTAS_AT_ONCE])
-    )
+    version = current_version()
+    if version is not None and first_value("SELECT EXISTS (SELECT FROM who_delta)"):
+        match_models(version)  # whose prices tell where days are cut
+    most = {"most": DELTAS_AT_ONCE}
+    merged = int(first_value(FOLD_USAGE, most)) + int(first_value(FOLD_LATENCY, most))
     price_changed()
     return merged
 
 
-def first_value(statement: LiteralString, values: Sequence[Any] = ()) -> Any:
+def first_value(statement: LiteralString, values: Mapping[str, Any] | Sequence[Any] = ()) -> Any:
     with connection.cursor() as cursor:
         cursor.execute(statement, values)
         row = cursor.fetchone()

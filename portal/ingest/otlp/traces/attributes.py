@@ -5,8 +5,8 @@ Sources: OpenTelemetry GenAI semantic conventions 1.28 to 1.41 and later drafts,
 OpenLLMetry (traceloop), Vercel AI SDK and gateway, Langfuse, LangSmith, Mastra, LiteLLM,
 OpenRouter, Cloudflare, Claude Code, Codex and their like, as collected in November 2026.
 
-Whatever is not named here, or allowed by a setting, is dropped unread: message content and personal
-data never get past this door.
+Whatever is not named here, or allowed by a setting, is dropped unread: message content never gets
+past this door, nor do personal data but a person's pseudonym.
 """
 
 from __future__ import annotations
@@ -215,7 +215,12 @@ ALIASES: dict[str, tuple[str, ...]] = {
     "server_address": ("server.address", "net.peer.name"),
     "service": ("service.name",),
     "region": ("gen_ai.request.region", "aws.region", "vercel.ai_gateway.region", "cloud.region"),
-    "metadata": ("metadata", "langfuse.trace.metadata", "langfuse.observation.metadata"),
+    "metadata": (
+        "metadata",
+        "langfuse.trace.metadata",
+        "langfuse.observation.metadata",
+        "metadata.requester_metadata",
+    ),
     "tags": (
         "tag.tags",
         "langfuse.trace.tags",
@@ -239,6 +244,8 @@ CONFIGURED = {
     "caller": "ATTRIBUTE_CALLER",
     "session": "ATTRIBUTE_SESSION",
     "project": "ATTRIBUTE_PROJECT",
+    "person": "ATTRIBUTE_PERSON",
+    "repository": "ATTRIBUTE_REPOSITORY",
 }
 
 # `metadata.x` in a setting stands for x in any of these places.
@@ -307,12 +314,17 @@ class Vocabulary:
     # Keys inside a metadata JSON object.
     metadata_meanings: Mapping[str, tuple[tuple[str, int], ...]]
     sampling_rates: Mapping[str, str]  # service -> share of its spans that is sent
+    person_key: bytes  # that pseudonyms are made with
+    keeps_names: bool  # whether the names behind pseudonyms are kept
 
 
 def vocabulary(
     configured: Mapping[str, Iterable[str]],
     kept: Iterable[str] = (),
     sampling_rates: Mapping[str, str] | None = None,
+    *,
+    person_key: str = "",
+    keeps_names: bool = False,
 ) -> Vocabulary:
     """A vocabulary with the built-in names and the configured ones (field -> attribute names in
     order).
@@ -333,6 +345,8 @@ def vocabulary(
         wanted=KEPT | frozenset(kept) | frozenset(meanings),
         metadata_meanings={name: tuple(pairs) for name, pairs in inside.items()},
         sampling_rates=dict(sampling_rates or {}),
+        person_key=person_key.encode(),
+        keeps_names=keeps_names,
     )
 
 
@@ -343,4 +357,6 @@ def installed() -> Vocabulary:
         {field: getattr(settings, name) for field, name in CONFIGURED.items()},
         kept=settings.ATTRIBUTES_KEPT,
         sampling_rates=dict(pair.split("=", 1) for pair in settings.SAMPLING_RATES if "=" in pair),
+        person_key=settings.PERSON_KEY,
+        keeps_names=settings.PERSON_NAMES,
     )

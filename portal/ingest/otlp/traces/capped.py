@@ -1,20 +1,22 @@
-"""Values that are told without end (customers, prompts, callers): past a limit they count under
-one, so that the table of usage dimensions stays small. Teams and features are never put together;
-that would move money.
+"""Values that are told without end (customers, prompts, callers, persons, repositories): past a
+limit they count under one, so that the tables of what usage is summed up by stay small. Teams and
+features are never put together; that would move money.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, Final, LiteralString
+from typing import Any, Final, LiteralString, TypeVar
 
 from django.conf import settings
 
 from portal.ingest.otlp.traces.known import cursor, known
-from portal.ingest.otlp.traces.normalise import Dimension, SpanRecord
+from portal.ingest.otlp.traces.normalise import Dimension, SpanRecord, Who
 
-FIELDS = ("customer", "caller", "prompt_name", "prompt_version")
+FIELDS = ("customer", "caller", "prompt_name", "prompt_version", *Who._fields)
 OTHERS = "(others)"
+
+Told = TypeVar("Told", Dimension, Who)
 
 # As many as there is room for; two that come at once may each take the last place.
 TAKE_PLACES: Final[LiteralString] = """
@@ -39,8 +41,10 @@ JOIN unnest($1::text[], $2::text[]) AS told(field, value) USING (field, value)
 def cap_values(records: Iterable[SpanRecord]) -> None:
     """Give records whose values have no place the one that stands for all others."""
     listed = list(records)
-    fresh = {record.dimension for record in listed} - known.dimensions.keys()
-    told = {pair for dimension in fresh for pair in values_of(dimension)}
+    dimensions = {record.dimension for record in listed} - known.dimensions.keys()
+    people = {record.who for record in listed} - known.who.keys()
+    told = {pair for dimension in dimensions for pair in values_of(dimension)}
+    told |= {pair for who in people for pair in values_of(who)}
     unplaced = told - known.values
     if not unplaced:
         return
@@ -48,13 +52,15 @@ def cap_values(records: Iterable[SpanRecord]) -> None:
     full = unplaced - known.values
     if not full:
         return
-    changed = {dimension: with_others(dimension, full) for dimension in fresh}
+    changed = {dimension: with_others(dimension, full) for dimension in dimensions}
+    changed_people = {who: with_others(who, full) for who in people}
     for record in listed:
         record.dimension = changed.get(record.dimension, record.dimension)
+        record.who = changed_people.get(record.who, record.who)
 
 
-def values_of(dimension: Dimension) -> list[tuple[str, str]]:
-    pairs = [(field, getattr(dimension, field)) for field in FIELDS]
+def values_of(told: Dimension | Who) -> list[tuple[str, str]]:
+    pairs = [(field, getattr(told, field)) for field in FIELDS if field in told._fields]
     return [(field, value) for field, value in pairs if value not in (None, OTHERS)]
 
 
@@ -66,8 +72,8 @@ def place(pairs: list[tuple[str, str]]) -> set[tuple[str, str]]:
         return set(c.execute(PLACED, [fields, values]).fetchall())
 
 
-def with_others(dimension: Dimension, full: set[tuple[str, str]]) -> Dimension:
+def with_others(told: Told, full: set[tuple[str, str]]) -> Told:
     changes: dict[str, Any] = {
-        field: OTHERS for field, value in values_of(dimension) if (field, value) in full
+        field: OTHERS for field, value in values_of(told) if (field, value) in full
     }
-    return dimension._replace(**changes) if changes else dimension
+    return told._replace(**changes) if changes else told

@@ -10,7 +10,7 @@ from typing import Any
 import psycopg
 from django.db import connection
 
-from portal.ingest.otlp.traces.normalise import Dimension
+from portal.ingest.otlp.traces.normalise import Dimension, Who
 
 
 @dataclass
@@ -18,6 +18,8 @@ class Known:
     """Only things that never change back."""
 
     dimensions: dict[Dimension, int] = field(default_factory=dict)
+    who: dict[Who, int] = field(default_factory=dict)
+    named: set[str] = field(default_factory=set)  # persons whose name is kept
     values: set[tuple[str, str]] = field(default_factory=set)  # (field, value) with a place
     days: set[str] = field(default_factory=set)
     sealed: frozenset[str] = frozenset()
@@ -30,6 +32,8 @@ known = Known()
 def forget() -> None:
     """Drop what the process knows of the database (tests empty it)."""
     known.dimensions.clear()
+    known.who.clear()
+    known.named.clear()
     known.values.clear()
     known.days.clear()
     known.sealed, known.sealed_read_at = frozenset(), float("-inf")

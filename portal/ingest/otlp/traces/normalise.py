@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from allocation.catalogue.price_list import context_band
 from allocation.catalogue.vocabulary import canonical_provider
+from allocation.values.persons import pseudonym
 from portal.ingest.otlp.traces.attributes import Vocabulary
 from portal.ingest.otlp.traces.decode import Item, RawSpan, RefusedSpan, Resource
 from portal.ingest.otlp.traces.emitters import Emitter, emitter_of
@@ -65,6 +66,9 @@ IDENTIFIER = re.compile(
     re.IGNORECASE,
 )
 
+# The host of a repository's address: https://user@host/, ssh://host:22/, git@host:
+ADDRESS = re.compile(r"^(?:[a-z+]+://[^/]+/|[\w.-]+@[\w.-]+:)", re.IGNORECASE)
+
 
 class Dimension(NamedTuple):
     """What a call is about; the columns of UsageDimension without id and hash."""
@@ -96,6 +100,16 @@ class Dimension(NamedTuple):
     api_key_id: int | None
 
 
+class Who(NamedTuple):
+    """Who made a call, and for which repository; the columns of UsageWho without id."""
+
+    person: str | None  # a pseudonym
+    repository: str | None
+
+
+NOBODY = Who(None, None)
+
+
 @dataclass(slots=True)
 class SpanRecord:
     """One row of `span` to be; `counted` may still change when the rest of its trace is seen."""
@@ -105,6 +119,8 @@ class SpanRecord:
     span_id: int
     parent_span_id: int | None
     dimension: Dimension
+    who: Who
+    person_name: str | None  # behind the pseudonym; None unless the installation keeps names
     started_us: int
     duration_us: int
     name: str
@@ -186,6 +202,7 @@ def normalise_span(
     if not window.first_us <= started_us <= window.last_us:
         not_counted = OUTSIDE_WINDOW
     cut: list[str] = []
+    person = text(fields, "person", cut) if is_inference or is_agent else None
     return SpanRecord(
         span_day=iso_day(started_us // DAY_US),
         trace_id=trace_id,
@@ -199,6 +216,8 @@ def normalise_span(
             sender,
             cut,
         ),
+        who=who_told(person, fields, words, cut) if is_inference or is_agent else NOBODY,
+        person_name=person if words.keeps_names else None,
         started_us=started_us,
         duration_us=duration_us,
         name=shorten(raw.name, "name", cut) or "",
@@ -282,6 +301,26 @@ def dimension(
         scope=shorten(observer.scope, "scope", cut) if is_call else None,
         api_key_id=sender.api_key_id,
     )
+
+
+def who_told(person: str | None, fields: Fields, words: Vocabulary, cut: list[str]) -> Who:
+    """The person under a pseudonym, and the repository: owner/name, whichever way it is written."""
+    repository = text(fields, "repository", cut)
+    if person is None and repository is None:
+        return NOBODY
+    return Who(
+        pseudonym(person, words.person_key) if person else None,
+        repository_name(repository) if repository else None,
+    )
+
+
+@lru_cache(maxsize=4096)
+def repository_name(told: str) -> str | None:
+    """What an address of the repository leads to, without host and ending; any other name as it
+    is.
+    """
+    found = ADDRESS.sub("", told.strip()).strip("/").removesuffix(".git")
+    return found or None
 
 
 class Observer(NamedTuple):

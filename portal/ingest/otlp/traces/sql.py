@@ -17,6 +17,11 @@ MEASURES: Final[LiteralString] = (
     + ", duration_us, variance_input, variance_output, covariance, cached_answers, client_cost,"
     " client_cost_calls"
 )
+WHO_MEASURES: Final[LiteralString] = (
+    "hour, dimension_id, who_id, calls, calls_without_usage, errors, "
+    + TOKENS
+    + ", cached_answers, client_cost, client_cost_calls"
+)
 
 INSERT_DIMENSION: Final[LiteralString] = """
 INSERT INTO allocation_usagedimension (content_hash, is_inference, operation, provider, project,
@@ -35,12 +40,30 @@ FIND_DIMENSIONS: Final[LiteralString] = """
 SELECT id, content_hash FROM allocation_usagedimension WHERE content_hash = ANY($1)
 """
 
-# What a set of calls adds to the rollup. `sign` is 1, or -1 to take back what a call has added
+INSERT_WHO: Final[LiteralString] = """
+INSERT INTO usage_who (person, repository) SELECT * FROM unnest($1::text[], $2::text[])
+ON CONFLICT DO NOTHING
+"""
+
+FIND_WHO: Final[LiteralString] = """
+SELECT w.id, w.person, w.repository FROM usage_who AS w
+JOIN unnest($1::text[], $2::text[]) AS told(person, repository)
+    ON w.person IS NOT DISTINCT FROM told.person
+    AND w.repository IS NOT DISTINCT FROM told.repository
+"""
+
+READ_WHO: Final[LiteralString] = "SELECT id, person, repository FROM usage_who WHERE id = ANY($1)"
+
+NAME_PERSONS: Final[LiteralString] = """
+INSERT INTO person_name (person, name) SELECT * FROM unnest($1::text[], $2::text[])
+ON CONFLICT DO NOTHING
+"""
+
+# What a set of calls adds to the rollups. `sign` is 1, or -1 to take back what a call has added
 # before; `weight` is how many calls it stands for. A cached answer adds only itself. The variance
 # terms of sampling are sums of w(w-1)xx.
-AGGREGATE: Final[LiteralString] = """
-SELECT date_trunc('hour', started_at, 'UTC') AS hour, dimension_id,
-    sum(CASE WHEN counted THEN sign ELSE 0 END) AS spans,
+HOUR: Final[LiteralString] = "date_trunc('hour', started_at, 'UTC') AS hour"
+CALLS: Final[LiteralString] = """
     sum(weight) AS calls,
     sum(CASE WHEN has_usage OR status_code = 2 THEN 0 ELSE weight END) AS calls_without_usage,
     sum(CASE WHEN status_code = 2 THEN weight ELSE 0 END) AS errors,
@@ -53,14 +76,14 @@ SELECT date_trunc('hour', started_at, 'UTC') AS hour, dimension_id,
     sum(weight * input_audio) AS input_audio,
     sum(weight * input_image) AS input_image,
     sum(weight * output_audio) AS output_audio,
-    sum(weight * output_image) AS output_image,
-    sum(weight * duration_us) AS duration_us,
-    sum(sign * excess * input_total * input_total) AS variance_input,
-    sum(sign * excess * output_total * output_total) AS variance_output,
-    sum(sign * excess * input_total * output_total) AS covariance,
+    sum(weight * output_image) AS output_image
+"""
+CLAIMS: Final[LiteralString] = """
     sum(CASE WHEN counted THEN 0 ELSE sign * adjusted_count END) AS cached_answers,
     sum(weight * coalesce(client_cost, 0)) AS client_cost,
     sum(CASE WHEN client_cost IS NULL THEN 0 ELSE weight END) AS client_cost_calls
+"""
+FROM_WEIGHED: Final[LiteralString] = """
 FROM weighed
 CROSS JOIN LATERAL (SELECT
     CASE WHEN counted THEN sign * adjusted_count ELSE 0 END AS weight,
@@ -69,8 +92,31 @@ CROSS JOIN LATERAL (SELECT
     (input_uncached + cache_read + cache_write_5m + cache_write_1h + input_audio +
         input_image)::float8 AS input_total,
     (output_text + reasoning + output_audio + output_image)::float8 AS output_total) AS sampling
-GROUP BY 1, 2
 """
+AGGREGATE: Final[LiteralString] = (
+    "SELECT "
+    + HOUR
+    + ", dimension_id, sum(CASE WHEN counted THEN sign ELSE 0 END) AS spans,"
+    + CALLS
+    + """,
+    sum(weight * duration_us) AS duration_us,
+    sum(sign * excess * input_total * input_total) AS variance_input,
+    sum(sign * excess * output_total * output_total) AS variance_output,
+    sum(sign * excess * input_total * output_total) AS covariance,"""
+    + CLAIMS
+    + FROM_WEIGHED
+    + "GROUP BY 1, 2"
+)
+WHO_AGGREGATE: Final[LiteralString] = (
+    "SELECT "
+    + HOUR
+    + ", dimension_id, who_id,"
+    + CALLS
+    + ","
+    + CLAIMS
+    + FROM_WEIGHED
+    + "WHERE who_id IS NOT NULL GROUP BY 1, 2, 3"
+)
 
 # Bin b holds durations in [2^(b/2), 2^((b+1)/2)) milliseconds; everything below one is in bin
 # 0.
@@ -89,12 +135,13 @@ unnest($1::date[], $2::uuid[], $3::bigint[], $4::bigint[], $5::bigint[], $6::big
     $7::bigint[], $8::text[], $9::smallint[], $10::text[], $11::boolean[], $12::text[],
     $13::numeric[], $14::bigint[], $15::bigint[], $16::bigint[], $17::bigint[], $18::bigint[],
     $19::bigint[], $20::bigint[], $21::bigint[], $22::bigint[], $23::bigint[], $24::boolean[],
-    $25::text[], $26::text[], $27::text[], $28::bigint[], $29::text[], $30::numeric[], $31::jsonb[])
+    $25::text[], $26::text[], $27::text[], $28::bigint[], $29::text[], $30::numeric[], $31::jsonb[],
+    $32::bigint[])
   AS sent(span_day, trace_id, span_id, parent_span_id, dimension_id, started_us, duration_us, name,
     status_code, error_type, counted, not_counted, adjusted_count, input_uncached, cache_read,
     cache_write_5m, cache_write_1h, output_text, reasoning, input_audio, input_image, output_audio,
     output_image, has_usage, usage_shape, session_id, response_id, time_to_first_chunk_us,
-    finish_reason, client_cost, attributes)
+    finish_reason, client_cost, attributes, who_id)
 """
 
 STARTED_AT: Final[LiteralString] = "timestamptz 'epoch' + started_us * interval '1 microsecond'"
@@ -107,14 +154,14 @@ WITH new AS (
         adjusted_count, """
     + TOKENS
     + """, has_usage, usage_shape, session_id, response_id, time_to_first_chunk_us,
-        finish_reason, client_cost, attributes)
+        finish_reason, client_cost, attributes, who_id)
     SELECT span_day, trace_id, span_id, parent_span_id, dimension_id, """
     + STARTED_AT
     + """, duration_us, now(), name, status_code, error_type, counted, not_counted,
         adjusted_count, """
     + TOKENS
     + """, has_usage, usage_shape, session_id, response_id, time_to_first_chunk_us,
-        finish_reason, client_cost, attributes
+        finish_reason, client_cost, attributes, who_id
     FROM """
     + SENT
     + """
@@ -127,6 +174,12 @@ WITH new AS (
     + MEASURES
     + ")"
     + AGGREGATE
+    + """
+), who AS (
+    INSERT INTO who_delta ("""
+    + WHO_MEASURES
+    + ")"
+    + WHO_AGGREGATE
     + """
 ), latency AS (
     INSERT INTO latency_delta (hour, dimension_id, bin, calls)"""

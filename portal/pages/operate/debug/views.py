@@ -184,20 +184,7 @@ def show_calls(request: HttpRequest) -> HttpResponse:
         "slowest_caption": f"The slowest among the newest {SLICE:,} spans of the window",
         "costliest_caption": f"The dearest among the newest {SLICE:,} spans of the window",
     }
-    if request.headers.get("HX-Request"):
-        return render(request, "operate/debug/single_calls.html", {"state": state, **context})
-    context["crumbs"] = [
-        Crumb("Debug", f"{reverse('debug')}?{state.query_string(**picked.parameters)}"),
-        Crumb("Single calls"),
-    ]
-    return render_page(
-        request,
-        "operate/debug/single_calls_page.html",
-        context,
-        page="debug",
-        title="Single calls",
-        state=state,
-    )
+    return _part_or_page(request, state, picked, context, name="single_calls", title="Single calls")
 
 
 @require_safe
@@ -214,20 +201,27 @@ def show_prices(request: HttpRequest) -> HttpResponse:
         "general_calls": found.general_calls,
         "csv_query": state.query_string(**picked.parameters),
     }
+    return _part_or_page(request, state, picked, context, name="prices", title="Prices in doubt")
+
+
+def _part_or_page(
+    request: HttpRequest,
+    state: PageState,
+    picked: Picked,
+    context: dict[str, Any],
+    *,
+    name: str,
+    title: str,
+) -> HttpResponse:
+    """What the debug page takes in after its figures; a page of its own for who follows a link."""
     if request.headers.get("HX-Request"):
-        return render(request, "operate/debug/prices.html", {"state": state, **context})
+        return render(request, f"operate/debug/{name}.html", {"state": state, **context})
     context["crumbs"] = [
         Crumb("Debug", f"{reverse('debug')}?{state.query_string(**picked.parameters)}"),
-        Crumb("Prices in doubt"),
+        Crumb(title),
     ]
-    return render_page(
-        request,
-        "operate/debug/prices_page.html",
-        context,
-        page="debug",
-        title="Prices in doubt",
-        state=state,
-    )
+    template = f"operate/debug/{name}_page.html"
+    return render_page(request, template, context, page="debug", title=title, state=state)
 
 
 @require_safe

@@ -11,9 +11,9 @@ from django.conf import settings
 
 from allocation.catalogue.canonical import TOKEN_COLUMNS
 from portal.ingest.otlp.rollup.merge import merge_deltas
-from portal.management.commands.usage import as_json
 from reports.asking import TeamScope
 from reports.queries.usage.by import usage_by
+from reports.queries.usage.rows import usage_row
 from tests.portal.ingest.otlp.sending import send
 
 FOLDER = Path(settings.BASE_DIR).parent / "shared" / "cases"
@@ -44,7 +44,7 @@ def usage(*names: str) -> list[dict[str, Any]]:
     rows = usage_by(
         names=names, first=FROM, last=TO + timedelta(days=1), teams=TeamScope.everything()
     )
-    return [as_json(list(names), row) for row in rows]
+    return [usage_row(names, row) for row in rows]
 
 
 def tokens(row: dict[str, Any]) -> list[int]:

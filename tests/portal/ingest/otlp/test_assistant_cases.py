@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 import time_machine
+from django.conf import settings as django_settings
 
 from allocation.catalogue.price_store import ensure_prices
+from allocation.values.persons import pseudonym
 from tests.portal.ingest.otlp.sending import ingest_secret, rows
 from tests.portal.ingest.otlp.shared_cases import FOLDER, SENT_AT, send_case, tokens, usage
 
@@ -42,7 +44,12 @@ ONE_ROW: dict[str, dict[str, Any]] = {
         "model": "claude-sonnet-4-5",
     },
     "agent-04": {"tokens": [600, 400, 0, 0, 150, 50], "model": "gpt-5", "team": "search"},
-    "agent-05": {"tokens": [600, 400, 100, 0, 200, 0], "team": "search"},
+    "agent-05": {
+        "tokens": [600, 400, 100, 0, 200, 0],
+        "team": "search",
+        "person": pseudonym("dev7@example.com", django_settings.PERSON_KEY.encode()),
+        "repository": "acme/shop",
+    },
     "agent-08": {
         "tokens": [600, 300, 100, 0, 150, 50],
         "client_cost": "0.0123",
@@ -74,7 +81,8 @@ ONE_ROW: dict[str, dict[str, Any]] = {
     "held-05.pydantic-google-gla": {"tokens": [50, 0, 0, 0, 40, 110], "client_cost": "0.00039"},
     "field-18": {"tokens": [900_000, 100, 50, 0, 4000, 0], "team": "devx"},
 }
-BY = ("provider", "model", "team", "feature", "product", "environment", "key", "tier")
+BY = ("provider", "model", "team", "feature", "product", "environment", "key", "tier",
+      "person", "repository")  # fmt: skip
 GATEWAYS = ("agent-01", "agent-09", "agent-11", "agent-12", "agent-13")
 
 

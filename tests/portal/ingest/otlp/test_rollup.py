@@ -61,6 +61,8 @@ def forget_everything() -> None:
             "latency_hourly",
             "merged_call",
             "span_skeleton",
+            "who_delta",
+            "who_daily",
         ):
             cursor.execute(f"DELETE FROM {table}")
     forget()

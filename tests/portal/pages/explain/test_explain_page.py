@@ -25,15 +25,15 @@ from allocation.models import (
 from allocation.runs.month import allocate_period
 from allocation.values.periods import Period
 from portal.accounts.models import Role
-from reports.analysis.arithmetic import product, steps
+from reports.analysis.arithmetic import NotTheAmount, result_of, steps
 from reports.asking import TeamScope
 from reports.cost_question.question import CostQuestion
 from reports.queries.costs.matched_rules import charges_without_rule, matched_charges
 from reports.queries.explain.amount import (
-    ExplainedDay,
     explain_days,
     explain_lines,
     explain_parts,
+    group_parts,
 )
 from tests.allocation.bills import put_in_force
 from tests.factories import client_of, make_team, make_user
@@ -195,41 +195,10 @@ def test_a_day_is_written_out_and_its_product_is_the_share(ledger: int) -> None:
         1000,
         1,
     )
-    assert [step.kind for step in steps(line.method, day)] == ["money", "ratio"]
-    assert product(steps(line.method, day)) == day.amount == 3
-
-
-@pytest.mark.parametrize(
-    ("kind", "note", "coverage", "quantity", "expected"),
-    [
-        ("shared", "untraced spread", "0.9", "250", "27"),  # 120 x 0.9 x 250 / 1000
-        ("untraced", "untraced spread", "0.9", "250", "3"),  # 120 x 0.1 x 250 / 1000
-        ("untraced", "untraced spread; coverage derived", "0.9", "250", "3"),
-        ("untraced", "untraced to owner", "0.5", "1", "60"),
-        ("unallocated", "untraced unallocated", "0.5", None, "60"),
-        ("untraced", "no traces", "0", None, "120"),
-    ],
-)
-def test_the_arithmetic_of_each_kind(
-    kind: str, note: str, coverage: str, quantity: str | None, expected: str
-) -> None:
-    day = ExplainedDay(
-        day=MONTH,
-        charge_kind=kind,
-        evidence=1,
-        amount=Decimal(expected),
-        driver_quantity=Decimal(quantity) if quantity else None,
-        charges=3,
-        group_amount=Decimal(120),
-        quantity=None,
-        driver="input tokens",
-        driver_total=Decimal(1000),
-        coverage=Decimal(coverage),
-        widened=None,
-        note=note,
-    )
-
-    assert product(steps("traced_usage", day)) == Decimal(expected)
+    parts = group_parts(question=question, run=line.run, split_key_id=line.split_key_id)
+    found = steps(line.method, day, parts[day.day])
+    assert [step.kind for step in found] == ["money", "ratio"]
+    assert result_of(found) == day.amount == 3
 
 
 def test_the_page_leads_to_rule_split_and_bill_lines(ledger: int) -> None:
@@ -330,6 +299,58 @@ def test_unallocated_cost_is_explained_with_its_reason(ledger: int) -> None:
     assert "Taken by no rule of rule set 1" in page
 
 
+def test_who_may_act_on_unallocated_cost_gets_a_link_and_others_whom_to_ask(ledger: int) -> None:
+    by_role = {
+        role: explained(client_of(role), "kind=unallocated").content.decode()
+        for role in (Role.FINOPS_ADMIN, Role.FINANCE, Role.EXECUTIVE)
+    }
+
+    links = {
+        role: [address in page for address in ('"/ownership/unowned/?', '"/rules/edit/?')]
+        for role, page in by_role.items()
+    }
+    assert links == {
+        Role.FINOPS_ADMIN: [True, True],
+        Role.FINANCE: [False, True],
+        Role.EXECUTIVE: [False, False],
+    }
+    assert "Ask a FinOps admin." in text_of(by_role[Role.FINANCE])
+    assert "Ask finance or a FinOps admin." in text_of(by_role[Role.EXECUTIVE])
+    assert "What to do" not in text_of(explained(client_of(Role.FINANCE), "team=ads").content)
+
+
+def test_accounts_have_their_names_beside_their_ids(ledger: int) -> None:
+    ChargeDimension.objects.filter(sub_account_id="prod").update(sub_account_name="Shop")
+
+    assert "Shop (prod)" in text_of(explained(client_of(Role.FINANCE), "team=ads").content)
+
+
+def test_any_day_of_a_line_is_written_out(ledger: int) -> None:
+    finance = client_of(Role.FINANCE)
+
+    page = text_of(explained(finance, "team=search&day=2026-10-03").content)
+
+    assert "3 Oct 2026, written out to the last digit" in page
+    assert "3 Oct 2026" in text_of(explained(finance, "team=search&day=1999-01-01").content)
+
+
+def test_an_amount_that_nothing_gives_is_not_written_out(
+    ledger: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def nothing(*_: Any) -> Any:
+        raise NotTheAmount
+
+    monkeypatch.setattr("portal.pages.explain.views.steps", nothing)
+    monkeypatch.setattr("portal.pages.explain.explain_json.steps", nothing)
+    finance = client_of(Role.FINANCE)
+
+    page = text_of(explained(finance, "team=ads").content)
+    found = explained(finance, "team=ads&format=json").json()
+
+    assert "no calculation that it keeps comes to that amount" in page
+    assert found["line"]["days"][0]["steps"] is None
+
+
 def test_nothing_found_says_so(ledger: int) -> None:
     page = text_of(explained(client_of(Role.FINANCE), "feature=none-such").content)
 
@@ -354,7 +375,7 @@ def test_strange_parameters_explain_something(ledger: int) -> None:
 def test_statements_are_few(ledger: int, django_assert_max_num_queries: Any) -> None:
     admin = client_of(Role.FINOPS_ADMIN)
 
-    with django_assert_max_num_queries(26):
+    with django_assert_max_num_queries(28):
         explained(admin, "team=search&bill=0-0")
 
 

@@ -1,5 +1,5 @@
 -- One row per day, kind and rung of a bill line.
-SELECT a.day, a.charge_kind, a.evidence, sum(CASE %(metric)s WHEN 'billed_cost' THEN a.billed_cost ELSE a.effective_cost END), sum(a.driver_quantity),
+SELECT a.day, a.charge_kind, a.evidence, t.reason, sum(CASE %(metric)s WHEN 'billed_cost' THEN a.billed_cost ELSE a.effective_cost END), sum(a.driver_quantity), count(*),
     g.charges, CASE %(metric)s WHEN 'billed_cost' THEN g.billed_cost ELSE g.effective_cost END, g.quantity, g.driver, g.driver_total, g.coverage, g.widened, g.note
 FROM allocated_cost a
 JOIN charge_group g ON g.run_id = a.run_id AND g.split_key_id = a.split_key_id AND g.day = a.day
@@ -11,6 +11,6 @@ WHERE a.billing_month = ANY(%(months)s)
         AND t.team = %(is_team)s
         AND t.environment = %(is_environment)s
         AND t.reason = %(is_reason)s
-GROUP BY a.day, a.charge_kind, a.evidence, g.charges, g.billed_cost, g.effective_cost, g.quantity,
-    g.driver, g.driver_total, g.coverage, g.widened, g.note
-ORDER BY a.day, a.charge_kind COLLATE "C", a.evidence
+GROUP BY a.day, a.charge_kind, a.evidence, t.reason, g.charges, g.billed_cost, g.effective_cost,
+    g.quantity, g.driver, g.driver_total, g.coverage, g.widened, g.note
+ORDER BY a.day, a.charge_kind COLLATE "C", a.evidence, t.reason COLLATE "C"
