@@ -222,7 +222,7 @@ def test_every_currency_with_a_rate_is_converted_by_default_and_marked(company: 
     expected = Decimal("200.123456789012345678") + 55 + Decimal("10000.6") * Decimal("0.0065")
     assert response.context["total"].now == expected
     assert response.context["before"] == 100
-    assert "Includes 50 EUR, 10,001 JPY, converted into USD at the rate of each" in body
+    assert "Includes 50 EUR, 10,001 JPY converted into USD at the rate of each" in body
     assert "Oct 2026 1.1 USD for 1 EUR (ECB, uploaded 3 Nov 2026)" in body
     assert "Not included" not in body
     # September has one currency, the page's own: nothing to convert.

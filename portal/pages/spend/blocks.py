@@ -89,7 +89,10 @@ def like_for_like(state: PageState) -> str:
     if question.alike is None:
         return ""
     usual = usual_invoice(question, before=state.period.last_day.replace(day=1))
-    days = "Compared like for like: the same days of each source"
+    days = "the same days of each source"
+    if state.elapsed == state.period:
+        days = "each source as far as it is billed"
+    days = f"Compared like for like: {days}"
     if not usual:
         return f"{days}."
     kinds = listed([WITH_INVOICE[kind] for kind in usual])

@@ -118,6 +118,21 @@ def test_each_source_is_compared_by_the_days_it_is_billed_for(company: None) -> 
     )
 
 
+def test_a_source_billed_to_the_end_of_its_month_is_compared_whole(company: None) -> None:
+    """The others by their days, until the month is closed."""
+    november = AllocationRun.objects.get(billing_month=NOVEMBER)
+    cost = {"billed_cost": Decimal(1), "effective_cost": Decimal(1)}
+    names = {"source_id": make_source("AWS").pk, "team": "search"}
+    add_cost(november, date(2026, 11, 30), evidence=4, names=names, **cost)
+
+    assert alike(replace(compared(), runs=tuple(current_runs())), today=date(2026, 12, 1)) == Alike(
+        (
+            SourceDays(make_source("AWS").pk, date(2026, 12, 1), date(2026, 11, 1)),
+            SourceDays(make_source("Google").pk, date(2026, 11, 19), date(2026, 10, 19)),
+        )
+    )
+
+
 def test_what_comes_with_the_invoice_is_left_out_on_both_sides(company: None) -> None:
     periods = stored()
     question = replace(

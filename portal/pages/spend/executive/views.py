@@ -138,6 +138,7 @@ def _tables(request: HttpRequest, state: PageState, figures: Figures) -> dict[st
 
 def _team_table(request: HttpRequest, state: PageState, figures: Figures) -> Table:
     known = names_and_shades(figures.teams)
+    apart = apart_by_team(state)
 
     def name_cell(slug: str | None) -> Cell:
         if slug is None:
@@ -156,10 +157,10 @@ def _team_table(request: HttpRequest, state: PageState, figures: Figures) -> Tab
         caption="AI cost by team",
         name_cell=name_cell,
         amount_filters=lambda slug: {"team": slug} if slug else {"kind": "unallocated"},
-        days=figures.days["team"],
+        days=None if apart else figures.days["team"],  # there is room for one of them
         units=unit_costs(figures.callers, attrgetter("team")),
         limit=14,
-        apart=apart_by_team(state),
+        apart=apart,
     )
 
 

@@ -245,10 +245,13 @@ def _team_tables(
 def _team_charts(
     request: HttpRequest, state: PageState, figures: TeamFigures
 ) -> dict[str, Chart | None]:
-    largest = totals_by(figures.cells, attrgetter("feature"))
-    shades = {feature: shade_of(number) for number, feature in enumerate(largest)}
+    names = figures.names
     series = [
-        DaySeries(figures.names.feature(feature), shades.get(feature, OTHER), costs)
+        DaySeries(
+            names.feature(feature),
+            shade_of(names.feature_number(feature)) if feature else OTHER,
+            costs,
+        )
         for feature, costs in figures.by_feature.items()
     ]
     return {
