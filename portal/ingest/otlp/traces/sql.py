@@ -45,11 +45,17 @@ INSERT INTO usage_who (person, repository) SELECT * FROM unnest($1::text[], $2::
 ON CONFLICT DO NOTHING
 """
 
+# By cases, since no index finds what is not distinct.
 FIND_WHO: Final[LiteralString] = """
-SELECT w.id, w.person, w.repository FROM usage_who AS w
-JOIN unnest($1::text[], $2::text[]) AS told(person, repository)
-    ON w.person IS NOT DISTINCT FROM told.person
-    AND w.repository IS NOT DISTINCT FROM told.repository
+SELECT w.id, w.person, w.repository
+FROM unnest($1::text[], $2::text[]) AS told(person, repository)
+CROSS JOIN LATERAL (
+    SELECT * FROM usage_who
+    WHERE person = told.person AND repository = told.repository
+    UNION ALL SELECT * FROM usage_who
+    WHERE person = told.person AND repository IS NULL AND told.repository IS NULL
+    UNION ALL SELECT * FROM usage_who
+    WHERE person IS NULL AND told.person IS NULL AND repository = told.repository) AS w
 """
 
 READ_WHO: Final[LiteralString] = "SELECT id, person, repository FROM usage_who WHERE id = ANY($1)"
