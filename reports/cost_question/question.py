@@ -122,6 +122,10 @@ MEASURES: Mapping[str, str] = {
     "cost": "coalesce(sum(daily.cost){among}, 0)",  # in the metric of the question
     "billed_cost": "sum(daily.billed_cost){among}",
     "effective_cost": "sum(daily.effective_cost){among}",
+    "outside_ai_billed_cost": "sum(CASE WHEN daily.ai_scope = 'other' THEN daily.billed_cost"
+    " ELSE 0 END){among}",
+    "outside_ai_effective_cost": "sum(CASE WHEN daily.ai_scope = 'other' THEN daily.effective_cost"
+    " ELSE 0 END){among}",
     # Unknown as soon as one of its parts is.
     "list_cost": "CASE WHEN count(daily.list_cost){among} = count(*){among}"
     " THEN sum(daily.list_cost){among} END",

@@ -163,6 +163,7 @@ ROUTES: dict[str, Route] = {
     "api_reconcile": api_of_everything("chargeback", f"/api/v1/reconcile/?period={PERIOD}"),
     "api_gap": api_of_everything("reconciliation", f"/api/v1/reconcile/gap/?period={PERIOD}"),
     "api_chargeback": api("showback", f"/api/v1/chargeback/?period={PERIOD}"),
+    "api_reviews": api("showback", f"/api/v1/reviews/?period={PERIOD}"),
     "api_explain": api(
         "explain",
         "/api/v1/explain/",
@@ -194,8 +195,12 @@ PAGE_ROUTES: dict[str, Route] = {
     "showback_team": page(
         "/showback/alpha/", foreign=("/showback/bravo/", "/showback/bravo/?team=alpha")
     ),
+    "showback_review": post(
+        f"/showback/alpha/review/?period={PERIOD}", state="seen", line="", comment=""
+    ),
     "chargeback": page("/chargeback/", "/chargeback/?team=bravo"),
-    "chargeback_file": page(f"/chargeback/lines.csv?period={PERIOD}&basis=billed"),
+    "chargeback_center": page("/chargeback/center/", "/chargeback/center/?team=bravo"),
+    "chargeback_file": page(f"/chargeback/lines.csv?period={PERIOD}"),
     "reconciliation": page("/reconciliation/", f"/reconciliation/?period={PERIOD}&team=bravo"),
     "reconciliation_csv": page(f"/reconciliation/gap.csv?period={PERIOD}"),
     "explain": page(

@@ -37,6 +37,7 @@ from portal.pages.spend.blocks import (
     sums_apart,
     team_address,
 )
+from portal.pages.spend.showback.review import review_block
 from reports.analysis.sampling_error import sampling_error
 from reports.analysis.spend import (
     Amounts,
@@ -181,7 +182,8 @@ def showback_team(request: HttpRequest, slug: str) -> HttpResponseBase:
     tables = [part if isinstance(part, Table) else part.table for part in parts.values() if part]
     month = Period.month(state.period.last_day)
     between = provided_table(request, state, month=month)
-    tables.append(between)
+    review = review_block(request, state, team, figures.names, figures.parts)
+    tables += [between, *([review.table] if review else [])]
     download = asked_download(request, tables, file_name=f"showback-{slug}-{state.period.start}")
     total = total_of(figures.cells)
     context |= {
@@ -189,6 +191,7 @@ def showback_team(request: HttpRequest, slug: str) -> HttpResponseBase:
         "team": team,
         "between": between,
         "between_month": month,
+        "review": review,
         "total": total,
         "before": before_of(state, total),
         "like_for_like": like_for_like(state),
