@@ -70,6 +70,27 @@ def ledger_attribution(share: str, split_key: str, group: str) -> str:
     )
 
 
+# What a cost is where it names no model: the one definition.
+NAMED_MODEL: Final = "named"
+TRAINING: Final = "training"
+OWN_MODELS: Final = "own"
+FEES: Final = "fees"
+INFRASTRUCTURE: Final = "infrastructure"
+OF_FEES: Final = "'tax', 'credit', 'adjustment', 'commitment_unused'"  # kinds of charge
+
+
+def model_group(alias: str) -> str:
+    """SQL: whether a row of the rollup is of a named model; else of building models, of machines
+    that run own ones, of tax and credits, or of what stands around them.
+    """
+    return (
+        f"CASE WHEN {alias}.model IS NOT NULL THEN '{NAMED_MODEL}'"
+        f" WHEN {alias}.charge_kind IN ({OF_FEES}) THEN '{FEES}'"
+        f" WHEN {alias}.phase = 'build' THEN '{TRAINING}'"
+        f" WHEN {alias}.ai_scope = 'ai' THEN '{OWN_MODELS}' ELSE '{INFRASTRUCTURE}' END"
+    )
+
+
 @dataclass(frozen=True)
 class CostDimension:
     """What costs can be summed by: a column of the rollup `daily`, or of what `join` puts beside
@@ -98,6 +119,7 @@ DIMENSIONS: Mapping[str, CostDimension] = {
     "team": CostDimension("daily.team"),
     "feature": CostDimension("daily.feature"),
     "model": CostDimension("daily.model"),
+    "model_group": CostDimension(model_group("daily")),
     "product": CostDimension("daily.product"),
     "provider": CostDimension("daily.provider_name"),
     "service": CostDimension("daily.service_name"),

@@ -213,6 +213,11 @@ PAGE_ROUTES: dict[str, Route] = {
             "/explain/?team=bravo&bill=0-0",
         ),
     ),
+    "explain_change": page(
+        "/explain/change/",
+        f"/explain/change/?feature={BRAVO.word}",
+        foreign=("/explain/change/?team=bravo",),
+    ),
     "on-call": page("/on-call/", "/on-call/?team=bravo"),
     "debug": page("/debug/", "/debug/?team=bravo"),
     "debug-prices": page("/debug/prices/", "/debug/prices/?team=bravo"),

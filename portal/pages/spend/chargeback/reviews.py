@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from django.http import HttpRequest
@@ -39,13 +39,14 @@ class Reviews:
 
 
 def month_reviews(request: HttpRequest, state: PageState) -> Reviews:
-    owed = {
-        team: cost
-        for (team,), cost, *_ in costs(state.billed_in(state.period).by("team"))
-        if team is not None
-    }
+    """Of every currency, since a team reviews all that it owes; costs are in the page's."""
+    everywhere = replace(state.billed_in(state.period), runs=reviewed_runs(state), filters=())
+    rows = [row for row in costs(everywhere.by("team", "currency")) if row.key[0] is not None]
+    owed = {row.key[0]: row.now for row in rows if row.key[1] == state.currency}
     said = standings(month=state.period.start, scope=state.scope)
-    found = {team: said.get(team, Standing()) for team in sorted({*owed, *said})}
+    found = {
+        team: said.get(team, Standing()) for team in sorted({*said, *(row.key[0] for row in rows)})
+    }
     names = names_of(
         teams=found,
         features={

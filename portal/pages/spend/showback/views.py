@@ -38,6 +38,7 @@ from portal.pages.spend.blocks import (
     team_address,
 )
 from portal.pages.spend.showback.review import review_block
+from portal.pages.spend.why import change_address, why_in_words
 from reports.analysis.sampling_error import sampling_error
 from reports.analysis.spend import (
     Amounts,
@@ -61,6 +62,7 @@ from reports.cost_question.answers import (
     spend_parts,
     usage_cells,
 )
+from reports.queries.costs.spend_items import SpendItem, spend_items
 from reports.queries.ownership.organisation import (
     OrganisationNames,
     TeamInTree,
@@ -146,6 +148,7 @@ class TeamFigures:
     """Everything one team's page reads."""
 
     cells: list[SpendCell]
+    items: list[SpendItem]
     by_feature: Named  # cost per day
     usage: list[UsageCell]
     parts: list[SpendPart]
@@ -174,6 +177,7 @@ def showback_team(request: HttpRequest, slug: str) -> HttpResponseBase:
         return render_page(request, "spend/showback/empty.html", context, **frame)  # type: ignore[arg-type]
     figures = TeamFigures(
         cells=spend_cells(state.question),
+        items=spend_items(state.question),
         by_feature=costs_by_day(question=state.question, dimension="feature"),
         usage=usage_cells(state.question),
         parts=spend_parts(state.question),
@@ -196,6 +200,8 @@ def showback_team(request: HttpRequest, slug: str) -> HttpResponseBase:
         "before": before_of(state, total),
         "like_for_like": like_for_like(state),
         "apart": sums_apart(state),
+        "movers": why_in_words(state, state.question, figures.items, figures.usage),
+        "change_address": change_address(state),
         "period_words": headline_words(state),
         "compare_words": state.compare.words if state.compare else "",
         "unit": unit_costs(figures.callers, lambda _: None).get(None),

@@ -106,6 +106,20 @@ def test_all_accepted_is_done(teams: list[Team]) -> None:
     assert (page.context["stations"][-1].state, page.context["reviews"].accepted) == ("done", 2)
 
 
+def test_a_team_that_is_billed_in_another_currency_is_awaited_too(teams: list[Team]) -> None:
+    euros = Costs(OCTOBER, "EUR")
+    euros.add(2, "7", team=make_team("papers").slug)
+
+    page = client_for(Role.FINANCE).get("/chargeback/?period=2026-10&currency=USD")
+
+    rows = page.context["reviews"].teams.rows
+    assert [(row["team"].value, row["cost"].value) for row in rows] == [
+        ("Ads", Decimal(50)),
+        ("Papers", None),
+        ("Search", Decimal("100.10")),
+    ]
+
+
 def test_only_a_lead_of_this_very_team_marks(teams: list[Team]) -> None:
     other = client_for(Role.TEAM_LEAD, teams[1])
     finance = client_for(Role.FINANCE)
