@@ -14,7 +14,7 @@ from django.urls import reverse
 
 from portal.accounts.models import Role
 from portal.pages.registry import pages, rights
-from tests.portal.canaries import BRAVO, MONTH
+from tests.portal.canaries import ALPHA, BRAVO, MONTH
 
 ROLE_OF = {
     "executive": Role.EXECUTIVE,
@@ -195,6 +195,21 @@ PAGE_ROUTES: dict[str, Route] = {
     "showback_team": page(
         "/showback/alpha/", foreign=("/showback/bravo/", "/showback/bravo/?team=alpha")
     ),
+    "explore": page(
+        "/explore/",
+        "/explore/?rows=feature&columns=model&span=all",
+        foreign=("/explore/?rows=feature&columns=model&team=bravo&span=all",),
+    ),
+    "feature": page(
+        f"/explore/feature/{ALPHA.word}/?period={PERIOD}",
+        foreign=(f"/explore/feature/{BRAVO.word}/?period={PERIOD}",),
+    ),
+    "model": page(
+        f"/explore/model/{ALPHA.word}/?period={PERIOD}",
+        foreign=(f"/explore/model/{BRAVO.word}/?period={PERIOD}",),
+    ),
+    "find": page("/find/", f"/find/?q={ALPHA.word[:2]}", f"/find/?q={BRAVO.word[:2]}"),
+    "help_document": page("/help/metrics/"),
     "showback_review": post(
         f"/showback/alpha/review/?period={PERIOD}", state="seen", line="", comment=""
     ),

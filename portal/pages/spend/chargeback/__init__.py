@@ -12,7 +12,8 @@ from portal.pages.spend.chargeback.views import chargeback, download
 CHARGEBACK = PageSpec(
     name="chargeback",
     label="Chargeback",
-    position=30,
+    position=60,
+    group="close",
     roles=frozenset({Role.FINANCE, Role.FINOPS_ADMIN}),
     urls=(
         path("chargeback/", chargeback, name="chargeback"),

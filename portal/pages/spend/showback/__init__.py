@@ -13,6 +13,7 @@ SHOWBACK = PageSpec(
     name="showback",
     label="Showback",
     position=20,
+    group="see",
     roles=frozenset({Role.EXECUTIVE, Role.TEAM_LEAD, Role.FINANCE, Role.FINOPS_ADMIN}),
     urls=(
         path("showback/", showback, name="showback"),
