@@ -56,7 +56,7 @@ def movers(items: Iterable[SpendItem]) -> list[Mover]:
     with localcontext(EXACT):
         for item in items:
             key = _key(item)
-            now[key] = now.get(key, ZERO) + item.now
+            now[key] = now.get(key, ZERO) + item.compared
             before[key] = before.get(key, ZERO) + item.before
     found = [Mover(key, now[key], before[key]) for key in now if now[key] != before[key]]
     return sorted(found, key=lambda mover: (-abs(mover.amount), str(mover.key)))

@@ -65,9 +65,13 @@ def stacked_days(
     labels: Sequence[str] | None = None,
 ) -> Figure:
     """A bar per day over `days`, gaps as zero. The largest series stands at the bottom; hover shows
-    minor units. With `labels` each bar stands under its own, for months or weeks that begin so.
+    minor units, and of several series the day's total. With `labels` each bar stands under its own,
+    for months or weeks that begin so.
     """
-    bars = [_bar(one, days, minor_units(currency), labels) for one in folded(series)]
+    places = minor_units(currency)
+    bars = [_bar(one, days, places, labels) for one in folded(series)]
+    if len(bars) > 1:
+        bars.append(_totals(series, days, places, labels))
     axis = {"type": "date", "tickformat": "%-d %b", "hoverformat": "%a %-d %b"}
     layout = {
         "barmode": "relative",
@@ -100,6 +104,24 @@ def _bar(
         "marker": _marker(one.shade),
         "customdata": [grouped(cost, places) for cost in costs],
         "hovertemplate": "%{fullData.name}: %{customdata}<extra></extra>",
+    }
+
+
+def _totals(
+    series: Sequence[DaySeries], days: Sequence[date], places: int, labels: Sequence[str] | None
+) -> dict[str, Any]:
+    """Nothing to see but a line of what hovers."""
+    totals = [exact_sum(one.costs.get(day, Decimal(0)) for one in series) for day in days]
+    return {
+        "type": "scatter",
+        "mode": "lines",
+        "x": list(labels) if labels else [day.isoformat() for day in days],
+        "y": [float(total) for total in totals],
+        "name": "Total",
+        "line": {"width": 0},
+        "showlegend": False,
+        "customdata": [grouped(total, places) for total in totals],
+        "hovertemplate": "<b>%{fullData.name}: %{customdata}</b><extra></extra>",
     }
 
 

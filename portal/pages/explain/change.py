@@ -18,7 +18,7 @@ from portal.pages.frame.render import Crumb, render_page
 from portal.pages.frame.state import PageState
 from portal.pages.frame.tables import Cell, Column, Row, Table, arranged
 from portal.pages.registry import page_address
-from portal.pages.spend.blocks import explain_address
+from portal.pages.spend.blocks import explain_address, like_for_like
 from portal.pages.spend.why import part_names, why_in_words
 from reports.analysis.spend import Amounts, why_changed
 from reports.cost_question.answers import CostRow, UsageCell, costs, spend_cells, usage_cells
@@ -79,7 +79,7 @@ def filters_of(request: HttpRequest) -> dict[str, str]:
 def describe(
     request: HttpRequest, state: PageState, question: CostQuestion, chosen: dict[str, str]
 ) -> dict[str, Any]:
-    rows = costs(question.by())
+    rows = compared_costs(question.by())
     total = Amounts(exact_sum(row.now for row in rows), exact_sum(row.before for row in rows))
     is_known = state.compare is not None and state.comparison_known
     usage = _usage(question)
@@ -91,6 +91,7 @@ def describe(
     return {
         "total": total,
         "is_known": is_known,
+        "like_for_like": like_for_like(state),
         "subject": _subject(state, chosen),
         "now_words": state.elapsed.words,
         "before_words": state.compare.words if state.compare else "",
@@ -102,6 +103,15 @@ def describe(
         "tables": tables,
         "query": state.query_string(**chosen),
     }
+
+
+def compared_costs(question: CostQuestion) -> list[CostRow]:
+    """The question's costs as far as they are like for like: a change is of nothing else."""
+    return [
+        CostRow(row.key, row.compared, row.before)
+        for row in costs(question)
+        if row.compared or row.before
+    ]
 
 
 def _subject(state: PageState, chosen: dict[str, str]) -> str:
@@ -126,7 +136,7 @@ def _by(
     total: Amounts,
 ) -> Table | None:
     """Then and now of each value; None where there is only one that says nothing."""
-    found = sorted(costs(question.by(name)), key=_most_moved)
+    found = sorted(compared_costs(question.by(name)), key=_most_moved)
     if not found or [row.key for row in found] == [(None,)]:
         return None
     names = names_of(features=[row.key[0] for row in found] if name == "feature" else [])
@@ -235,7 +245,7 @@ def _quantities(
     request: HttpRequest, state: PageState, question: CostQuestion, usage: list[UsageCell]
 ) -> Table | None:
     """Calls, tokens and cost per token of each model with calls in either period."""
-    cost = {row.key[0]: row for row in costs(question.by("model"))}
+    cost = {row.key[0]: row for row in compared_costs(question.by("model"))}
     rows: list[Row] = []
     for model in sorted({use.model for use in usage if use.model in cost and use.model}):
         own = [use for use in usage if use.model == model]

@@ -68,7 +68,7 @@ def cost_centers(
     days = [
         (team, day, ai_scope == NOT_AI, cost, is_now)
         for asked, is_now in ((question, True), (before, False))
-        for (team, day, ai_scope), cost, _ in costs(asked.by("team", "day", "ai_scope"))
+        for (team, day, ai_scope), cost, *_ in costs(asked.by("team", "day", "ai_scope"))
         if is_now or before_until is None or day < before_until
     ]
     columns = zip(*days, strict=True) if days else ((),) * len(BOUND)
@@ -100,7 +100,7 @@ def center_lines(*, question: CostQuestion, center: int | None) -> list[CenterLi
     question = replace(question, filters=())
     wholes: dict[tuple[str, str | None], Decimal] = {}
     own: dict[tuple[str, str | None], Decimal] = {}
-    for (team, feature, stands), cost, _ in costs(question.by("team", "feature", "cost_center")):
+    for (team, feature, stands), cost, *_ in costs(question.by("team", "feature", "cost_center")):
         if team is not None:
             wholes[team, feature] = EXACT.add(wholes.get((team, feature), Decimal(0)), cost)
             if stands == center:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import NamedTuple
 
+from allocation.values.money import EXACT
 from reports.cost_question.answers import costs
 from reports.cost_question.question import CostQuestion
 
@@ -22,8 +23,13 @@ class SpendItem(NamedTuple):
     kind: str
     now: Decimal
     before: Decimal
+    left_out: Decimal = Decimal(0)  # of now: not compared with before
+
+    @property
+    def compared(self) -> Decimal:
+        return EXACT.subtract(self.now, self.left_out)
 
 
 def spend_items(question: CostQuestion) -> list[SpendItem]:
     asked = question.by("team", "feature", "model", "model_group", "service", "charge_kind")
-    return [SpendItem._make((*row.key, row.now, row.before)) for row in costs(asked)]
+    return [SpendItem._make((*row.key, *row[1:])) for row in costs(asked)]
