@@ -226,7 +226,7 @@ def show_calls(request: HttpRequest) -> HttpResponse:
         "teams": state.scope,
         "failure": picked.failure,
     }
-    among = f"among the newest {SLICE:,} {picked.kind or 'spans '}of the window"
+    among = f"among the newest {SLICE:,} {picked.kind}spans of the window"
     context: dict[str, Any] = {
         "errors": error_rows(state, picked),
         "slowest": named(slowest_calls(**asked)),

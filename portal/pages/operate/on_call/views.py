@@ -86,12 +86,24 @@ def show_on_call(request: HttpRequest) -> HttpResponse:
 
 
 def read_hours(
-    state: PageState, known: KnownTelemetry, now: datetime, hours_back: range
+    state: PageState,
+    known: KnownTelemetry,
+    now: datetime,
+    hours_back: range,
+    *,
+    with_latency: bool = True,
 ) -> list[OnCall]:
-    """The sixty minutes that end so many hours before `now`, each against its own weeks before."""
+    """The sixty minutes that end so many hours before `now`, each against its own weeks before.
+
+    Latency is by far the most rows; not everybody needs it.
+    """
     picked = UsageFilter(environment=state.environment)
     usage = usage_now(now=now, picked=picked, teams=state.scope, hours_back=hours_back)
-    latency = latency_now(now=now, picked=picked, teams=state.scope, hours_back=hours_back)
+    latency = (
+        latency_now(now=now, picked=picked, teams=state.scope, hours_back=hours_back)
+        if with_latency
+        else []
+    )
     return [
         on_call(
             usage=[row for row in usage if row.hours_back == back],
@@ -110,7 +122,13 @@ def off_texts(found: OnCall, known: KnownTelemetry, hour: Hour, rank: str) -> li
     off = found.off(rank)
     lasted: dict[Deviation, int | None] = {}
     if off:
-        before = read_hours(hour.state, known, hour.now, range(1, HISTORY + 1))
+        before = read_hours(
+            hour.state,
+            known,
+            hour.now,
+            range(1, HISTORY + 1),
+            with_latency=any(measure == "p95" for *_, measure in found.deviations),
+        )
         lasted = hours_off(found, before)
     return [hour.off_text(subject, readings, lasted) for subject, readings in off]
 
@@ -149,6 +167,9 @@ def describe(found: OnCall, known: KnownTelemetry, hour: Hour) -> dict[str, Any]
         else None,
         "total": [reading_text(reading) for reading in found.total.readings],
         "weeks": found.total.reading("calls").comparison.weeks,
+        "unpriced_query": (
+            hour.debug_query(found.total) if round(found.total.now.unpriced_calls) else None
+        ),
         "models": [hour.model_text(subject) for subject in found.models],
         "least_spans": LEAST_SPANS,
         "least_failed_spans": LEAST_FAILED_SPANS,

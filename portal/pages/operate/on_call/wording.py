@@ -122,10 +122,12 @@ def subject_name(subject: Subject) -> str:
 
 
 def since(hours: int | None, now: datetime) -> str:
-    """When what is off began: the first of the sixty minutes in a row that are off."""
+    """When what is off began: the hour nearest to the middle of the first sixty minutes that are
+    off, so that it stands still while minutes pass.
+    """
     if hours is None:
         return f"for over {HISTORY} hours"
-    began = now - timedelta(hours=hours)
+    began = (now - timedelta(hours=hours - 1)).replace(minute=0)
     return f"since about {f'{began:%H:%M}' if began.date() == now.date() else moment(began)}"
 
 

@@ -272,6 +272,7 @@ def test_failed_calls_can_be_picked_and_by_their_error(reader: Client) -> None:
     assert list(found.values()) == [{1, 2, 3, 4}, {2, 3, 4}, {3}]
     assert [error.error_type for error, _ in single.context["errors"]] == ["429"]
     assert "Which 429 calls were slowest?" in text_of(single.content)
+    assert "The slowest among the newest 5,000 429 spans" in text_of(single.content)
     assert "the tables of single calls hold 429 calls only" in page
     assert len(costliest_calls(**asked, failure=Failure(error_type="none-such"))) == 0
 

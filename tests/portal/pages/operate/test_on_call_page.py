@@ -12,6 +12,7 @@ from django.test import Client
 from allocation.catalogue.price_store import ensure_prices
 from portal.accounts.models import Role
 from portal.ingest.otlp.rollup.merge import merge_deltas
+from portal.pages.operate.on_call.wording import since
 from tests.factories import Costs, make_user
 from tests.portal.ingest.otlp.sending import CALL, NOW, span
 from tests.portal.pages.operate.test_debug_page import deliver
@@ -91,10 +92,24 @@ def test_a_spike_is_told_first(reader: Client) -> None:
     page = text_of(reader.get("/on-call/").content)
 
     assert "What is off?" in page
-    assert "Error rate 100.0% , expected 0.0%, since about 11:30" in page
+    assert "Error rate 100.0% , expected 0.0%, since about 12:00" in page
     assert "far above expected" in page
     assert "last 2 weeks" in page
     assert "times the usual" not in page
+
+
+@pytest.mark.parametrize(
+    ("hours", "words"),
+    [
+        (1, "since about 12:00"),
+        (13, "since about 00:00"),
+        (14, "since about 19 Nov 23:00"),
+        (None, "for over 12 hours"),
+    ],
+)
+def test_since_is_told_to_the_hour_and_with_the_day_before(hours: int | None, words: str) -> None:
+    assert since(hours, NOW) == words
+    assert since(hours, NOW + timedelta(minutes=20)) == words
 
 
 def test_what_is_off_leads_to_its_failed_calls_of_the_same_minutes(reader: Client) -> None:
