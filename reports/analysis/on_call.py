@@ -116,10 +116,15 @@ class OnCallReading:
         return factor is not None and self.comparison.is_off(factor=factor, least=measure.least)
 
     @property
-    def excess(self) -> Decimal:
-        """What is over the expected where it is off, in the measure's unit; 0 otherwise."""
+    def deviation(self) -> Decimal:
+        """How far it is from the expected where it is off, in the measure's unit; 0 otherwise."""
         now, usual = self.comparison.now, self.comparison.usual
-        return max(now - usual, ZERO) if self.is_off and now and usual is not None else ZERO
+        return abs(now - usual) if self.is_off and now is not None and usual is not None else ZERO
+
+    @property
+    def excess(self) -> Decimal:
+        """What is over the expected where it is off; 0 otherwise."""
+        return self.deviation if self.comparison.place == "above" else ZERO
 
 
 @dataclass(frozen=True)
@@ -173,16 +178,27 @@ class OnCall:
 
     def off(self, rank: str = "failing") -> list[tuple[Subject, list[OnCallReading]]]:
         """The models that are off and with what, the most failing calls (or money) first. All
-        together come last, with what is off in no single model.
+        together come last, with what these models are less than half of.
         """
         models = sorted(
             (model for model in self.models if model.off),
             key=lambda model: (*RANKS[rank](model), model.model or "", model.provider or ""),
         )
-        told = {reading.measure.name for model in models for reading in model.off}
-        untold = [reading for reading in self.total.off if reading.measure.name not in told]
+        untold = [reading for reading in self.total.off if not self._is_told(reading, models)]
         found = [(model, model.off) for model in models]
         return [*found, (self.total, untold)] if untold else found
+
+    def _is_told(self, reading: OnCallReading, models: Sequence[Subject]) -> bool:
+        name = reading.measure.name
+        told = [model for model in models if model.reading(name).is_off]
+        if name == "p95":
+            return bool(told)
+        if name == "errors":
+            parts, whole = sum(model.failing_calls for model in told), self.total.failing_calls
+        else:
+            parts = sum(model.reading(name).deviation for model in told)
+            whole = self.total.reading(name).deviation
+        return bool(told) and parts * 2 >= whole
 
     @property
     def deviations(self) -> set[Deviation]:

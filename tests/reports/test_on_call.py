@@ -180,6 +180,24 @@ def test_what_is_off_in_all_together_alone_is_told_last() -> None:
     assert [reading.measure.name for reading in readings] == ["burn"]
 
 
+def test_a_model_that_tells_little_of_the_whole_does_not_hide_it() -> None:
+    """Sampled thinly, the others can't be judged one by one."""
+    thin = [f"m{number}" for number in range(8)]
+    found = found_of(
+        (hour(0, model="small", cost="3"), past("small", cost="1")),
+        *(
+            (
+                hour(0, model=name, calls=1000, cost="30", spans=10),
+                past(name, calls=1000, cost="10", spans=10),
+            )
+            for name in thin
+        ),
+    )
+
+    assert off_now(found) == [("small", "burn"), (None, "burn")]
+    assert found.off()[-1][0].money == 162
+
+
 def test_errors_and_latency_are_compared_too() -> None:
     usage = [hour(0, errors=10), hour(1), hour(2)]
     latency = [
