@@ -22,6 +22,7 @@ from allocation.runs.month import allocate_period
 from allocation.values.periods import Period
 from portal.demo.accepted_rules import accept_rules
 from portal.demo.bills import ACCOUNTS
+from portal.demo.exchange_rates import load_exchange_rates
 from portal.demo.generate import DemoFiles, whole_truth, write_files
 from portal.demo.organisation import ensure_organisation
 from portal.demo.provider_reports import load_provider_reports
@@ -111,6 +112,7 @@ def load_settings(
         Source.objects.get_or_create(name=name, defaults={"untraced": untraced})
     spans = _import_traces(files, say)
     load_provider_reports(settings)
+    load_exchange_rates(settings)
     bills = _import_bills(files, say)
     months = sorted({bill.month for bill, _ in files.bills})
     for month in months:

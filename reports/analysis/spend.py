@@ -20,11 +20,15 @@ K = TypeVar("K")
 
 @dataclass(frozen=True)
 class Amounts:
+    """`left_out` is what of `now` is not like for like with `before`."""
+
     now: Decimal
     before: Decimal
+    left_out: Decimal = ZERO
 
-    def __add__(self, other: Amounts) -> Amounts:
-        return Amounts(EXACT.add(self.now, other.now), EXACT.add(self.before, other.before))
+    @property
+    def compared(self) -> Decimal:
+        return EXACT.subtract(self.now, self.left_out)
 
 
 NOTHING = Amounts(ZERO, ZERO)
@@ -38,13 +42,15 @@ def totals_by(cells: Iterable[SpendCell], key: Callable[[SpendCell], K]) -> dict
     """Sums per key, largest now first, ties by the key's text."""
     now: dict[K, Decimal] = {}
     before: dict[K, Decimal] = {}
+    left_out: dict[K, Decimal] = {}
     with localcontext(EXACT):
         for cell in cells:
             name = key(cell)
             now[name] = now.get(name, ZERO) + cell.now
             before[name] = before.get(name, ZERO) + cell.before
+            left_out[name] = left_out.get(name, ZERO) + cell.left_out
     ordered = sorted(now, key=lambda name: (-now[name], str(name)))
-    return {name: Amounts(now[name], before[name]) for name in ordered}
+    return {name: Amounts(now[name], before[name], left_out[name]) for name in ordered}
 
 
 @dataclass(frozen=True)
@@ -72,7 +78,8 @@ class CallerCost(NamedTuple):
 
 
 def caller_costs(cells: Iterable[SpendCell], usage: Iterable[UsageCell]) -> list[CallerCost]:
-    """Every caller with calls, and what these cost.
+    """Every caller with calls, and what these cost: in an open month without what comes with its
+    invoice, as in what it is compared with.
 
     What a feature costs besides (GPUs, storage, a vector database) is no cost of its calls, and
     what was done once to build it (a backfill of embeddings, an evaluation) neither.
@@ -86,7 +93,7 @@ def caller_costs(cells: Iterable[SpendCell], usage: Iterable[UsageCell]) -> list
             now, before = calls.get(_caller(use), (ZERO, ZERO))
             calls[_caller(use)] = (now + use.calls, before + use.calls_before)
     return [
-        CallerCost(*caller, now, before, cost.now, cost.before)
+        CallerCost(*caller, now, before, cost.compared, cost.before)
         for caller, (now, before) in calls.items()
         for cost in [costs.get(caller, NOTHING)]
     ]
@@ -210,7 +217,8 @@ class _FeatureUse:
 
 
 def why_changed(cells: Iterable[SpendCell], usage: Iterable[UsageCell]) -> list[ChangePart]:
-    """The parts whose sum is exactly now minus before; parts of nothing are left out.
+    """The parts whose sum is exactly what is compared of now, minus before; parts of nothing are
+    left out.
 
     Per (team, feature), with calls C, tokens T, cost K, models m, and 0 for before: volume = K0
     (C1/C0 - 1); tokens per call = K0 (T1/T0 - C1/C0); mix = sum T1m p0m - K0 T1/T0, where p0m =
@@ -227,10 +235,10 @@ def _sums(cells: Iterable[SpendCell], usage: Iterable[UsageCell]) -> dict[str, D
     features: dict[tuple[str | None, str | None], _FeatureUse] = defaultdict(_FeatureUse)
     for cell in cells:
         if cell.kind in APART:
-            sums[APART[cell.kind]] += cell.now - cell.before
+            sums[APART[cell.kind]] += cell.compared - cell.before
         else:
             use = features[cell.team, cell.feature].models[cell.model]
-            use.cost += cell.now
+            use.cost += cell.compared
             use.cost_before += cell.before
     for used in usage:
         feature = features.get((used.team, used.feature))

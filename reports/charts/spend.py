@@ -59,9 +59,12 @@ def folded(series: Sequence[DaySeries]) -> list[DaySeries]:
 
 def stacked_days(series: Sequence[DaySeries], *, days: Sequence[date], currency: str) -> Figure:
     """A bar per day over `days`, gaps as zero. The largest series stands at the bottom; hover shows
-    minor units.
+    minor units, and of several series the day's total.
     """
-    bars = [_bar(one, days, minor_units(currency)) for one in folded(series)]
+    places = minor_units(currency)
+    bars = [_bar(one, days, places) for one in folded(series)]
+    if len(bars) > 1:
+        bars.append(_totals(series, days, places))
     layout = {
         "barmode": "relative",
         "bargap": 0.15,
@@ -96,6 +99,22 @@ def _bar(one: DaySeries, days: Sequence[date], places: int) -> dict[str, Any]:
         "marker": _marker(one.shade),
         "customdata": [grouped(cost, places) for cost in costs],
         "hovertemplate": "%{fullData.name}: %{customdata}<extra></extra>",
+    }
+
+
+def _totals(series: Sequence[DaySeries], days: Sequence[date], places: int) -> dict[str, Any]:
+    """Nothing to see but a line of what hovers."""
+    totals = [exact_sum(one.costs.get(day, Decimal(0)) for one in series) for day in days]
+    return {
+        "type": "scatter",
+        "mode": "lines",
+        "x": [day.isoformat() for day in days],
+        "y": [float(total) for total in totals],
+        "name": "Total",
+        "line": {"width": 0},
+        "showlegend": False,
+        "customdata": [grouped(total, places) for total in totals],
+        "hovertemplate": "<b>%{fullData.name}: %{customdata}</b><extra></extra>",
     }
 
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Final
+from datetime import date
+from typing import Final, NamedTuple
 
 from allocation.values.names import quoted
 from allocation.values.periods import Period
@@ -105,6 +106,7 @@ DIMENSIONS: Mapping[str, CostDimension] = {
     "charge_kind": CostDimension("daily.charge_kind"),
     "rule": CostDimension("daily.rule"),
     "reason": CostDimension("daily.reason"),
+    "with_invoice": CostDimension("daily.with_invoice"),
     "evidence": CostDimension("daily.evidence"),
     "attribution": CostDimension(attribution("daily")),
     "source": CostDimension("source.name", SOURCE),
@@ -139,15 +141,35 @@ class UnknownDimension(ValueError):
         return f"{quoted(self.name)} is no dimension; choose from {', '.join(DIMENSIONS)}."
 
 
+class SourceDays(NamedTuple):
+    """The day before which a source's charges of the period are compared, and the same day of the
+    compared one.
+    """
+
+    source_id: int
+    end: date
+    before_end: date
+
+
+@dataclass(frozen=True)
+class Alike:
+    """What of two periods is compared like for like: these days of these sources, and nothing that
+    comes with the invoice. reports.cost_question.alike says when.
+    """
+
+    days: tuple[SourceDays, ...]
+
+
 @dataclass(frozen=True)
 class CostQuestion:
     """Which part of the cost rollup is asked for, and by what it is summed.
 
     Without a `period` every charge day of the runs counts, else those of the half-open period;
-    `compare` is a second period beside it. A filter is a dimension and the value that it must have.
-    Without `ai_only`, spend outside AI counts, too. With a `currency`, amounts of every run are
-    converted into it; without one, the runs must share their currency, or it must be among the
-    dimensions: two currencies are never added.
+    `compare` is a second period beside it. Where `alike` is given, only what it says counts there,
+    and the answer also holds what of the period itself the comparison leaves out. A filter is a
+    dimension and the value that it must have. Without `ai_only`, spend outside AI counts, too. With
+    a `currency`, amounts of every run are converted into it; without one, the runs must share their
+    currency, or it must be among the dimensions: two currencies are never added.
     """
 
     runs: tuple[MonthRun, ...]
@@ -159,6 +181,7 @@ class CostQuestion:
     filters: tuple[tuple[str, Value], ...] = ()
     currency: Conversion | None = None
     ai_only: bool = True
+    alike: Alike | None = None
 
     def __post_init__(self) -> None:
         for name in (*self.dimensions, *(name for name, _ in self.filters)):

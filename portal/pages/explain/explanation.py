@@ -14,7 +14,9 @@ from django.http import Http404, HttpRequest
 from allocation.models import AllocationRun
 from portal.pages.frame.state import PageState
 from portal.pages.rules.views import rule_entries
+from reports.cost_question.answers import costs
 from reports.cost_question.question import CostQuestion
+from reports.cost_question.runs import runs_of_months
 from reports.queries.explain.amount import (
     LINES,
     ExplainedDay,
@@ -80,6 +82,17 @@ def question_of(request: HttpRequest, state: PageState) -> CostQuestion:
         charge_kind=request.GET.get("kind") or request.GET.get("charge_kind") or None,
         **asked,
     )
+
+
+def billed_amounts(request: HttpRequest, state: PageState) -> dict[str, Decimal]:
+    """What is asked about, in each currency that it is billed in. An explanation is of bill lines,
+    so it is of one of them; a sum on another page may be converted.
+    """
+    runs = runs_of_months(state.runs, state.period.months())
+    if {run.currency for run in runs} <= {state.currency}:
+        return {}
+    asked = replace(question_of(request, state), runs=runs)
+    return {row.key[0]: row.now for row in costs(asked.by("currency")) if row.now}
 
 
 def explain(request: HttpRequest, state: PageState) -> Explanation:

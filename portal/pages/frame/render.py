@@ -13,11 +13,11 @@ from django.utils import timezone
 
 from allocation.values.periods import Period
 from portal.accounts.models import User
-from portal.pages.frame.state import COMPARISONS, PageState
+from portal.pages.frame.state import BILLED, COMPARISONS, PageState
 from portal.pages.frame.tables import Table
 from portal.pages.registry import Choice, holds, page_address, pages, rights_of
 from reports.charts.style import Figure
-from reports.cost_question.answers import unconverted_costs
+from reports.cost_question.answers import converted_costs, unconverted_costs
 from reports.cost_question.runs import MonthRate, reporting_currencies
 from reports.queries.costs.trust import SourceTrust, Trust, trust
 from reports.queries.ownership.organisation import TeamInTree, environments, teams_in_tree
@@ -160,10 +160,7 @@ def top_bar(
         "metrics": [(key, label, key == state.metric) for key, label in COSTS.items()],
         "metrics_explained": COSTS_EXPLAINED,
         "currencies": [(code, code, code == state.currency) for code in state.currencies],
-        "reports": [
-            (code, code, code == state.report_in)
-            for code in (_reports(state) if "report" in shown else [])
-        ],
+        "reports": _reports(state) if "report" in shown else [],
         "units": [
             (slug, name, slug == state.unit)
             for slug, name in sorted(units.items(), key=lambda unit: unit[1] or "")
@@ -203,9 +200,16 @@ def _scope_name(state: PageState, teams: list[TeamInTree]) -> str | None:
     return next((team.unit_name for team in teams if team.unit == state.unit), state.unit)
 
 
-def _reports(state: PageState) -> list[str]:
-    """Currencies to report in: those that rates lead into, and the one that is asked for."""
-    return sorted({*reporting_currencies(), *([state.report_in] if state.report_in else [])})
+def _reports(state: PageState) -> list[tuple[str, str, bool]]:
+    """What to report in: currencies that rates lead into, and the one that is asked for. Nothing
+    where there are no rates.
+    """
+    wish = state.report_in
+    codes = sorted({*reporting_currencies(), *([wish] if wish and wish != BILLED else [])})
+    if not codes:
+        return []
+    choices = {"": f"all in {state.currency}", BILLED: "as billed"} | {code: code for code in codes}
+    return [(value, label, value == (wish or "")) for value, label in choices.items()]
 
 
 def _is_month(period: Period, month: date) -> bool:
@@ -278,6 +282,7 @@ def render_page(
         "rail": _rail(held, page, state),
         "bar": top_bar(state, tree, spec.choices if choices is None else choices),
         "rates": _rates(state),
+        "converted": converted_costs(state.question).items() if state.conversion else [],
         "unconverted": unconverted_costs(state.question),
         "teams": tree,
         "trust": known,

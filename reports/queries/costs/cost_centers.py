@@ -58,7 +58,7 @@ def cost_centers(
     days = [(*row.key, row.now, True) for row in costs(question.by("team", "day"))]
     days += [
         (team, day, cost, False)
-        for (team, day), cost, _ in costs(before.by("team", "day"))
+        for (team, day), cost, *_ in costs(before.by("team", "day"))
         if before_until is None or day < before_until
     ]
     columns = zip(*days, strict=True) if days else ((), (), (), ())

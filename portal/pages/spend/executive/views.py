@@ -15,11 +15,15 @@ from portal.pages.frame.state import PageState
 from portal.pages.frame.tables import Cell, Column, Row, Table, arranged, asked_download
 from portal.pages.spend.blocks import (
     UNALLOCATED_NAME,
+    apart_by_team,
+    before_of,
     change_chart,
     day_chart,
     headline_words,
+    like_for_like,
     names_and_shades,
     spend_table,
+    sums_apart,
     team_address,
     team_series,
 )
@@ -134,6 +138,7 @@ def _tables(request: HttpRequest, state: PageState, figures: Figures) -> dict[st
 
 def _team_table(request: HttpRequest, state: PageState, figures: Figures) -> Table:
     known = names_and_shades(figures.teams)
+    apart = apart_by_team(state)
 
     def name_cell(slug: str | None) -> Cell:
         if slug is None:
@@ -152,9 +157,10 @@ def _team_table(request: HttpRequest, state: PageState, figures: Figures) -> Tab
         caption="AI cost by team",
         name_cell=name_cell,
         amount_filters=lambda slug: {"team": slug} if slug else {"kind": "unallocated"},
-        days=figures.days["team"],
+        days=None if apart else figures.days["team"],  # there is room for one of them
         units=unit_costs(figures.callers, attrgetter("team")),
         limit=14,
+        apart=apart,
     )
 
 
@@ -253,7 +259,9 @@ def _page(
         **tables,
         **charts,
         "total": total,
-        "before": total.before if state.comparison_known else None,
+        "before": before_of(state, total),
+        "apart": sums_apart(state),
+        "like_for_like": like_for_like(state),
         "period_words": headline_words(state),
         "compare_words": state.compare.words if state.compare else "",
         "unit": _organisation_unit_cost(figures),

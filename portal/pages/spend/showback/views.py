@@ -25,13 +25,16 @@ from portal.pages.registry import page_address
 from portal.pages.spend.between import provided_table
 from portal.pages.spend.blocks import (
     UNALLOCATED_NAME,
+    apart_by_team,
     before_of,
     change_chart,
     day_chart,
     explain_address,
     headline_words,
+    like_for_like,
     names_and_shades,
     spend_table,
+    sums_apart,
     team_address,
 )
 from reports.analysis.sampling_error import sampling_error
@@ -81,7 +84,11 @@ def showback(request: HttpRequest) -> HttpResponseBase:
         )
     table = _teams_table(request, state, teams)
     download = asked_download(request, [table], file_name=f"showback-{state.period.start}")
-    context = {"table": table, "period_words": headline_words(state)}
+    context = {
+        "table": table,
+        "period_words": headline_words(state),
+        "like_for_like": like_for_like(state),
+    }
     return download or render_page(
         request,
         "spend/showback/teams.html",
@@ -129,6 +136,7 @@ def _teams_table(request: HttpRequest, state: PageState, teams: list[TeamInTree]
         units=unit_costs(caller_costs(cells, usage_cells(state.question)), attrgetter("team")),
         limit=0,
         second=("Business unit", unit_of),
+        apart=apart_by_team(state),
     )
 
 
@@ -183,6 +191,8 @@ def showback_team(request: HttpRequest, slug: str) -> HttpResponseBase:
         "between_month": month,
         "total": total,
         "before": before_of(state, total),
+        "like_for_like": like_for_like(state),
+        "apart": sums_apart(state),
         "period_words": headline_words(state),
         "compare_words": state.compare.words if state.compare else "",
         "unit": unit_costs(figures.callers, lambda _: None).get(None),
@@ -235,10 +245,13 @@ def _team_tables(
 def _team_charts(
     request: HttpRequest, state: PageState, figures: TeamFigures
 ) -> dict[str, Chart | None]:
-    largest = totals_by(figures.cells, attrgetter("feature"))
-    shades = {feature: shade_of(number) for number, feature in enumerate(largest)}
+    names = figures.names
     series = [
-        DaySeries(figures.names.feature(feature), shades.get(feature, OTHER), costs)
+        DaySeries(
+            names.feature(feature),
+            shade_of(names.feature_number(feature)) if feature else OTHER,
+            costs,
+        )
         for feature, costs in figures.by_feature.items()
     ]
     return {
