@@ -25,6 +25,7 @@ from reports.charts.style import (
 from reports.readable import grouped
 
 LARGEST = 6
+PLAN = SHADES[6]
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,34 @@ def stacked_days(series: Sequence[DaySeries], *, days: Sequence[date], currency:
     """A bar per day over `days`, gaps as zero. The largest series stands at the bottom; hover shows
     minor units, and of several series the day's total.
     """
+    axis = {"type": "date", "tickformat": "%-d %b", "hoverformat": "%a %-d %b", "fixedrange": True}
+    return _stacked(series, days, currency, axis)
+
+
+def stacked_months(
+    series: Sequence[DaySeries],
+    *,
+    months: Sequence[date],
+    plans: Mapping[date, Decimal],
+    currency: str,
+) -> Figure:
+    """A bar per month, by its first day, and where there are plans a line through them."""
+    axis = {
+        "type": "date",
+        "tickvals": [month.isoformat() for month in months],
+        "ticktext": [f"{month:%b}<br>{month:%Y}" for month in months],
+        "hoverformat": "%B %Y",
+        "fixedrange": True,
+    }
+    figure = _stacked(series, months, currency, axis)
+    if planned := [month for month in months if month in plans]:
+        figure["data"].append(_plan_line(planned, plans, minor_units(currency)))
+    return figure
+
+
+def _stacked(
+    series: Sequence[DaySeries], days: Sequence[date], currency: str, axis: Mapping[str, Any]
+) -> Figure:
     places = minor_units(currency)
     bars = [_bar(one, days, places) for one in folded(series)]
     if len(bars) > 1:
@@ -71,12 +100,7 @@ def stacked_days(series: Sequence[DaySeries], *, days: Sequence[date], currency:
         "hovermode": "x unified",
         "legend": {"orientation": "h", "y": -0.16, "x": 0, "traceorder": "normal"},
         "margin": MARGIN,
-        "xaxis": {
-            "type": "date",
-            "tickformat": "%-d %b",
-            "hoverformat": "%a %-d %b",
-            "fixedrange": True,
-        },
+        "xaxis": dict(axis),
         "yaxis": {
             "tickformat": "~s" if _is_large(series) else ",",
             "ticksuffix": f" {currency}",
@@ -115,6 +139,22 @@ def _totals(series: Sequence[DaySeries], days: Sequence[date], places: int) -> d
         "showlegend": False,
         "customdata": [grouped(total, places) for total in totals],
         "hovertemplate": "<b>%{fullData.name}: %{customdata}</b><extra></extra>",
+    }
+
+
+def _plan_line(
+    months: Sequence[date], plans: Mapping[date, Decimal], places: int
+) -> dict[str, Any]:
+    return {
+        "type": "scatter",
+        "mode": "lines+markers",
+        "x": [month.isoformat() for month in months],
+        "y": [float(plans[month]) for month in months],
+        "name": "Plan",
+        "line": {"color": PLAN, "dash": "dot", "width": 2},
+        "marker": {"size": 8, "symbol": "line-ew-open", "line": {"width": 3}},
+        "customdata": [grouped(plans[month], places) for month in months],
+        "hovertemplate": "%{fullData.name}: %{customdata}<extra></extra>",
     }
 
 
