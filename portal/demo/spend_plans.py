@@ -15,19 +15,20 @@ ORIGIN = "plan-ai.csv"
 AI_SERVICES, MACHINES = "6420 AI services", "6430 GPU capacity"
 
 # (cost centre, team, account): amount a month and currency, at scale 1. Growth has outgrown its
-# plan, Vision stays below, the engineering platform never made one, and nobody planned for the run
-# that trained Recommendations' ranker in the month before.
+# plan, Vision stays below, nobody planned for the long run that trained Recommendations' ranker,
+# and the engineering platform never made a plan.
 PLANS = {
     ("US-4100", "", AI_SERVICES): (16_000, "USD"),
     ("US-4200", "", AI_SERVICES): (12_500, "USD"),
     ("US-4200", "", MACHINES): (6_000, "USD"),
     ("US-4300", "", MACHINES): (30_000, "USD"),
-    ("US-6100", "", AI_SERVICES): (1_200, "USD"),
-    ("DE-7100", "", AI_SERVICES): (3_600, "EUR"),
+    ("US-6100", "", AI_SERVICES): (1_000, "USD"),
+    ("DE-7100", "", AI_SERVICES): (4_200, "EUR"),
     ("DE-7200", "", AI_SERVICES): (1_600, "EUR"),
     ("", "support", AI_SERVICES): (9_000, "USD"),
     ("", "vision", MACHINES): (30_000, "USD"),
-    ("", "growth", AI_SERVICES): (1_200, "USD"),
+    ("", "growth", AI_SERVICES): (1_000, "USD"),
+    ("", "recommendations", MACHINES): (6_000, "USD"),
     ("", "documents", AI_SERVICES): (2_100, "EUR"),
 }
 

@@ -1,7 +1,7 @@
 """Are we on plan? What was spent of each plan, what is left, and the pace to the month's end. Pure.
 
-A pace is no forecast: it goes on evenly with what was charged by the day so far, for each source by
-the days that it is billed for, and without what comes with the invoice.
+A pace is no forecast: what was charged by the day so far goes on evenly, for each source by the days
+that it is billed for. What comes with the invoice counts once it is there, and does not go on.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ ZERO = Decimal(0)
 
 
 class DaySpend(NamedTuple):
-    """Cost of a team on a day by one source; `left_out` is what of it the pace leaves out."""
+    """Cost of a team on a day by one source; `left_out` is what of it does not
+    go on in a pace."""
 
     team: str | None
     source: str
@@ -39,10 +40,10 @@ class Pace:
     factors: Mapping[str, Fraction]
     places: int
 
-    def of(self, by_source: Mapping[str, Decimal]) -> Decimal:
-        whole = sum(
-            (Fraction(cost) * self.factors.get(source, 1) for source, cost in by_source.items()),
-            Fraction(0),
+    def of(self, actual: Decimal, by_day: Mapping[str, Decimal]) -> Decimal:
+        """Where cost ends of which `by_day` is charged by the day, by source."""
+        whole = Fraction(actual) + sum(
+            Fraction(cost) * (self.factors.get(source, 1) - 1) for source, cost in by_day.items()
         )
         return Decimal(round(whole * 10**self.places)).scaleb(-self.places)
 
@@ -111,13 +112,13 @@ def on_plan(
     cost of a day counts.
     """
     actual: dict[PlanHolder | None, Decimal] = {}
-    by_source: dict[PlanHolder, dict[str, Decimal]] = {}
+    by_day: dict[PlanHolder, dict[str, Decimal]] = {}
     with localcontext(EXACT):
         for one in spent:
             holder = holder_of(one.team, one.day)
             actual[holder] = actual.get(holder, ZERO) + one.cost
             if holder is not None:
-                own = by_source.setdefault(holder, {})
+                own = by_day.setdefault(holder, {})
                 own[one.source] = own.get(one.source, ZERO) + one.cost - one.left_out
     lines = tuple(
         PlanLine(
@@ -125,7 +126,7 @@ def on_plan(
             name,
             amount,
             actual.get(holder, ZERO),
-            pace.of(by_source.get(holder, {})) if pace else None,
+            pace.of(actual.get(holder, ZERO), by_day.get(holder, {})) if pace else None,
         )
         for holder, (name, amount) in plans.items()
     )

@@ -77,7 +77,7 @@ def stacked_months(
     axis = {
         "type": "date",
         "tickvals": [month.isoformat() for month in months],
-        "ticktext": [f"{month:%b}<br>{month:%Y}" for month in months],
+        "ticktext": [f"{month:%b %Y}" for month in months],
         "hoverformat": "%B %Y",
         "fixedrange": True,
     }

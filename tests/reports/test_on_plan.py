@@ -54,7 +54,7 @@ def test_cost_without_a_team_is_without_a_plan() -> None:
     assert (counting, found.unplanned, found.lines[0].actual) == ([SEARCH], 7, 0)
 
 
-def test_the_pace_goes_by_each_source_s_days_and_leaves_the_invoice_out() -> None:
+def test_the_pace_goes_by_each_source_s_days_and_takes_the_invoice_as_it_stands() -> None:
     spent = [
         spend("search", 1, "10"),
         spend("search", 2, "5", "5"),  # tax
@@ -67,8 +67,8 @@ def test_the_pace_goes_by_each_source_s_days_and_leaves_the_invoice_out() -> Non
     ).lines
 
     assert line.actual == 18
-    assert line.pace == Decimal("25.00")  # 10 x 1.5 and 3 x 3.33..
-    assert line.over == 5
+    assert line.pace == Decimal("30.00")  # 10 x 1.5, 3 x 3.33.. and 5 as they stand
+    assert line.over == 10
     assert line.left == 2
 
 

@@ -25,6 +25,7 @@ from reports.queries.costs.spend_plans import MonthPlan, TeamCenters, month_plan
 from reports.readable import WITH_INVOICE, about, listed, money
 
 PACE = "Pace to month end"
+PACE_COLUMN = "Pace, no forecast"
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,7 @@ class PlanView:
             return told
         kinds = listed([WITH_INVOICE[kind] for kind in usual])
         size = f"{about(exact_sum(usual.values()))} {self.state.shown_currency}"
-        return f"{told} Left out of it: {kinds}, about {size} with each invoice."
+        return f"{told} Left out of it, until the invoice is there: {kinds}, about {size} a month."
 
     @property
     def apart_words(self) -> str:
@@ -170,7 +171,7 @@ def plan_columns(state: PageState) -> list[Column]:
     """Beside a cost; each only where a row has a value."""
     return [
         Column("plan", "Plan", "money", state.places, if_any=True),
-        Column("pace", f"{PACE}, no forecast", "money", state.places, if_any=True),
+        Column("pace", PACE_COLUMN, "money", state.places, if_any=True),
         Column("left", "Left of plan", "money", state.places, if_any=True),
     ]
 
@@ -191,7 +192,7 @@ def plan_table(request: HttpRequest, state: PageState, found: OnPlan) -> Table:
         Column("name", "Cost centre or team"),
         Column("plan", f"Plan, {state.shown_currency}", "money", state.places),
         Column("actual", "Cost so far" if found.has_pace else "Cost", "money", state.places),
-        Column("pace", f"{PACE}, no forecast", "money", state.places, if_any=True),
+        Column("pace", PACE_COLUMN, "money", state.places, if_any=True),
         Column("left", "Left", "money", state.places, is_key=True),
         Column("outcome", "Against plan", "words"),
     ]
@@ -227,12 +228,12 @@ def _plan_row(state: PageState, line: PlanLine) -> Row:
 
 
 def outcome(state: PageState, line: PlanLine) -> str:
-    """ "over by 1,200.00", "pace 300.00 over plan" or "within plan"."""
+    """ "over plan", "pace over by 300.00" or "within plan"."""
     if line.left < 0:
-        return f"over by {money(-line.left, state.places)}"
+        return "over plan"
     if line.over is not None:
-        return f"pace {money(line.over, state.places)} over"
-    return "within"
+        return f"pace over by {money(line.over, state.places)}"
+    return "within plan"
 
 
 # ---------------------------------------------------------------- months

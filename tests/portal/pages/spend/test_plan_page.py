@@ -206,8 +206,8 @@ def test_the_executive_page_shows_plan_pace_and_what_is_left() -> None:
         for row in table.rows
     ]
     assert shown == [
-        ["Support", 50, 20, 60, 30, "pace 10.00 over"],
-        ["Centre 4100", Decimal("400.5"), 125, 375, Decimal("275.5"), "within"],
+        ["Support", 50, 20, 60, 30, "pace over by 10.00"],
+        ["Centre 4100", Decimal("400.5"), 125, 375, Decimal("275.5"), "within plan"],
     ]
     assert [table.total[name].value for name in ("plan", "actual", "pace", "left")] == [
         Decimal("450.5"),
@@ -221,13 +221,13 @@ def test_the_executive_page_shows_plan_pace_and_what_is_left() -> None:
     body = text_of(response.content)
     assert "3.25 USD were spent without a plan." in body
     assert "going on evenly to 30 November. It is no forecast." in body
-    assert "Left out of it: tax, about 31 USD with each invoice." in body
+    assert "Left out of it, until the invoice is there: tax, about 31 USD a month." in body
     csv = client_of(Role.EXECUTIVE).get("/executive/?period=2026-11&download=plans")
-    assert csv.content.decode().splitlines()[1] == "Support,50,20,60,30,pace 10.00 over"
+    assert csv.content.decode().splitlines()[1] == "Support,50,20,60,30,pace over by 10.00"
 
 
 @pytest.mark.usefixtures("company", "mid_november")
-def test_the_pace_leaves_out_what_comes_with_the_invoice_and_the_cost_does_not() -> None:
+def test_what_comes_with_the_invoice_does_not_go_on_in_the_pace() -> None:
     plan("2026-11,,search,,500,USD")
     names = {"team": "search", "rule": "tax", "with_invoice": "tax", "charge_kind": "tax"}
     add_cost(
@@ -241,7 +241,7 @@ def test_the_pace_leaves_out_what_comes_with_the_invoice_and_the_cost_does_not()
 
     line = client_of(Role.EXECUTIVE).get("/showback/search/?period=2026-11").context["plan"]
 
-    assert (line.actual, line.pace, line.left) == (165, 375, 335)
+    assert (line.actual, line.pace, line.left) == (165, 415, 335)
 
 
 @pytest.mark.usefixtures("company", "mid_november")
@@ -273,7 +273,7 @@ def test_showback_and_team_page_show_the_plans_of_teams() -> None:
     ]
     assert "plan" not in rows["Support"]
     assert page.context["plan"].left == Decimal("-24.75")
-    assert "over by 24.75" in text_of(page.content)
+    assert "over plan" in text_of(page.content)
     assert client.get("/showback/support/?period=2026-11").context["plan"] is None
 
 
