@@ -302,6 +302,15 @@ WITH_INVOICE = {
     "fee": "commitment fees",
 }
 
+# What cost is of that names no model, as reports.cost_question.question tells it apart.
+MODEL_GROUPS = {
+    "named": "Models by name",
+    "training": "Training",
+    "own": "Own models on GPUs",
+    "infrastructure": "Other infrastructure",
+    "fees": "Fees, tax and credits",
+}
+
 METHODS = {
     "direct": "direct: the whole charge goes to one owner",
     "traced_usage": ("traced usage: each caller pays in proportion to what its spans say it used"),

@@ -21,6 +21,7 @@ PAGES = [
     "/on-call/",
     "/debug/",
     "/explain/?team=alpha&bill=0-0",
+    "/explain/change/?team=alpha",
     "/rules/",
     "/rules/edit/",
     "/rules/previews/{preview}/",

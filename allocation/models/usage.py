@@ -55,6 +55,13 @@ class UsageDimension(models.Model):
         null=True
     )  # the ingest key; not a foreign key, since `allocation` knows no accounts
 
+    class Meta:
+        indexes = [
+            # Who else tells of a service's calls, asked for every batch of spans.
+            models.Index("service", "scope", name="dimension_of_observers",
+                         condition=models.Q(is_inference=True)),
+        ]  # fmt: skip
+
 
 class UsageWho(models.Model):
     """Who calls were made by, and for which repository, as far as they tell. Apart from usage

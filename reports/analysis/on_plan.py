@@ -1,7 +1,7 @@
 """Are we on plan? What was spent of each plan, what is left, and the pace to the month's end. Pure.
 
-A pace is no forecast: what was charged by the day so far goes on evenly, for each source by the days
-that it is billed for. What comes with the invoice counts once it is there, and does not go on.
+A pace is no forecast: what was charged by the day so far goes on evenly, for each source by the
+days that it is billed for. What comes with the invoice counts once it is there, and does not go on.
 """
 
 from __future__ import annotations

@@ -32,6 +32,11 @@ class CostRow(NamedTuple):
     before: Decimal
     left_out: Decimal = ZERO
 
+    @property
+    def compared(self) -> Decimal:
+        """What of now is like for like with before."""
+        return EXACT.subtract(self.now, self.left_out)
+
 
 def costs(question: CostQuestion) -> list[CostRow]:
     """One row per combination of the dimensions that has cost, ordered by them."""

@@ -70,6 +70,27 @@ def ledger_attribution(share: str, split_key: str, group: str) -> str:
     )
 
 
+# What a cost is where it names no model: the one definition.
+NAMED_MODEL: Final = "named"
+TRAINING: Final = "training"
+OWN_MODELS: Final = "own"
+FEES: Final = "fees"
+INFRASTRUCTURE: Final = "infrastructure"
+OF_FEES: Final = "'tax', 'credit', 'adjustment', 'commitment_unused'"  # kinds of charge
+
+
+def model_group(alias: str) -> str:
+    """SQL: whether a row of the rollup is of a named model; else of building models, of machines
+    that run own ones, of tax and credits, or of what stands around them.
+    """
+    return (
+        f"CASE WHEN {alias}.model IS NOT NULL THEN '{NAMED_MODEL}'"
+        f" WHEN {alias}.charge_kind IN ({OF_FEES}) THEN '{FEES}'"
+        f" WHEN {alias}.phase = 'build' THEN '{TRAINING}'"
+        f" WHEN {alias}.ai_scope = 'ai' THEN '{OWN_MODELS}' ELSE '{INFRASTRUCTURE}' END"
+    )
+
+
 @dataclass(frozen=True)
 class CostDimension:
     """What costs can be summed by: a column of the rollup `daily`, or of what `join` puts beside
@@ -98,6 +119,7 @@ DIMENSIONS: Mapping[str, CostDimension] = {
     "team": CostDimension("daily.team"),
     "feature": CostDimension("daily.feature"),
     "model": CostDimension("daily.model"),
+    "model_group": CostDimension(model_group("daily")),
     "product": CostDimension("daily.product"),
     "provider": CostDimension("daily.provider_name"),
     "service": CostDimension("daily.service_name"),
@@ -122,6 +144,10 @@ MEASURES: Mapping[str, str] = {
     "cost": "coalesce(sum(daily.cost){among}, 0)",  # in the metric of the question
     "billed_cost": "sum(daily.billed_cost){among}",
     "effective_cost": "sum(daily.effective_cost){among}",
+    "outside_ai_billed_cost": "sum(CASE WHEN daily.ai_scope = 'other' THEN daily.billed_cost"
+    " ELSE 0 END){among}",
+    "outside_ai_effective_cost": "sum(CASE WHEN daily.ai_scope = 'other' THEN daily.effective_cost"
+    " ELSE 0 END){among}",
     # Unknown as soon as one of its parts is.
     "list_cost": "CASE WHEN count(daily.list_cost){among} = count(*){among}"
     " THEN sum(daily.list_cost){among} END",

@@ -198,7 +198,7 @@ def one_call(canary: Canary, number: int, *, word: str) -> uuid.UUID:
     with connection.cursor() as cursor:
         cursor.execute("SELECT ensure_span_partition(%s)", [started.date()])
     dimension = usage_dimension(canary, number, word=word)
-    who = ledger.UsageWho.objects.create(person=word, repository=word)
+    who, _ = ledger.UsageWho.objects.get_or_create(person=word, repository=word)
     trace = uuid.UUID(int=number)
     ledger.Span.objects.create(
         span_day=started.date(),

@@ -40,6 +40,7 @@ from reports.queries.explain.evidence import (
 )
 from reports.queries.explain.variants import run_with_rules
 
+WHOLES = ("1", "ai")
 FILTERS = ("feature", "product", "model", "provider", "service", "source", "rule", "reason")
 
 
@@ -66,17 +67,17 @@ class Explanation:
 
 
 def question_of(request: HttpRequest, state: PageState) -> CostQuestion:
-    """`whole=1` asks about the whole billing month and spending outside AI, too; otherwise charge
-    days and AI only.
+    """`whole=1` asks about the whole billing month and spending outside AI, too, `whole=ai` about
+    its AI only; otherwise charge days and AI only.
     """
     asked: dict[str, Any] = {name: request.GET.get(name) or None for name in FILTERS}
     if any(value and len(value) > 500 for value in asked.values()):
         raise Http404
-    whole = request.GET.get("whole") == "1"
+    whole = request.GET.get("whole")
     return replace(
         state.billed_in(state.period),
-        period=None if whole else state.elapsed,
-        ai_only=not whole,
+        period=None if whole in WHOLES else state.elapsed,
+        ai_only=whole != "1",
     ).where(
         team=state.team,
         charge_kind=request.GET.get("kind") or request.GET.get("charge_kind") or None,

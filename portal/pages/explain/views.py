@@ -52,9 +52,11 @@ from reports.readable import KINDS, METHODS, calculated, kind_known_by, reason_w
 
 log = logging.getLogger(__name__)
 
+# By whether it is AI only, and whether it is of charge days.
 BASIS_WORDS = {
-    True: "AI spending only, by the day of the charge",
-    False: "everything on the month's bills, also outside AI",
+    (True, True): "AI spending only, by the day of the charge",
+    (True, False): "AI spending only, on the month's bills",
+    (False, False): "everything on the month's bills, also outside AI",
 }
 OWN_PARAMETERS = ("line", "day", "bill", "offset", "part", "format", "download")
 MOST_BILL_ROWS = 50_000  # in one download
@@ -169,7 +171,7 @@ def describe(found: Explanation, request: HttpRequest, state: PageState) -> dict
     return {
         "found": found,
         "subject": subject(found, names, state),
-        "basis": BASIS_WORDS[found.question.ai_only],
+        "basis": BASIS_WORDS[found.question.ai_only, found.question.period is not None],
         "parts": [
             PartText(
                 part,

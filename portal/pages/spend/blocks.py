@@ -16,6 +16,7 @@ from portal.pages.frame.render import Chart
 from portal.pages.frame.state import PageState
 from portal.pages.frame.tables import Cell, Column, Kind, Row, Table, arranged
 from portal.pages.registry import page_address
+from portal.pages.spend.why import change_address, part_names
 from reports.analysis.spend import NOTHING, Amounts, ChangePart, UnitCost
 from reports.charts.spend import DaySeries, bridge, spark_points, stacked_days
 from reports.charts.style import OTHER, UNALLOCATED, shade_of
@@ -155,19 +156,20 @@ def change_chart(
     if not (parts or total.before or total.compared):
         return None
     before_label, after_label = state.compare.words, state.elapsed.words
+    names = part_names(parts)
     figure = bridge(
         before=total.before,
-        parts=[(part.label, part.amount) for part in parts],
+        parts=[(name, part.amount) for name, part in zip(names, parts, strict=True)],
         after=total.compared,
     )
     rows: list[Row] = [{"part": Cell(value=before_label), "amount": Cell(value=total.before)}]
     rows += [
         {
-            "part": Cell(value=part.label),
+            "part": Cell(value=name),
             "meaning": Cell(value=part.meaning),
-            "amount": Cell(value=part.amount),
+            "amount": Cell(value=part.amount, href=_change_of(state, part), explain=True),
         }
-        for part in parts
+        for name, part in zip(names, parts, strict=True)
     ]
     columns = [
         Column("part", "Part"),
@@ -177,6 +179,14 @@ def change_chart(
     whole = {"part": Cell(value=after_label), "amount": Cell(value=total.compared)}
     table = Table("why", "Why it changed", columns, rows, total=whole, sortable=False)
     return Chart("why", "Why did it change?", figure, arranged(table, request), "tall")
+
+
+def _change_of(state: PageState, part: ChangePart) -> str:
+    """Where the change of one feature is explained; "" for parts of many."""
+    if part.subject is None:
+        return ""
+    team, feature = part.subject
+    return change_address(state, team=team, feature=feature)
 
 
 def spend_table(
@@ -215,7 +225,7 @@ def spend_table(
     rows: list[Row] = [
         {
             "name": name_cell(key),
-            **_spend_cells(state, amounts, whole, explain_address(state, **amount_filters(key))),
+            **_spend_cells(state, amounts, whole, amount_filters(key)),
             **(_apart_cells(amounts, apart[key]) if key in apart else {}),
             **(more[1].get(key, {}) if more else {}),
             **({"second": Cell(value=second[1](key))} if second else {}),
@@ -259,11 +269,29 @@ def _spend_columns(
     ]
 
 
-def _spend_cells(state: PageState, amounts: Amounts, whole: Amounts, href: str = "") -> Row:
+def _spend_cells(
+    state: PageState,
+    amounts: Amounts,
+    whole: Amounts,
+    filters: Mapping[str, str | None] | None = None,
+) -> Row:
+    """The cost leads to its explanation, and the change to its own. Where no model is named, both
+    lead to the change, which can tell such cost apart.
+    """
+    chosen = {name: value for name, value in (filters or {}).items() if value}
+    change = ""
+    if state.comparison_known and (chosen or filters is None):
+        change = change_address(state, **chosen)
+    cost = change if "model_group" in chosen else explain_address(state, **chosen)
     return {
-        "cost": Cell(value=amounts.now, href=href, explain=bool(href)),
+        "cost": Cell(value=amounts.now, href=cost, explain=bool(cost)),
         "share": Cell(value=ratio(amounts.now, whole.now)),
-        "change": Cell(value=amounts.compared, before=before_of(state, amounts)),
+        "change": Cell(
+            value=amounts.compared,
+            before=before_of(state, amounts),
+            href=change,
+            explain=bool(change),
+        ),
     }
 
 

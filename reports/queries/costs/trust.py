@@ -122,9 +122,16 @@ class Trust:
         return ratio(self.parts.get(part, Decimal(0)), self.total)
 
 
-def trust(*, question: CostQuestion, every_run: CostQuestion, now: datetime) -> Trust:
+def trust(
+    *,
+    question: CostQuestion,
+    every_run: CostQuestion,
+    now: datetime,
+    keys_used_at: datetime | None = None,
+) -> Trust:
     """`question` is about the cost that the page shows, `every_run` about the current runs of all
-    currencies.
+    currencies. `keys_used_at`: when a program last sent with an ingest key, which is news where its
+    spans tell of days ago.
     """
     reach = source_reach(question=every_run, today=now.date())
     with connection.cursor() as cursor:
@@ -132,7 +139,10 @@ def trust(*, question: CostQuestion, every_run: CostQuestion, now: datetime) -> 
         arrived = cursor.fetchall()
     sources = [SourceTrust(name, reach.get(name), *newest) for _, name, *newest in arrived if name]
     sources.sort(key=lambda source: (-(source.through or date.min).toordinal(), source.name))
-    return Trust(sources, arrived[0][0], attributed_parts(question))
+    traces_at: datetime | None = arrived[0][0]
+    if traces_at and keys_used_at:
+        traces_at = max(traces_at, keys_used_at)
+    return Trust(sources, traces_at, attributed_parts(question))
 
 
 @cached_by_run

@@ -25,6 +25,7 @@ from portal.demo.load import load_demo
 from portal.demo.people import ensure_people
 from portal.pages.frame.tables import Cell, Table
 from reports.queries.ownership.organisation import names_of
+from reports.readable import MODEL_GROUPS
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -160,11 +161,26 @@ def assert_equal_to_the_cent(shown: Decimal | None, own: Decimal) -> None:
 def assert_rows(table: Table, own: dict[str, Moved], *, known: bool) -> None:
     """Each row's cost is the whole of the month, and its change is like for like."""
     shown = {str(row["name"].value): row for row in table.rows}
+    of_no_model = [shown.pop(name) for name in MODEL_GROUPS.values() if name in shown]
+    if of_no_model:
+        shown["no model"] = {
+            "cost": Cell(value=sum_of(of_no_model, "cost")),
+            "change": Cell(
+                value=sum_of(of_no_model, "change"),
+                before=exact_sum(row["change"].before or Decimal(0) for row in of_no_model)
+                if known
+                else None,
+            ),
+        }
     costly = {name for name, moved in own.items() if moved.now or moved.before}
     assert costly <= set(shown)
     for name, row in shown.items():
         moved = own.get(name, Moved(Decimal(0), Decimal(0), Decimal(0)))
         assert_change(row["cost"], row["change"], moved, known=known)
+
+
+def sum_of(rows: list[dict[str, Cell]], column: str) -> Decimal:
+    return exact_sum(Decimal(row[column].value or 0) for row in rows)
 
 
 def assert_change(cost: Cell, change: Cell, own: Moved, *, known: bool) -> None:

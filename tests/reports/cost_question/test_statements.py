@@ -24,7 +24,7 @@ from reports.cost_question.question import (
 )
 from reports.cost_question.runs import MonthRun
 from reports.cost_question.statement import parameters, rollup, statement
-from reports.exports.csv.chargeback import line_sums, total_sums
+from reports.exports.detail import line_sums, total_sums
 from reports.queries.explain.amount import days_statement, lines_statement
 from tests.factories import Costs
 from tests.ledger_rows import asked_about

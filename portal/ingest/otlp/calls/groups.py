@@ -11,6 +11,7 @@ from portal.ingest.otlp.traces.models import is_known
 
 CROWD = 64  # how many that begin before and after are candidates of a pair
 CLOSE = 0.01  # totals that differ by less are one count, or by one token
+NESTED_US = 50_000  # how far the inner one's time may reach out of the outer one's
 
 
 @dataclass(eq=False)
@@ -76,6 +77,13 @@ class Groups:
 def close(one: tuple[int, int], other: tuple[int, int]) -> bool:
     """Whether input and output are the same within 1%, or one token."""
     return all(abs(a - b) <= max(1, CLOSE * max(a, b)) for a, b in zip(one, other, strict=True))
+
+
+def is_inside(inner: Seen, outer: Seen) -> bool:
+    return (
+        inner.started_us >= outer.started_us - NESTED_US
+        and inner.ended_us <= outer.ended_us + NESTED_US
+    )
 
 
 def pairs(

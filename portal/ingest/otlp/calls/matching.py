@@ -4,18 +4,17 @@ batches they arrive in, the same spans end up counted.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
-from portal.ingest.otlp.calls.groups import Group, Groups, close, known_model, pairs
+from portal.ingest.otlp.calls.groups import Group, Groups, close, is_inside, known_model, pairs
 from portal.ingest.otlp.calls.seen import Seen, SpanPlace, TraceTree
-from portal.ingest.otlp.traces.emitters import emitter_of
+from portal.ingest.otlp.calls.unlinked import are_halves, by_likeness, by_stream, look_alike
 from portal.ingest.otlp.traces.kinds import BETWEEN_CALLS
 from portal.ingest.otlp.traces.normalise import REPEATS_CALLS
 from portal.ingest.otlp.traces.sellers import same_seller
 
 ANSWER_US = 600_000_000  # how far apart two observers of one answer may be
-NESTED_US = 50_000  # how far one sibling's time may reach out of the other's
 
 
 @dataclass
@@ -33,7 +32,7 @@ def match(
     spans: Iterable[Seen], skeleton: Mapping[tuple[str, int], int | None] | None = None
 ) -> Matched:
     """The calls that these spans tell of: equal answers in any traces, siblings of different
-    observers, and calls right inside of calls.
+    observers, calls right inside of calls, and what looks alike in traces that nothing links.
 
     Usage of an unknown operation is a call where no call with usage lies below it. A span that is
     known to repeat its calls' usage (agent, workflow) counts only where no call is found below it,
@@ -50,6 +49,7 @@ def match(
     join_siblings(groups, calls, above, tree)
     for key in join_nested(groups, calls, above, tree):
         left_out[key] = REPEATS_CALLS
+    join_unlinked(groups, [call for call in calls if call.key not in left_out])
     found = [group for group in groups.all() if group.spans[0].key not in left_out]
     totals = lonely_totals(tree, calls)
     left_out.update(
@@ -177,6 +177,10 @@ def join_siblings(
     """One call that different observers saw beside each other, or in two spans of one that is known
     to do so.
     """
+
+    def siblings(one: Seen, other: Seen) -> bool:
+        return one.key.trace == other.key.trace and are_siblings(one, other, tree)
+
     families: dict[tuple[str, int | None], list[Seen]] = {}
     for call in calls:
         parent = above[call.key]
@@ -184,31 +188,40 @@ def join_siblings(
         families.setdefault(place, []).append(call)
     for family in families.values():
         if len(family) > 1:
-            pair_streams(groups, family)
-            pair_observers(groups, family, tree)
+            pair_streams(groups, family, in_time)
+            pair_observers(groups, family, siblings)
 
 
-def pair_streams(groups: Groups, family: list[Seen]) -> None:
+def pair_streams(
+    groups: Groups, family: Iterable[Seen], are_one: Callable[[Seen, Seen], bool]
+) -> None:
     """A stream's request that tells nothing, and the log span with its usage when it was over."""
-    streaming = [call for call in family if emitter_of(call.told.scope or "").pairs == "stream_log"]
-    requests = [call for call in streaming if not call.has_usage and not call.failed]
-    logs = [call for call in streaming if call.has_usage and call.ended_us == call.started_us]
-    if not requests or not logs:
-        return
+    of_requests: dict[Group, Seen] = {}
+    of_logs: dict[Group, Seen] = {}
+    for call in family:
+        group = groups.of[call.key]
+        if call.is_stream and group.totals is None:
+            of_requests[group] = call
+        elif call.is_log and not any(span.is_stream for span in group.spans):
+            of_logs[group] = call
 
     def distance(one: Group, other: Group) -> tuple[int, int] | None:
-        request, log = one.spans[0], other.spans[0]
-        fits = request.told.scope == log.told.scope and one.may_be(other)
-        if fits and request.started_us <= log.started_us:
+        request, log = of_requests[one], of_logs[other]
+        if are_one(request, log) and one.may_be(other):
             return log.started_us - request.started_us, log.key.span_id
         return None
 
-    of_requests = [groups.of[call.key] for call in requests]
-    for one, other in pairs(of_requests, [groups.of[call.key] for call in logs], distance):
+    for one, other in pairs(list(of_requests), list(of_logs), distance):
         groups.join(one, other)
 
 
-def pair_observers(groups: Groups, family: list[Seen], tree: TraceTree) -> None:
+def in_time(request: Seen, log: Seen) -> bool:
+    return request.told.scope == log.told.scope and request.started_us <= log.started_us
+
+
+def pair_observers(
+    groups: Groups, family: list[Seen], are_one: Callable[[Seen, Seen], bool]
+) -> None:
     """Observer after observer, each span with at most one of another's; never two of one."""
     scopes = sorted({call.told.scope or "" for call in family})
     if len(scopes) < 2:
@@ -222,7 +235,7 @@ def pair_observers(groups: Groups, family: list[Seen], tree: TraceTree) -> None:
             (abs(a.started_us - b.started_us), b.key.span_id)
             for a in one.spans
             for b in other.spans
-            if a.key.trace == b.key.trace and are_siblings(a, b, tree)
+            if are_one(a, b)
         ]
         return min(fitting) if fitting and one.may_be(other) else None
 
@@ -249,13 +262,6 @@ def are_siblings(one: Seen, other: Seen, tree: TraceTree) -> bool:
     )
 
 
-def is_inside(inner: Seen, outer: Seen) -> bool:
-    return (
-        inner.started_us >= outer.started_us - NESTED_US
-        and inner.ended_us <= outer.ended_us + NESTED_US
-    )
-
-
 def are_beside(one: Seen, other: Seen, tree: TraceTree) -> bool:
     """Whether none is above the other, and the parent of one is the other's, or above the other's:
     an observer may not pass its own spans on as parents.
@@ -268,6 +274,19 @@ def are_beside(one: Seen, other: Seen, tree: TraceTree) -> bool:
     if one.key.span_id in over_other or other.key.span_id in over_one:
         return False
     return first is None or second is None or first in over_other or second in over_one
+
+
+# ---------------------------------------------------------------- traces that nothing links
+
+
+def join_unlinked(groups: Groups, calls: list[Seen]) -> None:
+    """Streams of which the request and the log are traces of their own, then calls that observers
+    told of in traces of their own. All that is surer comes before.
+    """
+    for halves in by_stream(calls):
+        pair_streams(groups, halves, are_halves)
+    for alike in by_likeness(calls):
+        pair_observers(groups, alike, look_alike)
 
 
 # ---------------------------------------------------------------- a call inside a call

@@ -30,6 +30,7 @@ class Seen:
     told: Dimension
     who: Who
     repeats: bool  # it is known to repeat its calls' usage
+    is_log: bool  # of a stream, when it is over
     has_usage: bool
     tokens: Buckets
     failed: bool
@@ -44,6 +45,12 @@ class Seen:
     @property
     def is_call(self) -> bool:
         return self.told.is_inference
+
+    @property
+    def is_stream(self) -> bool:
+        """Whether it may be a stream's request, of which a log will tell the usage."""
+        silent = self.is_call and not self.has_usage and not self.failed
+        return silent and emitter_of(self.told.scope or "").pairs == "stream_log"
 
     @property
     def is_certain(self) -> bool:

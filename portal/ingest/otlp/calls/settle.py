@@ -14,6 +14,7 @@ from portal.ingest.otlp.calls import sql
 from portal.ingest.otlp.calls.counting import CACHED, Call, count
 from portal.ingest.otlp.calls.matching import match
 from portal.ingest.otlp.calls.seen import Seen, SpanPlace
+from portal.ingest.otlp.calls.unlinked import lookalikes
 from portal.ingest.otlp.traces import sql as traces_sql
 from portal.ingest.otlp.traces.dimensions import dimension_ids, dimensions_of
 from portal.ingest.otlp.traces.known import cursor, known
@@ -55,7 +56,9 @@ class StoredTraces:
 
 
 def components(spans: Iterable[Seen]) -> list[list[Seen]]:
-    """The spans of each trace, and of traces that an answer's id links, together."""
+    """The spans of each trace, and of traces that an answer's id links or whose calls look alike,
+    together.
+    """
     leader: dict[str, str] = {}
 
     def find(name: str) -> str:
@@ -64,12 +67,17 @@ def components(spans: Iterable[Seen]) -> list[list[Seen]]:
             name = leader[name]
         return name
 
+    def link(one: str, other: str) -> None:
+        one, other = sorted((find(one), find(other)))
+        leader[other] = one
+
     listed = list(spans)
     for span in listed:
         proof = span.proof if span.is_call else None
         if proof is not None:
-            one, other = sorted((find(span.key.trace), find(f"answer {proof}")))
-            leader[other] = one
+            link(span.key.trace, f"answer {proof}")
+    for span, alike in lookalikes(listed):
+        link(span.key.trace, alike.key.trace)
     found: dict[str, list[Seen]] = {}
     for span in listed:
         found.setdefault(find(span.key.trace), []).append(span)
@@ -89,8 +97,8 @@ def calls_of(spans: Iterable[Seen], skeleton: Skeleton) -> tuple[list[Call], dic
 
 
 def settle(traces: Iterable[str], days: Sequence[str]) -> None:
-    """Make the stored spans of these traces, and of those that share an answer with them, count as
-    their calls do.
+    """Make the stored spans of these traces, and of those that share an answer with them or look
+    alike, count as their calls do.
     """
     in_order = sorted(traces)
     for start in range(0, len(in_order), TRACES_AT_ONCE):
@@ -114,15 +122,28 @@ def settle_some(traces: set[str], days: list[str]) -> None:
 
 
 def linked(traces: set[str], days: list[str]) -> set[str]:
-    """The traces, and all that share an answer's id with one of them."""
+    """The traces, and all that share an answer's id with one of them or look alike."""
     found = set(traces)
     fresh = set(traces)
-    with cursor() as c:
+    with transaction.atomic(), cursor() as c:
+        c.execute(traces_sql.BY_INDEX)
         while fresh:
-            rows = c.execute(sql.LINKED_TRACES, [days, array(sorted(fresh))], prepare=True)
-            fresh = {row[0].hex for row in rows.fetchall()} - found
+            bound = [days, array(sorted(fresh))]
+            rows = c.execute(sql.LINKED_TRACES, bound, prepare=True).fetchall()
+            rows += c.execute(sql.LOOKALIKES, bound, prepare=True).fetchall()
+            fresh = {row[-1].hex for row in rows} - found
             found |= fresh
     return found
+
+
+def with_lookalikes(traces: Collection[str], days: Sequence[str]) -> set[str]:
+    """Those of the traces of which a stored call of another trace looks like one."""
+    if not traces:
+        return set()
+    with transaction.atomic(), cursor() as c:
+        c.execute(traces_sql.BY_INDEX)
+        rows = c.execute(sql.LOOKALIKES, [list(days), array(sorted(traces))], prepare=True)
+        return {row[0].hex for row in rows.fetchall()}
 
 
 def array(texts: Iterable[str]) -> str:
@@ -141,13 +162,14 @@ def read(c: Cursor, traces: Collection[str], days: list[str]) -> StoredTraces:
         key = SpanPlace(day, trace.hex, span_id)
         if day in state.sealed and reason is not None:
             continue
-        repeats, has_usage, tokens, *rest = told
+        repeats, is_log, has_usage, tokens, *rest = told
         state.spans[key] = Seen(
             key,
             parent,
             dimensions[dimension],
             people[who],
             repeats,
+            is_log,
             has_usage,
             Buckets(*tokens),
             *rest,

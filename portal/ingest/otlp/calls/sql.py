@@ -18,6 +18,29 @@ from portal.ingest.otlp.traces.sql import (
 
 MOST_LINKED: Final[LiteralString] = "500"  # traces that one answer's id is looked for in
 
+BEGUN: Final[LiteralString] = "interval '5000000 microseconds'"  # unlinked.BEGUN_US
+STRETCH: Final[LiteralString] = "61803399"  # unlinked.STRETCH_US
+ENDED: Final[LiteralString] = "1000000"  # unlinked.ENDED_US
+STARTED: Final[LiteralString] = "(extract(epoch FROM s.started_at) * 1000000)::bigint"
+LOOKS: Final[LiteralString] = (
+    "s.trace_id, s.started_at, s.has_usage, s.parent_span_id IS NULL AS is_root, d.service,"
+    " d.api_key_id, d.model, d.scope, coalesce(s.usage_shape = 'stream_log', false) AS is_log,"
+    " s.parent_span_id IS NULL AND (s.usage_shape = 'stream_log' OR NOT s.has_usage) AS is_half, ("
+    + STARTED
+    + " + s.duration_us) AS ended_us, ("
+    + STARTED
+    + " + s.duration_us) / "
+    + ENDED
+    + " AS second, ("
+    + STARTED
+    + """ + CASE WHEN s.usage_shape = 'stream_log' THEN 0 ELSE s.duration_us END) / """
+    + STRETCH
+    + """ AS joint,
+        s.input_uncached + s.cache_read + s.cache_write_5m + s.cache_write_1h + s.input_audio
+            + s.input_image AS input_total,
+        s.output_text + s.reasoning + s.output_audio + s.output_image AS output_total"""
+)
+
 LOCK_TRACES: Final[LiteralString] = """
 SELECT pg_advisory_xact_lock(hashtextextended('apportion trace ' || trace, 0))
 FROM (SELECT unnest($1::text[]) AS trace ORDER BY 1) AS traces
@@ -43,11 +66,74 @@ WHERE own.span_day = ANY($1::date[]) AND own.trace_id = ANY($2::uuid[])
 """
 )
 
+# These traces, each beside another with a call that looks like one of its own, or the other half
+# of its stream. calls.unlinked says it exactly; this is what of it narrows the search. One scan for
+# all calls of a time, not one for each: of everything where a call begins its trace, else only of
+# calls that do.
+LOOKALIKES: Final[LiteralString] = (
+    """
+WITH own AS MATERIALIZED (
+    SELECT """
+    + LOOKS
+    + """
+    FROM span AS s JOIN allocation_usagedimension AS d ON d.id = s.dimension_id
+    WHERE s.span_day = ANY($1::date[]) AND s.trace_id = ANY($2::uuid[])
+        AND (s.has_usage OR s.parent_span_id IS NULL) AND d.is_inference
+        AND (s.usage_shape = 'stream_log' OR NOT s.has_usage
+            OR EXISTS (SELECT FROM allocation_usagedimension AS o
+                WHERE o.is_inference AND o.service = d.service AND o.scope < d.scope)
+            OR EXISTS (SELECT FROM allocation_usagedimension AS o
+                WHERE o.is_inference AND o.service = d.service AND o.scope > d.scope))
+), times AS MATERIALIZED (
+    SELECT is_root, unnest(range_agg(tstzrange(started_at - """
+    + BEGUN
+    + ", started_at + "
+    + BEGUN
+    + """, '[]'))) AS time FROM own GROUP BY is_root
+), near AS MATERIALIZED (
+    SELECT DISTINCT """
+    + LOOKS
+    + """
+    FROM times CROSS JOIN LATERAL (
+        SELECT * FROM span
+        WHERE span_day = ANY($1::date[]) AND started_at BETWEEN lower(time) AND upper(time)
+            AND (parent_span_id IS NULL OR (times.is_root AND has_usage))
+        OFFSET 0) AS s
+    JOIN allocation_usagedimension AS d ON d.id = s.dimension_id
+    WHERE d.is_inference AND d.service IN (SELECT service FROM own)
+), reach AS MATERIALIZED (
+    SELECT trace_id, service, api_key_id, model, scope, has_usage, is_root, ended_us, input_total,
+        output_total, second + later AS second
+    FROM own CROSS JOIN (VALUES (-1), (0), (1)) AS by(later)
+)
+SELECT own.trace_id, near.trace_id
+FROM own JOIN near USING (service, model, scope, joint)
+WHERE own.is_half AND near.is_half AND own.is_log <> near.is_log
+    AND own.trace_id <> near.trace_id AND own.api_key_id IS NOT DISTINCT FROM near.api_key_id
+UNION
+SELECT own.trace_id, near.trace_id
+FROM reach AS own JOIN near USING (service, model, second)
+WHERE own.has_usage AND near.has_usage AND (own.is_root OR near.is_root)
+    AND own.scope <> near.scope AND own.trace_id <> near.trace_id
+    AND own.api_key_id IS NOT DISTINCT FROM near.api_key_id
+    AND own.ended_us / """
+    + STRETCH
+    + " = near.ended_us / "
+    + STRETCH
+    + """
+    AND abs(own.input_total - near.input_total)
+        <= greatest(1, 0.01::float8 * greatest(own.input_total, near.input_total))
+    AND abs(own.output_total - near.output_total)
+        <= greatest(1, 0.01::float8 * greatest(own.output_total, near.output_total))
+"""
+)
+
 # In the order of Seen behind its key, dimension and who, then why it is not counted.
 TRACE_SPANS: Final[LiteralString] = (
     """
 SELECT s.span_day::text, s.trace_id, s.span_id, s.parent_span_id, s.dimension_id, s.who_id,
-    coalesce(s.usage_shape = 'agent_total', false), s.has_usage, ARRAY["""
+    coalesce(s.usage_shape = 'agent_total', false), coalesce(s.usage_shape = 'stream_log', false),
+    s.has_usage, ARRAY["""
     + TOKENS
     + """],
     s.status_code = 2, s.adjusted_count, s.client_cost,

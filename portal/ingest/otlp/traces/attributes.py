@@ -203,6 +203,7 @@ ALIASES: dict[str, tuple[str, ...]] = {
         "gen_ai.client.operation.time_to_first_chunk",
         "gen_ai.server.time_to_first_token",
     ),
+    "stream_seconds": ("duration",),  # only of a log that stands for a stream
     "ttft_ms": ("ai.response.msToFirstChunk",),
     "finish_reason": (
         "gen_ai.response.finish_reasons",

@@ -21,6 +21,7 @@ class Known:
     who: dict[Who, int] = field(default_factory=dict)
     named: set[str] = field(default_factory=set)  # persons whose name is kept
     values: set[tuple[str, str]] = field(default_factory=set)  # (field, value) with a place
+    observed: set[str] = field(default_factory=set)  # services that several observers tell of
     days: set[str] = field(default_factory=set)
     sealed: frozenset[str] = frozenset()
     sealed_read_at: float = float("-inf")
@@ -35,6 +36,7 @@ def forget() -> None:
     known.who.clear()
     known.named.clear()
     known.values.clear()
+    known.observed.clear()
     known.days.clear()
     known.sealed, known.sealed_read_at = frozenset(), float("-inf")
 

@@ -13,6 +13,7 @@ from portal.ingest.otlp.traces.fields import Fields, as_list, parsed, shorten
 
 LARGEST_COUNT = 2**56
 LONGEST_NUMBER = 60
+LONGEST_STREAM = 3600  # seconds
 ONE = Decimal(1)
 PLACES = Decimal("1e-12")
 
@@ -79,6 +80,14 @@ def time_to_first_chunk(fields: Fields, duration_us: int) -> int | None:
             found = round(value * factor)
             return found // 1000 if 1000 * duration_us >= found > duration_us > 0 else found
     return None
+
+
+def stream_time(fields: Fields) -> int:
+    """Microseconds from a stream's begin to the log that tells of it; 0 where it is not told."""
+    seconds = number(fields.get("stream_seconds"))
+    if seconds is None or not 0 <= seconds <= LONGEST_STREAM:
+        return 0
+    return int(seconds * 1_000_000)
 
 
 def finish_reason(fields: Fields, cut: list[str]) -> str | None:

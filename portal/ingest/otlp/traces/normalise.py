@@ -29,6 +29,7 @@ from portal.ingest.otlp.traces.measures import (
     adjusted_count,
     client_cost,
     finish_reason,
+    stream_time,
     time_to_first_chunk,
 )
 from portal.ingest.otlp.traces.models import told_models
@@ -39,6 +40,7 @@ from portal.ingest.otlp.traces.window import Window
 DAY_US = 86_400_000_000
 FAILED = 2  # status of a span
 
+STREAM_LOG = "stream_log"  # usage_shape of a log that tells of a stream when it is over
 AGENT_TOTAL = "agent_total"  # usage_shape of a span that repeats its calls' usage
 NOT_INFERENCE = "not an inference call"
 REPEATS_CALLS = "repeats the usage of its calls"
@@ -192,6 +194,9 @@ def normalise_span(
     operation, is_inference = classify(fields, emitter, has_usage(shape))
     started_us = raw.start_ns // 1000
     duration_us = max(raw.end_ns // 1000 - started_us, 0)
+    if emitter.pairs == "stream_log" and has_usage(shape) and not duration_us:
+        shape, duration_us = STREAM_LOG, stream_time(fields)
+        started_us -= duration_us
     is_agent = has_usage(shape) and not is_inference
     not_counted = None
     if is_agent:

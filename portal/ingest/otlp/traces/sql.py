@@ -223,6 +223,18 @@ INSERT INTO span_skeleton (span_day, trace_id, content_hash, span_ids, parent_sp
 VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING
 """
 
+# A day that fills has no statistics yet, and would be read as a whole for every batch.
+BY_INDEX: Final[LiteralString] = "SET LOCAL enable_seqscan = off"
+
+# Services of whose calls other observers tell, too.
+SEEN_BY_OTHERS: Final[LiteralString] = """
+SELECT DISTINCT own.service FROM unnest($1::text[], $2::text[]) AS own(service, scope)
+WHERE EXISTS (SELECT FROM allocation_usagedimension AS d
+        WHERE d.is_inference AND d.service = own.service AND d.scope < own.scope)
+    OR EXISTS (SELECT FROM allocation_usagedimension AS d
+        WHERE d.is_inference AND d.service = own.service AND d.scope > own.scope)
+"""
+
 # Traces of which more spans are stored than this batch brought, with a call among them.
 SHARED_TRACES: Final[LiteralString] = """
 SELECT stored.trace_id

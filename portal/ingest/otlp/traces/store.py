@@ -19,10 +19,11 @@ import orjson
 from django.db import transaction
 
 from portal.ingest.otlp.calls.seen import Seen, SpanPlace
-from portal.ingest.otlp.calls.settle import array, calls_of, settle
+from portal.ingest.otlp.calls.settle import array, calls_of, settle, with_lookalikes
 from portal.ingest.otlp.traces import sql
 from portal.ingest.otlp.traces.capped import cap_values
 from portal.ingest.otlp.traces.dimensions import dimension_ids
+from portal.ingest.otlp.traces.emitters import emitter_of
 from portal.ingest.otlp.traces.known import cursor, known
 from portal.ingest.otlp.traces.normalise import (
     AGENT_TOTAL,
@@ -31,6 +32,7 @@ from portal.ingest.otlp.traces.normalise import (
     FETCHED,
     NOT_INFERENCE,
     OUTSIDE_WINDOW,
+    STREAM_LOG,
     Dimension,
     SpanRecord,
     Who,
@@ -263,6 +265,7 @@ def seen(record: SpanRecord) -> Seen:
         told=record.dimension,
         who=record.who,
         repeats=record.usage_shape == AGENT_TOTAL,
+        is_log=record.usage_shape == STREAM_LOG,
         has_usage=record.has_usage,
         tokens=record.tokens,
         failed=record.status_code == FAILED,
@@ -278,18 +281,52 @@ def seen(record: SpanRecord) -> Seen:
 def settle_across(
     records: Sequence[SpanRecord], unsettled: set[str], *, everything_new: bool
 ) -> None:
-    """Look at the stored spans of the same traces and of the same answers, after the commit: of two
-    requests at once, the later one sees both.
+    """Look at the stored spans of the same traces and answers, and of calls that look alike, after
+    the commit: of two requests at once, the later one sees both.
 
     One index probe for each trace, and one for each answer, finds those that have other spans, too.
     """
+    observed = seen_by_others(records)
     own = Counter(r.trace_id for r in records if everything_new and not r.is_thin)
     by_days: dict[tuple[str, ...], list[SpanRecord]] = {}
     for record in records:
         by_days.setdefault(neighbouring_days(record), []).append(record)
     for days, near in by_days.items():
         traces = shared_traces(list(days), near, own)
-        settle(traces | unsettled.intersection(record.trace_id for record in near), days)
+        near_by = {record.trace_id for record in near}
+        traces |= with_lookalikes(near_by & observed, days)
+        settle(traces | near_by & unsettled, days)
+
+
+def seen_by_others(records: Sequence[SpanRecord]) -> set[str]:
+    """Traces with calls of services whose calls other observers tell of, too, and with halves of
+    streams.
+    """
+    told: dict[str, set[str]] = {}
+    for record in records:
+        about = record.dimension
+        if about.is_inference and about.service and about.scope and record.has_usage:
+            told.setdefault(about.service, set()).add(about.scope)
+    known.observed.update(service for service, scopes in told.items() if len(scopes) > 1)
+    asked = [
+        (service, *scopes) for service, scopes in told.items() if service not in known.observed
+    ]
+    if asked:
+        services, scopes = zip(*sorted(asked), strict=True)
+        bound = [array(map(quoted, services)), array(map(quoted, scopes))]
+        with cursor() as c:
+            rows = c.execute(sql.SEEN_BY_OTHERS, bound, prepare=True).fetchall()
+        known.observed.update(row[0] for row in rows)
+    return {
+        record.trace_id
+        for record in records
+        if (record.has_usage and record.dimension.service in known.observed)
+        or (record.parent_span_id is None and streams(record.dimension))
+    }
+
+
+def streams(about: Dimension) -> bool:
+    return about.is_inference and emitter_of(about.scope or "").pairs == "stream_log"
 
 
 def shared_traces(
@@ -303,8 +340,7 @@ def shared_traces(
         if record.response_id is not None
     ]
     with transaction.atomic(), cursor() as c:
-        # A day that fills has no statistics yet, and would be read as a whole for every batch.
-        c.execute("SET LOCAL enable_seqscan = off")
+        c.execute(sql.BY_INDEX)
         brought = array(str(own.get(trace, 0)) for trace in traces)
         found = c.execute(
             sql.SHARED_TRACES, [days, array(traces), brought], prepare=True

@@ -36,6 +36,7 @@ from portal.pages.spend.on_plan import (
     read_plans,
     recent_costs,
 )
+from portal.pages.spend.why import change_address, why_in_words
 from reports.analysis.spend import (
     Amounts,
     CallerCost,
@@ -58,12 +59,11 @@ from reports.cost_question.answers import (
     spend_parts,
     usage_cells,
 )
+from reports.queries.costs.spend_items import SpendItem, spend_items
 from reports.queries.costs.trust import Trust
 from reports.queries.ownership.organisation import TeamInTree, names_of, teams_in_tree
 from reports.queries.reconcile.sources import allocated_sources, differences, loaded_sources
-from reports.readable import BEST_KNOWN_FIRST, capitalised, ratio
-
-WITHOUT_MODEL = "GPU and infrastructure"
+from reports.readable import BEST_KNOWN_FIRST, MODEL_GROUPS, capitalised, ratio
 
 
 @dataclass(frozen=True)
@@ -73,6 +73,7 @@ class Figures:
     cells: list[SpendCell]
     whole_bill: Decimal  # with what is outside AI
     days: dict[str, Named]
+    items: list[SpendItem]
     usage: list[UsageCell]
     teams: list[TeamInTree]
     differences: dict[str, Decimal]  # per source of the billing months
@@ -116,8 +117,9 @@ def _read(state: PageState) -> Figures:
         whole_bill=exact_sum(row.now for row in everything),
         days={
             name: costs_by_day(question=question, dimension=name)
-            for name in ("team", "feature", "model")
+            for name in ("team", "feature", "model", "model_group")
         },
+        items=spend_items(question),
         usage=usage_cells(question),
         teams=teams,
         differences=_differences(state),
@@ -204,17 +206,27 @@ def _model_table(request: HttpRequest, state: PageState, figures: Figures) -> Ta
     return spend_table(
         request,
         state,
-        totals_by(figures.cells, attrgetter("model")),
+        totals_by(figures.items, lambda item: item.model or GROUP_MARK + item.group),
         name="models",
         label="Model",
         caption="AI cost by model",
-        name_cell=lambda model: (
-            Cell(value=model) if model else Cell(value="no model", note=WITHOUT_MODEL)
+        name_cell=lambda model: Cell(value=MODEL_GROUPS.get(_group(model) or "", model)),
+        amount_filters=lambda model: (
+            {"model_group": _group(model)} if _group(model) else {"model": model}
         ),
-        amount_filters=lambda model: {"model": model},
-        days=figures.days["model"],
+        days={
+            **figures.days["model"],
+            **{f"{GROUP_MARK}{name}": own for name, own in figures.days["model_group"].items()},
+        },
         compact=True,
     )
+
+
+GROUP_MARK = "\0"  # before what names no model: no model's name begins so
+
+
+def _group(model: str | None) -> str | None:
+    return model[1:] if model and model.startswith(GROUP_MARK) else None
 
 
 def _provider_table(request: HttpRequest, state: PageState, figures: Figures) -> Table:
@@ -285,6 +297,8 @@ def _page(
         "before": before_of(state, total),
         "apart": sums_apart(state),
         "like_for_like": like_for_like(state),
+        "movers": why_in_words(state, state.question, figures.items, figures.usage),
+        "change_address": change_address(state),
         "period_words": headline_words(state),
         "compare_words": state.compare.words if state.compare else "",
         "unit": _organisation_unit_cost(figures),

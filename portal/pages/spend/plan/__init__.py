@@ -11,7 +11,8 @@ from portal.pages.spend.plan.views import apply, export_csv, preview, show_plan,
 PLAN = PageSpec(
     name="plan",
     label="Plan",
-    position=45,
+    position=65,
+    group="close",
     roles=frozenset({Role.EXECUTIVE, Role.FINANCE, Role.FINOPS_ADMIN}),
     urls=(
         path("plan/", show_plan, name="plan"),

@@ -48,6 +48,8 @@ from portal.pages.spend.on_plan import (
     read_plans,
     recent_costs,
 )
+from portal.pages.spend.showback.review import review_block
+from portal.pages.spend.why import change_address, why_in_words
 from reports.analysis.sampling_error import sampling_error
 from reports.analysis.spend import (
     Amounts,
@@ -71,6 +73,7 @@ from reports.cost_question.answers import (
     spend_parts,
     usage_cells,
 )
+from reports.queries.costs.spend_items import SpendItem, spend_items
 from reports.queries.ownership.organisation import (
     OrganisationNames,
     TeamInTree,
@@ -167,6 +170,7 @@ class TeamFigures:
     """Everything one team's page reads."""
 
     cells: list[SpendCell]
+    items: list[SpendItem]
     by_feature: Named  # cost per day
     usage: list[UsageCell]
     parts: list[SpendPart]
@@ -205,6 +209,7 @@ def showback_team(request: HttpRequest, slug: str) -> HttpResponseBase:
     plan = plans.teams.get(slug) if plans else None
     figures = TeamFigures(
         cells=spend_cells(state.question),
+        items=spend_items(state.question),
         by_feature=costs_by_day(question=state.question, dimension="feature"),
         usage=usage_cells(state.question),
         parts=spend_parts(state.question),
@@ -217,7 +222,8 @@ def showback_team(request: HttpRequest, slug: str) -> HttpResponseBase:
     tables = [part if isinstance(part, Table) else part.table for part in parts.values() if part]
     month = Period.month(state.period.last_day)
     between = provided_table(request, state, month=month)
-    tables.append(between)
+    review = review_block(request, state, team, figures.names, figures.parts)
+    tables += [between, *([review.table] if review else [])]
     download = asked_download(request, tables, file_name=f"showback-{slug}-{state.period.start}")
     total = total_of(figures.cells)
     context |= {
@@ -225,6 +231,7 @@ def showback_team(request: HttpRequest, slug: str) -> HttpResponseBase:
         "team": team,
         "between": between,
         "between_month": month,
+        "review": review,
         "total": total,
         "before": before_of(state, total),
         "plans": plans,
@@ -233,6 +240,8 @@ def showback_team(request: HttpRequest, slug: str) -> HttpResponseBase:
         "recent": recent_costs(state, figures.months),
         "like_for_like": like_for_like(state),
         "apart": sums_apart(state),
+        "movers": why_in_words(state, state.question, figures.items, figures.usage),
+        "change_address": change_address(state),
         "period_words": headline_words(state),
         "compare_words": state.compare.words if state.compare else "",
         "unit": unit_costs(figures.callers, lambda _: None).get(None),

@@ -47,14 +47,14 @@ def calls_in(*sent: Sent, sender: Sender | None = None) -> list[Call]:
 
 
 def counted(
-    sent: Sequence[Sent], sender: Sender | None = None
+    sent: Sequence[Sent], sender: Sender | None = None, service: str | None = None
 ) -> tuple[list[Call], dict[int, str]]:
     """The calls, and by span id why the other spans don't count."""
     words = installed()
     records = []
     for scope, each in sent:
         found, _ = normalise(
-            json_items(request([each], {"service.name": scope}, scope), words.wanted),
+            json_items(request([each], {"service.name": service or scope}, scope), words.wanted),
             words=words,
             sender=sender or Sender(),
             window=Window(0, 2**62),

@@ -7,13 +7,13 @@ from django.db import migrations, models
 
 import allocation.models.fields
 
-SQL = (Path(__file__).parent / "sql" / "0021_spend_plan.sql").read_text(encoding="utf-8")
+SQL = (Path(__file__).parent / "sql" / "0022_spend_plan.sql").read_text(encoding="utf-8")
 UNDO = "DROP VIEW spend_plan; DROP FUNCTION refuse_altered_plan() CASCADE;"
 
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("allocation", "0020_invoice_charges"),
+        ("allocation", "0021_invoice_charges"),
     ]
 
     operations = [
