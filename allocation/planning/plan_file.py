@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 from hashlib import sha256
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from allocation.organisation.tree import safe_cell_text
 from allocation.organisation.tree_file import clean_cell, one_newline
+from allocation.planning.holders import KIND_WORDS, PlanHolder
 from allocation.values.money import plain
 from allocation.values.names import quoted
 from allocation.values.periods import BadPeriod, Period
@@ -27,20 +28,6 @@ MOST_LETTERS = 60  # of an account
 AMOUNT = re.compile(r"\d{1,14}(\.\d{1,12})?")
 CURRENCY = re.compile(r"[A-Z]{3}")
 
-HolderKind = Literal["team", "cost_center"]
-KIND_WORDS: Mapping[HolderKind, str] = {"team": "team", "cost_center": "cost centre"}
-
-
-class PlanHolder(NamedTuple):
-    """Who has a plan: a team by its slug, or a cost centre by its code."""
-
-    kind: HolderKind
-    own: str
-
-    @property
-    def words(self) -> str:
-        return f"{KIND_WORDS[self.kind]} {self.own}"
-
 
 class SpendPlanKey(NamedTuple):
     month: date
@@ -48,7 +35,7 @@ class SpendPlanKey(NamedTuple):
     account: str
 
 
-class Planned(NamedTuple):
+class PlannedAmount(NamedTuple):
     amount: Decimal
     currency: str
 
@@ -57,7 +44,7 @@ class Planned(NamedTuple):
         return f"{plain(self.amount)} {self.currency}"
 
 
-Plans = Mapping[SpendPlanKey, Planned]
+Plans = Mapping[SpendPlanKey, PlannedAmount]
 
 
 @dataclass(frozen=True)
@@ -74,8 +61,8 @@ class PlanChange:
 
     line: int
     key: SpendPlanKey
-    before: Planned | None
-    after: Planned | None
+    before: PlannedAmount | None
+    after: PlannedAmount | None
 
     @property
     def action(self) -> str:
@@ -99,7 +86,7 @@ class PlanDifference:
 
 class _Stated(NamedTuple):
     line: int
-    planned: Planned | None
+    planned: PlannedAmount | None
 
 
 def difference(text: str, plans: Plans, known: Iterable[PlanHolder]) -> PlanDifference:
@@ -192,7 +179,7 @@ def _wrong_header(header: list[str]) -> str | None:
 
 def _row(
     header: list[str], cells: list[str], known: frozenset[PlanHolder]
-) -> tuple[SpendPlanKey, Planned | None]:
+) -> tuple[SpendPlanKey, PlannedAmount | None]:
     if len(cells) > len(header):
         raise ValueError(
             f"it has {len(cells)} cells, the header has {len(header)}; amounts are written without"
@@ -232,7 +219,7 @@ def _account(text: str) -> str:
     return text
 
 
-def _planned(amount: str, currency: str) -> Planned | None:
+def _planned(amount: str, currency: str) -> PlannedAmount | None:
     """None where no amount is given: the plan is taken away."""
     if not amount:
         return None
@@ -244,7 +231,7 @@ def _planned(amount: str, currency: str) -> Planned | None:
         )
     if not CURRENCY.fullmatch(currency):
         raise ValueError(f"currency is an ISO 4217 code such as USD, not {_shown(currency)}")
-    return Planned(Decimal(amount), currency)
+    return PlannedAmount(Decimal(amount), currency)
 
 
 def _shown(text: str) -> str:

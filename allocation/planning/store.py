@@ -10,10 +10,10 @@ from django.db import connection, transaction
 from django.db.models import Max
 
 from allocation.models import CostCenter, SpendPlanAmount, SpendPlanVersion, Team
+from allocation.planning.holders import PlanHolder
 from allocation.planning.plan_file import (
     PlanDifference,
-    PlanHolder,
-    Planned,
+    PlannedAmount,
     Plans,
     SpendPlanKey,
     difference,
@@ -31,7 +31,7 @@ def read_plans() -> Plans:
     """Every plan in force."""
     with connection.cursor() as cursor:
         cursor.execute(IN_FORCE)
-        return {_key(*row[:4]): Planned(row[4], row[5]) for row in cursor.fetchall()}
+        return {_key(*row[:4]): PlannedAmount(row[4], row[5]) for row in cursor.fetchall()}
 
 
 def _key(month: date, team: str | None, center: str | None, account: str) -> SpendPlanKey:

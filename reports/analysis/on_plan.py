@@ -13,7 +13,7 @@ from decimal import Decimal, localcontext
 from fractions import Fraction
 from typing import NamedTuple
 
-from allocation.planning.plan_file import PlanHolder
+from allocation.planning.holders import PlanHolder
 from allocation.values.money import EXACT, exact_sum
 from reports.readable import ratio
 

@@ -9,7 +9,7 @@ from fractions import Fraction
 from hypothesis import given
 from hypothesis import strategies as st
 
-from allocation.planning.plan_file import PlanHolder
+from allocation.planning.holders import PlanHolder
 from reports.analysis.on_plan import DaySpend, Pace, holders_of, on_plan
 
 LAST = date(2026, 11, 30)

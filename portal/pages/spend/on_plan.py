@@ -9,7 +9,7 @@ from decimal import Decimal
 
 from django.http import HttpRequest
 
-from allocation.planning.plan_file import PlanHolder
+from allocation.planning.holders import PlanHolder
 from allocation.values.money import EXACT, exact_sum, minor_units
 from allocation.values.periods import Period
 from portal.pages.frame.render import Chart

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from django.db import connection
 
-from allocation.planning.plan_file import PlanHolder
+from allocation.planning.holders import PlanHolder
 from reports.asking import TeamScope, fetch, within_scope
 
 # One row per month and holder: all accounts of a plan have one currency. A cost centre's plan is

@@ -7,9 +7,9 @@ from decimal import Decimal
 
 import pytest
 
+from allocation.planning.holders import PlanHolder
 from allocation.planning.plan_file import (
-    PlanHolder,
-    Planned,
+    PlannedAmount,
     Plans,
     SpendPlanKey,
     csv_of,
@@ -28,8 +28,8 @@ def key(holder: PlanHolder = SEARCH, account: str = "") -> SpendPlanKey:
 
 
 STANDING: Plans = {
-    key(): Planned(Decimal("100.10"), "USD"),
-    key(CENTER, "6420"): Planned(Decimal(500), "USD"),
+    key(): PlannedAmount(Decimal("100.10"), "USD"),
+    key(CENTER, "6420"): PlannedAmount(Decimal(500), "USD"),
 }
 
 
@@ -49,7 +49,7 @@ def test_a_file_changes_what_it_names_and_nothing_else() -> None:
         (3, "taken away"),
         (4, "new"),
     ]
-    assert found.changes[1].after == Planned(Decimal("750.005"), "USD")
+    assert found.changes[1].after == PlannedAmount(Decimal("750.005"), "USD")
 
 
 @pytest.mark.parametrize(
@@ -101,7 +101,7 @@ def test_a_plan_may_move_to_another_currency_as_a_whole() -> None:
     found = difference(HEADER + "2026-11,4100,,6420,5,EUR\n", STANDING, KNOWN)
 
     assert not found.problems
-    assert found.changes[0].after == Planned(Decimal(5), "EUR")
+    assert found.changes[0].after == PlannedAmount(Decimal(5), "EUR")
 
 
 @pytest.mark.parametrize(
@@ -124,7 +124,7 @@ def test_a_file_that_is_no_plan_says_so(text: str, words: str) -> None:
 def test_what_is_exported_changes_nothing_when_loaded_again() -> None:
     plans = {
         **STANDING,
-        key(SEARCH, "=HYPERLINK(1)"): Planned(Decimal("0.000000000001"), "USD"),
+        key(SEARCH, "=HYPERLINK(1)"): PlannedAmount(Decimal("0.000000000001"), "USD"),
     }
 
     text = csv_of(plans)
@@ -150,4 +150,4 @@ def test_a_typed_plan_is_a_file_of_one_line() -> None:
     )
 
     (change,) = difference(text, {}, KNOWN).changes
-    assert (change.key, change.after) == (key(SEARCH, 'a "b", c'), Planned(Decimal(7), "USD"))
+    assert (change.key, change.after) == (key(SEARCH, 'a "b", c'), PlannedAmount(Decimal(7), "USD"))

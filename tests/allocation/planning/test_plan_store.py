@@ -9,7 +9,8 @@ import pytest
 from django.db import IntegrityError, connection, transaction
 
 from allocation.models import SpendPlanVersion
-from allocation.planning.plan_file import PlanHolder, Planned
+from allocation.planning.holders import PlanHolder
+from allocation.planning.plan_file import PlannedAmount
 from allocation.planning.store import (
     PlanError,
     apply_plans,
@@ -35,7 +36,7 @@ def plan(*rows: str, by: str = "fin", origin: str = "plans.csv") -> None:
     apply_plans(text=text, previewed=token, origin=origin, acting_user=by, now=NOON)
 
 
-def amounts() -> dict[str, Planned]:
+def amounts() -> dict[str, PlannedAmount]:
     return {f"{key.holder.own} {key.account}".strip(): one for key, one in read_plans().items()}
 
 
@@ -44,7 +45,7 @@ def test_the_newest_version_is_in_force_and_the_others_stay() -> None:
     plan("2026-11,,search,6420,120,USD", by="root", origin="typed")
     plan("2026-11,4100,,,,")
 
-    assert amounts() == {"search 6420": Planned(Decimal(120), "USD")}
+    assert amounts() == {"search 6420": PlannedAmount(Decimal(120), "USD")}
     history = plan_history(limit=9)
     assert [(one.number, one.created_by, one.origin, one.amount) for one in history] == [
         (3, "fin", "plans.csv", None),
@@ -59,7 +60,7 @@ def test_a_plan_that_was_taken_away_can_come_again() -> None:
     for amount in ("5,USD", ",", "6,EUR"):
         plan(f"2026-11,,search,,{amount}")
 
-    assert amounts() == {"search": Planned(Decimal(6), "EUR")}
+    assert amounts() == {"search": PlannedAmount(Decimal(6), "EUR")}
 
 
 def test_nothing_different_is_no_version() -> None:
@@ -101,7 +102,7 @@ def test_a_version_is_never_altered(change: str, table: str) -> None:
     ):
         cursor.execute(change.format(table))
 
-    assert amounts() == {"search": Planned(Decimal(5), "USD")}
+    assert amounts() == {"search": PlannedAmount(Decimal(5), "USD")}
 
 
 def test_the_name_of_a_file_is_kept_on_one_line() -> None:

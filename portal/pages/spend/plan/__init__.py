@@ -11,7 +11,7 @@ from portal.pages.spend.plan.views import apply, export_csv, preview, show_plan,
 PLAN = PageSpec(
     name="plan",
     label="Plan",
-    position=65,
+    position=75,
     group="close",
     roles=frozenset({Role.EXECUTIVE, Role.FINANCE, Role.FINOPS_ADMIN}),
     urls=(

@@ -15,14 +15,8 @@ from django.utils import timezone
 from django.views.decorators.http import require_safe
 
 from allocation.models import CostCenter, Team
-from allocation.planning.plan_file import (
-    KIND_WORDS,
-    PlanDifference,
-    PlanHolder,
-    Plans,
-    csv_of,
-    one_line,
-)
+from allocation.planning.holders import KIND_WORDS, PlanHolder
+from allocation.planning.plan_file import PlanDifference, Plans, csv_of, one_line
 from allocation.planning.store import PlanError, PlanStep, plan_history, preview_plans, read_plans
 from allocation.values.money import minor_units
 from portal.accounts.models import User
