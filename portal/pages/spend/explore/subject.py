@@ -21,6 +21,7 @@ from portal.pages.spend.blocks import (
     before_of,
     day_chart,
     explain_address,
+    like_for_like,
     spend_table,
     team_address,
     team_series,
@@ -94,7 +95,9 @@ def _show(request: HttpRequest, subject: Explored) -> HttpResponseBase:
         _other_table(request, state, subject, cells, days[subject.other], callers, names),
     ]
     chart = _chart(request, state, subject, days, teams, names)
-    download = asked_download(request, [*tables, chart.table], file_name=f"{subject.kind}")
+    download = asked_download(
+        request, [*tables, *([chart.table] if chart else [])], file_name=f"{subject.kind}"
+    )
     if download:
         return download
     total = total_of(cells)
@@ -103,6 +106,7 @@ def _show(request: HttpRequest, subject: Explored) -> HttpResponseBase:
         "subject": subject,
         "total": total,
         "before": before_of(state, total),
+        "like_for_like": like_for_like(state),
         "unit": unit_costs(callers, lambda _: None).get(None),
         "tables": tables,
         "chart": chart,
@@ -195,7 +199,7 @@ def _chart(
     days: dict[str, Named],
     teams: list[TeamInTree],
     names: OrganisationNames,
-) -> Chart:
+) -> Chart | None:
     """By model of a feature, by team of a model."""
     by = subject.other if subject.kind == "feature" else "team"
     question = f"What did it cost each day, by {by}?"
