@@ -25,7 +25,7 @@ from reports.queries.costs.spend_plans import MonthPlan, TeamCenters, month_plan
 from reports.readable import WITH_INVOICE, about, listed, money
 
 PACE = "Pace to month end"
-PACE_COLUMN = "Pace, no forecast"
+PACE_COLUMN = "Pace (no forecast)"
 
 
 @dataclass(frozen=True)

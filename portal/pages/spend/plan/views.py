@@ -177,7 +177,7 @@ def _plans_table(request: HttpRequest, state: PageState, plans: Plans, names: Na
 def _history_table(request: HttpRequest, steps: list[PlanStep], names: Names) -> Table:
     rows: list[Row] = [
         {
-            "version": Cell(value=step.number),
+            "version": Cell(value=str(step.number)),
             "when": Cell(value=f"{step.created_at:%Y-%m-%d %H:%M} UTC"),
             "who": Cell(value=step.created_by or "command line"),
             "origin": Cell(value=step.origin),
@@ -190,7 +190,7 @@ def _history_table(request: HttpRequest, steps: list[PlanStep], names: Names) ->
         for step in steps
     ]
     columns = [
-        Column("version", "Version", "count"),
+        Column("version", "Version"),
         Column("when", "When"),
         Column("who", "By"),
         Column("origin", "From"),
@@ -205,9 +205,9 @@ def _history_table(request: HttpRequest, steps: list[PlanStep], names: Names) ->
             "Versions of the plans",
             columns,
             rows,
-            sort="-version",
-            limit=20,
+            limit=15,
             empty=empty,
+            sortable=False,
             cards=True,
         ),
         request,
