@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-
 from django.contrib.auth.models import AbstractUser
 from django.db import models
 from django.db.models import Q
@@ -78,13 +76,6 @@ class ApiKey(models.Model):
     expires_at = models.DateTimeField(null=True)
     revoked_at = models.DateTimeField(null=True)
     last_used_at = models.DateTimeField(null=True)
-
-    @classmethod
-    def ingest_used_at(cls) -> datetime | None:
-        """When a program last sent spans with a key that lives, to a minute; None: never."""
-        keys = cls.objects.filter(scope=KeyScope.INGEST, revoked_at=None)
-        newest: datetime | None = keys.aggregate(newest=models.Max("last_used_at"))["newest"]
-        return newest
 
 
 class AuditEntry(models.Model):

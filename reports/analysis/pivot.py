@@ -20,21 +20,12 @@ class Pivot:
 
     cells: Mapping[Place, Decimal]
 
-    def rows(self) -> list[Any]:
-        """Largest first."""
-        sums = self.row_sums
-        return sorted(sums, key=lambda row: (-sums[row], row is None, str(row)))
-
-    def columns(self) -> list[Any]:
-        """By their value, what has none last."""
-        return sorted(self.column_sums, key=lambda column: (column is None, column or ""))
-
     @property
-    def row_sums(self) -> dict[Any, Decimal]:
+    def rows(self) -> dict[Any, Decimal]:
         return sums_by(self.cells, lambda place: place[0])
 
     @property
-    def column_sums(self) -> dict[Any, Decimal]:
+    def columns(self) -> dict[Any, Decimal]:
         return sums_by(self.cells, lambda place: place[1])
 
     @property

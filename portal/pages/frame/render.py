@@ -12,7 +12,7 @@ from django.shortcuts import render
 from django.utils import timezone
 
 from allocation.values.periods import Period
-from portal.accounts.models import ApiKey, User
+from portal.accounts.models import User
 from portal.pages.frame.state import BILLED, COMPARISONS, PageState
 from portal.pages.frame.tables import Table
 from portal.pages.registry import (
@@ -50,7 +50,6 @@ def read_trust(state: PageState) -> Trust:
         question=state.question,
         every_run=state.every_run,
         now=timezone.now(),
-        keys_used_at=ApiKey.ingest_used_at(),
     )
 
 

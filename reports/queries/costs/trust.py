@@ -18,9 +18,13 @@ from reports.cost_question.question import ATTRIBUTED, UNALLOCATED, CostQuestion
 from reports.readable import ratio
 
 # One row per source of bills with its newest delivery, or one without a source; in each when the
-# newest span came, by the start index of two partitions, else the newest hour with usage.
+# newest span came, by the start index of two partitions, else the newest hour with usage; or, where
+# there are any, when a program last sent with a key: what it sends may tell of days ago.
 ARRIVED = """
-SELECT traces.at, source.name, newest.id, newest.status, newest.rows_rejected
+SELECT CASE WHEN traces.at IS NOT NULL THEN greatest(traces.at, (
+        SELECT max(last_used_at) FROM accounts_apikey
+        WHERE scope = 'ingest' AND revoked_at IS NULL)) END,
+    source.name, newest.id, newest.status, newest.rows_rejected
 FROM (
     SELECT coalesce(
         (SELECT max(received_at) FROM span
@@ -122,16 +126,9 @@ class Trust:
         return ratio(self.parts.get(part, Decimal(0)), self.total)
 
 
-def trust(
-    *,
-    question: CostQuestion,
-    every_run: CostQuestion,
-    now: datetime,
-    keys_used_at: datetime | None = None,
-) -> Trust:
+def trust(*, question: CostQuestion, every_run: CostQuestion, now: datetime) -> Trust:
     """`question` is about the cost that the page shows, `every_run` about the current runs of all
-    currencies. `keys_used_at`: when a program last sent with an ingest key, which is news where its
-    spans tell of days ago.
+    currencies.
     """
     reach = source_reach(question=every_run, today=now.date())
     with connection.cursor() as cursor:
@@ -139,10 +136,7 @@ def trust(
         arrived = cursor.fetchall()
     sources = [SourceTrust(name, reach.get(name), *newest) for _, name, *newest in arrived if name]
     sources.sort(key=lambda source: (-(source.through or date.min).toordinal(), source.name))
-    traces_at: datetime | None = arrived[0][0]
-    if traces_at and keys_used_at:
-        traces_at = max(traces_at, keys_used_at)
-    return Trust(sources, traces_at, attributed_parts(question))
+    return Trust(sources, arrived[0][0], attributed_parts(question))
 
 
 @cached_by_run

@@ -12,7 +12,7 @@ from reports.asking import cached_by_run, within_scope
 from reports.cost_question.question import CostQuestion
 from reports.cost_question.statement import parameters
 
-COUNTED_BY = ("team", "feature", "model", "phase", "environment", "day")
+COUNTED_BY = ("team", "feature", "model", "environment", "day")
 
 # One row per combination of the columns, as the runs knew their usage.
 CALLS_BY = """

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from decimal import Decimal
@@ -14,7 +14,7 @@ from django.http import HttpRequest
 from allocation.values.money import EXACT
 from allocation.values.periods import Period
 from portal.pages.frame.state import PageState
-from reports.analysis.pivot import GRAINS, Pivot, in_grains, pivot
+from reports.analysis.pivot import GRAINS, in_grains, pivot
 from reports.cost_question.answers import costs
 from reports.cost_question.question import CostQuestion
 from reports.queries.costs.usage_by import COUNTED_BY, usage_by
@@ -137,20 +137,33 @@ def question_about(state: PageState, asked: Asked) -> CostQuestion:
     return replace(state.question, period=period, compare=None).where(**asked.filters)
 
 
-def answered(question: CostQuestion, asked: Asked) -> Pivot:
+@dataclass(frozen=True)
+class Answer:
+    """Figures by (row, column), and of each row, each column and everything; sums or ratios."""
+
+    cells: Mapping[tuple[Any, Any], Decimal]
+    rows: Mapping[Any, Decimal]
+    columns: Mapping[Any, Decimal]
+    total: Decimal | None
+
+    @property
+    def rows_in_order(self) -> list[Any]:
+        """Largest first."""
+        return sorted(self.rows, key=lambda row: (-self.rows[row], row is None, str(row)))
+
+    @property
+    def columns_in_order(self) -> list[Any]:
+        """By their value, what has none last."""
+        return sorted(self.columns, key=lambda column: (column is None, column or ""))
+
+
+def answered(question: CostQuestion, asked: Asked) -> Answer:
     """The figures of the measure. For a ratio, cost and calls are of the targets that have both."""
-    if asked.measure == "cost":
-        return pivot(_cost_entries(question, asked))
-    counted = pivot(_usage_entries(question, asked))
-    return counted if asked.is_sum else _per_thousand(question, asked)
-
-
-def unit_cost_of(question: CostQuestion, asked: Asked) -> Decimal | None:
-    """Cost per 1,000 calls over everything asked about."""
-    found = _matched(question, asked)
-    calls = sum((calls for _, calls in found.values()), Decimal(0))
-    cost = sum((cost for cost, _ in found.values()), Decimal(0))
-    return cost / calls * THOUSAND if calls else None
+    if not asked.is_sum:
+        return _per_thousand(question, asked)
+    entries = _cost_entries if asked.measure == "cost" else _usage_entries
+    found = pivot(entries(question, asked))
+    return Answer(found.cells, found.rows, found.columns, found.total)
 
 
 def _place(asked: Asked, key: tuple[Any, ...]) -> tuple[Any, Any]:
@@ -190,13 +203,20 @@ def _matched(question: CostQuestion, asked: Asked) -> Matched:
     return {key: (costly[key], calls) for key, calls in called.items() if calls and key in costly}
 
 
-def _per_thousand(question: CostQuestion, asked: Asked) -> Pivot:
+def _per_thousand(question: CostQuestion, asked: Asked) -> Answer:
     found = _matched(question, asked)
     cost = pivot((row, column, amount) for (row, column, *_), (amount, _) in found.items())
     calls = pivot((row, column, count) for (row, column, *_), (_, count) in found.items())
-    return Pivot(
-        {place: cost.cells[place] / calls.cells[place] * THOUSAND for place in calls.cells}
+    return Answer(
+        _ratios(cost.cells, calls.cells),
+        _ratios(cost.rows, calls.rows),
+        _ratios(cost.columns, calls.columns),
+        cost.total / calls.total * THOUSAND if calls.total else None,
     )
+
+
+def _ratios(costs_of: Mapping[Any, Decimal], calls_of: Mapping[Any, Decimal]) -> dict[Any, Decimal]:
+    return {key: costs_of[key] / calls * THOUSAND for key, calls in calls_of.items()}
 
 
 def days_of(name: str, start: date, whole: Period) -> Period:

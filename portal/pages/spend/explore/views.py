@@ -23,15 +23,14 @@ from portal.pages.spend.explore.asking import (
     MEASURES,
     SPANS,
     TIMES,
+    Answer,
     Asked,
     answered,
     asked_for,
     days_of,
     explored_period,
     question_about,
-    unit_cost_of,
 )
-from reports.analysis.pivot import Pivot
 from reports.charts.spend import DaySeries, stacked_days
 from reports.charts.style import OTHER, UNALLOCATED, shade_of
 from reports.queries.ownership.organisation import names_of, teams_in_tree
@@ -71,15 +70,14 @@ def explore(request: HttpRequest) -> HttpResponseBase:
     }
     if asked.measure != "cost" and not asked.is_counted:
         context["refusal"] = (
-            "Calls and tokens are known by team, feature, model, phase, environment and time only."
+            "Calls and tokens are known by team, feature, model, environment and time only."
         )
         return _page(request, state, context, asked)
     question = question_about(state, asked)
     found = answered(question, asked)
     period = explored_period(state, asked)
     names = _names(state, asked, found)
-    total = found.total if asked.is_sum else unit_cost_of(question, asked)
-    table = _table(request, state, asked, found, names, period, total)
+    table = _table(request, state, asked, found, names, period)
     download = asked_download(
         request, [table], file_name=f"explore-{period.start}-{period.last_day}"
     )
@@ -88,10 +86,12 @@ def explore(request: HttpRequest) -> HttpResponseBase:
     context |= {
         "table": table,
         "chart": _chart(request, state, asked, found, names, period),
-        "total": total,
+        "total": found.total,
         "period": period,
         "is_money": asked.measure in ("cost", "per_1000_calls"),
-        "left_out": max(len(found.columns()) - MOST_COLUMNS, 0) if not _is_long(asked) else 0,
+        "left_out": max(len(found.columns_in_order) - MOST_COLUMNS, 0)
+        if not _is_long(asked)
+        else 0,
     }
     return _page(request, state, context, asked)
 
@@ -130,11 +130,11 @@ def _is_long(asked: Asked) -> bool:
 Names = Mapping[str, Mapping[Any, str]]
 
 
-def _names(state: PageState, asked: Asked, found: Pivot) -> Names:
+def _names(state: PageState, asked: Asked, found: Answer) -> Names:
     """What each value is called, by dimension."""
-    values = {asked.rows: set(found.row_sums)}
+    values = {asked.rows: set(found.rows)}
     if asked.columns:
-        values[asked.columns] = set(found.column_sums)
+        values[asked.columns] = set(found.columns)
     known = names_of(teams=values.get("team", ()), features=values.get("feature", ()))
     return {
         name: {value: _called(name, value, known.team, known.feature) for value in of_it}
@@ -166,10 +166,9 @@ def _table(
     request: HttpRequest,
     state: PageState,
     asked: Asked,
-    found: Pivot,
+    found: Answer,
     names: Names,
     period: Period,
-    total: Decimal | None,
 ) -> Table:
     """One line per value of the rows; where the columns are days or weeks, one per pair."""
     kind = _kind(asked)
@@ -193,18 +192,20 @@ def _table(
             )
         ]
     else:
-        shown = found.columns()[-MOST_COLUMNS:] if asked.columns else []
+        shown = found.columns_in_order[-MOST_COLUMNS:] if asked.columns else []
         columns += [
             Column(f"at{place}", names[str(asked.columns)][column], kind, state.places)
             for place, column in enumerate(shown)
         ]
-        rows = [_wide_row(state, asked, found, names, period, shown, row) for row in found.rows()]
+        rows = [
+            _wide_row(state, asked, found, names, period, shown, row) for row in found.rows_in_order
+        ]
     columns.append(Column("sum", sums_label, kind, state.places, is_key=True))
-    last: Row = {"row": Cell(value="Total"), "sum": Cell(value=total)}
-    if asked.is_sum and not _is_long(asked) and asked.columns:
+    last: Row = {"row": Cell(value="Total"), "sum": Cell(value=found.total)}
+    if not _is_long(asked) and asked.columns:
         last |= {
-            f"at{place}": Cell(value=found.column_sums[column])
-            for place, column in enumerate(found.columns()[-MOST_COLUMNS:])
+            f"at{place}": Cell(value=found.columns[column])
+            for place, column in enumerate(found.columns_in_order[-MOST_COLUMNS:])
         }
     return arranged(
         Table("explored", sums_label, columns, rows, total=last, limit=60, lines=True), request
@@ -214,7 +215,7 @@ def _table(
 def _wide_row(
     state: PageState,
     asked: Asked,
-    found: Pivot,
+    found: Answer,
     names: Names,
     period: Period,
     shown: list[Any],
@@ -225,9 +226,8 @@ def _wide_row(
         value = found.cells.get((row, column), Decimal(0) if asked.is_sum else None)
         href = _explained(state, asked, row, column, period) if value else ""
         cells[f"at{place}"] = Cell(value=value, href=href, explain=bool(href))
-    whole = found.row_sums[row] if asked.is_sum else found.cells.get((row, None))
     href = _explained(state, asked, row, EVERY, period)
-    cells["sum"] = Cell(value=whole, href=href, explain=bool(href))
+    cells["sum"] = Cell(value=found.rows[row], href=href, explain=bool(href))
     return cells
 
 
@@ -262,7 +262,7 @@ def _chart(
     request: HttpRequest,
     state: PageState,
     asked: Asked,
-    found: Pivot,
+    found: Answer,
     names: Names,
     period: Period,
 ) -> Chart | None:
@@ -288,7 +288,8 @@ def _chart(
     ]
     starts = sorted({at for amounts in by_name.values() for at in amounts})
     unit = state.shown_currency if asked.measure == "cost" else MEASURES[asked.measure].lower()
-    figure = stacked_days(series, days=starts, currency=unit)
+    labels = [names[time][at] for at in starts] if time != "day" else None
+    figure = stacked_days(series, days=starts, currency=unit, labels=labels)
     question = f"{MEASURES[asked.measure]} by {DIMENSIONS[time].lower()}"
     columns = [Column("at", DIMENSIONS[time])] + [
         Column(f"s{place}", one.name, _kind(asked), state.places)

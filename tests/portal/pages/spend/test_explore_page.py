@@ -100,6 +100,14 @@ def test_calls_and_unit_costs_are_of_what_has_both() -> None:
     }
 
 
+def test_a_unit_cost_of_a_row_is_of_all_its_columns() -> None:
+    page = ask(client_of(Role.EXECUTIVE), rows="team", measure="per_1000_calls", span="all")
+
+    cost = D("40.246913578024")  # gpt-4o of search, both months
+    assert lines(page)["Search"][-1] == cost / 200 * 1000
+    assert lines(page)["Total"][-1] == (cost + 20) / 400 * 1000
+
+
 def test_what_usage_does_not_know_is_said() -> None:
     page = ask(client_of(Role.EXECUTIVE), rows="provider", measure="calls")
 
