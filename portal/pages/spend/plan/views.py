@@ -150,7 +150,10 @@ def _plans_table(request: HttpRequest, state: PageState, plans: Plans, names: Na
     """The plans of the month; no total, as a cost centre's plan holds those of its teams."""
     rows: list[Row] = [
         {
-            "name": Cell(value=names.get(key.holder, key.holder.own), note=key.holder.own),
+            "name": Cell(
+                value=names.get(key.holder, key.holder.own),
+                note=key.holder.own if key.holder.kind == "cost_center" else "",
+            ),
             "kind": Cell(value=KIND_WORDS[key.holder.kind]),
             "account": Cell(value=key.account),
             "amount": Cell(value=planned.amount, places=minor_units(planned.currency)),
@@ -190,13 +193,13 @@ def _history_table(request: HttpRequest, steps: list[PlanStep], names: Names) ->
         for step in steps
     ]
     columns = [
+        Column("name", "Cost centre or team"),
+        Column("says", "Plan", "words", is_key=True),
+        Column("month", "Month"),
         Column("version", "Version"),
         Column("when", "When"),
         Column("who", "By"),
         Column("origin", "From"),
-        Column("month", "Month"),
-        Column("name", "Cost centre or team"),
-        Column("says", "Plan", "words", is_key=True),
     ]
     empty = "No plan was ever made."
     return arranged(
@@ -208,7 +211,7 @@ def _history_table(request: HttpRequest, steps: list[PlanStep], names: Names) ->
             limit=15,
             empty=empty,
             sortable=False,
-            cards=True,
+            lines=True,
         ),
         request,
     )
