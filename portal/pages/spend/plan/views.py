@@ -194,7 +194,7 @@ def _history_table(request: HttpRequest, steps: list[PlanStep], names: Names) ->
     ]
     columns = [
         Column("name", "Cost centre or team"),
-        Column("says", "Plan", "words", is_key=True),
+        Column("says", "Plan", is_key=True),
         Column("month", "Month"),
         Column("version", "Version"),
         Column("when", "When"),
