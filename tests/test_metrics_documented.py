@@ -17,6 +17,7 @@ PAGES = [
     "/showback/",
     "/showback/alpha/",
     "/chargeback/",
+    "/plan/",
     "/reconciliation/",
     "/on-call/",
     "/debug/",
