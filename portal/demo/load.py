@@ -27,6 +27,7 @@ from portal.demo.generate import DemoFiles, whole_truth, write_files
 from portal.demo.organisation import ensure_organisation
 from portal.demo.provider_reports import load_provider_reports
 from portal.demo.settings import DemoSettings, demo_settings
+from portal.demo.spend_plans import ensure_plans
 from portal.errors import Refused
 from portal.ingest.bills.delivery import load_bill
 from portal.ingest.bills.files.stream import BillFile
@@ -113,6 +114,7 @@ def load_settings(
     spans = _import_traces(files, say)
     load_provider_reports(settings)
     load_exchange_rates(settings)
+    ensure_plans(settings, now=settings.now)
     bills = _import_bills(files, say)
     months = sorted({bill.month for bill, _ in files.bills})
     for month in months:

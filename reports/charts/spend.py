@@ -25,6 +25,7 @@ from reports.charts.style import (
 from reports.readable import grouped
 
 LARGEST = 6
+PLAN = SHADES[6]
 
 
 @dataclass(frozen=True)
@@ -90,6 +91,37 @@ def stacked_days(
         },
     }
     return {"data": bars, "layout": layout}
+
+
+def stacked_months(
+    series: Sequence[DaySeries],
+    *,
+    months: Sequence[date],
+    plans: Mapping[date, Decimal],
+    currency: str,
+) -> Figure:
+    """A bar per month, by its first day, and where there are plans a line through them."""
+    labels = [f"{month:%b %Y}" for month in months]
+    figure = stacked_days(series, days=months, currency=currency, labels=labels)
+    planned = [month for month in months if month in plans]
+    if planned:
+        amounts = [plans[month] for month in planned]
+        figure["data"].append(_plan_line(planned, amounts, minor_units(currency)))
+    return figure
+
+
+def _plan_line(months: Sequence[date], amounts: Sequence[Decimal], places: int) -> dict[str, Any]:
+    return {
+        "type": "scatter",
+        "mode": "lines+markers",
+        "x": [f"{month:%b %Y}" for month in months],
+        "y": [float(amount) for amount in amounts],
+        "name": "Plan",
+        "line": {"color": PLAN, "dash": "dot", "width": 2},
+        "marker": {"size": 7},
+        "customdata": [grouped(amount, places) for amount in amounts],
+        "hovertemplate": "%{fullData.name}: %{customdata}<extra></extra>",
+    }
 
 
 def _bar(

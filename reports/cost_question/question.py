@@ -128,6 +128,7 @@ DIMENSIONS: Mapping[str, CostDimension] = {
     "charge_kind": CostDimension("daily.charge_kind"),
     "rule": CostDimension("daily.rule"),
     "reason": CostDimension("daily.reason"),
+    "source_id": CostDimension("daily.source_id"),
     "with_invoice": CostDimension("daily.with_invoice"),
     "evidence": CostDimension("daily.evidence"),
     "attribution": CostDimension(attribution("daily")),

@@ -214,6 +214,11 @@ PAGE_ROUTES: dict[str, Route] = {
         f"/showback/alpha/review/?period={PERIOD}", state="seen", line="", comment=""
     ),
     "chargeback": page("/chargeback/", "/chargeback/?team=bravo"),
+    "plan": page("/plan/", f"/plan/?period={PERIOD}", "/plan/?download=history"),
+    "plan_csv": page("/plan/plans.csv"),
+    "plan_preview": post("/plan/preview/", answers=(200, 302, 400)),
+    "plan_type": post("/plan/type/", month=PERIOD, holder="team:bravo", amount="1", currency="USD"),
+    "plan_apply": post("/plan/apply/", text="month\n", previewed="x", answers=(200, 302, 409)),
     "chargeback_center": page("/chargeback/center/", "/chargeback/center/?team=bravo"),
     "chargeback_file": page(f"/chargeback/lines.csv?period={PERIOD}"),
     "reconciliation": page("/reconciliation/", f"/reconciliation/?period={PERIOD}&team=bravo"),

@@ -14,9 +14,9 @@ from django.shortcuts import render
 from django.urls import reverse
 from django.views.decorators.http import require_safe
 
+from portal.documents import documents
 from portal.pages.frame.render import render_page
 from portal.pages.frame.state import PageState
-from portal.pages.help.documents import documents
 from portal.pages.registry import holds, page_address, pages
 from reports.queries.find import SHORTEST, FoundName, find_imports, find_names, trace_exists
 

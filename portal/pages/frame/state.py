@@ -256,9 +256,23 @@ class PageState:
     def _alike(self) -> Alike | None:
         if self.compare is None or not self.comparison_known:
             return None
+        return self._alike_with(self.compare)
+
+    def _alike_with(self, before: Period) -> Alike | None:
         runs = tuple(self.conversion.runs) if self.conversion else self._own_runs
-        compared = Compared(runs, self.period, self.elapsed, self.compare)
+        compared = Compared(runs, self.period, self.elapsed, before)
         return alike(compared, today=timezone.now().date())
+
+    @cached_property
+    def so_far(self) -> CostQuestion:
+        """The same cost, whatever it is compared with; while the period is open, what comes with
+        the invoice, or after a source's last billed day, is told apart.
+        """
+        if self.question.alike is not None:
+            return self.question
+        before = self.elapsed.before()
+        found = self._alike_with(before)
+        return replace(self.question, compare=before if found else None, alike=found)
 
     def billed_in(self, period: Period) -> CostQuestion:
         """Everything on the bills, AI or not, of the billing months that the period touches, in the
@@ -309,6 +323,19 @@ class PageState:
     @property
     def months(self) -> list[date]:
         return sorted({run.month for run in self.runs}, reverse=True)
+
+    @cached_property
+    def every_month(self) -> CostQuestion | None:
+        """The same cost of all months that are billed, up to the last billed day; None without
+        any.
+        """
+        runs = self.question.runs
+        last = _last_day(runs, None)
+        if last is None:
+            return None
+        first = min(run.month for run in runs)
+        period = Period(first, max(last, first) + DAY)
+        return replace(self.question, period=period, compare=None, alike=None)
 
     @property
     def currencies(self) -> list[str]:

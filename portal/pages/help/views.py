@@ -6,9 +6,9 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import reverse
 from django.views.decorators.http import require_safe
 
+from portal.documents import document, documents
 from portal.pages.frame.render import Crumb, render_page
 from portal.pages.frame.state import PageState
-from portal.pages.help.documents import document, documents
 
 
 @require_safe

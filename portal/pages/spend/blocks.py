@@ -205,12 +205,14 @@ def spend_table(
     compact: bool = False,
     second: tuple[str, Callable[[str | None], str]] | None = None,
     apart: Mapping[str | None, str] | None = None,
+    more: tuple[Sequence[Column], Mapping[str | None, Row]] | None = None,
 ) -> Table:
     """Cost, share, change, perhaps trend and unit cost, per name; largest first; the total is that
     of the page.
 
     Compact rounds costs to whole units, for narrow columns. `second` is a column of words beside
     the name. `apart` is what a name costs in currencies that the sums do not hold.
+    `more` are columns after the change, and their cells by name.
     """
     apart = apart or {}
     totals = dict.fromkeys(apart, NOTHING) | dict(totals)
@@ -225,6 +227,7 @@ def spend_table(
             "name": name_cell(key),
             **_spend_cells(state, amounts, whole, amount_filters(key)),
             **(_apart_cells(amounts, apart[key]) if key in apart else {}),
+            **(more[1].get(key, {}) if more else {}),
             **({"second": Cell(value=second[1](key))} if second else {}),
             **({"trend": Cell(points=_trend(days.get(key, {}), shown_days))} if days else {}),
             **({"unit": Cell(value=units[key].now)} if units and key in units else {}),
@@ -234,6 +237,9 @@ def spend_table(
     columns = _spend_columns(
         state, label, compact, second[0] if second else None, days is not None, units is not None
     )
+    if more:
+        place = 1 + [column.key for column in columns].index("change")
+        columns[place:place] = more[0]
     total = {"name": Cell(value="Total"), **_spend_cells(state, whole, whole)}
     return arranged(
         Table(name, caption, columns, rows, total=total, limit=limit, sort="-cost", lines=True),

@@ -19,6 +19,7 @@ from django.http import (
     HttpResponseBase,
 )
 from django.urls import reverse
+from django.utils import timezone
 
 from allocation.runs.changes import StaleReason, changes_since_runs
 from allocation.values.money import exact_sum
@@ -37,6 +38,8 @@ from portal.pages.spend.chargeback.bridge import bridge_block
 from portal.pages.spend.chargeback.center import center_address
 from portal.pages.spend.chargeback.months import months_tables
 from portal.pages.spend.chargeback.reviews import Reviews, month_reviews
+from reports.cost_question.alike import Compared, alike
+from reports.cost_question.question import Alike
 from reports.cost_question.runs import MonthRun
 from reports.exports.format import NotAllocated
 from reports.queries.costs.cost_centers import CostCenterSpend, cost_centers
@@ -69,6 +72,7 @@ class MonthFigures:
     allocated: list[AllocatedSource]
     allocated_otherwise: list[AllocatedSource]  # in the other metric
     centers: list[CostCenterSpend]
+    like: Alike | None  # what the comparison of an open month counts
     runs: tuple[MonthRun, ...]
     changes: list[StaleReason]
 
@@ -81,6 +85,8 @@ def chargeback(request: HttpRequest) -> HttpResponseBase:
         allocated_sources(runs=question.runs, metric=metric, scope=state.reader_scope)
         for metric in (state.metric, _other_metric(state))
     )
+    compared = Compared(state.question.runs, state.period, state.elapsed, state.elapsed.before())
+    like = alike(compared, today=timezone.now().date())
     loaded = loaded_sources(months=[month], metric=state.metric, scope=state.reader_scope)
     figures = MonthFigures(
         loaded=[one for one in loaded if one.currency == state.currency],
@@ -89,9 +95,10 @@ def chargeback(request: HttpRequest) -> HttpResponseBase:
         centers=cost_centers(
             question=question,
             before=state.billed_in(state.period.before()),
-            before_until=state.elapsed.before().end if state.is_running else None,
+            like=like,
             mode_on=state.period.last_day,
         ),
+        like=like,
         runs=question.runs,
         changes=changes_since_runs(question.run_ids),
     )
@@ -202,17 +209,18 @@ def _centers_table(request: HttpRequest, state: PageState, figures: MonthFigures
         Column("cost", f"Cost, {state.currency}", "money", state.places, is_key=True),
         Column(
             "change",
-            "Against the same days of last month" if state.is_running else "Against last month",
+            "Against last month, like for like" if figures.like else "Against last month",
             "change",
         ),
     ]
     rows = [_center_row(state, center, known) for center in figures.centers]
     now = exact_sum(center.now for center in figures.centers)
     before = exact_sum(center.before for center in figures.centers) if known else None
+    compared = exact_sum(center.compared for center in figures.centers)
     total = {
         "center": Cell(value="Total"),
         "cost": Cell(value=now),
-        "change": Cell(value=now, before=before),
+        "change": Cell(value=compared, before=before),
     }
     table = Table("centers", "Cost centres", columns, rows, total=total, sort="-cost", lines=True)
     return arranged(table, request)
@@ -239,7 +247,7 @@ def _center_row(state: PageState, center: CostCenterSpend, known: bool) -> Row:
         "name": Cell(value=name),
         "mode": Cell(value=center.mode or ""),
         "cost": cost,
-        "change": Cell(value=center.now, before=center.before if known else None),
+        "change": Cell(value=center.compared, before=center.before if known else None),
     }
 
 

@@ -27,6 +27,15 @@ from portal.pages.spend.blocks import (
     team_address,
     team_series,
 )
+from portal.pages.spend.on_plan import (
+    PlanBook,
+    PlanView,
+    month_chart,
+    plan_table,
+    plan_view,
+    read_plans,
+    recent_costs,
+)
 from portal.pages.spend.why import change_address, why_in_words
 from reports.analysis.spend import (
     Amounts,
@@ -38,6 +47,7 @@ from reports.analysis.spend import (
     unit_costs,
     why_changed,
 )
+from reports.charts.spend import DaySeries
 from reports.cost_question.answers import (
     Named,
     SpendCell,
@@ -69,6 +79,9 @@ class Figures:
     differences: dict[str, Decimal]  # per source of the billing months
     parts: list[SpendPart]
     known: Trust
+    book: PlanBook
+    plans: PlanView | None  # of the page's month
+    months: list[DaySeries]  # cost per day of every month, by team
 
     @cached_property
     def callers(self) -> list[CallerCost]:
@@ -95,7 +108,9 @@ def executive(request: HttpRequest) -> HttpResponseBase:
 
 
 def _read(state: PageState) -> Figures:
-    question = state.question
+    question, every = state.question, state.every_month
+    teams = teams_in_tree(scope=state.reader_scope, day=state.period.last_day)
+    book = read_plans(state)
     everything = costs(replace(question, ai_only=False, compare=None).by())
     return Figures(
         cells=spend_cells(question),
@@ -106,10 +121,13 @@ def _read(state: PageState) -> Figures:
         },
         items=spend_items(question),
         usage=usage_cells(question),
-        teams=teams_in_tree(scope=state.reader_scope, day=state.period.last_day),
+        teams=teams,
         differences=_differences(state),
         parts=spend_parts(question),
         known=read_trust(state),
+        book=book,
+        plans=plan_view(state, book),
+        months=team_series(costs_by_day(question=every, dimension="team"), teams) if every else [],
     )
 
 
@@ -129,7 +147,9 @@ def _differences(state: PageState) -> dict[str, Decimal]:
 
 
 def _tables(request: HttpRequest, state: PageState, figures: Figures) -> dict[str, Table]:
+    plans = figures.plans.whole if figures.plans else None
     return {
+        **({"on_plan": plan_table(request, state, plans)} if plans and plans.lines else {}),
         "by_team": _team_table(request, state, figures),
         "by_feature": _feature_table(request, state, figures),
         "by_model": _model_table(request, state, figures),
@@ -256,6 +276,7 @@ def _charts(request: HttpRequest, state: PageState, figures: Figures) -> dict[st
     return {
         "day_chart": day_chart(request, state, team_series(figures.days["team"], figures.teams)),
         "change_chart": change_chart(request, state, parts, total_of(figures.cells)),
+        "month_chart": month_chart(request, state, figures.months, figures.book),
     }
 
 
@@ -270,6 +291,8 @@ def _page(
     context = {
         **tables,
         **charts,
+        "plans": figures.plans,
+        "recent": recent_costs(state, figures.months),
         "total": total,
         "before": before_of(state, total),
         "apart": sums_apart(state),

@@ -37,6 +37,17 @@ from portal.pages.spend.blocks import (
     sums_apart,
     team_address,
 )
+from portal.pages.spend.on_plan import (
+    PlanBook,
+    PlanView,
+    month_chart,
+    outcome,
+    plan_cells,
+    plan_columns,
+    plan_view,
+    read_plans,
+    recent_costs,
+)
 from portal.pages.spend.showback.review import review_block
 from portal.pages.spend.why import change_address, why_in_words
 from reports.analysis.sampling_error import sampling_error
@@ -85,10 +96,12 @@ def showback(request: HttpRequest) -> HttpResponseBase:
         return render_page(
             request, "spend/showback/empty.html", {}, page="showback", title="Showback", state=state
         )
-    table = _teams_table(request, state, teams)
+    plans = plan_view(state, read_plans(state))
+    table = _teams_table(request, state, teams, plans)
     download = asked_download(request, [table], file_name=f"showback-{state.period.start}")
     context = {
         "table": table,
+        "plans": plans,
         "period_words": headline_words(state),
         "like_for_like": like_for_like(state),
     }
@@ -103,7 +116,9 @@ def showback(request: HttpRequest) -> HttpResponseBase:
     )
 
 
-def _teams_table(request: HttpRequest, state: PageState, teams: list[TeamInTree]) -> Table:
+def _teams_table(
+    request: HttpRequest, state: PageState, teams: list[TeamInTree], plans: PlanView | None
+) -> Table:
     cells = spend_cells(state.question)
     known = names_and_shades(teams)
     by_slug = {team.slug: team for team in teams}
@@ -140,7 +155,14 @@ def _teams_table(request: HttpRequest, state: PageState, teams: list[TeamInTree]
         limit=0,
         second=("Business unit", unit_of),
         apart=apart_by_team(state),
+        more=_plans_of_teams(state, plans) if plans else None,
     )
+
+
+def _plans_of_teams(
+    state: PageState, plans: PlanView
+) -> tuple[Sequence[Column], dict[str | None, Row]]:
+    return plan_columns(state), {team: plan_cells(line) for team, line in plans.teams.items()}
 
 
 @dataclass(frozen=True)
@@ -152,10 +174,15 @@ class TeamFigures:
     by_feature: Named  # cost per day
     usage: list[UsageCell]
     parts: list[SpendPart]
+    of_all_months: Named  # cost per feature and day
 
     @cached_property
     def callers(self) -> list[CallerCost]:
         return caller_costs(self.cells, self.usage)
+
+    @property
+    def months(self) -> list[DaySeries]:
+        return _feature_series(self.names, self.of_all_months)
 
     @cached_property
     def names(self) -> OrganisationNames:
@@ -163,6 +190,7 @@ class TeamFigures:
             *(cell.feature for cell in self.cells),
             *(use.feature for use in self.usage),
             *self.by_feature,
+            *self.of_all_months,
         }
         return names_of(features=told)
 
@@ -175,14 +203,22 @@ def showback_team(request: HttpRequest, slug: str) -> HttpResponseBase:
     context = {"crumbs": _crumbs(state, team.name, teams), "others": _others(state, teams)}
     if not state.has_data:
         return render_page(request, "spend/showback/empty.html", context, **frame)  # type: ignore[arg-type]
+    every = state.every_month
+    book = read_plans(state)
+    plans = plan_view(state, book)
+    plan = plans.teams.get(slug) if plans else None
     figures = TeamFigures(
         cells=spend_cells(state.question),
         items=spend_items(state.question),
         by_feature=costs_by_day(question=state.question, dimension="feature"),
         usage=usage_cells(state.question),
         parts=spend_parts(state.question),
+        of_all_months=costs_by_day(question=every, dimension="feature") if every else {},
     )
-    parts = {**_team_tables(request, state, figures, slug), **_team_charts(request, state, figures)}
+    parts = {
+        **_team_tables(request, state, figures, slug),
+        **_team_charts(request, state, figures, book),
+    }
     tables = [part if isinstance(part, Table) else part.table for part in parts.values() if part]
     month = Period.month(state.period.last_day)
     between = provided_table(request, state, month=month)
@@ -198,6 +234,10 @@ def showback_team(request: HttpRequest, slug: str) -> HttpResponseBase:
         "review": review,
         "total": total,
         "before": before_of(state, total),
+        "plans": plans,
+        "plan": plan,
+        "plan_outcome": outcome(state, plan) if plan else "",
+        "recent": recent_costs(state, figures.months),
         "like_for_like": like_for_like(state),
         "apart": sums_apart(state),
         "movers": why_in_words(state, state.question, figures.items, figures.usage),
@@ -252,17 +292,9 @@ def _team_tables(
 
 
 def _team_charts(
-    request: HttpRequest, state: PageState, figures: TeamFigures
+    request: HttpRequest, state: PageState, figures: TeamFigures, book: PlanBook
 ) -> dict[str, Chart | None]:
-    names = figures.names
-    series = [
-        DaySeries(
-            names.feature(feature),
-            shade_of(names.feature_number(feature)) if feature else OTHER,
-            costs,
-        )
-        for feature, costs in figures.by_feature.items()
-    ]
+    series = _feature_series(figures.names, figures.by_feature)
     return {
         "day_chart": day_chart(
             request, state, series, question="What did each feature cost per day?"
@@ -270,7 +302,19 @@ def _team_charts(
         "change_chart": change_chart(
             request, state, why_changed(figures.cells, figures.usage), total_of(figures.cells)
         ),
+        "month_chart": month_chart(request, state, figures.months, book),
     }
+
+
+def _feature_series(names: OrganisationNames, by_feature: Named) -> list[DaySeries]:
+    return [
+        DaySeries(
+            names.feature(feature),
+            shade_of(names.feature_number(feature)) if feature else OTHER,
+            costs,
+        )
+        for feature, costs in by_feature.items()
+    ]
 
 
 def _matrix(request: HttpRequest, state: PageState, figures: TeamFigures, slug: str) -> Table:

@@ -57,6 +57,7 @@ def test_rail_has_only_the_pages_a_reader_may_open(costs: Costs) -> None:
         "Showback",
         "Explore",
         "Reconciliation",
+        "Plan",
         "Rules",
         "Ownership",
     ]

@@ -7,7 +7,7 @@ import re
 import pytest
 
 from portal.accounts.models import Role
-from portal.pages.help.documents import SHOWN, documents, meanings
+from portal.documents import SHOWN, documents, meanings
 from tests.factories import client_of, make_team
 
 pytestmark = pytest.mark.django_db

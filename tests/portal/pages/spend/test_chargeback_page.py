@@ -412,5 +412,5 @@ def test_empty_portal_says_what_will_be_here() -> None:
 def test_number_of_statements_does_not_grow(month: None, django_assert_num_queries: Any) -> None:
     client = finance()
 
-    with django_assert_num_queries(34):
+    with django_assert_num_queries(35):
         client.get("/chargeback/?period=2026-10")

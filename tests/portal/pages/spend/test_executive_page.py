@@ -152,5 +152,5 @@ def test_the_csv_has_the_exact_numbers_shown(company: None) -> None:
 def test_number_of_statements_does_not_grow(company: None, django_assert_num_queries: Any) -> None:
     client = signed_in()
 
-    with django_assert_num_queries(25):
+    with django_assert_num_queries(27):
         client.get("/executive/?period=2026-10")

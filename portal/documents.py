@@ -16,7 +16,7 @@ from django.utils.text import slugify
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-DOCS = Path(__file__).resolve().parents[3] / "docs"
+DOCS = Path(__file__).resolve().parents[1] / "docs"
 # What readers of the portal ask for, in reading order; the others are for who works on it.
 SHOWN = (
     "metrics",
