@@ -126,7 +126,7 @@ def plain_copy() -> None:
 
 
 def export() -> None:
-    for _ in chargeback_csv(period=OCTOBER, basis="billed", scope=TeamScope.everything()):
+    for _ in chargeback_csv(period=OCTOBER, scope=TeamScope.everything()):
         pass
 
 

@@ -38,7 +38,7 @@ STARTS = (
 )
 # Inside allocation each package imports only what stands before it.
 ORDER = ("values", "storage", "models", "catalogue", "organisation", "rules", "usage", "charges",
-         "plans", "ledger", "runs", "preview")  # fmt: skip
+         "plans", "ledger", "runs", "preview", "planning")  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from django.http import StreamingHttpResponse
 from allocation.values.periods import Period
 from portal.registry import registered
 from reports.asking import TeamScope
-from reports.exports.format import Basis, ExportFormat
+from reports.exports.format import ExportFormat
 
 EXPORTS = "reports.exports"
 
@@ -18,10 +18,10 @@ def export_formats() -> dict[str, ExportFormat]:
 
 
 def chargeback_file(
-    wanted: ExportFormat, *, period: Period, basis: Basis, scope: TeamScope
+    wanted: ExportFormat, *, period: Period, scope: TeamScope
 ) -> StreamingHttpResponse:
     """The file as a download. Raises NotAllocated."""
-    blocks = wanted.write(period=period, basis=basis, scope=scope)
-    name = f"chargeback-{period}-{basis}.{wanted.name}"
+    blocks = wanted.write(period=period, scope=scope)
+    name = f"chargeback-{period}.{wanted.name}"
     headers = {"Content-Disposition": f'attachment; filename="{name}"'}
     return StreamingHttpResponse(blocks, content_type=wanted.content_type, headers=headers)

@@ -117,6 +117,7 @@ INSTALLED_APPS = [
     "portal",
     "portal.accounts",
     "portal.jobs",
+    "portal.reviews",
 ]
 
 MIDDLEWARE = [

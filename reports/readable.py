@@ -5,7 +5,7 @@ the codes.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import ROUND_HALF_EVEN, Context, Decimal
@@ -69,6 +69,22 @@ def money(value: Decimal | None, places: int = 2) -> str:
     if value and places and abs(value) < _last_place(places) / 2:
         return f"<{_last_place(places):f}" if value > 0 else JUST_BELOW
     return grouped(value, places)
+
+
+def about(value: Decimal) -> str:
+    """Two significant digits, thousands as "4.3 k": a size to reckon with."""
+    size = abs(value)
+    if size < 1000:
+        return grouped(value.quantize(Decimal(1).scaleb(max(size.adjusted() - 1, 0)), context=WIDE))
+    for letter, unit in (("M", Decimal(10**6)), ("k", Decimal(1000))):
+        if size >= unit:
+            return f"{grouped(value / unit, 1 if size < 10 * unit else 0)} {letter}"
+    return grouped(value)
+
+
+def listed(words: Sequence[str]) -> str:
+    """ "tax, support and credits"."""
+    return " and ".join(filter(None, [", ".join(words[:-1]), *words[-1:]]))
 
 
 def unit_cost(value: Decimal | None) -> str:
@@ -275,6 +291,24 @@ KINDS = {
     "shared": "split",
     "untraced": "no trace",
     "unallocated": UNALLOCATED,
+}
+
+# What comes with the invoice, as allocation.ledger.cost_lines tells it apart.
+WITH_INVOICE = {
+    "tax": "tax",
+    "support": "support",
+    "credit": "credits",
+    "adjustment": "adjustments",
+    "fee": "commitment fees",
+}
+
+# What cost is of that names no model, as reports.cost_question.question tells it apart.
+MODEL_GROUPS = {
+    "named": "Models by name",
+    "training": "Training",
+    "own": "Own models on GPUs",
+    "infrastructure": "Other infrastructure",
+    "fees": "Fees, tax and credits",
 }
 
 METHODS = {

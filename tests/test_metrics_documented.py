@@ -17,10 +17,12 @@ PAGES = [
     "/showback/",
     "/showback/alpha/",
     "/chargeback/",
+    "/plan/",
     "/reconciliation/",
     "/on-call/",
     "/debug/",
     "/explain/?team=alpha&bill=0-0",
+    "/explain/change/?team=alpha",
     "/rules/",
     "/rules/edit/",
     "/rules/previews/{preview}/",
@@ -55,7 +57,8 @@ def figures_of(body: str) -> set[str]:
     remark.
     """
     heads = re.findall(r'<th scope="col"[^>]*class="num[^>]*>(.*?)</th>', body, re.DOTALL)
-    readings = re.findall(r"<dt[^>]*>(.*?)</dt>", body, re.DOTALL)
+    bare = re.sub(r"<details class=\"info\">.*?</details>", "", body, flags=re.DOTALL)
+    readings = re.findall(r"<dt[^>]*>(.*?)</dt>", bare, re.DOTALL)
     texts = (html.unescape(re.sub(r"<[^>]+>", " ", found)) for found in [*heads, *readings])
     plain = (re.sub(r"\s+", " ", text).strip(" ↑↓") for text in texts)
     return {re.sub(r",? (USD|estimate)\b", "", name).strip() or name for name in plain if name}

@@ -61,6 +61,7 @@ from allocation.models.organisation import (
     TeamAlias,
     TeamPlacement,
 )
+from allocation.models.planning import SpendPlanAmount, SpendPlanVersion
 from allocation.models.runs import (
     AllocationRun,
     AppliedRuleSets,
@@ -159,6 +160,8 @@ __all__ = [
     "SourceRole",
     "Span",
     "SpanSkeleton",
+    "SpendPlanAmount",
+    "SpendPlanVersion",
     "StoredSplitKey",
     "StoredTarget",
     "Team",

@@ -237,6 +237,7 @@ class LineNames(models.Model):
     charge_kind = models.TextField()
     rule = models.TextField()
     reason = models.TextField(null=True)
+    with_invoice = models.TextField(null=True)  # what comes with the invoice; NULL: day by day
 
     class Meta:
         abstract = True

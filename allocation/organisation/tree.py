@@ -134,9 +134,10 @@ def _cells(kind: str, own: str, name: str, place: Place, day: date) -> list[str]
         place.sla,
         "" if day == NEVER_BEFORE else day.isoformat(),
     ]
-    return [kind, *(_safe(value or "") for value in values)]
+    return [kind, *(safe_cell_text(value or "") for value in values)]
 
 
-def _safe(text: str) -> str:
+def safe_cell_text(text: str) -> str:
+    """The text, which no spreadsheet reads as a formula."""
     start = text.strip(INVISIBLE)[:1]
     return f"'{text}" if start and start in FORMULA_STARTS else text

@@ -90,7 +90,7 @@ def read_rows(text: str) -> tuple[list[Row], list[TreeProblem]]:
 def _row(line: int, header: list[str], cells: list[str]) -> Row:
     if len(cells) > len(header):
         raise ValueError(f"it has {len(cells)} cells, the header has {len(header)}")
-    values = {name: _clean(cell) for name, cell in zip(header, cells, strict=False)}
+    values = {name: clean_cell(cell) for name, cell in zip(header, cells, strict=False)}
     kind_name = values.get("kind", "").lower()
     kind = KINDS.get(kind_name)
     if kind is None:
@@ -130,7 +130,8 @@ def _row(line: int, header: list[str], cells: list[str]) -> Row:
     )
 
 
-def _clean(cell: str) -> str:
+def clean_cell(cell: str) -> str:
+    """A cell in one Unicode form, with single spaces, without the sign of `safe_cell_text`."""
     text = " ".join(unicodedata.normalize("NFC", cell).split())
     start = text[1:].strip(INVISIBLE)[:1]
     return text[1:] if text.startswith("'") and start and start in FORMULA_STARTS else text

@@ -131,7 +131,11 @@ class ExportField(serializers.ChoiceField):
 
 
 class ChargebackParameters(MonthParameters):
-    basis = serializers.ChoiceField(choices=["effective", "billed"], default="effective")
+    basis = serializers.ChoiceField(
+        choices=["effective", "billed"],
+        default="effective",
+        help_text="which cost is charged: a detail file holds both, whichever is named",
+    )
     export = ExportField(default="csv", help_text="which kind of file")
 
 
@@ -154,7 +158,6 @@ def chargeback(request: Request) -> StreamingHttpResponse:
         return chargeback_file(
             export_formats()[asked["export"]],
             period=Period.month(asked["period"]),
-            basis=asked["basis"],
             scope=caller_of(request).scope,
         )
     except NotAllocated as missing:

@@ -16,7 +16,7 @@ from portal.api.callers import caller_of, reads
 from portal.api.costs import filter_field
 from portal.api.parameters import MonthField, StrictSerializer, parameters_of
 from portal.pages.explain.explain_json import as_json
-from portal.pages.explain.explanation import explain
+from portal.pages.explain.explanation import WHOLES, explain
 from portal.pages.frame.state import PageState
 from reports.cost_question.question import METRICS
 
@@ -40,9 +40,10 @@ class ExplainParameters(StrictSerializer):
     reason = filter_field()
     charge_kind = serializers.ChoiceField(choices=ChargeKind.choices, required=False)
     whole = serializers.ChoiceField(
-        choices=["1"],
+        choices=WHOLES,
         required=False,
-        help_text="The whole billing month with spend outside AI, not charge days of AI.",
+        help_text="1: the whole billing month with spend outside AI, ai: its AI only, not charge"
+        " days of AI.",
     )
     part = serializers.IntegerField(min_value=0, max_value=10_000, required=False)
     line = serializers.RegexField(

@@ -12,6 +12,7 @@ from portal.api.gaps import gap
 from portal.api.imports import list_imports, one_import, rejected_rows, upload_bill
 from portal.api.jobs import job, jobs
 from portal.api.prices import unpriced
+from portal.api.reviews import reviews
 from portal.api.rules import rules_language
 from portal.api.schema import SchemaView
 from portal.api.teams import team, teams
@@ -32,6 +33,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("reconcile/", reconcile, name="api_reconcile"),
     path("reconcile/gap/", gap, name="api_gap"),
     path("chargeback/", chargeback, name="api_chargeback"),
+    path("reviews/", reviews, name="api_reviews"),
     path("explain/", explain_amount, name="api_explain"),
     path("rules/schema/", rules_language, name="api_rules_schema"),
     path("prices/unpriced/", unpriced, name="api_unpriced"),

@@ -22,10 +22,12 @@ from allocation.runs.month import allocate_period
 from allocation.values.periods import Period
 from portal.demo.accepted_rules import accept_rules
 from portal.demo.bills import ACCOUNTS
+from portal.demo.exchange_rates import load_exchange_rates
 from portal.demo.generate import DemoFiles, whole_truth, write_files
 from portal.demo.organisation import ensure_organisation
 from portal.demo.provider_reports import load_provider_reports
 from portal.demo.settings import DemoSettings, demo_settings
+from portal.demo.spend_plans import ensure_plans
 from portal.errors import Refused
 from portal.ingest.bills.delivery import load_bill
 from portal.ingest.bills.files.stream import BillFile
@@ -111,6 +113,8 @@ def load_settings(
         Source.objects.get_or_create(name=name, defaults={"untraced": untraced})
     spans = _import_traces(files, say)
     load_provider_reports(settings)
+    load_exchange_rates(settings)
+    ensure_plans(settings, now=settings.now)
     bills = _import_bills(files, say)
     months = sorted({bill.month for bill, _ in files.bills})
     for month in months:

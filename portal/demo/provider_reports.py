@@ -45,12 +45,12 @@ def load_provider_reports(settings: DemoSettings) -> None:
                 "valid_from": settings.first_day,
             }
     for provider, rows in reports.items():
-        _load(ImportKind.PROVIDER_USAGE, rows, {"provider": provider})
-    _load(ImportKind.IDENTITY_OWNERS, owners.values(), {})
+        load_rows(ImportKind.PROVIDER_USAGE, rows, {"provider": provider})
+    load_rows(ImportKind.IDENTITY_OWNERS, owners.values(), {})
 
 
-def _load(kind: ImportKind, rows: Iterable[Row], asked: Mapping[str, str]) -> None:
-    """Delivers the rows as a file, as a user would."""
+def load_rows(kind: ImportKind, rows: Iterable[Row], asked: Mapping[str, str]) -> None:
+    """Delivers the rows as a driver file, as a user would."""
     content = _table(list(rows))
     outcome = deliver(
         driver_kind(kind), content, file_name=f"{kind}.csv", asked=asked, created_by="demo"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Literal, cast
@@ -13,10 +13,14 @@ from django.urls import URLPattern, reverse
 from portal.accounts.access import opened_to, roles_of
 from portal.accounts.models import Role, User
 from portal.registry import registered_below
+from reports.queries.costs.trust import Trust
 
 Choice = Literal[
     "period", "range", "compare", "metric", "currency", "report", "unit", "team", "environment"
 ]
+Group = Literal["see", "close", "set_up"]
+# The parts of the rail, in its order.
+GROUPS: Mapping[Group, str] = {"see": "See", "close": "Close", "set_up": "Set up"}
 ALL_CHOICES: tuple[Choice, ...] = (
     "period",
     "range",
@@ -40,11 +44,20 @@ class Right:
 
 
 @dataclass(frozen=True)
+class Badge:
+    """What waits on a page, beside its name in the rail: "1.8%", and what that is."""
+
+    text: str
+    meaning: str
+
+
+@dataclass(frozen=True)
 class PageSpec:
     """One page and all that belongs to it.
 
     `name` is also the right to open it; the first of `urls` is its own address, which needs no
-    arguments. A page without a `label` is not in the rail, where `position` orders the others.
+    arguments. A page without a `label` is not in the rail, where `group` and then `position` order
+    the others; its `badge` says what of the trust line waits there.
     Every view is guarded by the registry: it answers 404 to whom its right is not given. Superusers
     are nobody special.
 
@@ -61,6 +74,8 @@ class PageSpec:
     choices: tuple[Choice, ...] = ()
     rights: tuple[Right, ...] = ()
     sums_money: bool = False
+    group: Group = "see"
+    badge: Callable[[Trust], Badge | None] | None = None
 
     def all_rights(self) -> tuple[Right, ...]:
         """The right to open the page, then those that need more."""

@@ -15,6 +15,7 @@ from django.utils.safestring import SafeString, mark_safe
 
 from allocation.values import money as currencies
 from allocation.values import names as quoting
+from portal.documents import meanings
 from portal.pages.frame.table_html import body_html, change_html, head_html, row_html
 from portal.pages.frame.tables import Table
 from portal.pages.registry import page_address
@@ -82,6 +83,17 @@ def _detail_value(name: str, value: Any) -> str:
             f"{shown} and {len(value) - DETAIL_ITEMS} more" if len(value) > DETAIL_ITEMS else shown
         )
     return f"{value[:16]}\u2026" if name == "sha256" else str(value)
+
+
+@register.inclusion_tag("partials/info.html")
+def what_is(name: str) -> dict[str, str]:
+    """A mark that opens what docs/metrics.md says of the figure; KeyError where it says nothing."""
+    meaning = meanings()[name]
+    return {
+        "about": name,
+        "text": f"{readable.capitalised(meaning.formula)}.",
+        "more": meaning.address,
+    }
 
 
 @register.simple_tag

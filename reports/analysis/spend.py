@@ -5,10 +5,10 @@ database.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal, localcontext
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple, Protocol, TypeVar
 
 from allocation.values.money import EXACT
 from reports.cost_question.answers import SpendCell, UsageCell
@@ -20,11 +20,15 @@ K = TypeVar("K")
 
 @dataclass(frozen=True)
 class Amounts:
+    """`left_out` is what of `now` is not like for like with `before`."""
+
     now: Decimal
     before: Decimal
+    left_out: Decimal = ZERO
 
-    def __add__(self, other: Amounts) -> Amounts:
-        return Amounts(EXACT.add(self.now, other.now), EXACT.add(self.before, other.before))
+    @property
+    def compared(self) -> Decimal:
+        return EXACT.subtract(self.now, self.left_out)
 
 
 NOTHING = Amounts(ZERO, ZERO)
@@ -34,17 +38,35 @@ def total_of(cells: Iterable[SpendCell]) -> Amounts:
     return totals_by(cells, lambda _: None).get(None, NOTHING)
 
 
-def totals_by(cells: Iterable[SpendCell], key: Callable[[SpendCell], K]) -> dict[K, Amounts]:
+class Costed(Protocol):
+    """Cost in two periods."""
+
+    @property
+    def now(self) -> Decimal: ...
+
+    @property
+    def before(self) -> Decimal: ...
+
+    @property
+    def left_out(self) -> Decimal: ...
+
+
+C = TypeVar("C", bound=Costed)
+
+
+def totals_by(cells: Iterable[C], key: Callable[[C], K]) -> dict[K, Amounts]:
     """Sums per key, largest now first, ties by the key's text."""
     now: dict[K, Decimal] = {}
     before: dict[K, Decimal] = {}
+    left_out: dict[K, Decimal] = {}
     with localcontext(EXACT):
         for cell in cells:
             name = key(cell)
             now[name] = now.get(name, ZERO) + cell.now
             before[name] = before.get(name, ZERO) + cell.before
+            left_out[name] = left_out.get(name, ZERO) + cell.left_out
     ordered = sorted(now, key=lambda name: (-now[name], str(name)))
-    return {name: Amounts(now[name], before[name]) for name in ordered}
+    return {name: Amounts(now[name], before[name], left_out[name]) for name in ordered}
 
 
 @dataclass(frozen=True)
@@ -72,7 +94,8 @@ class CallerCost(NamedTuple):
 
 
 def caller_costs(cells: Iterable[SpendCell], usage: Iterable[UsageCell]) -> list[CallerCost]:
-    """Every caller with calls, and what these cost.
+    """Every caller with calls, and what these cost: in an open month without what comes with its
+    invoice, as in what it is compared with.
 
     What a feature costs besides (GPUs, storage, a vector database) is no cost of its calls, and
     what was done once to build it (a backfill of embeddings, an evaluation) neither.
@@ -86,7 +109,7 @@ def caller_costs(cells: Iterable[SpendCell], usage: Iterable[UsageCell]) -> list
             now, before = calls.get(_caller(use), (ZERO, ZERO))
             calls[_caller(use)] = (now + use.calls, before + use.calls_before)
     return [
-        CallerCost(*caller, now, before, cost.now, cost.before)
+        CallerCost(*caller, now, before, cost.compared, cost.before)
         for caller, (now, before) in calls.items()
         for cost in [costs.get(caller, NOTHING)]
     ]
@@ -182,14 +205,31 @@ MEANING = {
 }
 
 
+MEANING_OF_ONE = {
+    "New": "new: no cost in the compared period",
+    "Gone": "gone: no cost in this period",
+    "GPU and infrastructure": "bills name no model for it",
+    "No trace": "its calls are not counted in both periods",
+}
+NAMED = ("New", "Gone", "GPU and infrastructure", "No trace")  # told by feature
+MOST_NAMED = 4
+Subject = tuple[str | None, str | None]  # team, feature
+ChangeName = tuple[str, Subject | None]
+
+
 @dataclass(frozen=True)
 class ChangePart:
+    """`subject` is whose change it is, where one feature's is told by itself."""
+
     label: str
     amount: Decimal
+    subject: Subject | None = None
+
+    is_rest: bool = False  # beside features that are told by themselves
 
     @property
     def meaning(self) -> str:
-        return MEANING[self.label]
+        return (MEANING_OF_ONE if self.subject else MEANING)[self.label]
 
 
 @dataclass
@@ -210,7 +250,8 @@ class _FeatureUse:
 
 
 def why_changed(cells: Iterable[SpendCell], usage: Iterable[UsageCell]) -> list[ChangePart]:
-    """The parts whose sum is exactly now minus before; parts of nothing are left out.
+    """The parts whose sum is exactly what is compared of now, minus before; parts of nothing are
+    left out.
 
     Per (team, feature), with calls C, tokens T, cost K, models m, and 0 for before: volume = K0
     (C1/C0 - 1); tokens per call = K0 (T1/T0 - C1/C0); mix = sum T1m p0m - K0 T1/T0, where p0m =
@@ -219,18 +260,31 @@ def why_changed(cells: Iterable[SpendCell], usage: Iterable[UsageCell]) -> list[
     """
     with localcontext(prec=200):
         sums = _sums(cells, usage)
-    return [ChangePart(label, sums[label]) for label in ORDER if sums[label] != 0]
+        parts = _told_apart(sums)
+    return [part for part in parts if part.amount != 0]
 
 
-def _sums(cells: Iterable[SpendCell], usage: Iterable[UsageCell]) -> dict[str, Decimal]:
-    sums: dict[str, Decimal] = defaultdict(Decimal)
-    features: dict[tuple[str | None, str | None], _FeatureUse] = defaultdict(_FeatureUse)
+def _told_apart(sums: Mapping[ChangeName, Decimal]) -> list[ChangePart]:
+    """In order; the largest changes of single features by themselves, the smaller ones together."""
+    named = [name for name, amount in sums.items() if name[1] is not None and amount]
+    largest = sorted(named, key=lambda name: (-abs(sums[name]), str(name)))[:MOST_NAMED]
+    parts = [ChangePart(label, sums[label, subject], subject) for label, subject in largest]
+    told = {label for label, _ in largest}
+    for label in ORDER:
+        rest = [sums[name] for name in sums if name[0] == label and name not in largest]
+        parts.append(ChangePart(label, sum(rest, ZERO), is_rest=label in told))
+    return parts
+
+
+def _sums(cells: Iterable[SpendCell], usage: Iterable[UsageCell]) -> dict[ChangeName, Decimal]:
+    sums: dict[ChangeName, Decimal] = defaultdict(Decimal)
+    features: dict[Subject, _FeatureUse] = defaultdict(_FeatureUse)
     for cell in cells:
         if cell.kind in APART:
-            sums[APART[cell.kind]] += cell.now - cell.before
+            sums[APART[cell.kind], None] += cell.compared - cell.before
         else:
             use = features[cell.team, cell.feature].models[cell.model]
-            use.cost += cell.now
+            use.cost += cell.compared
             use.cost_before += cell.before
     for used in usage:
         feature = features.get((used.team, used.feature))
@@ -240,9 +294,9 @@ def _sums(cells: Iterable[SpendCell], usage: Iterable[UsageCell]) -> dict[str, D
             feature.calls_before += used.calls_before
             feature.models[used.model].tokens += used.tokens
             feature.models[used.model].tokens_before += used.tokens_before
-    for feature in features.values():
+    for subject, feature in features.items():
         for label, amount in _feature_parts(feature).items():
-            sums[label] += amount
+            sums[label, subject if label in NAMED else None] += amount
     return sums
 
 

@@ -25,6 +25,7 @@ from reports.charts.style import (
 from reports.readable import grouped
 
 LARGEST = 6
+PLAN = SHADES[6]
 
 
 @dataclass(frozen=True)
@@ -57,23 +58,29 @@ def folded(series: Sequence[DaySeries]) -> list[DaySeries]:
     return [*shown, *(one for one in series if one.shade == UNALLOCATED)]
 
 
-def stacked_days(series: Sequence[DaySeries], *, days: Sequence[date], currency: str) -> Figure:
+def stacked_days(
+    series: Sequence[DaySeries],
+    *,
+    days: Sequence[date],
+    currency: str,
+    labels: Sequence[str] | None = None,
+) -> Figure:
     """A bar per day over `days`, gaps as zero. The largest series stands at the bottom; hover shows
-    minor units.
+    minor units, and of several series the day's total. With `labels` each bar stands under its own,
+    for months or weeks that begin so.
     """
-    bars = [_bar(one, days, minor_units(currency)) for one in folded(series)]
+    places = minor_units(currency)
+    bars = [_bar(one, days, places, labels) for one in folded(series)]
+    if len(bars) > 1:
+        bars.append(_totals(series, days, places, labels))
+    axis = {"type": "date", "tickformat": "%-d %b", "hoverformat": "%a %-d %b"}
     layout = {
         "barmode": "relative",
         "bargap": 0.15,
         "hovermode": "x unified",
         "legend": {"orientation": "h", "y": -0.16, "x": 0, "traceorder": "normal"},
         "margin": MARGIN,
-        "xaxis": {
-            "type": "date",
-            "tickformat": "%-d %b",
-            "hoverformat": "%a %-d %b",
-            "fixedrange": True,
-        },
+        "xaxis": {**({"type": "category"} if labels else axis), "fixedrange": True},
         "yaxis": {
             "tickformat": "~s" if _is_large(series) else ",",
             "ticksuffix": f" {currency}",
@@ -86,16 +93,67 @@ def stacked_days(series: Sequence[DaySeries], *, days: Sequence[date], currency:
     return {"data": bars, "layout": layout}
 
 
-def _bar(one: DaySeries, days: Sequence[date], places: int) -> dict[str, Any]:
+def stacked_months(
+    series: Sequence[DaySeries],
+    *,
+    months: Sequence[date],
+    plans: Mapping[date, Decimal],
+    currency: str,
+) -> Figure:
+    """A bar per month, by its first day, and where there are plans a line through them."""
+    labels = [f"{month:%b %Y}" for month in months]
+    figure = stacked_days(series, days=months, currency=currency, labels=labels)
+    planned = [month for month in months if month in plans]
+    if planned:
+        amounts = [plans[month] for month in planned]
+        figure["data"].append(_plan_line(planned, amounts, minor_units(currency)))
+    return figure
+
+
+def _plan_line(months: Sequence[date], amounts: Sequence[Decimal], places: int) -> dict[str, Any]:
+    return {
+        "type": "scatter",
+        "mode": "lines+markers",
+        "x": [f"{month:%b %Y}" for month in months],
+        "y": [float(amount) for amount in amounts],
+        "name": "Plan",
+        "line": {"color": PLAN, "dash": "dot", "width": 2},
+        "marker": {"size": 7},
+        "customdata": [grouped(amount, places) for amount in amounts],
+        "hovertemplate": "%{fullData.name}: %{customdata}<extra></extra>",
+    }
+
+
+def _bar(
+    one: DaySeries, days: Sequence[date], places: int, labels: Sequence[str] | None
+) -> dict[str, Any]:
     costs = [one.costs.get(day, Decimal(0)) for day in days]
     return {
         "type": "bar",
-        "x": [day.isoformat() for day in days],
+        "x": list(labels) if labels else [day.isoformat() for day in days],
         "y": [float(cost) for cost in costs],
         "name": as_text(one.name),
         "marker": _marker(one.shade),
         "customdata": [grouped(cost, places) for cost in costs],
         "hovertemplate": "%{fullData.name}: %{customdata}<extra></extra>",
+    }
+
+
+def _totals(
+    series: Sequence[DaySeries], days: Sequence[date], places: int, labels: Sequence[str] | None
+) -> dict[str, Any]:
+    """Nothing to see but a line of what hovers."""
+    totals = [exact_sum(one.costs.get(day, Decimal(0)) for one in series) for day in days]
+    return {
+        "type": "scatter",
+        "mode": "lines",
+        "x": list(labels) if labels else [day.isoformat() for day in days],
+        "y": [float(total) for total in totals],
+        "name": "Total",
+        "line": {"width": 0},
+        "showlegend": False,
+        "customdata": [grouped(total, places) for total in totals],
+        "hovertemplate": "<b>%{fullData.name}: %{customdata}</b><extra></extra>",
     }
 
 

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from django.db import connection
 
-from allocation.values.money import EXACT
+from allocation.values.money import EXACT, exact_sum
 from reports import readable
 from reports.asking import cached_by_run, fetch, within_scope
 from reports.cost_question.question import CostQuestion
@@ -24,12 +24,18 @@ ZERO = Decimal(0)
 
 class CostRow(NamedTuple):
     """`key` has one value per dimension, in their order; None where it is unknown or unallocated.
-    `before` is 0 where nothing is compared.
+    `before` is 0 where nothing is compared; `left_out` is what of `now` it is not compared with.
     """
 
     key: tuple[Any, ...]
     now: Decimal
     before: Decimal
+    left_out: Decimal = ZERO
+
+    @property
+    def compared(self) -> Decimal:
+        """What of now is like for like with before."""
+        return EXACT.subtract(self.now, self.left_out)
 
 
 def costs(question: CostQuestion) -> list[CostRow]:
@@ -64,12 +70,18 @@ class SpendCell(NamedTuple):
     phase: str | None
     now: Decimal
     before: Decimal
+    left_out: Decimal = ZERO  # of now: not compared with before
+
+    @property
+    def compared(self) -> Decimal:
+        """What of now is like for like with before."""
+        return EXACT.subtract(self.now, self.left_out)
 
 
 def spend_cells(question: CostQuestion) -> list[SpendCell]:
     """What each target cost: what totals, unit costs and changes are made of."""
     asked = question.by("team", "feature", "model", "provider", "charge_kind", "phase")
-    return [SpendCell._make((*row.key, row.now, row.before)) for row in costs(asked)]
+    return [SpendCell._make((*row.key, *row[1:])) for row in costs(asked)]
 
 
 Named = Mapping[str | None, Mapping[date, Decimal]]
@@ -79,7 +91,7 @@ Named = Mapping[str | None, Mapping[date, Decimal]]
 def costs_by_day(*, question: CostQuestion, dimension: str) -> Named:
     """Cost per value of one dimension and day of the period."""
     days: dict[str | None, dict[date, Decimal]] = {}
-    for (name, day), cost, _ in costs(replace(question, compare=None).by(dimension, "day")):
+    for (name, day), cost, *_ in costs(replace(question, compare=None).by(dimension, "day")):
         days.setdefault(name, {})[day] = cost
     return days
 
@@ -143,6 +155,17 @@ def rule_methods(*, question: CostQuestion) -> Mapping[str, str]:
         return dict(cursor.fetchall())
 
 
+def converted_costs(question: CostQuestion) -> dict[str, Decimal]:
+    """What the period's sums hold of each other currency, before it was converted; by code."""
+    found: dict[str, list[Decimal]] = {}
+    for part, _ in rated_parts(question):
+        for row in costs(replace(part, compare=None, alike=None).by("currency")):
+            found.setdefault(row.key[0], []).append(row.now)
+    sums = {code: exact_sum(amounts) for code, amounts in sorted(found.items())}
+    own = question.currency.currency if question.currency else None
+    return {code: cost for code, cost in sums.items() if code != own and cost}
+
+
 @dataclass(frozen=True)
 class Unconverted:
     """Cost that no sum of a converted question holds, in its own currency."""
@@ -180,15 +203,13 @@ def converted(parts: Iterable[tuple[Sequence[CostRow], Decimal]]) -> list[CostRo
     """The exact sums of all rows at their factors, by key; raises decimal.Inexact rather than
     round.
     """
-    now: dict[tuple[Any, ...], Decimal] = {}
-    before: dict[tuple[Any, ...], Decimal] = {}
+    sums: dict[tuple[Any, ...], list[Decimal]] = {}
     for rows, factor in parts:
-        for row in rows:
-            now[row.key] = EXACT.add(now.get(row.key, ZERO), EXACT.multiply(row.now, factor))
-            before[row.key] = EXACT.add(
-                before.get(row.key, ZERO), EXACT.multiply(row.before, factor)
-            )
-    return [CostRow(key, now[key], before[key]) for key in sorted(now, key=_nulls_last)]
+        for key, *amounts in rows:
+            own = sums.setdefault(key, [ZERO] * len(amounts))
+            for place, amount in enumerate(amounts):
+                own[place] = EXACT.add(own[place], EXACT.multiply(amount, factor))
+    return [CostRow(key, *sums[key]) for key in sorted(sums, key=_nulls_last)]
 
 
 def rated_parts(question: CostQuestion) -> Iterator[tuple[CostQuestion, Decimal]]:

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Final
+from datetime import date
+from typing import Final, NamedTuple
 
 from allocation.values.names import quoted
 from allocation.values.periods import Period
@@ -69,6 +70,27 @@ def ledger_attribution(share: str, split_key: str, group: str) -> str:
     )
 
 
+# What a cost is where it names no model: the one definition.
+NAMED_MODEL: Final = "named"
+TRAINING: Final = "training"
+OWN_MODELS: Final = "own"
+FEES: Final = "fees"
+INFRASTRUCTURE: Final = "infrastructure"
+OF_FEES: Final = "'tax', 'credit', 'adjustment', 'commitment_unused'"  # kinds of charge
+
+
+def model_group(alias: str) -> str:
+    """SQL: whether a row of the rollup is of a named model; else of building models, of machines
+    that run own ones, of tax and credits, or of what stands around them.
+    """
+    return (
+        f"CASE WHEN {alias}.model IS NOT NULL THEN '{NAMED_MODEL}'"
+        f" WHEN {alias}.charge_kind IN ({OF_FEES}) THEN '{FEES}'"
+        f" WHEN {alias}.phase = 'build' THEN '{TRAINING}'"
+        f" WHEN {alias}.ai_scope = 'ai' THEN '{OWN_MODELS}' ELSE '{INFRASTRUCTURE}' END"
+    )
+
+
 @dataclass(frozen=True)
 class CostDimension:
     """What costs can be summed by: a column of the rollup `daily`, or of what `join` puts beside
@@ -97,6 +119,7 @@ DIMENSIONS: Mapping[str, CostDimension] = {
     "team": CostDimension("daily.team"),
     "feature": CostDimension("daily.feature"),
     "model": CostDimension("daily.model"),
+    "model_group": CostDimension(model_group("daily")),
     "product": CostDimension("daily.product"),
     "provider": CostDimension("daily.provider_name"),
     "service": CostDimension("daily.service_name"),
@@ -105,6 +128,8 @@ DIMENSIONS: Mapping[str, CostDimension] = {
     "charge_kind": CostDimension("daily.charge_kind"),
     "rule": CostDimension("daily.rule"),
     "reason": CostDimension("daily.reason"),
+    "source_id": CostDimension("daily.source_id"),
+    "with_invoice": CostDimension("daily.with_invoice"),
     "evidence": CostDimension("daily.evidence"),
     "attribution": CostDimension(attribution("daily")),
     "source": CostDimension("source.name", SOURCE),
@@ -120,6 +145,10 @@ MEASURES: Mapping[str, str] = {
     "cost": "coalesce(sum(daily.cost){among}, 0)",  # in the metric of the question
     "billed_cost": "sum(daily.billed_cost){among}",
     "effective_cost": "sum(daily.effective_cost){among}",
+    "outside_ai_billed_cost": "sum(CASE WHEN daily.ai_scope = 'other' THEN daily.billed_cost"
+    " ELSE 0 END){among}",
+    "outside_ai_effective_cost": "sum(CASE WHEN daily.ai_scope = 'other' THEN daily.effective_cost"
+    " ELSE 0 END){among}",
     # Unknown as soon as one of its parts is.
     "list_cost": "CASE WHEN count(daily.list_cost){among} = count(*){among}"
     " THEN sum(daily.list_cost){among} END",
@@ -139,15 +168,35 @@ class UnknownDimension(ValueError):
         return f"{quoted(self.name)} is no dimension; choose from {', '.join(DIMENSIONS)}."
 
 
+class SourceDays(NamedTuple):
+    """The day before which a source's charges of the period are compared, and the same day of the
+    compared one.
+    """
+
+    source_id: int
+    end: date
+    before_end: date
+
+
+@dataclass(frozen=True)
+class Alike:
+    """What of two periods is compared like for like: these days of these sources, and nothing that
+    comes with the invoice. reports.cost_question.alike says when.
+    """
+
+    days: tuple[SourceDays, ...]
+
+
 @dataclass(frozen=True)
 class CostQuestion:
     """Which part of the cost rollup is asked for, and by what it is summed.
 
     Without a `period` every charge day of the runs counts, else those of the half-open period;
-    `compare` is a second period beside it. A filter is a dimension and the value that it must have.
-    Without `ai_only`, spend outside AI counts, too. With a `currency`, amounts of every run are
-    converted into it; without one, the runs must share their currency, or it must be among the
-    dimensions: two currencies are never added.
+    `compare` is a second period beside it. Where `alike` is given, only what it says counts there,
+    and the answer also holds what of the period itself the comparison leaves out. A filter is a
+    dimension and the value that it must have. Without `ai_only`, spend outside AI counts, too. With
+    a `currency`, amounts of every run are converted into it; without one, the runs must share their
+    currency, or it must be among the dimensions: two currencies are never added.
     """
 
     runs: tuple[MonthRun, ...]
@@ -159,6 +208,7 @@ class CostQuestion:
     filters: tuple[tuple[str, Value], ...] = ()
     currency: Conversion | None = None
     ai_only: bool = True
+    alike: Alike | None = None
 
     def __post_init__(self) -> None:
         for name in (*self.dimensions, *(name for name, _ in self.filters)):

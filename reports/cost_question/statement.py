@@ -24,9 +24,17 @@ NOW = ("start", "end")
 BEFORE = ("compare_start", "compare_end")
 
 
+# The days of each source that are compared; a source without any is not compared.
+COMPARED_DAYS = """    LEFT JOIN unnest(%(sources)s::bigint[], %(source_ends)s::date[],
+        %(source_compare_ends)s::date[]) AS compared (of_source, ends_at, compare_ends_at)
+        ON compared.of_source = c.source_id"""
+BY_THE_DAY = "with_invoice IS NULL"
+
+
 def statement(question: CostQuestion, *, is_page: bool = False) -> str:
     """One row per combination of the dimensions, in their order: cost in the period and, where the
-    question compares, in the other one. A page of rows binds %(limit)s and %(offset)s.
+    question compares, in the other one; where only what is alike is compared, what of the first is
+    not. A page of rows binds %(limit)s and %(offset)s.
     """
     places = _places(question)
     return "\n".join(
@@ -40,7 +48,7 @@ def statement(question: CostQuestion, *, is_page: bool = False) -> str:
 
 def rollup(question: CostQuestion, *, measures: Sequence[str]) -> str:
     """The rows of a question without an order: its dimensions, then each measure now and, where the
-    question compares, before.
+    question compares, before, and what of now the comparison leaves out.
     """
     columns = [
         *(f"{DIMENSIONS[name].column} AS {name}" for name in question.dimensions),
@@ -54,6 +62,7 @@ def rollup(question: CostQuestion, *, measures: Sequence[str]) -> str:
             "FROM (",
             "    SELECT " + ",\n        ".join(_daily(question, measures)),
             "    FROM cost_daily AS c",
+            *([COMPARED_DAYS] if _leaves_out(question) else []),
             ") AS daily",
             *_joins(question),
             "WHERE " + "\n    AND ".join(_conditions(question)),
@@ -71,7 +80,24 @@ def parameters(question: CostQuestion) -> dict[str, Any]:
         **{f"is_{name}": value for name, value in question.filters},
         **_days(NOW, question.period),
         **_days(BEFORE, question.compare),
+        **_days_of_sources(question),
     }
+
+
+def _days_of_sources(question: CostQuestion) -> dict[str, list[Any]]:
+    if not _leaves_out(question) or question.alike is None:
+        return {}
+    days = question.alike.days
+    return {
+        "sources": [one.source_id for one in days],
+        "source_ends": [one.end for one in days],
+        "source_compare_ends": [one.before_end for one in days],
+    }
+
+
+def _leaves_out(question: CostQuestion) -> bool:
+    """The comparison counts only what is alike in both periods."""
+    return question.compare is not None and question.alike is not None
 
 
 def _days(ends: tuple[str, str], period: Period | None) -> dict[str, date]:
@@ -92,7 +118,13 @@ def _daily(question: CostQuestion, measures: Sequence[str]) -> Iterator[str]:
         yield f"{cost_of('c')} AS cost"
     if question.period:
         yield _within(NOW, "is_now")
-    if question.compare:
+    if _leaves_out(question):
+        yield f"day >= %(compare_start)s AND day < compare_ends_at AND {BY_THE_DAY} AS is_before"
+        yield (
+            "day >= %(start)s AND day < %(end)s"
+            f" AND (day < ends_at AND {BY_THE_DAY}) IS NOT TRUE AS is_left_out"
+        )
+    elif question.compare:
         yield _within(BEFORE, "is_before")
 
 
@@ -107,6 +139,8 @@ def _measured(question: CostQuestion, name: str) -> Iterator[str]:
         return
     yield f"{measure.format(among=' FILTER (WHERE daily.is_now)')} AS {name}"
     yield f"{measure.format(among=' FILTER (WHERE daily.is_before)')} AS {name}_before"
+    if question.alike:
+        yield f"{measure.format(among=' FILTER (WHERE daily.is_left_out)')} AS {name}_left_out"
 
 
 def _joins(question: CostQuestion) -> dict[str, None]:

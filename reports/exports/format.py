@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Protocol
 
 from allocation.values.periods import Period
 from reports.asking import TeamScope
-
-Basis = Literal["billed", "effective"]
-BASES: tuple[Basis, ...] = ("billed", "effective")
 
 
 class NotAllocated(Exception):
@@ -20,7 +17,7 @@ class NotAllocated(Exception):
 class Write(Protocol):
     """Blocks of the file, of a reader's own lines. Raises NotAllocated before the first one."""
 
-    def __call__(self, *, period: Period, basis: Basis, scope: TeamScope) -> Iterator[bytes]: ...
+    def __call__(self, *, period: Period, scope: TeamScope) -> Iterator[bytes]: ...
 
 
 @dataclass(frozen=True)

@@ -43,7 +43,10 @@
       const lines = name.startsWith("y") ? { gridcolor: colours.grid } : { showgrid: false };
       layout[name] = { ...lines, zerolinecolor: colours.muted, linecolor: colours.muted, tickfont: { color: colours.muted }, ...layout[name] };
     }
+    const stacked = layout.barmode === "relative";
     const data = figure.data.map(function (trace) {
+      // Neighbours in a stack are parted by a line of paper: their colours may be of one family.
+      if (stacked && trace.type === "bar") trace = { ...trace, marker: { ...trace.marker, line: { color: colours.paper, width: 0.75 } } };
       const pattern = trace.marker && trace.marker.pattern;
       if (!pattern || !pattern.shape) return trace;
       return { ...trace, marker: { ...trace.marker, pattern: { ...pattern, fgcolor: colours.paper } } };

@@ -35,7 +35,7 @@
 
   // The rail scrolls sideways on a narrow screen: the page one is on stays in sight.
   const here = document.querySelector(".rail a[aria-current]");
-  if (here) here.closest("ul").scrollLeft = here.offsetLeft - 16;
+  if (here) here.closest(".rail-pages").scrollLeft = here.offsetLeft - 16;
 
   // The top bar sends itself when a choice changes, without empty parameters.
   const bar = document.querySelector("[data-state-bar]");
@@ -73,6 +73,24 @@
       toggle.setAttribute("aria-expanded", String(open));
     });
   }
+
+  // "/" leads to the box that finds; Escape empties and leaves it.
+  const finder = document.querySelector("[data-find]");
+  function isTyping(element) {
+    return element.isContentEditable || ["INPUT", "SELECT", "TEXTAREA"].includes(element.tagName);
+  }
+  document.addEventListener("keydown", function (event) {
+    const asked = event.key === "/" && !event.ctrlKey && !event.metaKey && !event.altKey;
+    if (finder && asked && !isTyping(event.target)) {
+      event.preventDefault();
+      finder.focus();
+    }
+    if (event.key === "Escape" && finder && finder.form.contains(event.target)) {
+      finder.value = "";
+      document.getElementById("found").replaceChildren();
+      finder.blur();
+    }
+  });
 
   // Explain opens beside the page; Escape or its close button puts it away and gives the focus back.
   const panel = document.getElementById("explain");

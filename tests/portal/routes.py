@@ -14,7 +14,7 @@ from django.urls import reverse
 
 from portal.accounts.models import Role
 from portal.pages.registry import pages, rights
-from tests.portal.canaries import BRAVO, MONTH
+from tests.portal.canaries import ALPHA, BRAVO, MONTH
 
 ROLE_OF = {
     "executive": Role.EXECUTIVE,
@@ -163,6 +163,7 @@ ROUTES: dict[str, Route] = {
     "api_reconcile": api_of_everything("chargeback", f"/api/v1/reconcile/?period={PERIOD}"),
     "api_gap": api_of_everything("reconciliation", f"/api/v1/reconcile/gap/?period={PERIOD}"),
     "api_chargeback": api("showback", f"/api/v1/chargeback/?period={PERIOD}"),
+    "api_reviews": api("showback", f"/api/v1/reviews/?period={PERIOD}"),
     "api_explain": api(
         "explain",
         "/api/v1/explain/",
@@ -194,8 +195,32 @@ PAGE_ROUTES: dict[str, Route] = {
     "showback_team": page(
         "/showback/alpha/", foreign=("/showback/bravo/", "/showback/bravo/?team=alpha")
     ),
+    "explore": page(
+        "/explore/",
+        "/explore/?rows=feature&columns=model&span=all",
+        foreign=("/explore/?rows=feature&columns=model&team=bravo&span=all",),
+    ),
+    "feature": page(
+        f"/explore/feature/{ALPHA.word}/?period={PERIOD}",
+        foreign=(f"/explore/feature/{BRAVO.word}/?period={PERIOD}",),
+    ),
+    "model": page(
+        f"/explore/model/{ALPHA.word}/?period={PERIOD}",
+        foreign=(f"/explore/model/{BRAVO.word}/?period={PERIOD}",),
+    ),
+    "find": page("/find/", f"/find/?q={ALPHA.word[:2]}", f"/find/?q={BRAVO.word[:2]}"),
+    "help_document": page("/help/metrics/"),
+    "showback_review": post(
+        f"/showback/alpha/review/?period={PERIOD}", state="seen", line="", comment=""
+    ),
     "chargeback": page("/chargeback/", "/chargeback/?team=bravo"),
-    "chargeback_file": page(f"/chargeback/lines.csv?period={PERIOD}&basis=billed"),
+    "plan": page("/plan/", f"/plan/?period={PERIOD}", "/plan/?download=history"),
+    "plan_csv": page("/plan/plans.csv"),
+    "plan_preview": post("/plan/preview/", answers=(200, 302, 400)),
+    "plan_type": post("/plan/type/", month=PERIOD, holder="team:bravo", amount="1", currency="USD"),
+    "plan_apply": post("/plan/apply/", text="month\n", previewed="x", answers=(200, 302, 409)),
+    "chargeback_center": page("/chargeback/center/", "/chargeback/center/?team=bravo"),
+    "chargeback_file": page(f"/chargeback/lines.csv?period={PERIOD}"),
     "reconciliation": page("/reconciliation/", f"/reconciliation/?period={PERIOD}&team=bravo"),
     "reconciliation_csv": page(f"/reconciliation/gap.csv?period={PERIOD}"),
     "explain": page(
@@ -207,6 +232,11 @@ PAGE_ROUTES: dict[str, Route] = {
             "/explain/?team=bravo&format=json",
             "/explain/?team=bravo&bill=0-0",
         ),
+    ),
+    "explain_change": page(
+        "/explain/change/",
+        f"/explain/change/?feature={BRAVO.word}",
+        foreign=("/explain/change/?team=bravo",),
     ),
     "on-call": page("/on-call/", "/on-call/?team=bravo"),
     "debug": page("/debug/", "/debug/?team=bravo"),

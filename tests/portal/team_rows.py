@@ -93,10 +93,30 @@ def place_in_tree(canary: Canary, *, text: str | None, entity: ledger.LegalEntit
     ledger.TeamPlacement.objects.create(
         team=team, business_unit=unit, cost_center=center, valid_from=date(2026, 1, 1)
     )
+    plan(canary, word, team=team)
+    plan(canary, word, cost_center=center)
     product = ledger.Product.objects.create(slug=f"product-{canary.slug}", name=word)
     feature = ledger.Feature.objects.create(slug=f"feature-{canary.slug}", name=word)
     ledger.FeaturePlacement.objects.create(
         feature=feature, owner_team=team, product=product, valid_from=date(2026, 1, 1)
+    )
+
+
+def plan(canary: Canary, word: str, **holder: ledger.Team | ledger.CostCenter) -> None:
+    """A version of its own, which plans the team's or the centre's month."""
+    version = ledger.SpendPlanVersion.objects.create(
+        number=ledger.SpendPlanVersion.objects.count() + 1,
+        created_at=NOON,
+        created_by=word,
+        origin=word,
+    )
+    ledger.SpendPlanAmount.objects.create(
+        version=version,
+        month=MONTH,
+        account=word,
+        amount=canary.amount,
+        currency="USD",
+        **holder,
     )
 
 
@@ -178,7 +198,7 @@ def one_call(canary: Canary, number: int, *, word: str) -> uuid.UUID:
     with connection.cursor() as cursor:
         cursor.execute("SELECT ensure_span_partition(%s)", [started.date()])
     dimension = usage_dimension(canary, number, word=word)
-    who = ledger.UsageWho.objects.create(person=word, repository=word)
+    who, _ = ledger.UsageWho.objects.get_or_create(person=word, repository=word)
     trace = uuid.UUID(int=number)
     ledger.Span.objects.create(
         span_day=started.date(),

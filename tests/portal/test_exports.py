@@ -28,13 +28,13 @@ from django.db import connection
 from reports.exports.format import ExportFormat, NotAllocated
 
 
-def tally(*, period, basis, scope):
+def tally(*, period, scope):
     with connection.cursor() as cursor:
         cursor.execute("SELECT sum(billed_cost) FROM cost_daily WHERE day >= %s", [period.start])
         (total,) = cursor.fetchone()
     if total is None:
         raise NotAllocated(f"{period} is not allocated yet")
-    return iter([f"{period} {basis} ".encode(), f"{total.normalize():f}".encode()])
+    return iter([f"{period} ".encode(), f"{total.normalize():f}".encode()])
 
 
 TALLY = ExportFormat("tally", "tally", "text/plain", tally)
@@ -54,7 +54,7 @@ def test_a_format_says_what_it_is_and_refuses_a_month_without_runs(spec: ExportF
     assert spec.label
     assert "/" in spec.content_type
     with pytest.raises(NotAllocated):
-        spec.write(period=OCTOBER, basis="billed", scope=TeamScope.everything())
+        spec.write(period=OCTOBER, scope=TeamScope.everything())
 
 
 def test_a_format_is_added_by_one_folder(tally: None, tmp_path: Path) -> None:
@@ -66,22 +66,22 @@ def test_a_format_is_added_by_one_folder(tally: None, tmp_path: Path) -> None:
     options = ["2026-10", "--format", "tally", "--output", str(output)]
     call_command("export_chargeback", *options)
     page = finance.get("/chargeback/?period=2026-10").content.decode()
-    file = finance.get("/chargeback/lines.tally?period=2026-10&basis=effective")
+    file = finance.get("/chargeback/lines.tally?period=2026-10")
     sent = Client().get(
         "/api/v1/chargeback/?period=2026-10&export=tally",
         headers={"authorization": f"Bearer {secret}"},
     )
 
-    assert output.read_text() == "2026-10 billed 10.5"
-    assert "chargeback tally" in page
-    assert b"".join(file.streaming_content) == b"2026-10 effective 10.5"  # type: ignore[attr-defined]
-    assert file.headers["Content-Disposition"].endswith('"chargeback-2026-10-effective.tally"')
-    assert b"".join(sent.streaming_content) == b"2026-10 effective 10.5"  # type: ignore[attr-defined]
+    assert output.read_text() == "2026-10 10.5"
+    assert "tally, every line</a>" in page
+    assert b"".join(file.streaming_content) == b"2026-10 10.5"  # type: ignore[attr-defined]
+    assert file.headers["Content-Disposition"].endswith('"chargeback-2026-10.tally"')
+    assert b"".join(sent.streaming_content) == b"2026-10 10.5"  # type: ignore[attr-defined]
 
 
 def test_a_format_that_no_folder_registers_is_not_there() -> None:
     Costs(date(2026, 10, 1)).add(1, "10.5", team="search")
 
-    file = client_of(Role.FINANCE).get("/chargeback/lines.tally?period=2026-10&basis=billed")
+    file = client_of(Role.FINANCE).get("/chargeback/lines.tally?period=2026-10")
 
     assert file.status_code == 404

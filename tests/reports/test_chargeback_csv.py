@@ -14,7 +14,8 @@ from django.db import connection
 from allocation.models import BusinessUnit, CostCenter, LegalEntity, Team, TeamPlacement
 from allocation.values.money import exact_sum
 from reports.asking import TeamScope
-from reports.exports.csv.chargeback import COLUMNS, KEYS, chargeback_csv
+from reports.exports.csv.chargeback import chargeback_csv
+from reports.exports.detail import COLUMNS, KEYS
 from reports.exports.format import NotAllocated
 from tests.allocation.bills import AWS, OCTOBER, OPENAI, Bill, allocate, usage, utc
 
@@ -24,7 +25,7 @@ EVERYTHING = TeamScope.everything()
 
 
 def exported(scope: TeamScope = EVERYTHING) -> bytes:
-    return b"".join(chargeback_csv(period=OCTOBER, basis="billed", scope=scope))
+    return b"".join(chargeback_csv(period=OCTOBER, scope=scope))
 
 
 def parsed(content: bytes) -> tuple[list[dict[str, str]], list[dict[str, str]]]:
@@ -197,6 +198,4 @@ def test_fault_078_the_same_ledger_gives_the_same_file() -> None:
 
 def test_a_month_without_a_run_is_refused_before_the_first_byte() -> None:
     with pytest.raises(NotAllocated, match="2026-10"):
-        chargeback_csv(period=OCTOBER, basis="billed", scope=EVERYTHING)
-    with pytest.raises(ValueError, match="basis"):
-        chargeback_csv(period=OCTOBER, basis="list", scope=EVERYTHING)  # type: ignore[arg-type]
+        chargeback_csv(period=OCTOBER, scope=EVERYTHING)

@@ -12,15 +12,15 @@ from django.test import Client
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from allocation.models import AllocationRun, ExchangeRate
+from allocation.models import AllocationRun, ExchangeRate, RuleSet, RunStatus
 from allocation.values.money import EXACT, exact_sum, minor_units
 from allocation.values.periods import Period
 from portal.accounts.models import Role
 from reports.cost_question.answers import CostRow, converted
 from reports.cost_question.runs import MonthRate, MonthRun, conversion
 from reports.readable import change, money
-from tests.factories import Costs, make_team, make_user
-from tests.ledger_rows import add_usage
+from tests.factories import Costs, make_source, make_team, make_user
+from tests.ledger_rows import add_cost, add_usage
 from tests.portal.pages.words import text_of
 
 SEPTEMBER, OCTOBER = date(2026, 9, 1), date(2026, 10, 1)
@@ -207,6 +207,96 @@ def test_without_the_wish_every_currency_stands_apart_as_before(company: None) -
     assert "10,000.60" not in body
     assert "Report in" in body
     assert "Not included: costs billed in" in body
+
+
+# ---------------------------------------------------------------- one total without a wish
+
+
+def test_every_currency_with_a_rate_is_converted_by_default_and_marked(company: None) -> None:
+    load_rate(OCTOBER, "JPY", "USD", "0.0065")
+    load_rate(OCTOBER, "EUR", "USD", "1.1")
+
+    response = signed_in().get("/executive/?period=2026-10&currency=USD")
+
+    body = text_of(response.content)
+    expected = Decimal("200.123456789012345678") + 55 + Decimal("10000.6") * Decimal("0.0065")
+    assert response.context["total"].now == expected
+    assert response.context["before"] == 100
+    assert "Includes 50 EUR, 10,001 JPY converted into USD at the rate of each" in body
+    assert "Oct 2026 1.1 USD for 1 EUR (ECB, uploaded 3 Nov 2026)" in body
+    assert "Not included" not in body
+    # September has one currency, the page's own: nothing to convert.
+    september = signed_in().get("/executive/?period=2026-09&currency=USD")
+    assert "at the rate of" not in text_of(september.content)
+
+
+def test_without_a_rate_for_all_both_sums_stand_in_the_headline(company: None) -> None:
+    load_rate(OCTOBER, "EUR", "USD", "1.1")
+
+    response = signed_in().get("/executive/?period=2026-10&currency=USD")
+
+    assert response.context["total"].now == Decimal("200.123456789012345678")
+    assert "200 USD and 50 EUR and 10,001 JPY for AI, USD up 100 (100.1%)" in text_of(
+        response.content
+    )
+
+
+def test_currencies_stand_apart_where_the_reader_wants_them_as_billed(company: None) -> None:
+    load_rate(OCTOBER, "JPY", "USD", "0.0065")
+    load_rate(OCTOBER, "EUR", "USD", "1.1")
+
+    response = signed_in().get("/executive/?period=2026-10&currency=USD&report=billed")
+
+    assert response.context["total"].now == Decimal("200.123456789012345678")
+    body = response.content.decode()
+    assert '<option value="billed" selected>as billed</option>' in body
+    assert "report=billed" in body
+
+
+def euro_team() -> None:
+    make_team("legal")
+    names = {"source_id": make_source().pk, "team": "legal", "feature": "review"}
+    for month in (SEPTEMBER, OCTOBER):
+        run, _ = AllocationRun.objects.get_or_create(
+            billing_month=month,
+            currency="EUR",
+            is_current=True,
+            defaults={"rule_set": RuleSet.objects.get(), "status": RunStatus.SUCCEEDED},
+        )
+        cost = Decimal("30.5")
+        day = month.replace(day=3)
+        add_cost(run, day, evidence=4, names=names, billed_cost=cost, effective_cost=cost)
+
+
+def test_a_team_billed_in_another_currency_never_reads_zero(company: None) -> None:
+    euro_team()
+
+    for report, cost, shown in (("", "30.5", "EUR"), ("EUR", "30.5", "EUR")):
+        page = signed_in().get(f"/showback/legal/?period=2026-10&currency=USD&report={report}")
+        assert page.context["total"].now == Decimal(cost)
+        assert f"{shown}" in text_of(page.content)
+    listed = signed_in().get("/showback/?period=2026-10&currency=USD").context["table"]
+    legal = next(row for row in listed.rows if row["name"].value == "Legal")
+    assert (legal["cost"].value, legal["apart"].value) == (None, "30.50 EUR")
+    executive = signed_in().get("/executive/?period=2026-10&currency=USD").context["by_team"]
+    assert "30.50 EUR" in [row["apart"].value for row in executive.rows if "apart" in row]
+    assert listed.total["cost"].value == Decimal("200.123456789012345678")
+
+    load_rate(OCTOBER, "JPY", "USD", "0.0065")
+    for month in (SEPTEMBER, OCTOBER):
+        load_rate(month, "EUR", "USD", "1.1")
+    page = signed_in().get("/showback/legal/?period=2026-10&currency=USD")
+    assert (page.context["total"].now, page.context["before"]) == (Decimal("33.55"),) * 2
+
+
+def test_a_team_without_any_cost_has_no_empty_axis(company: None) -> None:
+    make_team("idle")
+
+    response = signed_in().get("/showback/idle/?period=2026-10&currency=USD")
+
+    assert (response.context["day_chart"], response.context["change_chart"]) == (None, None)
+    assert "No cost on these days." in text_of(response.content)
+    assert "No cost in either period." in text_of(response.content)
 
 
 def test_calls_are_counted_once_however_many_currencies_are_billed(company: None) -> None:

@@ -67,6 +67,7 @@ def test_six_series_then_other_then_unallocated_hatched() -> None:
         *(f"Team {number}" for number in range(6)),
         "3 others",
         "Unallocated",
+        "Total",
     ]
     assert figure.data[6].y[0] == 94 + 93 + 92
     assert figure.data[6].marker.color == OTHER_GREY
@@ -77,7 +78,19 @@ def test_six_series_then_other_then_unallocated_hatched() -> None:
 def test_seven_series_need_no_other() -> None:
     seven = [series(f"Team {number}", "1") for number in range(7)]
 
-    assert len(stacked_days(seven, days=DAYS, currency="USD")["data"]) == 7
+    bars = stacked_days(seven, days=DAYS, currency="USD")["data"]
+    assert [bar["name"] for bar in bars] == [one.name for one in seven] + ["Total"]
+
+
+def test_hover_tells_the_total_of_each_day() -> None:
+    both = [series("Search", "10.125", "1"), series("Support", "-0.005")]
+
+    total = checked(stacked_days(both, days=DAYS, currency="USD")).data[-1]
+
+    assert list(total.customdata) == ["10.12", "1.00"]
+    assert list(total.y) == [10.12, 1.0]
+    assert (total.showlegend, total.line.width) == (False, 0)
+    assert len(stacked_days(both[:1], days=DAYS, currency="USD")["data"]) == 1
 
 
 def test_bars_start_at_zero() -> None:

@@ -42,7 +42,11 @@ def use(
 
 
 def parts(cells: list[SpendCell], usage: list[UsageCell]) -> dict[str, Decimal]:
-    return {part.label: part.amount for part in why_changed(cells, usage)}
+    """By label, of features that are told by themselves too."""
+    found: dict[str, Decimal] = {}
+    for part in why_changed(cells, usage):
+        found[part.label] = found.get(part.label, Decimal(0)) + part.amount
+    return found
 
 
 def test_twice_the_calls_is_volume() -> None:
@@ -138,3 +142,17 @@ def test_calls_that_another_currency_pays_for_are_no_volume() -> None:
     ]
 
     assert parts([cell("12", "10")], usage) == {"Price": Decimal(2)}
+
+
+def test_the_largest_changes_without_calls_are_told_by_feature() -> None:
+    cells = [cell(str(n), "0", feature=f"feature-{n}", model=None) for n in range(1, 8)]
+
+    found = [(part.label, part.subject, part.amount) for part in why_changed(cells, [])]
+
+    assert found == [
+        ("New", ("search", "feature-7"), 7),
+        ("New", ("search", "feature-6"), 6),
+        ("New", ("search", "feature-5"), 5),
+        ("New", ("search", "feature-4"), 4),
+        ("New", None, 6),
+    ]

@@ -11,9 +11,11 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from allocation.values.periods import Period
 from portal.demo.live import LiveTraffic, fresh_key
 from portal.demo.load import DemoLoad, load_demo
 from portal.demo.people import Login, ensure_people
+from portal.demo.reviews import ensure_reviews
 from portal.embedded.processes import EmbeddedError
 from portal.embedded.supervisor import run_portal
 from portal.errors import Refused
@@ -88,6 +90,7 @@ class Command(BaseCommand):
             say=self.say,
         )
         self.logins = ensure_people()
+        ensure_reviews(Period.month(self.loaded.settings.now.date()).before().start)
         self.key = fresh_key()
         self.say(f"  Ready after {time.monotonic() - self.began:.0f} s")
 

@@ -15,7 +15,7 @@ from allocation.values.periods import Period
 from portal.commands import PortalCommand, Refused, month_argument
 from portal.exports import export_formats
 from reports.asking import TeamScope
-from reports.exports.format import BASES, NotAllocated
+from reports.exports.format import NotAllocated
 
 
 class Command(PortalCommand):
@@ -28,7 +28,12 @@ class Command(PortalCommand):
         super().add_arguments(parser)
         parser.add_argument("period", type=month_argument, metavar="YYYY-MM")
         parser.add_argument("--format", choices=list(export_formats()), default="csv")
-        parser.add_argument("--basis", choices=BASES, default="billed")
+        parser.add_argument(
+            "--basis",
+            choices=("billed", "effective"),
+            default="billed",
+            help="which cost is charged: a detail file holds both, whichever is named",
+        )
         parser.add_argument("--output", required=True, metavar="FILE")
 
     def run(self, **options: Any) -> dict[str, Any]:
@@ -38,9 +43,7 @@ class Command(PortalCommand):
         period: Period = options["period"]
         wanted = export_formats()[options["format"]]
         try:
-            blocks = wanted.write(
-                period=period, basis=options["basis"], scope=TeamScope.everything()
-            )
+            blocks = wanted.write(period=period, scope=TeamScope.everything())
         except NotAllocated as error:
             raise Refused(f"{error}: manage.py allocate {period}") from error
         size, digest = write_whole(output, blocks)

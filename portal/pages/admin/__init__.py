@@ -20,6 +20,7 @@ ADMIN = PageSpec(
     name="admin",
     label="Admin",
     position=140,
+    group="set_up",
     roles=frozenset({Role.FINOPS_ADMIN}),
     urls=(
         path("admin/", show_admin, name="admin"),

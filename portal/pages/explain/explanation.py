@@ -14,7 +14,9 @@ from django.http import Http404, HttpRequest
 from allocation.models import AllocationRun
 from portal.pages.frame.state import PageState
 from portal.pages.rules.views import rule_entries
+from reports.cost_question.answers import costs
 from reports.cost_question.question import CostQuestion
+from reports.cost_question.runs import runs_of_months
 from reports.queries.explain.amount import (
     LINES,
     ExplainedDay,
@@ -38,6 +40,7 @@ from reports.queries.explain.evidence import (
 )
 from reports.queries.explain.variants import run_with_rules
 
+WHOLES = ("1", "ai")
 FILTERS = ("feature", "product", "model", "provider", "service", "source", "rule", "reason")
 
 
@@ -64,22 +67,33 @@ class Explanation:
 
 
 def question_of(request: HttpRequest, state: PageState) -> CostQuestion:
-    """`whole=1` asks about the whole billing month and spending outside AI, too; otherwise charge
-    days and AI only.
+    """`whole=1` asks about the whole billing month and spending outside AI, too, `whole=ai` about
+    its AI only; otherwise charge days and AI only.
     """
     asked: dict[str, Any] = {name: request.GET.get(name) or None for name in FILTERS}
     if any(value and len(value) > 500 for value in asked.values()):
         raise Http404
-    whole = request.GET.get("whole") == "1"
+    whole = request.GET.get("whole")
     return replace(
         state.billed_in(state.period),
-        period=None if whole else state.elapsed,
-        ai_only=not whole,
+        period=None if whole in WHOLES else state.elapsed,
+        ai_only=whole != "1",
     ).where(
         team=state.team,
         charge_kind=request.GET.get("kind") or request.GET.get("charge_kind") or None,
         **asked,
     )
+
+
+def billed_amounts(request: HttpRequest, state: PageState) -> dict[str, Decimal]:
+    """What is asked about, in each currency that it is billed in. An explanation is of bill lines,
+    so it is of one of them; a sum on another page may be converted.
+    """
+    runs = runs_of_months(state.runs, state.period.months())
+    if {run.currency for run in runs} <= {state.currency}:
+        return {}
+    asked = replace(question_of(request, state), runs=runs)
+    return {row.key[0]: row.now for row in costs(asked.by("currency")) if row.now}
 
 
 def explain(request: HttpRequest, state: PageState) -> Explanation:

@@ -7,7 +7,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -19,7 +19,13 @@ from django.urls import reverse
 from django.views.decorators.http import require_safe
 
 from portal.pages.explain.explain_json import as_json
-from portal.pages.explain.explanation import Explanation, explain, page_offset, rule_number
+from portal.pages.explain.explanation import (
+    Explanation,
+    billed_amounts,
+    explain,
+    page_offset,
+    rule_number,
+)
 from portal.pages.explain.next_steps import next_steps
 from portal.pages.frame.render import Crumb, render_page
 from portal.pages.frame.state import PageState
@@ -46,9 +52,11 @@ from reports.readable import KINDS, METHODS, calculated, kind_known_by, reason_w
 
 log = logging.getLogger(__name__)
 
+# By whether it is AI only, and whether it is of charge days.
 BASIS_WORDS = {
-    True: "AI spending only, by the day of the charge",
-    False: "everything on the month's bills, also outside AI",
+    (True, True): "AI spending only, by the day of the charge",
+    (True, False): "AI spending only, on the month's bills",
+    (False, False): "everything on the month's bills, also outside AI",
 }
 OWN_PARAMETERS = ("line", "day", "bill", "offset", "part", "format", "download")
 MOST_BILL_ROWS = 50_000  # in one download
@@ -101,12 +109,20 @@ class DayText:
 @require_safe
 def show_explain(request: HttpRequest) -> HttpResponseBase:
     state = PageState.from_request(request)
+    billed = billed_amounts(request, state)
+    if billed and state.currency not in billed:
+        state = replace(state, currency=max(billed, key=lambda currency: abs(billed[currency])))
     found = explain(request, state)
     if request.GET.get("download") == "bill" and found.line and found.may_see_bill:
         return bill_rows_csv(found.line, state)
     if request.GET.get("format") == "json":
         return JsonResponse(as_json(found, state), json_dumps_params={"indent": 1})
     context = describe(found, request, state)
+    context["billed_otherwise"] = [
+        (currency, amount, _in_currency(request, state, currency))
+        for currency, amount in billed.items()
+        if currency != state.currency
+    ]
     if request.headers.get("HX-Request") and not request.headers.get("HX-Boosted"):
         return render(request, "explain/panel.html", {"state": state, "is_panel": True, **context})
     context["crumbs"] = [
@@ -116,6 +132,12 @@ def show_explain(request: HttpRequest) -> HttpResponseBase:
     return render_page(
         request, "explain/page.html", context, page="explain", title="Explain", state=state
     )
+
+
+def _in_currency(request: HttpRequest, state: PageState, currency: str) -> str:
+    """The parameters that ask for the same amount as billed in another currency."""
+    asked = {name: value for name, value in request.GET.items() if name not in OWN_PARAMETERS}
+    return urlencode({**state.parameters(), **asked, "currency": currency})
 
 
 def describe(found: Explanation, request: HttpRequest, state: PageState) -> dict[str, Any]:
@@ -149,7 +171,7 @@ def describe(found: Explanation, request: HttpRequest, state: PageState) -> dict
     return {
         "found": found,
         "subject": subject(found, names, state),
-        "basis": BASIS_WORDS[found.question.ai_only],
+        "basis": BASIS_WORDS[found.question.ai_only, found.question.period is not None],
         "parts": [
             PartText(
                 part,

@@ -13,17 +13,26 @@ from django.utils import timezone
 
 from allocation.values.periods import Period
 from portal.accounts.models import User
-from portal.pages.frame.state import COMPARISONS, PageState
+from portal.pages.frame.state import BILLED, COMPARISONS, PageState
 from portal.pages.frame.tables import Table
-from portal.pages.registry import Choice, holds, page_address, pages, rights_of
+from portal.pages.registry import (
+    GROUPS,
+    Badge,
+    Choice,
+    holds,
+    page_address,
+    pages,
+    rights_of,
+)
 from reports.charts.style import Figure
-from reports.cost_question.answers import unconverted_costs
+from reports.cost_question.answers import converted_costs, unconverted_costs
 from reports.cost_question.runs import MonthRate, reporting_currencies
 from reports.queries.costs.trust import SourceTrust, Trust, trust
 from reports.queries.ownership.organisation import TeamInTree, environments, teams_in_tree
 from reports.readable import COSTS, COSTS_EXPLAINED, ago, calculated, percent
 
 BILLS_STALE_AFTER = timedelta(days=3)
+TRACES_LIVE_WITHIN = timedelta(minutes=10)
 TRACES_STALE_AFTER = timedelta(hours=1)
 
 
@@ -65,7 +74,7 @@ def trust_parts(
         parts.append(TrustPart(words, evidence))
     if known.unallocated is not None and state.scope.is_everything:
         address = link("explain", kind="unallocated")
-        parts.append(TrustPart(f"{percent(known.unallocated)} unallocated", address))
+        parts.append(TrustPart(f"{percent(known.unallocated)} without an owner", address))
     when = calculated(run.finished_at for run in state.runs_of(state.period))
     if when:
         parts.append(TrustPart(when, link("rules")))
@@ -82,7 +91,8 @@ def _traces_part(newest: datetime | None, address: str | None, now: datetime) ->
     if now - newest > TRACES_STALE_AFTER:
         own, others = "check the exporter and its key", "ask on-call to check the exporter"
         advice = f"no spans for over an hour: {own if address else others}"
-    return TrustPart(f"traces {ago(newest, now)}", address, advice)
+    arrived = "live" if now - newest <= TRACES_LIVE_WITHIN else ago(newest, now)
+    return TrustPart(f"traces {arrived}", address, advice)
 
 
 def _bill_parts(
@@ -115,7 +125,7 @@ def _bill_parts(
 def _reached_part(
     sources: Sequence[SourceTrust], address: str | None, today: date
 ) -> list[TrustPart]:
-    """ "Bills through 21 Nov (AWS, OpenAI), 20 Nov (Google)": sources that reach the same day stand
+    """ "Bills to 21 Nov (AWS, OpenAI), 20 Nov (Google)": sources that reach the same day stand
     together. Nothing where none reaches any.
     """
     by_day: dict[date, list[str]] = {}
@@ -130,7 +140,7 @@ def _reached_part(
     ]
     remedy = "ask finance for it" if address is None else "import it"
     advice = f"no newer bill of {', '.join(late)} has arrived, {remedy}" if late else None
-    return [TrustPart(f"Bills through {', '.join(reached)}", address, advice)]
+    return [TrustPart(f"Bills to {', '.join(reached)}", address, advice)]
 
 
 def top_bar(
@@ -160,10 +170,7 @@ def top_bar(
         "metrics": [(key, label, key == state.metric) for key, label in COSTS.items()],
         "metrics_explained": COSTS_EXPLAINED,
         "currencies": [(code, code, code == state.currency) for code in state.currencies],
-        "reports": [
-            (code, code, code == state.report_in)
-            for code in (_reports(state) if "report" in shown else [])
-        ],
+        "reports": _reports(state) if "report" in shown else [],
         "units": [
             (slug, name, slug == state.unit)
             for slug, name in sorted(units.items(), key=lambda unit: unit[1] or "")
@@ -203,9 +210,16 @@ def _scope_name(state: PageState, teams: list[TeamInTree]) -> str | None:
     return next((team.unit_name for team in teams if team.unit == state.unit), state.unit)
 
 
-def _reports(state: PageState) -> list[str]:
-    """Currencies to report in: those that rates lead into, and the one that is asked for."""
-    return sorted({*reporting_currencies(), *([state.report_in] if state.report_in else [])})
+def _reports(state: PageState) -> list[tuple[str, str, bool]]:
+    """What to report in: currencies that rates lead into, and the one that is asked for. Nothing
+    where there are no rates.
+    """
+    wish = state.report_in
+    codes = sorted({*reporting_currencies(), *([wish] if wish and wish != BILLED else [])})
+    if not codes:
+        return []
+    choices = {"": f"all in {state.currency}", BILLED: "as billed"} | {code: code for code in codes}
+    return [(value, label, value == (wish or "")) for value, label in choices.items()]
 
 
 def _is_month(period: Period, month: date) -> bool:
@@ -234,6 +248,8 @@ class RailLink:
     label: str
     href: str
     is_here: bool
+    group: str = ""
+    badge: Badge | None = None
 
 
 @dataclass(frozen=True)
@@ -275,9 +291,10 @@ def render_page(
         "title": title,
         "state": state,
         "state_query": state.query_string(),
-        "rail": _rail(held, page, state),
+        "rail": _rail(held, page, state, known),
         "bar": top_bar(state, tree, spec.choices if choices is None else choices),
         "rates": _rates(state),
+        "converted": converted_costs(state.question).items() if state.conversion else [],
         "unconverted": unconverted_costs(state.question),
         "teams": tree,
         "trust": known,
@@ -288,12 +305,21 @@ def render_page(
     return render(request, template, {**frame, **context}, status=status)
 
 
-def _rail(held: Collection[str], here: str, state: PageState) -> list[RailLink]:
-    """The pages that the reader may open, each with the view of this one but for the team."""
+def _rail(held: Collection[str], here: str, state: PageState, known: Trust) -> list[RailLink]:
+    """The pages that the reader may open, by group, each with the view of this one but for the
+    team. What waits on a page is said to who reads the whole organisation.
+    """
     query = state.query_string(team=None)
+    groups = list(GROUPS)
     return [
-        RailLink(spec.label, f"{page_address(spec.name)}?{query}", spec.name == here)
-        for spec in pages().values()
+        RailLink(
+            label=spec.label,
+            href=f"{page_address(spec.name)}?{query}",
+            is_here=spec.name == here,
+            group=GROUPS[spec.group],
+            badge=spec.badge(known) if spec.badge and state.scope.is_everything else None,
+        )
+        for spec in sorted(pages().values(), key=lambda spec: groups.index(spec.group))
         if spec.label and spec.name in held
     ]
 

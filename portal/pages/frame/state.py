@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import date
+from decimal import Decimal
 from functools import cached_property
 from typing import Any, cast
 from urllib.parse import urlencode
@@ -20,8 +21,9 @@ from allocation.values.periods import DAY, Period
 from portal.accounts.access import team_scope
 from portal.accounts.models import User
 from reports.asking import TeamScope
+from reports.cost_question.alike import Compared, alike
 from reports.cost_question.answers import costs
-from reports.cost_question.question import CostQuestion
+from reports.cost_question.question import Alike, CostQuestion
 from reports.cost_question.runs import (
     Conversion,
     MonthRun,
@@ -33,6 +35,7 @@ from reports.cost_question.runs import (
 from reports.queries.ownership.organisation import teams_of_unit
 from reports.readable import COSTS
 
+BILLED = "billed"  # of the parameter `report`: every currency stands apart
 COMPARISONS = {"previous": "the period before", "year": "a year before", "none": "nothing"}
 
 
@@ -46,7 +49,7 @@ class StateForm(forms.Form):
     compare = forms.ChoiceField(choices=list(COMPARISONS.items()), required=False)
     metric = forms.ChoiceField(choices=list(COSTS.items()), required=False)
     currency = forms.RegexField(r"^[A-Z]{3}$", required=False)
-    report = forms.RegexField(r"^[A-Z]{3}$", required=False)
+    report = forms.RegexField(rf"^([A-Z]{{3}}|{BILLED})$", required=False)
     unit = forms.SlugField(required=False)
     team = forms.SlugField(required=False)
     environment = forms.CharField(required=False, max_length=200)
@@ -64,10 +67,11 @@ class PageState:
     """One reader's view. `scope` is what they may read, narrowed by `team` or `unit`; give it to
     every query.
 
-    `currency` is the billing currency whose runs are read. Where the reader wants another one
-    reported, and the page can, `conversion` says at which rates: then every billing currency
-    counts, and `shown_currency` is what sums are in. `elapsed` is the part of `period` that bills
-    cover; `compare` matches it, and is None for "compare with nothing".
+    `currency` is the billing currency whose runs are read. Where the page can, and rates are on
+    file for all that is billed in the period, every other currency is converted into it, or into
+    the one that the reader wants reported: `conversion` says at which rates, and `shown_currency`
+    is what sums are in. `report_in` is the reader's wish. `elapsed` is the part of `period` that
+    bills cover; `compare` matches it, and is None for "compare with nothing".
     """
 
     period: Period
@@ -118,11 +122,9 @@ class PageState:
         period = _period(asked, runs, problems)
         currency = asked.get("currency") or _costliest_currency(runs, period, scope)
         report_in = asked.get("report") or None
-        converted = None
-        if converts and report_in:
-            converted = conversion(
-                runs=runs, rates=exchange_rates(into=report_in), currency=report_in
-            )
+        converted = _conversion(runs, period, currency, report_in) if converts else None
+        if not converted and asked.get("currency") and scope != reader_scope:
+            currency = _currency_with_cost(currency, runs, period, scope)
         elapsed = period.through(_last_day(runs, None if converted else currency))
         choice = asked.get("compare") or "previous"
         return cls(
@@ -247,7 +249,30 @@ class PageState:
             compare=self.compare,
             metric=self.metric,
             currency=self.conversion,
+            alike=self._alike,
         ).where(environment=self.environment)
+
+    @cached_property
+    def _alike(self) -> Alike | None:
+        if self.compare is None or not self.comparison_known:
+            return None
+        return self._alike_with(self.compare)
+
+    def _alike_with(self, before: Period) -> Alike | None:
+        runs = tuple(self.conversion.runs) if self.conversion else self._own_runs
+        compared = Compared(runs, self.period, self.elapsed, before)
+        return alike(compared, today=timezone.now().date())
+
+    @cached_property
+    def so_far(self) -> CostQuestion:
+        """The same cost, whatever it is compared with; while the period is open, what comes with
+        the invoice, or after a source's last billed day, is told apart.
+        """
+        if self.question.alike is not None:
+            return self.question
+        before = self.elapsed.before()
+        found = self._alike_with(before)
+        return replace(self.question, compare=before if found else None, alike=found)
 
     def billed_in(self, period: Period) -> CostQuestion:
         """Everything on the bills, AI or not, of the billing months that the period touches, in the
@@ -275,6 +300,20 @@ class PageState:
     def _own_runs(self) -> tuple[MonthRun, ...]:
         return tuple(run for run in self.runs if run.currency == self.currency)
 
+    @cached_property
+    def apart(self) -> CostQuestion | None:
+        """What the page's sums do not hold, by currency; None where they hold everything."""
+        in_sums = set(self.question.runs)
+        runs = tuple(run for run in self.runs if run not in in_sums)
+        if not runs_of_months(runs, self.period.months()):
+            return None
+        return CostQuestion(
+            runs=runs,
+            scope=self.scope,
+            period=self.period.through(_last_day(runs, None)),
+            metric=self.metric,
+        ).where(environment=self.environment)
+
     @property
     def other_currencies(self) -> list[str]:
         """Currencies of the period that these figures leave out: two are never added."""
@@ -284,6 +323,19 @@ class PageState:
     @property
     def months(self) -> list[date]:
         return sorted({run.month for run in self.runs}, reverse=True)
+
+    @cached_property
+    def every_month(self) -> CostQuestion | None:
+        """The same cost of all months that are billed, up to the last billed day; None without
+        any.
+        """
+        runs = self.question.runs
+        last = _last_day(runs, None)
+        if last is None:
+            return None
+        first = min(run.month for run in runs)
+        period = Period(first, max(last, first) + DAY)
+        return replace(self.question, period=period, compare=None, alike=None)
 
     @property
     def currencies(self) -> list[str]:
@@ -317,16 +369,44 @@ def _period(asked: dict[str, Any], runs: tuple[MonthRun, ...], problems: list[st
     return Period.month(timezone.now().date())
 
 
+def _conversion(
+    runs: tuple[MonthRun, ...], period: Period, currency: str, wish: str | None
+) -> Conversion | None:
+    """Into the currency that the reader wants; without a wish into the page's own, where several
+    are billed in the period and all of it has rates.
+    """
+    if wish == BILLED:
+        return None
+    if wish:
+        return conversion(runs=runs, rates=exchange_rates(into=wish), currency=wish)
+    if len({run.currency for run in runs_of_months(runs, period.months())} | {currency}) == 1:
+        return None
+    found = conversion(runs=runs, rates=exchange_rates(into=currency), currency=currency)
+    return found if found.covers(period) else None
+
+
+def _currency_with_cost(
+    currency: str, runs: tuple[MonthRun, ...], period: Period, scope: TeamScope
+) -> str:
+    """The currency, or the costliest one where a team or unit has no cost in it but in others."""
+    found = _costs_by_currency(runs_of_months(runs, period.months()), scope)
+    return currency if currency in found or not found else max(found, key=lambda own: found[own])
+
+
+def _costs_by_currency(runs: tuple[MonthRun, ...], scope: TeamScope) -> dict[str, Decimal]:
+    everything = CostQuestion(runs=runs, scope=scope, ai_only=False)
+    return {row.key[0]: row.now for row in (costs(everything.by("currency")) if runs else [])}
+
+
 def _costliest_currency(runs: tuple[MonthRun, ...], period: Period, scope: TeamScope) -> str:
     """The currency with most cost in the period, for this scope where several compete."""
     candidates = runs_of_months(runs, period.months()) or runs
     if not candidates:
         return ""
     if not scope.is_everything and len({run.currency for run in candidates}) > 1:
-        everything = CostQuestion(runs=candidates, scope=scope, ai_only=False)
-        found = costs(everything.by("currency"))
+        found = _costs_by_currency(candidates, scope)
         if found:
-            return str(max(found, key=lambda row: (row.now, row.key)).key[0])
+            return max(found, key=lambda currency: (found[currency], currency))
     return max(candidates, key=lambda run: (run.cost, run.currency)).currency
 
 

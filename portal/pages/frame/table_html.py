@@ -9,6 +9,7 @@ from decimal import Decimal
 from functools import lru_cache
 from html import escape
 
+from portal.documents import meanings
 from portal.pages.frame.tables import Cell, Column, Head, Table
 from reports import readable
 
@@ -33,7 +34,9 @@ def _head(head: Head, name: str) -> str:
             f' hx-swap="outerHTML" hx-push-url="true">{label}{ARROWS.get(head.order, "")}</a>'
         )
     names = f' class="{column.head_class}"' if column.head_class else ""
-    return f'<th scope="col"{names}{order}>{label}</th>'
+    meaning = meanings().get(column.label.partition(", ")[0])
+    title = f' title="{escape(meaning.formula)}"' if meaning else ""
+    return f'<th scope="col"{names}{order}{title}>{label}</th>'
 
 
 def body_html(table: Table) -> str:

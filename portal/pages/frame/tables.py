@@ -256,11 +256,15 @@ def _sum(table: Table, rows: list[Row]) -> Row:
             total[column.key] = Cell(
                 value=exact_sum(_number(cell.value) or Decimal(0) for cell in cells)
             )
-        elif column.kind == "change" and all(cell.before is not None for cell in cells):
+        elif column.kind == "change" and (cells := [cell for cell in cells if _is_known(cell)]):
             now = exact_sum(_number(cell.value) or Decimal(0) for cell in cells)
             before = exact_sum(cell.before or Decimal(0) for cell in cells)
             total[column.key] = Cell(value=now, before=before)
     return total
+
+
+def _is_known(change: Cell) -> bool:
+    return change.before is not None
 
 
 def _number(value: str | int | Decimal | None) -> Decimal | None:

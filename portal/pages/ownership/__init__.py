@@ -9,12 +9,22 @@ from portal.pages.ownership.tag_conflicts import show_tag_conflicts
 from portal.pages.ownership.unknown import show_unknown, teach
 from portal.pages.ownership.unowned import accept, show_coverage, show_unowned
 from portal.pages.ownership.views import apply, export_csv, preview, show_ownership
-from portal.pages.registry import PageSpec, Right
+from portal.pages.registry import Badge, PageSpec, Right
+from reports.queries.costs.trust import Trust
+from reports.readable import percent
+
+
+def without_owner(known: Trust) -> Badge | None:
+    if not known.unallocated:
+        return None
+    return Badge(percent(known.unallocated), "of the cost has no owner")
+
 
 OWNERSHIP = PageSpec(
     name="ownership",
     label="Ownership",
     position=110,
+    group="set_up",
     roles=frozenset({Role.EXECUTIVE, Role.FINANCE, Role.FINOPS_ADMIN}),
     urls=(
         path("ownership/", show_ownership, name="ownership"),
@@ -25,6 +35,7 @@ OWNERSHIP = PageSpec(
         path("ownership/tags/", show_tag_conflicts, name="ownership_tags"),
     ),
     choices=("period", "metric", "currency"),
+    badge=without_owner,
     rights=(
         Right(
             "ownership-change",

@@ -39,7 +39,7 @@ from reports.queries.ownership.unknown import (
     called_models,
     silent_emitters,
     unknown_lines,
-)
+)from reports.readable import grouped
 
 TAUGHT_AT_ONCE = 40
 KINDS = {WORDING_KIND: "Wording of a model", UNIT_KIND: "Unit"}
@@ -124,7 +124,8 @@ def unknown_table(
             "count": Cell(value=one.silent),
             "source": Cell(value="traces"),
             "example": Cell(
-                value=f"{one.silent:f} of {one.calls:f} calls, {one.example or 'no model'}"
+                value=f"{grouped(one.silent)} of {grouped(one.calls)} calls,"
+                f" {one.example or 'no model'}"
             ),
         }
         for one in silent

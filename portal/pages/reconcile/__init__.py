@@ -11,7 +11,8 @@ from portal.pages.registry import PageSpec
 RECONCILIATION = PageSpec(
     name="reconciliation",
     label="Reconciliation",
-    position=40,
+    position=70,
+    group="close",
     roles=frozenset({Role.EXECUTIVE, Role.FINANCE, Role.FINOPS_ADMIN}),
     urls=(
         path("reconciliation/", reconciliation, name="reconciliation"),

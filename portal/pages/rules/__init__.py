@@ -15,6 +15,7 @@ RULES = PageSpec(
     name="rules",
     label="Rules",
     position=100,
+    group="set_up",
     roles=frozenset({Role.EXECUTIVE, Role.FINANCE, Role.FINOPS_ADMIN}),
     urls=(
         path("rules/", show_rules, name="rules"),

@@ -18,9 +18,13 @@ from reports.cost_question.question import ATTRIBUTED, UNALLOCATED, CostQuestion
 from reports.readable import ratio
 
 # One row per source of bills with its newest delivery, or one without a source; in each when the
-# newest span came, by the start index of two partitions, else the newest hour with usage.
+# newest span came, by the start index of two partitions, else the newest hour with usage; or, where
+# there are any, when a program last sent with a key: what it sends may tell of days ago.
 ARRIVED = """
-SELECT traces.at, source.name, newest.id, newest.status, newest.rows_rejected
+SELECT CASE WHEN traces.at IS NOT NULL THEN greatest(traces.at, (
+        SELECT max(last_used_at) FROM accounts_apikey
+        WHERE scope = 'ingest' AND revoked_at IS NULL)) END,
+    source.name, newest.id, newest.status, newest.rows_rejected
 FROM (
     SELECT coalesce(
         (SELECT max(received_at) FROM span

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
+from zlib import crc32
 
 from django.db import connection
 
@@ -42,9 +43,9 @@ SELECT DISTINCT environment FROM allocation_target WHERE environment IS NOT NULL
 """
 
 NAMES = """
-SELECT 'team', slug, name FROM allocation_team WHERE slug = ANY(%(teams)s)
+SELECT 'team', slug, name, id FROM allocation_team WHERE slug = ANY(%(teams)s)
 UNION ALL
-SELECT 'feature', slug, name FROM allocation_feature WHERE slug = ANY(%(features)s)
+SELECT 'feature', slug, name, id FROM allocation_feature WHERE slug = ANY(%(features)s)
 """
 
 
@@ -91,12 +92,19 @@ class OrganisationNames:
 
     teams: Mapping[str, str] = field(default_factory=dict)
     features: Mapping[str, str] = field(default_factory=dict)
+    feature_ids: Mapping[str, int] = field(default_factory=dict)
 
     def team(self, slug: str | None) -> str:
         return self.teams.get(slug, slug) if slug else "no team"
 
     def feature(self, slug: str | None) -> str:
         return self.features.get(slug, slug) if slug else "no feature"
+
+    def feature_number(self, slug: str) -> int:
+        """The same on every page and in every month, for its colour; of features that were made
+        together, one after the other.
+        """
+        return self.feature_ids.get(slug, crc32(slug.encode()))
 
 
 def names_of(
@@ -117,10 +125,13 @@ def names_of(
         cursor.execute(NAMES, {kind: sorted(slugs) for kind, slugs in asked.items()})
         rows = cursor.fetchall()
     return OrganisationNames(
-        teams=_apart({slug: name for kind, slug, name in rows if kind == "team"}, asked["teams"]),
-        features=_apart(
-            {slug: name for kind, slug, name in rows if kind == "feature"}, asked["features"]
+        teams=_apart(
+            {slug: name for kind, slug, name, _ in rows if kind == "team"}, asked["teams"]
         ),
+        features=_apart(
+            {slug: name for kind, slug, name, _ in rows if kind == "feature"}, asked["features"]
+        ),
+        feature_ids={slug: number for kind, slug, _, number in rows if kind == "feature"},
     )
 
 

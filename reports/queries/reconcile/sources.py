@@ -45,13 +45,19 @@ class LoadedSource:
 
 @dataclass(frozen=True)
 class AllocatedSource:
-    """What runs made of one source's charges in one currency; `other` is what is not AI."""
+    """What runs made of one source's charges in one currency; `outside_ai` is the part of what is
+    not allocated that is no AI, so that nobody looks for its owner.
+    """
 
     source: str
     currency: str
     allocated: Decimal
     unallocated: Decimal
-    other: Decimal
+    outside_ai: Decimal
+
+    @property
+    def without_owner(self) -> Decimal:
+        return EXACT.subtract(self.unallocated, self.outside_ai)
 
     @property
     def cost(self) -> Decimal:
@@ -85,7 +91,7 @@ def allocated_sources(
             unallocated=exact_sum(
                 cost for (kind, _), cost in own.items() if kind == ChargeKind.UNALLOCATED
             ),
-            other=exact_sum(cost for (_, ai_scope), cost in own.items() if ai_scope == NOT_AI),
+            outside_ai=own.get((ChargeKind.UNALLOCATED, NOT_AI), ZERO),
         )
         for key, own in parts.items()
     ]

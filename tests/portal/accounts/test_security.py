@@ -311,7 +311,7 @@ def test_fault_110_no_cell_of_any_download_is_a_formula(client: Client, formula:
     client.force_login(one_person_per_role()["finops_admin"])
     month = f"period={MONTH:%Y-%m}"
     addresses = [
-        f"/chargeback/lines.csv?{month}&basis=billed",
+        f"/chargeback/lines.csv?{month}",
         f"/reconciliation/gap.csv?{month}",
         f"/api/v1/chargeback/?{month}",
         f"/imports/{company.bill_import}/rejected.csv",

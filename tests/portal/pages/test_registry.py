@@ -50,7 +50,8 @@ def change_budget(request):
 BUDGETS = PageSpec(
     name="budgets",
     label="Budgets",
-    position=35,
+    position=65,
+    group="close",
     roles=frozenset({Role.FINANCE, Role.FINOPS_ADMIN}),
     urls=(path("budgets/", show_budgets, name="budgets"),),
     choices=("period",),

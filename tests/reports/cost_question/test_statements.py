@@ -13,11 +13,18 @@ from django.db import connection
 
 from allocation.values.periods import Period
 from reports.asking import TeamScope
-from reports.cost_question.answers import costs
-from reports.cost_question.question import DIMENSIONS, MEASURES, CostQuestion, UnknownDimension
+from reports.cost_question.answers import ZERO, CostRow, costs
+from reports.cost_question.question import (
+    DIMENSIONS,
+    MEASURES,
+    Alike,
+    CostQuestion,
+    SourceDays,
+    UnknownDimension,
+)
 from reports.cost_question.runs import MonthRun
 from reports.cost_question.statement import parameters, rollup, statement
-from reports.exports.csv.chargeback import line_sums, total_sums
+from reports.exports.detail import line_sums, total_sums
 from reports.queries.explain.amount import days_statement, lines_statement
 from tests.factories import Costs
 from tests.ledger_rows import asked_about
@@ -31,6 +38,7 @@ TARGETS = ("team", "feature", "model", "provider", "charge_kind", "phase")
 EVERYTHING = CostQuestion((RUN,), TeamScope.everything(), ai_only=False)
 MONTH = replace(EVERYTHING, period=OCTOBER, ai_only=True)
 COMPARED = replace(MONTH, compare=OCTOBER.before())
+ALIKE = replace(COMPARED, alike=Alike((SourceDays(3, date(2026, 10, 21), date(2026, 9, 21)),)))
 FILTERED = MONTH.where(
     team="search", environment="production", rule="calls", source="aws", evidence=1, reason="x"
 )
@@ -56,6 +64,9 @@ def of(grain: str, question: CostQuestion, *, is_page: bool = False) -> Snapshot
 REPRESENTATIVE = {
     "whole_month": of("One row: all AI cost of the period.", MONTH),
     "compared_targets": of("One row per target and kind, two periods.", COMPARED.by(*TARGETS)),
+    "alike_teams": of(
+        "One row per team, two periods, only what is like for like.", ALIKE.by("team")
+    ),
     "one_environment": of(
         "One row per team and day, in one environment.",
         MONTH.where(environment="production").by("team", "day"),
@@ -212,4 +223,4 @@ def test_two_periods_stand_side_by_side(month: Costs) -> None:
 
     rows = costs(question.by("team"))
 
-    assert [tuple(row) for row in rows] == [(("ads",), 7, 0), (("search",), 0, 5)]
+    assert rows == [CostRow(("ads",), Decimal(7), ZERO), CostRow(("search",), ZERO, Decimal(5))]

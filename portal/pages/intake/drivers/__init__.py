@@ -12,6 +12,7 @@ DRIVERS = PageSpec(
     name="drivers",
     label="Usage data",
     position=90,
+    group="set_up",
     roles=frozenset({Role.FINANCE, Role.FINOPS_ADMIN}),
     urls=(path("drivers/", show_drivers, name="drivers"),),
     rights=(

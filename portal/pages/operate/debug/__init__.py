@@ -18,7 +18,8 @@ from portal.pages.registry import PageSpec
 DEBUG = PageSpec(
     name="debug",
     label="Debug",
-    position=60,
+    position=40,
+    group="see",
     roles=frozenset({Role.ON_CALL, Role.FINOPS_ADMIN}),
     urls=(
         path("debug/", show_debug, name="debug"),

@@ -11,7 +11,8 @@ from portal.pages.registry import PageSpec
 GPU = PageSpec(
     name="gpu",
     label="GPU",
-    position=70,
+    position=50,
+    group="see",
     roles=frozenset({Role.FINANCE, Role.ON_CALL, Role.FINOPS_ADMIN}),
     urls=(path("gpu/", gpu, name="gpu"),),
     choices=("period", "range", "metric", "currency"),

@@ -12,6 +12,7 @@ JOBS = PageSpec(
     name="jobs",
     label="Jobs",
     position=120,
+    group="set_up",
     roles=frozenset({Role.FINANCE, Role.FINOPS_ADMIN}),
     urls=(path("jobs/", show_jobs, name="jobs"),),
 )

@@ -11,7 +11,8 @@ from portal.pages.registry import PageSpec
 ON_CALL = PageSpec(
     name="on-call",
     label="On-call",
-    position=50,
+    position=30,
+    group="see",
     roles=frozenset({Role.ON_CALL, Role.FINOPS_ADMIN}),
     urls=(path("on-call/", show_on_call, name="on-call"),),
     choices=("unit", "team", "environment"),

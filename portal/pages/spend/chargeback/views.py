@@ -19,9 +19,11 @@ from django.http import (
     HttpResponseBase,
 )
 from django.urls import reverse
+from django.utils import timezone
 
 from allocation.runs.changes import StaleReason, changes_since_runs
 from allocation.values.money import exact_sum
+from allocation.values.names import OUTSIDE_SCOPE
 from allocation.values.periods import Period
 from portal.accounts.access import team_scope
 from portal.accounts.models import User
@@ -33,6 +35,11 @@ from portal.pages.registry import page_address
 from portal.pages.spend.between import hosting_table, provided_table
 from portal.pages.spend.blocks import explain_address
 from portal.pages.spend.chargeback.bridge import bridge_block
+from portal.pages.spend.chargeback.center import center_address
+from portal.pages.spend.chargeback.months import months_tables
+from portal.pages.spend.chargeback.reviews import Reviews, month_reviews
+from reports.cost_question.alike import Compared, alike
+from reports.cost_question.question import Alike
 from reports.cost_question.runs import MonthRun
 from reports.exports.format import NotAllocated
 from reports.queries.costs.cost_centers import CostCenterSpend, cost_centers
@@ -46,7 +53,8 @@ from reports.queries.reconcile.sources import (
 )
 from reports.readable import COSTS, calculated, grouped
 
-BASES = {"effective": COSTS["effective_cost"], "billed": COSTS["billed_cost"]}
+NO_OWNER = ("no owner", "AI cost that nobody owns yet")
+OUTSIDE_AI = ("outside AI", "charged to nobody")
 
 
 @dataclass(frozen=True)
@@ -64,6 +72,7 @@ class MonthFigures:
     allocated: list[AllocatedSource]
     allocated_otherwise: list[AllocatedSource]  # in the other metric
     centers: list[CostCenterSpend]
+    like: Alike | None  # what the comparison of an open month counts
     runs: tuple[MonthRun, ...]
     changes: list[StaleReason]
 
@@ -76,6 +85,8 @@ def chargeback(request: HttpRequest) -> HttpResponseBase:
         allocated_sources(runs=question.runs, metric=metric, scope=state.reader_scope)
         for metric in (state.metric, _other_metric(state))
     )
+    compared = Compared(state.question.runs, state.period, state.elapsed, state.elapsed.before())
+    like = alike(compared, today=timezone.now().date())
     loaded = loaded_sources(months=[month], metric=state.metric, scope=state.reader_scope)
     figures = MonthFigures(
         loaded=[one for one in loaded if one.currency == state.currency],
@@ -84,9 +95,10 @@ def chargeback(request: HttpRequest) -> HttpResponseBase:
         centers=cost_centers(
             question=question,
             before=state.billed_in(state.period.before()),
-            before_until=state.elapsed.before().end if state.is_running else None,
+            like=like,
             mode_on=state.period.last_day,
         ),
+        like=like,
         runs=question.runs,
         changes=changes_since_runs(question.run_ids),
     )
@@ -100,13 +112,19 @@ def chargeback(request: HttpRequest) -> HttpResponseBase:
     between = provided_table(request, state, month=state.period)
     hosting = hosting_table(request, state, month=state.period)
     bridge = bridge_block(request, state, month=state.period)
-    tables = [sources, bridge.table, centers, between, hosting]
+    months, restated = months_tables(request, state)
+    reviews = month_reviews(request, state)
+    tables = [sources, bridge.table, centers, months, restated, between, hosting]
+    tables += [reviews.teams, reviews.questions]
     download = asked_download(request, tables, file_name=f"chargeback-{month:%Y-%m}")
     context = {
-        "stations": _stations(figures),
+        "stations": _stations(figures, reviews),
+        "reviews": reviews,
         "sources": sources,
         "bridge": bridge,
         "centers": centers,
+        "months": months,
+        "restated": restated,
         "between": between,
         "hosting": hosting,
         "charges": exact_sum(one.cost for one in figures.allocated),
@@ -138,8 +156,8 @@ def _sources_table(request: HttpRequest, state: PageState, figures: MonthFigures
         Column("rejected", "Rejected", "count"),
         Column("loaded", f"Loaded, {state.currency}", "money", state.places),
         Column("allocated", "Allocated", "money", state.places),
-        Column("unallocated", "Unallocated", "money", state.places),
-        Column("other", "Outside AI", "money", state.places),
+        Column("unallocated", "No owner yet", "money", state.places),
+        Column("outside", "Outside AI", "money", state.places),
         Column("difference", "Difference", "money", state.places),
     ]
     total: Row = {"source": Cell(value="Total")}
@@ -168,11 +186,15 @@ def _source_row(
         row |= {
             "allocated": Cell(value=made.allocated),
             "unallocated": Cell(
-                value=made.unallocated,
-                href=explain_address(state, source=name, kind="unallocated", whole="1"),
+                value=made.without_owner,
+                href=explain_address(state, source=name, kind="unallocated", whole="ai"),
                 explain=True,
             ),
-            "other": Cell(value=made.other),
+            "outside": Cell(
+                value=made.outside_ai,
+                href=explain_address(state, source=name, reason=OUTSIDE_SCOPE, whole="1"),
+                explain=True,
+            ),
         }
     row["difference"] = Cell(value=difference(loaded, made))
     return row
@@ -187,38 +209,50 @@ def _centers_table(request: HttpRequest, state: PageState, figures: MonthFigures
         Column("cost", f"Cost, {state.currency}", "money", state.places, is_key=True),
         Column(
             "change",
-            "Against the same days of last month" if state.is_running else "Against last month",
+            "Against last month, like for like" if figures.like else "Against last month",
             "change",
         ),
     ]
-    rows: list[Row] = [
-        {
-            "center": Cell(
-                value=center.code or ("unallocated" if center.is_unallocated else "no cost centre")
-            ),
-            "name": Cell(
-                value=center.name
-                or ("no owner yet" if center.is_unallocated else "team without placement")
-            ),
-            "mode": Cell(value=center.mode or ""),
-            "cost": Cell(value=center.now),
-            "change": Cell(value=center.now, before=center.before if known else None),
-        }
-        for center in figures.centers
-    ]
+    rows = [_center_row(state, center, known) for center in figures.centers]
     now = exact_sum(center.now for center in figures.centers)
     before = exact_sum(center.before for center in figures.centers) if known else None
+    compared = exact_sum(center.compared for center in figures.centers)
     total = {
         "center": Cell(value="Total"),
         "cost": Cell(value=now),
-        "change": Cell(value=now, before=before),
+        "change": Cell(value=compared, before=before),
     }
     table = Table("centers", "Cost centres", columns, rows, total=total, sort="-cost", lines=True)
     return arranged(table, request)
 
 
-def _stations(figures: MonthFigures) -> list[Station]:
-    """The five stations with their evidence. Review and closing are not built yet, and say so."""
+def _center_row(state: PageState, center: CostCenterSpend, known: bool) -> Row:
+    """A centre leads to its teams; what nobody pays leads to its explanation."""
+    if center.is_unallocated or center.is_outside_ai:
+        code, name = OUTSIDE_AI if center.is_outside_ai else NO_OWNER
+        filters = (
+            {"reason": OUTSIDE_SCOPE, "whole": "1"}
+            if center.is_outside_ai
+            else {"kind": "unallocated", "whole": "ai"}
+        )
+        label = Cell(value=code)
+        cost = Cell(value=center.now, href=explain_address(state, **filters), explain=True)
+    else:
+        name = center.name or "team without placement"
+        href = center_address(state, center.code)
+        label = Cell(value=center.code or "no cost centre", href=href)
+        cost = Cell(value=center.now, href=href)
+    return {
+        "center": label,
+        "name": Cell(value=name),
+        "mode": Cell(value=center.mode or ""),
+        "cost": cost,
+        "change": Cell(value=center.compared, before=center.before if known else None),
+    }
+
+
+def _stations(figures: MonthFigures, reviews: Reviews) -> list[Station]:
+    """The stations that exist, with their evidence."""
     rejected = sum(source.rejected for source in figures.loaded)
     bills = sum(source.bills for source in figures.loaded)
     found = list(differences(figures.loaded, figures.allocated).values())
@@ -232,22 +266,30 @@ def _stations(figures: MonthFigures) -> list[Station]:
         Station("Reconciled", *_reconciled(figures, found)),
         Station(
             "Allocated",
-            "trouble" if figures.changes else "done" if figures.runs else "open",
-            _allocated(figures),
+            *_allocated(figures),
         ),
-        Station("Reviewed", "open", "not in this version"),
-        Station("Closed", "open", "not in this version: the month stays open"),
+        *([Station("Reviewed", *_reviewed(reviews))] if reviews.standings else []),
     ]
 
 
-def _allocated(figures: MonthFigures) -> str:
+def _reviewed(reviews: Reviews) -> tuple[str, str]:
+    teams = len(reviews.standings)
+    words = f"accepted: {reviews.accepted} of {teams} team{'' if teams == 1 else 's'}"
+    if reviews.questioned:
+        return "trouble", f"{words}, questioned: {reviews.questioned}"
+    return "done" if reviews.accepted == teams else "open", words
+
+
+def _allocated(figures: MonthFigures) -> tuple[str, str]:
     if not figures.runs:
-        return "not calculated yet"
+        return "open", "not calculated yet"
     when = calculated(run.finished_at for run in figures.runs)
+    if not any(one.allocated for one in figures.allocated):
+        return "trouble", f"{when}: no charge has an owner yet"
     if not figures.changes:
-        return when
+        return "done", when
     causes = "; ".join(change.cause + _days_words(change.days) for change in figures.changes)
-    return f"{when}, out of date: {causes}. Allocate the month again"
+    return "trouble", f"{when}, out of date: {causes}. Allocate the month again"
 
 
 def _days_words(days: tuple[date, ...] | None) -> str:
@@ -271,22 +313,16 @@ def _reconciled(figures: MonthFigures, found: Sequence[Decimal]) -> tuple[str, s
 
 
 def _downloads(state: PageState) -> list[tuple[str, str]]:
-    """(label, address) of the month's file in each format, for either basis."""
-    month = f"{state.period.start:%Y-%m}"
+    """(label, address) of the month's file in each format."""
+    month = urlencode({"period": f"{state.period.start:%Y-%m}"})
     return [
-        (
-            f"{label} chargeback {each.label}",
-            f"{reverse('chargeback_file', args=[each.name])}?"
-            f"{urlencode({'period': month, 'basis': basis})}",
-        )
+        (f"{each.label}, every line", f"{reverse('chargeback_file', args=[each.name])}?{month}")
         for each in export_formats().values()
-        for basis, label in BASES.items()
     ]
 
 
 class DownloadForm(forms.Form):
     period = forms.RegexField(r"^\d{4}-(0[1-9]|1[0-2])$")
-    basis = forms.ChoiceField(choices=list(BASES.items()))
 
 
 def download(request: HttpRequest, format: str) -> HttpResponseBase:
@@ -295,14 +331,11 @@ def download(request: HttpRequest, format: str) -> HttpResponseBase:
     if wanted is None:
         raise Http404
     if not form.is_valid():
-        return HttpResponseBadRequest(
-            "period is a month such as 2026-10, basis is billed or effective\n"
-        )
+        return HttpResponseBadRequest("period is a month such as 2026-10\n")
     try:
         return chargeback_file(
             wanted,
             period=Period.parse(form.cleaned_data["period"]),
-            basis=form.cleaned_data["basis"],
             scope=team_scope(cast(User, request.user)),
         )
     except NotAllocated:

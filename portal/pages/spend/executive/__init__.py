@@ -12,6 +12,7 @@ EXECUTIVE = PageSpec(
     name="executive",
     label="Executive",
     position=10,
+    group="see",
     roles=frozenset({Role.EXECUTIVE, Role.FINANCE, Role.FINOPS_ADMIN}),
     urls=(path("executive/", executive, name="executive"),),
     choices=ALL_CHOICES,

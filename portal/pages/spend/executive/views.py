@@ -15,14 +15,28 @@ from portal.pages.frame.state import PageState
 from portal.pages.frame.tables import Cell, Column, Row, Table, arranged, asked_download
 from portal.pages.spend.blocks import (
     UNALLOCATED_NAME,
+    apart_by_team,
+    before_of,
     change_chart,
     day_chart,
     headline_words,
+    like_for_like,
     names_and_shades,
     spend_table,
+    sums_apart,
     team_address,
     team_series,
 )
+from portal.pages.spend.on_plan import (
+    PlanBook,
+    PlanView,
+    month_chart,
+    plan_table,
+    plan_view,
+    read_plans,
+    recent_costs,
+)
+from portal.pages.spend.why import change_address, why_in_words
 from reports.analysis.spend import (
     Amounts,
     CallerCost,
@@ -33,6 +47,7 @@ from reports.analysis.spend import (
     unit_costs,
     why_changed,
 )
+from reports.charts.spend import DaySeries
 from reports.cost_question.answers import (
     Named,
     SpendCell,
@@ -44,12 +59,11 @@ from reports.cost_question.answers import (
     spend_parts,
     usage_cells,
 )
+from reports.queries.costs.spend_items import SpendItem, spend_items
 from reports.queries.costs.trust import Trust
 from reports.queries.ownership.organisation import TeamInTree, names_of, teams_in_tree
 from reports.queries.reconcile.sources import allocated_sources, differences, loaded_sources
-from reports.readable import BEST_KNOWN_FIRST, capitalised, ratio
-
-WITHOUT_MODEL = "GPU and infrastructure"
+from reports.readable import BEST_KNOWN_FIRST, MODEL_GROUPS, capitalised, ratio
 
 
 @dataclass(frozen=True)
@@ -59,11 +73,15 @@ class Figures:
     cells: list[SpendCell]
     whole_bill: Decimal  # with what is outside AI
     days: dict[str, Named]
+    items: list[SpendItem]
     usage: list[UsageCell]
     teams: list[TeamInTree]
     differences: dict[str, Decimal]  # per source of the billing months
     parts: list[SpendPart]
     known: Trust
+    book: PlanBook
+    plans: PlanView | None  # of the page's month
+    months: list[DaySeries]  # cost per day of every month, by team
 
     @cached_property
     def callers(self) -> list[CallerCost]:
@@ -90,20 +108,26 @@ def executive(request: HttpRequest) -> HttpResponseBase:
 
 
 def _read(state: PageState) -> Figures:
-    question = state.question
+    question, every = state.question, state.every_month
+    teams = teams_in_tree(scope=state.reader_scope, day=state.period.last_day)
+    book = read_plans(state)
     everything = costs(replace(question, ai_only=False, compare=None).by())
     return Figures(
         cells=spend_cells(question),
         whole_bill=exact_sum(row.now for row in everything),
         days={
             name: costs_by_day(question=question, dimension=name)
-            for name in ("team", "feature", "model")
+            for name in ("team", "feature", "model", "model_group")
         },
+        items=spend_items(question),
         usage=usage_cells(question),
-        teams=teams_in_tree(scope=state.reader_scope, day=state.period.last_day),
+        teams=teams,
         differences=_differences(state),
         parts=spend_parts(question),
         known=read_trust(state),
+        book=book,
+        plans=plan_view(state, book),
+        months=team_series(costs_by_day(question=every, dimension="team"), teams) if every else [],
     )
 
 
@@ -123,7 +147,9 @@ def _differences(state: PageState) -> dict[str, Decimal]:
 
 
 def _tables(request: HttpRequest, state: PageState, figures: Figures) -> dict[str, Table]:
+    plans = figures.plans.whole if figures.plans else None
     return {
+        **({"on_plan": plan_table(request, state, plans)} if plans and plans.lines else {}),
         "by_team": _team_table(request, state, figures),
         "by_feature": _feature_table(request, state, figures),
         "by_model": _model_table(request, state, figures),
@@ -134,6 +160,7 @@ def _tables(request: HttpRequest, state: PageState, figures: Figures) -> dict[st
 
 def _team_table(request: HttpRequest, state: PageState, figures: Figures) -> Table:
     known = names_and_shades(figures.teams)
+    apart = apart_by_team(state)
 
     def name_cell(slug: str | None) -> Cell:
         if slug is None:
@@ -152,9 +179,10 @@ def _team_table(request: HttpRequest, state: PageState, figures: Figures) -> Tab
         caption="AI cost by team",
         name_cell=name_cell,
         amount_filters=lambda slug: {"team": slug} if slug else {"kind": "unallocated"},
-        days=figures.days["team"],
+        days=None if apart else figures.days["team"],  # there is room for one of them
         units=unit_costs(figures.callers, attrgetter("team")),
         limit=14,
+        apart=apart,
     )
 
 
@@ -178,17 +206,27 @@ def _model_table(request: HttpRequest, state: PageState, figures: Figures) -> Ta
     return spend_table(
         request,
         state,
-        totals_by(figures.cells, attrgetter("model")),
+        totals_by(figures.items, lambda item: item.model or GROUP_MARK + item.group),
         name="models",
         label="Model",
         caption="AI cost by model",
-        name_cell=lambda model: (
-            Cell(value=model) if model else Cell(value="no model", note=WITHOUT_MODEL)
+        name_cell=lambda model: Cell(value=MODEL_GROUPS.get(_group(model) or "", model)),
+        amount_filters=lambda model: (
+            {"model_group": _group(model)} if _group(model) else {"model": model}
         ),
-        amount_filters=lambda model: {"model": model},
-        days=figures.days["model"],
+        days={
+            **figures.days["model"],
+            **{f"{GROUP_MARK}{name}": own for name, own in figures.days["model_group"].items()},
+        },
         compact=True,
     )
+
+
+GROUP_MARK = "\0"  # before what names no model: no model's name begins so
+
+
+def _group(model: str | None) -> str | None:
+    return model[1:] if model and model.startswith(GROUP_MARK) else None
 
 
 def _provider_table(request: HttpRequest, state: PageState, figures: Figures) -> Table:
@@ -238,6 +276,7 @@ def _charts(request: HttpRequest, state: PageState, figures: Figures) -> dict[st
     return {
         "day_chart": day_chart(request, state, team_series(figures.days["team"], figures.teams)),
         "change_chart": change_chart(request, state, parts, total_of(figures.cells)),
+        "month_chart": month_chart(request, state, figures.months, figures.book),
     }
 
 
@@ -252,8 +291,14 @@ def _page(
     context = {
         **tables,
         **charts,
+        "plans": figures.plans,
+        "recent": recent_costs(state, figures.months),
         "total": total,
-        "before": total.before if state.comparison_known else None,
+        "before": before_of(state, total),
+        "apart": sums_apart(state),
+        "like_for_like": like_for_like(state),
+        "movers": why_in_words(state, state.question, figures.items, figures.usage),
+        "change_address": change_address(state),
         "period_words": headline_words(state),
         "compare_words": state.compare.words if state.compare else "",
         "unit": _organisation_unit_cost(figures),

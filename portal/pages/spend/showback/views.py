@@ -25,15 +25,31 @@ from portal.pages.registry import page_address
 from portal.pages.spend.between import provided_table
 from portal.pages.spend.blocks import (
     UNALLOCATED_NAME,
+    apart_by_team,
     before_of,
     change_chart,
     day_chart,
     explain_address,
     headline_words,
+    like_for_like,
     names_and_shades,
     spend_table,
+    sums_apart,
     team_address,
 )
+from portal.pages.spend.on_plan import (
+    PlanBook,
+    PlanView,
+    month_chart,
+    outcome,
+    plan_cells,
+    plan_columns,
+    plan_view,
+    read_plans,
+    recent_costs,
+)
+from portal.pages.spend.showback.review import review_block
+from portal.pages.spend.why import change_address, why_in_words
 from reports.analysis.sampling_error import sampling_error
 from reports.analysis.spend import (
     Amounts,
@@ -57,6 +73,7 @@ from reports.cost_question.answers import (
     spend_parts,
     usage_cells,
 )
+from reports.queries.costs.spend_items import SpendItem, spend_items
 from reports.queries.ownership.organisation import (
     OrganisationNames,
     TeamInTree,
@@ -79,9 +96,15 @@ def showback(request: HttpRequest) -> HttpResponseBase:
         return render_page(
             request, "spend/showback/empty.html", {}, page="showback", title="Showback", state=state
         )
-    table = _teams_table(request, state, teams)
+    plans = plan_view(state, read_plans(state))
+    table = _teams_table(request, state, teams, plans)
     download = asked_download(request, [table], file_name=f"showback-{state.period.start}")
-    context = {"table": table, "period_words": headline_words(state)}
+    context = {
+        "table": table,
+        "plans": plans,
+        "period_words": headline_words(state),
+        "like_for_like": like_for_like(state),
+    }
     return download or render_page(
         request,
         "spend/showback/teams.html",
@@ -93,7 +116,9 @@ def showback(request: HttpRequest) -> HttpResponseBase:
     )
 
 
-def _teams_table(request: HttpRequest, state: PageState, teams: list[TeamInTree]) -> Table:
+def _teams_table(
+    request: HttpRequest, state: PageState, teams: list[TeamInTree], plans: PlanView | None
+) -> Table:
     cells = spend_cells(state.question)
     known = names_and_shades(teams)
     by_slug = {team.slug: team for team in teams}
@@ -129,7 +154,15 @@ def _teams_table(request: HttpRequest, state: PageState, teams: list[TeamInTree]
         units=unit_costs(caller_costs(cells, usage_cells(state.question)), attrgetter("team")),
         limit=0,
         second=("Business unit", unit_of),
+        apart=apart_by_team(state),
+        more=_plans_of_teams(state, plans) if plans else None,
     )
+
+
+def _plans_of_teams(
+    state: PageState, plans: PlanView
+) -> tuple[Sequence[Column], dict[str | None, Row]]:
+    return plan_columns(state), {team: plan_cells(line) for team, line in plans.teams.items()}
 
 
 @dataclass(frozen=True)
@@ -137,13 +170,19 @@ class TeamFigures:
     """Everything one team's page reads."""
 
     cells: list[SpendCell]
+    items: list[SpendItem]
     by_feature: Named  # cost per day
     usage: list[UsageCell]
     parts: list[SpendPart]
+    of_all_months: Named  # cost per feature and day
 
     @cached_property
     def callers(self) -> list[CallerCost]:
         return caller_costs(self.cells, self.usage)
+
+    @property
+    def months(self) -> list[DaySeries]:
+        return _feature_series(self.names, self.of_all_months)
 
     @cached_property
     def names(self) -> OrganisationNames:
@@ -151,6 +190,7 @@ class TeamFigures:
             *(cell.feature for cell in self.cells),
             *(use.feature for use in self.usage),
             *self.by_feature,
+            *self.of_all_months,
         }
         return names_of(features=told)
 
@@ -163,17 +203,27 @@ def showback_team(request: HttpRequest, slug: str) -> HttpResponseBase:
     context = {"crumbs": _crumbs(state, team.name, teams), "others": _others(state, teams)}
     if not state.has_data:
         return render_page(request, "spend/showback/empty.html", context, **frame)  # type: ignore[arg-type]
+    every = state.every_month
+    book = read_plans(state)
+    plans = plan_view(state, book)
+    plan = plans.teams.get(slug) if plans else None
     figures = TeamFigures(
         cells=spend_cells(state.question),
+        items=spend_items(state.question),
         by_feature=costs_by_day(question=state.question, dimension="feature"),
         usage=usage_cells(state.question),
         parts=spend_parts(state.question),
+        of_all_months=costs_by_day(question=every, dimension="feature") if every else {},
     )
-    parts = {**_team_tables(request, state, figures, slug), **_team_charts(request, state, figures)}
+    parts = {
+        **_team_tables(request, state, figures, slug),
+        **_team_charts(request, state, figures, book),
+    }
     tables = [part if isinstance(part, Table) else part.table for part in parts.values() if part]
     month = Period.month(state.period.last_day)
     between = provided_table(request, state, month=month)
-    tables.append(between)
+    review = review_block(request, state, team, figures.names, figures.parts)
+    tables += [between, *([review.table] if review else [])]
     download = asked_download(request, tables, file_name=f"showback-{slug}-{state.period.start}")
     total = total_of(figures.cells)
     context |= {
@@ -181,8 +231,17 @@ def showback_team(request: HttpRequest, slug: str) -> HttpResponseBase:
         "team": team,
         "between": between,
         "between_month": month,
+        "review": review,
         "total": total,
         "before": before_of(state, total),
+        "plans": plans,
+        "plan": plan,
+        "plan_outcome": outcome(state, plan) if plan else "",
+        "recent": recent_costs(state, figures.months),
+        "like_for_like": like_for_like(state),
+        "apart": sums_apart(state),
+        "movers": why_in_words(state, state.question, figures.items, figures.usage),
+        "change_address": change_address(state),
         "period_words": headline_words(state),
         "compare_words": state.compare.words if state.compare else "",
         "unit": unit_costs(figures.callers, lambda _: None).get(None),
@@ -233,14 +292,9 @@ def _team_tables(
 
 
 def _team_charts(
-    request: HttpRequest, state: PageState, figures: TeamFigures
+    request: HttpRequest, state: PageState, figures: TeamFigures, book: PlanBook
 ) -> dict[str, Chart | None]:
-    largest = totals_by(figures.cells, attrgetter("feature"))
-    shades = {feature: shade_of(number) for number, feature in enumerate(largest)}
-    series = [
-        DaySeries(figures.names.feature(feature), shades.get(feature, OTHER), costs)
-        for feature, costs in figures.by_feature.items()
-    ]
+    series = _feature_series(figures.names, figures.by_feature)
     return {
         "day_chart": day_chart(
             request, state, series, question="What did each feature cost per day?"
@@ -248,7 +302,19 @@ def _team_charts(
         "change_chart": change_chart(
             request, state, why_changed(figures.cells, figures.usage), total_of(figures.cells)
         ),
+        "month_chart": month_chart(request, state, figures.months, book),
     }
+
+
+def _feature_series(names: OrganisationNames, by_feature: Named) -> list[DaySeries]:
+    return [
+        DaySeries(
+            names.feature(feature),
+            shade_of(names.feature_number(feature)) if feature else OTHER,
+            costs,
+        )
+        for feature, costs in by_feature.items()
+    ]
 
 
 def _matrix(request: HttpRequest, state: PageState, figures: TeamFigures, slug: str) -> Table:

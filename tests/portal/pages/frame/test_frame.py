@@ -7,7 +7,8 @@ from django.test import Client
 from django.utils import timezone
 
 from allocation.models import AllocationRun, Import
-from portal.accounts.models import Role
+from portal.accounts.models import ApiKey, KeyScope, Role
+from tests.allocation.bills import usage
 from tests.factories import Costs, client_of, make_source, make_team, make_user
 from tests.ledger_rows import add_group, add_split_key
 
@@ -51,7 +52,51 @@ def parts(client: Client, page: str = "/executive/") -> list[tuple[str, str | No
 def test_rail_has_only_the_pages_a_reader_may_open(costs: Costs) -> None:
     labels = [link.label for link in client_of(Role.EXECUTIVE).get("/executive/").context["rail"]]
 
-    assert labels == ["Executive", "Showback", "Reconciliation", "Rules", "Ownership"]
+    assert labels == [
+        "Executive",
+        "Showback",
+        "Explore",
+        "Reconciliation",
+        "Plan",
+        "Rules",
+        "Ownership",
+    ]
+
+
+def test_the_rail_stands_in_groups_and_says_what_waits(costs: Costs) -> None:
+    bill("Google", through=costs.month, run=costs.run, rejected=3)
+
+    rail = client_of(Role.FINOPS_ADMIN).get("/executive/").context["rail"]
+
+    assert list(dict.fromkeys(link.group for link in rail)) == ["See", "Close", "Set up"]
+    badges = {link.label: f"{link.badge.text} {link.badge.meaning}" for link in rail if link.badge}
+    assert badges == {
+        "Ownership": "2.0% of the cost has no owner",
+        "Imports": "1 newest bills have a problem",
+    }
+
+
+def test_badges_of_the_organisation_are_not_for_one_team(costs: Costs) -> None:
+    bill("Google", through=costs.month, run=costs.run, rejected=3)
+
+    rail = client_of(Role.FINOPS_ADMIN).get("/executive/?team=search").context["rail"]
+
+    assert [link.label for link in rail if link.badge] == []
+
+
+def test_traces_are_live_while_a_program_sends_spans_of_days_ago(costs: Costs) -> None:
+    now = timezone.now()
+    usage("search", at=now - timedelta(days=40, hours=2))
+    assert "traces 40 days ago" in dict(parts(client_of(Role.ON_CALL), "/on-call/"))
+    ApiKey.objects.create(
+        name="collector",
+        prefix="apn_ingest_x",
+        key_sha256=b"x",
+        scope=KeyScope.INGEST,
+        last_used_at=now - timedelta(minutes=2),
+    )
+
+    assert dict(parts(client_of(Role.ON_CALL), "/on-call/"))["traces live"] is None
 
 
 def test_trust_line_says_how_far_and_how_much(costs: Costs) -> None:
@@ -62,9 +107,9 @@ def test_trust_line_says_how_far_and_how_much(costs: Costs) -> None:
 
     line = dict(parts(client_of(Role.EXECUTIVE)))
 
-    assert line[f"Bills through {today.day} {today:%b} (AWS)"] is None
+    assert line[f"Bills to {today.day} {today:%b} (AWS)"] is None
     assert line["97.0% attributed to an owner"] is None
-    assert line["2.0% unallocated"] is None
+    assert line["2.0% without an owner"] is None
     assert "calculated 30 Nov 13:59" in line
 
 
@@ -96,7 +141,7 @@ def test_a_lead_reads_the_shares_of_their_own_team_only(costs: Costs) -> None:
 
     texts = [text for text, _ in parts(client, "/showback/support/")]
 
-    assert not [text for text in texts if "unallocated" in text or "attributed" in text]
+    assert not [text for text in texts if "without an owner" in text or "attributed" in text]
 
 
 def test_late_refused_and_rejected_bills_are_amber_with_what_to_do(costs: Costs) -> None:

@@ -65,12 +65,52 @@ def test_the_waterfall_adds_up_exactly(company: None) -> None:
     }
     assert rows == {
         "September 2026": Decimal(100),
-        "New": Decimal(60),
+        "replies": Decimal(60),
         "Volume": Decimal(20),
         "Tokens per call": Decimal(30),
         "Price": Decimal("0.25"),
         "Unallocated": Decimal(20),
         "Credits": Decimal("-10.05"),
+    }
+
+
+def test_what_moved_most_is_told_in_words_and_opens(company: None) -> None:
+    response = signed_in().get("/executive/?period=2026-10")
+
+    found = [(mover.name, mover.about, mover.reason) for mover in response.context["movers"]]
+    assert found == [
+        ("replies", "claude-sonnet-4, Support", "new"),
+        (
+            "ranking",
+            "gpt-4o, Search",
+            "longer calls, 1,000 \u2192 1,250 tokens each",
+        ),
+        ("Unallocated", "", "up"),
+    ]
+    opened = signed_in(username="second").get(response.context["movers"][1].href)
+    assert opened.context["total"].now == Decimal("150.25")
+
+
+def test_cost_without_a_model_is_told_apart(company: None) -> None:
+    now = Costs(date(2026, 11, 1))
+    for cost, values in (
+        ("1", {"model": "gpt-4o"}),
+        ("2", {"phase": "build"}),
+        ("4", {"phase": "run"}),
+        ("8", {"phase": "move", "ai_scope": "ai_supporting"}),
+        ("16", {"phase": "build", "charge_kind": "tax"}),
+    ):
+        now.add(2, cost, team="search", feature="ranking", **values)
+    now.balance()
+
+    table = signed_in().get("/executive/?period=2026-11").context["by_model"]
+
+    assert {row["name"].value: row["cost"].value for row in table.rows} == {
+        "gpt-4o": 1,
+        "Training": 2,
+        "Own models on GPUs": 4,
+        "Other infrastructure": 8,
+        "Fees, tax and credits": 16,
     }
 
 
@@ -112,5 +152,5 @@ def test_the_csv_has_the_exact_numbers_shown(company: None) -> None:
 def test_number_of_statements_does_not_grow(company: None, django_assert_num_queries: Any) -> None:
     client = signed_in()
 
-    with django_assert_num_queries(21):
+    with django_assert_num_queries(27):
         client.get("/executive/?period=2026-10")

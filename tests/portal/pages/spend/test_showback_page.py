@@ -172,5 +172,25 @@ def test_number_of_statements_does_not_grow(
 ) -> None:
     client = lead(teams[0])
 
-    with django_assert_num_queries(18):
+    with django_assert_num_queries(23):
         client.get("/showback/search/?period=2026-10")
+
+
+def test_a_feature_keeps_its_colour_from_month_to_month(teams: list[Team]) -> None:
+    """Whatever it costs beside the others, and whether the organisation knows it or not."""
+    before = Costs(date(2026, 9, 1))
+    before.add(2, "9", team="search", feature="answers", model="gpt-4o")
+    before.add(2, "3", team="search", feature="ranking", model="gpt-4o")
+    before.balance()
+    Feature.objects.create(slug="ranking", name="Ranking")
+
+    def colours(month: str) -> dict[str, str]:
+        chart = lead(teams[0]).get(f"/showback/search/?period={month}").context["day_chart"]
+        bars = chart.figure["data"]
+        return {bar["name"]: bar["marker"].get("color", "") for bar in bars if bar["type"] == "bar"}
+
+    september, october = colours("2026-09"), colours("2026-10")
+
+    assert set(september) == {"Ranking", "answers"}
+    assert september.items() <= october.items()
+    assert september["Ranking"] != september["answers"]

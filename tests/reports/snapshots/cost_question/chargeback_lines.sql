@@ -5,6 +5,8 @@ SELECT
     sum(daily.billed_cost) AS billed_cost,
     sum(daily.effective_cost) AS effective_cost,
     CASE WHEN count(daily.list_cost) = count(*) THEN sum(daily.list_cost) END AS list_cost,
+    sum(CASE WHEN daily.ai_scope = 'other' THEN daily.billed_cost ELSE 0 END) AS outside_ai_billed_cost,
+    sum(CASE WHEN daily.ai_scope = 'other' THEN daily.effective_cost ELSE 0 END) AS outside_ai_effective_cost,
     max(daily.evidence) AS weakest_evidence,
     min(daily.line_id) AS any_line
 FROM (

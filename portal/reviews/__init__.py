@@ -1,0 +1,1 @@
+"""What teams say of their months: seen, accepted or questioned."""
