@@ -39,7 +39,8 @@ from reports.queries.ownership.unknown import (
     called_models,
     silent_emitters,
     unknown_lines,
-)from reports.readable import grouped
+)
+from reports.readable import grouped
 
 TAUGHT_AT_ONCE = 40
 KINDS = {WORDING_KIND: "Wording of a model", UNIT_KIND: "Unit"}

@@ -21,6 +21,7 @@ from pytest_django import Settings
 from allocation.models import ExchangeRate, Team
 from allocation.values.money import EXACT, exact_sum
 from portal.accounts.models import User
+from portal.demo.company import COST_CENTERS, TEAMS
 from portal.demo.load import load_demo
 from portal.demo.people import ensure_people
 from portal.pages.frame.tables import Cell, Table
@@ -271,3 +272,33 @@ def test_the_open_month_names_what_its_invoice_will_bring(ledger: Ledger) -> Non
     both = opened("executive", "/explain/", MONTHS[-1], team="vision")
     assert both["state"].currency == "USD"
     assert [currency for currency, _, _ in both["billed_otherwise"]] == ["EUR"]
+
+
+def test_plans_stand_beside_what_was_spent_to_the_cent(ledger: Ledger) -> None:
+    """Each cost centre's cost, and in the open month where it ends if its daily charges go on."""
+    centers = {team.slug: team.cost_center for team in TEAMS}
+    for month in MONTHS:
+        context = opened("executive", "/executive/", month)
+        spent = [share for share in ledger.shares if ledger.is_now(share, month)]
+        rows = {row["name"].note: row for row in context["on_plan"].rows}
+
+        assert set(rows) == set(COST_CENTERS) - {"US-5100"}
+        for code, row in rows.items():
+            own = [share for share in spent if centers.get(share.team or "") == code]
+            cost = exact_sum(ledger.in_dollars(share, "effective_cost") for share in own)
+            assert_equal_to_the_cent(row["actual"].value, cost)
+            if month == MONTHS[-1]:
+                more = sum(still_to_come(ledger, share) for share in own)
+                assert abs(row["pace"].value - cost - more) <= CENT
+            else:
+                assert "pace" not in [column.key for column in context["on_plan"].columns]
+        whole = context["on_plan"].total["actual"].value
+        assert whole + context["plans"].whole.unplanned == context["total"].now
+
+
+def still_to_come(ledger: Ledger, share: Share) -> Decimal:
+    """What the share adds on the days of November that its source has not billed yet."""
+    if not ledger.is_alike(share, share.day):
+        return Decimal(0)
+    billed = ledger.delivered[share.source].day
+    return ledger.in_dollars(share, "effective_cost") * (30 - billed) / billed

@@ -16,7 +16,7 @@ from django.views.decorators.http import require_safe
 
 from allocation.models import CostCenter, Team
 from allocation.planning.holders import KIND_WORDS, PlanHolder
-from allocation.planning.plan_file import PlanDifference, Plans, csv_of, one_line
+from allocation.planning.plan_file import PlanDifference, PlannedAmount, Plans, csv_of, one_line
 from allocation.planning.store import PlanError, PlanStep, plan_history, preview_plans, read_plans
 from allocation.values.money import minor_units
 from portal.accounts.models import User
@@ -26,7 +26,7 @@ from portal.pages.frame.render import Crumb, render_page
 from portal.pages.frame.state import PageState
 from portal.pages.frame.tables import Cell, Column, Row, Table, arranged, asked_download
 from portal.pages.registry import holds
-from reports.readable import money
+from reports.readable import exact_grouped, money
 
 MOST_BYTES = 2_000_000
 CHANGES_SHOWN = 300
@@ -194,7 +194,7 @@ def _history_table(request: HttpRequest, steps: list[PlanStep], names: Names) ->
     ]
     columns = [
         Column("name", "Cost centre or team"),
-        Column("says", "Plan", "words", is_key=True),
+        Column("says", "Plan", is_key=True),
         Column("month", "Month"),
         Column("version", "Version"),
         Column("when", "When"),
@@ -215,6 +215,11 @@ def _history_table(request: HttpRequest, steps: list[PlanStep], names: Names) ->
         ),
         request,
     )
+
+
+def _amount_words(planned: PlannedAmount | None) -> str:
+    """Every digit: what is confirmed is what is stored."""
+    return f"{exact_grouped(planned.amount)} {planned.currency}" if planned else ""
 
 
 def _says(step: PlanStep) -> str:
@@ -317,19 +322,19 @@ def _changes_table(request: HttpRequest, found: PlanDifference) -> Table:
     names = holder_names()
     rows: list[Row] = [
         {
-            "line": Cell(value=change.line),
+            "line": Cell(value=f"Line {change.line}"),
             "month": Cell(value=f"{change.key.month:%Y-%m}"),
             "name": Cell(
                 value=names.get(change.key.holder, change.key.holder.own), note=change.key.account
             ),
             "action": Cell(value=change.action),
-            "before": Cell(value=change.before.words if change.before else ""),
-            "after": Cell(value=change.after.words if change.after else ""),
+            "before": Cell(value=_amount_words(change.before)),
+            "after": Cell(value=_amount_words(change.after)),
         }
         for change in found.changes[:CHANGES_SHOWN]
     ]
     columns = [
-        Column("line", "Line", "count"),
+        Column("line", "Line"),
         Column("month", "Month"),
         Column("name", "Cost centre or team"),
         Column("action", "How"),

@@ -171,7 +171,7 @@ def test_calls_without_tokens_are_listed_by_emitter_with_an_estimate(client: Cli
     assert "good.emitter" not in words
     (line,) = [each for each in csv.splitlines() if "silent.emitter" in each]
     assert ",3," in line  # six calls at 0.50
-    assert "0.00 USD of model usage has a wording" in words
+    assert "Every wording and unit of the bills is known" in words
 
 
 def test_only_an_admin_teaches(client: Client, month: None) -> None:
