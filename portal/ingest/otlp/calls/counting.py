@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from operator import attrgetter
 from typing import Any
 
 from allocation.catalogue.price_list import context_band
@@ -28,6 +29,8 @@ WORDS = ("team", "feature", "product", "environment", "customer", "phase", "entr
          "api_key_id", "observer")  # fmt: skip
 # Where it was answered: the one nearest the provider is believed.
 FACTS = ("project", "region", "tier")
+words_of = attrgetter(*(f"told.{name}" for name in WORDS))
+facts_of = attrgetter(*(f"told.{name}" for name in FACTS))
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,14 +145,15 @@ def counted_tokens(telling: Sequence[Seen]) -> tuple[Buckets, bool]:
     """
     gateways = [span for span in telling if span.told.observer == "gateway" and not span.is_bound]
     base = (gateways or telling)[-1]
-    agreeing = [span for span in telling if close(span.totals, base.totals)]
+    agreeing = [span for span in telling if span is base or close(span.totals, base.totals)]
     detailed = max(agreeing, key=lambda span: (detail(span.tokens), span is base))
-    return with_totals_of(base.tokens, detailed.tokens), len(agreeing) == len(telling)
+    tokens = base.tokens if detailed is base else with_totals_of(base.tokens, detailed.tokens)
+    return tokens, len(agreeing) == len(telling)
 
 
 def detail(tokens: Buckets) -> int:
     """How many classes it tells apart."""
-    return sum(count > 0 for count in tokens)
+    return sum(map(bool, tokens))
 
 
 def with_totals_of(base: Buckets, detailed: Buckets) -> Buckets:
@@ -175,10 +179,9 @@ def words(spans: Sequence[Seen], tokens: Buckets) -> Dimension:
     told = spans[-1].told
     if len(spans) == 1:
         return told
-    changes: dict[str, Any] = {
-        name: first(getattr(span.told, name) for span in spans) for name in WORDS
-    }
-    changes |= {name: first(getattr(span.told, name) for span in reversed(spans)) for name in FACTS}
+    changes: dict[str, Any] = dict(zip(WORDS, first_of_each(map(words_of, spans)), strict=True))
+    inner_first = map(facts_of, reversed(spans))
+    changes |= zip(FACTS, first_of_each(inner_first), strict=True)
     bound = min((span for span in spans if span.is_bound), key=by_arrival, default=None)
     if bound is not None:
         changes |= {"team": bound.told.team, "api_key_id": bound.told.api_key_id}
@@ -191,6 +194,18 @@ def words(spans: Sequence[Seen], tokens: Buckets) -> Dimension:
     changes["operation"] = first([*(o for o in operations if o in CALL_NAMES), *operations])
     changes["context_band"] = context_band(tokens.input_total)
     return told._replace(**changes)
+
+
+def first_of_each(rows: Iterable[tuple[Any, ...]]) -> tuple[Any, ...]:
+    """For each column its first value that is told."""
+    found: tuple[Any, ...] = ()
+    for row in rows:
+        found = tuple(map(told_first, found, row)) if found else row
+    return found
+
+
+def told_first(one: Any, other: Any) -> Any:
+    return other if one is None else one
 
 
 def by_arrival(span: Seen) -> tuple[bool, int, SpanPlace]:
@@ -213,7 +228,8 @@ def with_words_from_above(told: Dimension, outermost: Seen, tree: TraceTree) -> 
     """
     if told.feature is None:
         agents = (a for a in tree.ancestors(outermost) if a.told.operation in AGENT_OPERATIONS)
-        told = told._replace(feature=first(agent.told.feature for agent in agents))
+        feature = first(agent.told.feature for agent in agents)
+        told = told if feature is None else told._replace(feature=feature)
     if told.model is None:
         above = next((a.told for a in tree.ancestors(outermost) if a.told.model), None)
         if above is not None:

@@ -43,13 +43,15 @@ def match(
     left_out = dict.fromkeys(repeated(tree), REPEATS_CALLS)
     calls = [each for each in tree.spans.values() if each.is_call and each.key not in left_out]
     calls.sort(key=in_order)
-    above = {call.key: call_above(call, tree, left_out) for call in calls}
     groups = Groups(calls)
     join_answers(groups, calls)
-    join_siblings(groups, calls, above, tree)
-    for key in join_nested(groups, calls, above, tree):
-        left_out[key] = REPEATS_CALLS
-    join_unlinked(groups, [call for call in calls if call.key not in left_out])
+    traces = {trace for trace, _ in tree.parents}
+    if len(traces) < len(tree.parents):  # else nothing is beside or inside of anything
+        above = {call.key: call_above(call, tree, left_out) for call in calls}
+        join_siblings(groups, calls, above, tree)
+        left_out.update(dict.fromkeys(join_nested(groups, calls, above, tree), REPEATS_CALLS))
+    if len(traces) > 1:
+        join_unlinked(groups, [call for call in calls if call.key not in left_out])
     found = [group for group in groups.all() if group.spans[0].key not in left_out]
     totals = lonely_totals(tree, calls)
     left_out.update(

@@ -14,7 +14,7 @@ from portal.ingest.otlp.calls import sql
 from portal.ingest.otlp.calls.counting import CACHED, Call, count
 from portal.ingest.otlp.calls.matching import match
 from portal.ingest.otlp.calls.seen import Seen, SpanPlace
-from portal.ingest.otlp.calls.unlinked import lookalikes
+from portal.ingest.otlp.calls.unlinked import Pair, lookalikes
 from portal.ingest.otlp.traces import sql as traces_sql
 from portal.ingest.otlp.traces.dimensions import dimension_ids, dimensions_of
 from portal.ingest.otlp.traces.known import cursor, known
@@ -28,6 +28,16 @@ OF_SEALED_DAY = "a call of a sealed day, which stays as it is"
 
 Cursor = psycopg.RawCursor[tuple[Any, ...]]
 Skeleton = dict[tuple[str, int], int | None]
+
+
+class Observed(NamedTuple):
+    """Traces that may have the other span of one of their calls in another."""
+
+    calls: frozenset[str]  # of services that several observers tell of
+    halves: frozenset[str]  # with a half of a stream
+
+    def of(self, traces: Collection[str]) -> Observed:
+        return Observed(self.calls.intersection(traces), self.halves.intersection(traces))
 
 
 class Values(NamedTuple):
@@ -55,7 +65,7 @@ class StoredTraces:
     sealed: frozenset[str] = frozenset()
 
 
-def components(spans: Iterable[Seen]) -> list[list[Seen]]:
+def components(spans: Sequence[Seen], alike: Iterable[Pair]) -> list[list[Seen]]:
     """The spans of each trace, and of traces that an answer's id links or whose calls look alike,
     together.
     """
@@ -71,24 +81,28 @@ def components(spans: Iterable[Seen]) -> list[list[Seen]]:
         one, other = sorted((find(one), find(other)))
         leader[other] = one
 
-    listed = list(spans)
-    for span in listed:
+    for span in spans:
         proof = span.proof if span.is_call else None
         if proof is not None:
             link(span.key.trace, f"answer {proof}")
-    for span, alike in lookalikes(listed):
-        link(span.key.trace, alike.key.trace)
+    for one, other in alike:
+        link(one.key.trace, other.key.trace)
     found: dict[str, list[Seen]] = {}
-    for span in listed:
+    for span in spans:
         found.setdefault(find(span.key.trace), []).append(span)
     return list(found.values())
 
 
-def calls_of(spans: Iterable[Seen], skeleton: Skeleton) -> tuple[list[Call], dict[SpanPlace, str]]:
-    """The calls that these spans tell of, and why the others don't count."""
+def calls_of(
+    spans: Iterable[Seen], skeleton: Skeleton, alike: Iterable[Pair] | None = None
+) -> tuple[list[Call], dict[SpanPlace, str]]:
+    """The calls that these spans tell of, and why the others don't count; `alike`: their
+    lookalikes, where they are known.
+    """
+    listed = list(spans)
     calls: list[Call] = []
     reasons: dict[SpanPlace, str] = {}
-    for together in components(spans):
+    for together in components(listed, lookalikes(listed) if alike is None else alike):
         if len(together) <= TRACE_SPANS:
             found, left_out = count(match(together, skeleton))
             calls += found
@@ -107,43 +121,53 @@ def settle(traces: Iterable[str], days: Sequence[str]) -> None:
 
 def settle_some(traces: set[str], days: list[str]) -> None:
     """Locks every trace that is concerned, in one order; begins anew where more have come."""
+    traces = traces | beside(traces, days)
     for _ in range(ATTEMPTS):
-        traces = linked(traces, days)
         try:
             with transaction.atomic(), cursor() as c:
                 c.execute(sql.LOCK_TRACES, [array(sorted(traces))])
-                if linked(traces, days) <= traces:
+                more = beside(traces, days) - traces
+                if not more:
                     apply(c, read(c, traces, days))
                     return
         except Exception:
             known.dimensions.clear()  # some may have been rolled back
             known.who.clear()
             raise
+        traces = linked(traces | more, days)
 
 
 def linked(traces: set[str], days: list[str]) -> set[str]:
-    """The traces, and all that share an answer's id with one of them or look alike."""
-    found = set(traces)
-    fresh = set(traces)
-    with transaction.atomic(), cursor() as c:
-        c.execute(traces_sql.BY_INDEX)
-        while fresh:
-            bound = [days, array(sorted(fresh))]
-            rows = c.execute(sql.LINKED_TRACES, bound, prepare=True).fetchall()
-            rows += c.execute(sql.LOOKALIKES, bound, prepare=True).fetchall()
-            fresh = {row[-1].hex for row in rows} - found
-            found |= fresh
+    """The traces, and all that a chain of answers' ids or of calls that look alike links."""
+    found, fresh = set(traces), set(traces)
+    while fresh:
+        fresh = beside(fresh, days) - found
+        found |= fresh
     return found
 
 
-def with_lookalikes(traces: Collection[str], days: Sequence[str]) -> set[str]:
-    """Those of the traces of which a stored call of another trace looks like one."""
-    if not traces:
-        return set()
+def beside(traces: set[str], days: list[str]) -> set[str]:
+    """The traces that share an answer's id with one of these, or of which a call looks alike."""
     with transaction.atomic(), cursor() as c:
         c.execute(traces_sql.BY_INDEX)
-        rows = c.execute(sql.LOOKALIKES, [list(days), array(sorted(traces))], prepare=True)
-        return {row[0].hex for row in rows.fetchall()}
+        bound = [days, array(sorted(traces))]
+        rows = c.execute(sql.LINKED_TRACES, bound, prepare=True).fetchall()
+        rows += c.execute(sql.LOOKALIKES, bound, prepare=True).fetchall()
+        rows += c.execute(sql.HALVES, bound, prepare=True).fetchall()
+    return {row[-1].hex for row in rows}
+
+
+def with_lookalikes(
+    c: Cursor, days: list[str], observed: Observed, among: Collection[str]
+) -> set[str]:
+    """Those of the traces beside a stored trace that is not among these, of which a call looks
+    like one of theirs.
+    """
+    rows = []
+    for statement, traces in ((sql.LOOKALIKES, observed.calls), (sql.HALVES, observed.halves)):
+        if traces:
+            rows += c.execute(statement, [days, array(sorted(traces))], prepare=True).fetchall()
+    return {own.hex for own, near in rows if near.hex not in among}
 
 
 def array(texts: Iterable[str]) -> str:

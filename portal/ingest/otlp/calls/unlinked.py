@@ -5,7 +5,10 @@ halves of a stream.
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Iterator
+from itertools import product
+from math import log
 from operator import attrgetter
 from typing import NamedTuple
 
@@ -17,6 +20,10 @@ ENDED_US = 1_000_000  # how far apart both may end
 # Only calls of one stretch are compared, so that a busy service's calls are no endless chain. About
 # a minute, and no round number: schedules begin and end at full minutes.
 STRETCH_US = 61_803_399
+
+Pair = tuple[Seen, Seen]
+
+begun = attrgetter("started_us")
 
 
 class Likeness(NamedTuple):
@@ -62,7 +69,14 @@ def collected(
 
 def by_likeness(spans: Iterable[Seen]) -> list[list[Seen]]:
     """The calls of each likeness where several observers tell of some."""
-    return [each for each in collected(spans, whole) if len({span.told.scope for span in each}) > 1]
+    telling = [span for span in spans if span.has_usage]
+    if not by_several(telling):
+        return []
+    return [each for each in collected(telling, whole) if by_several(each)]
+
+
+def by_several(spans: Iterable[Seen]) -> bool:
+    return len({span.told.scope for span in spans}) > 1
 
 
 def by_stream(spans: Iterable[Seen]) -> list[list[Seen]]:
@@ -76,15 +90,15 @@ def look_alike(one: Seen, other: Seen) -> bool:
     the other, with its totals.
     """
     return (
-        one.key.trace != other.key.trace
+        abs(one.started_us - other.started_us) <= BEGUN_US
+        and abs(one.ended_us - other.ended_us) <= ENDED_US
+        and (is_inside(one, other) or is_inside(other, one))
+        and one.overlaps(other)
+        and one.key.trace != other.key.trace
         and one.told.scope != other.told.scope
         and (one.parent_span_id is None or other.parent_span_id is None)
-        and (one.proof is None or other.proof is None)
         and one.failed is other.failed
-        and abs(one.started_us - other.started_us) <= BEGUN_US
-        and abs(one.ended_us - other.ended_us) <= ENDED_US
-        and one.overlaps(other)
-        and (is_inside(one, other) or is_inside(other, one))
+        and (one.proof is None or other.proof is None)
         and close(one.totals, other.totals)
         and whole(one) == whole(other) is not None
     )
@@ -99,20 +113,40 @@ def are_halves(request: Seen, log: Seen) -> bool:
     )
 
 
-def lookalikes(spans: Iterable[Seen]) -> Iterator[tuple[Seen, Seen]]:
+def cell(totals: tuple[int, int]) -> tuple[int, int]:
+    """Totals that are close are in one cell, or in two beside each other."""
+    put_in, put_out = totals
+    return int(90 * log(100 + put_in)), int(90 * log(100 + put_out))
+
+
+def lookalikes(spans: Iterable[Seen]) -> Iterator[Pair]:
     """Pairs of spans that may tell of one call."""
-    listed = list(spans)
+    listed = [span for span in spans if span.is_call]
+    if all(span.parent_span_id is not None for span in listed):
+        return
     for alike in by_likeness(listed):
-        alike.sort(key=attrgetter("started_us"))
-        for at, one in enumerate(alike):
-            for after in range(at + 1, len(alike)):
-                other = alike[after]
-                if other.started_us - one.started_us > BEGUN_US:
-                    break
-                if look_alike(one, other):
-                    yield one, other
+        yield from near_pairs(alike)
     for halves in by_stream(listed):
-        logs = [span for span in halves if span.is_log]
+        logs = sorted((span for span in halves if span.is_log), key=begun)
+        begins = [each.started_us for each in logs]
         for request in halves:
             if not request.is_log:
-                yield from ((request, log) for log in logs if are_halves(request, log))
+                first = bisect_left(begins, request.started_us)
+                last = bisect_right(begins, request.started_us + BEGUN_US)
+                yield from (
+                    (request, each) for each in logs[first:last] if are_halves(request, each)
+                )
+
+
+def near_pairs(alike: Iterable[Seen]) -> Iterator[Pair]:
+    """Pairs of calls that look alike, in one sweep by time over those of like totals."""
+    passed: dict[tuple[int, int], list[Seen]] = {}
+    for one in sorted(alike, key=begun):
+        row, column = cell(one.totals)
+        for place in product(range(row - 1, row + 2), range(column - 1, column + 2)):
+            for other in reversed(passed.get(place, ())):
+                if one.started_us - other.started_us > BEGUN_US:
+                    break
+                if look_alike(other, one):
+                    yield other, one
+        passed.setdefault((row, column), []).append(one)

@@ -19,7 +19,15 @@ import orjson
 from django.db import transaction
 
 from portal.ingest.otlp.calls.seen import Seen, SpanPlace
-from portal.ingest.otlp.calls.settle import array, calls_of, settle, with_lookalikes
+from portal.ingest.otlp.calls.settle import (
+    Cursor,
+    Observed,
+    array,
+    calls_of,
+    settle,
+    with_lookalikes,
+)
+from portal.ingest.otlp.calls.unlinked import Pair, lookalikes
 from portal.ingest.otlp.traces import sql
 from portal.ingest.otlp.traces.capped import cap_values
 from portal.ingest.otlp.traces.dimensions import dimension_ids
@@ -238,6 +246,8 @@ def settle_within(records: Sequence[SpanRecord]) -> set[str]:
             by_answer.setdefault(record.response_id, set()).add(record.trace_id)
     linked = {trace for traces in by_answer.values() if len(traces) > 1 for trace in traces}
     told = {record.trace_id for record in records if record.not_counted != NOT_INFERENCE}
+    alike = alike_within(records)
+    linked |= {span.key.trace for pair in alike for span in pair}
     unsettled = {trace for trace in told if count[trace] > 1 or trace in linked}
     if not unsettled:
         return set()
@@ -248,7 +258,11 @@ def settle_within(records: Sequence[SpanRecord]) -> set[str]:
         if record.is_thin
     }
     inside = [each for each in concerned if each.not_counted not in (OUTSIDE_WINDOW, SEALED)]
-    calls, reasons = calls_of((seen(each) for each in inside if not each.is_thin), skeleton)
+    looked_at = {span.key: span for pair in alike for span in pair}
+    spans = (
+        looked_at.get(SpanPlace(*each.key)) or seen(each) for each in inside if not each.is_thin
+    )
+    calls, reasons = calls_of(spans, skeleton, alike)
     counted = {call.leader.key for call in calls if not call.is_cached}
     for record in inside:
         key = SpanPlace(record.span_day, record.trace_id, record.span_id)
@@ -256,6 +270,41 @@ def settle_within(records: Sequence[SpanRecord]) -> set[str]:
             record.counted = key in counted
             record.not_counted = None if record.counted else reasons[key]
     return {span.key.trace for call in calls if not call.is_plain for span in call.spans}
+
+
+def alike_within(records: Sequence[SpanRecord]) -> list[Pair]:
+    """Calls of one batch that look alike."""
+    scopes = scopes_told(records)
+    several = {service for service, told in scopes.items() if len(told) > 1}
+    told = [
+        record
+        for record in records
+        if record.not_counted not in (OUTSIDE_WINDOW, SEALED)
+        and ((record.has_usage and record.dimension.service in several) or is_half(record))
+    ]
+    if all(record.parent_span_id is not None for record in told):
+        return []
+    return list(lookalikes(map(seen, told)))
+
+
+def scopes_told(records: Iterable[SpanRecord]) -> dict[str, set[str]]:
+    """The instrumentation scopes that tell of each service's calls."""
+    told: dict[str, set[str]] = {}
+    for record in records:
+        about = record.dimension
+        if record.has_usage and about.is_inference and about.service and about.scope:
+            told.setdefault(about.service, set()).add(about.scope)
+    return told
+
+
+def is_half(record: SpanRecord) -> bool:
+    """Whether it may be a half of a stream that the other half does not share a trace with."""
+    about = record.dimension
+    return (
+        record.parent_span_id is None
+        and about.is_inference
+        and emitter_of(about.scope or "").pairs == "stream_log"
+    )
 
 
 def seen(record: SpanRecord) -> Seen:
@@ -288,25 +337,25 @@ def settle_across(
     """
     observed = seen_by_others(records)
     own = Counter(r.trace_id for r in records if everything_new and not r.is_thin)
+    brought = {record.trace_id for record in records}
     by_days: dict[tuple[str, ...], list[SpanRecord]] = {}
     for record in records:
         by_days.setdefault(neighbouring_days(record), []).append(record)
     for days, near in by_days.items():
-        traces = shared_traces(list(days), near, own)
         near_by = {record.trace_id for record in near}
-        traces |= with_lookalikes(near_by & observed, days)
+        with transaction.atomic(), cursor() as c:
+            c.execute(sql.BY_INDEX)
+            traces = shared_traces(c, list(days), near, own)
+            traces |= with_lookalikes(c, list(days), observed.of(near_by), brought)
         settle(traces | near_by & unsettled, days)
 
 
-def seen_by_others(records: Sequence[SpanRecord]) -> set[str]:
+def seen_by_others(records: Sequence[SpanRecord]) -> Observed:
     """Traces with calls of services whose calls other observers tell of, too, and with halves of
-    streams.
+    streams. Only what was found stays known: that nobody else tells of a service is asked anew, as
+    another process may just have stored the first span of who does.
     """
-    told: dict[str, set[str]] = {}
-    for record in records:
-        about = record.dimension
-        if about.is_inference and about.service and about.scope and record.has_usage:
-            told.setdefault(about.service, set()).add(about.scope)
+    told = scopes_told(records)
     known.observed.update(service for service, scopes in told.items() if len(scopes) > 1)
     asked = [
         (service, *scopes) for service, scopes in told.items() if service not in known.observed
@@ -317,20 +366,18 @@ def seen_by_others(records: Sequence[SpanRecord]) -> set[str]:
         with cursor() as c:
             rows = c.execute(sql.SEEN_BY_OTHERS, bound, prepare=True).fetchall()
         known.observed.update(row[0] for row in rows)
-    return {
-        record.trace_id
-        for record in records
-        if (record.has_usage and record.dimension.service in known.observed)
-        or (record.parent_span_id is None and streams(record.dimension))
-    }
-
-
-def streams(about: Dimension) -> bool:
-    return about.is_inference and emitter_of(about.scope or "").pairs == "stream_log"
+    return Observed(
+        frozenset(
+            record.trace_id
+            for record in records
+            if record.has_usage and record.dimension.service in known.observed
+        ),
+        frozenset(record.trace_id for record in records if is_half(record)),
+    )
 
 
 def shared_traces(
-    days: list[str], records: Sequence[SpanRecord], own: Mapping[str, int]
+    c: Cursor, days: list[str], records: Sequence[SpanRecord], own: Mapping[str, int]
 ) -> set[str]:
     """Traces in which a stored span and one of this batch may describe one call."""
     traces = sorted({record.trace_id for record in records})
@@ -339,19 +386,12 @@ def shared_traces(
         for record in records
         if record.response_id is not None
     ]
-    with transaction.atomic(), cursor() as c:
-        c.execute(sql.BY_INDEX)
-        brought = array(str(own.get(trace, 0)) for trace in traces)
-        found = c.execute(
-            sql.SHARED_TRACES, [days, array(traces), brought], prepare=True
-        ).fetchall()
-        if answers:
-            with_answers, ids = zip(*answers, strict=True)
-            found += c.execute(
-                sql.SHARED_ANSWERS,
-                [days, array(with_answers), array(map(quoted, ids))],
-                prepare=True,
-            ).fetchall()
+    brought = array(str(own.get(trace, 0)) for trace in traces)
+    found = c.execute(sql.SHARED_TRACES, [days, array(traces), brought], prepare=True).fetchall()
+    if answers:
+        with_answers, ids = zip(*answers, strict=True)
+        bound = [days, array(with_answers), array(map(quoted, ids))]
+        found += c.execute(sql.SHARED_ANSWERS, bound, prepare=True).fetchall()
     return {row[0].hex for row in found}
 
 

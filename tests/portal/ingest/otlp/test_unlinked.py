@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from copy import copy
 from datetime import timedelta
+from itertools import pairwise
 from typing import Any
 
 import pytest
 import time_machine
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from portal.ingest.otlp.calls import sql, unlinked
+from portal.ingest.otlp.calls import groups, sql, unlinked
 from portal.ingest.otlp.traces.attributes import installed
 from portal.ingest.otlp.traces.decode import json_items
+from portal.ingest.otlp.traces.known import forget, known
 from portal.ingest.otlp.traces.normalise import Sender, normalise
 from portal.ingest.otlp.traces.store import store_spans
 from portal.ingest.otlp.traces.window import window
@@ -188,8 +191,54 @@ def test_a_streams_halves_inside_of_a_call_are_that_call() -> None:
 
 
 def test_the_statement_and_the_rule_look_as_far() -> None:
-    assert (str(unlinked.STRETCH_US), str(unlinked.ENDED_US)) == (sql.STRETCH, sql.ENDED)
-    assert f"interval '{unlinked.BEGUN_US} microseconds'" == sql.BEGUN
+    assert str(unlinked.STRETCH_US) == sql.STRETCH
+    spaces = (unlinked.BEGUN_US, unlinked.ENDED_US, groups.NESTED_US)
+    assert [f"interval '{space} microseconds'" for space in spaces] == [
+        sql.BEGUN,
+        sql.ENDED,
+        sql.NESTED,
+    ]
+
+
+@given(
+    told_totals=st.tuples(st.integers(0, 2**40), st.integers(0, 2**40)),
+    off=st.tuples(st.floats(-0.0101, 0.0101), st.integers(-1, 1)),
+)
+def test_close_totals_are_in_cells_beside_each_other(
+    told_totals: tuple[int, int], off: tuple[float, int]
+) -> None:
+    other = max(int(told_totals[0] * (1 + off[0])), 0), max(told_totals[1] + off[1], 0)
+    assume(groups.close(told_totals, other))
+
+    here, there = unlinked.cell(told_totals), unlinked.cell(other)
+
+    assert all(abs(one - two) <= 1 for one, two in zip(here, there, strict=True))
+
+
+@pytest.mark.django_db
+def test_an_observer_that_another_process_heard_of_first_is_not_missed() -> None:
+    """A process that has seen one observer only still looks for the other's spans."""
+    later = NOW + timedelta(seconds=20)
+    assert calls_after(outer(1)) == 1
+    of_first = {name: copy(value) for name, value in vars(known).items()}
+    forget()
+    assert calls_after(inner(2)) == 1
+    assert calls_after(inner(3, answered("r3"), at=later)) == 2
+    vars(known).update(of_first)
+    assert known.observed == set()
+
+    assert calls_after(outer(4, at=later)) == 2
+    assert_rollup_equals_spans(NOW.date())
+
+
+def calls_after(*sent: Sent) -> int:
+    """How many calls there are when these, in one batch, are stored, too."""
+    words, records = installed(), []
+    for scope, one in sent:
+        items = json_items(request([one], {"service.name": "shop"}, scope), words.wanted)
+        records += normalise(items, words=words, sender=Sender(), window=window(NOW.timestamp()))[0]
+    store_spans(records)
+    return int(totals()["calls"])
 
 
 @st.composite
@@ -235,13 +284,29 @@ def test_any_order_and_repetition_gives_the_same_calls(
 
 
 @pytest.mark.django_db
+@given(world=worlds(), data=st.data())
+@settings(
+    max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+def test_any_batches_give_the_same_calls(
+    world: tuple[int, int, list[Sent]], data: st.DataObject
+) -> None:
+    """What one batch decides among its own spans, and what it leaves to those that are stored."""
+    count, tokens, sent = world
+    found = []
+    for cuts in (data.draw(st.sets(st.integers(1, len(sent)))), set[int]()):
+        forget_everything()
+        order = data.draw(st.permutations(sent))
+        for first, last in pairwise([0, *sorted(cuts - {len(sent)}), len(sent)]):
+            calls_after(*order[first:last])
+        assert (totals()["calls"], totals()["input"]) == (count, tokens)
+        assert_rollup_equals_spans(NOW.date())
+        found.append(as_counted())
+
+    assert found[0] == found[1]
+
+
+@pytest.mark.django_db
 def test_both_observers_in_one_request_count_once_too() -> None:
-    words, records = installed(), []
-    for scope, one in (outer(), inner(), outer(5), outer(6)):
-        sent = json_items(request([one], {"service.name": "shop"}, scope), words.wanted)
-        records += normalise(sent, words=words, sender=Sender(), window=window(NOW.timestamp()))[0]
-
-    store_spans(records)
-
-    assert totals()["calls"] == 3
+    assert calls_after(outer(), inner(), outer(5), outer(6)) == 3
     assert_rollup_equals_spans(NOW.date())
