@@ -129,14 +129,14 @@ def _is_long(asked: Asked) -> bool:
 
 
 @dataclass(frozen=True)
-class Names:
+class Labels:
     """What each value is called, by dimension, and the teams that have a page."""
 
     called: Mapping[str, Mapping[Any, str]]
     with_page: Collection[str]
 
 
-def _names(state: PageState, asked: Asked, found: Answer) -> Names:
+def _names(state: PageState, asked: Asked, found: Answer) -> Labels:
     values = {asked.rows: set(found.rows)}
     if asked.columns:
         values[asked.columns] = set(found.columns)
@@ -145,7 +145,7 @@ def _names(state: PageState, asked: Asked, found: Answer) -> Names:
         name: {value: _called(name, value, known.team, known.feature) for value in of_it}
         for name, of_it in values.items()
     }
-    return Names(called, known.teams.keys())
+    return Labels(called, known.teams.keys())
 
 
 def _called(
@@ -173,7 +173,7 @@ def _table(
     state: PageState,
     asked: Asked,
     found: Answer,
-    names: Names,
+    names: Labels,
     period: Period,
 ) -> Table:
     """One line per value of the rows; where the columns are days or weeks, one per pair."""
@@ -222,7 +222,7 @@ def _wide_row(
     state: PageState,
     asked: Asked,
     found: Answer,
-    names: Names,
+    names: Labels,
     period: Period,
     shown: list[Any],
     row: Any,
@@ -237,7 +237,7 @@ def _wide_row(
     return cells
 
 
-def _name_cell(state: PageState, asked: Asked, name: str, value: Any, names: Names) -> Cell:
+def _name_cell(state: PageState, asked: Asked, name: str, value: Any, names: Labels) -> Cell:
     href = ""
     if value is not None and name in ("feature", "model"):
         href = f"{reverse(name, args=[value])}?{state.query_string()}"
@@ -269,7 +269,7 @@ def _chart(
     state: PageState,
     asked: Asked,
     found: Answer,
-    names: Names,
+    names: Labels,
     period: Period,
 ) -> Chart | None:
     """Bars over time, where time was asked for and the figures add up."""
