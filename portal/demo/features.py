@@ -46,6 +46,7 @@ class DemoFeature:
     has_sla: bool = False
     traffic: tuple[Traffic, ...] = ()
     customers: int = 0  # how many customers use it; 0: internal
+    tools: tuple[str, ...] = ()  # what its agent can do beside asking the model
 
     @property
     def service(self) -> str:
@@ -77,6 +78,7 @@ FEATURES: tuple[DemoFeature, ...] = (
         Traffic("claude-sonnet-4-5", "ai-prod", 9, 52000, 820, shape="agent", calls=4, cached=0.7,
             spread=0.5),
         criticality="high", customers=25,
+        tools=("lookup_customer", "search_tickets", "lookup_order", "set_priority"),
     ),
     _feature(
         "knowledge-index", "Knowledge base index", "support", "desk",
@@ -166,6 +168,7 @@ FEATURES: tuple[DemoFeature, ...] = (
         Traffic("claude-sonnet-4-5", "ai-prod", 7, 62000, 1500, shape="agent", calls=5, cached=0.75,
             spread=0.5, dialect="openinference"),
         criticality="medium", customers=30,
+        tools=("fetch_page", "query_catalog", "create_product", "set_shipping_zone"),
     ),
     _feature(
         "pricing-advice", "Pricing advice", "merchant-tools", "merchant",
@@ -191,6 +194,7 @@ FEATURES: tuple[DemoFeature, ...] = (
         "code-agent", "Code agent", "developer-tools", "internal",
         Traffic("claude-sonnet-4-5", "ai-dev", 11, 112000, 1900, shape="agent", calls=9,
             cached=0.85, spread=0.4),
+        tools=("read_file", "search_code", "edit_file", "run_tests"),
     ),
     _feature(
         "code-review", "Code review", "developer-tools", "internal",
@@ -200,6 +204,7 @@ FEATURES: tuple[DemoFeature, ...] = (
         "test-writer", "Test writer", "developer-tools", "internal",
         Traffic("claude-sonnet-4-5", "ai-dev", 4, 76000, 2400, shape="agent", calls=5, cached=0.8,
             spread=0.4),
+        tools=("read_file", "search_code", "write_test", "run_tests"),
     ),
     _feature(
         "docs-bot", "Documentation bot", "developer-tools", "internal",
@@ -230,6 +235,7 @@ FEATURES: tuple[DemoFeature, ...] = (
         "lead-research", "Lead research agent", "growth", "internal",
         Traffic("gpt-5.4", "growth-prod", 5, 44000, 900, shape="agent", calls=4, cached=0.5,
             spread=0.5),
+        tools=("search_web", "fetch_page", "lookup_company", "search_crm"),
     ),
     _feature(
         "hackweek-copilot", "Hack week copilot", "growth", "internal",
@@ -245,6 +251,7 @@ FEATURES: tuple[DemoFeature, ...] = (
         Traffic("gemini-2.5-pro", "docs-prod", 14, 118000, 5200, shape="agent", calls=3,
             rhythm="eu", spread=0.4),
         criticality="high", customers=18,
+        tools=("read_clause", "search_precedents", "compare_to_template", "list_obligations"),
     ),
     _feature(
         "invoice-extraction", "Invoice extraction", "documents", "docs",

@@ -36,14 +36,6 @@ from portal.demo.otlp_bytes import (
 from portal.demo.settings import DemoSettings, at
 
 SPANS_PER_REQUEST = 2000
-_TOOLS = (
-    "search_knowledge",
-    "read_file",
-    "run_tests",
-    "lookup_order",
-    "fetch_page",
-    "query_catalog",
-)
 _ERRORS = ("429", "ThrottlingException", "timeout", "503")
 
 
@@ -394,7 +386,7 @@ class _Writer:
         yield PlannedSpan(name, attributes, CLIENT, at_ns, ends, UNSET, again)
         has_more = index + 1 < len(kept.request) and kept.request[index + 1] == kept.request[index]
         if traffic.shape == "agent" and has_more and draw % 3:
-            yield _tool(ends, draw)
+            yield _tool(self.found.feature, ends, draw)
 
     def _retrieval(self, kept: Kept, index: int, at_ns: int) -> Iterator[PlannedSpan]:
         """What comes before the answer where it rests on documents."""
@@ -414,8 +406,8 @@ class _Writer:
             yield PlannedSpan("retrieval knowledge", attributes, CLIENT, at_ns, ends, UNSET)
 
 
-def _tool(begins_ns: int, draw: int) -> PlannedSpan:
-    tool = _TOOLS[draw % len(_TOOLS)]
+def _tool(feature: DemoFeature, begins_ns: int, draw: int) -> PlannedSpan:
+    tool = feature.tools[draw % len(feature.tools)]
     attributes = [
         text_attribute("gen_ai.operation.name", "execute_tool"),
         text_attribute("gen_ai.tool.name", tool),

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Any
-from urllib.parse import urlencode
+from uuid import UUID
 
 from django import template
 from django.urls import reverse
@@ -12,6 +13,7 @@ from django.utils.safestring import SafeString
 
 from portal.ingest.otlp.traces.normalise import NOT_INFERENCE, OUTSIDE_WINDOW, REPEATS_CALLS
 from portal.pages.frame.durations import milliseconds
+from portal.pages.frame.state import PageState
 from reports.analysis.waterfall import SpanNode
 from reports.charts.histogram import Bar
 from reports.queries.traces.costs import SpanCost
@@ -47,10 +49,12 @@ def bar_title(bar: Bar) -> str:
 
 
 @register.simple_tag
-def trace_link(call: Any, state: Any) -> str:
-    """The trace of a call; its day makes the look-up narrow."""
-    address = reverse("debug-trace", args=[call.trace_id.hex])
-    return f"{address}?{urlencode({**state.parameters(), 'day': call.span_day.isoformat()})}"
+def trace_link(trace: UUID, day: date, state: PageState, picked: Any) -> str:
+    """A trace, and in its address the choice that the reader comes back to; the day makes the
+    look-up narrow.
+    """
+    query = state.query_string(**{**picked.parameters, "day": day.isoformat()})
+    return f"{reverse('debug-trace', args=[trace.hex])}?{query}"
 
 
 @register.simple_tag

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from types import MappingProxyType
 from typing import Any, cast
 
 from django.http import HttpRequest, HttpResponse
@@ -144,10 +145,13 @@ def _reached_part(
 
 
 def top_bar(
-    state: PageState, teams: list[TeamInTree], choices: Sequence[Choice]
+    state: PageState,
+    teams: list[TeamInTree],
+    choices: Sequence[Choice],
+    kept: Mapping[str, str | None],
 ) -> dict[str, Any] | None:
     """What the bar's template shows, None where there is nothing to choose: each choice a list of
-    (value, label, is chosen); the rest of the address goes along unseen.
+    (value, label, is chosen); the rest of the state goes along unseen, and what is `kept`.
     """
     if not choices:
         return None
@@ -158,7 +162,11 @@ def top_bar(
     units = {team.unit: team.unit_name for team in teams if team.unit}
     return {
         "shows": shown,
-        "kept": [(name, value) for name, value in state.parameters().items() if name not in shown],
+        "kept": [
+            (name, value)
+            for name, value in {**state.parameters(), **kept}.items()
+            if value and name not in shown
+        ],
         "summary": _bar_summary(state, teams, shown),
         "months": [
             (f"{month:%Y-%m}", f"{month:%B %Y}", _is_month(state.period, month)) for month in months
@@ -269,13 +277,14 @@ def render_page(
     known: Trust | None = None,
     tree: list[TeamInTree] | None = None,
     choices: Sequence[Choice] | None = None,
+    kept: Mapping[str, str | None] = MappingProxyType({}),
     status: int = 200,
 ) -> HttpResponse:
     """A page in its frame: rail, top bar, trust line. `page` is the name of its PageSpec; the
     template extends base.html.
 
     `choices` are those of the top bar where this one view heeds fewer than its page; without any
-    there is no bar.
+    there is no bar. `kept` are parameters of the page's own that outlive a choice in the bar.
 
     The template also sees `state`, `state_query` (for links that keep the view), `teams` (the
     readable tree) and `crumbs` where the context gives a list of `Crumb`. A page that has read
@@ -292,7 +301,7 @@ def render_page(
         "state": state,
         "state_query": state.query_string(),
         "rail": _rail(held, page, state, known),
-        "bar": top_bar(state, tree, spec.choices if choices is None else choices),
+        "bar": top_bar(state, tree, spec.choices if choices is None else choices, kept),
         "rates": _rates(state),
         "converted": converted_costs(state.question).items() if state.conversion else [],
         "unconverted": unconverted_costs(state.question),

@@ -54,6 +54,34 @@ class CallRow:
         return self.price.cost if self.price else None
 
 
+@dataclass(frozen=True)
+class Failure:
+    """Which failed spans are meant; by itself any span, failed or not."""
+
+    is_failed: bool = False
+    error_type: str | None = None
+
+    @property
+    def is_any(self) -> bool:
+        return not (self.is_failed or self.error_type)
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """The values that `failing` binds."""
+        return {"is_failed": self.is_failed, "error_type": self.error_type}
+
+
+ANY = Failure()
+
+
+def failing(alias: str) -> str:
+    """SQL: whether a span is one of the failures that are bound."""
+    return (
+        f"(NOT %(is_failed)s OR {alias}.status_code = 2 OR {alias}.error_type IS NOT NULL)"
+        f" AND (%(error_type)s::text IS NULL OR {alias}.error_type = %(error_type)s)"
+    )
+
+
 COLUMNS = f"""
     s.span_day, s.trace_id, s.span_id, s.started_at, s.received_at, s.duration_us, s.name,
     s.status_code, s.error_type, s.counted, s.not_counted,
@@ -66,7 +94,7 @@ SELECT {COLUMNS} s.tableoid = 'span_outside_window'::regclass
 FROM span s JOIN allocation_usagedimension d ON d.id = s.dimension_id
 WHERE s.span_day BETWEEN %(first_day)s AND %(last_day)s
     AND s.started_at >= %(start)s AND s.started_at < %(end)s
-    AND {PICKED_DIMENSIONS}
+    AND {failing("s")} AND {PICKED_DIMENSIONS}
 ORDER BY s.started_at DESC
 LIMIT %(shown)s
 """  # noqa: S608  no value is written into it
@@ -76,7 +104,7 @@ SLOWEST = f"""
 WITH slice AS MATERIALIZED (
     SELECT * FROM span
     WHERE span_day BETWEEN %(first_day)s AND %(last_day)s
-        AND started_at >= %(start)s AND started_at < %(end)s
+        AND started_at >= %(start)s AND started_at < %(end)s AND {failing("span")}
     ORDER BY started_at DESC LIMIT %(slice)s
 )
 SELECT {COLUMNS} false
@@ -97,7 +125,7 @@ COSTLIEST = f"""
 WITH slice AS MATERIALIZED (
     SELECT * FROM span
     WHERE span_day BETWEEN %(first_day)s AND %(last_day)s
-        AND started_at >= %(start)s AND started_at < %(end)s
+        AND started_at >= %(start)s AND started_at < %(end)s AND {failing("span")}
     ORDER BY started_at DESC LIMIT %(slice)s
 ), picked AS MATERIALIZED (
     SELECT d.* FROM allocation_usagedimension d
@@ -154,7 +182,7 @@ WITH slice AS MATERIALIZED (
     SELECT * FROM span
     WHERE span_day BETWEEN %(first_day)s AND %(last_day)s
         AND started_at >= %(start)s AND started_at < %(end)s
-        AND (status_code = 2 OR error_type IS NOT NULL)
+        AND {failing("span")}
     ORDER BY started_at DESC LIMIT %(slice)s
 )
 SELECT s.error_type, sum(s.adjusted_count), string_agg(DISTINCT d.model, ', '), max(s.started_at),
@@ -168,7 +196,9 @@ LIMIT %(shown)s
 """  # noqa: S608  no value is written into it
 
 
-def _parameters(window: HourWindow, picked: UsageFilter, teams: TeamScope) -> dict[str, Any]:
+def _parameters(
+    window: HourWindow, picked: UsageFilter, teams: TeamScope, failure: Failure
+) -> dict[str, Any]:
     first_day, last_day = window.days
     return {
         "start": window.start,
@@ -178,24 +208,31 @@ def _parameters(window: HourWindow, picked: UsageFilter, teams: TeamScope) -> di
         "slice": SLICE,
         "shown": SHOWN,
         **picked.parameters(teams),
+        **failure.parameters,
     }
 
 
-def newest_spans(*, window: HourWindow, picked: UsageFilter, teams: TeamScope) -> list[CallRow]:
+def newest_spans(
+    *, window: HourWindow, picked: UsageFilter, teams: TeamScope, failure: Failure = ANY
+) -> list[CallRow]:
     """The last 12 spans that began in the window, of any kind."""
-    return fetch(CallRow, NEWEST, _parameters(window, picked, teams))
+    return fetch(CallRow, NEWEST, _parameters(window, picked, teams, failure))
 
 
-def slowest_calls(*, window: HourWindow, picked: UsageFilter, teams: TeamScope) -> list[CallRow]:
+def slowest_calls(
+    *, window: HourWindow, picked: UsageFilter, teams: TeamScope, failure: Failure = ANY
+) -> list[CallRow]:
     """The 12 longest model calls among the newest 5,000 spans of the window."""
-    return fetch(CallRow, SLOWEST, _parameters(window, picked, teams))
+    return fetch(CallRow, SLOWEST, _parameters(window, picked, teams, failure))
 
 
-def costliest_calls(*, window: HourWindow, picked: UsageFilter, teams: TeamScope) -> list[CallRow]:
+def costliest_calls(
+    *, window: HourWindow, picked: UsageFilter, teams: TeamScope, failure: Failure = ANY
+) -> list[CallRow]:
     """The 12 dearest priced model calls among the newest 5,000 spans of the window, each with its
     cost.
     """
-    calls = fetch(CallRow, COSTLIEST, _parameters(window, picked, teams))
+    calls = fetch(CallRow, COSTLIEST, _parameters(window, picked, teams, failure))
     costs = span_costs(calls)
     priced = [replace(call, price=costs.get((call.trace_id, call.span_id))) for call in calls]
     return sorted(
@@ -203,9 +240,11 @@ def costliest_calls(*, window: HourWindow, picked: UsageFilter, teams: TeamScope
     )
 
 
-def errors_by_type(*, window: HourWindow, picked: UsageFilter, teams: TeamScope) -> list[ErrorRow]:
+def errors_by_type(
+    *, window: HourWindow, picked: UsageFilter, teams: TeamScope, error_type: str | None = None
+) -> list[ErrorRow]:
     """Failed model calls by type of error, among the newest 5,000 failed spans of the window."""
-    return fetch(ErrorRow, ERRORS, _parameters(window, picked, teams))
+    return fetch(ErrorRow, ERRORS, _parameters(window, picked, teams, Failure(True, error_type)))
 
 
 def spans_outside_window(*, teams: TeamScope) -> list[CallRow]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 
@@ -12,12 +13,16 @@ from reports.asking import TeamScope, fetch
 from reports.queries.usage.picked import PICKED_DIMENSIONS, UsageFilter
 
 WEEKS = 4
+NOW = (0,)  # hours back: the 60 minutes up to now
 
 
 @dataclass(frozen=True)
 class HourRow:
-    """One model in the 60 minutes that end now (`weeks_back` 0) or that ended 1 to 4 weeks ago."""
+    """One model in the 60 minutes that end some hours ago (`hours_back` 0: now), or that ended 1 to
+    4 weeks before that.
+    """
 
+    hours_back: int
     weeks_back: int
     provider: str | None
     model: str | None
@@ -27,10 +32,21 @@ class HourRow:
     cost: Decimal  # USD at list prices: the priced part only
     unpriced_calls: Decimal  # calls of models without a price
     pending_calls: Decimal  # calls too fresh to be priced
+    spans: Decimal = Decimal(0)  # received; each stands for one call, or for many where sampled
+
+
+@dataclass(frozen=True)
+class SpanCount:
+    hours_back: int
+    weeks_back: int
+    provider: str | None
+    model: str | None
+    spans: Decimal
 
 
 @dataclass(frozen=True)
 class LatencyRow:
+    hours_back: int
     weeks_back: int
     provider: str | None
     model: str | None
@@ -55,33 +71,43 @@ class KnownTelemetry:
 
 
 # Hours are whole in the rollup, so the 60 minutes up to now are the running hour plus the part of
-# the hour before that is still inside. For past weeks the hour that runs now counts with the part
-# that had passed.
+# the hour before that is still inside. Before now the hour that runs at that minute counts with the
+# part that had passed.
 SLOTS = """
-    SELECT * FROM unnest(%(weeks_back)s::int[], %(hours)s::timestamptz[], %(weights)s::numeric[])
-        AS slot(weeks_back, hour, weight)
+    SELECT * FROM unnest(%(hours_back)s::int[], %(weeks_back)s::int[], %(hours)s::timestamptz[],
+        %(weights)s::numeric[]) AS slot(hours_back, weeks_back, hour, weight)
 """
 
-# One row per week back and model.
+# One row per hour back, week back and model.
 USAGE = f"""
 WITH slot AS MATERIALIZED ({SLOTS})
-SELECT slot.weeks_back, d.provider, d.model,
+SELECT slot.hours_back, slot.weeks_back, d.provider, d.model,
     sum(d.calls * slot.weight), sum(d.errors * slot.weight),
     sum((d.input_tokens + d.cached_tokens + d.output_tokens) * slot.weight),
         sum(d.list_cost * slot.weight),
     sum(d.unpriced_calls * slot.weight), sum(d.pending_calls * slot.weight)
 FROM usage_by_subject d JOIN slot ON slot.hour = d.hour
 WHERE d.hour = ANY(%(hours)s) AND {PICKED_DIMENSIONS}
-GROUP BY slot.weeks_back, d.provider, d.model
+GROUP BY slot.hours_back, slot.weeks_back, d.provider, d.model
 """  # noqa: S608  no value is written into it
 
-# One row per week back, model and latency bin.
+# The same grain; what is summed up by subject does not keep spans.
+SPANS = f"""
+WITH slot AS MATERIALIZED ({SLOTS})
+SELECT slot.hours_back, slot.weeks_back, d.provider, d.model, sum(u.spans * slot.weight)
+FROM usage_live u JOIN slot ON slot.hour = u.hour
+JOIN allocation_usagedimension d ON d.id = u.dimension_id
+WHERE u.hour = ANY(%(hours)s) AND {PICKED_DIMENSIONS}
+GROUP BY slot.hours_back, slot.weeks_back, d.provider, d.model
+"""  # noqa: S608  no value is written into it
+
+# One row per hour back, week back, model and latency bin.
 LATENCY = f"""
 WITH slot AS MATERIALIZED ({SLOTS})
-SELECT slot.weeks_back, d.provider, d.model, d.bin, sum(d.calls * slot.weight)
+SELECT slot.hours_back, slot.weeks_back, d.provider, d.model, d.bin, sum(d.calls * slot.weight)
 FROM latency_by_subject d JOIN slot ON slot.hour = d.hour
 WHERE d.hour = ANY(%(hours)s) AND {PICKED_DIMENSIONS}
-GROUP BY slot.weeks_back, d.provider, d.model, d.bin
+GROUP BY slot.hours_back, slot.weeks_back, d.provider, d.model, d.bin
 """  # noqa: S608  no value is written into it
 
 KNOWN = """
@@ -92,20 +118,25 @@ SELECT least((SELECT min(hour) FROM usage_hourly), (SELECT min(hour) FROM usage_
 """
 
 
-def _parameters(now: datetime, picked: UsageFilter, teams: TeamScope) -> dict[str, object]:
+def _parameters(
+    now: datetime, picked: UsageFilter, teams: TeamScope, hours_back: Sequence[int]
+) -> dict[str, object]:
     running = now.replace(minute=0, second=0, microsecond=0)
     passed = Decimal(now.minute * 60 + now.second) / 3600
     slots = [
         (
+            back,
             week,
-            running - timedelta(weeks=week, hours=before),
-            1 - passed if before else passed if week else Decimal(1),
+            running - timedelta(weeks=week, hours=back + before),
+            1 - passed if before else passed if week or back else Decimal(1),
         )
+        for back in hours_back
         for week in range(WEEKS + 1)
         for before in (0, 1)
     ]
-    weeks_back, hours, weights = (list(column) for column in zip(*slots, strict=True))
+    backs, weeks_back, hours, weights = (list(column) for column in zip(*slots, strict=True))
     return {
+        "hours_back": backs,
         "weeks_back": weeks_back,
         "hours": hours,
         "weights": weights,
@@ -113,16 +144,31 @@ def _parameters(now: datetime, picked: UsageFilter, teams: TeamScope) -> dict[st
     }
 
 
-def usage_now(*, now: datetime, picked: UsageFilter, teams: TeamScope) -> list[HourRow]:
+def usage_now(
+    *, now: datetime, picked: UsageFilter, teams: TeamScope, hours_back: Sequence[int] = NOW
+) -> list[HourRow]:
     """Calls, tokens and estimate of each model in the 60 minutes up to `now`, and in the same ones
-    of four weeks.
+    of four weeks; or in those that ended some hours before.
     """
-    return fetch(HourRow, USAGE, _parameters(now, picked, teams))
+    asked = _parameters(now, picked, teams, hours_back)
+    spans = {
+        (row.hours_back, row.weeks_back, row.provider, row.model): row.spans
+        for row in fetch(SpanCount, SPANS, asked)
+    }
+    return [
+        replace(
+            row,
+            spans=spans.get((row.hours_back, row.weeks_back, row.provider, row.model), Decimal(0)),
+        )
+        for row in fetch(HourRow, USAGE, asked)
+    ]
 
 
-def latency_now(*, now: datetime, picked: UsageFilter, teams: TeamScope) -> list[LatencyRow]:
+def latency_now(
+    *, now: datetime, picked: UsageFilter, teams: TeamScope, hours_back: Sequence[int] = NOW
+) -> list[LatencyRow]:
     """Latency bins of each model for the same stretches as `usage_now`."""
-    return fetch(LatencyRow, LATENCY, _parameters(now, picked, teams))
+    return fetch(LatencyRow, LATENCY, _parameters(now, picked, teams, hours_back))
 
 
 def known_telemetry(*, now: datetime) -> KnownTelemetry:

@@ -335,6 +335,25 @@ def test_traces_have_agents_retries_sampling_customers_and_gaps(
     assert retried
 
 
+def test_agents_run_the_tools_of_their_trade(made: tuple[DemoSettings, DemoFiles]) -> None:
+    """No contract is reviewed by running tests."""
+    tools = {feature.slug: set(feature.tools) for feature in FEATURES}
+    agents = {
+        feature.slug
+        for feature in FEATURES
+        if any(traffic.shape == "agent" for traffic in feature.traffic)
+    }
+    ran: dict[str, set[object]] = defaultdict(set)
+    for path in made[1].traces:
+        for told, _, values in read_spans(path):
+            if "gen_ai.tool.name" in values:
+                ran[told["feature"]].add(values["gen_ai.tool.name"])
+
+    assert ran.keys() == agents
+    assert all(ran[slug] <= tools[slug] for slug in agents)
+    assert "run_tests" not in tools["contract-review"]
+
+
 def test_spans_of_one_trace_nest(made: tuple[DemoSettings, DemoFiles]) -> None:
     _, files = made
     for path in files.traces[-2:]:

@@ -27,6 +27,8 @@ from reports.queries.ownership.organisation import names_of
 from reports.queries.traces.calls import (
     SLICE,
     CallRow,
+    ErrorRow,
+    Failure,
     costliest_calls,
     errors_by_type,
     newest_spans,
@@ -40,6 +42,7 @@ from reports.queries.usage.now import known_telemetry
 from reports.queries.usage.picked import Choices, UsageFilter, usage_choices
 from reports.queries.usage.price_doubts import usage_price_doubts
 from reports.queries.usage.unpriced import usage_unpriced
+from reports.readable import grouped
 from reports.window import HourWindow
 
 HOURS = {
@@ -54,7 +57,7 @@ OUTSIDE_CAPTION = (
     "The last 12 to arrive: kept and listed, counted nowhere. Usually a wrong clock or an old file."
 )
 MOST_DOUBTS = 25  # shown; the file holds all of them
-HISTOGRAMS = 6  # models drawn; the table holds all of them
+HISTOGRAMS = 6  # models drawn at first; the others open below them
 
 
 class DebugForm(forms.Form):
@@ -64,6 +67,8 @@ class DebugForm(forms.Form):
     feature = forms.CharField(required=False, max_length=300)
     version = forms.CharField(required=False, max_length=300)
     service = forms.CharField(required=False, max_length=300)
+    failed = forms.BooleanField(required=False)
+    error = forms.CharField(required=False, max_length=300)
     hours = forms.ChoiceField(choices=list(HOURS.items()), required=False)
     until = forms.DateTimeField(
         required=False, input_formats=["%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"]
@@ -72,7 +77,12 @@ class DebugForm(forms.Form):
 
 @dataclass(frozen=True)
 class Picked:
+    """Which calls of which window. `failure` narrows the single calls; the rollup does not know
+    it.
+    """
+
     filter: UsageFilter
+    failure: Failure
     window: HourWindow
     hours: int
     until: datetime | None  # None: now
@@ -85,14 +95,33 @@ class Picked:
             "feature": self.filter.feature,
             "version": self.filter.version,
             "service": self.filter.service,
-            "hours": str(self.hours) if self.hours != DEFAULT_HOURS else None,
+            "failed": "1" if self.failure.is_failed else None,
+            "error": self.failure.error_type,
+            **self.window_parameters,
+        }
+
+    @property
+    def window_parameters(self) -> dict[str, str | None]:
+        return {
+            "hours": str(self.hours),
             "until": f"{self.until:%Y-%m-%dT%H:%M}" if self.until else None,
         }
+
+    @property
+    def is_unpicked(self) -> bool:
+        return self.filter.is_unpicked and self.failure.is_any
+
+    @property
+    def kind(self) -> str:
+        """What the single calls are, in words that stand before "calls"."""
+        if self.failure.error_type:
+            return f"{self.failure.error_type} "
+        return "failed " if self.failure.is_failed else ""
 
 
 @dataclass(frozen=True)
 class ModelPanel:
-    """One model's row, and its histogram where it is among the first."""
+    """One model's row, and its histogram where its latency is known."""
 
     usage: ModelUsage
     p50: str
@@ -103,11 +132,16 @@ class ModelPanel:
     query: str
 
     @property
+    def highest(self) -> int:
+        """Calls of the highest bar."""
+        return max((bar.calls for bar in self.bars), default=0)
+
+    @property
     def in_words(self) -> str:
         """What the histogram shows, for who does not see it."""
         return (
-            f"Latency of {self.usage.model or 'unknown model'}: half of the calls within"
-            f" {self.p50}, 95% within {self.p95}, 99% within {self.p99}"
+            f"Latency of {self.usage.model or 'unknown model'}, {grouped(self.usage.calls)} calls:"
+            f" half of the calls within {self.p50}, 95% within {self.p95}, 99% within {self.p99}"
         )
 
 
@@ -121,11 +155,12 @@ def show_debug(request: HttpRequest) -> HttpResponse:
     first_hour, last_hour = picked.window.hours
     choices = usage_choices(window=picked.window, teams=state.scope)
     total = total_of(usage)
+    panels = model_panels(usage, histograms, scale, state, picked)
+    drawn = [panel for panel in panels if panel.bars]
     newest_hour = None if total.calls else known_telemetry(now=timezone.now()).last_hour
     newest_end = newest_hour + timedelta(hours=1) if newest_hour else None
     context = {
         **newest(state, picked),
-        "picked": picked,
         "form": picked.filter,
         "hours": [(value, label, int(value) == picked.hours) for value, label in HOURS.items()],
         "choice_lists": choice_lists(choices),
@@ -135,22 +170,35 @@ def show_debug(request: HttpRequest) -> HttpResponse:
         "has_calls": bool(total.calls),
         "last_hour_end": newest_end,
         "last_query": state.query_string(
-            until=f"{newest_end:%Y-%m-%dT%H:%M}" if newest_end else None
+            **{
+                **picked.parameters,
+                "hours": str(DEFAULT_HOURS),
+                "until": f"{newest_end:%Y-%m-%dT%H:%M}" if newest_end else None,
+            }
         ),
         "key_step": key_step(request),
         "total": total,
         "total_latency": latency_texts(
             Histogram.of(pair for h in histograms.values() for pair in h.counts)
         ),
-        "models": model_panels(usage, histograms, scale, state, picked),
+        "models": panels,
+        "drawn": drawn[:HISTOGRAMS],
+        "drawn_more": drawn[HISTOGRAMS:],
         "axis": scale.axis() if scale else [],
         "outside": named(spans_outside_window(teams=state.scope)),
         "outside_caption": OUTSIDE_CAPTION,
         "unpriced": usage_unpriced(window=picked.window, picked=picked.filter, teams=state.scope),
-        "clear_query": state.query_string(),
+        "clear_query": state.query_string(**picked.window_parameters),
+        "live_query": state.query_string(**{**picked.parameters, "until": None}),
     }
     return render_page(
-        request, "operate/debug/page.html", context, page="debug", title="Debug", state=state
+        request,
+        "operate/debug/page.html",
+        context,
+        page="debug",
+        title="Debug",
+        state=state,
+        kept=picked.parameters,
     )
 
 
@@ -172,19 +220,40 @@ def show_calls(request: HttpRequest) -> HttpResponse:
     """
     state = PageState.from_request(request)
     picked = picked_from(request, state)
+    asked: dict[str, Any] = {
+        "window": picked.window,
+        "picked": picked.filter,
+        "teams": state.scope,
+        "failure": picked.failure,
+    }
+    among = f"among the newest {SLICE:,} {picked.kind}spans of the window"
     context: dict[str, Any] = {
-        "errors": errors_by_type(window=picked.window, picked=picked.filter, teams=state.scope),
-        "slowest": named(
-            slowest_calls(window=picked.window, picked=picked.filter, teams=state.scope)
-        ),
-        "costliest": named(
-            costliest_calls(window=picked.window, picked=picked.filter, teams=state.scope)
-        ),
+        "errors": error_rows(state, picked),
+        "slowest": named(slowest_calls(**asked)),
+        "costliest": named(costliest_calls(**asked)),
+        "failed_query": state.query_string(**{**picked.parameters, "failed": "1"}),
         "slice": SLICE,
-        "slowest_caption": f"The slowest among the newest {SLICE:,} spans of the window",
-        "costliest_caption": f"The dearest among the newest {SLICE:,} spans of the window",
+        "slowest_caption": f"The slowest {among}",
+        "costliest_caption": f"The dearest {among}",
     }
     return _part_or_page(request, state, picked, context, name="single_calls", title="Single calls")
+
+
+def error_rows(state: PageState, picked: Picked) -> list[tuple[ErrorRow, str]]:
+    """Each type of error, and the address parameters that show its calls alone."""
+    rows = errors_by_type(
+        window=picked.window,
+        picked=picked.filter,
+        teams=state.scope,
+        error_type=picked.failure.error_type,
+    )
+    return [
+        (
+            row,
+            state.query_string(**{**picked.parameters, "failed": "1", "error": row.error_type}),
+        )
+        for row in rows
+    ]
 
 
 @require_safe
@@ -214,6 +283,7 @@ def _part_or_page(
     title: str,
 ) -> HttpResponse:
     """What the debug page takes in after its figures; a page of its own for who follows a link."""
+    context["picked"] = picked
     if request.headers.get("HX-Request"):
         return render(request, f"operate/debug/{name}.html", {"state": state, **context})
     context["crumbs"] = [
@@ -238,7 +308,17 @@ def download_prices(request: HttpRequest) -> HttpResponse:
 def newest(state: PageState, picked: Picked) -> dict[str, Any]:
     return {
         "newest": named(
-            newest_spans(window=picked.window, picked=picked.filter, teams=state.scope)
+            newest_spans(
+                window=picked.window,
+                picked=picked.filter,
+                teams=state.scope,
+                failure=picked.failure,
+            )
+        ),
+        "picked": picked,
+        "newest_caption": (
+            f"The last 12 {picked.kind}spans that began in the window"
+            f"{', of any kind' if picked.failure.is_any else ''}"
         ),
         "newest_query": state.query_string(**picked.parameters),
         "is_live": picked.until is None,
@@ -290,6 +370,7 @@ def picked_from(request: HttpRequest, state: PageState) -> Picked:
     )
     return Picked(
         filter=chosen,
+        failure=Failure(bool(asked.get("failed")), asked.get("error") or None),
         window=HourWindow(end - timedelta(hours=hours), end),
         hours=hours,
         until=until,
@@ -331,15 +412,14 @@ def model_panels(
     picked: Picked,
 ) -> list[ModelPanel]:
     panels = []
-    for place, row in enumerate(usage):
+    for row in usage:
         histogram = histograms.get((row.provider, row.model), Histogram(counts=()))
-        drawn = scale is not None and place < HISTOGRAMS
         panels.append(
             ModelPanel(
                 usage=row,
                 **latency_texts(histogram),
-                bars=bars(histogram, scale) if scale and drawn else [],
-                marks=percentile_marks(histogram, scale) if scale and drawn else [],
+                bars=bars(histogram, scale) if scale else [],
+                marks=percentile_marks(histogram, scale) if scale else [],
                 query=state.query_string(**{**picked.parameters, "model": row.model}),
             )
         )
@@ -365,6 +445,7 @@ def show_trace(request: HttpRequest, trace: str) -> HttpResponse:
     narrow.
     """
     state = PageState.from_request(request)
+    picked = picked_from(request, state)
     trace_id = UUID(hex=trace)
     found = trace_spans(trace_id=trace_id, day=day_from(request.GET.get("day")), teams=state.scope)
     if not found:
@@ -381,12 +462,18 @@ def show_trace(request: HttpRequest, trace: str) -> HttpResponse:
         "limit": LIMIT,
         "outside": any(span.is_outside for span in spans),
         "crumbs": [
-            Crumb("Debug", f"{reverse('debug')}?{state.query_string()}"),
+            Crumb("Debug", f"{reverse('debug')}?{state.query_string(**picked.parameters)}"),
             Crumb(f"Trace {trace_id.hex[:8]}"),
         ],
     }
     return render_page(
-        request, "operate/debug/trace.html", context, page="debug", title="Trace", state=state
+        request,
+        "operate/debug/trace.html",
+        context,
+        page="debug",
+        title="Trace",
+        state=state,
+        kept={**picked.parameters, "day": request.GET.get("day")},
     )
 
 

@@ -143,7 +143,8 @@ def _team_table(
     names: OrganisationNames,
 ) -> Table:
     def name_cell(team: str | None) -> Cell:
-        return Cell(value=names.team(team), href=team_address(state, team) if team else "")
+        href = team_address(state, team) if team and team in names.teams else ""
+        return Cell(value=names.team(team), href=href)
 
     return spend_table(
         request,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 from typing import Any
@@ -127,19 +128,24 @@ def _is_long(asked: Asked) -> bool:
     return asked.columns in ("day", "week")
 
 
-Names = Mapping[str, Mapping[Any, str]]
+@dataclass(frozen=True)
+class Names:
+    """What each value is called, by dimension, and the teams that have a page."""
+
+    called: Mapping[str, Mapping[Any, str]]
+    with_page: Collection[str]
 
 
 def _names(state: PageState, asked: Asked, found: Answer) -> Names:
-    """What each value is called, by dimension."""
     values = {asked.rows: set(found.rows)}
     if asked.columns:
         values[asked.columns] = set(found.columns)
     known = names_of(teams=values.get("team", ()), features=values.get("feature", ()))
-    return {
+    called = {
         name: {value: _called(name, value, known.team, known.feature) for value in of_it}
         for name, of_it in values.items()
     }
+    return Names(called, known.teams.keys())
 
 
 def _called(
@@ -180,7 +186,7 @@ def _table(
         rows = [
             {
                 "row": _name_cell(state, asked, asked.rows, row, names),
-                "column": Cell(value=names[str(asked.columns)][column]),
+                "column": Cell(value=names.called[str(asked.columns)][column]),
                 "sum": Cell(
                     value=value,
                     href=_explained(state, asked, row, column, period),
@@ -194,7 +200,7 @@ def _table(
     else:
         shown = found.columns_in_order[-MOST_COLUMNS:] if asked.columns else []
         columns += [
-            Column(f"at{place}", names[str(asked.columns)][column], kind, state.places)
+            Column(f"at{place}", names.called[str(asked.columns)][column], kind, state.places)
             for place, column in enumerate(shown)
         ]
         rows = [
@@ -235,9 +241,9 @@ def _name_cell(state: PageState, asked: Asked, name: str, value: Any, names: Nam
     href = ""
     if value is not None and name in ("feature", "model"):
         href = f"{reverse(name, args=[value])}?{state.query_string()}"
-    if value is not None and name == "team":
+    if name == "team" and value in names.with_page:
         href = f"{reverse('showback_team', args=[value])}?{state.query_string(team=None)}"
-    return Cell(value=names[name][value], href=href)
+    return Cell(value=names.called[name][value], href=href)
 
 
 def _explained(state: PageState, asked: Asked, row: Any, column: Any, period: Period) -> str:
@@ -278,7 +284,7 @@ def _chart(
         by_name.setdefault(key, {})[at] = value
     series = [
         DaySeries(
-            names[other][key] if other else MEASURES[asked.measure],
+            names.called[other][key] if other else MEASURES[asked.measure],
             _shade(other, key, place, shades),
             amounts,
         )
@@ -288,7 +294,7 @@ def _chart(
     ]
     starts = sorted({at for amounts in by_name.values() for at in amounts})
     unit = state.shown_currency if asked.measure == "cost" else MEASURES[asked.measure].lower()
-    labels = [names[time][at] for at in starts] if time != "day" else None
+    labels = [names.called[time][at] for at in starts] if time != "day" else None
     figure = stacked_days(series, days=starts, currency=unit, labels=labels)
     question = f"{MEASURES[asked.measure]} by {DIMENSIONS[time].lower()}"
     columns = [Column("at", DIMENSIONS[time])] + [
@@ -297,7 +303,7 @@ def _chart(
     ]
     rows: list[Row] = [
         {
-            "at": Cell(value=names[time][at]),
+            "at": Cell(value=names.called[time][at]),
             **{
                 f"s{place}": Cell(value=one.costs.get(at, Decimal(0)))
                 for place, one in enumerate(series)

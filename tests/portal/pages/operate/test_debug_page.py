@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from html import unescape
 from typing import Any
 from uuid import UUID
 
@@ -22,6 +24,7 @@ from portal.ingest.otlp.traces.normalise import FETCHED, REPEATS_CALLS
 from reports.analysis.waterfall import TOLD_ELSEWHERE
 from reports.asking import TeamScope
 from reports.queries.traces.calls import (
+    Failure,
     costliest_calls,
     errors_by_type,
     newest_spans,
@@ -245,6 +248,93 @@ def test_errors_are_grouped_by_type_and_the_slowest_come_first(reader: Client) -
     panel = text_of(reader.get("/debug/calls/", headers={"HX-Request": "true"}).content)
     assert "timeout" in panel
     assert "30.0 s" in panel
+
+
+TIMEOUT = {**CALL, "error.type": "timeout"}
+LIMITED = {**CALL, "error.type": "429"}
+
+
+def test_failed_calls_can_be_picked_and_by_their_error(reader: Client) -> None:
+    deliver([span(1), span(2, TIMEOUT), span(3, LIMITED), span(4, status={"code": 2})])
+
+    asked: dict[str, Any] = {"window": DAY, "picked": UsageFilter(), "teams": EVERYTHING}
+    found = {
+        failure: {
+            call.span_id
+            for read in (newest_spans, slowest_calls)
+            for call in read(**asked, failure=failure)
+        }
+        for failure in (Failure(), Failure(is_failed=True), Failure(error_type="429"))
+    }
+    single = reader.get("/debug/calls/?error=429", headers={"HX-Request": "true"})
+    page = text_of(reader.get("/debug/?error=429").content)
+
+    assert list(found.values()) == [{1, 2, 3, 4}, {2, 3, 4}, {3}]
+    assert [error.error_type for error, _ in single.context["errors"]] == ["429"]
+    assert "Which 429 calls were slowest?" in text_of(single.content)
+    assert "The slowest among the newest 5,000 429 spans" in text_of(single.content)
+    assert "the tables of single calls hold 429 calls only" in page
+    assert len(costliest_calls(**asked, failure=Failure(error_type="none-such"))) == 0
+
+
+def test_an_error_leads_to_its_calls(reader: Client) -> None:
+    deliver([span(1), span(2, TIMEOUT), span(3, LIMITED)])
+
+    errors = reader.get("/debug/calls/").context["errors"]
+    shown = {
+        error.error_type: [
+            call.span_id for call in reader.get(f"/debug/?{query}").context["newest"]
+        ]
+        for error, query in errors
+    }
+
+    assert shown == {"timeout": [2], "429": [3]}
+
+
+WINDOW = "hours=6&until=2026-11-20T12:35"
+
+
+def test_every_link_keeps_the_window_and_the_choice(reader: Client) -> None:
+    """The links of the trust line and of the rail are about now."""
+    deliver([span(1), span(2, TIMEOUT)])
+
+    pages = [
+        reader.get(f"{address}?{WINDOW}&failed=1").content.decode()
+        for address in ("/debug/", "/debug/calls/", "/debug/newest/", f"/debug/trace/{1:032x}/")
+    ]
+
+    own = [
+        unescape(link)
+        for page in pages
+        for link in re.findall(r'(?:href|hx-get)="(/debug/[^"]*)"', page)
+        if "model=" in link or "failed=" in link or "/trace/" in link or "hours=" in link
+    ]
+    assert any("/debug/trace/" in link for link in own)
+    assert len(own) > 8
+    assert [link for link in own if "hours=6" not in link] == []
+    # Only "Up to now" lets go of the end.
+    assert {"until=2026-11-20T12%3A35" in link for link in own} == {True, False}
+    assert len([link for link in own if "until=" not in link]) == 1
+    bar = pages[0][pages[0].index("data-state-bar") :].partition("</form>")[0]
+    assert '<input type="hidden" name="until" value="2026-11-20T12:35">' in bar
+
+
+def test_every_model_has_a_histogram_with_its_count(reader: Client) -> None:
+    for number in range(1, 10):
+        told = {**CALL, "gen_ai.request.model": f"llm-{number}"}
+        deliver([span(n, told, trace=100 * number + n) for n in range(1, number + 1)])
+
+    answer = reader.get("/debug/")
+    page = answer.content.decode()
+
+    drawn = [*answer.context["drawn"], *answer.context["drawn_more"]]
+    assert len(answer.context["drawn"]) == 6
+    assert [(panel.usage.model, panel.usage.calls) for panel in drawn] == [
+        (f"llm-{number}", number) for number in range(9, 0, -1)
+    ]
+    assert page.count('<figure class="histogram">') == 9
+    assert "Show 3 more models" in text_of(page)
+    assert "9 calls, highest bar 9" in text_of(page)
 
 
 def test_single_calls_alone_are_a_whole_page(reader: Client) -> None:

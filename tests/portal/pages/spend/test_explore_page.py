@@ -133,6 +133,20 @@ def test_every_amount_that_can_be_explained_leads_to_that_amount() -> None:
             assert D(explained["amount"]) == cell.value, cell.href
 
 
+def test_only_teams_of_the_organisation_have_a_page_to_lead_to() -> None:
+    costs = Costs(date(2026, 8, 1))
+    costs.add(1, "2", team="unheard-of", feature="rank", model="o3")
+    costs.balance()
+    client = client_of(Role.EXECUTIVE)
+
+    explored = ask(client, rows="team", columns="none", span="all").context["table"]
+    feature = client.get("/explore/feature/rank/?period=2026-08").context["tables"][0]
+
+    linked = {row["row"].value: bool(row["row"].href) for row in explored.rows}
+    assert linked == {"Search": True, "Support": True, "Unallocated": False, "unheard-of": False}
+    assert [row["name"].href for row in feature.rows] == [""]
+
+
 def test_the_download_is_the_table() -> None:
     text = ask(client_of(Role.FINANCE), rows="team", columns="none", download="explored")
 
