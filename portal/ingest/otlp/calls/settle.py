@@ -36,9 +36,6 @@ class Observed(NamedTuple):
     calls: frozenset[str]  # of services that several observers tell of
     halves: frozenset[str]  # with a half of a stream
 
-    def of(self, traces: Collection[str]) -> Observed:
-        return Observed(self.calls.intersection(traces), self.halves.intersection(traces))
-
 
 class Values(NamedTuple):
     """The columns of a merged call behind its key."""

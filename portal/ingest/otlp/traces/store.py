@@ -335,7 +335,6 @@ def settle_across(
 
     One index probe for each trace, and one for each answer, finds those that have other spans, too.
     """
-    observed = seen_by_others(records)
     own = Counter(r.trace_id for r in records if everything_new and not r.is_thin)
     brought = {record.trace_id for record in records}
     by_days: dict[tuple[str, ...], list[SpanRecord]] = {}
@@ -346,11 +345,11 @@ def settle_across(
         with transaction.atomic(), cursor() as c:
             c.execute(sql.BY_INDEX)
             traces = shared_traces(c, list(days), near, own)
-            traces |= with_lookalikes(c, list(days), observed.of(near_by), brought)
+            traces |= with_lookalikes(c, list(days), seen_by_others(c, near), brought)
         settle(traces | near_by & unsettled, days)
 
 
-def seen_by_others(records: Sequence[SpanRecord]) -> Observed:
+def seen_by_others(c: Cursor, records: Sequence[SpanRecord]) -> Observed:
     """Traces with calls of services whose calls other observers tell of, too, and with halves of
     streams. Only what was found stays known: that nobody else tells of a service is asked anew, as
     another process may just have stored the first span of who does.
@@ -363,8 +362,7 @@ def seen_by_others(records: Sequence[SpanRecord]) -> Observed:
     if asked:
         services, scopes = zip(*sorted(asked), strict=True)
         bound = [array(map(quoted, services)), array(map(quoted, scopes))]
-        with cursor() as c:
-            rows = c.execute(sql.SEEN_BY_OTHERS, bound, prepare=True).fetchall()
+        rows = c.execute(sql.SEEN_BY_OTHERS, bound, prepare=True).fetchall()
         known.observed.update(row[0] for row in rows)
     return Observed(
         frozenset(
