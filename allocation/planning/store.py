@@ -136,3 +136,12 @@ def plan_history(*, limit: int) -> list[PlanStep]:
         )
         for row in rows
     ]
+
+
+def holder_names() -> dict[PlanHolder, str]:
+    """Everybody who can have a plan, by name: cost centres, then teams."""
+    centers = CostCenter.objects.order_by("code").values_list("code", "name")
+    teams = Team.objects.order_by("name", "slug").values_list("slug", "name")
+    return {PlanHolder("cost_center", code): name for code, name in centers} | {
+        PlanHolder("team", slug): name for slug, name in teams
+    }

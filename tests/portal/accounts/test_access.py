@@ -26,7 +26,14 @@ def test_a_lead_of_two_teams_reads_these_two() -> None:
 
     assert team_scope(lead) == TeamScope(teams=frozenset({"ads", "chat"}))
     assert [team_for_user(lead, slug).slug for slug in ("ads", "chat")] == ["ads", "chat"]
-    assert rights_of(lead) == ["showback", "explain"]
+    assert set(rights_of(lead)) == {
+        "showback",
+        "showback-review",
+        "explore",
+        "explain",
+        "find",
+        "help",
+    }
     for slug in ("search", "no-such-team", "", "ADS"):
         with pytest.raises(Http404):
             team_for_user(lead, slug)

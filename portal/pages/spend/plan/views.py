@@ -14,10 +14,16 @@ from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
-from allocation.models import CostCenter, Team
 from allocation.planning.holders import KIND_WORDS, PlanHolder
 from allocation.planning.plan_file import PlanDifference, PlannedAmount, Plans, csv_of, one_line
-from allocation.planning.store import PlanError, PlanStep, plan_history, preview_plans, read_plans
+from allocation.planning.store import (
+    PlanError,
+    PlanStep,
+    holder_names,
+    plan_history,
+    preview_plans,
+    read_plans,
+)
 from allocation.values.money import minor_units
 from portal.accounts.models import User
 from portal.decisions.plans import change_plans
@@ -101,15 +107,6 @@ def plan_page(request: HttpRequest, form: PlanFileForm, *, status: int = 200) ->
         state=state,
         status=status,
     )
-
-
-def holder_names() -> Names:
-    """Everybody who can have a plan, by name."""
-    centers = CostCenter.objects.order_by("code").values_list("code", "name")
-    teams = Team.objects.order_by("name", "slug").values_list("slug", "name")
-    return {PlanHolder("cost_center", code): name for code, name in centers} | {
-        PlanHolder("team", slug): name for slug, name in teams
-    }
 
 
 def _choices(names: Names) -> list[tuple[str, list[tuple[str, str]]]]:
