@@ -227,9 +227,9 @@ def on_call(
     return OnCall(total=total, models=sorted(shown, key=_most_calls_first))
 
 
-def hours_off(found: OnCall, before: Sequence[OnCall]) -> dict[Deviation, int | None]:
+def hours_off(found: OnCall, before: Iterable[OnCall]) -> dict[Deviation, int | None]:
     """For how many hours in a row each deviation lasts, at least; None where `before`, the hours
-    before from the newest on, does not reach its beginning.
+    before from the newest on, does not reach its beginning. Reads no further than it has to.
     """
     lasting = set(found.deviations)
     lasted: dict[Deviation, int | None] = dict.fromkeys(lasting)
@@ -237,6 +237,8 @@ def hours_off(found: OnCall, before: Sequence[OnCall]) -> dict[Deviation, int | 
         ended = lasting - earlier.deviations
         lasted.update(dict.fromkeys(ended, hours))
         lasting -= ended
+        if not lasting:
+            break
     return lasted
 
 

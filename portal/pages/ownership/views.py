@@ -21,6 +21,7 @@ from portal.pages.frame.posts import sent_from
 from portal.pages.frame.render import Crumb, render_page
 from portal.pages.frame.state import PageState
 from portal.pages.frame.tables import Cell, Column, Row, Table, arranged, asked_download
+from portal.pages.frame.uploads import TextFileForm
 from portal.pages.registry import holds
 
 MOST_BYTES = 1_000_000
@@ -53,22 +54,9 @@ def may_change(request: HttpRequest) -> bool:
     return holds(request, "ownership-change")
 
 
-class FileForm(forms.Form):
-    file = forms.FileField(label="File")
-
-    def text(self) -> str:
-        """The file's text; raises ValueError saying what is wrong with it."""
-        given = self.cleaned_data["file"]
-        if given.size > MOST_BYTES:
-            raise ValueError(
-                f"the file has {given.size:,} bytes; an organisation has at most {MOST_BYTES:,}"
-            )
-        try:
-            return str(given.read().decode("utf-8"))
-        except UnicodeDecodeError as error:
-            raise ValueError(
-                f"the file is no UTF-8 text: byte {error.start} can't be read"
-            ) from None
+class FileForm(TextFileForm):
+    kind = "an organisation"
+    most_bytes = MOST_BYTES
 
 
 class ApplyForm(forms.Form):

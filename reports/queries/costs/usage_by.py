@@ -13,6 +13,7 @@ from reports.cost_question.question import CostQuestion
 from reports.cost_question.statement import parameters
 
 COUNTED_BY = ("team", "feature", "model", "environment", "day")
+TOLD_BY_CALLS = "phase"  # of the calls alone: a rule may give their cost another
 
 # One row per combination of the columns, as the runs knew their usage.
 CALLS_BY = """
@@ -34,7 +35,7 @@ class CountedRow(NamedTuple):
 def can_count(question: CostQuestion) -> bool:
     """Whether the usage of the runs knows every dimension and filter of the question."""
     filtered = {name for name, _ in question.filters}
-    return {*question.dimensions, *filtered} <= set(COUNTED_BY)
+    return {*question.dimensions, *filtered} <= {*COUNTED_BY, TOLD_BY_CALLS}
 
 
 def usage_by(question: CostQuestion) -> list[CountedRow]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -41,6 +42,7 @@ from reports.queries.usage.picked import UsageFilter
 from reports.readable import ago
 
 DEFAULT_RANK = "failing"
+HOURS_AT_ONCE = 3
 
 
 @require_safe
@@ -122,15 +124,16 @@ def off_texts(found: OnCall, known: KnownTelemetry, hour: Hour, rank: str) -> li
     off = found.off(rank)
     lasted: dict[Deviation, int | None] = {}
     if off:
-        before = read_hours(
-            hour.state,
-            known,
-            hour.now,
-            range(1, HISTORY + 1),
-            with_latency=any(measure == "p95" for *_, measure in found.deviations),
-        )
-        lasted = hours_off(found, before)
+        lasted = hours_off(found, _hours_before(found, known, hour))
     return [hour.off_text(subject, readings, lasted) for subject, readings in off]
+
+
+def _hours_before(found: OnCall, known: KnownTelemetry, hour: Hour) -> Iterator[OnCall]:
+    """From the newest on, read a few at a time: most of what is off began not long ago."""
+    with_latency = any(measure == "p95" for *_, measure in found.deviations)
+    for first in range(1, HISTORY + 1, HOURS_AT_ONCE):
+        hours = range(first, min(first + HOURS_AT_ONCE, HISTORY + 1))
+        yield from read_hours(hour.state, known, hour.now, hours, with_latency=with_latency)
 
 
 def beyond_calls(request: HttpRequest) -> Decimal | None:

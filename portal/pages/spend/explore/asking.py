@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from decimal import Decimal
@@ -15,6 +15,7 @@ from allocation.values.money import EXACT
 from allocation.values.periods import Period
 from portal.pages.frame.state import PageState
 from reports.analysis.pivot import GRAINS, in_grains, pivot
+from reports.analysis.spend import BUILD
 from reports.cost_question.answers import costs
 from reports.cost_question.question import CostQuestion
 from reports.queries.costs.usage_by import COUNTED_BY, usage_by
@@ -50,7 +51,7 @@ SPANS = {
     "all": "All loaded months",
 }
 THOUSAND = Decimal(1000)
-TARGET = ("team", "feature", "model")  # cost and calls meet where both have all three
+CALLER = ("team", "feature", "model")  # cost and calls meet where both name all three
 
 
 class ExploreForm(forms.Form):
@@ -189,18 +190,25 @@ Matched = dict[tuple[Any, ...], tuple[Decimal, Decimal]]
 
 
 def _matched(question: CostQuestion, asked: Asked) -> Matched:
-    """Cost and calls by place and target, of targets that have both at that place."""
-    names = (*_in_days(asked.dimensions), *TARGET)
-    costly: dict[tuple[Any, ...], Decimal] = {}
-    width = len(asked.dimensions)
-    for cost in costs(question.by(*names)):
-        key = (*_place(asked, cost.key), *cost.key[width:])
-        costly[key] = EXACT.add(costly.get(key, Decimal(0)), cost.now)
-    called: dict[tuple[Any, ...], Decimal] = {}
-    for used in usage_by(question.by(*names)):
-        key = (*_place(asked, used.key), *used.key[width:])
-        called[key] = EXACT.add(called.get(key, Decimal(0)), used.calls)
+    """Cost and calls by place and caller, of callers that have both at that place; as in
+    reports.analysis.spend, what was done once to build is neither.
+    """
+    by_caller = question.by(*_in_days(asked.dimensions), *CALLER, "phase")
+    costly = _of_callers(asked, ((row.key, row.now) for row in costs(by_caller)))
+    called = _of_callers(asked, ((row.key, row.calls) for row in usage_by(by_caller)))
     return {key: (costly[key], calls) for key, calls in called.items() if calls and key in costly}
+
+
+def _of_callers(
+    asked: Asked, rows: Iterable[tuple[tuple[Any, ...], Decimal]]
+) -> dict[tuple[Any, ...], Decimal]:
+    found: dict[tuple[Any, ...], Decimal] = {}
+    for key, amount in rows:
+        *caller, phase = key[len(asked.dimensions) :]
+        if phase != BUILD and all(caller):
+            at = (*_place(asked, key), *caller)
+            found[at] = EXACT.add(found.get(at, Decimal(0)), amount)
+    return found
 
 
 def _per_thousand(question: CostQuestion, asked: Asked) -> Answer:

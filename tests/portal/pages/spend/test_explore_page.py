@@ -108,6 +108,24 @@ def test_a_unit_cost_of_a_row_is_of_all_its_columns() -> None:
     assert lines(page)["Total"][-1] == (cost + 20) / 400 * 1000
 
 
+def test_a_unit_cost_is_the_one_of_the_executive_page() -> None:
+    """What was done once to build, and cost of no model, are no cost of calls on either."""
+    costs = Costs(date(2026, 7, 1))
+    named = {"team": "search", "feature": "rank", "model": "gpt-4o"}
+    costs.add(1, "30", **named, phase="run")
+    costs.add(2, "500", **named, phase="build")
+    costs.add(3, "70", team="search", feature="rank")
+    costs.use(1, **named, calls=100, tokens=4000)
+    costs.balance()
+    client = client_of(Role.EXECUTIVE)
+
+    unit = ask(client, rows="model", columns="none", measure="per_1000_calls", period="2026-07")
+    executive = client.get("/executive/?period=2026-07")
+
+    assert lines(unit) == {"gpt-4o": [300], "Total": [300]}
+    assert executive.context["unit"].now == 300
+
+
 def test_what_usage_does_not_know_is_said() -> None:
     page = ask(client_of(Role.EXECUTIVE), rows="provider", measure="calls")
 
